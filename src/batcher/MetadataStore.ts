@@ -1,0 +1,79 @@
+/**
+ * The port through which metadata is written and read.
+ *
+ * An adapter owes its users three things: a batch is written whole or not at all; a row that is older than what is
+ * stored changes nothing; and only the agents of whom something changed are answered, because those are announced.
+ */
+import { Context, DateTime, Duration, Effect, Layer, Schema } from "effect"
+import type { AgentId } from "../domain/Ids.ts"
+import type { AgentMetadata, MetadataRow } from "../domain/Metadata.ts"
+
+/**
+ * A store that could not write or read.
+ *
+ * - `rejected`: the data is bad and would be refused again; the batch is worth splitting.
+ * - `unavailable`: the store is away or overloaded; the same batch may succeed later.
+ * - `cancelled`: the statement was cancelled, by a timeout or on purpose.
+ */
+export class MetadataStoreError extends Schema.TaggedError<MetadataStoreError>()("MetadataStoreError", {
+  reason: Schema.Literals(["rejected", "unavailable", "cancelled"]),
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `the metadata store answered: ${this.reason}`
+  }
+}
+
+export class MetadataStore extends Context.Service<
+  MetadataStore,
+  {
+    /**
+     * Writes rows of any agents in one go and answers the agents of whom a row changed. A row must not name the same
+     * agent and key as another. Undeclared keys and stale rows change nothing and are no error.
+     */
+    readonly updateBatch: (
+      rows: ReadonlyArray<MetadataRow>
+    ) => Effect.Effect<ReadonlyArray<AgentId>, MetadataStoreError>
+    /** The metadata of one agent: the listed keys, or all of them when `keys` is absent or empty. In no order. */
+    readonly read: (
+      agentId: AgentId,
+      keys?: ReadonlyArray<string>
+    ) => Effect.Effect<ReadonlyArray<AgentMetadata>, MetadataStoreError>
+  }
+>()("metadata-batcher/batcher/MetadataStore") {}
+
+/**
+ * A store in this process's memory, for tests and for trying things out. It knows no declarations: a key exists from
+ * its first sample on, displayed under its own name.
+ */
+export const layerMemory: Layer.Layer<MetadataStore> = Layer.sync(MetadataStore, () => {
+  const agents = new Map<AgentId, Map<string, AgentMetadata>>()
+
+  const write = (row: MetadataRow): boolean => {
+    let keys = agents.get(row.agentId)
+    if (keys === undefined) agents.set(row.agentId, (keys = new Map()))
+    const stored = keys.get(row.key)
+    if (stored !== undefined && DateTime.isGreaterThan(stored.collectedAt, row.collectedAt)) return false
+    const { collectedAt, error, value } = row
+    keys.set(row.key, { ...(stored ?? undeclared(row.key)), value, error, collectedAt })
+    return true
+  }
+
+  return {
+    updateBatch: (rows) => Effect.sync(() => [...new Set(rows.filter(write).map((row) => row.agentId))]),
+    read: (agentId, keys = []) =>
+      Effect.sync(() => {
+        const all = [...(agents.get(agentId)?.values() ?? [])]
+        return keys.length === 0 ? all : all.filter((metadata) => keys.includes(metadata.key))
+      })
+  }
+})
+
+const undeclared = (key: string) => ({
+  displayName: key,
+  key,
+  script: "",
+  interval: Duration.zero,
+  timeout: Duration.zero,
+  displayOrder: 0
+})

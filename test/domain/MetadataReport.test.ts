@@ -1,0 +1,94 @@
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime } from "effect"
+import { accept, maxKeyBytes, maxValueBytes } from "../../src/domain/MetadataReport.ts"
+import * as Utf8 from "../../src/domain/Utf8.ts"
+
+const now = DateTime.makeUnsafe("2026-01-22T10:00:00Z")
+
+const sample = (key: string, value = "", error = "") => ({ key, value, error })
+
+const acceptOne = (value: string, error = "") => accept([sample("k", value, error)], now).entries[0]!
+
+describe("MetadataReport", () => {
+  it("gives every entry the time of receipt [MR-01]", () => {
+    const { entries } = accept([sample("a", "1"), sample("b", "2")], now)
+
+    assert.deepStrictEqual(
+      entries.map((entry) => entry.collectedAt),
+      [now, now]
+    )
+  })
+
+  it("trims white space around values and errors [MR-02]", () => {
+    const entry = acceptOne(" \t42 %\n", "\r\n no such file ")
+
+    assert.deepStrictEqual([entry.value, entry.error], ["42 %", "no such file"])
+  })
+
+  it("keeps a value of 2 048 bytes and cuts one of 2 049, naming both sizes [MR-03]", () => {
+    const whole = acceptOne("v".repeat(2_048))
+    const cut = acceptOne("v".repeat(2_049))
+
+    assert.deepStrictEqual([whole.value.length, whole.error], [2_048, ""])
+    assert.strictEqual(cut.value, "v".repeat(2_048))
+    assert.include(cut.error, "value of 2049 bytes")
+    assert.include(cut.error, "2048")
+  })
+
+  it("keeps an error of 2 048 bytes and replaces one of 2 049, naming both sizes [MR-04]", () => {
+    const whole = acceptOne("", "e".repeat(2_048))
+    const replaced = acceptOne("", "e".repeat(2_049))
+
+    assert.strictEqual(whole.error, "e".repeat(2_048))
+    assert.include(replaced.error, "error of 2049 bytes")
+    assert.include(replaced.error, "2048")
+  })
+
+  it("cuts the value and speaks of the error when both are too long [MR-05]", () => {
+    const entry = acceptOne("v".repeat(3_000), "e".repeat(4_000))
+
+    assert.strictEqual(entry.value.length, maxValueBytes)
+    assert.include(entry.error, "error of 4000 bytes")
+  })
+
+  it("cuts a value of wide characters on a character boundary [MR-14]", () => {
+    const entry = acceptOne("€".repeat(700))
+
+    assert.strictEqual(entry.value, "€".repeat(682))
+    assert.strictEqual(Utf8.byteLength(entry.value), 2_046)
+  })
+
+  it("accepts keys of exactly 6 144 bytes and refuses the byte behind them [MR-06]", () => {
+    const full = [sample("a".repeat(2_048)), sample("b".repeat(2_048)), sample("c".repeat(2_048))]
+
+    assert.deepStrictEqual(accept(full, now).keyBytes, maxKeyBytes)
+    const over = accept([...full, sample("d")], now)
+    assert.strictEqual(over.entries.length, 3)
+    assert.strictEqual(over.keyBytes, maxKeyBytes + 1)
+  })
+
+  it("refuses everything behind the entry that crosses the limit [MR-08]", () => {
+    const { entries } = accept([sample("small"), sample("k".repeat(6_144)), sample("tiny")], now)
+
+    assert.deepStrictEqual(
+      entries.map((entry) => entry.key),
+      ["small"]
+    )
+  })
+
+  it("measures keys in bytes", () => {
+    const { entries, keyBytes } = accept([sample("€".repeat(2_048)), sample("x")], now)
+
+    assert.deepStrictEqual([entries.length, keyBytes], [1, 6_145])
+  })
+
+  it("removes what Postgres text cannot hold [MB-48]", () => {
+    const entry = accept([sample("k\0ey", "a\0b\ud800", "\0")], now).entries[0]!
+
+    assert.deepStrictEqual([entry.key, entry.value, entry.error], ["key", "ab\ufffd", ""])
+  })
+
+  it("accepts an empty report [MR-10]", () => {
+    assert.deepStrictEqual(accept([], now), { entries: [], keyBytes: 0 })
+  })
+})

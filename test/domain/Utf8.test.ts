@@ -1,0 +1,34 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import * as Utf8 from "../../src/domain/Utf8.ts"
+
+describe("Utf8", () => {
+  it("measures text in bytes, not in characters", () => {
+    assert.strictEqual(Utf8.byteLength("aé€😀"), 1 + 2 + 3 + 4)
+  })
+
+  it("keeps a text of exactly the limit whole", () => {
+    assert.strictEqual(Utf8.truncate("aé€😀", 10), "aé€😀")
+  })
+
+  it("never splits a character [MR-14]", () => {
+    const prefixes = Array.from({ length: 10 }, (_, limit) => Utf8.truncate("aé€😀", limit))
+
+    assert.deepStrictEqual(prefixes, ["", "a", "a", "aé", "aé", "aé", "aé€", "aé€", "aé€", "aé€"])
+  })
+
+  it.prop(
+    "answers the longest prefix within the limit, whatever the text",
+    { text: Schema.String, limit: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 })) },
+    ({ limit, text }) => {
+      const wellFormed = text.toWellFormed()
+
+      const cut = Utf8.truncate(wellFormed, limit)
+
+      const next = wellFormed.slice(cut.length)[0] ?? ""
+      assert.isTrue(wellFormed.startsWith(cut) && cut.isWellFormed())
+      assert.isTrue(Utf8.byteLength(cut) <= limit)
+      assert.isTrue(next === "" || Utf8.byteLength(cut + next) > limit)
+    }
+  )
+})
