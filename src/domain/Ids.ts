@@ -6,7 +6,12 @@
  */
 import { Schema, SchemaTransformation } from "effect"
 
-const Uuid = Schema.String.pipe(Schema.decode(SchemaTransformation.toLowerCase()), Schema.check(Schema.isGUID()))
+const Uuid = Schema.String.pipe(
+  Schema.decode(SchemaTransformation.toLowerCase()),
+  Schema.check(
+    Schema.isPattern(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, { expected: "a UUID" })
+  )
+)
 
 /** A workspace agent: the process that reports metadata. */
 export const AgentId = Uuid.pipe(Schema.brand("AgentId"))

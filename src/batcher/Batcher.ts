@@ -1,0 +1,372 @@
+/**
+ * An actor that collects updates, merges what can be merged, and writes the rest in batches.
+ *
+ * Its life:
+ *
+ * - **open**: updates are accepted into a bounded mailbox and folded into the pending state, where updates of one key
+ *   merge. One fiber writes: a full batch at once (`capacity`), whatever there is when the interval has passed since
+ *   the last flush ended (`scheduled`), everything when asked to (`manual`).
+ * - **draining**, from the moment its scope closes: nothing more is accepted; the write in flight is waited for, then
+ *   the mailbox and the pending state are written (`shutdown`).
+ * - **closed**, when all is written or `shutdownTimeout` is over, whichever comes first.
+ *
+ * Its guarantees:
+ *
+ * - `add` never waits and never fails. What finds no room is dropped, and the caller learns how much that was. An
+ *   update that merges into a pending one always finds room.
+ * - At most one batch is being written at a time, of at most `maxBatchSize` updates and, where updates have sizes, of at
+ *   most `maxBatchBytes` unless a single update is larger.
+ * - Memory is bounded: at most `queueCapacity` updates wait in the mailbox, at most `maxPending` are pending or being
+ *   written.
+ * - A failed write loses its batch (`discard`) or puts it back beneath what arrived since (`retain`); then the next
+ *   attempt waits for a pause that grows with each failure, with jitter, up to the interval.
+ * - A write that fails because of its data is split until the bad updates stand alone: those are given up, the others
+ *   are written.
+ * - Closing takes at most `shutdownTimeout`, even if a write refuses to be interrupted.
+ * - Every accepted update is written, merged into a later one, or reported to the observer as lost, with the reason.
+ */
+import {
+  Cause,
+  Deferred,
+  type Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Latch,
+  MutableRef,
+  Option,
+  Ref,
+  Schedule,
+  type Scope
+} from "effect"
+import type { Accumulator } from "./Accumulator.ts"
+import { resolve, type Settings } from "./BatcherSettings.ts"
+import { Mailbox } from "./internal/mailbox.ts"
+
+/** Why a flush was made. */
+export type FlushReason = "capacity" | "scheduled" | "manual" | "shutdown"
+
+/** A flush of which at least a part was written. */
+export interface Written {
+  readonly reason: FlushReason
+  readonly count: number
+  readonly elapsed: Duration.Duration
+}
+
+/** A flush that failed, with what of its batch it left unwritten. */
+export interface Failed<A, E> {
+  readonly reason: FlushReason
+  readonly cause: Cause.Cause<E>
+  readonly unwritten: ReadonlyArray<A>
+  /** Whether the updates were put back; otherwise they are lost. */
+  readonly retained: boolean
+  readonly elapsed: Duration.Duration
+}
+
+/** Is told what becomes of updates. What it does delays the batcher. */
+export interface Observer<A, E> {
+  /** A batch is about to be written. */
+  readonly onTake?: ((batch: ReadonlyArray<A>) => Effect.Effect<void>) | undefined
+  readonly onWritten?: ((flush: Written) => Effect.Effect<void>) | undefined
+  readonly onFailed?: ((flush: Failed<A, E>) => Effect.Effect<void>) | undefined
+  /** An update was refused for what it is, and is lost. */
+  readonly onRejected?: ((update: A, error: E) => Effect.Effect<void>) | undefined
+  /** The batcher has closed: `written` updates while it drained, `cutOff` ones lost to the timeout. */
+  readonly onClosed?: ((end: { readonly written: number; readonly cutOff: number }) => Effect.Effect<void>) | undefined
+}
+
+export interface Options<S, A, E, R> extends Settings {
+  /** How updates merge. */
+  readonly accumulator: Accumulator<S, A>
+  /** Writes a batch. Writing the same updates again must do no harm. May be interrupted when closing takes too long. */
+  readonly write: (batch: ReadonlyArray<A>, reason: FlushReason) => Effect.Effect<void, E, R>
+  /** Whether a failure is the fault of the data, so that the same batch would fail again. Default: never. */
+  readonly isRejection?: ((error: E) => boolean) | undefined
+  /** The size of an update, for `maxBatchBytes`. */
+  readonly sizeOf?: ((update: A) => number) | undefined
+  readonly observer?: Observer<A, E> | undefined
+}
+
+/** How many updates are where. */
+export interface Sizes {
+  /** In the mailbox. */
+  readonly queued: number
+  /** Merged, waiting for their batch. */
+  readonly pending: number
+  /** Being written. */
+  readonly inFlight: number
+}
+
+export interface Batcher<A> {
+  readonly queueCapacity: number
+  /** Accepts updates, in their order, and answers how many were dropped. The array must not be changed afterwards. */
+  readonly add: (updates: ReadonlyArray<A>) => Effect.Effect<number>
+  /** `add` for code that is not an effect. */
+  readonly addUnsafe: (updates: ReadonlyArray<A>) => number
+  /** Writes all that has been accepted so far; returns when it is written, or when an attempt to do so has failed. */
+  readonly flush: Effect.Effect<void>
+  /** Updates accepted and not yet handed to `write`. */
+  readonly pending: Effect.Effect<number>
+  readonly sizesUnsafe: () => Sizes
+  /** Whether updates are still accepted. */
+  readonly isOpenUnsafe: () => boolean
+}
+
+/** The first pause after a failed write that put its batch back; it doubles from failure to failure. */
+const firstPause = "100 millis"
+
+export const make = Effect.fnUntraced(function* <S, A, E, R>(
+  options: Options<S, A, E, R>
+): Effect.fn.Return<Batcher<A>, never, R | Scope.Scope> {
+  const settings = yield* resolve(options)
+  const { maxBatchSize, maxPending } = settings
+  const { accumulator, observer = {}, sizeOf = () => 0, write } = options
+
+  const mailbox = yield* Mailbox.make<A>(settings.queueCapacity)
+  const pending = yield* Ref.make(accumulator.empty())
+  const wake = yield* Latch.make(false)
+  const closed = yield* Deferred.make<void>()
+  const flushRequests: Array<Deferred.Deferred<void>> = []
+  let open = true
+  let phase: "idle" | "writing" | "resting" = "idle"
+  let inFlight = 0
+  let writtenWhileDraining = 0
+
+  const pendingSize = () => accumulator.size(Ref.getUnsafe(pending))
+
+  const addPending = (update: A) => {
+    MutableRef.set(pending.ref, accumulator.add(Ref.getUnsafe(pending), update))
+  }
+
+  /** Folds the mailbox into the pending state until a batch is full; answers whether one is. */
+  const fold = (): boolean => {
+    if (pendingSize() < maxBatchSize) {
+      mailbox.readUnsafe((update) => {
+        addPending(update)
+        return pendingSize() < maxBatchSize
+      })
+    }
+    return pendingSize() >= maxBatchSize
+  }
+
+  // ---------------------------------------------------------------------------
+  // intake
+  // ---------------------------------------------------------------------------
+
+  // opening the latch runs the worker before it returns, so nothing may be half done here
+  const wakeIfFull = () => {
+    if (phase === "idle" && pendingSize() + mailbox.size >= maxBatchSize && fold()) wake.openUnsafe()
+  }
+
+  const isCrowded = () => pendingSize() >= (phase === "writing" ? maxPending - maxBatchSize : maxPending)
+
+  /** Adds an update to the pending state if it merges or finds room beside a batch in flight. */
+  const refuses = (update: A): boolean => {
+    if (isCrowded() && !accumulator.has(Ref.getUnsafe(pending), update)) return true
+    addPending(update)
+    return false
+  }
+
+  // a mailbox that holds only what was refused is not worth another look until something changes
+  let siftedAt = -1
+  const sift = () => {
+    if (isCrowded() && mailbox.accepted + mailbox.read === siftedAt) return
+    mailbox.siftUnsafe(refuses)
+    siftedAt = mailbox.accepted + mailbox.read
+  }
+
+  const addCrowded = (updates: ReadonlyArray<A>): number => {
+    let rest = updates
+    for (let accepted = -1; rest.length > 0 && accepted !== 0; rest = rest.slice(accepted)) {
+      wakeIfFull()
+      if (mailbox.size === mailbox.capacity) sift()
+      accepted = mailbox.offerUnsafe(rest)
+    }
+    const dropped = rest.filter(refuses).length
+    wakeIfFull()
+    return dropped
+  }
+
+  const addUnsafe = (updates: ReadonlyArray<A>): number => {
+    if (!open) return updates.length
+    const accepted = mailbox.offerUnsafe(updates)
+    if (accepted < updates.length) return addCrowded(updates.slice(accepted))
+    wakeIfFull()
+    return 0
+  }
+
+  // ---------------------------------------------------------------------------
+  // writing
+  // ---------------------------------------------------------------------------
+
+  const takeBatch = (): ReadonlyArray<A> => {
+    const [batch, rest] = accumulator.take(Ref.getUnsafe(pending), maxBatchSize)
+    const fitting = countWithin(settings.maxBatchBytes, batch, sizeOf)
+    MutableRef.set(pending.ref, batch.slice(fitting).reduce(accumulator.restore, rest))
+    return fitting === batch.length ? batch : batch.slice(0, fitting)
+  }
+
+  /** Writes a batch, in ever smaller parts while its data is at fault. */
+  const writeParts = Effect.fnUntraced(function* (batch: ReadonlyArray<A>, reason: FlushReason) {
+    const parts = [batch]
+    let written = 0
+    for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+      const exit = yield* Effect.exit(write(part, reason))
+      if (Exit.isSuccess(exit)) {
+        written += part.length
+        inFlight -= part.length
+        continue
+      }
+      const error = Cause.findErrorOption(exit.cause)
+      if (Option.isNone(error) || options.isRejection?.(error.value) !== true) {
+        return { written, unwritten: [part, ...parts.reverse()].flat(), cause: exit.cause }
+      }
+      if (part.length > 1) {
+        const half = part.length >> 1
+        parts.push(part.slice(half), part.slice(0, half))
+      } else {
+        inFlight -= 1
+        yield* observer.onRejected?.(part[0]!, error.value) ?? Effect.void
+      }
+    }
+    return { written, unwritten: [], cause: undefined }
+  })
+
+  /** Answers whether to go on writing: not after a failure that put updates back. */
+  const flushBatch = Effect.fnUntraced(function* (batch: ReadonlyArray<A>, reason: FlushReason) {
+    inFlight = batch.length
+    yield* observer.onTake?.(batch) ?? Effect.void
+    const [elapsed, { cause, unwritten, written }] = yield* Effect.timed(writeParts(batch, reason))
+    inFlight = 0
+    if (!open) writtenWhileDraining += written
+    if (written > 0) yield* observer.onWritten?.({ reason, count: written, elapsed }) ?? Effect.void
+    if (cause === undefined) return true
+    const retained = settings.onWriteFailure === "retain"
+    if (retained) MutableRef.set(pending.ref, unwritten.reduce(accumulator.restore, Ref.getUnsafe(pending)))
+    yield* observer.onFailed?.({ reason, cause, unwritten, retained, elapsed }) ?? Effect.void
+    return !retained
+  })
+
+  /** Writes what is pending now and, beyond that, all that the mailbox had accepted up to `mark`. */
+  const flushUpTo = Effect.fnUntraced(function* (mark: number, reason: FlushReason) {
+    do {
+      fold()
+      for (let due = pendingSize(); due > 0;) {
+        const batch = takeBatch()
+        due -= batch.length
+        if (!(yield* flushBatch(batch, reason))) return false
+      }
+    } while (mailbox.read < mark)
+    return true
+  })
+
+  // ---------------------------------------------------------------------------
+  // the worker
+  // ---------------------------------------------------------------------------
+
+  const isDrained = () => !open && mailbox.size === 0 && pendingSize() === 0
+
+  /** What there is to do at once. */
+  const dueNow = (): FlushReason | undefined => {
+    if (!open) return isDrained() ? undefined : "shutdown"
+    if (flushRequests.length > 0) return "manual"
+    return fold() ? "capacity" : undefined
+  }
+
+  const answerRequests = (count: number) => {
+    for (const request of flushRequests.splice(0, count)) Deferred.doneUnsafe(request, Exit.void)
+  }
+
+  const pauses = Schedule.min([Schedule.jittered(Schedule.exponential(firstPause)), Schedule.spaced(settings.interval)])
+  const newRecovery = Effect.map(Schedule.toStepWithSleep(pauses), (pause) =>
+    Effect.ignore(Effect.suspend(() => pause(undefined)))
+  )
+  // after a failure, what to wait for before the next attempt
+  let recovery: Effect.Effect<void> | undefined
+
+  const untilDue = Effect.suspend(() => {
+    phase = recovery === undefined ? "idle" : "resting"
+    wake.closeUnsafe()
+    if (recovery !== undefined) {
+      if (flushRequests.length > 0) return Effect.void
+      return open ? Effect.raceFirst(wake.await, recovery) : recovery
+    }
+    if (dueNow() !== undefined || isDrained()) return Effect.void
+    return Effect.raceFirst(wake.await, Effect.sleep(settings.interval))
+  })
+
+  /** Waits for something to do and does it, with all that becomes due meanwhile. Answers whether that was the last. */
+  const cycle = Effect.gen(function* () {
+    yield* untilDue
+    let due: FlushReason | undefined = dueNow() ?? "scheduled"
+    while (due !== undefined) {
+      phase = "writing"
+      const requests = flushRequests.length
+      const mark: number = due === "manual" || due === "shutdown" ? mailbox.accepted : 0
+      const healthy: boolean = yield* flushUpTo(mark, due)
+      answerRequests(requests)
+      recovery = healthy ? undefined : (recovery ?? (yield* newRecovery))
+      due = healthy ? dueNow() : undefined
+    }
+    return isDrained()
+  })
+
+  const worker = yield* cycle.pipe(
+    Effect.catchCause((cause) =>
+      Effect.gen(function* () {
+        yield* Effect.logError("a batcher failed outside of its writes; it goes on", cause)
+        inFlight = 0
+        answerRequests(flushRequests.length)
+        recovery ??= yield* newRecovery
+        return isDrained()
+      })
+    ),
+    Effect.repeat({ schedule: Schedule.forever, until: (isLast) => isLast }),
+    // detached, so that a write that refuses to be interrupted cannot hold up the closing of the scope
+    Effect.forkDetach({ startImmediately: true })
+  )
+
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      open = false
+      mailbox.closeUnsafe()
+      wake.openUnsafe()
+      const drained = yield* Effect.timeoutOption(Fiber.await(worker), settings.shutdownTimeout)
+      const cutOff = Option.isSome(drained) ? 0 : inFlight + pendingSize() + mailbox.size
+      worker.interruptUnsafe()
+      inFlight = 0
+      mailbox.siftUnsafe(() => false)
+      MutableRef.set(pending.ref, accumulator.empty())
+      answerRequests(flushRequests.length)
+      yield* Deferred.succeed(closed, undefined)
+      yield* observer.onClosed?.({ written: writtenWhileDraining, cutOff }) ?? Effect.void
+    })
+  )
+
+  return {
+    queueCapacity: mailbox.capacity,
+    add: (updates) => Effect.sync(() => addUnsafe(updates)),
+    addUnsafe,
+    flush: Effect.suspend(() => {
+      if (!open) return Deferred.await(closed)
+      const request = Deferred.makeUnsafe<void>()
+      flushRequests.push(request)
+      wake.openUnsafe()
+      return Deferred.await(request)
+    }),
+    pending: Effect.sync(() => {
+      if (phase === "idle" && fold()) wake.openUnsafe()
+      return mailbox.size + pendingSize()
+    }),
+    sizesUnsafe: () => ({ queued: mailbox.size, pending: pendingSize(), inFlight }),
+    isOpenUnsafe: () => open
+  }
+})
+
+/** How many of the first updates fit into `maxBytes`; one does in any case. */
+const countWithin = <A>(maxBytes: number, updates: ReadonlyArray<A>, sizeOf: (update: A) => number): number => {
+  if (maxBytes === Number.POSITIVE_INFINITY) return updates.length
+  let bytes = 0
+  const beyond = updates.findIndex((update, index) => (bytes += sizeOf(update)) > maxBytes && index > 0)
+  return beyond === -1 ? updates.length : beyond
+}

@@ -1,0 +1,184 @@
+/**
+ * Collects the metadata that agents report, writes the newest value of each agent and key in batches, and announces on
+ * one channel which agents changed.
+ *
+ * It is a {@link Batcher} and has its guarantees; beyond them:
+ *
+ * - Of the entries of one agent and key the one collected last is written; at equal times the one added last.
+ * - The agents of whom the store changed a row are announced after the write, up to 363 in a message, and nobody else
+ *   is. An announcement that fails is counted and logged; the write stands.
+ * - A write runs with the services of the batcher, never with those of whoever added to it.
+ * - Every entry that was not accepted, or was lost, is counted under its reason. No log contains a value.
+ */
+import { Cause, Clock, Context, Duration, Effect, Layer, type Metric, Option, type Scope } from "effect"
+import type { AgentId } from "../domain/Ids.ts"
+import type { MetadataEntry, MetadataRow } from "../domain/Metadata.ts"
+import * as Utf8 from "../domain/Utf8.ts"
+import * as PubSub from "../pubsub/PubSub.ts"
+import * as AgentIdChunks from "./AgentIdChunks.ts"
+import * as Batcher from "./Batcher.ts"
+import * as Settings from "./BatcherSettings.ts"
+import { newestMetadata } from "./internal/newestMetadata.ts"
+import * as Metrics from "./MetadataBatcherMetrics.ts"
+import * as MetadataStore from "./MetadataStore.ts"
+
+/** The channel on which changed agents are announced, as {@link AgentIdChunks}. */
+export const channel = "workspace_agent_metadata_batch"
+
+export interface Options extends Settings.Settings {
+  /** Dropped entries are logged as a warning at most once in this time, otherwise at debug. Default 10 seconds. */
+  readonly dropWarningInterval?: Duration.Input | undefined
+}
+
+export class MetadataBatcher extends Context.Service<
+  MetadataBatcher,
+  {
+    /** Accepts what an agent reported and answers how many entries were dropped. Never fails, never waits. */
+    readonly add: (agentId: AgentId, entries: ReadonlyArray<MetadataEntry>) => Effect.Effect<number>
+    /** Writes everything that is pending now; returns when it is written, or when an attempt to do so has failed. */
+    readonly flush: Effect.Effect<void>
+    /** Entries accepted and not yet handed to the store. */
+    readonly pending: Effect.Effect<number>
+  }
+>()("metadata-batcher/batcher/MetadataBatcher") {}
+
+export const make = Effect.fnUntraced(function* (
+  options: Options = {}
+): Effect.fn.Return<MetadataBatcher["Service"], never, MetadataStore.MetadataStore | PubSub.PubSub | Scope.Scope> {
+  const store = yield* MetadataStore.MetadataStore
+  const pubsub = yield* PubSub.PubSub
+  const context = yield* Effect.context<never>()
+  const update = <Input>(metric: Metric.Metric<Input, unknown>, input: Input) => metric.updateUnsafe(input, context)
+
+  const publish = (chunk: string) =>
+    Effect.catchCause(pubsub.publish(channel, chunk), (cause) => {
+      update(Metrics.publishErrors, 1)
+      return Effect.logError("changed agents could not be announced", cause).pipe(
+        Effect.annotateLogs({ agents: chunk.length / AgentIdChunks.encodedLength, bytes: chunk.length })
+      )
+    })
+
+  const announce = (agents: ReadonlyArray<AgentId>) =>
+    Effect.suspend(() => Effect.forEach(AgentIdChunks.encode(agents), publish, { discard: true })).pipe(
+      Effect.catchDefect((defect) => Effect.logError("changed agents could not be encoded", defect))
+    )
+
+  const batcher = yield* Batcher.make({
+    ...options,
+    accumulator: newestMetadata,
+    sizeOf: rowBytes,
+    write: (rows) => Effect.flatMap(store.updateBatch(rows), announce),
+    isRejection: (error) => error.reason === "rejected",
+    observer: {
+      onTake: (rows) =>
+        Effect.sync(() => {
+          for (const keys of keysPerAgent(rows)) update(Metrics.batchUtilization, keys)
+        }),
+      onWritten: ({ count, elapsed, reason }) =>
+        Effect.suspend(() => {
+          update(Metrics.batchSize, count)
+          update(Metrics.flushed, count)
+          update(Metrics.batches[reason], 1)
+          update(Metrics.flushDuration[reason], Duration.toSeconds(elapsed))
+          return Effect.logDebug("metadata written").pipe(
+            Effect.annotateLogs({ reason, entries: count, elapsed: Duration.format(elapsed) })
+          )
+        }),
+      onFailed: ({ cause, elapsed, reason, retained, unwritten }) =>
+        Effect.suspend(() => {
+          const answer = Option.match(Cause.findErrorOption(cause), {
+            onNone: () => "defect" as const,
+            onSome: (error) => error.reason
+          })
+          update(Metrics.flushFailures[answer], 1)
+          update(retained ? Metrics.retainedKeys : Metrics.lostKeys.write_failed, unwritten.length)
+          return Effect.logWithLevel(answer === "cancelled" ? "Debug" : "Error")(
+            retained ? "metadata could not be written and is kept" : "metadata could not be written and is lost",
+            cause
+          ).pipe(Effect.annotateLogs({ reason, entries: unwritten.length, elapsed: Duration.format(elapsed) }))
+        }),
+      // without the cause: what a database says about bad data repeats the data
+      onRejected: ({ agentId, key }) =>
+        Effect.suspend(() => {
+          update(Metrics.lostKeys.rejected, 1)
+          return Effect.logError("the store refused an entry, which is lost").pipe(
+            Effect.annotateLogs({ agentId, key })
+          )
+        }),
+      onClosed: ({ cutOff, written }) =>
+        Effect.suspend(() => {
+          update(Metrics.lostKeys.shutdown, cutOff)
+          return Effect.logWithLevel(cutOff > 0 ? "Warn" : "Info")("the metadata batcher has closed").pipe(
+            Effect.annotateLogs({ written, lost: cutOff })
+          )
+        })
+    }
+  })
+  yield* Metrics.register(batcher.sizesUnsafe)
+
+  // the original's ticker has a buffer of one: a tick that nobody took stays, further ones pass
+  const warnEvery = yield* Settings.duration("dropWarningInterval", options.dropWarningInterval, Duration.seconds(10))
+  const startedAt = yield* Clock.currentTimeMillis
+  let lastTick = 0
+  const takeTick = (now: number): boolean => {
+    const tick = Math.floor((now - startedAt) / Duration.toMillis(warnEvery))
+    const isNew = tick > lastTick
+    lastTick = tick
+    return isNew
+  }
+
+  const reportDrop = Effect.fnUntraced(function* (agentId: AgentId, dropped: number) {
+    const reason = batcher.isOpenUnsafe() ? "full" : "closed"
+    update(Metrics.droppedKeys, dropped)
+    update(Metrics.droppedKeysByReason[reason], dropped)
+    const level = takeTick(yield* Clock.currentTimeMillis) ? "Warn" : "Debug"
+    yield* Effect.logWithLevel(level)("metadata was dropped").pipe(
+      Effect.annotateLogs({ agentId, dropped, reason, queueCapacity: batcher.queueCapacity })
+    )
+    return dropped
+  })
+
+  return {
+    add: (agentId, entries) =>
+      Effect.suspend(() => {
+        const dropped = batcher.addUnsafe(entries.map((entry) => toRow(agentId, entry)))
+        update(Metrics.acceptedKeys, entries.length - dropped)
+        return dropped === 0 ? nothingDropped : reportDrop(agentId, dropped)
+      }),
+    flush: batcher.flush,
+    pending: batcher.pending
+  }
+})
+
+/**
+ * The metadata batcher. Closing the layer's scope writes what was accepted, within `shutdownTimeout`. Settings that make
+ * no sense are a defect, {@link Settings.InvalidSetting}.
+ */
+export const layer = (
+  options?: Options
+): Layer.Layer<MetadataBatcher, never, MetadataStore.MetadataStore | PubSub.PubSub> =>
+  Layer.effect(MetadataBatcher, make(options))
+
+const nothingDropped = Effect.succeed(0)
+
+const toRow = (agentId: AgentId, { collectedAt, error, key, value }: MetadataEntry): MetadataRow => ({
+  agentId,
+  key,
+  value,
+  error,
+  collectedAt
+})
+
+/** What a row takes in a statement: its texts, its id and its time. */
+const rowBytes = (row: MetadataRow): number =>
+  Utf8.byteLength(row.key) + Utf8.byteLength(row.value) + Utf8.byteLength(row.error) + 16 + 8
+
+/** How many rows each agent has; the rows of one agent stand side by side. */
+const keysPerAgent = (rows: ReadonlyArray<MetadataRow>): ReadonlyArray<number> => {
+  const counts: Array<number> = []
+  rows.forEach((row, index) => {
+    if (row.agentId === rows[index - 1]?.agentId) counts[counts.length - 1]! += 1
+    else counts.push(1)
+  })
+  return counts
+}

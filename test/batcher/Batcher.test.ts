@@ -1,0 +1,170 @@
+/** The generic batcher, with updates that are not metadata: page views by address, which add up. */
+import { assert, describe, it } from "@effect/vitest"
+import { Data, Effect, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import * as Accumulator from "../../src/batcher/Accumulator.ts"
+import * as Batcher from "../../src/batcher/Batcher.ts"
+
+interface View {
+  readonly url: string
+  readonly count: number
+}
+
+class Unwritable extends Data.TaggedError("Unwritable")<{ readonly bad: boolean }> {}
+
+const views = Accumulator.keyed<View, string>({
+  key: (view) => view.url,
+  merge: (older, newer) => ({ url: newer.url, count: older.count + newer.count })
+})
+
+const view = (url: string, count = 1): View => ({ url, count })
+
+const start = Effect.fnUntraced(function* (
+  options: Partial<Batcher.Options<Map<string, View>, View, Unwritable, never>> = {}
+): Effect.fn.Return<
+  { readonly batcher: Batcher.Batcher<View>; readonly batches: Array<ReadonlyArray<View>> },
+  never,
+  Scope.Scope
+> {
+  const batches: Array<ReadonlyArray<View>> = []
+  const { write = () => Effect.void, ...rest } = options
+  const batcher = yield* Batcher.make({
+    accumulator: views,
+    ...rest,
+    write: (batch, reason) =>
+      Effect.suspend(() => {
+        batches.push(batch)
+        return write(batch, reason)
+      })
+  })
+  return { batcher, batches }
+})
+
+describe("Batcher", () => {
+  it.effect("merges updates of one key by the rule of its accumulator", () =>
+    Effect.gen(function* () {
+      const { batcher, batches } = yield* start()
+
+      yield* batcher.add([view("/a"), view("/b"), view("/a", 4)])
+      yield* batcher.flush
+
+      assert.deepStrictEqual(batches, [[view("/a", 5), view("/b")]])
+    })
+  )
+
+  it.effect("adds what a failed write put back to what came since", () =>
+    Effect.gen(function* () {
+      let failures = 1
+      const { batcher, batches } = yield* start({
+        onWriteFailure: "retain",
+        write: () => Effect.suspend(() => (failures-- > 0 ? Effect.fail(new Unwritable({ bad: false })) : Effect.void))
+      })
+
+      yield* batcher.add([view("/a", 2)])
+      yield* batcher.flush
+      yield* batcher.add([view("/a", 3), view("/b")])
+      yield* batcher.flush
+
+      assert.deepStrictEqual(batches.slice(1), [[view("/a", 5), view("/b")]])
+    })
+  )
+
+  it.effect("tells the writer why it writes", () =>
+    Effect.gen(function* () {
+      const reasons: Array<Batcher.FlushReason> = []
+      const scope = yield* Scope.make()
+      const { batcher } = yield* start({
+        maxBatchSize: 2,
+        write: (_, reason) => Effect.sync(() => reasons.push(reason))
+      }).pipe(Scope.provide(scope))
+
+      yield* batcher.add([view("/a"), view("/b")])
+      yield* batcher.add([view("/c")])
+      yield* TestClock.adjust("5 seconds")
+      yield* batcher.add([view("/d")])
+      yield* batcher.flush
+      yield* batcher.add([view("/e")])
+      yield* Scope.close(scope, yield* Effect.exit(Effect.void))
+
+      assert.deepStrictEqual(reasons, ["capacity", "scheduled", "manual", "shutdown"])
+    })
+  )
+
+  it.effect("drops nothing of a burst in one turn of the event loop when writing takes no time", () =>
+    Effect.gen(function* () {
+      const { batcher, batches } = yield* start()
+
+      let dropped = 0
+      for (let burst = 0; burst < 5_000; burst++) {
+        dropped += batcher.addUnsafe(Array.from({ length: 10 }, (_, index) => view(`/${burst}/${index}`)))
+      }
+      yield* batcher.flush
+
+      assert.strictEqual(dropped, 0)
+      assert.strictEqual(batches.flat().length, 50_000)
+      assert.isTrue(batches.every((batch) => batch.length === 500))
+    })
+  )
+
+  it.effect("accepts updates of a writer that adds while it writes", () =>
+    Effect.gen(function* () {
+      let echoes = 3
+      const harness = yield* start({
+        maxBatchSize: 2,
+        write: () =>
+          Effect.sync(() => {
+            if (echoes-- > 0) harness.batcher.addUnsafe([view(`/echo/${echoes}`), view(`/other/${echoes}`)])
+          })
+      })
+
+      yield* harness.batcher.add([view("/a"), view("/b")])
+      yield* TestClock.adjust(0)
+
+      assert.strictEqual(harness.batches.flat().length, 8)
+    })
+  )
+
+  it.effect("lives through an observer that dies, and answers those who wait for a flush", () =>
+    Effect.gen(function* () {
+      let defects = 1
+      const { batcher, batches } = yield* start({
+        observer: { onTake: () => (defects-- > 0 ? Effect.die("a bug in an observer") : Effect.void) }
+      })
+
+      yield* batcher.add([view("/a")])
+      yield* batcher.flush
+      yield* batcher.add([view("/b")])
+      yield* TestClock.adjust("5 seconds")
+
+      assert.deepStrictEqual(batches, [[view("/b")]])
+    })
+  )
+
+  it.effect("reports where its updates are", () =>
+    Effect.gen(function* () {
+      const { batcher } = yield* start({
+        maxBatchSize: 2,
+        maxPending: 4,
+        write: () => Effect.never,
+        shutdownTimeout: 1
+      })
+      yield* Effect.addFinalizer(() => TestClock.adjust(1).pipe(Effect.forkChild))
+
+      yield* batcher.add([view("/1"), view("/2"), view("/3"), view("/4"), view("/5")])
+      yield* TestClock.adjust(0)
+
+      assert.deepStrictEqual(batcher.sizesUnsafe(), { queued: 3, pending: 0, inFlight: 2 })
+    })
+  )
+})
+
+describe("Accumulator.keyed", () => {
+  it("takes the oldest keys first and leaves the others", () => {
+    const state = [view("/a"), view("/b"), view("/a"), view("/c")].reduce(views.add, views.empty())
+
+    const [batch, rest] = views.take(state, 2)
+
+    assert.deepStrictEqual(batch, [view("/a", 2), view("/b")])
+    assert.deepStrictEqual([...rest.values()], [view("/c")])
+  })
+})

@@ -1,0 +1,89 @@
+/** The pending map against a model that is too simple to be wrong. */
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { type NewestMetadata, newestMetadata } from "../../src/batcher/internal/newestMetadata.ts"
+import type { MetadataRow } from "../../src/domain/Metadata.ts"
+import { agent, entry, row } from "../support/metadataBatcher.ts"
+
+const upTo = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
+
+/** A few agents, keys and times, so that samples meet often. */
+const Samples = Schema.Array(Schema.Struct({ agent: upTo(3), key: upTo(4), time: upTo(6) }))
+
+const rowsOf = (samples: typeof Samples.Type): ReadonlyArray<MetadataRow> =>
+  samples.map((sample, index) => row(agent(sample.agent), entry(`key-${sample.key}`, `sample ${index}`, sample.time)))
+
+const id = (row: MetadataRow) => `${row.agentId} ${row.key}`
+
+const byId = (rows: ReadonlyArray<MetadataRow>) => Object.fromEntries(rows.map((row) => [id(row), row.value]))
+
+/** Of each key the row that is collected last, of those the one that arrives last. */
+const newestOf = (rows: ReadonlyArray<MetadataRow>): Record<string, string> =>
+  byId(rows.toSorted((a, b) => a.collectedAt.epochMilliseconds - b.collectedAt.epochMilliseconds))
+
+const addAll = (rows: ReadonlyArray<MetadataRow>, state = newestMetadata.empty()): NewestMetadata =>
+  rows.reduce(newestMetadata.add, state)
+
+const takeAll = (state: NewestMetadata) => newestMetadata.take(state, Number.MAX_SAFE_INTEGER)[0]
+
+describe("newestMetadata", () => {
+  it.prop(
+    "keeps the newest row of each key, whatever the order of arrival [MB-15, MB-16, MB-17]",
+    { samples: Samples },
+    ({ samples }) => {
+      const rows = rowsOf(samples)
+
+      assert.deepStrictEqual(byId(takeAll(addAll(rows))), newestOf(rows))
+    }
+  )
+
+  it.prop("holds one row for each key, and none that was not added [MB-18]", { samples: Samples }, ({ samples }) => {
+    const rows = rowsOf(samples)
+    const state = addAll(rows)
+
+    assert.strictEqual(state.size, new Set(rows.map(id)).size)
+    assert.isTrue(rows.every((row) => newestMetadata.has(state, row)))
+    assert.isTrue(takeAll(state).every((row) => rows.includes(row)))
+  })
+
+  it.prop(
+    "takes batches of at most the size asked for, that are together all there is",
+    { samples: Samples, size: upTo(5) },
+    ({ samples, size }) => {
+      const rows = rowsOf(samples)
+      const taken: Array<MetadataRow> = []
+      let state = addAll(rows)
+      while (state.size > 0) {
+        const before = state.size
+        const [batch, rest] = newestMetadata.take(state, size + 1)
+        assert.strictEqual(batch.length, Math.min(size + 1, before))
+        assert.strictEqual(rest.size, before - batch.length)
+        taken.push(...batch)
+        state = rest
+      }
+
+      assert.deepStrictEqual(byId(taken), newestOf(rows))
+    }
+  )
+
+  it.prop(
+    "puts rows back as if they had never been taken",
+    { earlier: Samples, later: Samples },
+    ({ earlier, later }) => {
+      const before = rowsOf(earlier)
+      const after = rowsOf(later).map((row) => ({ ...row, value: `${row.value}, later` }))
+      const failed = takeAll(addAll(before))
+
+      const state = failed.reduce(newestMetadata.restore, addAll(after))
+
+      assert.deepStrictEqual(byId(takeAll(state)), newestOf([...before, ...after]))
+    }
+  )
+
+  it.prop("keeps the rows of an agent side by side", { samples: Samples }, ({ samples }) => {
+    const agents = takeAll(addAll(rowsOf(samples))).map(({ agentId }) => agentId)
+    const runs = agents.filter((agentId, index) => agentId !== agents[index - 1])
+
+    assert.strictEqual(runs.length, new Set(agents).size)
+  })
+})

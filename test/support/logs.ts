@@ -1,0 +1,27 @@
+/** Collects log records, so that a test can look at them. */
+import { Effect, Logger, References } from "effect"
+
+export interface LogRecord {
+  readonly level: string
+  readonly message: string
+  readonly annotations: Readonly<Record<string, unknown>>
+}
+
+/** Runs an effect with every log record, from debug up, going into `records`. */
+export const collectLogs =
+  (records: Array<LogRecord>) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    self.pipe(
+      Effect.provide(
+        Logger.layer([
+          Logger.make(({ fiber, logLevel, message }) => {
+            records.push({
+              level: logLevel,
+              message: Array.isArray(message) ? message.join(" ") : String(message),
+              annotations: { ...fiber.getRef(References.CurrentLogAnnotations) }
+            })
+          })
+        ])
+      ),
+      Effect.provideService(References.MinimumLogLevel, "Debug")
+    )
