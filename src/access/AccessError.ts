@@ -1,0 +1,22 @@
+/** Why a caller gets nothing. */
+import { Schema } from "effect"
+
+const fields = { message: Schema.String }
+
+/** No valid token came with the request. */
+export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", fields, {
+  httpApiStatus: 401
+}) {}
+
+/** The caller is known and may not do this. */
+export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", fields, { httpApiStatus: 403 }) {}
+
+/** There is no such agent, or the caller may not know of it. */
+export class AgentNotFound extends Schema.TaggedError<AgentNotFound>()("AgentNotFound", fields, {
+  httpApiStatus: 404
+}) {}
+
+/** Nothing can be said about the caller while tokens cannot be looked up. */
+export class AccessUnavailable extends Schema.TaggedError<AccessUnavailable>()("AccessUnavailable", fields, {
+  httpApiStatus: 503
+}) {}

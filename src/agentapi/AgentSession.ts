@@ -1,0 +1,45 @@
+/**
+ * One connection of one agent: an actor that lives from its upgrade to its end.
+ *
+ * Who the agent is was settled when it connected and stays so; what the session holds is released, in reverse order,
+ * when the connection ends.
+ */
+import { Context, Effect, Layer, Metric, Option, type Scope } from "effect"
+import type { AgentIdentity } from "../domain/AgentIdentity.ts"
+import { SessionOfConnection } from "./AgentApi.ts"
+
+export class AgentSession extends Context.Service<
+  AgentSession,
+  {
+    readonly identity: AgentIdentity
+  }
+>()("metadata-batcher/agentapi/AgentSession") {}
+
+/** Agents connected to this replica. */
+export const connectedAgents = Metric.gauge("coderd_agentapi_connected_agents", {
+  description: "Agents that are connected to this replica."
+})
+
+/** Opens the session of a connection; it ends with the scope. */
+export const open = (identity: AgentIdentity): Effect.Effect<AgentSession["Service"], never, Scope.Scope> =>
+  Effect.acquireRelease(Effect.as(count(1), AgentSession.of({ identity })), () => count(-1)).pipe(
+    Effect.tap(() => Effect.logDebug("an agent has connected")),
+    Effect.tap(() => Effect.addFinalizer(() => Effect.logDebug("an agent has left"))),
+    Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspaceId })
+  )
+
+const count = (change: number) => Metric.modify(connectedAgents, change)
+
+/** Takes the session from where the route of the connection has put it: the fiber that reads the socket. */
+export const layerSessionOfConnection: Layer.Layer<SessionOfConnection> = Layer.succeed(
+  SessionOfConnection,
+  SessionOfConnection.of((handler) =>
+    Effect.flatMap(
+      Effect.serviceOption(AgentSession),
+      Option.match({
+        onNone: () => Effect.die("a call came over a connection without a session"),
+        onSome: (session) => Effect.provideService(handler, AgentSession, session)
+      })
+    )
+  )
+)

@@ -1,0 +1,45 @@
+/**
+ * `BatchUpdateMetadata`: an agent reports samples of its keys.
+ *
+ * - Every entry gets the time of receipt and is trimmed and cut by the rules of {@link MetadataReport}.
+ * - What is accepted goes to the batcher, for the agent of the session. No query is made.
+ * - A report whose keys are too large is accepted up to the limit, and then answered with an error.
+ * - Logs name keys and sizes, never values.
+ */
+import { DateTime, Effect, LogLevel } from "effect"
+import * as MetadataBatcher from "../batcher/MetadataBatcher.ts"
+import type { MetadataEntry } from "../domain/Metadata.ts"
+import * as MetadataReport from "../domain/MetadataReport.ts"
+import * as Utf8 from "../domain/Utf8.ts"
+import { type BatchUpdateMetadataRequest, MetadataKeysTooLong } from "./AgentApi.ts"
+import { AgentSession } from "./AgentSession.ts"
+
+export const make = Effect.gen(function* () {
+  const batcher = yield* MetadataBatcher.MetadataBatcher
+
+  const batchUpdateMetadata = Effect.fnUntraced(function* (request: BatchUpdateMetadataRequest) {
+    const { identity } = yield* AgentSession
+    const { entries, keyBytes } = MetadataReport.accept(
+      request.metadata.map(({ key, result }) => ({ key, value: result?.value ?? "", error: result?.error ?? "" })),
+      yield* DateTime.now
+    )
+    if (yield* LogLevel.isEnabled("Debug")) {
+      yield* Effect.annotateLogs(Effect.logDebug("metadata reported", sizes(entries)), { agentId: identity.agentId })
+    }
+    yield* batcher.add(identity.agentId, entries)
+    if (keyBytes <= MetadataReport.maxKeyBytes) return {}
+
+    const error = new MetadataKeysTooLong({ keyBytes, limit: MetadataReport.maxKeyBytes })
+    yield* Effect.annotateLogs(Effect.logWarning(error.message), { agentId: identity.agentId })
+    return yield* error
+  })
+
+  return { BatchUpdateMetadata: batchUpdateMetadata }
+})
+
+const sizes = (entries: ReadonlyArray<MetadataEntry>) =>
+  entries.map(({ error, key, value }) => ({
+    key,
+    valueBytes: Utf8.byteLength(value),
+    errorBytes: Utf8.byteLength(error)
+  }))

@@ -1,0 +1,118 @@
+/** The handlers of administration: they mint the tokens that the directory keeps the digests of. */
+import { Duration, Effect, Layer, Redacted } from "effect"
+import type { Digest, SecureRandom } from "effect/crypto"
+import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import * as Authentication from "../access/Authentication.ts"
+import * as Token from "../access/Token.ts"
+import type { MetadataDescription } from "../domain/Metadata.ts"
+import type { User } from "../domain/User.ts"
+import { AdminApi, type MetadataDeclaration } from "./AdminApi.ts"
+import { type Agent, Directory } from "./Directory.ts"
+
+const users = HttpApiBuilder.group(
+  AdminApi,
+  "users",
+  Effect.fnUntraced(function* (handlers) {
+    const directory = yield* Directory
+    const mint = yield* tokens
+
+    return handlers
+      .handle("list", () => Effect.map(directory.users, (users) => users.map(toUserView)))
+      .handle("create", ({ payload: { is_admin, username } }) =>
+        Effect.map(directory.createUser({ username, isAdmin: is_admin }), toUserView)
+      )
+      .handle(
+        "createToken",
+        Effect.fnUntraced(function* ({ params: { username }, payload: { name } }) {
+          const { digest, token } = yield* mint
+          yield* directory.putToken({ username, name, token: digest })
+          return { token: Redacted.value(token) }
+        })
+      )
+  })
+)
+
+const workspaces = HttpApiBuilder.group(
+  AdminApi,
+  "workspaces",
+  Effect.fnUntraced(function* (handlers) {
+    const directory = yield* Directory
+
+    return handlers
+      .handle("list", () => directory.workspaces)
+      .handle("create", ({ payload }) => directory.createWorkspace(payload))
+  })
+)
+
+const agents = HttpApiBuilder.group(
+  AdminApi,
+  "agents",
+  Effect.fnUntraced(function* (handlers) {
+    const directory = yield* Directory
+    const mint = yield* tokens
+
+    return handlers
+      .handle("list", ({ params: { workspace } }) =>
+        Effect.map(directory.agents(workspace), (agents) => agents.map(toAgentView))
+      )
+      .handle(
+        "create",
+        Effect.fnUntraced(function* ({ params: { workspace }, payload }) {
+          const minted = yield* Effect.forEach(payload.agents, (agent) =>
+            Effect.map(mint, (token) => ({ ...agent, ...token }))
+          )
+          const created = yield* directory.createAgents(
+            workspace,
+            minted.map(({ digest, metadata, name }) => ({ name, token: digest, metadata: metadata.map(toDescription) }))
+          )
+          const secrets = new Map(minted.map(({ name, token }) => [name, Redacted.value(token)]))
+          return created.map((agent) => ({ ...toAgentView(agent), token: secrets.get(agent.name)! }))
+        })
+      )
+      .handle(
+        "rotateToken",
+        Effect.fnUntraced(function* ({ params: { agent } }) {
+          const { digest, token } = yield* mint
+          yield* directory.rotateToken(agent, digest)
+          return { token: Redacted.value(token) }
+        })
+      )
+  })
+)
+
+export const layer = HttpApiBuilder.layer(AdminApi).pipe(
+  Layer.provide([users, workspaces, agents]),
+  Layer.provide([Authentication.layerAdmin, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
+)
+
+/** Mints a token together with what is kept of it. */
+const newToken = Effect.gen(function* () {
+  const token = yield* Token.mint
+  return { token, digest: yield* Token.digest(token) }
+})
+
+const tokens = Effect.map(Effect.context<SecureRandom.SecureRandom | Digest.Digest>(), (services) =>
+  Effect.provideContext(newToken, services)
+)
+
+const toUserView = ({ id, isAdmin, username }: User) => ({ id, username, is_admin: isAdmin })
+
+const toAgentView = ({ id, metadata, name }: Agent) => ({ id, name, metadata: metadata.map(toDeclaration) })
+
+const toDescription = (declaration: MetadataDeclaration): MetadataDescription => ({
+  key: declaration.key,
+  displayName: declaration.display_name ?? declaration.key,
+  script: declaration.script,
+  interval: Duration.seconds(declaration.interval),
+  timeout: Duration.seconds(declaration.timeout),
+  displayOrder: declaration.display_order
+})
+
+const toDeclaration = (description: MetadataDescription): MetadataDeclaration => ({
+  key: description.key,
+  display_name: description.displayName,
+  script: description.script,
+  interval: Duration.toSeconds(description.interval),
+  timeout: Duration.toSeconds(description.timeout),
+  display_order: description.displayOrder
+})

@@ -1,0 +1,120 @@
+/**
+ * Watching the metadata of one agent: an actor for each watcher.
+ *
+ * - It is subscribed before it reads for the first time, so that no change falls between the two.
+ * - The whole list comes at once, again one second later, and from then on when something has changed, at most once a
+ *   second, but at least every five seconds, so that ages stay fresh.
+ * - A change only marks the list as stale; it is read again when the next event is due. However many changes there are,
+ *   a watcher costs at most one read a second, and none while its client does not take what was sent.
+ * - A `Resync` of the subscription counts as a change, so that a lost announcement is made good within a second.
+ * - A read that fails ends the watch with an `error` event, one that was cancelled ends it without a word. So does the
+ *   end of the subscription.
+ * - Every fifteen seconds there is a `ping`.
+ */
+import { Clock, Context, DateTime, Deferred, Effect, Layer, type Scope, Stream } from "effect"
+import * as AgentIdChunks from "../batcher/AgentIdChunks.ts"
+import * as MetadataBatcher from "../batcher/MetadataBatcher.ts"
+import { MetadataStore, type MetadataStoreError } from "../batcher/MetadataStore.ts"
+import type { AgentId } from "../domain/Ids.ts"
+import type { AgentMetadata } from "../domain/Metadata.ts"
+import * as MetadataView from "../domain/MetadataView.ts"
+import * as PubSub from "../pubsub/PubSub.ts"
+import { type WatchEvent, MetadataUnavailable } from "./WatchApi.ts"
+
+/** The pause between two looks at whether there is something to send. */
+export const tick = "1 second"
+
+/** The list is sent when this has passed since it was, although nothing has changed. In milliseconds. */
+export const refreshMillis = 5_000
+
+/** A ping is sent when this has passed since there was one. In milliseconds. */
+export const heartbeatMillis = 15_000
+
+export class MetadataWatch extends Context.Service<
+  MetadataWatch,
+  {
+    /** The metadata of an agent as it is now. */
+    readonly read: (agentId: AgentId) => Effect.Effect<ReadonlyArray<MetadataView.MetadataView>, MetadataUnavailable>
+    /** Begins to watch an agent; the first event is there already. The watch ends with the scope. */
+    readonly open: (agentId: AgentId) => Effect.Effect<Stream.Stream<WatchEvent>, MetadataUnavailable, Scope.Scope>
+  }
+>()("metadata-batcher/watch/MetadataWatch") {}
+
+export const make = Effect.gen(function* () {
+  const pubsub = yield* PubSub.PubSub
+  const store = yield* MetadataStore
+
+  const open = Effect.fn("MetadataWatch.open")(function* (agentId: AgentId) {
+    const subscribed = yield* Deferred.make<void, PubSub.PubSubError>()
+    const over = yield* Deferred.make<void>()
+    const rows = new Map<string, AgentMetadata>()
+    let isStale = true
+
+    yield* pubsub.subscribe(MetadataBatcher.channel).pipe(
+      Stream.filter(
+        PubSub.match({ Message: ({ payload }) => AgentIdChunks.has(payload, agentId), Resync: () => true })
+      ),
+      Stream.runForEach(() => {
+        isStale = true
+        return Deferred.succeed(subscribed, undefined)
+      }),
+      Effect.onExit((exit) => Effect.andThen(Deferred.done(subscribed, exit), Deferred.succeed(over, undefined))),
+      Effect.forkScoped
+    )
+    yield* Effect.mapError(Deferred.await(subscribed), unavailable("metadata changes cannot be subscribed to"))
+
+    const refresh = Effect.gen(function* () {
+      isStale = false
+      for (const row of yield* store.read(agentId)) rows.set(row.key, row)
+    })
+    yield* Effect.mapError(refresh, unavailable("metadata cannot be read"))
+
+    let sends = 0
+    let sentAt = 0
+    let pingedAt = yield* Clock.currentTimeMillis
+    const next = Effect.gen(function* () {
+      const events: Array<WatchEvent> = []
+      const isNews = isStale || sends < 2
+      if (isStale) yield* refresh
+      const now = yield* Clock.currentTimeMillis
+      if (isNews || now - sentAt >= refreshMillis) {
+        events.push({ type: "data", data: MetadataView.make(rows.values(), DateTime.makeUnsafe(now)) })
+        sends++
+        sentAt = now
+      }
+      if (now - pingedAt >= heartbeatMillis) {
+        events.push({ type: "ping" })
+        pingedAt = now
+      }
+      return events
+    })
+
+    return Stream.tick(tick).pipe(
+      Stream.mapEffect(() => next),
+      Stream.flattenIterable,
+      Stream.catch(readFailed),
+      Stream.interruptWhen(Deferred.await(over))
+    )
+  })
+
+  const read = Effect.fn("MetadataWatch.read")(function* (agentId: AgentId) {
+    const rows = yield* Effect.mapError(store.read(agentId), unavailable("metadata cannot be read"))
+    return MetadataView.make(rows, yield* DateTime.now)
+  })
+
+  return MetadataWatch.of({ open, read })
+})
+
+export const layer: Layer.Layer<MetadataWatch, never, MetadataStore | PubSub.PubSub> = Layer.effect(MetadataWatch, make)
+
+const unavailable = (message: string) => (cause: Error) => new MetadataUnavailable({ message, detail: cause.message })
+
+const readFailed = (error: MetadataStoreError): Stream.Stream<WatchEvent> =>
+  error.reason === "cancelled"
+    ? Stream.empty
+    : Stream.fromEffect(
+        Effect.as(Effect.logError("metadata of a watched agent cannot be read", error), {
+          type: "error",
+          data: { message: "metadata cannot be read", detail: error.message }
+        })
+      )

@@ -1,0 +1,82 @@
+/**
+ * Reading metadata once, and the two faces of a watch.
+ *
+ * - Readers show the token of a user who may read the agent.
+ * - A watch that cannot begin is answered with 500 and no stream.
+ * - A watch ends when the client leaves.
+ */
+import { Effect, Layer, Stream } from "effect"
+import { HttpEffect, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { Access } from "../access/Access.ts"
+import * as Authentication from "../access/Authentication.ts"
+import type { AgentId } from "../domain/Ids.ts"
+import { MetadataWatch } from "./MetadataWatch.ts"
+import { WatchApi, type WatchEvent, type WatchSse } from "./WatchApi.ts"
+
+const handlers = HttpApiBuilder.group(
+  WatchApi,
+  "watch",
+  Effect.fnUntraced(function* (handlers) {
+    const access = yield* Access
+    const watch = yield* MetadataWatch
+
+    const mayRead = Effect.fnUntraced(function* (agentId: AgentId) {
+      yield* access.mayRead(yield* Authentication.CurrentUser, agentId)
+    })
+    const watched = (agentId: AgentId) => Effect.andThen(mayRead(agentId), watch.open(agentId))
+
+    return handlers
+      .handle("read", ({ params }) => Effect.andThen(mayRead(params.agent), watch.read(params.agent)))
+      .handle("watch", ({ params }) =>
+        Effect.tap(Effect.map(watched(params.agent), Stream.map(toSse)), () =>
+          HttpEffect.appendPreResponseHandler(unbuffered)
+        )
+      )
+      .handleRaw("watchWebSocket", ({ params, request }) =>
+        request.headers["upgrade"]?.toLowerCase() === "websocket"
+          ? Effect.flatMap(watched(params.agent), overWebSocket)
+          : Effect.succeed(upgradeRequired)
+      )
+  })
+)
+
+export const layer = HttpApiBuilder.layer(WatchApi).pipe(
+  Layer.provide([handlers, Authentication.layerReader, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
+)
+
+// without these a proxy may hold the events back
+const unbuffered: HttpEffect.PreResponseHandler = (_, response) =>
+  Effect.succeed(HttpServerResponse.setHeaders(response, { "cache-control": "no-cache", "x-accel-buffering": "no" }))
+
+const toSse = (event: WatchEvent): typeof WatchSse.Type => {
+  switch (event.type) {
+    case "data":
+      return { event: "data", data: event.data }
+    case "error":
+      return { event: "error", data: event.data }
+    case "ping":
+      return { event: "ping", data: "" }
+  }
+}
+
+const overWebSocket = (events: Stream.Stream<WatchEvent>) =>
+  Effect.gen(function* () {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const socket = yield* request.upgrade
+    const { write } = yield* socket.writer
+    const { pull } = yield* socket.reader
+    yield* Effect.raceFirst(
+      Stream.runForEach(events, (event) => write(JSON.stringify(event))),
+      Effect.forever(pull)
+    )
+  }).pipe(
+    // the client has gone, or never came: there is nobody left to tell
+    Effect.ignore,
+    Effect.as(HttpServerResponse.empty())
+  )
+
+const upgradeRequired = HttpServerResponse.jsonUnsafe(
+  { _tag: "UpgradeRequired", message: "this address speaks WebSocket; without -ws at its end it sends events" },
+  { status: 426, headers: { upgrade: "websocket" } }
+)
