@@ -17,7 +17,9 @@ export const collectLogs =
           Logger.make(({ fiber, logLevel, message }) => {
             records.push({
               level: logLevel,
-              message: Array.isArray(message) ? message.join(" ") : String(message),
+              message: (Array.isArray(message) ? message : [message])
+                .map((part) => (typeof part === "string" ? part : JSON.stringify(part)))
+                .join(" "),
               annotations: { ...fiber.getRef(References.CurrentLogAnnotations) }
             })
           })

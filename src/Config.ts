@@ -1,0 +1,217 @@
+/**
+ * Every setting of the service: the variable of the environment that holds it, its default and what it must be.
+ *
+ * A flag of the command line stands above the environment, the environment above the default. An empty variable counts
+ * as absent. Reading the settings finds everything that is wrong with them at once, and says so without a value.
+ */
+import { Config, ConfigProvider, Data, Duration, Effect, Option, Result, Schema, SchemaTransformation } from "effect"
+
+export interface Variable<A> {
+  readonly name: string
+  /** What it is for. */
+  readonly description: string
+  /** What a value has to be. */
+  readonly must: string
+  /** The default, as it would be written. */
+  readonly fallback: string | undefined
+  readonly config: Config.Config<A>
+}
+
+type Codec<A> = Schema.ConstraintCodec<A, unknown>
+
+const required = <A>(
+  name: string,
+  fallback: string,
+  codec: Codec<A>,
+  must: string,
+  description: string
+): Variable<A> => ({ name, description, must, fallback, config: Config.schema(codec, name) })
+
+const optional = <A>(name: string, codec: Codec<A>, must: string, description: string): Variable<A | undefined> => ({
+  name,
+  description,
+  must,
+  fallback: undefined,
+  config: Config.map(Config.option(Config.schema(codec, name)), Option.getOrUndefined)
+})
+
+const text = Schema.NonEmptyString
+const secret = (minimum: number) => Schema.RedactedFromValue(Schema.String.check(Schema.isMinLength(minimum)))
+const count = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+const duration = Schema.DurationFromString.check(
+  Schema.makeFilter((value: Duration.Duration) => Duration.isFinite(value) && Duration.isPositive(value))
+)
+const flag = Schema.Literals(["true", "false"]).pipe(
+  Schema.decodeTo(
+    Schema.Boolean,
+    SchemaTransformation.transform({
+      decode: (text) => text === "true",
+      encode: (value) => (value ? ("true" as const) : ("false" as const))
+    })
+  )
+)
+const postgresUrl = Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^postgres(ql)?:\/\//)))
+
+const aDuration = "a duration above zero, such as “5 seconds”"
+const aPostgresUrl = "an address that begins with postgresql://"
+const aCount = (minimum: number, maximum: number) => `a whole number from ${minimum} to ${maximum}`
+
+export const variables = {
+  host: required("HOST", "127.0.0.1", text, "an address of this machine", "The address to listen on."),
+  port: required("PORT", "3000", count(0, 65_535), "a port, or 0 for a free one", "The port to listen on."),
+  databaseUrl: optional(
+    "DATABASE_URL",
+    postgresUrl,
+    aPostgresUrl,
+    "The Postgres to use. Without it an embedded one is started."
+  ),
+  databaseListenUrl: optional(
+    "DATABASE_LISTEN_URL",
+    postgresUrl,
+    aPostgresUrl,
+    "Where to LISTEN, when DATABASE_URL leads through a transaction pooler."
+  ),
+  databasePrepare: required(
+    "DATABASE_PREPARE",
+    "true",
+    flag,
+    "true or false",
+    "false for poolers that cannot keep prepared statements."
+  ),
+  databaseMaxConnections: required(
+    "DATABASE_MAX_CONNECTIONS",
+    "10",
+    count(2, 1_000),
+    aCount(2, 1_000),
+    "The size of the connection pool; the listener has a connection of its own."
+  ),
+  dataDir: required(
+    "DATA_DIR",
+    ".metadata-batcher/postgres",
+    text,
+    "a folder",
+    "Where the embedded Postgres keeps its data."
+  ),
+  adminToken: optional(
+    "ADMIN_TOKEN",
+    secret(16),
+    "at least 16 characters",
+    "The token of the administrator. Without it one is made at the first start and printed once."
+  ),
+  maxBatchSize: required(
+    "METADATA_MAX_BATCH_SIZE",
+    "500",
+    count(1, 10_000),
+    aCount(1, 10_000),
+    "Entries in a batch; as soon as this many are pending they are written."
+  ),
+  maxBatchBytes: required(
+    "METADATA_MAX_BATCH_BYTES",
+    "4194304",
+    count(1_024, 1_073_741_824),
+    aCount(1_024, 1_073_741_824),
+    "Bytes in a batch; a larger entry is written alone."
+  ),
+  flushInterval: required(
+    "METADATA_FLUSH_INTERVAL",
+    "5 seconds",
+    duration,
+    aDuration,
+    "The longest that an entry waits for its batch."
+  ),
+  queueCapacity: optional(
+    "METADATA_QUEUE_CAPACITY",
+    count(1, 1_000_000),
+    aCount(1, 1_000_000),
+    "Entries that may wait while a batch is being written. Without it, five batches."
+  ),
+  maxPending: required(
+    "METADATA_MAX_PENDING",
+    "100000",
+    count(1, 10_000_000),
+    aCount(1, 10_000_000),
+    "Keys of which the latest value is kept while the database is away."
+  ),
+  writeTimeout: required(
+    "METADATA_WRITE_TIMEOUT",
+    "10 seconds",
+    duration,
+    aDuration,
+    "The longest that writing a batch may take before it is cancelled and tried again."
+  ),
+  shutdownTimeout: required(
+    "SHUTDOWN_TIMEOUT",
+    "15 seconds",
+    duration,
+    aDuration,
+    "The longest that the last flush may take when the service stops."
+  ),
+  logFormat: required(
+    "LOG_FORMAT",
+    "auto",
+    Schema.Literals(["auto", "pretty", "json"]),
+    "auto, pretty or json",
+    "How logs are written; auto is pretty on a terminal and json elsewhere."
+  ),
+  logLevel: required(
+    "LOG_LEVEL",
+    "info",
+    Schema.Literals(["debug", "info", "warn", "error"]),
+    "debug, info, warn or error",
+    "The least important log records that are written."
+  ),
+  demoAgents: required(
+    "DEMO_AGENTS",
+    "0",
+    count(0, 10_000),
+    aCount(0, 10_000),
+    "Simulated agents to run beside the service when its database is the embedded one."
+  )
+} as const
+
+type Variables = typeof variables
+
+/** The name of a setting in code. */
+export type Setting = keyof Variables
+
+/** All settings, decoded. */
+export type Settings = { readonly [Name in Setting]: Config.Success<Variables[Name]["config"]> }
+
+/** Settings that cannot be used. Each problem names a variable and what it must be. */
+export class InvalidSettings extends Data.TaggedError("InvalidSettings")<{
+  readonly problems: ReadonlyArray<string>
+}> {
+  override get message() {
+    return this.problems.join("\n")
+  }
+}
+
+/** Reads the settings; `flags` are values by the name of their variable. */
+export const read = Effect.fnUntraced(function* (
+  flags: Readonly<Record<string, string>> = {}
+): Effect.fn.Return<Settings, InvalidSettings> {
+  const provider = ConfigProvider.fromEnvRecord(flags).pipe(
+    ConfigProvider.orElse(yield* ConfigProvider.ConfigProvider),
+    ConfigProvider.orElse(defaults)
+  )
+  const problems: Array<string> = []
+  const settings: Record<string, unknown> = {}
+  for (const [setting, { config, must, name }] of Object.entries<Variable<unknown>>(variables)) {
+    const result = yield* Effect.result(Effect.provideService(config, ConfigProvider.ConfigProvider, provider))
+    if (Result.isSuccess(result)) settings[setting] = result.success
+    else problems.push(`${name} must be ${must}`)
+  }
+  if (problems.length > 0) return yield* new InvalidSettings({ problems })
+
+  const complete = settings as Settings
+  if (complete.maxPending < complete.maxBatchSize) {
+    return yield* new InvalidSettings({
+      problems: [`${variables.maxPending.name} must be at least ${variables.maxBatchSize.name}`]
+    })
+  }
+  return complete
+})
+
+const defaults = ConfigProvider.fromEnvRecord(
+  Object.fromEntries(Object.values<Variable<unknown>>(variables).map(({ fallback, name }) => [name, fallback]))
+)

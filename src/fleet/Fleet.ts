@@ -1,0 +1,112 @@
+/**
+ * Many simulated agents, and the figures of what they do.
+ *
+ * - They start one after the other, spread over the ramp-up.
+ * - Where they belong is made when it is missing and used again when it is there, over the service's own API.
+ */
+import { Duration, Effect, Redacted } from "effect"
+import { HttpClient, HttpClientRequest } from "effect/http"
+import { HttpApiClient } from "effect/http-api"
+import * as Token from "../access/Token.ts"
+import type { AgentId } from "../domain/Ids.ts"
+import { AdminApi } from "../http/AdminApi.ts"
+import * as SimulatedAgent from "./SimulatedAgent.ts"
+
+export interface Member {
+  readonly id: AgentId
+  readonly token: Token.Token
+}
+
+export interface Options {
+  readonly url: string
+  readonly members: ReadonlyArray<Member>
+  readonly keys: ReadonlyArray<string>
+  readonly interval: Duration.Duration
+  readonly jitter: number
+  readonly rampUp: Duration.Duration
+  readonly reconnectAfter?: Duration.Duration | undefined
+}
+
+/** What a fleet has done so far. */
+export interface Figures {
+  /** Agents connected now. */
+  connected: number
+  /** Reports that were accepted. */
+  reports: number
+  /** Reports and connections that failed. */
+  errors: number
+}
+
+export const figures = (): Figures => ({ connected: 0, reports: 0, errors: 0 })
+
+/** Runs a fleet until it is interrupted, adding up in `figures`. */
+export const run = (options: Options, figures: Figures) => {
+  const observer: SimulatedAgent.Observer = {
+    onConnect: () => figures.connected++,
+    onDisconnect: () => figures.connected--,
+    onReport: () => figures.reports++,
+    onError: () => figures.errors++
+  }
+  const apart = Duration.times(options.rampUp, 1 / Math.max(1, options.members.length))
+  return Effect.forEach(
+    options.members,
+    ({ token }, index) =>
+      Effect.delay(SimulatedAgent.run({ ...options, token, observer }), Duration.times(apart, index)),
+    { concurrency: "unbounded", discard: true }
+  )
+}
+
+/** The agents of a new call may be this many, so that no request of it becomes too large. */
+const agentsPerCall = 500
+
+/**
+ * Answers `count` agents of one workspace, with tokens that are valid from now on. The user, the workspace and the
+ * agents are made when they are missing. Takes the token of an administrator.
+ */
+export const provision = Effect.fnUntraced(function* (options: {
+  readonly url: string
+  readonly token: Token.Token
+  readonly workspace: string
+  readonly owner: string
+  readonly count: number
+  readonly keys: ReadonlyArray<string>
+  readonly interval: Duration.Duration
+}) {
+  const { keys, owner, url, workspace: name } = options
+  const api = yield* HttpApiClient.make(AdminApi, {
+    baseUrl: url,
+    transformClient: HttpClient.mapRequest(HttpClientRequest.setHeader(Token.header, Redacted.value(options.token)))
+  })
+
+  const users = yield* api.users.list()
+  if (!users.some(({ username }) => username === owner)) {
+    yield* api.users.create({ payload: { username: owner, is_admin: false } })
+  }
+  const workspaces = yield* api.workspaces.list()
+  const workspace =
+    workspaces.find((one) => one.name === name && one.owner === owner) ??
+    (yield* api.workspaces.create({ payload: { name, owner } }))
+
+  const params = { workspace: workspace.id }
+  const known = (yield* api.agents.list({ params })).slice(0, options.count)
+  const rotated = yield* Effect.forEach(
+    known,
+    ({ id }) => Effect.map(api.agents.rotateToken({ params: { agent: id } }), ({ token }) => member(id, token)),
+    { concurrency: 8 }
+  )
+
+  const metadata = SimulatedAgent.declarations(keys, options.interval)
+  const missing = Array.from({ length: options.count - known.length }, (_, index) => ({
+    name: `agent-${known.length + index + 1}`,
+    metadata
+  }))
+  const added = yield* Effect.forEach(
+    Array.from({ length: Math.ceil(missing.length / agentsPerCall) }, (_, call) =>
+      missing.slice(call * agentsPerCall, (call + 1) * agentsPerCall)
+    ),
+    (agents) => api.agents.create({ params, payload: { agents } })
+  )
+  return [...rotated, ...added.flat().map(({ id, token }) => member(id, token))]
+})
+
+const member = (id: AgentId, token: string): Member => ({ id, token: Redacted.make(token, { label: "token" }) })
