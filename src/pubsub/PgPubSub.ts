@@ -11,7 +11,7 @@
  * - The name of a channel may be any text of 1 to 63 bytes without NUL.
  */
 import { PgClient, type PgConnection } from "@effect/sql-pg"
-import { type Duration, Effect, Layer, Metric, Queue, type Redacted, type Scope, Stream } from "effect"
+import { type Duration, Effect, Layer, Metric, Queue, Redacted, type Scope, Stream } from "effect"
 import * as Utf8 from "../domain/Utf8.ts"
 import * as Listener from "./internal/listener.ts"
 import * as Subscribers from "./internal/subscribers.ts"
@@ -48,6 +48,11 @@ export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<PubSub["Service"], Listener.ListenerError, PgClient.PgClient | Scope.Scope> {
   const pg = yield* PgClient.PgClient
+  const connection = listenConfig(pg.config, options.listenUrl)
+  // what the driver says of a URL that is none contains it, password and all
+  if (connection.url !== undefined && !URL.canParse(Redacted.value(connection.url))) {
+    return yield* new Listener.ListenerError({ reason: "connection", cause: new Error("the URL is not valid") })
+  }
 
   const subscribers = Subscribers.make({
     initialState: "pending",
@@ -59,7 +64,7 @@ export const make = Effect.fnUntraced(function* (
   })
 
   const listener = yield* Listener.make({
-    connection: listenConfig(pg.config, options.listenUrl),
+    connection,
     subscribers,
     heartbeatInterval: options.heartbeatInterval ?? "10 seconds",
     heartbeatTimeout: options.heartbeatTimeout ?? "10 seconds",

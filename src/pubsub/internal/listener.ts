@@ -17,7 +17,7 @@ import {
   Deferred,
   Duration,
   Effect,
-  type Fiber,
+  Fiber,
   FiberSet,
   Function,
   Latch,
@@ -100,7 +100,7 @@ export const make = Effect.fnUntraced(function* (
       return Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("The listener died", cause)
     })
 
-  yield* connect(options, heartbeatChannel).pipe(
+  const fiber = yield* connect(options, heartbeatChannel).pipe(
     Effect.tap(stand),
     Effect.tap(() => Effect.logInfo("Listening for messages")),
     Effect.tap(() => Deferred.succeed(started, undefined)),
@@ -108,15 +108,15 @@ export const make = Effect.fnUntraced(function* (
     Effect.scoped,
     // from here on success means that a connection stood and was lost
     Effect.tap(() => Metric.update(PubSubMetrics.disconnections, 1)),
-    Effect.tap((error) => Effect.logWarning("Lost the listening connection", error)),
-    Effect.tapError((error) => Effect.logWarning("Cannot listen for messages", error)),
+    Effect.tap((error) => Effect.logWarning("Lost the listening connection", Cause.fail(error))),
+    Effect.tapError((error) => Effect.logWarning("Cannot listen for messages", Cause.fail(error))),
     Effect.tapCause((cause) => Deferred.failCause(started, cause)),
     Effect.retry(backoff(options.minBackoff, options.maxBackoff)),
     Effect.repeat(Schedule.jittered(Schedule.spaced(options.minBackoff))),
     Effect.onError(end),
     Effect.forkScoped
   )
-  yield* Deferred.await(started)
+  yield* Effect.onError(Deferred.await(started), () => Fiber.interrupt(fiber))
 
   return { sync: (channel) => sync(channel) }
 })
@@ -203,10 +203,12 @@ const connect = Effect.fnUntraced(function* (
 })
 
 const deliver = (subscribers: Subscribers, channel: string, payload: string) => {
-  subscribers.deliver(channel, payload)
   const bytes = Utf8.byteLength(payload)
   const size = bytes < PubSubMetrics.colossalBytes ? PubSubMetrics.messages.normal : PubSubMetrics.messages.colossal
-  return Effect.andThen(Metric.update(size, 1), Metric.update(PubSubMetrics.receivedBytes, bytes))
+  return Metric.update(size, 1).pipe(
+    Effect.andThen(Metric.update(PubSubMetrics.receivedBytes, bytes)),
+    Effect.andThen(Effect.sync(() => subscribers.deliver(channel, payload)))
+  )
 }
 
 const broken = (cause: unknown) => new ListenerError({ reason: "connection", cause })

@@ -1,0 +1,504 @@
+import { assert, layer } from "@effect/vitest"
+import { Duration, Effect, Exit, Fiber, Layer, Logger, Metric, Queue, Redacted, Scope, Stream } from "effect"
+import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
+import { inspect } from "node:util"
+import * as PgPubSub from "../../src/pubsub/PgPubSub.ts"
+import { Message, PubSub, PubSubError, Resync } from "../../src/pubsub/PubSub.ts"
+import * as PubSubLatency from "../../src/pubsub/PubSubLatency.ts"
+import * as PubSubMetrics from "../../src/pubsub/PubSubMetrics.ts"
+import * as PgProxy from "../support/PgProxy.ts"
+import * as Postgres from "../support/Postgres.ts"
+import { subscribe } from "../support/Subscription.ts"
+
+/** A pubsub that listens through a proxy and loses no time. */
+const pubsub = (options?: PgPubSub.Options) =>
+  Layer.unwrap(
+    PgProxy.PgProxy.useSync(({ url }) =>
+      PgPubSub.layer({ listenUrl: url, minBackoff: "10 millis", maxBackoff: "50 millis", ...options })
+    )
+  ).pipe(Layer.provideMerge(PgProxy.layer))
+
+const publish = (channel: string, payload: string) => PubSub.use((pubsub) => pubsub.publish(channel, payload))
+
+const message = (payload: string) => Message({ payload })
+
+/** Waits until the listening connection sends a statement, and answers what it has sent before. */
+const sent = (statement: string) =>
+  PgProxy.PgProxy.use(({ statements }) =>
+    Stream.fromQueue(statements).pipe(
+      Stream.takeUntil((text) => text === statement, { excludeLast: true }),
+      Stream.runCollect
+    )
+  )
+
+/** Ends the sessions of all listeners, as an administrator does. */
+const terminateListeners = SqlClient.SqlClient.use(
+  (sql) => sql`
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'test listener'`
+)
+
+const isolated = Effect.provideServiceEffect(
+  Metric.MetricRegistry,
+  Effect.sync(() => new Map())
+)
+
+const count = (metric: Metric.Counter<number>) => Effect.map(Metric.value(metric), (state) => state.count)
+
+const level = (metric: Metric.Gauge<number>) => Effect.map(Metric.value(metric), (state) => state.value)
+
+/** What may be too slow is done long before; what hangs is not. */
+const promptly = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.orDie(Effect.timeout(self, "4 seconds"))
+
+/** What is lost here on purpose need not be reported. */
+const quiet = Layer.merge(Postgres.layer, Logger.layer([]))
+
+layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
+  it.effect("carries messages to the subscribers of all replicas, in the order of publication [PS-04]", () =>
+    Effect.gen(function* () {
+      const here = yield* subscribe("a")
+      const there = yield* Effect.provideService(subscribe("a"), PubSub, yield* PgPubSub.make())
+      assert.deepStrictEqual([yield* here.next, yield* there.next], [Resync(), Resync()])
+      const payloads = Array.from({ length: 50 }, (_, i) => String(i))
+
+      yield* Effect.forEach(payloads, (payload) => publish("a", payload))
+
+      assert.deepStrictEqual(yield* here.take(50), payloads.map(message))
+      assert.deepStrictEqual(yield* there.take(50), payloads.map(message))
+    }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("does not let a blocked subscriber delay the others [PS-05]", () =>
+    Effect.gen(function* () {
+      const pubsub = yield* PubSub
+      yield* pubsub.subscribe("a").pipe(
+        Stream.runForEach(() => Effect.never),
+        Effect.forkScoped
+      )
+      const other = yield* subscribe("a")
+      yield* other.next
+
+      yield* publish("a", "1")
+      yield* publish("a", "2")
+
+      assert.deepStrictEqual(yield* other.take(2), [message("1"), message("2")])
+    }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("gives every subscriber one Resync after a lost connection, for what went by meanwhile [PS-06]", () =>
+    Effect.gen(function* () {
+      const proxy = yield* PgProxy.PgProxy
+      const subscriptions = yield* Effect.all([subscribe("a"), subscribe("a"), subscribe("b")])
+      for (const subscription of subscriptions) yield* subscription.next
+
+      yield* proxy.down(Effect.andThen(publish("a", "unheard"), publish("b", "unheard")))
+
+      for (const subscription of subscriptions) assert.deepStrictEqual(yield* subscription.next, Resync())
+      yield* publish("a", "heard")
+      yield* publish("b", "heard")
+      for (const subscription of subscriptions) assert.deepStrictEqual(yield* subscription.next, message("heard"))
+    }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("replaces a session that an administrator ended [PS-06]", () =>
+    Effect.gen(function* () {
+      const subscription = yield* subscribe("a")
+      yield* subscription.next
+
+      yield* terminateListeners
+
+      assert.deepStrictEqual(yield* subscription.next, Resync())
+      yield* publish("a", "heard")
+      assert.deepStrictEqual(yield* subscription.next, message("heard"))
+    }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("replaces it as often as it is ended [PS-06]", () =>
+    Effect.gen(function* () {
+      const subscription = yield* subscribe("a")
+      for (const round of ["1", "2", "3"]) {
+        assert.deepStrictEqual(yield* subscription.next, Resync())
+        yield* publish("a", round)
+        assert.deepStrictEqual(yield* subscription.next, message(round))
+        yield* terminateListeners
+      }
+    }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("listens once to a channel, however many subscribers it has [PS-07]", () =>
+    Effect.gen(function* () {
+      const subscriptions = yield* Effect.all([subscribe("a"), subscribe("a")])
+      for (const subscription of subscriptions) yield* subscription.next
+      yield* (yield* subscribe("a")).next
+      yield* (yield* subscribe("b")).next
+
+      const before = yield* sent(`LISTEN "b"`)
+      assert.deepStrictEqual(
+        before.filter((statement) => statement === `LISTEN "a"`),
+        [`LISTEN "a"`]
+      )
+    }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("ceases to listen to a channel when its last subscriber leaves, not before [PS-08]", () =>
+    Effect.gen(function* () {
+      const [first, second] = yield* Effect.all([subscribe("a"), subscribe("a")])
+      yield* first.next
+      yield* second.next
+
+      yield* first.cancel
+      yield* (yield* subscribe("b")).next
+      assert.notInclude(yield* sent(`LISTEN "b"`), `UNLISTEN "a"`)
+
+      yield* second.cancel
+      yield* sent(`UNLISTEN "a"`)
+    }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("listens to whoever comes while the last one is leaving [PS-08]", () =>
+    Effect.gen(function* () {
+      let leaving = yield* subscribe("a")
+      yield* leaving.next
+      for (let round = 0; round < 20; round++) {
+        const [coming] = yield* Effect.all([subscribe("a"), leaving.cancel], { concurrency: round % 2 === 0 ? 1 : 2 })
+        assert.deepStrictEqual(yield* coming.next, Resync())
+        yield* publish("a", String(round))
+        assert.deepStrictEqual(yield* coming.next, message(String(round)))
+        yield* coming.cancel
+        leaving = yield* subscribe("a")
+        yield* leaving.next
+      }
+    }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("fails a subscription that the server refuses, and leaves nothing behind [PS-09]", () =>
+    Effect.gen(function* () {
+      const neighbour = yield* subscribe("a")
+      yield* neighbour.next
+
+      const error = yield* Effect.flip((yield* subscribe("")).next)
+
+      assert.instanceOf(error, PubSubError)
+      assert.deepStrictEqual([error.operation, error.channel], ["subscribe", ""])
+      assert.strictEqual(yield* count(PubSubMetrics.subscribes.failed), 1)
+      assert.strictEqual(yield* level(PubSubMetrics.currentSubscribers), 1)
+      assert.strictEqual(yield* level(PubSubMetrics.currentEvents), 1)
+      yield* publish("a", "still here")
+      assert.deepStrictEqual(yield* neighbour.next, message("still here"))
+      assert.strictEqual(yield* count(PubSubMetrics.disconnections), 0)
+    }).pipe(Effect.provide(pubsub()), isolated)
+  )
+
+  it.effect("refuses names of more than 63 bytes, and serves those of 63 [PS-09] [PS-11]", () =>
+    Effect.gen(function* () {
+      const longest = "€".repeat(21)
+      const subscription = yield* subscribe(longest)
+      yield* subscription.next
+      yield* publish(longest, "1")
+      assert.deepStrictEqual(yield* subscription.next, message("1"))
+
+      const tooLong = yield* subscribe(`${longest}x`)
+      assert.strictEqual((yield* Effect.flip(tooLong.next)).operation, "subscribe")
+      assert.strictEqual((yield* Effect.flip(publish(`${longest}x`, "1"))).operation, "publish")
+      assert.strictEqual(yield* count(PubSubMetrics.subscribes.failed), 1)
+    }).pipe(Effect.provide(pubsub()), isolated)
+  )
+
+  it.effect("returns the error of a publication, and counts no bytes for it [PS-10]", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(publish("", "12345"))
+      yield* publish("a", "€")
+
+      assert.instanceOf(error, PubSubError)
+      assert.strictEqual(error.operation, "publish")
+      assert.strictEqual(yield* count(PubSubMetrics.publishes.failed), 1)
+      assert.strictEqual(yield* count(PubSubMetrics.publishes.succeeded), 1)
+      assert.strictEqual(yield* count(PubSubMetrics.publishedBytes), 3)
+    }).pipe(Effect.provide(pubsub()), isolated)
+  )
+
+  it.effect("publishes 7 999 bytes and is refused 8 000 [PS-10]", () =>
+    Effect.gen(function* () {
+      const subscription = yield* subscribe("a")
+      yield* subscription.next
+
+      assert.instanceOf(yield* Effect.flip(publish("a", "x".repeat(8_000))), PubSubError)
+      yield* publish("a", "x".repeat(7_999))
+
+      assert.deepStrictEqual(yield* subscription.next, message("x".repeat(7_999)))
+    }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("takes any text for the name of a channel [PS-11]", () =>
+    Effect.gen(function* () {
+      const names = [`"`, `a"b""c`, "a:b.c", "it's", `"; DROP TABLE t; --`, "Upper Case", "back\\slash", "größe 😀"]
+      for (const name of names) {
+        const subscription = yield* subscribe(name)
+        yield* subscription.next
+        yield* publish(name, name)
+        assert.deepStrictEqual(yield* subscription.next, message(name))
+      }
+    }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("counts messages of 7 600 bytes as colossal, smaller ones as normal [PS-12]", () =>
+    Effect.gen(function* () {
+      const subscription = yield* subscribe("a")
+      yield* subscription.next
+
+      yield* publish("a", "x".repeat(7_599))
+      yield* publish("a", "x".repeat(7_600))
+      yield* publish("a", "é".repeat(3_800))
+      yield* subscription.take(3)
+
+      assert.strictEqual(yield* count(PubSubMetrics.messages.normal), 1)
+      assert.strictEqual(yield* count(PubSubMetrics.messages.colossal), 2)
+      assert.strictEqual(yield* count(PubSubMetrics.receivedBytes), 7_599 + 2 * 7_600)
+    }).pipe(Effect.provide(pubsub()), isolated)
+  )
+
+  it.effect("shows how many subscribers there are, and on how many channels [PS-13]", () =>
+    Effect.gen(function* () {
+      const levels = Effect.all([level(PubSubMetrics.currentSubscribers), level(PubSubMetrics.currentEvents)])
+      const [first, second, third] = yield* Effect.all([subscribe("a"), subscribe("a"), subscribe("b")])
+      for (const subscription of [first, second, third]) yield* subscription.next
+      assert.deepStrictEqual(yield* levels, [3, 2])
+      assert.strictEqual(yield* count(PubSubMetrics.subscribes.succeeded), 3)
+
+      yield* first.cancel
+      assert.deepStrictEqual(yield* levels, [2, 2])
+      yield* second.cancel
+      assert.deepStrictEqual(yield* levels, [1, 1])
+      yield* third.cancel
+      assert.deepStrictEqual(yield* levels, [0, 0])
+    }).pipe(Effect.provide(pubsub()), isolated)
+  )
+
+  it.effect("adds up the gauges of several pubsubs [PS-13] [PS-14]", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const other = yield* Scope.provide(PgPubSub.make(), scope)
+      yield* (yield* subscribe("a")).next
+      yield* (yield* Effect.provideService(subscribe("a"), PubSub, other)).next
+
+      assert.strictEqual(yield* level(PubSubMetrics.connected), 2)
+      assert.strictEqual(yield* level(PubSubMetrics.currentSubscribers), 2)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(yield* level(PubSubMetrics.connected), 1)
+    }).pipe(Effect.provide(pubsub()), isolated)
+  )
+
+  it.effect("is not connected between the loss of a connection and the next one [PS-14]", () =>
+    Effect.gen(function* () {
+      const proxy = yield* PgProxy.PgProxy
+      const subscription = yield* subscribe("a")
+      yield* subscription.next
+      assert.strictEqual(yield* level(PubSubMetrics.connected), 1)
+
+      yield* proxy.down(
+        Effect.gen(function* () {
+          yield* Effect.flip((yield* subscribe("b")).next)
+          assert.strictEqual(yield* level(PubSubMetrics.connected), 0)
+          assert.strictEqual(yield* count(PubSubMetrics.disconnections), 1)
+        })
+      )
+
+      yield* subscription.next
+      assert.strictEqual(yield* level(PubSubMetrics.connected), 1)
+      assert.strictEqual(yield* count(PubSubMetrics.disconnections), 1)
+    }).pipe(Effect.provide(pubsub({ subscribeTimeout: "200 millis" })), isolated)
+  )
+
+  it.effect("keeps a new subscription waiting for the next connection, and serves it then", () =>
+    Effect.gen(function* () {
+      const proxy = yield* PgProxy.PgProxy
+      const early = yield* subscribe("a")
+      yield* early.next
+
+      const [late, again] = yield* proxy.down(
+        Effect.gen(function* () {
+          yield* Queue.take(proxy.closed)
+          return yield* Effect.all([subscribe("b"), subscribe("a")])
+        })
+      )
+
+      assert.deepStrictEqual(yield* late.next, Resync())
+      yield* publish("b", "1")
+      assert.deepStrictEqual(yield* late.next, message("1"))
+      yield* publish("a", "2")
+      assert.deepStrictEqual(yield* early.take(2), [Resync(), message("2")])
+      assert.deepStrictEqual(yield* again.take(2), [Resync(), message("2")])
+    }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("fails a subscription that waits for a connection longer than it may", () =>
+    Effect.gen(function* () {
+      const proxy = yield* PgProxy.PgProxy
+      yield* proxy.down(
+        Effect.gen(function* () {
+          yield* Queue.take(proxy.closed)
+          const error = yield* Effect.flip((yield* subscribe("a")).next)
+
+          assert.deepStrictEqual([error._tag, error.operation, error.channel], ["PubSubError", "subscribe", "a"])
+          assert.strictEqual(yield* count(PubSubMetrics.subscribes.failed), 1)
+          assert.strictEqual(yield* level(PubSubMetrics.currentEvents), 0)
+        })
+      )
+    }).pipe(Effect.provide(pubsub({ subscribeTimeout: "50 millis" })), isolated)
+  )
+
+  it.effect("ends its connection and its subscriptions when it is closed, twice as well as once [PS-15]", () =>
+    Effect.gen(function* () {
+      const proxy = yield* PgProxy.PgProxy
+      const scope = yield* Scope.make()
+      const pubsub = yield* Scope.provide(PgPubSub.make({ listenUrl: proxy.url }), scope)
+      const open = yield* Effect.provideService(subscribe("a"), PubSub, pubsub)
+      yield* open.next
+
+      yield* Scope.close(scope, Exit.void)
+      yield* Scope.close(scope, Exit.void)
+
+      yield* Queue.take(proxy.closed)
+      assert.instanceOf(yield* Effect.flip(open.next), PubSubError)
+      const late = yield* Effect.provideService(subscribe("a"), PubSub, pubsub)
+      assert.instanceOf(yield* Effect.flip(late.next), PubSubError)
+      assert.strictEqual(yield* level(PubSubMetrics.connected), 0)
+      assert.strictEqual(yield* count(PubSubMetrics.disconnections), 0)
+    }).pipe(Effect.provide(PgProxy.layer), isolated)
+  )
+
+  it.effect("does not start when there is no database [PS-16]", () =>
+    Effect.gen(function* () {
+      const nowhere = new URL(Redacted.value((yield* Postgres.TestDatabase).url))
+      nowhere.port = "1"
+
+      const error = yield* Effect.flip(PgPubSub.make({ listenUrl: Redacted.make(nowhere.href) }))
+
+      assert.deepStrictEqual([error._tag, error.reason], ["ListenerError", "connection"])
+    })
+  )
+
+  it.effect("keeps a URL that is none to itself", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(PgPubSub.make({ listenUrl: Redacted.make("postgres://me:hunter2@host:port/") }))
+
+      assert.strictEqual(error.reason, "connection")
+      assert.notInclude(inspect(error, { depth: null, showHidden: true }), "hunter2")
+    })
+  )
+
+  it.effect("stops starting when it is no longer wanted [PS-16]", () =>
+    Effect.gen(function* () {
+      const proxy = yield* PgProxy.PgProxy
+      yield* proxy.muted(
+        Effect.gen(function* () {
+          const start = yield* Effect.forkChild(PgPubSub.make({ listenUrl: proxy.url }))
+          yield* sent("select pg_notify($1, '')")
+
+          yield* promptly(Fiber.interrupt(start))
+
+          assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(start)))
+          yield* Queue.take(proxy.closed)
+        })
+      )
+    }).pipe(Effect.provide(PgProxy.layer))
+  )
+
+  it.effect(
+    "does not start on a connection that delivers no notifications, as behind a transaction pooler [PS-16]",
+    () =>
+      Effect.gen(function* () {
+        const proxy = yield* PgProxy.PgProxy
+        const options = { listenUrl: proxy.url, heartbeatInterval: "50 millis", heartbeatTimeout: "50 millis" } as const
+
+        const error = yield* proxy.muted(Effect.flip(PgPubSub.make(options)))
+
+        assert.strictEqual(error.reason, "silence")
+      }).pipe(Effect.provide(PgProxy.layer))
+  )
+
+  it.effect("replaces a connection that hangs without a word, and does not wait for it [PS-06]", () =>
+    Effect.gen(function* () {
+      const proxy = yield* PgProxy.PgProxy
+      const [first, second] = yield* Effect.all([subscribe("a"), subscribe("b")])
+      yield* first.next
+      yield* second.next
+
+      yield* proxy.freeze
+      yield* publish("a", "unheard")
+
+      assert.deepStrictEqual(yield* promptly(first.next), Resync())
+      assert.deepStrictEqual(yield* promptly(second.next), Resync())
+      yield* publish("a", "heard")
+      assert.deepStrictEqual(yield* first.next, message("heard"))
+    }).pipe(Effect.provide(pubsub({ heartbeatInterval: "100 millis", heartbeatTimeout: "200 millis" })))
+  )
+
+  it.effect("replaces a connection that no longer delivers notifications", () =>
+    Effect.gen(function* () {
+      const proxy = yield* PgProxy.PgProxy
+      const subscription = yield* subscribe("a")
+      yield* subscription.next
+
+      yield* proxy.muted(Queue.take(proxy.closed))
+
+      assert.deepStrictEqual(yield* subscription.next, Resync())
+    }).pipe(Effect.provide(pubsub({ heartbeatInterval: "100 millis", heartbeatTimeout: "200 millis" })))
+  )
+
+  it.effect("closes at once although its connection hangs [PS-15]", () =>
+    Effect.gen(function* () {
+      const proxy = yield* PgProxy.PgProxy
+      const scope = yield* Scope.make()
+      const pubsub = yield* Scope.provide(PgPubSub.make({ listenUrl: proxy.url }), scope)
+      const first = yield* Effect.provideService(subscribe("a"), PubSub, pubsub)
+      yield* first.next
+      yield* proxy.freeze
+      const stuck = yield* Effect.provideService(subscribe("b"), PubSub, pubsub)
+
+      yield* promptly(first.cancel)
+      yield* promptly(Scope.close(scope, Exit.void))
+
+      assert.instanceOf(yield* Effect.flip(stuck.next), PubSubError)
+    }).pipe(Effect.provide(PgProxy.layer))
+  )
+
+  it.effect("publishes at once, whatever becomes of the transaction around it", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const subscription = yield* subscribe("a")
+      yield* subscription.next
+
+      yield* publish("a", "1").pipe(Effect.andThen(Effect.fail("rolled back")), sql.withTransaction, Effect.ignore)
+
+      assert.deepStrictEqual(yield* subscription.next, message("1"))
+    }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("takes measurable time to send and to receive [PS-20]", () =>
+    Effect.gen(function* () {
+      const { measure } = yield* PubSubLatency.make()
+
+      const latency = yield* measure
+
+      assert.isAbove(Duration.toMillis(latency.send), 0)
+      assert.isAbove(Duration.toMillis(latency.receive), 0)
+    }).pipe(Effect.provide(pubsub()))
+  )
+})
+
+layer(quiet)("PgPubSub by default", (it) => {
+  it.effect("replaces a connection within 30 s that hangs without a word", () =>
+    Effect.gen(function* () {
+      const proxy = yield* PgProxy.PgProxy
+      const subscription = yield* subscribe("a")
+      yield* subscription.next
+
+      yield* proxy.freeze
+      yield* TestClock.adjust("22 seconds")
+
+      assert.deepStrictEqual(yield* subscription.next, Resync())
+    }).pipe(Effect.provide(pubsub({ minBackoff: undefined, maxBackoff: undefined })))
+  )
+})
