@@ -54,6 +54,8 @@ export const make = Effect.fnUntraced(function* (
     return yield* new Listener.ListenerError({ reason: "connection", cause: new Error("the URL is not valid") })
   }
 
+  yield* PubSubMetrics.initialize
+
   const subscribers = Subscribers.make({
     initialState: "pending",
     onDemand: (channel, change) =>

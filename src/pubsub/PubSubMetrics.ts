@@ -3,7 +3,7 @@
  *
  * The gauges are moved by differences, never set: with several pubsubs on one registry each shows the sum of all.
  */
-import { Metric } from "effect"
+import { Effect, Metric } from "effect"
 
 /** Payloads of this many bytes are near the limit of Postgres, which refuses 8 000: 95 % of it. */
 export const colossalBytes = 7_600
@@ -91,3 +91,20 @@ export const latencyMeasureErrors = Metric.counter("coder_pubsub_latency_measure
   description: "Latency measurements that failed",
   incremental: true
 })
+
+/** Shows the counters of a pubsub at zero from its start on, so that the first loss of each kind is seen as an increase. */
+export const initialize = Effect.forEach(
+  [
+    publishes.succeeded,
+    publishes.failed,
+    subscribes.succeeded,
+    subscribes.failed,
+    messages.normal,
+    messages.colossal,
+    publishedBytes,
+    receivedBytes,
+    disconnections
+  ],
+  (counter) => Metric.update(counter, 0),
+  { discard: true }
+)

@@ -1,5 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Layer, Logger, Metric, Queue, Redacted, Scope, Stream } from "effect"
+import { PrometheusMetrics } from "effect/observability"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
@@ -258,6 +259,25 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
     }).pipe(Effect.provide(pubsub()), isolated)
   )
 
+  it.effect("shows every counter before there is anything to count [PS-10] [PS-12] [PS-14]", () =>
+    Effect.gen(function* () {
+      const shown = (yield* PrometheusMetrics.format()).split("\n").filter((line) => /^[^#]/.test(line))
+
+      assert.sameMembers(shown, [
+        'coder_pubsub_publishes_total{success="true"} 0',
+        'coder_pubsub_publishes_total{success="false"} 0',
+        'coder_pubsub_subscribes_total{success="true"} 0',
+        'coder_pubsub_subscribes_total{success="false"} 0',
+        'coder_pubsub_messages_total{size="normal"} 0',
+        'coder_pubsub_messages_total{size="colossal"} 0',
+        "coder_pubsub_published_bytes_total 0",
+        "coder_pubsub_received_bytes_total 0",
+        "coder_pubsub_disconnections_total 0",
+        "coder_pubsub_connected 1"
+      ])
+    }).pipe(Effect.provide(pubsub()), isolated)
+  )
+
   it.effect("shows how many subscribers there are, and on how many channels [PS-13]", () =>
     Effect.gen(function* () {
       const levels = Effect.all([level(PubSubMetrics.currentSubscribers), level(PubSubMetrics.currentEvents)])
@@ -307,7 +327,7 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
       yield* subscription.next
       assert.strictEqual(yield* level(PubSubMetrics.connected), 1)
       assert.strictEqual(yield* count(PubSubMetrics.disconnections), 1)
-    }).pipe(Effect.provide(pubsub({ subscribeTimeout: "200 millis" })), isolated)
+    }).pipe(Effect.provide(pubsub({ subscribeTimeout: "500 millis" })), isolated)
   )
 
   it.effect("keeps a new subscription waiting for the next connection, and serves it then", () =>
@@ -432,7 +452,7 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
       assert.deepStrictEqual(yield* promptly(second.next), Resync())
       yield* publish("a", "heard")
       assert.deepStrictEqual(yield* first.next, message("heard"))
-    }).pipe(Effect.provide(pubsub({ heartbeatInterval: "100 millis", heartbeatTimeout: "200 millis" })))
+    }).pipe(Effect.provide(pubsub({ heartbeatInterval: "200 millis", heartbeatTimeout: "600 millis" })))
   )
 
   it.effect("replaces a connection that no longer delivers notifications", () =>
@@ -444,7 +464,7 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
       yield* proxy.muted(Queue.take(proxy.closed))
 
       assert.deepStrictEqual(yield* subscription.next, Resync())
-    }).pipe(Effect.provide(pubsub({ heartbeatInterval: "100 millis", heartbeatTimeout: "200 millis" })))
+    }).pipe(Effect.provide(pubsub({ heartbeatInterval: "200 millis", heartbeatTimeout: "600 millis" })))
   )
 
   it.effect("closes at once although its connection hangs [PS-15]", () =>

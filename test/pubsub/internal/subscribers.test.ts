@@ -66,6 +66,20 @@ describe("subscribers", () => {
     })
   )
 
+  it.effect("discards what it holds for a subscriber that leaves [PS-18]", () =>
+    Effect.gen(function* () {
+      const subscribers = Subscribers.make({ initialState: "in place" })
+      const scope = yield* Scope.make()
+      const queue = yield* Scope.provide(subscribers.join("a"), scope)
+      subscribers.deliver("a", "1")
+
+      yield* Scope.close(scope, Exit.void)
+      subscribers.deliver("a", "2")
+
+      assert.strictEqual(yield* Queue.size(queue), 0)
+    })
+  )
+
   it.effect("turns everyone away from a refused channel, until the last of them has left [PS-09]", () =>
     Effect.gen(function* () {
       const subscribers = Subscribers.make({ initialState: "pending" })
