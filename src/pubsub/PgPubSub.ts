@@ -6,9 +6,10 @@
  * - Whatever may have lost messages ends in a `Resync`: a subscriber whose queue was full gets one behind what it
  *   holds, and everyone gets one after a lost connection, as soon as the new one listens to their channel.
  * - A connection that is dead without saying so is noticed by its heartbeat, within 20 s, and replaced.
+ * - The end of the scope closes the connection at once and fails the subscriptions that are still open.
  * - Publishing takes any connection of the pool, and takes effect at once: a transaction around it makes no
  *   difference. Postgres refuses payloads of 8 000 bytes and more; payloads hold no NUL.
- * - The name of a channel may be any text of 1 to 63 bytes without NUL.
+ * - The name of a channel may be any text of 1 to 63 bytes without NUL. With another one both operations fail.
  */
 import { PgClient, type PgConnection } from "@effect/sql-pg"
 import { type Duration, Effect, Layer, Metric, Queue, Redacted, type Scope, Stream } from "effect"
@@ -40,9 +41,6 @@ export interface Options {
    */
   readonly subscribeTimeout?: Duration.Input | undefined
 }
-
-/** The longest name of a channel that Postgres does not cut. */
-export const maxChannelBytes = 63
 
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
@@ -76,10 +74,6 @@ export const make = Effect.fnUntraced(function* (
 
   const subscription = Effect.fnUntraced(
     function* (channel: string) {
-      const bytes = Utf8.byteLength(channel)
-      if (bytes > maxChannelBytes) {
-        return yield* failed("subscribe", channel)(new Error(`the name of the channel has ${bytes} bytes`))
-      }
       const queue = yield* subscribers.join(channel)
       yield* Effect.timeout(Queue.peek(queue), options.subscribeTimeout ?? "30 seconds")
       yield* Effect.acquireRelease(Metric.modify(PubSubMetrics.currentSubscribers, 1), () =>

@@ -46,7 +46,7 @@ export class ListenerError extends Schema.TaggedError<ListenerError>()("Listener
 }) {
   override get message() {
     return this.reason === "silence"
-      ? "the listening connection does not hear itself"
+      ? "the listening connection does not hear itself; is a transaction pooler in between?"
       : "the listening connection cannot be opened or broke"
   }
 }
