@@ -50,7 +50,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
     const client = yield* RpcClient.make(AgentApi)
     // the first report is as far off as any other, so that agents that start together part ways
     yield* Effect.sleep(Duration.times(interval, yield* Random.next))
-    yield* report(client).pipe(
+    return yield* report(client).pipe(
       Effect.match({ onFailure: observer.onError, onSuccess: observer.onReport }),
       Effect.andThen(pause),
       Effect.forever

@@ -1,0 +1,128 @@
+/**
+ * The pubsub over LISTEN and NOTIFY of Postgres: what one replica publishes, the subscribers of all of them get.
+ *
+ * - One connection of its own, outside the pool, listens for all subscribers. Building the layer fails when it cannot
+ *   be opened or does not hear itself; later it is replaced for as long as that takes, after 1 s, 2 s, … 1 min.
+ * - Whatever may have lost messages ends in a `Resync`: a subscriber whose queue was full gets one behind what it
+ *   holds, and everyone gets one after a lost connection, as soon as the new one listens to their channel.
+ * - A connection that is dead without saying so is noticed by its heartbeat, within 20 s, and replaced.
+ * - The end of the scope closes the connection at once and fails the subscriptions that are still open.
+ * - Publishing takes any connection of the pool, and takes effect at once: a transaction around it makes no
+ *   difference. Postgres refuses payloads of 8 000 bytes and more; payloads hold no NUL.
+ * - The name of a channel may be any text of 1 to 63 bytes without NUL. With another one both operations fail.
+ */
+import { PgClient, type PgConnection } from "@effect/sql-pg"
+import { type Duration, Effect, Layer, Metric, Queue, Redacted, type Scope, Stream } from "effect"
+import * as Utf8 from "../domain/Utf8.ts"
+import * as Listener from "./internal/listener.ts"
+import * as Subscribers from "./internal/subscribers.ts"
+import { PubSub, PubSubError } from "./PubSub.ts"
+import * as PubSubMetrics from "./PubSubMetrics.ts"
+
+export { ListenerError } from "./internal/listener.ts"
+
+export interface Options {
+  /**
+   * Where to listen: past a transaction pooler, to which LISTEN means nothing. It replaces the address and the
+   * credentials of the pool, which are the default; other settings, such as certificates, remain those of the pool.
+   */
+  readonly listenUrl?: Redacted.Redacted | undefined
+  /** How often the listening connection has to hear itself. Default: 10 s. */
+  readonly heartbeatInterval?: Duration.Input | undefined
+  /** How late a heartbeat may be before the connection is replaced. Default: 10 s. */
+  readonly heartbeatTimeout?: Duration.Input | undefined
+  /** The pause before a lost connection is replaced, doubling as long as that fails. Default: 1 s. */
+  readonly minBackoff?: Duration.Input | undefined
+  /** The longest of these pauses. Default: 1 min. */
+  readonly maxBackoff?: Duration.Input | undefined
+  /**
+   * How long a new subscription may wait to come into place: for a connection that is being replaced, for the answer
+   * of the server. Then it fails. Default: 30 s, in which a dead connection is noticed and replaced.
+   */
+  readonly subscribeTimeout?: Duration.Input | undefined
+}
+
+export const make = Effect.fnUntraced(function* (
+  options: Options = {}
+): Effect.fn.Return<PubSub["Service"], Listener.ListenerError, PgClient.PgClient | Scope.Scope> {
+  const pg = yield* PgClient.PgClient
+  const connection = listenConfig(pg.config, options.listenUrl)
+  // what the driver says of a URL that is none contains it, password and all
+  if (connection.url !== undefined && !URL.canParse(Redacted.value(connection.url))) {
+    return yield* new Listener.ListenerError({ reason: "connection", cause: new Error("the URL is not valid") })
+  }
+
+  yield* PubSubMetrics.initialize
+
+  const subscribers = Subscribers.make({
+    initialState: "pending",
+    onDemand: (channel, change) =>
+      Effect.andThen(
+        Metric.modify(PubSubMetrics.currentEvents, change),
+        Effect.sync(() => listener.sync(channel))
+      )
+  })
+
+  const listener = yield* Listener.make({
+    connection,
+    subscribers,
+    heartbeatInterval: options.heartbeatInterval ?? "10 seconds",
+    heartbeatTimeout: options.heartbeatTimeout ?? "10 seconds",
+    minBackoff: options.minBackoff ?? "1 second",
+    maxBackoff: options.maxBackoff ?? "1 minute"
+  })
+
+  const subscription = Effect.fnUntraced(
+    function* (channel: string) {
+      const queue = yield* subscribers.join(channel)
+      yield* Effect.timeout(Queue.peek(queue), options.subscribeTimeout ?? "30 seconds")
+      yield* Effect.acquireRelease(Metric.modify(PubSubMetrics.currentSubscribers, 1), () =>
+        Metric.modify(PubSubMetrics.currentSubscribers, -1)
+      )
+      return Stream.fromQueue(queue)
+    },
+    (effect, channel) => Effect.mapError(effect, failed("subscribe", channel)),
+    Effect.tapError(() => Metric.update(PubSubMetrics.subscribes.failed, 1)),
+    Effect.tap(() => Metric.update(PubSubMetrics.subscribes.succeeded, 1))
+  )
+
+  return PubSub.of({
+    publish: Effect.fn("PubSub.publish")(
+      function* (channel, payload) {
+        yield* pg.notify(channel, payload)
+        yield* Metric.update(PubSubMetrics.publishedBytes, Utf8.byteLength(payload))
+      },
+      (effect, channel) => Effect.mapError(effect, failed("publish", channel)),
+      Effect.tapError(() => Metric.update(PubSubMetrics.publishes.failed, 1)),
+      Effect.tap(() => Metric.update(PubSubMetrics.publishes.succeeded, 1))
+    ),
+    subscribe: (channel) => Stream.unwrap(subscription(channel))
+  })
+})
+
+/** Provides `PubSub` over the pool's database. Fails when the listening connection cannot be set up. */
+export const layer = (options?: Options): Layer.Layer<PubSub, Listener.ListenerError, PgClient.PgClient> =>
+  Layer.effect(PubSub, make(options))
+
+const failed = (operation: PubSubError["operation"], channel: string) => (cause: unknown) =>
+  cause instanceof PubSubError ? cause : new PubSubError({ operation, channel, cause })
+
+const listenConfig = (pool: PgClient.PgClientConfig, url: Redacted.Redacted | undefined): PgConnection.Config => ({
+  ...pool,
+  ...(url === undefined
+    ? {}
+    : {
+        url,
+        host: undefined,
+        port: undefined,
+        path: undefined,
+        database: undefined,
+        username: undefined,
+        password: undefined,
+        stream: undefined
+      }),
+  applicationName: `${pool.applicationName ?? "metadata-batcher"} listener`,
+  keepAlive: pool.keepAlive ?? "10 seconds",
+  // every statement differs by its channel
+  prepare: false
+})

@@ -1,0 +1,53 @@
+/**
+ * Whom the server runs as: Postgres refuses to run as root, so root lends it another account.
+ */
+import { Effect, FileSystem, Option } from "effect"
+import * as Path from "node:path"
+import { EmbeddedPostgresError } from "./embeddedPostgresError.ts"
+
+/** An account to run programs as; `undefined` wherever it may be absent means: as the caller. */
+export interface Account {
+  readonly name: string
+  readonly uid: number
+  readonly gid: number
+}
+
+/** `postgres` when root finds it, else `nobody`; nothing for everyone else, who runs programs as themselves. */
+export const unprivileged = Effect.gen(function* () {
+  if (process.geteuid?.() !== 0) return undefined
+  const fs = yield* FileSystem.FileSystem
+  const passwd = yield* fs.readFileString("/etc/passwd")
+  const accounts = passwd.split("\n").map((line) => line.split(":"))
+  const find = (wanted: string) => accounts.find(([name]) => name === wanted)
+  const [name, , uid, gid] = find("postgres") ?? find("nobody") ?? []
+  if (name === undefined) {
+    return yield* new EmbeddedPostgresError({
+      reason: "unsupported",
+      detail:
+        "Postgres does not run as root, and there is no account named postgres or nobody to run it as: set DATABASE_URL"
+    })
+  }
+  return { name, uid: Number(uid), gid: Number(gid) } satisfies Account
+})
+
+/** Whether `account` gets through every folder on the way to `path`, as far as that way exists already. */
+export const reaches: (account: Account, path: string) => Effect.Effect<boolean, never, FileSystem.FileSystem> =
+  Effect.fnUntraced(function* (account, path) {
+    const fs = yield* FileSystem.FileSystem
+    const passes = (folder: string) =>
+      Effect.map(fs.stat(folder), ({ gid, mode, uid }) => {
+        const mine = Option.contains(uid, account.uid) ? 0o100 : Option.contains(gid, account.gid) ? 0o010 : 0o001
+        return (mode & mine) !== 0
+      })
+    const real = yield* Effect.option(fs.realPath(path))
+    if (Option.isNone(real)) return yield* reaches(account, Path.dirname(path))
+    return yield* Effect.forEach(ancestors(real.value), passes).pipe(
+      Effect.map((all) => all.every(Boolean)),
+      Effect.orElseSucceed(() => false)
+    )
+  })
+
+const ancestors = (path: string): ReadonlyArray<string> => {
+  const parent = Path.dirname(path)
+  return parent === path ? [path] : [path, ...ancestors(parent)]
+}

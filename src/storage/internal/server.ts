@@ -1,0 +1,141 @@
+/**
+ * The server process: started on a port, watched until it is ready and from then on, ended with its scope.
+ */
+import { Deferred, type Duration, Effect, Schedule } from "effect"
+import * as Fs from "node:fs"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import type { Account } from "./account.ts"
+import * as ChildProcess from "./childProcess.ts"
+import * as Cluster from "./cluster.ts"
+import { type EmbeddedPostgresError, failed, lastLines } from "./embeddedPostgresError.ts"
+import type { Binaries } from "./postgresBinaries.ts"
+import * as Postmaster from "./postmaster.ts"
+
+export interface Options {
+  readonly dataDir: string
+  readonly account: Account | undefined
+  readonly binaries: Binaries
+  readonly host: string
+  readonly port: number | undefined
+  readonly settings: Readonly<Record<string, string>> | undefined
+  readonly startTimeout: Duration.Input
+  readonly stopTimeout: Duration.Input
+}
+
+/** Starts the server and answers once it takes connections. */
+export const start = Effect.fnUntraced(function* (options: Options) {
+  // a port that was free a moment ago can be taken by now
+  const { port, server } = yield* Effect.retry(launch(options), {
+    times: options.port === undefined ? 5 : 0,
+    while: (error) => error.detail.includes("Address already in use")
+  })
+  const died = yield* Deferred.make<never, EmbeddedPostgresError>()
+  yield* server.ended.pipe(
+    Effect.map((how) => failed(`Postgres ended on its own (${how}):\n${server.lastWords()}`)),
+    Effect.tap((error) => Effect.logError(error.detail)),
+    Effect.flatMap((error) => Deferred.fail(died, error)),
+    Effect.forkScoped
+  )
+  return { pid: server.pid, port, died: Deferred.await(died) }
+})
+
+const launch = Effect.fnUntraced(function* (options: Options) {
+  const cluster = Cluster.folderOf(options.dataDir)
+  const port = options.port ?? (yield* freePort(options.host))
+  const server = yield* Effect.acquireRelease(spawn(options, port), (server) =>
+    Postmaster.end(server, options.stopTimeout)
+  )
+  yield* endAtExit(server)
+
+  const ready = Effect.repeat(Postmaster.isReady(cluster, server.pid), {
+    until: (ready) => ready,
+    schedule: Schedule.spaced("10 millis")
+  })
+  const ended = Effect.flatMap(server.ended, (how) => failed(`Postgres did not start (${how}):\n${server.lastWords()}`))
+  yield* Effect.raceFirst(ready, ended).pipe(
+    Effect.timeoutOrElse({
+      duration: options.startTimeout,
+      orElse: () =>
+        Effect.andThen(
+          Postmaster.end(server, options.stopTimeout),
+          Effect.suspend(() => failed(`Postgres was not ready in time:\n${server.lastWords()}`))
+        )
+    })
+  )
+  return { server, port }
+})
+
+/** Starts the program. Both its streams go to the end of the log file, which starts anew when it grew large. */
+const spawn = (options: Options, port: number) => {
+  const log = Path.join(options.dataDir, "postgres.log")
+  return Effect.acquireUseRelease(
+    Effect.try({
+      try: () => {
+        if ((Fs.statSync(log, { throwIfNoEntry: false })?.size ?? 0) > maxLogBytes) Fs.renameSync(log, `${log}.1`)
+        const descriptor = Fs.openSync(log, "a", 0o600)
+        return { descriptor, offset: Fs.fstatSync(descriptor).size }
+      },
+      catch: (cause) => failed(`cannot write ${log}`, cause)
+    }),
+    ({ descriptor, offset }) =>
+      ChildProcess.start(
+        {
+          command: Path.join(options.binaries, "bin", "postgres"),
+          args: [...Postmaster.identity(Cluster.folderOf(options.dataDir)), ...settings(options, port)],
+          cwd: options.dataDir,
+          account: options.account
+        },
+        ["ignore", descriptor, descriptor]
+      ).pipe(
+        Effect.mapError((cause) => failed("cannot run postgres", cause)),
+        Effect.map((server) => ({
+          ...server,
+          lastWords: () => lastLines(Fs.readFileSync(log).subarray(offset).toString())
+        }))
+      ),
+    ({ descriptor }) => Effect.sync(() => Fs.closeSync(descriptor))
+  )
+}
+
+const maxLogBytes = 10 * 1024 * 1024
+
+const settings = (options: Options, port: number) =>
+  Object.entries({
+    // nothing replicates from here
+    wal_level: "minimal",
+    max_wal_senders: 0,
+    jit: "off",
+    // without the details and the statements that values could be in
+    log_error_verbosity: "terse",
+    log_min_error_statement: "panic",
+    log_checkpoints: "off",
+    log_timezone: "UTC",
+    timezone: "UTC",
+    ...options.settings,
+    listen_addresses: options.host,
+    unix_socket_directories: "",
+    port
+  }).flatMap(([name, value]) => ["-c", `${name}=${value}`])
+
+/** Asks the server to end when this process exits while the scope is open. */
+const endAtExit = (server: Postmaster.Endable) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const listener = () => server.signal("SIGINT")
+      process.on("exit", listener)
+      return listener
+    }),
+    (listener) => Effect.sync(() => process.off("exit", listener))
+  )
+
+const freePort = (host: string) =>
+  Effect.callback<number, EmbeddedPostgresError>((resume) => {
+    const server = Net.createServer()
+    server.on("error", (cause) => resume(failed(`no port of ${host} is free`, cause)))
+    server.listen(0, host, () => {
+      const address = server.address()
+      const port = typeof address === "object" ? address?.port : undefined
+      server.close(() => resume(port === undefined ? failed(`no port of ${host} is free`) : Effect.succeed(port)))
+    })
+  })

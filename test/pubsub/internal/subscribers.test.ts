@@ -1,0 +1,123 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Queue, Scope } from "effect"
+import * as Subscribers from "../../../src/pubsub/internal/subscribers.ts"
+import { Message, PubSubError, Resync } from "../../../src/pubsub/PubSub.ts"
+
+const payloads = (n: number) => Array.from({ length: n }, (_, i) => String(i))
+
+const refused = new PubSubError({ operation: "subscribe", channel: "a", cause: "no" })
+
+describe("subscribers", () => {
+  it.effect("counts messages against the capacity, and not the Resync before them [PS-01]", () =>
+    Effect.gen(function* () {
+      const subscribers = Subscribers.make({ initialState: "in place" })
+      const queue = yield* subscribers.join("a")
+
+      for (const payload of payloads(Subscribers.capacity)) subscribers.deliver("a", payload)
+
+      const held = yield* Queue.takeAll(queue)
+      assert.deepStrictEqual(held, [Resync(), ...payloads(2_048).map((payload) => Message({ payload }))])
+    })
+  )
+
+  it.effect("adds no Resync to one that is still the last event held [PS-02]", () =>
+    Effect.gen(function* () {
+      const subscribers = Subscribers.make({ initialState: "in place" })
+      const queue = yield* subscribers.join("a")
+
+      for (const payload of payloads(Subscribers.capacity + 10)) subscribers.deliver("a", payload)
+      subscribers.settle("a", "in place")
+
+      const held = yield* Queue.takeAll(queue)
+      assert.strictEqual(held.length, 1 + Subscribers.capacity + 1)
+      assert.deepStrictEqual(held.at(-1), Resync())
+    })
+  )
+
+  it.effect("gives everyone on a channel one Resync when it comes into place again [PS-06]", () =>
+    Effect.gen(function* () {
+      const subscribers = Subscribers.make({ initialState: "pending" })
+      const first = yield* subscribers.join("a")
+      const second = yield* subscribers.join("a")
+      const elsewhere = yield* subscribers.join("b")
+
+      subscribers.settle("a", "in place")
+      subscribers.deliver("a", "1")
+      subscribers.settle("a", "pending")
+      subscribers.settle("a", "in place")
+
+      for (const queue of [first, second]) {
+        assert.deepStrictEqual(yield* Queue.takeAll(queue), [Resync(), Message({ payload: "1" }), Resync()])
+      }
+      assert.strictEqual(yield* Queue.size(elsewhere), 0)
+    })
+  )
+
+  it.effect("lets whoever joins a channel in place begin at once, and a pending one wait", () =>
+    Effect.gen(function* () {
+      const subscribers = Subscribers.make({ initialState: "pending" })
+      const first = yield* subscribers.join("a")
+      assert.strictEqual(yield* Queue.size(first), 0)
+
+      subscribers.settle("a", "in place")
+      const second = yield* subscribers.join("a")
+
+      assert.deepStrictEqual(yield* Queue.takeAll(second), [Resync()])
+    })
+  )
+
+  it.effect("discards what it holds for a subscriber that leaves [PS-18]", () =>
+    Effect.gen(function* () {
+      const subscribers = Subscribers.make({ initialState: "in place" })
+      const scope = yield* Scope.make()
+      const queue = yield* Scope.provide(subscribers.join("a"), scope)
+      subscribers.deliver("a", "1")
+
+      yield* Scope.close(scope, Exit.void)
+      subscribers.deliver("a", "2")
+
+      assert.strictEqual(yield* Queue.size(queue), 0)
+    })
+  )
+
+  it.effect("turns everyone away from a refused channel, until the last of them has left [PS-09]", () =>
+    Effect.gen(function* () {
+      const subscribers = Subscribers.make({ initialState: "pending" })
+      const scope = yield* Scope.make()
+      const waiting = yield* Scope.provide(subscribers.join("a"), scope)
+
+      subscribers.settle("a", refused)
+      const late = yield* Scope.provide(subscribers.join("a"), scope)
+
+      assert.strictEqual(yield* Effect.flip(Queue.take(waiting)), refused)
+      assert.strictEqual(yield* Effect.flip(Queue.take(late)), refused)
+      yield* Scope.close(scope, Exit.void)
+      assert.isFalse(subscribers.has("a"))
+    })
+  )
+
+  it.effect("reports the first subscriber of a channel and the leaving of the last [PS-07] [PS-08]", () =>
+    Effect.gen(function* () {
+      const demand: Array<[string, number]> = []
+      const subscribers = Subscribers.make({
+        initialState: "in place",
+        onDemand: (channel, change) => Effect.sync(() => demand.push([channel, change]))
+      })
+
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* Effect.scoped(Effect.andThen(subscribers.join("a"), subscribers.join("a")))
+          yield* subscribers.join("b")
+          assert.deepStrictEqual(subscribers.channels(), ["b"])
+        })
+      )
+
+      assert.deepStrictEqual(demand, [
+        ["a", 1],
+        ["a", -1],
+        ["b", 1],
+        ["b", -1]
+      ])
+    })
+  )
+})

@@ -1,0 +1,42 @@
+/**
+ * A database of its own for every suite: a copy of the migrated template, dropped when the suite's layer closes.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { inject } from "@effect/vitest"
+import { Context, Effect, Layer, Redacted } from "effect"
+import { Reactivity } from "effect/reactivity"
+import * as Crypto from "node:crypto"
+
+export class TestDatabase extends Context.Service<
+  TestDatabase,
+  {
+    readonly name: string
+    /** For connections beside those of the layer's client. */
+    readonly url: Redacted.Redacted
+  }
+>()("test/support/TestDatabase") {}
+
+/** Runs one statement as superuser on the server itself. */
+const administer = (statement: string) =>
+  Effect.flatMap(PgClient.make({ url: Redacted.make(inject("postgresUrl")), maxConnections: 1 }), (sql) =>
+    sql.unsafe(statement)
+  ).pipe(Effect.scoped, Effect.provide(Reactivity.layer), Effect.orDie)
+
+/** The fresh database alone, for suites that make their own clients. */
+export const layerDatabase = Layer.effect(
+  TestDatabase,
+  Effect.gen(function* () {
+    const name = `test_${Crypto.randomBytes(8).toString("hex")}`
+    yield* Effect.acquireRelease(administer(`CREATE DATABASE ${name} TEMPLATE ${inject("postgresTemplate")}`), () =>
+      administer(`DROP DATABASE ${name} WITH (FORCE)`)
+    )
+    const url = new URL(inject("postgresUrl"))
+    url.pathname = `/${name}`
+    return { name, url: Redacted.make(url.href) }
+  })
+)
+
+/** A fresh database and a client on it. */
+export const layer = Layer.unwrap(
+  TestDatabase.use(({ url }) => Effect.succeed(PgClient.layer({ url, applicationName: "test" })))
+).pipe(Layer.provideMerge(layerDatabase))

@@ -1,0 +1,34 @@
+/**
+ * A subscription whose events a test takes one by one.
+ */
+import { Effect, Fiber, Queue, Stream } from "effect"
+import { type Event, PubSub, type PubSubError } from "../../src/pubsub/PubSub.ts"
+
+export interface Subscription {
+  /** The next event; fails when the subscription has failed. */
+  readonly next: Effect.Effect<Event, PubSubError>
+  /** The next `n` events. */
+  readonly take: (n: number) => Effect.Effect<ReadonlyArray<Event>, PubSubError>
+  /** The events that are here already. */
+  readonly received: Effect.Effect<ReadonlyArray<Event>, PubSubError>
+  /** Ends the subscription as a subscriber does that has lost interest. */
+  readonly cancel: Effect.Effect<void>
+}
+
+/** Subscribes to `channel`. Does not wait for the subscription to be in place: the first event says when it is. */
+export const subscribe = Effect.fnUntraced(function* (channel: string) {
+  const pubsub = yield* PubSub
+  const events = yield* Queue.unbounded<Event, PubSubError>()
+  const fiber = yield* pubsub.subscribe(channel).pipe(
+    Stream.runForEach((event) => Queue.offer(events, event)),
+    Effect.onError((cause) => Queue.failCause(events, cause)),
+    Effect.forkScoped
+  )
+  const subscription: Subscription = {
+    next: Queue.take(events),
+    take: (n) => Queue.takeN(events, n),
+    received: Queue.clear(events),
+    cancel: Fiber.interrupt(fiber)
+  }
+  return subscription
+})
