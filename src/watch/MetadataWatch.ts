@@ -5,7 +5,7 @@
  * - The whole list comes at once, again one second later, and from then on when something has changed, at most once a
  *   second, but at least every five seconds, so that ages stay fresh.
  * - A change only marks the list as stale; it is read again when the next event is due. However many changes there are,
- *   a watcher costs at most one read a second, and none while its client does not take what was sent.
+ *   a watcher costs at most one read a second, and one at all while its client does not take what was sent.
  * - A `Resync` of the subscription counts as a change, so that a lost announcement is made good within a second.
  * - A read that fails ends the watch with an `error` event, one that was cancelled ends it without a word. So does the
  *   end of the subscription.

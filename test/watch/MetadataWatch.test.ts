@@ -1,0 +1,439 @@
+/** One watcher of agent 1, under the test clock, over a store and a subscription that the test controls. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, DateTime, Deferred, Duration, Effect, Exit, Fiber, Layer, Queue, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as AgentIdChunks from "../../src/batcher/AgentIdChunks.ts"
+import * as MetadataBatcher from "../../src/batcher/MetadataBatcher.ts"
+import * as MetadataStore from "../../src/batcher/MetadataStore.ts"
+import { type AgentMetadata, neverCollected } from "../../src/domain/Metadata.ts"
+import * as PubSub from "../../src/pubsub/PubSub.ts"
+import * as MetadataWatch from "../../src/watch/MetadataWatch.ts"
+import type { WatchEvent } from "../../src/watch/WatchApi.ts"
+import { agent } from "../support/metadataBatcher.ts"
+
+const metadata = (key: string, value: string, rest: Partial<AgentMetadata> = {}): AgentMetadata => ({
+  displayName: key.toUpperCase(),
+  key,
+  script: `measure ${key}`,
+  interval: Duration.seconds(10),
+  timeout: Duration.seconds(2),
+  displayOrder: 0,
+  value,
+  error: "",
+  collectedAt: DateTime.makeUnsafe(0),
+  ...rest
+})
+
+const failing = (reason: "unavailable" | "cancelled") =>
+  Effect.fail(new MetadataStore.MetadataStoreError({ reason, cause: new Error("as the test wants it") }))
+
+/** What a watcher depends on. */
+const makeWorld = Effect.gen(function* () {
+  const events = yield* Queue.unbounded<PubSub.Event, PubSub.PubSubError>()
+  const world = {
+    rows: [metadata("cpu", "1")] as ReadonlyArray<AgentMetadata>,
+    reads: 0,
+    reading: Effect.void as Effect.Effect<void, MetadataStore.MetadataStoreError>,
+    subscribed: 0,
+    channels: [] as Array<string>,
+    offer: (event: PubSub.Event) => Effect.andThen(Queue.offer(events, event), TestClock.adjust(0)),
+    announce: (payload: string) => world.offer(PubSub.Message({ payload })),
+    fail: Queue.fail(events, new PubSub.PubSubError({ operation: "subscribe", channel: "any", cause: "refused" })),
+    end: Queue.shutdown(events)
+  }
+  const layer = MetadataWatch.layer.pipe(
+    Layer.provide([
+      Layer.succeed(PubSub.PubSub, {
+        publish: () => Effect.void,
+        subscribe: (channel) =>
+          Stream.fromQueue(events).pipe(
+            Stream.onStart(
+              Effect.sync(() => {
+                world.subscribed++
+                world.channels.push(channel)
+              })
+            ),
+            Stream.ensuring(Effect.sync(() => world.subscribed--))
+          )
+      }),
+      Layer.succeed(MetadataStore.MetadataStore, {
+        updateBatch: () => Effect.succeed([]),
+        read: () =>
+          Effect.suspend(() => {
+            world.reads++
+            return Effect.as(world.reading, world.rows)
+          })
+      })
+    ])
+  )
+  const { open } = Context.get(yield* Layer.build(layer), MetadataWatch.MetadataWatch)
+  return { ...world, world, open: open(agent(1)) }
+})
+
+type World = Effect.Success<typeof makeWorld>["world"]
+
+/** A watcher that has its first event. */
+const watch = Effect.gen(function* () {
+  const { open, world } = yield* makeWorld
+  const events: Array<WatchEvent> = []
+  const fiber = yield* open.pipe(
+    Effect.flatMap(Stream.runForEach((event) => Effect.sync(() => events.push(event)))),
+    Effect.scoped,
+    Effect.forkScoped({ startImmediately: true })
+  )
+  yield* world.offer(PubSub.Resync())
+  return { world, events, fiber }
+})
+
+const chunk = (...agents: ReadonlyArray<number>) => AgentIdChunks.encode(agents.map(agent)).join("")
+
+const values = (event: WatchEvent | undefined) =>
+  event?.type === "data"
+    ? Object.fromEntries(event.data.map(({ description, result }) => [description.key, result.value]))
+    : event
+
+const seconds = (count: number) => TestClock.adjust(Duration.seconds(count))
+
+const change = (world: World, value: string) => {
+  world.rows = [metadata("cpu", value)]
+  return world.announce(chunk(1))
+}
+
+describe("MetadataWatch", () => {
+  it.effect("subscribes to the channel of changed agents before it reads [WA-03]", () =>
+    Effect.gen(function* () {
+      const { open, world } = yield* makeWorld
+      const fiber = yield* Effect.forkScoped(Effect.scoped(open), { startImmediately: true })
+
+      yield* seconds(1)
+      assert.deepStrictEqual([world.channels, world.reads], [[MetadataBatcher.channel], 0])
+
+      yield* world.offer(PubSub.Resync())
+      assert.strictEqual(world.reads, 1)
+      assert.isDefined(fiber.pollUnsafe())
+    })
+  )
+
+  it.effect("sends a change that falls between the subscription and the end of the first read [WA-03]", () =>
+    Effect.gen(function* () {
+      const { open, world } = yield* makeWorld
+      const events: Array<WatchEvent> = []
+      const gate = yield* Deferred.make<void>()
+      world.reading = Deferred.await(gate)
+      yield* open.pipe(
+        Effect.flatMap(Stream.runForEach((event) => Effect.sync(() => events.push(event)))),
+        Effect.forkScoped({ startImmediately: true })
+      )
+      yield* world.offer(PubSub.Resync())
+      yield* change(world, "2")
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestClock.adjust(0)
+
+      assert.deepStrictEqual(events.map(values), [{ cpu: "2" }])
+    })
+  )
+
+  it.effect("sends the whole list at once [WA-04]", () =>
+    Effect.gen(function* () {
+      const { events } = yield* watch
+
+      assert.deepStrictEqual(events.map(values), [{ cpu: "1" }])
+    })
+  )
+
+  it.effect("does not begin when the first read fails [WA-05]", () =>
+    Effect.gen(function* () {
+      const { open, world } = yield* makeWorld
+      world.reading = failing("unavailable")
+      const fiber = yield* Effect.forkScoped(Effect.flip(Effect.scoped(open)), { startImmediately: true })
+      yield* world.offer(PubSub.Resync())
+
+      const error = yield* Fiber.join(fiber)
+      assert.deepInclude(error, { _tag: "MetadataUnavailable", message: "metadata cannot be read" })
+      assert.strictEqual(world.subscribed, 0)
+    })
+  )
+
+  it.effect("does not begin when it cannot subscribe [WA-06]", () =>
+    Effect.gen(function* () {
+      const { open, world } = yield* makeWorld
+      yield* world.fail
+
+      const error = yield* Effect.flip(Effect.scoped(open))
+      assert.deepInclude(error, { _tag: "MetadataUnavailable", message: "metadata changes cannot be subscribed to" })
+      assert.deepStrictEqual([world.subscribed, world.reads], [0, 0])
+    })
+  )
+
+  it.effect("reads nothing for a message that does not name its agent [WA-07]", () =>
+    Effect.gen(function* () {
+      const { world } = yield* watch
+
+      yield* world.announce(chunk(2, 3, 4))
+      yield* seconds(20)
+
+      assert.strictEqual(world.reads, 1)
+    })
+  )
+
+  it.effect("reads when its agent is named first, in the middle, last, or in a second message [WA-08]", () =>
+    Effect.gen(function* () {
+      const { events, world } = yield* watch
+      const messages = [
+        [1, 2, 3],
+        [2, 1, 3],
+        [2, 3, 1]
+      ].map((agents) => [chunk(...agents)])
+      const crowd = AgentIdChunks.encode([...Array.from({ length: 363 }, (_, number) => agent(number + 10)), agent(1)])
+      let expected = 1
+      for (const payloads of [...messages, crowd]) {
+        world.rows = [metadata("cpu", String(++expected))]
+        yield* Effect.forEach(payloads, world.announce)
+        yield* seconds(1)
+        assert.deepStrictEqual(values(events.at(-1)), { cpu: String(expected) })
+      }
+      assert.strictEqual(world.reads, 5)
+    })
+  )
+
+  it.effect("lives through payloads that are damaged, and honours the ids in them [WA-09]", () =>
+    Effect.gen(function* () {
+      const { events, world } = yield* watch
+      yield* world.announce("not a chunk")
+      yield* world.announce("")
+      yield* seconds(1)
+      assert.strictEqual(world.reads, 1)
+
+      world.rows = [metadata("cpu", "2")]
+      yield* world.announce(`${"*".repeat(22)}${chunk(1)}rest`)
+      yield* seconds(1)
+
+      assert.deepStrictEqual(values(events.at(-1)), { cpu: "2" })
+    })
+  )
+
+  it.effect("reads once for a hundred changes, and once more for those during the read [WA-10]", () =>
+    Effect.gen(function* () {
+      const { world } = yield* watch
+      const gate = yield* Deferred.make<void>()
+      world.reading = Deferred.await(gate)
+
+      for (let count = 0; count < 100; count++) yield* world.announce(chunk(1))
+      yield* seconds(1)
+      for (let count = 0; count < 100; count++) yield* world.announce(chunk(1))
+      yield* seconds(1)
+      yield* Deferred.succeed(gate, undefined)
+      yield* seconds(10)
+
+      assert.strictEqual(world.reads, 3)
+    })
+  )
+
+  it.effect("reads once ahead of a client that does not take what was sent", () =>
+    Effect.gen(function* () {
+      const { open, world } = yield* makeWorld
+      yield* open.pipe(
+        Effect.flatMap(Stream.runForEach(() => Effect.never)),
+        Effect.forkScoped({ startImmediately: true })
+      )
+      yield* world.offer(PubSub.Resync())
+
+      for (let second = 0; second < 60; second++) {
+        yield* world.announce(chunk(1))
+        yield* seconds(1)
+      }
+
+      assert.strictEqual(world.reads, 2)
+    })
+  )
+
+  it.effect("sends one event for many changes within a second [WA-11]", () =>
+    Effect.gen(function* () {
+      const { events, world } = yield* watch
+      yield* seconds(1)
+      const before = events.length
+
+      for (let count = 0; count < 9; count++) {
+        yield* change(world, `value ${count}`)
+        yield* TestClock.adjust("100 millis")
+      }
+      assert.strictEqual(events.length, before)
+      yield* TestClock.adjust("100 millis")
+
+      assert.deepStrictEqual(events.slice(before).map(values), [{ cpu: "value 8" }])
+    })
+  )
+
+  it.effect("sends the list every five seconds without a change, with its new age [WA-12, WA-20]", () =>
+    Effect.gen(function* () {
+      const { events } = yield* watch
+      yield* seconds(1)
+
+      yield* TestClock.adjust("4999 millis")
+      assert.strictEqual(events.length, 2)
+      yield* TestClock.adjust("1 millis")
+      yield* seconds(5)
+
+      const ages = events.map((event) => (event.type === "data" ? event.data[0]!.result.age : undefined))
+      assert.deepStrictEqual(ages, [0, 1, 6, 11])
+    })
+  )
+
+  it.effect("sends the list again after the first second [WA-13]", () =>
+    Effect.gen(function* () {
+      const { events, world } = yield* watch
+
+      yield* TestClock.adjust("999 millis")
+      assert.strictEqual(events.length, 1)
+      yield* TestClock.adjust("1 millis")
+
+      assert.deepStrictEqual(events.map(values), [{ cpu: "1" }, { cpu: "1" }])
+      assert.strictEqual(world.reads, 1)
+    })
+  )
+
+  it.effect("replaces the keys that a read answers and keeps the others [WA-14]", () =>
+    Effect.gen(function* () {
+      const { events, world } = yield* watch
+      world.rows = [metadata("disk", "7")]
+      yield* world.announce(chunk(1))
+      yield* seconds(1)
+
+      assert.deepStrictEqual(values(events.at(-1)), { cpu: "1", disk: "7" })
+    })
+  )
+
+  it.effect("ends with an error event when a later read fails [WA-15, WA-16]", () =>
+    Effect.gen(function* () {
+      const { events, fiber, world } = yield* watch
+      world.reading = failing("unavailable")
+      yield* world.announce(chunk(1))
+      yield* seconds(1)
+
+      assert.deepStrictEqual(events.at(-1), {
+        type: "error",
+        data: { message: "metadata cannot be read", detail: "the metadata store answered: unavailable" }
+      })
+      assert.deepStrictEqual(fiber.pollUnsafe(), Exit.void)
+      assert.strictEqual(world.subscribed, 0)
+    })
+  )
+
+  it.effect("ends without a word when a later read is cancelled [WA-15, WA-16]", () =>
+    Effect.gen(function* () {
+      const { events, fiber, world } = yield* watch
+      world.reading = failing("cancelled")
+      yield* world.announce(chunk(1))
+      yield* seconds(1)
+
+      assert.deepStrictEqual(
+        events.map(({ type }) => type),
+        ["data"]
+      )
+      assert.deepStrictEqual(fiber.pollUnsafe(), Exit.void)
+      assert.strictEqual(world.subscribed, 0)
+    })
+  )
+
+  it.effect("ends with its subscription [WA-16]", () =>
+    Effect.gen(function* () {
+      const { fiber, world } = yield* watch
+      yield* world.fail
+      yield* TestClock.adjust(0)
+
+      assert.isDefined(fiber.pollUnsafe())
+      assert.strictEqual(world.subscribed, 0)
+    })
+  )
+
+  it.effect("unsubscribes at once when its client leaves [WA-17]", () =>
+    Effect.gen(function* () {
+      const { fiber, world } = yield* watch
+      assert.strictEqual(world.subscribed, 1)
+
+      yield* Fiber.interrupt(fiber)
+
+      assert.strictEqual(world.subscribed, 0)
+    })
+  )
+
+  it.effect("sorts by display order, then by key [WA-18]", () =>
+    Effect.gen(function* () {
+      const { open, world } = yield* makeWorld
+      world.rows = [
+        metadata("b", "", { displayOrder: 2 }),
+        metadata("z", "", { displayOrder: 1 }),
+        metadata("a", "", { displayOrder: 2 }),
+        metadata("m", "", { displayOrder: -1 })
+      ]
+      yield* world.offer(PubSub.Resync())
+
+      const [event] = yield* Effect.scoped(Effect.flatMap(open, (events) => Stream.runCollect(Stream.take(events, 1))))
+
+      assert.deepStrictEqual(Object.keys(values(event)!), ["m", "z", "a", "b"])
+    })
+  )
+
+  it.effect("sends an empty list, not nothing, for an agent without metadata [WA-19]", () =>
+    Effect.gen(function* () {
+      const { open, world } = yield* makeWorld
+      world.rows = []
+      yield* world.offer(PubSub.Resync())
+
+      const events = yield* Effect.scoped(Effect.flatMap(open, (events) => Stream.runCollect(Stream.take(events, 1))))
+
+      assert.deepStrictEqual(events, [{ type: "data", data: [] }])
+    })
+  )
+
+  it.effect("tells the age of a value in whole seconds, and shows what was never collected [WA-20]", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(12_999)
+      const { open, world } = yield* makeWorld
+      world.rows = [
+        metadata("cpu", "1", { collectedAt: DateTime.makeUnsafe(2_000), error: "slow" }),
+        metadata("never", "", { collectedAt: neverCollected })
+      ]
+      yield* world.offer(PubSub.Resync())
+
+      const [event] = yield* Effect.scoped(Effect.flatMap(open, (events) => Stream.runCollect(Stream.take(events, 1))))
+
+      assert.deepStrictEqual(event?.type === "data" ? event.data : event, [
+        {
+          result: { collected_at: "1970-01-01T00:00:02.000Z", age: 10, value: "1", error: "slow" },
+          description: { display_name: "CPU", key: "cpu", script: "measure cpu", interval: 10, timeout: 2 }
+        },
+        {
+          result: { collected_at: "0001-01-01T00:00:00.000Z", age: 62_135_596_812, value: "", error: "" },
+          description: { display_name: "NEVER", key: "never", script: "measure never", interval: 10, timeout: 2 }
+        }
+      ])
+    })
+  )
+
+  it.effect("reads again when messages may have been lost [WA-21]", () =>
+    Effect.gen(function* () {
+      const { events, world } = yield* watch
+      world.rows = [metadata("cpu", "2")]
+
+      yield* world.offer(PubSub.Resync())
+      yield* seconds(1)
+
+      assert.deepStrictEqual(values(events.at(-1)), { cpu: "2" })
+    })
+  )
+
+  it.effect("sends a ping every fifteen seconds [WA-22]", () =>
+    Effect.gen(function* () {
+      const { events } = yield* watch
+      const pings = () => events.filter(({ type }) => type === "ping").length
+
+      yield* TestClock.adjust("14999 millis")
+      assert.strictEqual(pings(), 0)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(pings(), 1)
+      yield* seconds(30)
+      assert.strictEqual(pings(), 3)
+    })
+  )
+})
