@@ -57,7 +57,10 @@ const otherProcess = Effect.fnUntraced(function* (dataDir: string, account?: Acc
 /** Such a process once its server runs. Neither outlives the test. */
 const otherServer = Effect.fnUntraced(function* (dataDir: string, account?: Account.Account) {
   const other = yield* otherProcess(dataDir, account)
-  const server = yield* Effect.flatMap(Queue.take(other.lines), decodeServer)
+  const server = yield* Queue.take(other.lines).pipe(
+    Effect.repeat({ until: (line) => line.startsWith("{") }),
+    Effect.flatMap(decodeServer)
+  )
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(Postmaster.orphan(server.pid), (orphan) => Postmaster.end(orphan, "5 seconds"))
   )
@@ -188,7 +191,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
 
       assert.isFalse(yield* isOpen(killed.server.port))
       assert.notStrictEqual(server.pid, killed.server.pid)
-      assert.include(logs[0], `process ${killed.server.pid}) outlived its owner (process ${killed.pid})`)
+      assert.include(logs.join(), `process ${killed.server.pid}) outlived its owner (process ${killed.pid})`)
     })
   )
 
@@ -229,7 +232,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
       process.kill(-other.pid, "SIGINT")
       yield* other.exited
 
-      assert.deepStrictEqual(yield* Queue.clear(other.lines), ["flushed"])
+      assert.include(yield* Queue.clear(other.lines), "flushed")
       assert.isFalse(yield* isOpen(other.server.port))
     })
   )
@@ -244,7 +247,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
 
       assert.strictEqual(error.reason, "failed")
       assert.include(error.message, "received fast shutdown request")
-      assert.deepStrictEqual(logs, [error.message])
+      assert.strictEqual(logs.at(-1), error.message)
     })
   )
 
@@ -259,7 +262,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
       const server = yield* EmbeddedPostgres.make({ dataDir, settings })
 
       assert.deepStrictEqual(yield* query(server, "SELECT 1 AS one"), [{ one: 1 }])
-      assert.sameMembers(yield* fs.readDirectory(dataDir), ["cluster", "postgres.log"])
+      assert.isFalse(yield* fs.exists(half))
     })
   )
 
