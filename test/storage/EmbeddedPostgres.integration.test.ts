@@ -1,6 +1,6 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { assert, inject, layer } from "@effect/vitest"
+import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, FileSystem, Layer, Logger, Option, Queue, Redacted, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { spawn } from "node:child_process"
@@ -10,6 +10,7 @@ import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
 import * as Account from "../../src/storage/internal/account.ts"
 import * as Binaries from "../../src/storage/internal/postgresBinaries.ts"
 import * as Postmaster from "../../src/storage/internal/postmaster.ts"
+import { emptyFolder } from "../support/folder.ts"
 
 const settings = { fsync: "off" }
 
@@ -22,14 +23,6 @@ const stranger = await Effect.gen(function* () {
 }).pipe(Effect.provide(NodeFileSystem.layer), Effect.runPromise)
 
 const environment = Layer.mergeAll(NodeFileSystem.layer, Reactivity.layer)
-
-/** A folder that everyone can enter and that disappears with the test, behind the servers that use it. */
-const emptyFolder = Effect.gen(function* () {
-  const fs = yield* FileSystem.FileSystem
-  const folder = yield* fs.makeTempDirectoryScoped({ directory: inject("testFolder") })
-  yield* fs.chmod(folder, 0o755)
-  return folder
-})
 
 const query = (server: EmbeddedPostgres.Server, statement: string) =>
   Effect.scoped(Effect.flatMap(PgClient.make({ url: server.url }), (sql) => sql.unsafe(statement)))

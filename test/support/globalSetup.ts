@@ -5,15 +5,15 @@
  * What a killed run left behind is ended and removed by the next one.
  */
 import { NodeFileSystem } from "@effect/platform-node"
-import { PgClient } from "@effect/sql-pg"
-import { Context, Effect, FileSystem, Layer, ManagedRuntime, Option, Redacted } from "effect"
-import { Reactivity } from "effect/reactivity"
+import { Context, Effect, FileSystem, Layer, ManagedRuntime, Option, Redacted, References } from "effect"
+import { SqlClient } from "effect/sql"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type { TestProject } from "vitest/node"
 import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
 import * as Cluster from "../../src/storage/internal/cluster.ts"
 import * as Postmaster from "../../src/storage/internal/postmaster.ts"
+import * as Postgres from "../../src/storage/Postgres.ts"
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -83,11 +83,17 @@ const server = Layer.unwrap(
 const template = "template_migrated"
 
 const prepare = Effect.gen(function* () {
-  const { url } = yield* EmbeddedPostgres.EmbeddedPostgres
-  const sql = yield* PgClient.make({ url, maxConnections: 1 })
-  yield* sql`CREATE DATABASE ${sql(template)}`
-  return { url: Redacted.value(url), folder: yield* TestFolder }
-}).pipe(Effect.scoped, Effect.provide(Reactivity.layer))
+  const server = yield* EmbeddedPostgres.EmbeddedPostgres
+  const url = Redacted.value(server.url)
+  const copy = new URL(url)
+  copy.pathname = `/${template}`
+  yield* Effect.provide(
+    SqlClient.SqlClient.use((sql) => sql`CREATE DATABASE ${sql(template)}`),
+    Postgres.layer({ url: server.url })
+  )
+  yield* Effect.provide(Postgres.migrate, Postgres.layer({ url: Redacted.make(copy.href) }))
+  return { url, folder: yield* TestFolder }
+}).pipe(Effect.provideService(References.MinimumLogLevel, "Warn"))
 
 export default async (project: TestProject) => {
   const runtime = ManagedRuntime.make(server)
