@@ -27,6 +27,7 @@ import { EmbeddedPostgresError } from "./internal/embeddedPostgresError.ts"
 import * as Binaries from "./internal/postgresBinaries.ts"
 import * as Postmaster from "./internal/postmaster.ts"
 import { start } from "./internal/server.ts"
+import * as Staging from "./internal/staging.ts"
 
 export { EmbeddedPostgresError }
 
@@ -87,18 +88,21 @@ export const make: (
     yield* claim(dataDir, stopTimeout)
     yield* Cluster.checkVersion(dataDir, source)
     const binaries = yield* Binaries.usable(source, dataDir, account)
-    yield* Cluster.initialise({ dataDir, account, binaries, username, sync: options.settings?.fsync !== "off" })
-    const { died, pid, port } = yield* start({
-      dataDir,
-      account,
-      binaries,
-      host,
-      port: options.port,
-      settings: options.settings,
-      startTimeout: options.startTimeout ?? "1 minute",
-      stopTimeout
+    const { died, pid, port } = yield* Effect.andThen(
+      Cluster.initialise({ dataDir, account, binaries, username, sync: options.settings?.fsync !== "off" }),
+      start({
+        dataDir,
+        account,
+        binaries,
+        host,
+        port: options.port,
+        settings: options.settings,
+        startTimeout: options.startTimeout ?? "1 minute",
+        stopTimeout
+      })
       // whoever was faster holds the folder by now
-    }).pipe(Effect.tapError(() => claim(dataDir, stopTimeout)))
+    ).pipe(Effect.tapError(() => claim(dataDir, stopTimeout)))
+    yield* Staging.tidy(dataDir, Binaries.copyPrefix, Path.basename(binaries))
 
     const passwordFile = Cluster.passwordFileOf(dataDir)
     const password = yield* fs.readFileString(passwordFile)

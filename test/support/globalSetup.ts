@@ -1,22 +1,24 @@
 /**
  * One Postgres for a whole test run, with a migrated database that suites copy.
  *
- * Its folder bears the id of the process that runs the tests, in memory where the system has a place for that. What a
- * killed run left behind is ended and removed by the next one.
+ * The run has one folder, in memory where the system has a place for that, named after the process that runs the tests.
+ * What a killed run left behind is ended and removed by the next one.
  */
 import { NodeFileSystem } from "@effect/platform-node"
-import { PgClient } from "@effect/sql-pg"
-import { Effect, FileSystem, Layer, ManagedRuntime, Option, Redacted } from "effect"
-import { Reactivity } from "effect/reactivity"
+import { Context, Effect, FileSystem, Layer, ManagedRuntime, Option, Redacted, References } from "effect"
+import { SqlClient } from "effect/sql"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type { TestProject } from "vitest/node"
 import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
 import * as Cluster from "../../src/storage/internal/cluster.ts"
 import * as Postmaster from "../../src/storage/internal/postmaster.ts"
+import * as Postgres from "../../src/storage/Postgres.ts"
 
 declare module "vitest" {
   interface ProvidedContext {
+    /** A folder for the files of this run, fast and gone afterwards. */
+    readonly testFolder: string
     /** A superuser's URL of the server, password included. */
     readonly postgresUrl: string
     /** The database to copy. */
@@ -37,49 +39,68 @@ const sweep = Effect.fnUntraced(function* (root: string) {
   const fs = yield* FileSystem.FileSystem
   for (const name of yield* fs.readDirectory(root)) {
     if (!name.startsWith(prefix) || (yield* isAlive(Number(name.slice(prefix.length))))) continue
-    const left = yield* Postmaster.find(Cluster.folderOf(Path.join(root, name)))
-    if (Option.isSome(left)) yield* Postmaster.end(yield* Postmaster.orphan(left.value.pid), "5 seconds")
-    yield* fs.remove(Path.join(root, name), { recursive: true })
+    const left = Path.join(root, name)
+    for (const dataDir of yield* fs.readDirectory(left)) {
+      const server = yield* Postmaster.find(Cluster.folderOf(Path.join(left, dataDir)))
+      if (Option.isSome(server)) yield* Postmaster.end(yield* Postmaster.orphan(server.value.pid), "5 seconds")
+    }
+    yield* fs.remove(left, { recursive: true })
   }
 })
 
-const folder = Effect.gen(function* () {
-  const fs = yield* FileSystem.FileSystem
-  const parent = yield* root
-  yield* sweep(parent)
-  return yield* Effect.acquireRelease(Effect.succeed(Path.join(parent, `${prefix}${process.pid}`)), (folder) =>
-    Effect.ignore(fs.remove(folder, { recursive: true, force: true }), { log: true })
+/** The folder of this run. */
+class TestFolder extends Context.Service<TestFolder, string>()("test/support/TestFolder") {
+  static readonly layer = Layer.effect(
+    TestFolder,
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const parent = yield* root
+      yield* sweep(parent)
+      const folder = Path.join(parent, `${prefix}${process.pid}`)
+      yield* Effect.acquireRelease(fs.makeDirectory(folder), () =>
+        Effect.ignore(fs.remove(folder, { recursive: true }), { log: true })
+      )
+      yield* fs.chmod(folder, 0o755)
+      return folder
+    })
   )
-})
+}
 
 const server = Layer.unwrap(
-  Effect.map(folder, (dataDir) =>
+  Effect.map(TestFolder, (folder) =>
     EmbeddedPostgres.layer({
-      dataDir,
+      dataDir: Path.join(folder, "server"),
       settings: {
         fsync: "off",
         synchronous_commit: "off",
         full_page_writes: "off",
-        max_connections: "300",
-        log_error_verbosity: "default"
+        max_connections: "300"
       }
     })
   )
-).pipe(Layer.provide(NodeFileSystem.layer))
+).pipe(Layer.provideMerge(TestFolder.layer), Layer.provide(NodeFileSystem.layer))
 
 const template = "template_migrated"
 
 const prepare = Effect.gen(function* () {
-  const { url } = yield* EmbeddedPostgres.EmbeddedPostgres
-  const sql = yield* PgClient.make({ url, maxConnections: 1 })
-  yield* sql`CREATE DATABASE ${sql(template)}`
-  return Redacted.value(url)
-}).pipe(Effect.scoped, Effect.provide(Reactivity.layer))
+  const server = yield* EmbeddedPostgres.EmbeddedPostgres
+  const url = Redacted.value(server.url)
+  const copy = new URL(url)
+  copy.pathname = `/${template}`
+  yield* Effect.provide(
+    SqlClient.SqlClient.use((sql) => sql`CREATE DATABASE ${sql(template)}`),
+    Postgres.layer({ url: server.url })
+  )
+  yield* Effect.provide(Postgres.migrate, Postgres.layer({ url: Redacted.make(copy.href) }))
+  return { url, folder: yield* TestFolder }
+}).pipe(Effect.provideService(References.MinimumLogLevel, "Warn"))
 
 export default async (project: TestProject) => {
   const runtime = ManagedRuntime.make(server)
   try {
-    project.provide("postgresUrl", await runtime.runPromise(prepare))
+    const { folder, url } = await runtime.runPromise(prepare)
+    project.provide("testFolder", folder)
+    project.provide("postgresUrl", url)
     project.provide("postgresTemplate", template)
   } catch (error) {
     await runtime.dispose()

@@ -35,7 +35,7 @@ export const run = (
     for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => output.push(String(chunk)))
     child.on("error", (error) => resume(Effect.fail(error)))
     child.once("close", (code) => resume(Effect.succeed({ code, output: output.join("") })))
-    return Effect.sync(() => child.kill("SIGKILL"))
+    return Effect.sync(() => child.kill("SIGTERM"))
   })
 
 /**

@@ -10,6 +10,7 @@ import type { Account } from "./account.ts"
 import { run } from "./childProcess.ts"
 import { EmbeddedPostgresError, failed, lastLines } from "./embeddedPostgresError.ts"
 import * as Binaries from "./postgresBinaries.ts"
+import * as Staging from "./staging.ts"
 
 export interface Options {
   /** The folder that holds the cluster and everything else of the server. */
@@ -23,66 +24,46 @@ export interface Options {
 
 export const folderOf = (dataDir: string) => Path.join(dataDir, "cluster")
 
-export const passwordFileOf = (dataDir: string) => Path.join(folderOf(dataDir), "password")
+export const passwordFileOf = (dataDir: string) => Path.join(folderOf(dataDir), passwordName)
+
+const passwordName = "password"
 
 /** Makes the data of a new server if there is none. */
-export const initialise = Effect.fnUntraced(function* (options: Options) {
-  const fs = yield* FileSystem.FileSystem
-  const { account, binaries, dataDir } = options
-  const cluster = folderOf(dataDir)
-  if (yield* fs.exists(cluster)) return
+export const initialise = (options: Options) =>
+  Staging.build(folderOf(options.dataDir), (aside) => initdb(options, aside))
 
-  const folder = yield* Effect.acquireRelease(stage(dataDir, account), (folder) =>
-    Effect.ignore(fs.remove(folder, { recursive: true }), { log: true })
-  )
-  const made = Path.join(folder, "cluster")
-  const passwordFile = Path.join(folder, "password")
+const initdb = Effect.fnUntraced(function* ({ account, binaries, sync, username }: Options, aside: string) {
+  const fs = yield* FileSystem.FileSystem
+  const made = Path.join(aside, "cluster")
+  const passwordFile = Path.join(aside, passwordName)
   yield* fs.writeFileString(passwordFile, Crypto.randomBytes(24).toString("base64url"), { mode: 0o600 })
-  if (account !== undefined) yield* fs.chown(passwordFile, account.uid, account.gid)
+  if (account !== undefined) {
+    yield* Effect.forEach([aside, passwordFile], (path) => fs.chown(path, account.uid, account.gid), { discard: true })
+  }
 
   const hasName = yield* Effect.isSuccess(Effect.try(() => Os.userInfo()))
+  const usable = hasName ? binaries : yield* Binaries.nameless(binaries, Path.join(aside, "postgres"))
   const { code, output } = yield* run({
-    command: Path.join(
-      hasName ? binaries : yield* Binaries.nameless(binaries, Path.join(folder, "postgres")),
-      "bin",
-      "initdb"
-    ),
+    command: Path.join(usable, "bin", "initdb"),
     args: [
       `--pgdata=${made}`,
       `--pwfile=${passwordFile}`,
-      `--username=${options.username}`,
+      `--username=${username}`,
       "--auth=scram-sha-256",
       "--encoding=UTF8",
       // the same on every system: no locale of the system is involved
       "--locale=C",
       "--locale-provider=builtin",
       "--builtin-locale=C.UTF-8",
-      ...(options.sync ? [] : ["--no-sync"])
+      ...(sync ? [] : ["--no-sync"])
     ],
-    cwd: dataDir,
+    cwd: aside,
     account
   }).pipe(Effect.mapError((cause) => failed("cannot run initdb", cause)))
-  if (code !== 0) return yield* failed(`cannot make a database in ${dataDir}:\n${lastLines(output)}`)
+  if (code !== 0) return yield* failed(`cannot make a database (${code}):\n${lastLines(output)}`)
 
-  yield* fs.rename(passwordFile, Path.join(made, Path.basename(passwordFileOf(dataDir))))
-  // whoever was faster made the same; which of the two may run it is for Postgres to decide
-  yield* Effect.catch(fs.rename(made, cluster), (error) =>
-    Effect.filterOrFail(
-      fs.exists(cluster),
-      (exists) => exists,
-      () => error
-    )
-  )
-}, Effect.scoped)
-
-/** A folder to prepare things in; one that was left behind by an earlier process with the same id goes first. */
-const stage = Effect.fnUntraced(function* (dataDir: string, account: Account | undefined) {
-  const fs = yield* FileSystem.FileSystem
-  const folder = Path.join(dataDir, `new-${process.pid}`)
-  yield* fs.remove(folder, { recursive: true, force: true })
-  yield* fs.makeDirectory(folder, { mode: 0o700 })
-  if (account !== undefined) yield* fs.chown(folder, account.uid, account.gid)
-  return folder
+  yield* fs.rename(passwordFile, Path.join(made, passwordName))
+  return made
 })
 
 /** Fails for data of a major version other than that of `source`: Postgres would refuse it in words of its own. */

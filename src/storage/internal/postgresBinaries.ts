@@ -12,6 +12,7 @@ import * as Path from "node:path"
 import type { Account } from "./account.ts"
 import { run } from "./childProcess.ts"
 import { EmbeddedPostgresError } from "./embeddedPostgresError.ts"
+import * as Staging from "./staging.ts"
 
 /** An installed package of binaries. */
 export interface Package {
@@ -62,28 +63,20 @@ export const open = Effect.fnUntraced(function* (folder: string) {
 
 const decodeManifest = Schema.decodeEffect(Schema.fromJsonString(Schema.Struct({ version: Schema.String })))
 
+/** What the names of copies begin with. */
+export const copyPrefix = "postgres-"
+
 /** The binaries of `source` as `account` can run them: the installed ones, or a copy in `dataDir`. */
 export const usable = Effect.fnUntraced(function* (source: Package, dataDir: string, account: Account | undefined) {
-  const fs = yield* FileSystem.FileSystem
   const installed = Path.join(source.folder, "native")
   if (yield* runs(installed, dataDir, account)) return installed
-  const copied = Path.join(dataDir, `postgres-${source.version}`)
-  if (!(yield* fs.exists(copied))) {
-    yield* Effect.logInfo(`The Postgres binaries cannot be run where they are installed; copying them to ${copied}`)
-    const staged = `${copied}.${process.pid}`
-    yield* fs.remove(staged, { recursive: true, force: true })
-    yield* copy(source, staged)
-    yield* fs.rename(staged, copied).pipe(
-      Effect.catch((error) =>
-        Effect.andThen(fs.remove(staged, { recursive: true }), fs.exists(copied)).pipe(
-          Effect.filterOrFail(
-            (exists) => exists,
-            () => error
-          )
-        )
-      )
+  const copied = Path.join(dataDir, `${copyPrefix}${source.version}`)
+  yield* Staging.build(copied, (aside) =>
+    Effect.andThen(
+      Effect.logInfo(`The Postgres binaries cannot be run where they are installed; copying them to ${copied}`),
+      copy(source, Path.join(aside, "native"))
     )
-  }
+  )
   if (yield* runs(copied, dataDir, account)) return copied
   return yield* new EmbeddedPostgresError({
     reason: "unsupported",
@@ -116,6 +109,7 @@ const copy = Effect.fnUntraced(function* (source: Package, target: string) {
   }
   const entries = yield* fs.readDirectory(target, { recursive: true })
   yield* Effect.forEach(["", ...entries], (entry) => fs.chmod(Path.join(target, entry), 0o755), { discard: true })
+  return target
 })
 
 const decodeLinks = Schema.decodeEffect(

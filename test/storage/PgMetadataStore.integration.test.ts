@@ -1,0 +1,469 @@
+import { NodeFileSystem } from "@effect/platform-node"
+import { PgClient } from "@effect/sql-pg"
+import { assert, layer } from "@effect/vitest"
+import { Array, DateTime, Duration, Effect, Layer, Logger, References, Schema } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { SqlClient } from "effect/sql"
+import { MetadataStore } from "../../src/batcher/MetadataStore.ts"
+import type { AgentId } from "../../src/domain/Ids.ts"
+import { type MetadataRow, neverCollected } from "../../src/domain/Metadata.ts"
+import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
+import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
+import * as PostgresClient from "../../src/storage/Postgres.ts"
+import { emptyFolder } from "../support/folder.ts"
+import * as Postgres from "../support/Postgres.ts"
+import * as Seed from "../support/seed.ts"
+
+const noon = DateTime.makeUnsafe("2026-01-22T12:00:00Z")
+const at = (millis: number) => DateTime.add(noon, { milliseconds: millis })
+
+const row = (agentId: AgentId, key: string, value: string, collectedAt = noon, error = ""): MetadataRow => ({
+  agentId,
+  key,
+  value,
+  error,
+  collectedAt
+})
+
+const updateBatch = (rows: ReadonlyArray<MetadataRow>) => MetadataStore.use((store) => store.updateBatch(rows))
+
+const read = (agentId: AgentId, keys?: ReadonlyArray<string>) => MetadataStore.use((store) => store.read(agentId, keys))
+
+/** The samples of an agent: value, error and time by key. */
+const samples = (agentId: AgentId) =>
+  Effect.map(read(agentId), (all) =>
+    Object.fromEntries(all.map(({ collectedAt, error, key, value }) => [key, [value, error, collectedAt]]))
+  )
+
+/** A store with options or a client of its own, on the same database. */
+const otherStore = Effect.fnUntraced(function* (
+  options: PgMetadataStore.Options,
+  client?: Partial<PgClient.PgPoolConfig>
+) {
+  const { url } = yield* Postgres.TestDatabase
+  const sql = yield* PgClient.make({ url, ...client })
+  return yield* Effect.provideService(PgMetadataStore.make(options), SqlClient.SqlClient, sql)
+})
+
+/** Runs `body`, which has to use another client, while a transaction holds the samples of an agent. */
+const whileLocked = <A, E, R>(agentId: AgentId, body: Effect.Effect<A, E, R>) =>
+  SqlClient.SqlClient.use((sql) =>
+    sql.withTransaction(
+      Effect.andThen(sql`SELECT 1 FROM workspace_agent_metadata WHERE workspace_agent_id = ${agentId} FOR UPDATE`, body)
+    )
+  )
+
+const environment = PgMetadataStore.layer().pipe(
+  Layer.provideMerge(Postgres.layer),
+  Layer.provideMerge(Layer.mergeAll(NodeFileSystem.layer, Reactivity.layer))
+)
+
+layer(environment, { excludeTestServices: true })("PgMetadataStore", (it) => {
+  it.effect("writes rows of several agents in one call and answers these agents [SQ-01]", () =>
+    Effect.gen(function* () {
+      const [a, b, c] = yield* Seed.agents(3, ["cpu", "ram"])
+
+      const changed = yield* updateBatch([
+        row(b, "ram", "2"),
+        row(a, "cpu", "1"),
+        row(c, "cpu", "3", noon, "slow"),
+        row(a, "ram", "4")
+      ])
+
+      assert.sameMembers([...changed], [a, b, c])
+      assert.deepStrictEqual(yield* samples(a), { cpu: ["1", "", noon], ram: ["4", "", noon] })
+      assert.deepStrictEqual(yield* samples(b), { cpu: ["", "", neverCollected], ram: ["2", "", noon] })
+      assert.deepStrictEqual(yield* samples(c), { cpu: ["3", "slow", noon], ram: ["", "", neverCollected] })
+    })
+  )
+
+  it.effect("ignores a key that is not declared, and an agent that is not known [SQ-02]", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      const [stranger] = Seed.newIds(1)
+
+      const changed = yield* updateBatch([row(agent, "disk", "1"), row(stranger, "cpu", "1")])
+
+      assert.deepStrictEqual(changed, [])
+      assert.deepStrictEqual(
+        yield* sql`
+          SELECT key FROM workspace_agent_metadata WHERE workspace_agent_id = ${agent} OR workspace_agent_id = ${stranger}`,
+        []
+      )
+    })
+  )
+
+  it.effect("changes value, error and time and nothing else [SQ-03]", () =>
+    Effect.gen(function* () {
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      const before = yield* read(agent)
+
+      yield* updateBatch([row(agent, "cpu", "1", noon, "late")])
+
+      assert.deepStrictEqual(before, [
+        {
+          key: "cpu",
+          displayName: "CPU",
+          script: "echo cpu",
+          interval: Duration.nanos(10_000_000_000n),
+          timeout: Duration.nanos(1_500_000_000n),
+          displayOrder: 1,
+          value: "",
+          error: "",
+          collectedAt: neverCollected
+        }
+      ])
+      assert.deepStrictEqual(yield* read(agent), [{ ...before[0]!, value: "1", error: "late", collectedAt: noon }])
+    })
+  )
+
+  it.effect("keeps what is stored when an older row comes late, and does not answer its agent [SQ-04]", () =>
+    Effect.gen(function* () {
+      const [a, b] = yield* Seed.agents(2, ["cpu"])
+      yield* updateBatch([row(a, "cpu", "newer"), row(b, "cpu", "older")])
+
+      const changed = yield* updateBatch([row(a, "cpu", "late", at(-1)), row(b, "cpu", "newest", at(1))])
+
+      assert.deepStrictEqual(changed, [b])
+      assert.deepStrictEqual(yield* samples(a), { cpu: ["newer", "", noon] })
+    })
+  )
+
+  it.effect("replaces what is stored by a newer row, and by one of the same time [SQ-04]", () =>
+    Effect.gen(function* () {
+      const [a, b] = yield* Seed.agents(2, ["cpu"])
+      yield* updateBatch([row(a, "cpu", "1"), row(b, "cpu", "1")])
+
+      const changed = yield* updateBatch([row(a, "cpu", "2", at(1)), row(b, "cpu", "2")])
+
+      assert.sameMembers([...changed], [a, b])
+      assert.deepStrictEqual(yield* samples(a), { cpu: ["2", "", at(1)] })
+      assert.deepStrictEqual(yield* samples(b), { cpu: ["2", "", noon] })
+    })
+  )
+
+  it.effect("reads the listed keys, or all of them for none [SQ-05]", () =>
+    Effect.gen(function* () {
+      const [agent] = yield* Seed.agents(1, ["cpu", "ram", "disk"])
+      const keys = (listed?: ReadonlyArray<string>) =>
+        Effect.map(read(agent, listed), (found) => found.map(({ key }) => key).sort())
+
+      assert.deepStrictEqual(yield* keys(), ["cpu", "disk", "ram"])
+      assert.deepStrictEqual(yield* keys([]), ["cpu", "disk", "ram"])
+      assert.deepStrictEqual(yield* keys(["ram", "cpu", "unknown"]), ["cpu", "ram"])
+    })
+  )
+
+  it.effect("keeps values in an unlogged table, one per agent and key, and loses them with the agent [SQ-06]", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      yield* updateBatch([row(agent, "cpu", "1")])
+
+      const tables = yield* sql`
+        SELECT relname AS name, relpersistence::text AS persistence, pg_get_constraintdef(pg_constraint.oid) AS key
+        FROM pg_class JOIN pg_constraint ON conrelid = pg_class.oid AND contype = 'p'
+        WHERE relname LIKE 'workspace_agent_metadata%' ORDER BY relname`
+      yield* sql`DELETE FROM workspace_agents WHERE id = ${agent}`
+      const left = yield* sql`
+        SELECT key FROM workspace_agent_metadata WHERE workspace_agent_id = ${agent}
+        UNION ALL SELECT key FROM workspace_agent_metadata_descriptions WHERE workspace_agent_id = ${agent}`
+
+      const key = "PRIMARY KEY (workspace_agent_id, key)"
+      assert.deepStrictEqual(tables, [
+        { name: "workspace_agent_metadata", persistence: "u", key },
+        { name: "workspace_agent_metadata_descriptions", persistence: "p", key }
+      ])
+      assert.deepStrictEqual(left, [])
+    })
+  )
+
+  it.effect("takes keys of 127 characters and values, errors and scripts of 65 535, and no more [SQ-07]", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const key = "k".repeat(127)
+      const text = "é".repeat(65_535)
+      const [agent] = yield* Seed.agents(1, [key])
+
+      yield* updateBatch([row(agent, key, text, noon, text)])
+      yield* sql`UPDATE workspace_agent_metadata_descriptions SET script = ${text} WHERE workspace_agent_id = ${agent}`
+      const refusals = yield* Effect.all([
+        Effect.flip(updateBatch([row(agent, key, `${text}x`, at(1))])),
+        Effect.flip(updateBatch([row(agent, key, "", at(1), `${text}x`)]))
+      ])
+      const declarations = yield* Effect.all([
+        Effect.flip(Seed.agents(1, [`${key}k`])),
+        Effect.flip(sql`UPDATE workspace_agent_metadata_descriptions SET script = ${`${text}x`}`)
+      ])
+
+      const [stored] = yield* read(agent)
+      assert.deepStrictEqual([stored?.value, stored?.error, stored?.script], [text, text, text])
+      assert.deepStrictEqual(
+        refusals.map(({ reason }) => reason),
+        ["rejected", "rejected"]
+      )
+      assert.strictEqual(declarations.length, 2)
+    })
+  )
+
+  it.effect("gives a value that was never collected empty texts and the first instant of year 1 [SQ-07]", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      const unstored = yield* samples(agent)
+      yield* sql`INSERT INTO workspace_agent_metadata (workspace_agent_id, key) VALUES (${agent}, 'cpu')`
+
+      assert.deepStrictEqual(unstored, { cpu: ["", "", neverCollected] })
+      assert.deepStrictEqual(yield* samples(agent), unstored)
+    })
+  )
+
+  it.effect("stores any text as it is, and rejects the one character that text cannot hold", () =>
+    Effect.gen(function* () {
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      const text = `"{}\\,NULL' ünïcödé 😀 \u0001\n`
+
+      yield* updateBatch([row(agent, "cpu", text)])
+      const error = yield* Effect.flip(updateBatch([row(agent, "cpu", "a\0b", at(1))]))
+
+      assert.strictEqual(error.reason, "rejected")
+      assert.deepStrictEqual(yield* samples(agent), { cpu: [text, "", noon] })
+    })
+  )
+
+  it.effect("writes nothing of a batch that is rejected", () =>
+    Effect.gen(function* () {
+      const [a, b] = yield* Seed.agents(2, ["cpu"])
+
+      yield* Effect.flip(updateBatch([row(a, "cpu", "1"), row(b, "cpu", "\0")]))
+
+      assert.deepStrictEqual(yield* samples(a), { cpu: ["", "", neverCollected] })
+    })
+  )
+
+  it.effect("rejects a batch with two rows for one key", () =>
+    Effect.gen(function* () {
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+
+      const error = yield* Effect.flip(updateBatch([row(agent, "cpu", "1"), row(agent, "cpu", "2", at(1))]))
+
+      assert.strictEqual(error.reason, "rejected")
+    })
+  )
+
+  it.effect("sends no statement for an empty batch, and is unavailable when there is no server", () =>
+    Effect.gen(function* () {
+      const store = yield* otherStore({}, { port: 1 })
+      const [agent] = Seed.newIds(1)
+
+      const nothing = yield* store.updateBatch([])
+      const errors = yield* Effect.all([
+        Effect.flip(store.updateBatch([row(agent, "cpu", "1")])),
+        Effect.flip(store.read(agent))
+      ])
+
+      assert.deepStrictEqual(nothing, [])
+      assert.deepStrictEqual(
+        errors.map(({ reason }) => reason),
+        ["unavailable", "unavailable"]
+      )
+    })
+  )
+
+  it.effect("is cancelled when the server gives a statement up", () =>
+    Effect.gen(function* () {
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      yield* updateBatch([row(agent, "cpu", "1")])
+      const store = yield* otherStore({}, { startupParameters: { statement_timeout: "50" } })
+
+      const error = yield* whileLocked(agent, Effect.flip(store.updateBatch([row(agent, "cpu", "2", at(1))])))
+
+      assert.strictEqual(error.reason, "cancelled")
+    })
+  )
+
+  it.effect("is cancelled after its own timeout, and leaves nothing running on the server", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      yield* updateBatch([row(agent, "cpu", "1")])
+      const store = yield* otherStore({ writeTimeout: "50 millis" }, { applicationName: "impatient" })
+
+      const [error, running] = yield* whileLocked(
+        agent,
+        Effect.all([
+          Effect.flip(store.updateBatch([row(agent, "cpu", "2", at(1))])),
+          sql`SELECT query FROM pg_stat_activity WHERE application_name = 'impatient' AND state = 'active'`
+        ])
+      )
+
+      assert.strictEqual(error.reason, "cancelled")
+      assert.deepStrictEqual(running, [])
+    })
+  )
+
+  it.effect("tries a batch again that the server gave up to resolve a deadlock", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      yield* sql`CREATE SEQUENCE attempts`
+      yield* sql`
+        CREATE FUNCTION lose_twice() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN
+            IF nextval('attempts') < 3 THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF;
+            RETURN NEW;
+          END
+        $$`
+      yield* Effect.acquireRelease(
+        sql`CREATE TRIGGER lose BEFORE INSERT ON workspace_agent_metadata FOR EACH ROW EXECUTE FUNCTION lose_twice()`,
+        () => Effect.orDie(sql`DROP TRIGGER lose ON workspace_agent_metadata`)
+      )
+
+      assert.deepStrictEqual(yield* updateBatch([row(agent, "cpu", "1")]), [agent])
+      assert.deepStrictEqual(yield* sql`SELECT last_value::int4 AS attempts FROM attempts`, [{ attempts: 3 }])
+    })
+  )
+
+  it.effect("never makes two flushers of the same rows lock each other out", () =>
+    Effect.gen(function* () {
+      const keys = Array.makeBy(10, (n) => `key ${n}`)
+      const agents = yield* Seed.agents(50, keys)
+      const conflicts: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void conflicts.push(message))
+      const rounds = (
+        store: MetadataStore["Service"],
+        order: (rows: ReadonlyArray<MetadataRow>) => Array<MetadataRow>
+      ) =>
+        Effect.forEach(Array.range(1, 40), (round) =>
+          store.updateBatch(order(agents.flatMap((agent) => keys.map((key) => row(agent, key, `${round}`, at(round))))))
+        )
+
+      yield* Effect.all(
+        [rounds(yield* otherStore({}), Array.fromIterable), rounds(yield* otherStore({}), Array.reverse)],
+        { concurrency: "unbounded" }
+      ).pipe(Effect.provide(Logger.layer([logger])), Effect.provideService(References.MinimumLogLevel, "Debug"))
+
+      assert.deepStrictEqual(conflicts, [])
+    })
+  )
+
+  it.effect("updates nearly all rows without touching an index", () =>
+    Effect.gen(function* () {
+      const keys = Array.makeBy(15, (n) => `key ${n}`)
+      const agents = yield* Seed.agents(20, keys)
+      const { url } = yield* Postgres.TestDatabase
+      const sql = yield* PgClient.make({ url, maxConnections: 1 })
+      const store = yield* Effect.provideService(PgMetadataStore.make(), SqlClient.SqlClient, sql)
+      const counts = Effect.andThen(
+        sql`SELECT pg_stat_force_next_flush()`,
+        sql<{ all: bigint; hot: bigint }>`
+          SELECT n_tup_upd AS all, n_tup_hot_upd AS hot FROM pg_stat_user_tables
+          WHERE relname = 'workspace_agent_metadata'`
+      ).pipe(Effect.map(([counts]) => counts!))
+      const before = yield* counts
+
+      yield* Effect.forEach(Array.range(0, 50), (millis) =>
+        store.updateBatch(agents.flatMap((agent) => keys.map((key) => row(agent, key, `value ${millis}`, at(millis)))))
+      )
+
+      const after = yield* counts
+      assert.strictEqual(after.all - before.all, 15_000n)
+      assert.isAbove(Number(after.hot - before.hot), 0.95 * 15_000)
+    })
+  )
+
+  it.effect("prepares one statement for batches of every size", () =>
+    Effect.gen(function* () {
+      const [agent] = yield* Seed.agents(1, ["a", "b", "c"])
+      const { url } = yield* Postgres.TestDatabase
+      const sql = yield* PgClient.make({ url, maxConnections: 1 })
+      const store = yield* Effect.provideService(PgMetadataStore.make(), SqlClient.SqlClient, sql)
+
+      yield* store.updateBatch([row(agent, "a", "1")])
+      yield* store.updateBatch([row(agent, "a", "2", at(1)), row(agent, "b", "2"), row(agent, "c", "2")])
+
+      const statement = "%INSERT INTO workspace_agent_metadata%"
+      const prepared = yield* sql`
+        SELECT count(*)::int4 AS count FROM pg_prepared_statements WHERE statement LIKE ${statement}`
+      assert.deepStrictEqual(prepared, [{ count: 1 }])
+    })
+  )
+
+  it.effect("goes on after a crash of the database that emptied the table of values", () =>
+    Effect.gen(function* () {
+      const server = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings: { fsync: "off" } })
+      const client = Layer.fresh(PostgresClient.layerMigrated({ url: server.url }))
+      const store = PgMetadataStore.layer().pipe(Layer.provideMerge(client))
+      const agent = yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const [agent] = yield* Seed.agents(1, ["cpu"])
+        yield* updateBatch([row(agent, "cpu", "lost")])
+        const [backend] = yield* sql<{ pid: number }>`SELECT pg_backend_pid() AS pid`
+        process.kill(backend!.pid, "SIGKILL")
+        yield* Effect.flip(sql`SELECT pg_sleep(60)`)
+        return agent
+      }).pipe(Effect.provide(store))
+
+      const [before, changed, after] = yield* Effect.all([
+        samples(agent),
+        updateBatch([row(agent, "cpu", "found")]),
+        samples(agent)
+      ]).pipe(Effect.provide(store))
+
+      assert.deepStrictEqual(before, { cpu: ["", "", neverCollected] })
+      assert.deepStrictEqual(changed, [agent])
+      assert.deepStrictEqual(after, { cpu: ["found", "", noon] })
+    })
+  )
+
+  it.effect.prop(
+    "stores the newest of what it is given, whatever the batches",
+    {
+      batches: Schema.Array(
+        Schema.Array(
+          Schema.Struct({
+            agent: Schema.Literals([0, 1]),
+            key: Schema.Literals(["a", "b", "undeclared"]),
+            value: Schema.String,
+            millis: Schema.Literals([0, 1, 2, 3])
+          })
+        )
+      )
+    },
+    ({ batches }) =>
+      Effect.gen(function* () {
+        const agents = yield* Seed.agents(2, ["a", "b"])
+        const model = new Map<string, MetadataRow>()
+
+        for (const batch of batches) {
+          const rows = [
+            ...new Map(
+              batch.map(({ agent, key, millis, value }) => [
+                `${agent} ${key}`,
+                row(agents[agent]!, key, value.replaceAll("\0", "").toWellFormed(), at(millis))
+              ])
+            ).values()
+          ]
+          const expected = rows.filter(({ agentId, collectedAt, key }) => {
+            const stored = model.get(`${agentId} ${key}`)
+            return (
+              key !== "undeclared" && (stored === undefined || !DateTime.isGreaterThan(stored.collectedAt, collectedAt))
+            )
+          })
+          for (const row of expected) model.set(`${row.agentId} ${row.key}`, row)
+
+          assert.sameMembers([...(yield* updateBatch(rows))], [...new Set(expected.map(({ agentId }) => agentId))])
+        }
+
+        for (const agent of agents) {
+          const stored = yield* samples(agent)
+          for (const key of ["a", "b"]) {
+            const { collectedAt, value } = model.get(`${agent} ${key}`) ?? row(agent, key, "", neverCollected)
+            assert.deepStrictEqual(stored[key], [value, "", collectedAt])
+          }
+        }
+      }),
+    { arbitrary: { runs: 40 } }
+  )
+})
