@@ -25,7 +25,7 @@ export class AccessStore extends Context.Service<
   {
     /** The agent with this token, if it belongs to the latest build of a workspace and neither is deleted. */
     readonly agent: (digest: TokenDigest) => Effect.Effect<Option.Option<Found<AgentIdentity>>, AccessStoreError>
-    /** The user with this token, unless the token has expired or the user is deleted. */
+    /** The user with this token, unless they are deleted. */
     readonly user: (digest: TokenDigest) => Effect.Effect<Option.Option<Found<User>>, AccessStoreError>
     /** Who owns the workspace of an agent. */
     readonly ownerOf: (agentId: AgentId) => Effect.Effect<Option.Option<UserId>, AccessStoreError>

@@ -19,7 +19,12 @@ const Name = Schema.String.check(
 
 const Seconds = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 31_536_000 }))
 
-const limited = (maximum: number) => Schema.String.check(Schema.isMaxLength(maximum))
+// Postgres text holds neither NUL nor half a character
+const limited = (maximum: number) =>
+  Schema.String.check(
+    Schema.isMaxLength(maximum),
+    Schema.makeFilter((text: string) => (text.isWellFormed() && !text.includes("\0")) || "text without NUL")
+  )
 
 const optional = <S extends Schema.Top & { readonly Type: unknown }>(schema: S, value: S["Type"]) =>
   schema.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(value)))

@@ -52,7 +52,7 @@ export const agents = Effect.fnUntraced(function* <const N extends number>(count
   const uuids = Result.getOrThrow(PgTypes.array([...ids], PgTypes.OID.uuid))
   yield* sql`
     INSERT INTO workspace_agents (id, workspace_build_id, name, auth_token_hash)
-    SELECT id, ${buildId}, 'main', uuid_send(gen_random_uuid()) FROM unnest(${uuids}) AS id`
+    SELECT id, ${buildId}, id::text, uuid_send(gen_random_uuid()) FROM unnest(${uuids}) AS id`
   yield* sql`
     INSERT INTO workspace_agent_metadata_descriptions
       (workspace_agent_id, key, display_name, script, interval, timeout, display_order)

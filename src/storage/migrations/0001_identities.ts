@@ -30,9 +30,9 @@ export default Effect.gen(function* () {
     CREATE TABLE api_tokens (
       id uuid PRIMARY KEY,
       user_id uuid NOT NULL REFERENCES users ON DELETE CASCADE,
+      name text NOT NULL,
       hash bytea NOT NULL UNIQUE,
-      created_at timestamptz NOT NULL DEFAULT now()
+      created_at timestamptz NOT NULL DEFAULT now(),
+      UNIQUE (user_id, name)
     )`
-
-  yield* sql`CREATE INDEX api_tokens_user_id_idx ON api_tokens (user_id)`
 })

@@ -18,7 +18,9 @@ export default Effect.gen(function* () {
       created_at timestamptz NOT NULL DEFAULT now()
     )`
 
-  yield* sql`CREATE INDEX workspace_agents_workspace_build_id_idx ON workspace_agents (workspace_build_id)`
+  yield* sql`
+    CREATE UNIQUE INDEX workspace_agents_workspace_build_id_name_key
+    ON workspace_agents (workspace_build_id, lower(name)) WHERE NOT deleted`
 
   yield* sql`CREATE INDEX workspace_agents_parent_id_idx ON workspace_agents (parent_id) WHERE parent_id IS NOT NULL`
 })
