@@ -8,8 +8,8 @@
  * - When this process is killed the server lives on, and the next start on the folder ends it first. A folder that a
  *   live process uses is an error that names the folder and the process. It is never shared and never waited for.
  * - The server does not hear the signals of this process's terminal, so that Ctrl-C leaves time to write to it.
- * - It runs as the caller. For root it runs as `postgres`, or as `nobody`: then a data folder that this account cannot
- *   reach is replaced by one in `stateDir`, named after it, and a log line says so.
+ * - It runs as the caller. For root it runs as the owner of the data, at first as `postgres` or `nobody`: a data folder
+ *   that this account cannot reach is replaced by one in `stateDir`, named after it, and a log line says so.
  * - It listens on a TCP port of 127.0.0.1 and nowhere else, so that every client can connect and no path can be too long
  *   for a socket. Other users of the machine reach that port as well: hence a random password, which is kept in the data
  *   folder in a file that only its owner can read.
@@ -81,7 +81,7 @@ export const make: (
   function* (options) {
     const fs = yield* FileSystem.FileSystem
     const source = yield* Binaries.open(options.package ?? (yield* Binaries.locate(import.meta.url)))
-    const account = yield* unprivileged
+    const account = yield* unprivileged(Cluster.folderOf(options.dataDir))
     const dataDir = yield* place(options, account)
     const stopTimeout = options.stopTimeout ?? "10 seconds"
 

@@ -4,6 +4,7 @@ import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, FileSystem, Layer, Logger, Option, Queue, Redacted, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { spawn } from "node:child_process"
+import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
@@ -244,7 +245,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
     })
   )
 
-  it.effect("leaves nothing of a first start that was interrupted", () =>
+  it.effect("is not led astray by what a killed first start left behind, and removes it", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const dataDir = yield* emptyFolder
@@ -256,6 +257,27 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
 
       assert.deepStrictEqual(yield* query(server, "SELECT 1 AS one"), [{ one: 1 }])
       assert.isFalse(yield* fs.exists(half))
+    })
+  )
+
+  it.effect("leaves nothing of its first start when it is interrupted", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* emptyFolder
+      const initdbWrites = Effect.callback<void>((resume) => {
+        const watcher = Fs.watch(dataDir, { recursive: true }, (_, path) => {
+          if (path?.endsWith("PG_VERSION") === true) resume(Effect.void)
+        })
+        return Effect.sync(() => watcher.close())
+      })
+
+      yield* Effect.raceFirst(EmbeddedPostgres.make({ dataDir, settings }), initdbWrites)
+
+      assert.isFalse(yield* fs.exists(Path.join(dataDir, "cluster")))
+      assert.deepStrictEqual(
+        (yield* fs.readDirectory(dataDir)).filter((name) => name.startsWith("new-")),
+        []
+      )
     })
   )
 
@@ -360,16 +382,22 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
     })
   )
 
-  it.effect.runIf(stranger !== undefined)("runs as a user id that has no name", () =>
+  it.effect.runIf(stranger !== undefined)("runs as a user id that has no name, and for root as whose data it is", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const dataDir = yield* emptyFolder
       yield* fs.chown(dataDir, stranger!.uid, stranger!.gid)
+      const owner = Effect.map(fs.stat(Path.join(dataDir, "cluster")), ({ uid }) => uid)
 
       const other = yield* otherServer(dataDir, stranger)
+      const ownerAtFirst = yield* owner
+      other.child.kill("SIGTERM")
+      yield* other.exited
+      const server = yield* EmbeddedPostgres.make({ dataDir, settings })
 
-      assert.isTrue(yield* isOpen(other.server.port))
-      assert.deepStrictEqual((yield* fs.stat(Path.join(dataDir, "cluster"))).uid, Option.some(stranger!.uid))
+      assert.deepStrictEqual(ownerAtFirst, Option.some(stranger!.uid))
+      assert.deepStrictEqual(yield* query(server, "SELECT 1 AS one"), [{ one: 1 }])
+      assert.deepStrictEqual(yield* owner, ownerAtFirst)
     })
   )
 })
