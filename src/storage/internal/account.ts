@@ -12,10 +12,18 @@ export interface Account {
   readonly gid: number
 }
 
-/** `postgres` when root finds it, else `nobody`; nothing for everyone else, who runs programs as themselves. */
-export const unprivileged = Effect.gen(function* () {
+/**
+ * Nothing for everyone but root, who runs programs as themselves. For root: the owner of the data if there is some, else
+ * `postgres` if there is such an account, else `nobody`.
+ */
+export const unprivileged = Effect.fnUntraced(function* (data: string) {
   if (process.geteuid?.() !== 0) return undefined
   const fs = yield* FileSystem.FileSystem
+  const owner = yield* Effect.option(fs.stat(data))
+  if (Option.isSome(owner)) {
+    const [uid, gid] = [Option.getOrThrow(owner.value.uid), Option.getOrThrow(owner.value.gid)]
+    return { name: `user ${uid}`, uid, gid } satisfies Account
+  }
   const passwd = yield* fs.readFileString("/etc/passwd")
   const accounts = passwd.split("\n").map((line) => line.split(":"))
   const find = (wanted: string) => accounts.find(([name]) => name === wanted)

@@ -25,7 +25,10 @@ export interface Child {
   readonly ended: Effect.Effect<string>
 }
 
-/** Runs a program to its end and answers its exit code and all that it printed. */
+/**
+ * Runs a program to its end and answers its exit code and all that it printed. An interruption ends the program, and the
+ * programs that it started, and waits for that.
+ */
 export const run = (
   program: Program
 ): Effect.Effect<{ readonly code: number | null; readonly output: string }, Error> =>
@@ -34,8 +37,11 @@ export const run = (
     const output: Array<string> = []
     for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => output.push(String(chunk)))
     child.on("error", (error) => resume(Effect.fail(error)))
-    child.once("close", (code) => resume(Effect.succeed({ code, output: output.join("") })))
-    return Effect.sync(() => child.kill("SIGTERM"))
+    child.on("close", (code) => resume(Effect.succeed({ code, output: output.join("") })))
+    return Effect.callback<void>((resume) => {
+      child.on("close", () => resume(Effect.void))
+      process.kill(-child.pid!, "SIGTERM")
+    })
   })
 
 /**

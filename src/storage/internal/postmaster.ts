@@ -104,7 +104,7 @@ const describe = Effect.fnUntraced(function* (pid: number) {
 })
 
 const describeByPs = (pid: number) =>
-  run({ command: "ps", args: ["-o", "ppid=,command=", "-p", String(pid)], cwd: "/", account: undefined }).pipe(
+  run({ command: "ps", args: ["-ww", "-o", "ppid=,command=", "-p", String(pid)], cwd: "/", account: undefined }).pipe(
     Effect.map(({ output }) => {
       const [, parent, command] = /^\s*(\d+)\s+(.*)/.exec(output) ?? []
       return parent === undefined

@@ -1,7 +1,7 @@
 /**
  * The server process: started on a port, watched until it is ready and from then on, ended with its scope.
  */
-import { Deferred, type Duration, Effect, Schedule } from "effect"
+import { Deferred, type Duration, Effect, Result, Schedule } from "effect"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
@@ -91,7 +91,11 @@ const spawn = (options: Options, port: number) => {
         Effect.mapError((cause) => failed("cannot run postgres", cause)),
         Effect.map((server) => ({
           ...server,
-          lastWords: () => lastLines(Fs.readFileSync(log).subarray(offset).toString())
+          lastWords: () =>
+            Result.getOrElse(
+              Result.try(() => lastLines(Fs.readFileSync(log).subarray(offset).toString())),
+              () => `(${log} is gone)`
+            )
         }))
       ),
     ({ descriptor }) => Effect.sync(() => Fs.closeSync(descriptor))

@@ -1,0 +1,172 @@
+import { assert, layer } from "@effect/vitest"
+import { Array, Effect, Layer, Logger, References } from "effect"
+import { SqlClient } from "effect/sql"
+import type { MetadataStore } from "../../src/batcher/MetadataStore.ts"
+import type { AgentId } from "../../src/domain/Ids.ts"
+import { type MetadataRow, neverCollected } from "../../src/domain/Metadata.ts"
+import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
+import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
+import * as PostgresClient from "../../src/storage/Postgres.ts"
+import { emptyFolder } from "../support/folder.ts"
+import { at, noon, otherStore, row, samples, updateBatch } from "../support/metadata.ts"
+import * as Postgres from "../support/Postgres.ts"
+import * as Seed from "../support/seed.ts"
+import * as Server from "../support/server.ts"
+
+/** Runs `body`, which has to use another client, while a transaction holds the samples of an agent. */
+const whileLocked = <A, E, R>(agentId: AgentId, body: Effect.Effect<A, E, R>) =>
+  SqlClient.SqlClient.use((sql) =>
+    sql.withTransaction(
+      Effect.andThen(sql`SELECT 1 FROM workspace_agent_metadata WHERE workspace_agent_id = ${agentId} FOR UPDATE`, body)
+    )
+  )
+
+const environment = PgMetadataStore.layer().pipe(
+  Layer.provideMerge(Postgres.layer),
+  Layer.provideMerge(Server.environment)
+)
+
+layer(environment, { excludeTestServices: true })("PgMetadataStore failures", (it) => {
+  it.effect("writes nothing of a batch that is rejected", () =>
+    Effect.gen(function* () {
+      const [a, b] = yield* Seed.agents(2, ["cpu"])
+
+      yield* Effect.flip(updateBatch([row(a, "cpu", "1"), row(b, "cpu", "\0")]))
+
+      assert.deepStrictEqual(yield* samples(a), { cpu: ["", "", neverCollected] })
+    })
+  )
+
+  it.effect("rejects a batch with two rows for one key", () =>
+    Effect.gen(function* () {
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+
+      const error = yield* Effect.flip(updateBatch([row(agent, "cpu", "1"), row(agent, "cpu", "2", at(1))]))
+
+      assert.strictEqual(error.reason, "rejected")
+    })
+  )
+
+  it.effect("sends no statement for an empty batch, and is unavailable when there is no server", () =>
+    Effect.gen(function* () {
+      const store = yield* otherStore({}, { port: 1 })
+      const [agent] = Seed.newIds(1)
+
+      const nothing = yield* store.updateBatch([])
+      const errors = yield* Effect.all([
+        Effect.flip(store.updateBatch([row(agent, "cpu", "1")])),
+        Effect.flip(store.read(agent))
+      ])
+
+      assert.deepStrictEqual(nothing, [])
+      assert.deepStrictEqual(
+        errors.map(({ reason }) => reason),
+        ["unavailable", "unavailable"]
+      )
+    })
+  )
+
+  it.effect("is cancelled when the server gives a statement up", () =>
+    Effect.gen(function* () {
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      yield* updateBatch([row(agent, "cpu", "1")])
+      const store = yield* otherStore({}, { startupParameters: { statement_timeout: "50" } })
+
+      const error = yield* whileLocked(agent, Effect.flip(store.updateBatch([row(agent, "cpu", "2", at(1))])))
+
+      assert.strictEqual(error.reason, "cancelled")
+    })
+  )
+
+  it.effect("is cancelled after its own timeout, and leaves nothing running on the server", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      yield* updateBatch([row(agent, "cpu", "1")])
+      const store = yield* otherStore({ writeTimeout: "50 millis" }, { applicationName: "impatient" })
+
+      const [error, running] = yield* whileLocked(
+        agent,
+        Effect.all([
+          Effect.flip(store.updateBatch([row(agent, "cpu", "2", at(1))])),
+          sql`SELECT query FROM pg_stat_activity WHERE application_name = 'impatient' AND state = 'active'`
+        ])
+      )
+
+      assert.strictEqual(error.reason, "cancelled")
+      assert.deepStrictEqual(running, [])
+    })
+  )
+
+  it.effect("tries a batch again that the server gave up to resolve a deadlock", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      yield* sql`CREATE SEQUENCE attempts`
+      yield* sql`
+        CREATE FUNCTION lose_twice() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN
+            IF nextval('attempts') < 3 THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF;
+            RETURN NEW;
+          END
+        $$`
+      yield* Effect.acquireRelease(
+        sql`CREATE TRIGGER lose BEFORE INSERT ON workspace_agent_metadata FOR EACH ROW EXECUTE FUNCTION lose_twice()`,
+        () => Effect.orDie(sql`DROP TRIGGER lose ON workspace_agent_metadata`)
+      )
+
+      assert.deepStrictEqual(yield* updateBatch([row(agent, "cpu", "1")]), [agent])
+      assert.deepStrictEqual(yield* sql`SELECT last_value::int4 AS attempts FROM attempts`, [{ attempts: 3 }])
+    })
+  )
+
+  it.effect("never makes two flushers of the same rows lock each other out", () =>
+    Effect.gen(function* () {
+      const keys = Array.makeBy(10, (n) => `key ${n}`)
+      const agents = yield* Seed.agents(50, keys)
+      const conflicts: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void conflicts.push(message))
+      const rounds = (
+        store: MetadataStore["Service"],
+        order: (rows: ReadonlyArray<MetadataRow>) => Array<MetadataRow>
+      ) =>
+        Effect.forEach(Array.range(1, 40), (round) =>
+          store.updateBatch(order(agents.flatMap((agent) => keys.map((key) => row(agent, key, `${round}`, at(round))))))
+        )
+
+      yield* Effect.all(
+        [rounds(yield* otherStore({}), Array.fromIterable), rounds(yield* otherStore({}), Array.reverse)],
+        { concurrency: "unbounded" }
+      ).pipe(Effect.provide(Logger.layer([logger])), Effect.provideService(References.MinimumLogLevel, "Debug"))
+
+      assert.deepStrictEqual(conflicts, [])
+    })
+  )
+
+  it.effect("goes on after a crash of the database that emptied the table of values", () =>
+    Effect.gen(function* () {
+      const server = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings: Server.settings })
+      const client = Layer.fresh(PostgresClient.layerMigrated({ url: server.url }))
+      const store = PgMetadataStore.layer().pipe(Layer.provideMerge(client))
+      const agent = yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const [agent] = yield* Seed.agents(1, ["cpu"])
+        yield* updateBatch([row(agent, "cpu", "lost")])
+        const [backend] = yield* sql<{ pid: number }>`SELECT pg_backend_pid() AS pid`
+        process.kill(backend!.pid, "SIGKILL")
+        yield* Effect.flip(sql`SELECT pg_sleep(60)`)
+        return agent
+      }).pipe(Effect.provide(store))
+
+      const [before, changed, after] = yield* Effect.all([
+        samples(agent),
+        updateBatch([row(agent, "cpu", "found")]),
+        samples(agent)
+      ]).pipe(Effect.provide(store))
+
+      assert.deepStrictEqual(before, { cpu: ["", "", neverCollected] })
+      assert.deepStrictEqual(changed, [agent])
+      assert.deepStrictEqual(after, { cpu: ["found", "", noon] })
+    })
+  )
+})

@@ -1,0 +1,186 @@
+import { NodeFileSystem } from "@effect/platform-node"
+import { assert, layer } from "@effect/vitest"
+import { Cause, Deferred, Effect, Fiber, Layer, Logger, Redacted } from "effect"
+import { SqlClient } from "effect/sql"
+import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
+import { migrations } from "../../src/storage/Migrations.ts"
+import * as Postgres from "../../src/storage/Postgres.ts"
+import { emptyFolder } from "../support/folder.ts"
+import { database, layerDatabase, TestDatabase } from "../support/Postgres.ts"
+
+/** Runs `body` with a client of its own, as another process would. */
+const connect = <A, E>(options: Postgres.Options, body: Effect.Effect<A, E, SqlClient.SqlClient>) =>
+  Effect.provide(body, Layer.fresh(Postgres.layer(options)))
+
+const migrate = (url: Redacted.Redacted) => connect({ url }, Postgres.migrate)
+
+const query = (url: Redacted.Redacted, statement: string) =>
+  connect(
+    { url },
+    SqlClient.SqlClient.use((sql) => sql.unsafe(statement))
+  )
+
+const password = "a secret word"
+
+/** The URL of the suite's database with a password of ours, and with other parts replaced. */
+const urlWith = (parts: Partial<Pick<URL, "host" | "pathname" | "protocol">>) =>
+  TestDatabase.use(({ url }) =>
+    Effect.succeed(Redacted.make(Object.assign(new URL(Redacted.value(url)), { password, ...parts }).href))
+  )
+
+/** Everything that a log or a crash report would show of an error. */
+const everything = (error: unknown) => `${Cause.pretty(Cause.fail(error))} ${JSON.stringify(error)}`
+
+const logTo = (log: (message: string) => void) =>
+  Effect.provide(Logger.layer([Logger.make(({ message }) => log(String(message)))]))
+
+const names = Object.keys(migrations).map((name) => name.replace(/^\d+_/, ""))
+
+layer(Layer.merge(layerDatabase, NodeFileSystem.layer), { excludeTestServices: true })("Postgres", (it) => {
+  it.effect("migrates once when several processes start together", () =>
+    Effect.gen(function* () {
+      const { url } = yield* database("template0")
+
+      const applied = yield* Effect.all([migrate(url), migrate(url), migrate(url), migrate(url), migrate(url)], {
+        concurrency: "unbounded"
+      })
+
+      assert.deepStrictEqual(
+        applied.filter((names) => names.length > 0),
+        [names]
+      )
+      assert.deepStrictEqual(yield* migrate(url), [])
+    })
+  )
+
+  it.effect("leaves nothing of migrations when one of them fails, and says which", () =>
+    Effect.gen(function* () {
+      const { url } = yield* database("template0")
+      yield* query(url, "CREATE TABLE workspace_agents ()")
+
+      const error = yield* Effect.flip(migrate(url))
+
+      assert.strictEqual(error.reason, "schema")
+      assert.include(error.message, `Migration "3_workspace_agents" failed`)
+      assert.include(error.message, `relation "workspace_agents" already exists`)
+      assert.deepStrictEqual(yield* query(url, "SELECT to_regclass('organizations') AS organizations"), [
+        { organizations: null }
+      ])
+    })
+  )
+
+  it.effect("serves a schema that is ahead of it, with a warning that names what it does not know", () =>
+    Effect.gen(function* () {
+      const { url } = yield* database("template0")
+      yield* migrate(url)
+      yield* query(url, "INSERT INTO metadata_batcher_migrations (migration_id, name) VALUES (9999, 'from_the_future')")
+      const logs: Array<string> = []
+
+      const applied = yield* migrate(url).pipe(logTo((message) => logs.push(message)))
+
+      assert.deepStrictEqual(applied, [])
+      assert.deepStrictEqual(logs, ["The schema is ahead of this version: from_the_future"])
+    })
+  )
+
+  it.effect("names itself to the database", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestDatabase
+
+      assert.deepStrictEqual(yield* query(url, "SELECT current_setting('application_name') AS name"), [
+        { name: "metadata-batcher" }
+      ])
+    })
+  )
+
+  it.effect("prepares statements unless told not to", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestDatabase
+      const prepared = SqlClient.SqlClient.use((sql) =>
+        Effect.andThen(sql`SELECT 1`, sql`SELECT count(*)::int4 > 0 AS some FROM pg_prepared_statements`)
+      )
+
+      assert.deepStrictEqual(yield* connect({ url, maxConnections: 1 }, prepared), [{ some: true }])
+      assert.deepStrictEqual(yield* connect({ url, maxConnections: 1, prepare: false }, prepared), [{ some: false }])
+    })
+  )
+
+  it.effect("fails at once for a wrong password and for a database that does not exist", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestDatabase
+      const elsewhere = Redacted.make(Redacted.value(url).replace(/\/\w+$/, "/nowhere"))
+
+      const [wrongPassword, noDatabase] = yield* Effect.all([
+        Effect.flip(query(yield* urlWith({}), "SELECT 1")),
+        Effect.flip(query(elsewhere, "SELECT 1"))
+      ])
+
+      assert.deepInclude(wrongPassword, { _tag: "PostgresError", reason: "refused" })
+      assert.include(wrongPassword.message, "password authentication failed")
+      assert.deepInclude(noDatabase, { _tag: "PostgresError", reason: "refused" })
+      assert.include(noDatabase.message, `database "nowhere" does not exist`)
+    })
+  )
+
+  it.effect("gives a database up that does not answer in time, naming it", () =>
+    Effect.gen(function* () {
+      const url = yield* urlWith({ host: "localhost:1" })
+      const logs: Array<string> = []
+
+      const error = yield* Effect.flip(connect({ url, startTimeout: "150 millis" }, Postgres.migrate)).pipe(
+        logTo((message) => logs.push(message))
+      )
+
+      assert.strictEqual(error.reason, "unreachable")
+      assert.match(error.message, /localhost:1\/test_\w+: .*ECONNREFUSED/)
+      assert.isAtLeast(logs.length, 2)
+      assert.include(logs[0], "Waiting for the database localhost:1/test_")
+    })
+  )
+
+  it.effect("waits for a database that is only starting", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* emptyFolder
+      const { port, url } = yield* Effect.scoped(EmbeddedPostgres.make({ dataDir, settings: { fsync: "off" } }))
+      const waiting = yield* Deferred.make<void>()
+
+      const connected = yield* query(url, "SELECT 1 AS one").pipe(
+        logTo((message) => {
+          if (message.startsWith("Waiting")) Deferred.doneUnsafe(waiting, Effect.void)
+        }),
+        Effect.forkChild
+      )
+      yield* Deferred.await(waiting)
+      yield* EmbeddedPostgres.make({ dataDir, port, settings: { fsync: "off" } })
+
+      assert.deepStrictEqual(yield* Fiber.join(connected), [{ one: 1 }])
+    })
+  )
+
+  it.effect("never shows the password, whatever is wrong with the URL", () =>
+    Effect.gen(function* () {
+      const urls = [
+        yield* urlWith({}),
+        yield* urlWith({ host: "127.0.0.1:1" }),
+        Redacted.make(`postgresql://user:${password}@:not a url`),
+        Redacted.make(`postgresql://user:${password}@127.0.0.1:1/x?sslmode=what`),
+        Redacted.make(`mysql://user:${password}@127.0.0.1:1/x`),
+        Redacted.make(`postgresql://user@127.0.0.1:1/x?password=${password}`)
+      ]
+      const logs: Array<string> = []
+
+      const errors = yield* Effect.forEach(urls, (url) =>
+        Effect.flip(connect({ url, startTimeout: 0 }, Postgres.migrate)).pipe(logTo((message) => logs.push(message)))
+      )
+
+      assert.deepStrictEqual(
+        errors.map(({ reason }) => reason),
+        ["refused", "unreachable", "url", "refused", "refused", "unreachable"]
+      )
+      for (const text of [...errors.map(everything), ...logs]) {
+        assert.notInclude(text, password)
+        assert.notInclude(text, encodeURIComponent(password))
+      }
+    })
+  )
+})

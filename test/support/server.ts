@@ -1,0 +1,70 @@
+/**
+ * Embedded servers of tests, and those of other processes.
+ */
+import { NodeFileSystem } from "@effect/platform-node"
+import { PgClient } from "@effect/sql-pg"
+import { Deferred, Effect, Layer, Logger, Queue, Schema } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { spawn } from "node:child_process"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import type * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
+import type * as Account from "../../src/storage/internal/account.ts"
+import * as Postmaster from "../../src/storage/internal/postmaster.ts"
+
+/** What everything here needs. */
+export const environment = Layer.mergeAll(NodeFileSystem.layer, Reactivity.layer)
+
+/** Settings of a server whose data nobody needs tomorrow. */
+export const settings = { fsync: "off" }
+
+export const query = (server: EmbeddedPostgres.Server, statement: string) =>
+  Effect.scoped(Effect.flatMap(PgClient.make({ url: server.url }), (sql) => sql.unsafe(statement)))
+
+/** A process that makes a server of its own: see the fixture. What it prints are the lines. */
+export const otherProcess = Effect.fnUntraced(function* (dataDir: string, account?: Account.Account) {
+  const lines = yield* Queue.unbounded<string>()
+  const exited = yield* Deferred.make<void>()
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn(process.execPath, [Path.resolve("test/support/embeddedServer.ts"), dataDir], {
+        detached: true,
+        ...(account === undefined ? {} : { uid: account.uid, gid: account.gid })
+      })
+    ),
+    (child) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk) => Queue.offerAllUnsafe(lines, String(chunk).trim().split("\n")))
+  }
+  child.on("close", () => Deferred.doneUnsafe(exited, Effect.void))
+  return { child, pid: child.pid!, exited: Deferred.await(exited), lines }
+})
+
+/** Such a process once its server runs. Neither outlives the test. */
+export const otherServer = Effect.fnUntraced(function* (dataDir: string, account?: Account.Account) {
+  const other = yield* otherProcess(dataDir, account)
+  const server = yield* Queue.take(other.lines).pipe(
+    Effect.repeat({ until: (line) => line.startsWith("{") }),
+    Effect.flatMap(decodeServer)
+  )
+  yield* Effect.addFinalizer(() =>
+    Effect.flatMap(Postmaster.orphan(server.pid), (orphan) => Postmaster.end(orphan, "5 seconds"))
+  )
+  return { ...other, server }
+})
+
+const decodeServer = Schema.decodeEffect(Schema.fromJsonString(Schema.Struct({ pid: Schema.Int, port: Schema.Int })))
+
+/** A logger that keeps what it is given. */
+export const recordLogs = (messages: Array<string>) =>
+  Effect.provide(Logger.layer([Logger.make(({ message }) => void messages.push(String(message)))]))
+
+/** Whether something takes connections on the port. */
+export const isOpen = (port: number) =>
+  Effect.callback<boolean>((resume) => {
+    const socket = Net.connect(port, "127.0.0.1")
+    socket.on("connect", () => resume(Effect.succeed(true)))
+    socket.on("error", () => resume(Effect.succeed(false)))
+    return Effect.sync(() => socket.destroy())
+  })
