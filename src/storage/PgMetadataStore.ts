@@ -1,17 +1,17 @@
 /**
  * Metadata in Postgres.
  *
- * - A batch is one statement: written whole or not at all, prepared once whatever its size.
- * - The statement inserts or updates, but only keys that are declared. So the first sample makes a value's row, and so do
- *   the first ones after a crash of the database emptied the table of values: nothing has to be put back.
- * - It locks rows in the order of agent and key, so that replicas that write the same rows wait for each other instead of
+ * - A batch is one statement, prepared once whatever its size: it is written as a whole or not at all.
+ * - Rows are locked in the order of agent and key, so that replicas that write the same rows wait for each other instead of
  *   locking each other out. Should something else lock them in another order, the batch is tried again a few times.
  * - A row that is older than what is stored changes nothing; one of the same time replaces it.
+ * - A declared key whose row is missing gets one: with its first sample, and again after a crash of the database, which
+ *   empties the table of values. That takes a second statement, when rows of a batch found nothing to update.
  * - Reads begin with the declarations: a declared key is there before its first sample, and after its value was lost.
  * - What takes longer than its timeout is cancelled on the server.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { DateTime, type Duration, Effect, Layer, Result, Schedule, Schema } from "effect"
+import { DateTime, type Duration, Effect, Layer, Order, Result, Schedule, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { MetadataStore, MetadataStoreError } from "../batcher/MetadataStore.ts"
 import { AgentId } from "../domain/Ids.ts"
@@ -31,25 +31,40 @@ export const layer = (options?: Options): Layer.Layer<MetadataStore, never, SqlC
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const sql = yield* SqlClient.SqlClient
 
-  const write = (rows: ReadonlyArray<MetadataRow>) => sql`
-    WITH changed AS (
-      INSERT INTO workspace_agent_metadata AS stored (workspace_agent_id, key, value, error, collected_at)
-      SELECT sample.*
-      FROM unnest(
-        ${column(PgTypes.OID.uuid, rows, (row) => row.agentId)}::uuid[],
-        ${column(PgTypes.OID.text, rows, (row) => row.key)}::text[],
-        ${column(PgTypes.OID.text, rows, (row) => row.value)}::text[],
-        ${column(PgTypes.OID.text, rows, (row) => row.error)}::text[],
-        ${column(PgTypes.OID.timestamptz, rows, (row) => DateTime.toEpochMillis(row.collectedAt))}::timestamptz[]
-      ) AS sample (workspace_agent_id, key, value, error, collected_at)
-      JOIN workspace_agent_metadata_descriptions USING (workspace_agent_id, key)
-      ORDER BY workspace_agent_id, key
-      ON CONFLICT (workspace_agent_id, key) DO UPDATE
-        SET value = excluded.value, error = excluded.error, collected_at = excluded.collected_at
-        WHERE stored.collected_at <= excluded.collected_at
-      RETURNING stored.workspace_agent_id
-    )
-    SELECT DISTINCT workspace_agent_id AS "agentId" FROM changed`
+  const samples = (rows: ReadonlyArray<MetadataRow>) => sql`
+    unnest(
+      ${column(PgTypes.OID.uuid, rows, (row) => row.agentId)}::uuid[],
+      ${column(PgTypes.OID.text, rows, (row) => row.key)}::text[],
+      ${column(PgTypes.OID.text, rows, (row) => row.value)}::text[],
+      ${column(PgTypes.OID.text, rows, (row) => row.error)}::text[],
+      ${column(PgTypes.OID.timestamptz, rows, (row) => DateTime.toEpochMillis(row.collectedAt))}::timestamptz[]
+    ) AS sample (workspace_agent_id, key, value, error, collected_at)`
+
+  const update = (rows: ReadonlyArray<MetadataRow>) => sql<{ agentId: unknown }>`
+    UPDATE workspace_agent_metadata AS stored
+    SET value = sample.value, error = sample.error, collected_at = sample.collected_at
+    FROM ${samples(rows)}
+    WHERE stored.workspace_agent_id = sample.workspace_agent_id
+      AND stored.key = sample.key
+      AND stored.collected_at <= sample.collected_at
+    RETURNING stored.workspace_agent_id AS "agentId"`
+
+  // what the update has written already is not older than the sample, and stays
+  const insertMissing = (rows: ReadonlyArray<MetadataRow>) => sql<{ agentId: unknown }>`
+    INSERT INTO workspace_agent_metadata AS stored (workspace_agent_id, key, value, error, collected_at)
+    SELECT sample.*
+    FROM ${samples(rows)}
+    JOIN workspace_agent_metadata_descriptions USING (workspace_agent_id, key)
+    ORDER BY workspace_agent_id, key
+    ON CONFLICT (workspace_agent_id, key) DO UPDATE
+      SET value = excluded.value, error = excluded.error, collected_at = excluded.collected_at
+      WHERE stored.collected_at < excluded.collected_at
+    RETURNING stored.workspace_agent_id AS "agentId"`
+
+  const write = Effect.fnUntraced(function* (rows: ReadonlyArray<MetadataRow>) {
+    const updated = yield* update(rows)
+    return updated.length === rows.length ? updated : [...updated, ...(yield* insertMissing(rows))]
+  })
 
   const find = (agentId: AgentId, keys: ReadonlyArray<string>) => sql`
     SELECT
@@ -70,14 +85,14 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   return MetadataStore.of({
     updateBatch: Effect.fn("PgMetadataStore.updateBatch")(function* (rows) {
       if (rows.length === 0) return []
-      const changed = yield* write(rows).pipe(
+      const changed = yield* write(rows.toSorted(byAgentAndKey)).pipe(
         Effect.tapError((error) =>
           isConflict(error) ? Effect.logDebug("Lost a conflict over rows", error) : Effect.void
         ),
         Effect.retry({ while: isConflict, times: 5, schedule: Schedule.jittered(Schedule.exponential("10 millis")) }),
         within(options.writeTimeout)
       )
-      return yield* Effect.map(Effect.orDie(decodeChanged(changed)), (rows) => rows.map(({ agentId }) => agentId))
+      return yield* Effect.orDie(decodeAgents([...new Set(changed.map(({ agentId }) => agentId))]))
     }),
     read: Effect.fn("PgMetadataStore.read")(function* (agentId, keys = []) {
       const found = yield* find(agentId, keys).pipe(within(options.readTimeout))
@@ -86,7 +101,12 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   })
 })
 
-const decodeChanged = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ agentId: AgentId })))
+const byAgentAndKey = Order.combine(
+  Order.mapInput(Order.String, (row: MetadataRow) => row.agentId),
+  Order.mapInput(Order.String, (row: MetadataRow) => row.key)
+)
+
+const decodeAgents = Schema.decodeUnknownEffect(Schema.Array(AgentId))
 
 const decodeFound = Schema.decodeUnknownEffect(
   Schema.Array(

@@ -10,9 +10,9 @@ import { environment, otherServer, query, recordLogs, settings } from "../suppor
 
 const isRoot = process.geteuid?.() === 0
 
-/** An account that the system does not know, if this run may use it and it can read the sources. */
-const stranger = await Effect.gen(function* () {
-  const account: Account.Account = { name: "12345", uid: 12_345, gid: 12_345 }
+/** An account without rights, if this run may use it and it can read the sources. */
+const ordinary = await Effect.gen(function* () {
+  const account: Account.Account = { name: "nobody", uid: 65_534, gid: 65_534 }
   return isRoot && (yield* Account.reaches(account, import.meta.dirname)) ? account : undefined
 }).pipe(Effect.provide(NodeFileSystem.layer), Effect.runPromise)
 
@@ -100,20 +100,20 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres binaries and
     })
   )
 
-  it.effect.runIf(stranger !== undefined)("runs as a user id that has no name, and for root as whose data it is", () =>
+  it.effect.runIf(ordinary !== undefined)("runs as an ordinary user, and for root as whose data it is", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const dataDir = yield* emptyFolder
-      yield* fs.chown(dataDir, stranger!.uid, stranger!.gid)
+      yield* fs.chown(dataDir, ordinary!.uid, ordinary!.gid)
       const owner = Effect.map(fs.stat(Path.join(dataDir, "cluster")), ({ uid }) => uid)
 
-      const other = yield* otherServer(dataDir, stranger)
+      const other = yield* otherServer(dataDir, ordinary)
       const ownerAtFirst = yield* owner
       other.child.kill("SIGTERM")
       yield* other.exited
       const server = yield* EmbeddedPostgres.make({ dataDir, settings })
 
-      assert.deepStrictEqual(ownerAtFirst, Option.some(stranger!.uid))
+      assert.deepStrictEqual(ownerAtFirst, Option.some(ordinary!.uid))
       assert.deepStrictEqual(yield* query(server, "SELECT 1 AS one"), [{ one: 1 }])
       assert.deepStrictEqual(yield* owner, ownerAtFirst)
     })

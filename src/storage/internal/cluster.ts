@@ -4,7 +4,6 @@
  */
 import { Effect, FileSystem } from "effect"
 import * as Crypto from "node:crypto"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import type { Account } from "./account.ts"
 import { run } from "./childProcess.ts"
@@ -41,10 +40,8 @@ const initdb = Effect.fnUntraced(function* ({ account, binaries, sync, username 
     yield* Effect.forEach([aside, passwordFile], (path) => fs.chown(path, account.uid, account.gid), { discard: true })
   }
 
-  const hasName = yield* Effect.isSuccess(Effect.try(() => Os.userInfo()))
-  const usable = hasName ? binaries : yield* Binaries.nameless(binaries, Path.join(aside, "postgres"))
   const { code, output } = yield* run({
-    command: Path.join(usable, "bin", "initdb"),
+    command: Path.join(binaries, "bin", "initdb"),
     args: [
       `--pgdata=${made}`,
       `--pwfile=${passwordFile}`,

@@ -115,25 +115,3 @@ const copy = Effect.fnUntraced(function* (source: Package, target: string) {
 const decodeLinks = Schema.decodeEffect(
   Schema.fromJsonString(Schema.Array(Schema.Struct({ source: Schema.String, target: Schema.String })))
 )
-
-/**
- * Copies the binaries to `target` with their question for the caller's name answered.
- *
- * initdb, and the single-user server that it runs, do not go on for a user id that has no entry in the system's list of
- * users, as in containers that are started with a number. Neither needs the name for anything but a line of output when
- * another one is given. The copies ask for the first entry of that list instead of the caller's: a function whose name
- * has as many letters, and that is in the same versions of the C library.
- */
-export const nameless = Effect.fnUntraced(function* (binaries: Binaries, target: string) {
-  const fs = yield* FileSystem.FileSystem
-  yield* fs.copy(binaries, target)
-  for (const program of ["initdb", "postgres"]) {
-    const path = Path.join(target, "bin", program)
-    const bytes = Buffer.from(yield* fs.readFile(path))
-    const at = bytes.indexOf("\0getpwuid\0")
-    if (at >= 0) bytes.write("getpwent", at + 1)
-    yield* fs.chmod(path, 0o755)
-    yield* fs.writeFile(path, bytes)
-  }
-  return target
-})

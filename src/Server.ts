@@ -1,0 +1,95 @@
+/**
+ * The composition root: the only file that says which implementation serves which port.
+ *
+ * What depends on something ends before it. So connections end first and nothing new arrives; then the batcher writes
+ * what it has; then the pubsub ends, the connections to the database, and the embedded database.
+ */
+import { NodeCrypto, NodeFileSystem, NodeHttpServer } from "@effect/platform-node"
+import { Effect, Layer, References, Schedule } from "effect"
+import { HttpRouter } from "effect/http"
+import { createServer } from "node:http"
+import * as Access from "./access/Access.ts"
+import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
+import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
+import type { Settings } from "./Config.ts"
+import * as AdminRoutes from "./http/AdminRoutes.ts"
+import * as OperationsRoutes from "./http/OperationsRoutes.ts"
+import * as PgPubSub from "./pubsub/PgPubSub.ts"
+import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
+import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
+import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
+import * as PgAccessStore from "./storage/PgAccessStore.ts"
+import * as PgDirectory from "./storage/PgDirectory.ts"
+import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
+import * as PgReadiness from "./storage/PgReadiness.ts"
+import * as Postgres from "./storage/Postgres.ts"
+import * as Fatal from "./telemetry/Fatal.ts"
+import * as MetadataWatch from "./watch/MetadataWatch.ts"
+import * as WatchRoutes from "./watch/WatchRoutes.ts"
+
+/** The database of the settings, its schema up to date: the one at the given address, or the embedded one. */
+export const layerDatabase = (settings: Settings) => {
+  const { databaseMaxConnections: maxConnections, databasePrepare: prepare, databaseUrl, dataDir } = settings
+  if (databaseUrl !== undefined) return Postgres.layerMigrated({ url: databaseUrl, maxConnections, prepare })
+  return Layer.unwrap(
+    EmbeddedPostgres.EmbeddedPostgres.useSync(({ died, url }) =>
+      Layer.merge(Postgres.layerMigrated({ url, maxConnections, prepare }), Fatal.watch("the embedded database", died))
+    )
+  ).pipe(Layer.provide(EmbeddedPostgres.layer({ dataDir })), Layer.provide(NodeFileSystem.layer))
+}
+
+const layerStorage = (settings: Settings) =>
+  Layer.mergeAll(
+    PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
+    PgAccessStore.layer,
+    PgDirectory.layer,
+    PgReadiness.layer,
+    PgPubSub.layer({ listenUrl: settings.databaseListenUrl })
+  ).pipe(Layer.provideMerge(NodeCrypto.layer), Layer.provideMerge(layerDatabase(settings)))
+
+const layerServices = (settings: Settings) =>
+  Layer.mergeAll(
+    Access.layer,
+    MetadataWatch.layer,
+    MetadataBatcher.layer({
+      maxBatchSize: settings.maxBatchSize,
+      maxBatchBytes: settings.maxBatchBytes,
+      interval: settings.flushInterval,
+      queueCapacity: settings.queueCapacity,
+      maxPending: settings.maxPending,
+      shutdownTimeout: settings.shutdownTimeout,
+      onWriteFailure: "retain"
+    }),
+    Fatal.watch("the pubsub", Effect.flatMap(PubSubWatchdog.make(), ({ timeout }) => timeout).pipe(Effect.scoped)),
+    Fatal.watch("the measurement of latencies", measureLatencies)
+  ).pipe(Layer.provideMerge(layerStorage(settings)))
+
+const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
+  Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
+)
+
+const routes = Layer.mergeAll(AgentRoutes.layer, WatchRoutes.layer, AdminRoutes.layer, OperationsRoutes.layer)
+
+/** Listens once there is something to answer with, and no longer than that. */
+const layerHttpServer = ({ host, port }: Settings) =>
+  Layer.unwrap(
+    Effect.as(
+      MetadataBatcher.MetadataBatcher,
+      NodeHttpServer.layer(() => createServer(), {
+        host,
+        port,
+        // agents and watchers stay connected for ever: none is waited for longer than this
+        gracefulShutdownTimeout: "500 millis"
+      })
+    )
+  )
+
+/** The whole service. It serves as soon as the layer is built. */
+export const layer = (settings: Settings) =>
+  HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+    Layer.provideMerge(layerHttpServer(settings)),
+    Layer.provideMerge(layerServices(settings)),
+    Layer.provideMerge(Fatal.layer),
+    // no one collects spans, and making them costs a fifth of a report
+    Layer.provide(Layer.succeed(References.TracerEnabled, false))
+  )

@@ -1,0 +1,46 @@
+/**
+ * A few simulated agents beside a service that has nothing else to show, so that a newcomer sees data move at once.
+ *
+ * They use the service as any agent would, over its own address. The user who owns them may read them and nothing else;
+ * their token is new at every start.
+ */
+import { Duration, Effect } from "effect"
+import { FetchHttpClient } from "effect/http"
+import * as Token from "../access/Token.ts"
+import * as Administrator from "../http/Administrator.ts"
+import * as Fleet from "./Fleet.ts"
+import * as SimulatedAgent from "./SimulatedAgent.ts"
+
+/** The name of the user and of the workspace. */
+export const name = "demo"
+
+export interface Demo {
+  /** The first of the agents. */
+  readonly watched: Fleet.Member
+  /** May read the agents. */
+  readonly token: Token.Token
+  readonly figures: Fleet.Figures
+  /** Runs the agents until it is interrupted. */
+  readonly run: Effect.Effect<void>
+}
+
+export const make = Effect.fn("Demo.make")(function* (options: { readonly url: string; readonly agents: number }) {
+  const interval = Duration.seconds(2)
+  const keys = SimulatedAgent.keys(8)
+  const members = yield* Fleet.provision({
+    url: options.url,
+    token: yield* Administrator.mint(Administrator.username, name),
+    workspace: name,
+    owner: name,
+    count: options.agents,
+    keys,
+    interval
+  }).pipe(Effect.provide(FetchHttpClient.layer))
+  const figures = Fleet.figures()
+  return {
+    watched: members[0]!,
+    token: yield* Administrator.mint(name, name),
+    figures,
+    run: Fleet.run({ url: options.url, members, keys, interval, jitter: 0.1, rampUp: Duration.seconds(2) }, figures)
+  }
+})

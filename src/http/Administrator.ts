@@ -1,0 +1,34 @@
+/**
+ * The first administrator, who creates everyone else.
+ *
+ * - With a token from the settings, that is the administrator's token from this start on.
+ * - Without one, a token is minted when there is no administrator yet, and answered this one time.
+ */
+import { Effect, Option } from "effect"
+import * as Token from "../access/Token.ts"
+import { Directory } from "./Directory.ts"
+
+/** The name of the first administrator. */
+export const username = "admin"
+
+/** Makes sure that there is an administrator; answers their token if it was minted. */
+export const ensure = Effect.fn("Administrator.ensure")(function* (given: Token.Token | undefined) {
+  const directory = yield* Directory
+  const isNew = yield* directory.createUser({ username, isAdmin: true }).pipe(
+    Effect.as(true),
+    Effect.catchTag("NameTaken", () => Effect.succeed(false))
+  )
+  if (given !== undefined) {
+    yield* directory.putToken({ username, name: "environment", token: yield* Token.digest(given) })
+    return Option.none()
+  }
+  return isNew ? Option.some(yield* mint(username, "initial")) : Option.none()
+})
+
+/** A new token of a user, in place of the one of the same name. */
+export const mint = Effect.fn("Administrator.mint")(function* (username: string, name: string) {
+  const directory = yield* Directory
+  const token = yield* Token.mint
+  yield* directory.putToken({ username, name, token: yield* Token.digest(token) })
+  return token
+})

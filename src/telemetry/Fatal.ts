@@ -1,0 +1,54 @@
+/**
+ * The end of a process that cannot go on: background work whose failure nothing else would notice.
+ *
+ * What is watched runs as long as its scope. When it fails or dies, that is logged as fatal, and whoever awaits the
+ * first of such failures gets it.
+ */
+import { Cause, Context, Data, Deferred, Effect, Layer } from "effect"
+
+/** The service cannot go on. */
+export class FatalError extends Data.TaggedError("FatalError")<{
+  /** What failed. */
+  readonly part: string
+  readonly cause: unknown
+}> {
+  override get message() {
+    return `${this.part} failed: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+  }
+}
+
+export class Fatal extends Context.Service<
+  Fatal,
+  {
+    /** Fails with the first failure of what is watched, and does not end otherwise. */
+    readonly failure: Effect.Effect<never, FatalError>
+    readonly signal: (error: FatalError) => Effect.Effect<void>
+  }
+>()("metadata-batcher/telemetry/Fatal") {}
+
+export const layer: Layer.Layer<Fatal> = Layer.effect(
+  Fatal,
+  Effect.map(Deferred.make<never, FatalError>(), (first) => ({
+    failure: Deferred.await(first),
+    signal: (error) => Effect.asVoid(Deferred.fail(first, error))
+  }))
+)
+
+/** Runs `work` in the background for as long as the layer lives. */
+export const watch = <E, R>(part: string, work: Effect.Effect<never, E, R>) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const fatal = yield* Fatal
+      yield* work.pipe(
+        Effect.onError((cause) =>
+          Cause.hasInterruptsOnly(cause)
+            ? Effect.void
+            : Effect.andThen(
+                Effect.logFatal(`${part} failed`, cause),
+                fatal.signal(new FatalError({ part, cause: Cause.squash(cause) }))
+              )
+        ),
+        Effect.forkScoped
+      )
+    })
+  )
