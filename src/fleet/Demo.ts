@@ -6,7 +6,7 @@
  */
 import { Duration, Effect } from "effect"
 import { FetchHttpClient } from "effect/http"
-import * as Token from "../access/Token.ts"
+import type * as Token from "../access/Token.ts"
 import * as Administrator from "../http/Administrator.ts"
 import * as Fleet from "./Fleet.ts"
 import * as SimulatedAgent from "./SimulatedAgent.ts"

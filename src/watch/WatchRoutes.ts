@@ -42,7 +42,8 @@ const handlers = HttpApiBuilder.group(
 )
 
 export const layer = HttpApiBuilder.layer(WatchApi).pipe(
-  Layer.provide([handlers, Authentication.layerReader, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
+  Layer.provide(handlers),
+  Layer.provide([Authentication.layerReader, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
 )
 
 // without these a proxy may hold the events back

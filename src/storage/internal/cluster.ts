@@ -8,7 +8,7 @@ import * as Path from "node:path"
 import type { Account } from "./account.ts"
 import { run } from "./childProcess.ts"
 import { EmbeddedPostgresError, failed, lastLines } from "./embeddedPostgresError.ts"
-import * as Binaries from "./postgresBinaries.ts"
+import type * as Binaries from "./postgresBinaries.ts"
 import * as Staging from "./staging.ts"
 
 export interface Options {

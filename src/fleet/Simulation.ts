@@ -1,0 +1,65 @@
+/**
+ * A fleet on the command line: prepares its agents, runs them, and shows how they do.
+ */
+import { Console, type Duration, Effect, Option, Schedule, Terminal } from "effect"
+import { FetchHttpClient } from "effect/http"
+import type * as Token from "../access/Token.ts"
+import * as Fleet from "./Fleet.ts"
+import * as SimulatedAgent from "./SimulatedAgent.ts"
+
+export interface Options {
+  readonly url: string
+  /** The token of an administrator. */
+  readonly token: Token.Token
+  readonly agents: number
+  readonly keys: number
+  readonly interval: Duration.Duration
+  readonly jitter: number
+  readonly rampUp: Duration.Duration
+  readonly reconnectAfter: Option.Option<Duration.Duration>
+  /** When to stop; by default never. */
+  readonly duration: Option.Option<Duration.Duration>
+}
+
+/** Runs until the duration is over or it is interrupted, and then says what came of it. */
+export const run = Effect.fn("Simulation.run")(function* (options: Options) {
+  const { agents, duration, interval, reconnectAfter, url } = options
+  const keys = SimulatedAgent.keys(options.keys)
+  yield* Console.log(`preparing ${agents} agents with ${keys.length} keys each at ${url}`)
+  const members = yield* Fleet.provision({
+    url,
+    token: options.token,
+    // keys are declared once: agents with other keys are other agents
+    workspace: `simulation-${keys.length}-keys`,
+    owner: "simulation",
+    count: agents,
+    keys,
+    interval
+  }).pipe(Effect.provide(FetchHttpClient.layer))
+
+  const figures = Fleet.figures()
+  const fleet = Fleet.run({ ...options, members, keys, reconnectAfter: Option.getOrUndefined(reconnectAfter) }, figures)
+  const end = Option.match(duration, { onNone: () => Effect.never, onSome: Effect.sleep })
+  yield* Effect.raceAllFirst([fleet, end, progress(agents, figures)]).pipe(
+    Effect.ensuring(
+      Effect.suspend(() => Console.log(`\n${figures.reports} reports accepted, ${figures.errors} errors`))
+    )
+  )
+})
+
+/** One line that is written anew every second, or where there is no terminal a new line every ten. */
+const progress = Effect.fnUntraced(function* (agents: number, figures: Fleet.Figures) {
+  const terminal = yield* Terminal.Terminal
+  const [period, begin, end] = process.stdout.isTTY ? [1, "\r\u001B[2K", ""] : [10, "", "\n"]
+  let before = 0
+  const line = Effect.suspend(() => {
+    const rate = (figures.reports - before) / period
+    before = figures.reports
+    return terminal.display(`${begin}${describe(agents, figures, rate)}${end}`)
+  })
+  return yield* Effect.andThen(Effect.schedule(line, Schedule.spaced(`${period} seconds`)), Effect.never)
+})
+
+/** How a fleet does, in one line. */
+export const describe = (agents: number, { connected, errors, reports }: Fleet.Figures, rate: number): string =>
+  `${connected} of ${agents} agents connected, ${rate.toFixed(1)} reports/s, ${reports} reports, ${errors} errors`
