@@ -4,7 +4,7 @@
  * Every setting of the service is a variable of the environment, a few are flags as well. What goes wrong is said in
  * lines that name what to change.
  */
-import { Config as EffectConfig, Console, Duration, Effect, Option, Schema } from "effect"
+import { Config as EffectConfig, Console, Duration, Effect, Layer, Option, Schema } from "effect"
 import { CliError, Command, Flag, GlobalFlag } from "effect/cli"
 import * as Config from "./Config.ts"
 import * as Simulation from "./fleet/Simulation.ts"
@@ -81,8 +81,7 @@ const migrate = Command.make("migrate", commonFlags, (flags) =>
       Effect.flatMap((applied) =>
         Console.log(applied.length === 0 ? "the schema is up to date" : `migrated: ${applied.join(", ")}`)
       ),
-      Effect.provide(Server.layerDatabase(settings)),
-      Effect.provide(Fatal.layer)
+      Effect.provide(Layer.provide(Server.layerDatabase(settings), Fatal.layer))
     )
   )
 ).pipe(Command.withDescription("Bring the schema of the database up to date, and end"))

@@ -32,14 +32,14 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
     })
   )
 
-  yield* Effect.gen(function* () {
+  return yield* Effect.gen(function* () {
     const { failure } = yield* Fatal.Fatal
     const url = yield* address
     const minted = yield* Administrator.ensure(settings.adminToken)
     yield* Console.log(welcome(settings, url, minted))
     const demo =
       settings.databaseUrl === undefined && settings.demoAgents > 0 ? demonstrate(settings, url) : Effect.never
-    yield* Effect.raceFirst(failure, demo)
+    return yield* Effect.raceFirst(failure, demo)
   }).pipe(Effect.provideContext(services))
 })
 
