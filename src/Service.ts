@@ -1,7 +1,8 @@
 /**
  * The service as a process: what it says when it is ready, what it shows of a demonstration, what it says when it stops.
  */
-import { Console, Effect, Layer, Metric, Option, Redacted, Schedule } from "effect"
+import type { Metric } from "effect"
+import { Console, Effect, Layer, Option, Redacted, Schedule } from "effect"
 import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import * as Token from "./access/Token.ts"
