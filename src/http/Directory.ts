@@ -47,7 +47,10 @@ export interface Agent {
   readonly metadata: ReadonlyArray<MetadataDescription>
 }
 
-/** A token of a user. A name stands for one token: a new one of the same name takes the place of the old one. */
+/**
+ * A token of a user. A name stands for one token: a new one of the same name takes the place of the old one. A token
+ * stands for one user and one name: those that it was given last.
+ */
 export interface NewToken {
   readonly username: string
   readonly name: string

@@ -1,4 +1,4 @@
-/** Tokens in Postgres, looked up by their digests. */
+/** Tokens in Postgres, looked up by their digests. A lookup that takes longer than five seconds is cancelled, and fails. */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { AccessStore, AccessStoreError } from "../access/AccessStore.ts"
@@ -77,15 +77,16 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
         WHERE agent.id = ${agentId} AND NOT agent.deleted AND NOT workspace.deleted`
     })
 
-    const failed = Effect.mapError((cause: unknown) => new AccessStoreError({ cause }))
+    const bounded = <A, E>(lookup: Effect.Effect<A, E>) =>
+      Effect.mapError(Effect.timeout(lookup, "5 seconds"), (cause) => new AccessStoreError({ cause }))
     const found = <A extends { readonly digest: Uint8Array }>({ digest, ...subject }: A) => ({ subject, digest })
 
     return AccessStore.of({
-      agent: (digest) => Effect.map(failed(agent(digest)), Option.map(found)),
-      user: (digest) => Effect.map(failed(user(digest)), Option.map(found)),
+      agent: (digest) => Effect.map(bounded(agent(digest)), Option.map(found)),
+      user: (digest) => Effect.map(bounded(user(digest)), Option.map(found)),
       ownerOf: (agentId) =>
         Effect.map(
-          failed(owner(agentId)),
+          bounded(owner(agentId)),
           Option.map(({ id }) => id)
         )
     })

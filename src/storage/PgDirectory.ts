@@ -2,10 +2,10 @@
  * Users, workspaces and agents in Postgres.
  *
  * What belongs together is written in one transaction: a workspace with its first build, agents with what they report
- * and the rows of their values.
+ * and the rows of their values. What takes longer than thirty seconds is given up.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { Duration, Effect, flow, Layer, Option, Result, Schema } from "effect"
+import { Cause, Duration, Effect, flow, Layer, Option, Result, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient, SqlError, SqlSchema } from "effect/sql"
 import { AgentNotFound } from "../access/AccessError.ts"
@@ -181,12 +181,16 @@ export const layer: Layer.Layer<Directory, never, SqlClient.SqlClient | SecureRa
         return { id, username, isAdmin }
       }, unavailable),
 
-      putToken: Effect.fn("PgDirectory.putToken")(function* ({ name, token, username }) {
-        const owner = yield* user(username)
-        yield* sql`
+      putToken: Effect.fn("PgDirectory.putToken")(
+        function* ({ name, token, username }) {
+          const owner = yield* user(username)
+          yield* sql`DELETE FROM api_tokens WHERE hash = ${token}`
+          yield* sql`
           INSERT INTO api_tokens (id, user_id, name, hash) VALUES (${yield* random.uuidV4()}, ${owner}, ${name}, ${token})
           ON CONFLICT (user_id, name) DO UPDATE SET hash = excluded.hash, created_at = now()`
-      }, unavailable),
+        },
+        flow(sql.withTransaction, unavailable)
+      ),
 
       workspaces: unavailable(workspaces()),
 
@@ -236,7 +240,14 @@ export const layer: Layer.Layer<Directory, never, SqlClient.SqlClient | SecureRa
 
       rotateToken: Effect.fn("PgDirectory.rotateToken")(function* (agentId, token) {
         const updated = yield* sql`
-          UPDATE workspace_agents SET auth_token_hash = ${token} WHERE id = ${agentId} AND NOT deleted RETURNING id`
+          UPDATE workspace_agents AS agent SET auth_token_hash = ${token}
+          FROM workspace_builds AS build
+          JOIN workspaces AS workspace ON workspace.id = build.workspace_id
+          WHERE agent.id = ${agentId}
+            AND build.id = agent.workspace_build_id
+            AND NOT agent.deleted
+            AND NOT workspace.deleted
+          RETURNING agent.id`
         if (updated.length === 0) return yield* new AgentNotFound({ message: `there is no agent ${agentId}` })
       }, unavailable)
     })
@@ -248,14 +259,16 @@ const taken =
   <A, R>(self: Effect.Effect<A, SqlError.SqlError, R>) =>
     Effect.catchReason(self, "SqlError", "UniqueViolation", () => Effect.fail(new NameTaken({ message })))
 
-type DatabaseError = SqlError.SqlError | Schema.SchemaError
+type DatabaseError = SqlError.SqlError | Schema.SchemaError | Cause.TimeoutError
 
 const unavailable = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.catch(self, (error): Effect.Effect<never, DirectoryUnavailable | Exclude<E, DatabaseError>> =>
-    SqlError.isSqlError(error) || Schema.isSchemaError(error)
-      ? Effect.andThen(
-          Effect.logError("the directory cannot be read or written", error),
-          Effect.fail(new DirectoryUnavailable({ message: "the directory cannot be read or written now" }))
-        )
-      : Effect.fail(error as Exclude<E, DatabaseError>)
+  Effect.catch(
+    Effect.timeout(self, "30 seconds"),
+    (error): Effect.Effect<never, DirectoryUnavailable | Exclude<E, DatabaseError>> =>
+      SqlError.isSqlError(error) || Schema.isSchemaError(error) || Cause.isTimeoutError(error)
+        ? Effect.andThen(
+            Effect.logError("the directory cannot be read or written", error),
+            Effect.fail(new DirectoryUnavailable({ message: "the directory cannot be read or written now" }))
+          )
+        : Effect.fail(error as Exclude<E, DatabaseError>)
   )

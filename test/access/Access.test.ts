@@ -1,0 +1,155 @@
+import { NodeCrypto } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Option } from "effect"
+import * as Access from "../../src/access/Access.ts"
+import { AccessStore } from "../../src/access/AccessStore.ts"
+import type { Token } from "../../src/access/Token.ts"
+import * as Fake from "../support/accessStore.ts"
+import { identity } from "../support/identity.ts"
+import { collectLogs, type LogRecord } from "../support/logs.ts"
+import { agent } from "../support/metadataBatcher.ts"
+
+const [owner, stranger, admin] = [Fake.user(1), Fake.user(2), Fake.user(3, true)]
+const ofAgent = Fake.token("the token of an agent")
+const ofOwner = Fake.token("the token of a user")
+
+const known = Fake.layer({
+  agents: [[ofAgent, identity(agent(1))]],
+  users: [[ofOwner, owner]],
+  owners: [[agent(1), owner.id]]
+})
+
+const over =
+  (store: Layer.Layer<AccessStore>) =>
+  <A, E>(use: (access: Access.Access["Service"]) => Effect.Effect<A, E>) =>
+    Effect.provide(Access.Access.use(use), Layer.provide(Access.layer, [store, NodeCrypto.layer]))
+
+const asking = over(known)
+const askingInVain = over(Fake.layerAway)
+
+const refusalOf = (token: Token) => asking(({ agent }) => Effect.flip(agent(token)))
+
+describe("Access", () => {
+  it.effect("knows an agent and a user by their tokens", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* asking((access) => access.agent(ofAgent)), identity(agent(1)))
+      assert.deepStrictEqual(yield* asking((access) => access.user(ofOwner)), owner)
+    })
+  )
+
+  it.effect("turns away whoever shows an empty or a wrong token, and says how to show one", () =>
+    Effect.gen(function* () {
+      for (const wrong of ["", " ", "the token of an agen", "the token of an agent "]) {
+        const error = yield* refusalOf(Fake.token(wrong))
+
+        assert.strictEqual(error._tag, "Unauthenticated")
+        assert.include(error.message, "coder-session-token")
+        assert.include(error.message, "bearer")
+      }
+    })
+  )
+
+  it.effect("asks nobody about an empty token", () =>
+    Effect.gen(function* () {
+      const error = yield* askingInVain((access) => Effect.flip(access.user(Fake.token(""))))
+
+      assert.strictEqual(error._tag, "Unauthenticated")
+    })
+  )
+
+  it.effect("takes the token of an agent for that of no user, and the other way round", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* refusalOf(ofOwner))._tag, "Unauthenticated")
+      const error = yield* asking((access) => Effect.flip(access.user(ofAgent)))
+
+      assert.strictEqual(error._tag, "Unauthenticated")
+    })
+  )
+
+  it.effect("compares the digest that was found with that of the token", () =>
+    Effect.gen(function* () {
+      const careless = Layer.succeed(AccessStore, {
+        agent: () => Effect.succeedSome({ subject: identity(agent(1)), digest: Fake.digestOf(ofAgent) }),
+        user: () => Effect.succeedSome({ subject: admin, digest: Fake.digestOf(ofOwner).slice(0, 31) }),
+        ownerOf: () => Effect.succeedNone
+      })
+      const asking = over(careless)
+
+      assert.isDefined(yield* asking((access) => access.agent(ofAgent)))
+      for (const wrong of [
+        yield* asking((access) => Effect.flip(access.agent(Fake.token("another")))),
+        yield* asking((access) => Effect.flip(access.user(ofOwner)))
+      ]) {
+        assert.strictEqual(wrong._tag, "Unauthenticated")
+      }
+    })
+  )
+
+  it.effect("lets nobody in while tokens cannot be looked up, and does not call a token wrong", () =>
+    Effect.gen(function* () {
+      const logs: Array<LogRecord> = []
+
+      const errors = yield* askingInVain((access) =>
+        Effect.all([
+          Effect.flip(access.agent(ofAgent)),
+          Effect.flip(access.user(ofOwner)),
+          Effect.flip(access.mayRead(admin, agent(1)))
+        ])
+      ).pipe(collectLogs(logs))
+
+      assert.deepStrictEqual(
+        errors.map(({ _tag, message }) => [_tag, message]),
+        Array.from({ length: 3 }, () => ["AccessUnavailable", "tokens cannot be looked up now"])
+      )
+      assert.deepStrictEqual(
+        logs.map(({ level }) => level),
+        ["Error", "Error", "Error"]
+      )
+      assert.notInclude(JSON.stringify([logs, errors]), "the token of")
+    })
+  )
+
+  it.effect("lets the owner and an administrator read an agent [WA-23]", () =>
+    Effect.gen(function* () {
+      yield* asking((access) => access.mayRead(owner, agent(1)))
+      yield* asking((access) => access.mayRead(admin, agent(1)))
+    })
+  )
+
+  it.effect("tells a stranger of an agent what it tells everyone of a missing one [WA-23]", () =>
+    Effect.gen(function* () {
+      const mayRead = (user: typeof owner, number: number) =>
+        asking((access) => Effect.flip(access.mayRead(user, agent(number))))
+
+      const hidden = yield* mayRead(stranger, 1)
+      const missing = yield* mayRead(stranger, 2)
+
+      assert.strictEqual(hidden._tag, "AgentNotFound")
+      assert.strictEqual(hidden.message.replace(agent(1), agent(2)), missing.message)
+      for (const user of [owner, admin]) assert.deepStrictEqual(yield* mayRead(user, 2), missing)
+    })
+  )
+
+  it.effect("asks for each read who owns the agent, so that a change counts at once [WA-23]", () =>
+    Effect.gen(function* () {
+      let owned = Option.some(owner.id)
+      const asking = over(
+        Layer.succeed(AccessStore, {
+          agent: () => Effect.succeedNone,
+          user: () => Effect.succeedNone,
+          ownerOf: () => Effect.sync(() => owned)
+        })
+      )
+      yield* asking(({ mayRead }) =>
+        Effect.gen(function* () {
+          yield* mayRead(owner, agent(1))
+          owned = Option.some(stranger.id)
+          const error = yield* Effect.flip(mayRead(owner, agent(1)))
+
+          assert.strictEqual(error._tag, "AgentNotFound")
+          yield* mayRead(stranger, agent(1))
+        })
+      )
+    })
+  )
+})

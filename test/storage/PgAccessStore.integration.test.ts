@@ -1,0 +1,184 @@
+import { NodeCrypto } from "@effect/platform-node"
+import { PgClient } from "@effect/sql-pg"
+import { assert, layer } from "@effect/vitest"
+import { Effect, Fiber, Layer, Option } from "effect"
+import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
+import { AccessStore } from "../../src/access/AccessStore.ts"
+import * as Token from "../../src/access/Token.ts"
+import { AgentId, BuildId } from "../../src/domain/Ids.ts"
+import { Directory } from "../../src/http/Directory.ts"
+import * as PgAccessStore from "../../src/storage/PgAccessStore.ts"
+import * as PgDirectory from "../../src/storage/PgDirectory.ts"
+import * as People from "../support/directory.ts"
+import { whileLocked } from "../support/locked.ts"
+import * as PgProxy from "../support/PgProxy.ts"
+import * as Postgres from "../support/Postgres.ts"
+import { newId } from "../support/seed.ts"
+
+const stores = Layer.mergeAll(PgAccessStore.layer, PgDirectory.layer).pipe(Layer.provideMerge(NodeCrypto.layer))
+
+const agentWith = (token: Token.Token) =>
+  Effect.flatMap(Token.digest(token), (digest) => AccessStore.use((store) => store.agent(digest)))
+
+const userWith = (token: Token.Token) =>
+  Effect.flatMap(Token.digest(token), (digest) => AccessStore.use((store) => store.user(digest)))
+
+const ownerOf = (id: AgentId) => AccessStore.use((store) => store.ownerOf(id))
+
+const execute = (statement: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, unknown>) =>
+  Effect.orDie(SqlClient.SqlClient.use(statement))
+
+layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })("PgAccessStore", (it) => {
+  it.effect("knows an agent by its token, with all that it belongs to", () =>
+    Effect.gen(function* () {
+      const { id, owner, token, workspace } = yield* People.agent()
+
+      const { digest, subject } = Option.getOrThrow(yield* agentWith(token))
+
+      assert.deepStrictEqual(digest, yield* Token.digest(token))
+      assert.deepInclude(subject, {
+        agentId: id,
+        agentName: "main",
+        workspaceId: workspace.id,
+        workspaceName: workspace.name,
+        ownerId: owner.id,
+        ownerName: owner.username
+      })
+      assert.deepStrictEqual(
+        yield* SqlClient.SqlClient.use(
+          (sql) => sql`
+            SELECT organization.name AS organization, template.name AS template
+            FROM organizations AS organization JOIN templates AS template ON template.organization_id = organization.id
+            WHERE organization.id = ${subject.organizationId} AND template.id = ${subject.templateId}`
+        ),
+        [{ organization: "default", template: "default" }]
+      )
+    })
+  )
+
+  it.effect("knows nobody by a token that nobody has", () =>
+    Effect.gen(function* () {
+      const token = yield* Token.mint
+
+      assert.isTrue(Option.isNone(yield* agentWith(token)))
+      assert.isTrue(Option.isNone(yield* userWith(token)))
+      assert.isTrue(Option.isNone(yield* ownerOf(newId(AgentId))))
+    })
+  )
+
+  it.effect("keeps the tokens of agents and of users apart", () =>
+    Effect.gen(function* () {
+      const { owner, token } = yield* People.agent()
+
+      assert.isTrue(Option.isNone(yield* userWith(token)))
+      assert.isTrue(Option.isNone(yield* agentWith(owner.token)))
+    })
+  )
+
+  it.effect("knows an agent of the latest build alone", () =>
+    Effect.gen(function* () {
+      const { id, owner, token, workspace } = yield* People.agent()
+      const next = newId(BuildId)
+
+      yield* execute(
+        (sql) => sql`
+          INSERT INTO workspace_builds (id, workspace_id, build_number, transition)
+          VALUES (${next}, ${workspace.id}, 2, 'start')`
+      )
+      assert.isTrue(Option.isNone(yield* agentWith(token)))
+      assert.deepStrictEqual(yield* ownerOf(id), Option.some(owner.id))
+
+      yield* execute((sql) => sql`DELETE FROM workspace_builds WHERE id = ${next}`)
+      assert.isTrue(Option.isSome(yield* agentWith(token)))
+    })
+  )
+
+  it.effect("knows no deleted agent", () =>
+    Effect.gen(function* () {
+      const { id, token } = yield* People.agent()
+
+      yield* execute((sql) => sql`UPDATE workspace_agents SET deleted = true WHERE id = ${id}`)
+
+      assert.isTrue(Option.isNone(yield* agentWith(token)))
+      assert.isTrue(Option.isNone(yield* ownerOf(id)))
+    })
+  )
+
+  it.effect("knows no agent of a deleted workspace", () =>
+    Effect.gen(function* () {
+      const { id, token, workspace } = yield* People.agent()
+
+      yield* execute((sql) => sql`UPDATE workspaces SET deleted = true WHERE id = ${workspace.id}`)
+
+      assert.isTrue(Option.isNone(yield* agentWith(token)))
+      assert.isTrue(Option.isNone(yield* ownerOf(id)))
+    })
+  )
+
+  it.effect("knows a user by each of their tokens, and whether they administer", () =>
+    Effect.gen(function* () {
+      const [person, admin] = [yield* People.user(), yield* People.user({ isAdmin: true })]
+      const second = yield* Token.mint
+      const { putToken } = yield* Directory
+      yield* putToken({ username: person.username, name: "second", token: yield* Token.digest(second) })
+
+      for (const token of [person.token, second]) {
+        assert.deepStrictEqual(Option.getOrThrow(yield* userWith(token)), {
+          subject: { id: person.id, username: person.username, isAdmin: false },
+          digest: yield* Token.digest(token)
+        })
+      }
+      assert.isTrue(Option.getOrThrow(yield* userWith(admin.token)).subject.isAdmin)
+    })
+  )
+
+  it.effect("knows no deleted user", () =>
+    Effect.gen(function* () {
+      const person = yield* People.user()
+
+      yield* execute((sql) => sql`UPDATE users SET deleted = true WHERE id = ${person.id}`)
+
+      assert.isTrue(Option.isNone(yield* userWith(person.token)))
+    })
+  )
+})
+
+const throughProxy = stores.pipe(
+  Layer.provideMerge(Layer.unwrap(PgProxy.PgProxy.useSync(({ url }) => PgClient.layer({ url })))),
+  Layer.provideMerge(PgProxy.layer),
+  Layer.provideMerge(Postgres.layerDatabase)
+)
+
+layer(throughProxy)("PgAccessStore behind a bad network", (it) => {
+  it.effect("says that it cannot be asked while the database is away, and finds what it is asked for later", () =>
+    Effect.gen(function* () {
+      const { down } = yield* PgProxy.PgProxy
+      const { owner, token } = yield* People.agent()
+
+      const error = yield* down(Effect.flip(agentWith(token)))
+
+      assert.strictEqual(error._tag, "AccessStoreError")
+      assert.strictEqual(error.message, "tokens cannot be looked up now")
+      assert.isTrue(Option.isSome(yield* agentWith(token)))
+      assert.isTrue(Option.isSome(yield* userWith(owner.token)))
+    })
+  )
+
+  it.effect("says so after five seconds when the database does not answer", () =>
+    Effect.gen(function* () {
+      const { token } = yield* People.agent()
+
+      const error = yield* Effect.gen(function* () {
+        const asked = yield* Effect.forkScoped(Effect.flip(agentWith(token)), { startImmediately: true })
+        yield* TestClock.adjust("4999 millis")
+        assert.isUndefined(asked.pollUnsafe())
+        yield* TestClock.adjust("1 millis")
+        return yield* Fiber.join(asked)
+      }).pipe(whileLocked("workspace_agents"))
+
+      assert.strictEqual(error._tag, "AccessStoreError")
+      assert.isTrue(Option.isSome(yield* agentWith(token)))
+    })
+  )
+})

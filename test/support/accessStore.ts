@@ -1,0 +1,50 @@
+/**
+ * What tokens belong to, as a test declares it.
+ */
+import { Effect, Layer, Option, Redacted } from "effect"
+import * as Crypto from "node:crypto"
+import { AccessStore, AccessStoreError } from "../../src/access/AccessStore.ts"
+import type { Token, TokenDigest } from "../../src/access/Token.ts"
+import type { AgentIdentity } from "../../src/domain/AgentIdentity.ts"
+import { type AgentId, UserId } from "../../src/domain/Ids.ts"
+import type { User } from "../../src/domain/User.ts"
+
+export interface Known {
+  readonly agents?: ReadonlyArray<readonly [Token, AgentIdentity]>
+  readonly users?: ReadonlyArray<readonly [Token, User]>
+  readonly owners?: ReadonlyArray<readonly [AgentId, UserId]>
+}
+
+/** A user of a test: the first is number 1. */
+export const user = (number: number, isAdmin = false): User => ({
+  id: UserId.make(`00000000-0000-4000-a000-${number.toString(16).padStart(12, "0")}`),
+  username: `user-${number}`,
+  isAdmin
+})
+
+/** A token that says what it is. */
+export const token = (text: string): Token => Redacted.make(text, { label: "token" })
+
+export const digestOf = (token: Token): TokenDigest =>
+  new Uint8Array(Crypto.createHash("sha256").update(Redacted.value(token)).digest())
+
+const lookup = <A>(tokens: ReadonlyArray<readonly [Token, A]> = []) => {
+  const subjects = new Map(tokens.map(([token, subject]) => [String(digestOf(token)), subject]))
+  return (digest: TokenDigest) =>
+    Effect.succeed(
+      Option.map(Option.fromUndefinedOr(subjects.get(String(digest))), (subject) => ({ subject, digest }))
+    )
+}
+
+export const layer = ({ agents, owners, users }: Known) =>
+  Layer.succeed(AccessStore, {
+    agent: lookup(agents),
+    user: lookup(users),
+    ownerOf: (agentId) => Effect.succeed(Option.fromUndefinedOr(new Map(owners).get(agentId)))
+  })
+
+/** A store that cannot be asked. */
+export const layerAway = Layer.sync(AccessStore, () => {
+  const away = () => Effect.fail(new AccessStoreError({ cause: new Error("connection refused") }))
+  return { agent: away, user: away, ownerOf: away }
+})
