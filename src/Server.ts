@@ -5,8 +5,8 @@
  * what it has; then the pubsub ends, the connections to the database, and the embedded database.
  */
 import { NodeCrypto, NodeFileSystem, NodeHttpServer } from "@effect/platform-node"
-import { Effect, Layer, References, Schedule } from "effect"
-import { HttpRouter } from "effect/http"
+import { ByteSize, Effect, Layer, References, Schedule } from "effect"
+import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
@@ -23,6 +23,7 @@ import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
 import * as Postgres from "./storage/Postgres.ts"
+import * as Defects from "./telemetry/Defects.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
 import * as WatchRoutes from "./watch/WatchRoutes.ts"
@@ -38,14 +39,15 @@ export const layerDatabase = (settings: Settings) => {
   ).pipe(Layer.provide(EmbeddedPostgres.layer({ dataDir })), Layer.provide(NodeFileSystem.layer))
 }
 
-const layerStorage = (settings: Settings) =>
+/** What keeps things in the database: every port of the service. */
+export const layerStorage = (settings: Settings) =>
   Layer.mergeAll(
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
     PgDirectory.layer,
     PgReadiness.layer,
     PgPubSub.layer({ listenUrl: settings.databaseListenUrl })
-  ).pipe(Layer.provideMerge(NodeCrypto.layer), Layer.provideMerge(layerDatabase(settings)))
+  ).pipe(Layer.provideMerge(NodeCrypto.layer))
 
 const layerServices = (settings: Settings) =>
   Layer.mergeAll(
@@ -62,13 +64,19 @@ const layerServices = (settings: Settings) =>
     }),
     Fatal.watch("the pubsub", Effect.flatMap(PubSubWatchdog.make(), ({ timeout }) => timeout).pipe(Effect.scoped)),
     Fatal.watch("the measurement of latencies", measureLatencies)
-  ).pipe(Layer.provideMerge(layerStorage(settings)))
+  )
 
 const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
 
 const routes = Layer.mergeAll(AgentRoutes.layer, WatchRoutes.layer, AdminRoutes.layer, OperationsRoutes.layer)
+
+/** The largest message of an agent, as in the original. */
+const maxMessageBytes = 4 * 1024 * 1024
+
+/** The largest body of a request. */
+const maxBodyBytes = ByteSize.mebibytes(16)
 
 /** Listens once there is something to answer with, and no longer than that. */
 const layerHttpServer = ({ host, port }: Settings) =>
@@ -79,17 +87,27 @@ const layerHttpServer = ({ host, port }: Settings) =>
         host,
         port,
         // agents and watchers stay connected for ever: none is waited for longer than this
-        gracefulShutdownTimeout: "500 millis"
+        gracefulShutdownTimeout: "500 millis",
+        websocket: { maxPayload: maxMessageBytes }
       })
     )
   )
 
-/** The whole service. It serves as soon as the layer is built. */
-export const layer = (settings: Settings) =>
+/** The service over whatever keeps its things. It serves as soon as the layer is built. */
+export const layerService = (settings: Settings) =>
   HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(layerHttpServer(settings)),
     Layer.provideMerge(layerServices(settings)),
-    Layer.provideMerge(Fatal.layer),
+    Layer.provide(Defects.layer),
+    Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodyBytes)),
     // no one collects spans, and making them costs a fifth of a report
     Layer.provide(Layer.succeed(References.TracerEnabled, false))
+  )
+
+/** The whole service. */
+export const layer = (settings: Settings) =>
+  layerService(settings).pipe(
+    Layer.provideMerge(layerStorage(settings)),
+    Layer.provideMerge(layerDatabase(settings)),
+    Layer.provideMerge(Fatal.layer)
   )

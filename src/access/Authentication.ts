@@ -1,7 +1,11 @@
 /**
  * What a caller has to show before an endpoint runs, and whom the endpoint then finds in its context.
+ *
+ * The first valid token that a request carries settles who calls. What that caller may not do, and that nobody can be
+ * recognized at present, is said as such: only 401 asks for another token.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Result, Schema } from "effect"
+import { HttpServerResponse } from "effect/http"
 import { HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
 import type { User } from "../domain/User.ts"
@@ -57,30 +61,53 @@ export class AdminAuthentication extends HttpApiMiddleware.Service<AdminAuthenti
 
 export const layerAgent: Layer.Layer<AgentAuthentication, never, Access> = Layer.effect(
   AgentAuthentication,
-  Access.useSync((access) => {
-    const admit: typeof AgentAuthentication.Service.bearer = (endpoint, { credential }) =>
-      Effect.flatMap(access.agent(credential), (agent) => Effect.provideService(endpoint, CurrentAgent, agent))
+  Access.useSync(({ agent }) => {
+    const admit = admitting(CurrentAgent, agent)
     return { header: admit, bearer: admit }
   })
 )
 
 export const layerReader: Layer.Layer<ReaderAuthentication, never, Access> = Layer.effect(
   ReaderAuthentication,
-  Access.useSync((access) => {
-    const admit: typeof ReaderAuthentication.Service.bearer = (endpoint, { credential }) =>
-      Effect.flatMap(access.user(credential), (user) => Effect.provideService(endpoint, CurrentUser, user))
+  Access.useSync(({ user }) => {
+    const admit = admitting(CurrentUser, user)
     return { header: admit, bearer: admit, query: admit }
   })
 )
 
 export const layerAdmin: Layer.Layer<AdminAuthentication, never, Access> = Layer.effect(
   AdminAuthentication,
-  Access.useSync((access) => {
-    const admit: typeof AdminAuthentication.Service.bearer = Effect.fnUntraced(function* (endpoint, { credential }) {
-      const user = yield* access.user(credential)
-      if (!user.isAdmin) return yield* new Forbidden({ message: "this takes an administrator" })
-      return yield* Effect.provideService(endpoint, CurrentUser, user)
-    })
+  Access.useSync(({ user }) => {
+    const admit = admitting(
+      CurrentUser,
+      Effect.fnUntraced(function* (token) {
+        const caller = yield* user(token)
+        return caller.isAdmin ? caller : yield* new Forbidden({ message: "this takes an administrator" })
+      })
+    )
     return { header: admit, bearer: admit }
   })
 )
+
+/** Runs an endpoint for whoever the token belongs to. */
+const admitting = <Id, Caller>(
+  caller: Context.Key<Id, Caller>,
+  identify: (token: Token.Token) => Effect.Effect<Caller, Unauthenticated | Final>
+) =>
+  Effect.fnUntraced(function* <E, R>(
+    endpoint: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
+    { credential }: { readonly credential: Token.Token }
+  ) {
+    const identified = yield* Effect.result(identify(credential))
+    if (Result.isSuccess(identified)) return yield* Effect.provideService(endpoint, caller, identified.success)
+    const { failure } = identified
+    // after a failure the next place is looked at, and what is missing there would become the answer
+    return failure._tag === "Unauthenticated" ? yield* failure : yield* answer(failure)
+  })
+
+type Final = Forbidden | AccessUnavailable
+
+const encode = HttpServerResponse.schemaJson(Schema.Union([Forbidden, AccessUnavailable]))
+
+const answer = (failure: Final) =>
+  Effect.orDie(encode(failure, { status: failure._tag === "Forbidden" ? 403 : 503 }))

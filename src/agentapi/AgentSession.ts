@@ -22,11 +22,10 @@ export const connectedAgents = Metric.gauge("coderd_agentapi_connected_agents", 
 
 /** Opens the session of a connection; it ends with the scope. */
 export const open = (identity: AgentIdentity): Effect.Effect<AgentSession["Service"], never, Scope.Scope> =>
-  Effect.acquireRelease(Effect.as(count(1), AgentSession.of({ identity })), () => count(-1)).pipe(
-    Effect.tap(() => Effect.logDebug("an agent has connected")),
-    Effect.tap(() => Effect.addFinalizer(() => Effect.logDebug("an agent has left"))),
-    Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspaceId })
-  )
+  Effect.acquireRelease(
+    Effect.andThen(Effect.logDebug("an agent has connected"), Effect.as(count(1), AgentSession.of({ identity }))),
+    () => Effect.andThen(count(-1), Effect.logDebug("an agent has left"))
+  ).pipe(Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspaceId }))
 
 const count = (change: number) => Metric.modify(connectedAgents, change)
 

@@ -1,0 +1,53 @@
+/**
+ * A WebSocket as a test uses it: what arrives is in a queue, and how it ended is known.
+ */
+import { NodeWS } from "@effect/platform-node"
+import { Data, Deferred, Effect, Queue } from "effect"
+import type * as Http from "node:http"
+import * as Consumers from "node:stream/consumers"
+
+/** The server answered the request for an upgrade with something else. */
+export class Refused extends Data.TaggedError("Refused")<{
+  readonly status: number
+  readonly headers: Http.IncomingHttpHeaders
+  readonly body: string
+}> {}
+
+export interface Connection {
+  /** What has arrived and was not taken yet. */
+  readonly messages: Queue.Dequeue<string>
+  readonly send: (data: string | Uint8Array) => Effect.Effect<void>
+  /** Waits for the end. */
+  readonly closed: Effect.Effect<{ readonly code: number; readonly reason: string }>
+  readonly close: Effect.Effect<void>
+  readonly socket: NodeWS.WebSocket
+}
+
+/** Opens a connection that is closed with the scope. */
+export const connect = Effect.fnUntraced(function* (url: string, headers: Readonly<Record<string, string>> = {}) {
+  const messages = yield* Queue.unbounded<string>()
+  const closed = yield* Deferred.make<{ readonly code: number; readonly reason: string }>()
+  const open = Effect.callback<NodeWS.WebSocket, Refused>((resume) => {
+    const socket = new NodeWS.WebSocket(url.replace(/^http/, "ws"), { headers })
+    socket
+      .on("open", () => resume(Effect.succeed(socket)))
+      .on("message", (data) => Queue.offerUnsafe(messages, String(data)))
+      .on("close", (code, reason) => Deferred.doneUnsafe(closed, Effect.succeed({ code, reason: String(reason) })))
+      .on("error", () => {})
+      .on("unexpected-response", (_, response) => {
+        const { headers, statusCode: status = 0 } = response
+        void Consumers.text(response).then((body) => resume(Effect.fail(new Refused({ status, headers, body }))))
+      })
+  })
+  const socket = yield* Effect.acquireRelease(open, (socket) => Effect.sync(() => socket.terminate()))
+  return {
+    messages,
+    socket,
+    send: (data) => Effect.callback<void>((resume) => socket.send(data, () => resume(Effect.void))),
+    closed: Deferred.await(closed),
+    close: Effect.andThen(
+      Effect.sync(() => socket.close()),
+      Effect.asVoid(Deferred.await(closed))
+    )
+  } satisfies Connection
+})
