@@ -109,5 +109,4 @@ type Final = Forbidden | AccessUnavailable
 
 const encode = HttpServerResponse.schemaJson(Schema.Union([Forbidden, AccessUnavailable]))
 
-const answer = (failure: Final) =>
-  Effect.orDie(encode(failure, { status: failure._tag === "Forbidden" ? 403 : 503 }))
+const answer = (failure: Final) => Effect.orDie(encode(failure, { status: failure._tag === "Forbidden" ? 403 : 503 }))

@@ -8,7 +8,9 @@ import { HttpServerRespondable, HttpServerResponse } from "effect/http"
 
 export const layer: Layer.Layer<never> = ErrorReporter.layer([
   ErrorReporter.make(({ cause, fiber }) => {
-    const defects = Cause.fromReasons(cause.reasons.filter((reason) => Cause.isDieReason(reason) && !isAnswer(reason.defect)))
+    const defects = Cause.fromReasons(
+      cause.reasons.filter((reason) => Cause.isDieReason(reason) && !isAnswer(reason.defect))
+    )
     if (defects.reasons.length > 0) Effect.runForkWith(fiber.context)(Effect.logError("a request died", defects))
   })
 ])

@@ -3,7 +3,7 @@
  *
  * - Readers show the token of a user who may read the agent.
  * - A watch that cannot begin is answered with 500 and no stream.
- * - A watch ends when the client leaves.
+ * - A watch ends when the client leaves. It waits for a client that does not take what was sent.
  */
 import { Effect, Layer, Stream } from "effect"
 import { HttpEffect, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -11,6 +11,7 @@ import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { Access } from "../access/Access.ts"
 import * as Authentication from "../access/Authentication.ts"
 import type { AgentId } from "../domain/Ids.ts"
+import { drained } from "./internal/drained.ts"
 import { MetadataWatch } from "./MetadataWatch.ts"
 import { WatchApi, type WatchEvent, type WatchSse } from "./WatchApi.ts"
 
@@ -68,12 +69,12 @@ const overWebSocket = (events: Stream.Stream<WatchEvent>) =>
     const { write } = yield* socket.writer
     const { pull } = yield* socket.reader
     yield* Effect.raceFirst(
-      Stream.runForEach(events, (event) => write(JSON.stringify(event))),
+      Stream.runForEach(events, (event) => Effect.andThen(write(JSON.stringify(event)), drained(request))),
       Effect.forever(pull)
     )
   }).pipe(
     // the client has gone, or never came: there is nobody left to tell
-    Effect.ignore,
+    Effect.ignore({ log: "Debug", message: "the connection of a watcher ended" }),
     Effect.as(HttpServerResponse.empty())
   )
 

@@ -31,9 +31,7 @@ export const digestOf = (token: Token): TokenDigest =>
 const lookup = <A>(tokens: ReadonlyArray<readonly [Token, A]> = []) => {
   const subjects = new Map(tokens.map(([token, subject]) => [String(digestOf(token)), subject]))
   return (digest: TokenDigest) =>
-    Effect.succeed(
-      Option.map(Option.fromUndefinedOr(subjects.get(String(digest))), (subject) => ({ subject, digest }))
-    )
+    Effect.succeed(Option.map(Option.fromUndefinedOr(subjects.get(String(digest))), (subject) => ({ subject, digest })))
 }
 
 export const layer = ({ agents, owners, users }: Known) =>

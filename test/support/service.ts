@@ -45,10 +45,9 @@ const make = Effect.gen(function* () {
   })
 })
 
-class Logs extends Context.Service<
-  Logs,
-  { readonly logs: Array<string>; readonly lines: Queue.Queue<string> }
->()("test/support/Logs") {
+class Logs extends Context.Service<Logs, { readonly logs: Array<string>; readonly lines: Queue.Queue<string> }>()(
+  "test/support/Logs"
+) {
   static readonly layer = Layer.effect(
     Logs,
     Effect.map(Queue.unbounded<string>(), (lines) => ({ logs: [], lines }))
@@ -79,7 +78,9 @@ export const layerOver = <A, E, R>(ports: (settings: Config.Settings) => Layer.L
   layerClient.pipe(
     Layer.provideMerge(Layer.effect(TestService, make)),
     Layer.provideMerge(
-      Layer.unwrap(Effect.map(settings, (settings) => Layer.provideMerge(Server.layerService(settings), ports(settings))))
+      Layer.unwrap(
+        Effect.map(settings, (settings) => Layer.provideMerge(Server.layerService(settings), ports(settings)))
+      )
     ),
     Layer.provideMerge(Fatal.layer),
     Layer.provide(Layer.succeed(References.MinimumLogLevel, "Debug")),

@@ -2,8 +2,9 @@
  * A WebSocket as a test uses it: what arrives is in a queue, and how it ended is known.
  */
 import { NodeWS } from "@effect/platform-node"
-import { Data, Deferred, Effect, Queue } from "effect"
+import { type Cause, Data, Deferred, Effect, Queue } from "effect"
 import type * as Http from "node:http"
+import type * as Net from "node:net"
 import * as Consumers from "node:stream/consumers"
 
 /** The server answered the request for an upgrade with something else. */
@@ -14,35 +15,39 @@ export class Refused extends Data.TaggedError("Refused")<{
 }> {}
 
 export interface Connection {
-  /** What has arrived and was not taken yet. */
-  readonly messages: Queue.Dequeue<string>
+  /** What has arrived and was not taken yet. It ends with the connection. */
+  readonly messages: Queue.Dequeue<string, Cause.Done>
   readonly send: (data: string | Uint8Array) => Effect.Effect<void>
   /** Waits for the end. */
   readonly closed: Effect.Effect<{ readonly code: number; readonly reason: string }>
   readonly close: Effect.Effect<void>
-  readonly socket: NodeWS.WebSocket
+  /** What the WebSocket runs over. */
+  readonly tcp: Net.Socket
 }
 
 /** Opens a connection that is closed with the scope. */
 export const connect = Effect.fnUntraced(function* (url: string, headers: Readonly<Record<string, string>> = {}) {
-  const messages = yield* Queue.unbounded<string>()
+  const messages = yield* Queue.unbounded<string, Cause.Done>()
   const closed = yield* Deferred.make<{ readonly code: number; readonly reason: string }>()
-  const open = Effect.callback<NodeWS.WebSocket, Refused>((resume) => {
+  const open = Effect.callback<Pick<Connection, "tcp"> & { readonly socket: NodeWS.WebSocket }, Refused>((resume) => {
     const socket = new NodeWS.WebSocket(url.replace(/^http/, "ws"), { headers })
     socket
-      .on("open", () => resume(Effect.succeed(socket)))
+      .on("upgrade", ({ socket: tcp }) => socket.on("open", () => resume(Effect.succeed({ socket, tcp }))))
       .on("message", (data) => Queue.offerUnsafe(messages, String(data)))
-      .on("close", (code, reason) => Deferred.doneUnsafe(closed, Effect.succeed({ code, reason: String(reason) })))
+      .on("close", (code, reason) => {
+        Deferred.doneUnsafe(closed, Effect.succeed({ code, reason: String(reason) }))
+        Queue.endUnsafe(messages)
+      })
       .on("error", () => {})
       .on("unexpected-response", (_, response) => {
         const { headers, statusCode: status = 0 } = response
         void Consumers.text(response).then((body) => resume(Effect.fail(new Refused({ status, headers, body }))))
       })
   })
-  const socket = yield* Effect.acquireRelease(open, (socket) => Effect.sync(() => socket.terminate()))
+  const { socket, tcp } = yield* Effect.acquireRelease(open, ({ socket }) => Effect.sync(() => socket.terminate()))
   return {
     messages,
-    socket,
+    tcp,
     send: (data) => Effect.callback<void>((resume) => socket.send(data, () => resume(Effect.void))),
     closed: Deferred.await(closed),
     close: Effect.andThen(

@@ -1,0 +1,44 @@
+/**
+ * An agent of a test: one that calls through the client of the contract, and one that puts on the wire what it likes.
+ */
+import { NodeSocket } from "@effect/platform-node"
+import { Effect, Layer, Queue } from "effect"
+import { RpcClient, RpcSerialization } from "effect/rpc"
+import { AgentApi } from "../../src/agentapi/AgentApi.ts"
+import { path } from "../../src/agentapi/ConnectApi.ts"
+import * as WebSocket from "./webSocket.ts"
+
+/** Calls the agent API over a connection that ends with the scope. */
+export const client = Effect.fnUntraced(function* (url: string, headers: Readonly<Record<string, string>>) {
+  const protocol = RpcClient.layerProtocolSocket().pipe(
+    Layer.provide([
+      RpcSerialization.layerJson,
+      NodeSocket.layerWebSocket(`${url.replace(/^http/, "ws")}${path}`, { headers })
+    ])
+  )
+  return yield* Effect.provideContext(RpcClient.make(AgentApi), yield* Layer.build(protocol))
+})
+
+/** A bare connection to where agents connect. */
+export const connect = (url: string, headers: Readonly<Record<string, string>> = {}) =>
+  WebSocket.connect(`${url}${path}`, headers)
+
+export const sample = (key: string, value = "", error = "") => ({ key, result: { value, error } })
+
+/** The call of a report as it is on the wire. */
+export const report = (id: string, ...metadata: ReadonlyArray<unknown>) =>
+  JSON.stringify({ _tag: "Request", id, tag: "BatchUpdateMetadata", payload: { metadata }, headers: [] })
+
+/** The answer to a report that was accepted. */
+export const accepted = (id: string) => ({ _tag: "Exit", requestId: id, exit: { _tag: "Success", value: {} } })
+
+/** The answer to a call that died. */
+export const died = (id: string, defect: unknown) => ({
+  _tag: "Exit",
+  requestId: id,
+  exit: { _tag: "Failure", cause: [{ _tag: "Die", defect }] }
+})
+
+/** Sends one frame and takes the next message. */
+export const exchange = ({ messages, send }: WebSocket.Connection, frame: string | Uint8Array) =>
+  Effect.map(Effect.andThen(send(frame), Queue.take(messages)), (text): unknown => JSON.parse(text))
