@@ -50,6 +50,8 @@ export const make = Effect.gen(function* () {
     const rows = new Map<string, AgentMetadata>()
     let isStale = true
 
+    // added first, so that it runs when all else of the watch has ended
+    yield* Effect.addFinalizer(() => Effect.annotateLogs(Effect.logDebug("a watcher has left"), { agentId }))
     yield* pubsub.subscribe(MetadataBatcher.channel).pipe(
       Stream.filter(
         PubSub.match({ Message: ({ payload }) => AgentIdChunks.has(payload, agentId), Resync: () => true })
