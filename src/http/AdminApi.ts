@@ -23,7 +23,9 @@ const Seconds = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 31_5
 const limited = (maximum: number) =>
   Schema.String.check(
     Schema.isMaxLength(maximum),
-    Schema.makeFilter((text: string) => (text.isWellFormed() && !text.includes("\0")) || "text without NUL")
+    Schema.makeFilter(
+      (text: string) => (text.isWellFormed() && !text.includes("\0")) || "Expected text without NUL or half a character"
+    )
   )
 
 const optional = <S extends Schema.Top & { readonly Type: unknown }>(schema: S, value: S["Type"]) =>
@@ -42,7 +44,7 @@ export type MetadataDeclaration = typeof MetadataDeclaration.Type
 
 const uniqueBy = <A>(what: string, of: (element: A) => string) =>
   Schema.makeFilter<ReadonlyArray<A>>(
-    (elements) => new Set(elements.map(of)).size === elements.length || `each ${what} may occur once`
+    (elements) => new Set(elements.map(of)).size === elements.length || `Expected each ${what} once`
   )
 
 const Metadata = Schema.Array(MetadataDeclaration).check(
@@ -111,7 +113,7 @@ const agents = HttpApiGroup.make("agents")
         agents: Schema.Array(NewAgent).check(
           Schema.isMinLength(1),
           Schema.isMaxLength(1_000),
-          uniqueBy("name", (agent: typeof NewAgent.Type) => agent.name)
+          uniqueBy("name", (agent: typeof NewAgent.Type) => agent.name.toLowerCase())
         )
       }),
       success: created(Schema.Array(Schema.Struct({ ...AgentView.fields, ...TokenView.fields }))),
@@ -128,3 +130,5 @@ const agents = HttpApiGroup.make("agents")
 export const AdminApi = HttpApi.make("admin")
   .add(users, workspaces, agents)
   .middleware(HttpApiMiddleware.ProblemDetails)
+  // a misspelled field would otherwise leave its default in place
+  .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error" })

@@ -28,7 +28,7 @@ const Api = HttpApi.make("metadata-batcher")
   .addHttpApi(AdminApi)
   .addHttpApi(WatchApi)
   .addHttpApi(ConnectApi)
-  .annotateMerge(OpenApi.annotations({ title: "metadata-batcher" }))
+  .annotateMerge(OpenApi.annotations({ title: "metadata-batcher", version: "2" }))
 
 const ready = Effect.gen(function* () {
   const problem = yield* (yield* Readiness).problem

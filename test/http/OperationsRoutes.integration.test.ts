@@ -1,0 +1,204 @@
+/** What operators ask a running service for. */
+import { assert, describe, it, layer } from "@effect/vitest"
+import { NodeCrypto } from "@effect/platform-node"
+import { PgClient } from "@effect/sql-pg"
+import { Effect, Layer, Metric } from "effect"
+import { HttpClient } from "effect/http"
+import { PrometheusMetrics } from "effect/observability"
+import * as Server from "../../src/Server.ts"
+import * as Agent from "../support/agent.ts"
+import * as People from "../support/directory.ts"
+import * as PgProxy from "../support/PgProxy.ts"
+import * as Postgres from "../support/Postgres.ts"
+import * as Prometheus from "../support/prometheus.ts"
+import * as Service from "../support/service.ts"
+
+const get = Effect.fnUntraced(function* (path: string) {
+  const response = yield* HttpClient.get(path)
+  return { status: response.status, type: response.headers["content-type"] ?? "", text: yield* response.text }
+})
+
+layer(Service.layer, { excludeTestServices: true })("the operations of a service", (it) => {
+  it.effect("need no token", () =>
+    Effect.gen(function* () {
+      for (const path of ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"]) {
+        assert.strictEqual((yield* get(path)).status, 200)
+      }
+    })
+  )
+
+  it.effect("describe every route, with who may call it and what it answers", () =>
+    Effect.gen(function* () {
+      const { text } = yield* get("/openapi.json")
+      const document = JSON.parse(text) as {
+        readonly openapi: string
+        readonly info: { readonly title: string }
+        readonly paths: Record<
+          string,
+          Record<string, { summary?: string; security: ReadonlyArray<object>; responses: object }>
+        >
+        readonly components: { readonly securitySchemes: object }
+      }
+
+      const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+        Object.entries(methods).map(([method, operation]) => ({ route: `${method} ${path}`, ...operation }))
+      )
+      assert.match(document.openapi, /^3\.1/)
+      assert.strictEqual(document.info.title, "metadata-batcher")
+      assert.sameMembers(
+        operations.map(({ route }) => route),
+        [
+          "get /api/v2/users",
+          "post /api/v2/users",
+          "post /api/v2/users/{username}/tokens",
+          "get /api/v2/workspaces",
+          "post /api/v2/workspaces",
+          "get /api/v2/workspaces/{workspace}/agents",
+          "post /api/v2/workspaces/{workspace}/agents",
+          "post /api/v2/workspaceagents/{agent}/token",
+          "get /api/v2/workspaceagents/{agent}/metadata",
+          "get /api/v2/workspaceagents/{agent}/watch-metadata",
+          "get /api/v2/workspaceagents/{agent}/watch-metadata-ws",
+          "get /api/v2/workspaceagents/me/rpc"
+        ]
+      )
+      for (const { responses, route, security, summary } of operations) {
+        assert.isString(summary, route)
+        assert.isNotEmpty(security, route)
+        assert.containsAllKeys(responses, ["401", "503"], route)
+      }
+      assert.containsAllKeys(document.components.securitySchemes, ["header", "bearer", "query"])
+    })
+  )
+
+  it.effect("show the description as a page that needs nothing from elsewhere", () =>
+    Effect.gen(function* () {
+      const { text, type } = yield* get("/docs")
+
+      assert.include(type, "text/html")
+      assert.include(text, "<title>metadata-batcher</title>")
+      assert.include(text, "/api/v2/workspaceagents/me/rpc")
+      assert.notMatch(text, /<(script|link)[^>]+(src|href)="https?:/)
+    })
+  )
+
+  it.effect("give all metrics as text that Prometheus takes", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const { token } = yield* People.agent("cpu")
+      const agent = yield* Agent.client(url, People.showing(token))
+      yield* agent.BatchUpdateMetadata({ metadata: [Agent.sample("cpu", "1")] })
+
+      const { text, type } = yield* get("/metrics")
+
+      assert.match(type, /^text\/plain; version=0\.0\.4/)
+      const families = Prometheus.parse(text)
+      assert.includeMembers(
+        [...families.keys()],
+        [
+          "coderd_agentapi_connected_agents",
+          "coderd_agentapi_metadata_accepted_keys_total",
+          "coderd_agentapi_metadata_batches_total",
+          "coderd_agentapi_metadata_dropped_keys_total",
+          "coder_pubsub_connected",
+          "coder_pubsub_current_subscribers"
+        ]
+      )
+      assert.deepStrictEqual(families.get("coderd_agentapi_connected_agents")?.samples, [
+        { name: "coderd_agentapi_connected_agents", labels: {}, value: 1 }
+      ])
+    })
+  )
+})
+
+/** The service over a database behind a proxy, whose pubsub listens past it. */
+const behindProxy = Layer.unwrap(
+  Effect.map(Postgres.TestDatabase, ({ url }) =>
+    Service.layerOver((settings) => Server.layerStorage({ ...settings, databaseListenUrl: url }))
+  )
+).pipe(
+  Layer.provideMerge(Layer.unwrap(PgProxy.PgProxy.useSync(({ url }) => PgClient.layer({ url, maxConnections: 4 })))),
+  Layer.provideMerge(PgProxy.layer),
+  Layer.provide(Postgres.layerDatabase),
+  Layer.provide(NodeCrypto.layer)
+)
+
+layer(behindProxy, { excludeTestServices: true })("a service whose database goes away", (it) => {
+  it.effect("is healthy and not ready until the database is back", () =>
+    Effect.gen(function* () {
+      const { down } = yield* PgProxy.PgProxy
+      const [health, ready] = [get("/healthz"), get("/readyz")]
+      assert.deepInclude(yield* ready, { status: 200, text: "ready\n" })
+
+      yield* Effect.gen(function* () {
+        assert.deepInclude(yield* ready, { status: 503, text: "not ready: the database does not answer\n" })
+        assert.deepInclude(yield* health, { status: 200, text: "ok\n" })
+      }).pipe(down)
+
+      assert.deepInclude(yield* ready, { status: 200, text: "ready\n" })
+    })
+  )
+
+  it.effect("says 503 and not that a token or a request is wrong", () =>
+    Effect.gen(function* () {
+      const { down } = yield* PgProxy.PgProxy
+      const { url } = yield* Service.TestService
+      const { id, owner, token } = yield* People.agent("cpu")
+      const admin = yield* People.user({ isAdmin: true })
+      const status = (path: string, headers: Record<string, string>) =>
+        Effect.map(HttpClient.get(path, { headers }), (response) => response.status)
+
+      const answers = yield* Effect.all([
+        status(`/api/v2/workspaceagents/${id}/metadata`, People.showing(owner.token)),
+        status(`/api/v2/users`, People.bearer(admin.token)),
+        Effect.map(Effect.flip(Agent.connect(url, People.showing(token))), (refused) => refused.status)
+      ]).pipe(down)
+
+      assert.deepStrictEqual(answers, [503, 503, 503])
+      assert.strictEqual(yield* status("/api/v2/users", People.bearer(admin.token)), 200)
+    })
+  )
+})
+
+describe("Prometheus text", () => {
+  it("is refused by its strict reader when a scraper would stumble", () => {
+    const family = (...samples: ReadonlyArray<string>) =>
+      ["# HELP a Help.", "# TYPE a counter", ...samples, ""].join("\n")
+    const histogram = (...samples: ReadonlyArray<string>) => family(...samples).replace("counter", "histogram")
+
+    assert.strictEqual(Prometheus.parse(family("a 1", 'a{b="c"} 2')).size, 1)
+    for (const [page, message] of [
+      ["a 1\n", "outside its family"],
+      [family("a 1").trimEnd(), "no end of the last line"],
+      [family(), "not complete"],
+      [family("a 1", "a 2"), "given twice"],
+      [family('a{b="c",d="e"} 1', 'a{d="e",b="c"} 2'), "given twice"],
+      [family('a{b="c",b="d"} 1'), "label given twice"],
+      [family('a{b="c"d"} 1'), "a label that is none"],
+      [family('a{1="c"} 1'), "a label that is none"],
+      [family("a one"), "no number"],
+      [family("a -1"), "below zero"],
+      [family("b 1"), "outside its family"],
+      [`${family("a 1")}${family("a 2")}`, "described twice"],
+      [`# TYPE a counter\n# HELP a Help.\na 1\n`, "a type in the wrong place"],
+      [histogram('a_bucket{le="1"} 2', 'a_bucket{le="+Inf"} 1', "a_count 1"), "do not add up"],
+      [histogram('a_bucket{le="1"} 2', "a_count 2"), "no last bucket"]
+    ] as const) {
+      assert.throws(() => Prometheus.parse(page), message)
+    }
+  })
+
+  it.effect("escapes what labels and help texts may hold", () =>
+    Effect.gen(function* () {
+      const gauge = Metric.gauge("strange", { description: "line one\nline two \\ end" })
+      const value = 'quotes " slashes \\ and \n lines'
+      yield* Metric.update(Metric.withAttributes(gauge, { label: value }), 1)
+
+      const families = Prometheus.parse(yield* PrometheusMetrics.format())
+
+      assert.deepStrictEqual(families.get("strange")?.samples, [
+        { name: "strange", labels: { label: value }, value: 1 }
+      ])
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
+  )
+})
