@@ -52,13 +52,19 @@ const flag = Schema.Literals(["true", "false"]).pipe(
 )
 const postgresUrl = Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^postgres(ql)?:\/\//)))
 
-const aDuration = "a duration above zero, such as “5 seconds”"
+const aDuration = "a duration above zero, such as “5 seconds” or “500 millis”"
 const aPostgresUrl = "an address that begins with postgresql://"
 const aCount = (minimum: number, maximum: number) => `a whole number from ${minimum} to ${maximum}`
 
 export const variables = {
   host: required("HOST", "127.0.0.1", text, "an address of this machine", "The address to listen on."),
-  port: required("PORT", "3000", count(0, 65_535), "a port, or 0 for a free one", "The port to listen on."),
+  port: required(
+    "PORT",
+    "3000",
+    count(0, 65_535),
+    "a port from 1 to 65535, or 0 for a free one",
+    "The port to listen on."
+  ),
   databaseUrl: optional(
     "DATABASE_URL",
     postgresUrl,
@@ -195,23 +201,32 @@ export const read = Effect.fnUntraced(function* (
     ConfigProvider.orElse(defaults)
   )
   const problems: Array<string> = []
-  const settings: Record<string, unknown> = {}
-  for (const [setting, { config, must, name }] of Object.entries<Variable<unknown>>(variables)) {
+  const settings: { [Name in Setting]?: unknown } = {}
+  for (const [setting, { config, must, name }] of entries) {
     const result = yield* Effect.result(Effect.provideService(config, ConfigProvider.ConfigProvider, provider))
     if (Result.isSuccess(result)) settings[setting] = result.success
     else problems.push(`${name} must be ${must}`)
   }
-  if (problems.length > 0) return yield* new InvalidSettings({ problems })
-
-  const complete = settings as Settings
-  if (complete.maxPending < complete.maxBatchSize) {
-    return yield* new InvalidSettings({
-      problems: [`${variables.maxPending.name} must be at least ${variables.maxBatchSize.name}`]
-    })
-  }
-  return complete
+  const found = settings as Partial<Settings>
+  for (const { holds, problem } of rules) if (!holds(found)) problems.push(problem)
+  return problems.length === 0 ? (found as Settings) : yield* new InvalidSettings({ problems })
 })
 
+const entries = Object.entries(variables) as ReadonlyArray<[Setting, Variable<unknown>]>
+
+/** What settings must be to each other. Of a setting that is wrong by itself nothing more is said. */
+const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boolean; readonly problem: string }> = [
+  {
+    holds: ({ maxBatchSize = 0, maxPending = Infinity }) => maxPending >= maxBatchSize,
+    problem: `${variables.maxPending.name} must be at least ${variables.maxBatchSize.name}`
+  },
+  {
+    holds: (found) =>
+      found.databaseListenUrl === undefined || !("databaseUrl" in found) || found.databaseUrl !== undefined,
+    problem: `${variables.databaseListenUrl.name} must be left out where there is no ${variables.databaseUrl.name}`
+  }
+]
+
 const defaults = ConfigProvider.fromEnvRecord(
-  Object.fromEntries(Object.values<Variable<unknown>>(variables).map(({ fallback, name }) => [name, fallback]))
+  Object.fromEntries(entries.map(([, { fallback, name }]) => [name, fallback]))
 )

@@ -1,0 +1,201 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Duration, Effect, Redacted } from "effect"
+import * as Util from "node:util"
+import * as Config from "../src/Config.ts"
+
+type Environment = Readonly<Record<string, string>>
+
+const read = (environment: Environment, flags: Environment = {}) =>
+  Effect.provideService(Config.read(flags), ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment))
+
+const problemsOf = (environment: Environment) => Effect.map(Effect.flip(read(environment)), ({ problems }) => problems)
+
+/** Settings as one writes them down. */
+const plain = (settings: Config.Settings) =>
+  Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [
+      name,
+      Duration.isDuration(value) ? Duration.format(value) : Redacted.isRedacted(value) ? Redacted.value(value) : value
+    ])
+  )
+
+const defaults = {
+  host: "127.0.0.1",
+  port: 3_000,
+  databaseUrl: undefined,
+  databaseListenUrl: undefined,
+  databasePrepare: true,
+  databaseMaxConnections: 10,
+  dataDir: ".metadata-batcher/postgres",
+  adminToken: undefined,
+  maxBatchSize: 500,
+  maxBatchBytes: 4_194_304,
+  flushInterval: "5s",
+  queueCapacity: undefined,
+  maxPending: 100_000,
+  writeTimeout: "10s",
+  shutdownTimeout: "15s",
+  logFormat: "auto",
+  logLevel: "info",
+  demoAgents: 0
+}
+
+/** For each variable another value than its default, and what that is as a setting. */
+const others: Readonly<Record<string, readonly [value: string, setting: keyof typeof defaults, decoded: unknown]>> = {
+  HOST: ["0.0.0.0", "host", "0.0.0.0"],
+  PORT: ["0", "port", 0],
+  DATABASE_URL: ["postgres://u:p@h/d", "databaseUrl", "postgres://u:p@h/d"],
+  DATABASE_LISTEN_URL: ["postgresql://h/d", "databaseListenUrl", "postgresql://h/d"],
+  DATABASE_PREPARE: ["false", "databasePrepare", false],
+  DATABASE_MAX_CONNECTIONS: ["2", "databaseMaxConnections", 2],
+  DATA_DIR: ["/data", "dataDir", "/data"],
+  ADMIN_TOKEN: ["0123456789abcdef", "adminToken", "0123456789abcdef"],
+  METADATA_MAX_BATCH_SIZE: ["1", "maxBatchSize", 1],
+  METADATA_MAX_BATCH_BYTES: ["1024", "maxBatchBytes", 1_024],
+  METADATA_FLUSH_INTERVAL: ["250 millis", "flushInterval", "250ms"],
+  METADATA_QUEUE_CAPACITY: ["7", "queueCapacity", 7],
+  METADATA_MAX_PENDING: ["600", "maxPending", 600],
+  METADATA_WRITE_TIMEOUT: ["1 minute", "writeTimeout", "1m"],
+  SHUTDOWN_TIMEOUT: ["2 seconds", "shutdownTimeout", "2s"],
+  LOG_FORMAT: ["json", "logFormat", "json"],
+  LOG_LEVEL: ["debug", "logLevel", "debug"],
+  DEMO_AGENTS: ["20", "demoAgents", 20]
+}
+
+const between = (minimum: number, maximum: number) => `a whole number from ${minimum} to ${maximum}`
+const duration = "a duration above zero, such as “5 seconds” or “500 millis”"
+const durations = ["5", "soon", "0 seconds", "-1 seconds", "infinity"]
+const address = "an address that begins with postgresql://"
+
+/** For each variable values that cannot be, and what it must be instead. */
+const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, must: string]>> = {
+  PORT: [["-1", "65536", "80.5", "http", " 80"], "a port from 1 to 65535, or 0 for a free one"],
+  DATABASE_URL: [["localhost", "mysql://h/d", "http://postgresql://"], address],
+  DATABASE_LISTEN_URL: [["localhost", "mysql://h/d"], address],
+  DATABASE_PREPARE: [["yes", "0", "TRUE"], "true or false"],
+  DATABASE_MAX_CONNECTIONS: [["1", "1001", "many"], between(2, 1_000)],
+  ADMIN_TOKEN: [["0123456789abcde"], "at least 16 characters"],
+  METADATA_MAX_BATCH_SIZE: [["0", "10001", "1.5"], between(1, 10_000)],
+  METADATA_MAX_BATCH_BYTES: [["1023", "1073741825", "4 MiB"], between(1_024, 1_073_741_824)],
+  METADATA_FLUSH_INTERVAL: [durations, duration],
+  METADATA_QUEUE_CAPACITY: [["0", "1000001"], between(1, 1_000_000)],
+  METADATA_MAX_PENDING: [["0", "10000001"], between(1, 10_000_000)],
+  METADATA_WRITE_TIMEOUT: [durations, duration],
+  SHUTDOWN_TIMEOUT: [durations, duration],
+  LOG_FORMAT: [["xml", "JSON"], "auto, pretty or json"],
+  LOG_LEVEL: [["trace", "INFO"], "debug, info, warn or error"],
+  DEMO_AGENTS: [["-1", "10001", "all"], between(0, 10_000)]
+}
+
+/** What makes a variable useful at all. */
+const beside: Readonly<Record<string, Environment>> = { DATABASE_LISTEN_URL: { DATABASE_URL: "postgresql://h/d" } }
+
+describe("Config", () => {
+  it("names each variable once, and all of them are tested here", () => {
+    const names = Object.values(Config.variables).map(({ name }) => name)
+
+    assert.deepStrictEqual(names, Object.keys(others))
+    // any text is a host or a folder
+    assert.sameMembers([...Object.keys(wrong), "HOST", "DATA_DIR"], names)
+  })
+
+  it.effect("has a default for every variable", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(plain(yield* read({})), defaults)
+    })
+  )
+
+  it.effect("takes every variable from the environment", () =>
+    Effect.gen(function* () {
+      for (const [name, [value, setting, decoded]] of Object.entries(others)) {
+        const settings = plain(yield* read({ [name]: value, ...beside[name] }))
+        assert.deepStrictEqual(settings[setting], decoded, name)
+      }
+    })
+  )
+
+  it.effect("takes an empty variable as absent", () =>
+    Effect.gen(function* () {
+      const empty = Object.fromEntries(Object.keys(others).map((name) => [name, ""]))
+
+      assert.deepStrictEqual(plain(yield* read(empty)), defaults)
+    })
+  )
+
+  it.effect("says of a value that cannot be which variable it is and what it must be", () =>
+    Effect.gen(function* () {
+      for (const [name, [values, must]] of Object.entries(wrong)) {
+        for (const value of values) {
+          assert.deepStrictEqual(
+            yield* problemsOf({ [name]: value, ...beside[name] }),
+            [`${name} must be ${must}`],
+            value
+          )
+        }
+      }
+    })
+  )
+
+  it.effect("says of the default of each variable that it is fine", () =>
+    Effect.gen(function* () {
+      for (const { fallback, name } of Object.values(Config.variables)) {
+        if (fallback !== undefined) yield* read({ [name]: fallback })
+      }
+    })
+  )
+
+  it.effect("finds everything that is wrong at once", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        read({ PORT: "http", LOG_LEVEL: "loud", DATABASE_LISTEN_URL: "postgresql://h/d", METADATA_MAX_PENDING: "499" })
+      )
+
+      assert.deepStrictEqual(error.message.split("\n"), [
+        "PORT must be a port from 1 to 65535, or 0 for a free one",
+        "LOG_LEVEL must be debug, info, warn or error",
+        "METADATA_MAX_PENDING must be at least METADATA_MAX_BATCH_SIZE",
+        "DATABASE_LISTEN_URL must be left out where there is no DATABASE_URL"
+      ])
+    })
+  )
+
+  it.effect("says nothing of how settings fit that are wrong by themselves", () =>
+    Effect.gen(function* () {
+      assert.lengthOf(yield* problemsOf({ METADATA_MAX_BATCH_SIZE: "9999999", METADATA_MAX_PENDING: "1" }), 1)
+      assert.lengthOf(yield* problemsOf({ DATABASE_URL: "mysql://h/d", DATABASE_LISTEN_URL: "postgresql://h/d" }), 1)
+    })
+  )
+
+  it.effect("sets flags above the environment, and the environment above the default", () =>
+    Effect.gen(function* () {
+      const environment = { PORT: "1000", HOST: "::1" }
+
+      const { dataDir, host, port } = yield* read(environment, { PORT: "2000" })
+
+      assert.deepStrictEqual([port, host, dataDir], [2_000, "::1", defaults.dataDir])
+      assert.strictEqual((yield* read({ PORT: "http" }, { PORT: "2000" })).port, 2_000)
+      const error = yield* Effect.flip(read(environment, { PORT: "http" }))
+      assert.include(error.message, "PORT must be")
+    })
+  )
+
+  it.effect("tells no value, neither in what it finds wrong nor when settings are shown", () =>
+    Effect.gen(function* () {
+      const secret = "hunter2hunter2hunter2"
+      const error = yield* Effect.flip(
+        read({
+          ADMIN_TOKEN: "hunter2",
+          DATABASE_URL: `mysql://u:${secret}@h/d`,
+          DATABASE_LISTEN_URL: secret,
+          PORT: secret
+        })
+      )
+      const settings = yield* read({ ADMIN_TOKEN: secret, DATABASE_URL: `postgresql://u:${secret}@h/d` })
+
+      assert.lengthOf(error.problems, 4)
+      for (const shown of [error, settings]) {
+        assert.notInclude(`${Util.inspect(shown, { depth: 9 })}${JSON.stringify(shown)}${String(shown)}`, "hunter2")
+      }
+    })
+  )
+})
