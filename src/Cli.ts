@@ -48,14 +48,15 @@ const withSettings = <A, E extends Error, R>(
     return yield* Effect.provide(run(settings), Logging.layer({ format: settings.logFormat, level }))
   }).pipe(Effect.mapError(toUserError))
 
-const toUserError = (cause: Error) => new CliError.UserError({ cause, userMessage: cause.message })
+/** Lines below the first are indented as far as that. */
+const lines = (texts: ReadonlyArray<string>) => texts.join("\n  ")
 
-const environment = Object.values<Config.Variable<unknown>>(variables)
-  .map(
-    ({ description, fallback, name }) =>
-      `${name}: ${description}${fallback === undefined ? "" : ` Default: ${fallback}.`}`
-  )
-  .join("\n")
+const toUserError = (cause: Error) => new CliError.UserError({ cause, userMessage: lines(cause.message.split("\n")) })
+
+const environment = Object.values<Config.Variable<unknown>>(variables).map(
+  ({ description, fallback, name }) =>
+    `  ${name.padEnd(24)}  ${description}${fallback === undefined ? "" : ` Default: ${fallback}.`}`
+)
 
 // -----------------------------------------------------------------------------
 // commands
@@ -72,7 +73,9 @@ const serve = Command.make(
   (flags) => withSettings(flags, (settings) => Effect.scoped(Service.run(settings)))
 ).pipe(
   Command.withShortDescription("Run the service"),
-  Command.withDescription(`Run the service until SIGTERM or Ctrl-C. The environment sets:\n${environment}`)
+  Command.withDescription(
+    lines(["Run the service until SIGTERM or Ctrl-C. These variables of the environment set it up:", ...environment])
+  )
 )
 
 const migrate = Command.make("migrate", commonFlags, (flags) =>
@@ -86,50 +89,71 @@ const migrate = Command.make("migrate", commonFlags, (flags) =>
   )
 ).pipe(Command.withDescription("Bring the schema of the database up to date, and end"))
 
-const duration = (name: string) => Flag.String(name).pipe(Flag.withSchema(Schema.DurationFromString))
+/** A flag with a default, which its description shows. */
+const optional = <A>(flag: Flag.Flag<A>, description: string, fallback: A, written = String(fallback)) =>
+  flag.pipe(Flag.withDescription(`${description} [default ${written}]`), Flag.withDefault(fallback))
+
+const count = (name: string, maximum: number) =>
+  Flag.Int(name).pipe(
+    Flag.filter(
+      (count) => count >= 1 && count <= maximum,
+      () => `a whole number from 1 to ${maximum}`
+    )
+  )
+
+const duration = (name: string) =>
+  Flag.String(name).pipe(
+    Flag.withMetavar("duration"),
+    Flag.filterMap(Schema.decodeOption(Config.PositiveDuration), () => Config.aDuration)
+  )
 
 const simulate = Command.make(
   "simulate",
   {
-    url: Flag.String("url").pipe(
-      Flag.withDescription("Where the service is"),
-      Flag.withDefault(`http://${variables.host.fallback}:${variables.port.fallback}`)
+    url: optional(
+      Flag.String("url").pipe(
+        Flag.filter(
+          (url) => /^https?:\/\/[^/]+\/*$/.test(url),
+          () => "an address such as http://host:port"
+        )
+      ),
+      "Where the service is",
+      `http://${variables.host.fallback}:${variables.port.fallback}`
     ),
     token: Flag.Redacted("token").pipe(
       Flag.withDescription(`The token of an administrator [${variables.adminToken.name}]`),
       Flag.withFallbackConfig(EffectConfig.Redacted(variables.adminToken.name))
     ),
-    agents: Flag.Int("agents").pipe(
-      Flag.withDescription("How many agents"),
-      Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100_000 }))),
-      Flag.withDefault(100)
+    agents: optional(count("agents", 100_000), "How many agents", 100),
+    keys: optional(count("keys", 500), "How many keys each of them reports", 10),
+    interval: optional(
+      duration("interval"),
+      "The time between two reports of an agent",
+      Duration.seconds(10),
+      "10 seconds"
     ),
-    keys: Flag.Int("keys").pipe(
-      Flag.withDescription("How many keys each of them reports"),
-      Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 500 }))),
-      Flag.withDefault(10)
+    jitter: optional(
+      Flag.Finite("jitter").pipe(
+        Flag.filter(
+          (part) => part >= 0 && part <= 1,
+          () => "a number from 0 to 1"
+        )
+      ),
+      "How far a report may be off its time, as a part of the interval",
+      0.1
     ),
-    interval: duration("interval").pipe(
-      Flag.withDescription("The time between two reports of an agent"),
-      Flag.withDefault(Duration.seconds(10))
-    ),
-    jitter: Flag.Finite("jitter").pipe(
-      Flag.withDescription("How far a report may be off its time, as a part of the interval"),
-      Flag.withSchema(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))),
-      Flag.withDefault(0.1)
-    ),
-    rampUp: duration("ramp-up").pipe(
-      Flag.withDescription("The time over which the agents start"),
-      Flag.withDefault(Duration.seconds(5))
-    ),
+    rampUp: optional(duration("ramp-up"), "The time over which the agents start", Duration.seconds(5), "5 seconds"),
     reconnectAfter: duration("reconnect-after").pipe(
       Flag.withDescription("Leave and come back after this time; without it, only when the connection breaks"),
       Flag.optional
     ),
-    duration: duration("duration").pipe(Flag.withDescription("Stop after this time"), Flag.optional)
+    duration: duration("duration").pipe(
+      Flag.withDescription("Stop after this time; without it, with Ctrl-C"),
+      Flag.optional
+    )
   },
   (options) => Effect.mapError(Simulation.run(options), toUserError)
-).pipe(Command.withDescription("Run simulated agents against a service until Ctrl-C, and show how they do"))
+).pipe(Command.withDescription("Run simulated agents against a service, and show how they do"))
 
 /** The whole command line. */
 export const command = Command.make("metadata-batcher").pipe(

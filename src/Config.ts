@@ -38,7 +38,8 @@ const optional = <A>(name: string, codec: Codec<A>, must: string, description: s
 const text = Schema.NonEmptyString
 const secret = (minimum: number) => Schema.RedactedFromValue(Schema.String.check(Schema.isMinLength(minimum)))
 const count = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
-const duration = Schema.DurationFromString.check(
+/** A duration above zero that comes to an end, as text. */
+export const PositiveDuration = Schema.DurationFromString.check(
   Schema.makeFilter((value: Duration.Duration) => Duration.isFinite(value) && Duration.isPositive(value))
 )
 const flag = Schema.Literals(["true", "false"]).pipe(
@@ -52,7 +53,8 @@ const flag = Schema.Literals(["true", "false"]).pipe(
 )
 const postgresUrl = Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^postgres(ql)?:\/\//)))
 
-const aDuration = "a duration above zero, such as “5 seconds” or “500 millis”"
+/** What {@link PositiveDuration} takes. */
+export const aDuration = "a duration above zero, such as “5 seconds” or “500 millis”"
 const aPostgresUrl = "an address that begins with postgresql://"
 const aCount = (minimum: number, maximum: number) => `a whole number from ${minimum} to ${maximum}`
 
@@ -121,7 +123,7 @@ export const variables = {
   flushInterval: required(
     "METADATA_FLUSH_INTERVAL",
     "5 seconds",
-    duration,
+    PositiveDuration,
     aDuration,
     "The longest that an entry waits for its batch."
   ),
@@ -141,14 +143,14 @@ export const variables = {
   writeTimeout: required(
     "METADATA_WRITE_TIMEOUT",
     "10 seconds",
-    duration,
+    PositiveDuration,
     aDuration,
     "The longest that writing a batch may take before it is cancelled and tried again."
   ),
   shutdownTimeout: required(
     "SHUTDOWN_TIMEOUT",
     "15 seconds",
-    duration,
+    PositiveDuration,
     aDuration,
     "The longest that the last flush may take when the service stops."
   ),

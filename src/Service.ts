@@ -2,7 +2,7 @@
  * The service as a process: what it says when it is ready, what it shows of a demonstration, what it says when it stops.
  */
 import type { Metric } from "effect"
-import { Console, Effect, Layer, Option, Redacted, Schedule } from "effect"
+import { Console, Data, Effect, Layer, Option, Redacted, Schedule } from "effect"
 import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import * as Token from "./access/Token.ts"
@@ -13,6 +13,18 @@ import * as Simulation from "./fleet/Simulation.ts"
 import * as Administrator from "./http/Administrator.ts"
 import * as Server from "./Server.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
+
+/** The address of the settings cannot be listened on. */
+export class CannotListen extends Data.TaggedError("CannotListen")<{
+  readonly host: string
+  readonly port: number
+  readonly cause: unknown
+}> {
+  override get message() {
+    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `cannot listen on HOST ${this.host} and PORT ${this.port}: ${reason}`
+  }
+}
 
 /** Runs until it is interrupted, or fails with what the service cannot go on without. */
 export const run = Effect.fnUntraced(function* (settings: Settings) {
@@ -25,7 +37,11 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
       )
     )
   )
-  const services = yield* Layer.build(Server.layer(settings))
+  const services = yield* Layer.build(Server.layer(settings)).pipe(
+    Effect.catchTag("ServeError", ({ cause }) =>
+      Effect.fail(new CannotListen({ host: settings.host, port: settings.port, cause }))
+    )
+  )
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(written, ({ entries }) => {
       before = entries

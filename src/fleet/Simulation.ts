@@ -1,7 +1,7 @@
 /**
  * A fleet on the command line: prepares its agents, runs them, and shows how they do.
  */
-import { Console, type Duration, Effect, Option, Schedule, Terminal } from "effect"
+import { Console, Data, type Duration, Effect, Option, Schedule, Terminal } from "effect"
 import { FetchHttpClient } from "effect/http"
 import type * as Token from "../access/Token.ts"
 import * as Fleet from "./Fleet.ts"
@@ -21,9 +21,27 @@ export interface Options {
   readonly duration: Option.Option<Duration.Duration>
 }
 
+/** The service did not let the agents be prepared. */
+export class PreparationFailed extends Data.TaggedError("PreparationFailed")<{
+  readonly url: string
+  readonly cause: unknown
+}> {
+  override get message() {
+    return `cannot prepare agents at ${this.url}: ${rootOf(this.cause)}`
+  }
+}
+
+/** What went wrong underneath, in its own words; several failed addresses have none but a code in common. */
+const rootOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  if (error.cause !== undefined) return rootOf(error.cause)
+  return error.message === "" && "code" in error ? String(error.code) : error.message
+}
+
 /** Runs until the duration is over or it is interrupted, and then says what came of it. */
 export const run = Effect.fn("Simulation.run")(function* (options: Options) {
-  const { agents, duration, interval, reconnectAfter, url } = options
+  const { agents, duration, interval, reconnectAfter } = options
+  const url = options.url.replace(/\/+$/, "")
   const keys = SimulatedAgent.keys(options.keys)
   yield* Console.log(`preparing ${agents} agents with ${keys.length} keys each at ${url}`)
   const members = yield* Fleet.provision({
@@ -35,10 +53,16 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options) {
     count: agents,
     keys,
     interval
-  }).pipe(Effect.provide(FetchHttpClient.layer))
+  }).pipe(
+    Effect.provide(FetchHttpClient.layer),
+    Effect.mapError((cause) => new PreparationFailed({ url, cause }))
+  )
 
   const figures = Fleet.figures()
-  const fleet = Fleet.run({ ...options, members, keys, reconnectAfter: Option.getOrUndefined(reconnectAfter) }, figures)
+  const fleet = Fleet.run(
+    { ...options, url, members, keys, reconnectAfter: Option.getOrUndefined(reconnectAfter) },
+    figures
+  )
   const end = Option.match(duration, { onNone: () => Effect.never, onSome: Effect.sleep })
   yield* Effect.raceAllFirst([fleet, end, progress(agents, figures)]).pipe(
     Effect.ensuring(

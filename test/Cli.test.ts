@@ -1,0 +1,155 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Exit } from "effect"
+import { Command } from "effect/cli"
+import { TestConsole } from "effect/testing"
+import { spawn } from "node:child_process"
+import * as Consumers from "node:stream/consumers"
+import * as Cli from "../src/Cli.ts"
+import * as Config from "../src/Config.ts"
+
+/** What a command prints, and whether it succeeded. */
+const run = (args: ReadonlyArray<string>, environment: Readonly<Record<string, string>> = {}) =>
+  Effect.gen(function* () {
+    const exit = yield* Effect.exit(Command.runWith(Cli.command, { version: "1.2.3" })(args))
+    const [out, errors] = [yield* TestConsole.logLines, yield* TestConsole.errorLines]
+    return { isFine: Exit.isSuccess(exit), out: out.join("\n"), errors: errors.join("\n") }
+  }).pipe(
+    Effect.provide(NodeServices.layer),
+    Effect.provide(TestConsole.layer, { local: true }),
+    Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment))
+  )
+
+/** The error that a command ends with. */
+const refusal = (args: ReadonlyArray<string>, environment?: Readonly<Record<string, string>>) =>
+  Effect.map(run(args, environment), ({ errors, isFine }) => {
+    assert.isFalse(isFine)
+    return errors
+  })
+
+/** The same without what `--token` has to be given for. */
+const simulation = (...args: ReadonlyArray<string>) => refusal(["simulate", "--token", "of the administrator", ...args])
+
+describe("the command line", () => {
+  it.effect("names its commands and what they do", () =>
+    Effect.gen(function* () {
+      const { isFine, out } = yield* run(["--help"])
+
+      assert.isTrue(isFine)
+      for (const line of [/serve +Run the service/, /migrate +Bring the schema/, /simulate +Run simulated agents/]) {
+        assert.match(out, line)
+      }
+    })
+  )
+
+  it.effect("tells its version", () =>
+    Effect.gen(function* () {
+      assert.include((yield* run(["--version"])).out, "1.2.3")
+    })
+  )
+
+  it.effect("describes every variable of the environment, and every flag with its default", () =>
+    Effect.gen(function* () {
+      const { out } = yield* run(["serve", "--help"])
+
+      for (const { description, fallback, name } of Object.values(Config.variables)) {
+        const line = out.split("\n").find((line) => line.trim().startsWith(`${name} `))
+        assert.include(line, description)
+        if (fallback !== undefined) assert.include(line, `Default: ${fallback}.`)
+      }
+      for (const flag of [/--host string .*\[HOST, default 127\.0\.0\.1\]/, /--port string .*\[PORT, default 3000\]/]) {
+        assert.match(out, flag)
+      }
+    })
+  )
+
+  it.effect("describes the flags of the other commands", () =>
+    Effect.gen(function* () {
+      assert.match((yield* run(["migrate", "--help"])).out, /--data-dir string .*DATA_DIR/)
+      const { out } = yield* run(["simulate", "--help"])
+
+      for (const flag of [
+        /--url string .*\[default http:\/\/127\.0\.0\.1:3000\]/,
+        /--token string .*\[ADMIN_TOKEN\]/,
+        /--agents integer .*\[default 100\]/,
+        /--keys integer .*\[default 10\]/,
+        /--interval duration .*\[default 10 seconds\]/,
+        /--jitter number .*\[default 0\.1\]/,
+        /--ramp-up duration .*\[default 5 seconds\]/,
+        /--reconnect-after duration/,
+        /--duration duration/
+      ]) {
+        assert.match(out, flag)
+      }
+    })
+  )
+
+  it.effect("refuses what it does not know, and suggests what may be meant", () =>
+    Effect.gen(function* () {
+      assert.include(yield* refusal(["serv"]), 'Unknown subcommand "serv"')
+      const flag = yield* refusal(["serve", "--prot", "80"])
+      assert.include(flag, "--prot")
+      assert.include(flag, "--port")
+      assert.include(yield* refusal(["serve", "--port"]), "Missing value for flag --port")
+      assert.include(yield* refusal(["migrate", "all"]), '"all"')
+    })
+  )
+
+  it.effect("ends with all that is wrong with the settings, from flags and environment together", () =>
+    Effect.gen(function* () {
+      const errors = yield* refusal(["serve", "--port", "http"], { LOG_LEVEL: "loud", PORT: "80" })
+
+      assert.include(errors, "  PORT must be a port from 1 to 65535, or 0 for a free one\n  LOG_LEVEL must be debug")
+      assert.include(yield* refusal(["migrate", "--log-format", "xml"]), "LOG_FORMAT must be auto, pretty or json")
+    })
+  )
+
+  it.effect("refuses a simulation that cannot be, and names the flag and what it must be", () =>
+    Effect.gen(function* () {
+      assert.include(yield* refusal(["simulate"]), "Missing required flag: --token")
+      for (const [flag, values, must] of [
+        ["--url", ["localhost:3000", "ftp://host", "http://host/path"], "an address such as http://host:port"],
+        ["--agents", ["0", "100001"], "a whole number from 1 to 100000"],
+        ["--agents", ["1.5", "many"], "Expected"],
+        ["--keys", ["0", "501"], "a whole number from 1 to 500"],
+        ["--interval", ["5", "soon", "0 seconds", "-1 seconds", "infinity"], Config.aDuration],
+        ["--ramp-up", ["0"], Config.aDuration],
+        ["--jitter", ["-0.1", "1.1"], "a number from 0 to 1"],
+        ["--reconnect-after", ["0 seconds"], Config.aDuration],
+        ["--duration", ["0 seconds"], Config.aDuration]
+      ] as const) {
+        for (const value of values) {
+          const errors = yield* simulation(`${flag}=${value}`)
+          assert.include(errors, `Invalid value for flag ${flag}: "${value}"`)
+          assert.include(errors, must)
+        }
+      }
+    })
+  )
+
+  it.effect("says where the service was not found, and no token", () =>
+    Effect.gen(function* () {
+      const errors = yield* simulation("--url", "http://127.0.0.1:1/")
+
+      assert.include(errors, "cannot prepare agents at http://127.0.0.1:1: ")
+      assert.notInclude(errors, "of the administrator")
+    })
+  )
+
+  it.live("ends a process with status 1 when its settings are wrong", () =>
+    Effect.gen(function* () {
+      const child = spawn(process.execPath, ["src/main.ts", "serve"], { env: { PORT: "http" } })
+      const [status, out, errors] = yield* Effect.promise(() =>
+        Promise.all([
+          new Promise((resolve) => child.on("exit", resolve)),
+          Consumers.text(child.stdout),
+          Consumers.text(child.stderr)
+        ])
+      )
+
+      assert.strictEqual(status, 1)
+      assert.strictEqual(out.trim(), "")
+      assert.match(errors, /PORT must be a port from 1 to 65535, or 0 for a free one\s*$/)
+    })
+  )
+})
