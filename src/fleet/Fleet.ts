@@ -4,7 +4,7 @@
  * - They start one after the other, spread over the ramp-up.
  * - Where they belong is made when it is missing and used again when it is there, over the service's own API.
  */
-import { Duration, Effect, Redacted } from "effect"
+import { Array as Arr, Duration, Effect, Redacted } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import * as Token from "../access/Token.ts"
@@ -56,8 +56,8 @@ export const run = (options: Options, figures: Figures) => {
   )
 }
 
-/** The agents of a new call may be this many, so that no request of it becomes too large. */
-const agentsPerCall = 500
+/** A call makes agents with this many keys in all, so that it stays far below what the service takes. */
+const keysPerCall = 20_000
 
 /**
  * Answers `count` agents of one workspace, with tokens that are valid from now on. The user, the workspace and the
@@ -88,23 +88,19 @@ export const provision = Effect.fnUntraced(function* (options: {
     (yield* api.workspaces.create({ payload: { name, owner } }))
 
   const params = { workspace: workspace.id }
-  const known = (yield* api.agents.list({ params })).slice(0, options.count)
+  const known = new Map((yield* api.agents.list({ params })).map(({ id, name }) => [name, id]))
+  const names = Array.from({ length: options.count }, (_, index) => `agent-${index + 1}`)
   const rotated = yield* Effect.forEach(
-    known,
-    ({ id }) => Effect.map(api.agents.rotateToken({ params: { agent: id } }), ({ token }) => member(id, token)),
+    names.flatMap((name) => known.get(name) ?? []),
+    (id) => Effect.map(api.agents.rotateToken({ params: { agent: id } }), ({ token }) => member(id, token)),
     { concurrency: 8 }
   )
 
+  const missing = names.filter((name) => !known.has(name))
   const metadata = SimulatedAgent.declarations(keys, options.interval)
-  const missing = Array.from({ length: options.count - known.length }, (_, index) => ({
-    name: `agent-${known.length + index + 1}`,
-    metadata
-  }))
-  const added = yield* Effect.forEach(
-    Array.from({ length: Math.ceil(missing.length / agentsPerCall) }, (_, call) =>
-      missing.slice(call * agentsPerCall, (call + 1) * agentsPerCall)
-    ),
-    (agents) => api.agents.create({ params, payload: { agents } })
+  const perCall = Math.max(1, Math.floor(keysPerCall / Math.max(20, keys.length)))
+  const added = yield* Effect.forEach(Arr.chunksOf(missing, perCall), (names) =>
+    api.agents.create({ params, payload: { agents: names.map((name) => ({ name, metadata })) } })
   )
   return [...rotated, ...added.flat().map(({ id, token }) => member(id, token))]
 })

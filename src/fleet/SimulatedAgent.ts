@@ -110,9 +110,21 @@ const protocol = ({ observer, token, url }: Options) =>
       NodeSocket.layerWebSocket(`${url.replace(/^http/, "ws")}${path}`, {
         headers: { [Token.header]: Redacted.value(token) }
       }),
-      Layer.succeed(RpcClient.ConnectionHooks, {
-        onConnect: Effect.sync(observer.onConnect),
-        onDisconnect: Effect.sync(observer.onDisconnect)
-      })
+      Layer.sync(RpcClient.ConnectionHooks, () => hooks(observer))
     ])
   )
+
+/** An attempt to connect that fails ends in a disconnection too, of which the observer is not told. */
+const hooks = ({ onConnect, onDisconnect }: Observer) => {
+  let isConnected = false
+  return {
+    onConnect: Effect.sync(() => {
+      isConnected = true
+      onConnect()
+    }),
+    onDisconnect: Effect.sync(() => {
+      if (isConnected) onDisconnect()
+      isConnected = false
+    })
+  }
+}

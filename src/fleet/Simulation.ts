@@ -24,7 +24,7 @@ export interface Options {
 /** The service did not let the agents be prepared. */
 export class PreparationFailed extends Data.TaggedError("PreparationFailed")<{
   readonly url: string
-  readonly cause: unknown
+  readonly cause: Error
 }> {
   override get message() {
     return `cannot prepare agents at ${this.url}: ${rootOf(this.cause)}`
@@ -32,9 +32,8 @@ export class PreparationFailed extends Data.TaggedError("PreparationFailed")<{
 }
 
 /** What went wrong underneath, in its own words; several failed addresses have none but a code in common. */
-const rootOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error)
-  if (error.cause !== undefined) return rootOf(error.cause)
+const rootOf = (error: Error): string => {
+  if (error.cause instanceof Error) return rootOf(error.cause)
   return error.message === "" && "code" in error ? String(error.code) : error.message
 }
 

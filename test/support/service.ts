@@ -26,11 +26,12 @@ export class TestService extends Context.Service<
 >()("test/support/TestService") {}
 
 /** The settings of a service that writes what it gets at once. */
-export const settings = Effect.provideService(
-  Config.read({ PORT: "0", METADATA_FLUSH_INTERVAL: "10 millis", SHUTDOWN_TIMEOUT: "5 seconds" }),
-  ConfigProvider.ConfigProvider,
-  ConfigProvider.fromEnvRecord({})
-)
+export const settings = (environment: Readonly<Record<string, string>> = {}) =>
+  Effect.provideService(
+    Config.read({ PORT: "0", METADATA_FLUSH_INTERVAL: "10 millis", SHUTDOWN_TIMEOUT: "5 seconds", ...environment }),
+    ConfigProvider.ConfigProvider,
+    ConfigProvider.fromEnvRecord({})
+  )
 
 const make = Effect.gen(function* () {
   const { address } = yield* HttpServer.HttpServer
@@ -74,12 +75,17 @@ const layerClient = Layer.effect(
 ).pipe(Layer.provide(Layer.fresh(FetchHttpClient.layer)))
 
 /** The service over what keeps its things. */
-export const layerOver = <A, E, R>(ports: (settings: Config.Settings) => Layer.Layer<A, E, R>) =>
+export const layerOver = <A, E, R>(
+  ports: (settings: Config.Settings) => Layer.Layer<A, E, R>,
+  environment?: Readonly<Record<string, string>>
+) =>
   layerClient.pipe(
     Layer.provideMerge(Layer.effect(TestService, make)),
     Layer.provideMerge(
       Layer.unwrap(
-        Effect.map(settings, (settings) => Layer.provideMerge(Server.layerService(settings), ports(settings)))
+        Effect.map(settings(environment), (settings) =>
+          Layer.provideMerge(Server.layerService(settings), ports(settings))
+        )
       )
     ),
     Layer.provideMerge(Fatal.layer),

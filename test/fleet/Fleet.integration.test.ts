@@ -1,0 +1,234 @@
+/** Simulated agents against a running service. */
+import { NodeServices } from "@effect/platform-node"
+import { assert, layer } from "@effect/vitest"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Redacted, Scope } from "effect"
+import { FetchHttpClient } from "effect/http"
+import { SqlClient } from "effect/sql"
+import { TestConsole } from "effect/testing"
+import { connectedAgents } from "../../src/agentapi/AgentSession.ts"
+import { MetadataBatcher } from "../../src/batcher/MetadataBatcher.ts"
+import * as Metrics from "../../src/batcher/MetadataBatcherMetrics.ts"
+import * as Demo from "../../src/fleet/Demo.ts"
+import * as Fleet from "../../src/fleet/Fleet.ts"
+import * as SimulatedAgent from "../../src/fleet/SimulatedAgent.ts"
+import * as Simulation from "../../src/fleet/Simulation.ts"
+import * as Administrator from "../../src/http/Administrator.ts"
+import { Directory } from "../../src/http/Directory.ts"
+import * as Server from "../../src/Server.ts"
+import * as Agent from "../support/agent.ts"
+import * as People from "../support/directory.ts"
+import * as Figures from "../support/figures.ts"
+import { samples } from "../support/metadata.ts"
+import * as Postgres from "../support/Postgres.ts"
+import * as Service from "../support/service.ts"
+import * as Watcher from "../support/watcher.ts"
+
+const provision = Effect.fnUntraced(function* (
+  count: number,
+  options: Partial<Parameters<typeof Fleet.provision>[0]> = {}
+) {
+  const { url } = yield* Service.TestService
+  return yield* Fleet.provision({
+    url,
+    token: (yield* People.user({ isAdmin: true })).token,
+    workspace: "fleet",
+    owner: People.newName("fleet"),
+    count,
+    keys: SimulatedAgent.keys(3),
+    interval: Duration.seconds(1),
+    ...options
+  })
+}, Effect.provide(FetchHttpClient.layer))
+
+/** How a fleet of a test behaves: fast. */
+const pace = {
+  keys: SimulatedAgent.keys(3),
+  interval: Duration.millis(100),
+  jitter: 0.5,
+  rampUp: Duration.millis(100)
+}
+
+layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
+  it.effect("of twenty agents reports, and its figures are those of the service", () =>
+    Effect.gen(function* () {
+      const { logged, metric, url } = yield* Service.TestService
+      const members = yield* provision(20)
+      const { figures, until } = yield* Figures.watched
+
+      const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members }, figures))
+      yield* until(({ connected, reports }) => connected === 20 && reports >= 60)
+      assert.strictEqual(metric(connectedAgents).value, 20)
+      yield* Fiber.interrupt(fleet)
+      yield* Effect.forEach(members, () => logged("an agent has left"))
+      yield* MetadataBatcher.use((batcher) => batcher.flush)
+
+      const { connected, errors, reports } = figures
+      assert.deepStrictEqual([connected, errors, metric(connectedAgents).value], [0, 0, 0])
+      // of each agent one more report may have been taken than it heard of
+      const taken = metric(Metrics.acceptedKeys).count / pace.keys.length
+      assert.isAtLeast(taken, reports)
+      assert.isAtMost(taken, reports + members.length)
+      for (const { id } of members) {
+        const rows = Object.values(yield* samples(id))
+        assert.lengthOf(rows, pace.keys.length)
+        for (const [value, error] of rows) assert.notStrictEqual(`${value}${error}`, "")
+      }
+    })
+  )
+
+  it.effect("counts what fails, and keeps trying with a token that is refused", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const [member] = yield* provision(1)
+      const { figures, until } = yield* Figures.watched
+      const wrong = { ...member!, token: Redacted.make("nobody's") }
+
+      const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members: [wrong] }, figures))
+      yield* until(({ errors }) => errors >= 2)
+      yield* Fiber.interrupt(fleet)
+
+      assert.deepStrictEqual([figures.connected, figures.reports], [0, 0])
+    })
+  )
+
+  it.effect("leaves and comes back when it is asked to", () =>
+    Effect.gen(function* () {
+      const { logged, url } = yield* Service.TestService
+      const [member] = yield* provision(1)
+      const { figures, until } = yield* Figures.watched
+      const reconnectAfter = Duration.millis(150)
+
+      const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members: [member!], reconnectAfter }, figures))
+      yield* until(({ reports }) => reports > 0)
+      for (let time = 0; time < 3; time++) yield* logged("an agent has left", member!.id)
+      yield* logged("an agent has connected", member!.id)
+      yield* Fiber.interrupt(fleet)
+
+      assert.strictEqual(figures.errors, 0)
+    })
+  )
+
+  it.effect("is prepared again with the same agents and new tokens", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const directory = yield* Directory
+      const owner = People.newName("fleet")
+      const status = ({ token }: Fleet.Member) =>
+        Effect.scoped(
+          Effect.match(Agent.connect(url, People.showing(token)), {
+            onFailure: ({ status }) => status,
+            onSuccess: () => 101
+          })
+        )
+
+      const first = yield* provision(3, { owner })
+      const second = yield* provision(5, { owner })
+      const third = yield* provision(2, { owner })
+
+      const ids = (members: ReadonlyArray<Fleet.Member>) => members.map(({ id }) => id)
+      assert.deepStrictEqual(ids(second).slice(0, 3), ids(first))
+      assert.deepStrictEqual(ids(third), ids(first).slice(0, 2))
+      assert.deepStrictEqual(
+        [yield* status(first[0]!), yield* status(second[0]!), yield* status(third[0]!), yield* status(second[4]!)],
+        [401, 401, 101, 101]
+      )
+      const workspaces = (yield* directory.workspaces).filter((workspace) => workspace.owner === owner)
+      assert.deepStrictEqual(
+        workspaces.map(({ agents, name }) => [name, agents]),
+        [["fleet", 5]]
+      )
+    })
+  )
+
+  it.effect("has its gaps filled", () =>
+    Effect.gen(function* () {
+      const directory = yield* Directory
+      const owner = People.newName("fleet")
+      const first = yield* provision(3, { owner })
+      yield* SqlClient.SqlClient.use(
+        (sql) => sql`UPDATE workspace_agents SET deleted = true WHERE id = ${first[1]!.id}`
+      )
+
+      yield* provision(4, { owner, keys: SimulatedAgent.keys(12) })
+
+      const workspace = (yield* directory.workspaces).find((workspace) => workspace.owner === owner)!
+      const agents = yield* directory.agents(workspace.id)
+      assert.deepStrictEqual(
+        agents.map(({ metadata, name }) => [name, metadata.length]),
+        [
+          ["agent-1", 3],
+          ["agent-2", 12],
+          ["agent-3", 3],
+          ["agent-4", 12]
+        ]
+      )
+    })
+  )
+
+  it.effect("can be shown on the command line: what was accepted, and what failed", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      yield* Simulation.run({
+        ...pace,
+        url: `${url}/`,
+        token: (yield* People.user({ isAdmin: true })).token,
+        agents: 3,
+        keys: 2,
+        reconnectAfter: Option.none(),
+        duration: Option.some(Duration.millis(700))
+      })
+
+      const lines = (yield* TestConsole.logLines).map(String)
+      assert.strictEqual(lines[0], `preparing 3 agents with 2 keys each at ${url}`)
+      assert.match(lines.at(-1)!, /^\n[1-9]\d* reports accepted, 0 errors$/)
+      assert.strictEqual(
+        Simulation.describe(3, { connected: 2, reports: 40, errors: 1 }, 2.55),
+        "2 of 3 agents connected, 2.5 reports/s, 40 reports, 1 errors"
+      )
+    }).pipe(Effect.provide(NodeServices.layer), Effect.provide(TestConsole.layer))
+  )
+
+  it.effect("can be a demonstration, with a token that reads its agents and nothing else", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const other = yield* People.agent("cpu")
+      yield* Administrator.ensure(undefined)
+
+      const demo = yield* Demo.make({ url, agents: 2 })
+      yield* Effect.forkScoped(demo.run)
+      const { next } = yield* Watcher.overEvents(demo.watched.id, People.showing(demo.token))
+
+      assert.strictEqual((yield* next).type, "data")
+      const { status } = yield* Effect.flip(Watcher.overEvents(other.id, People.showing(demo.token)))
+      assert.strictEqual(status, 404)
+    })
+  )
+})
+
+layer(Postgres.layer, { excludeTestServices: true })("a fleet whose service is restarted", (it) => {
+  it.effect("comes back by itself and goes on reporting", () =>
+    Effect.gen(function* () {
+      const start = Effect.fnUntraced(function* (port: string) {
+        const scope = yield* Scope.fork(yield* Effect.scope)
+        const services = yield* Layer.buildWithScope(Service.layerOver(Server.layerStorage, { PORT: port }), scope)
+        return { services, stop: Scope.close(scope, Exit.void) }
+      })
+      const first = yield* start("0")
+      const { url } = Context.get(first.services, Service.TestService)
+      const members = yield* Effect.provideContext(provision(5), first.services)
+      const { figures, until } = yield* Figures.watched
+      yield* Effect.forkScoped(Fleet.run({ ...pace, url, members }, figures))
+      yield* until(({ connected, reports }) => connected === 5 && reports >= 10)
+
+      yield* first.stop
+      yield* until(({ connected }) => connected === 0)
+      const before = figures.reports
+      const second = yield* start(new URL(url).port)
+      yield* until(({ connected, reports }) => connected === 5 && reports >= before + 10)
+
+      const { metric } = Context.get(second.services, Service.TestService)
+      assert.strictEqual(metric(connectedAgents).value, 5)
+      assert.isAtLeast(metric(Metrics.acceptedKeys).count, 10 * pace.keys.length)
+    })
+  )
+})
