@@ -185,7 +185,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
         Simulation.describe(3, { connected: 2, reports: 40, errors: 1 }, 2.55),
         "2 of 3 agents connected, 2.5 reports/s, 40 reports, 1 errors"
       )
-    }).pipe(Effect.provide(NodeServices.layer), Effect.provide(TestConsole.layer))
+    }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer]))
   )
 
   it.effect("can be a demonstration, with a token that reads its agents and nothing else", () =>

@@ -82,7 +82,7 @@ const serve = Effect.gen(function* () {
     pubsub,
     Fake.layer({ users: [[token, owner]], owners: [[agent(1), owner.id]] }),
     Layer.mock(Directory)({}),
-    Layer.succeed(Readiness, { problem: Effect.succeed(undefined) }),
+    Layer.succeed(Readiness, { problem: Effect.undefined }),
     NodeCrypto.layer
   )
   const scope = yield* Scope.make()
