@@ -33,12 +33,7 @@ const handlers = HttpApiBuilder.group(
 
 export const layer = HttpApiBuilder.layer(ConnectApi).pipe(
   Layer.provide(handlers),
-  Layer.provide([
-    AgentHandlers.layer,
-    AgentSession.layerSessionOfConnection,
-    Authentication.layerAgent,
-    RpcSerialization.layerJson
-  ])
+  Layer.provide([AgentHandlers.layer, Authentication.layerAgent, RpcSerialization.layerJson])
 )
 
 const upgradeRequired = HttpServerResponse.jsonUnsafe(
