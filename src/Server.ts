@@ -5,7 +5,7 @@
  * what it has; then the pubsub ends, the connections to the database, and the embedded database.
  */
 import { NodeCrypto, NodeFileSystem, NodeHttpServer } from "@effect/platform-node"
-import { Effect, Layer, References, Schedule } from "effect"
+import { Data, Effect, Layer, References, Schedule } from "effect"
 import { HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
@@ -70,6 +70,18 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
 
 const routes = Layer.mergeAll(AgentRoutes.layer, WatchRoutes.layer, AdminRoutes.layer, OperationsRoutes.layer)
 
+/** The address to listen on cannot be had. */
+export class CannotListen extends Data.TaggedError("CannotListen")<{
+  readonly host: string
+  readonly port: number
+  readonly cause: unknown
+}> {
+  override get message() {
+    const why = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `cannot listen on ${this.host}:${this.port} (${why}): set HOST and PORT to an address that is free`
+  }
+}
+
 /** Listens once there is something to answer with, and no longer than that. */
 const layerHttpServer = ({ host, port }: Settings) =>
   Layer.unwrap(
@@ -80,7 +92,7 @@ const layerHttpServer = ({ host, port }: Settings) =>
         port,
         // agents and watchers stay connected for ever: none is waited for longer than this
         gracefulShutdownTimeout: "500 millis"
-      })
+      }).pipe(Layer.catch(({ cause }) => Layer.effectContext(Effect.fail(new CannotListen({ host, port, cause })))))
     )
   )
 

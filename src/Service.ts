@@ -16,13 +16,13 @@ import * as Fatal from "./telemetry/Fatal.ts"
 
 /** Runs until it is interrupted, or fails with what the service cannot go on without. */
 export const run = Effect.fnUntraced(function* (settings: Settings) {
-  let before = 0
+  let before: number | undefined
   // the first to be added runs last, when all of the server has ended
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(written, ({ entries, lost }) =>
-      Console.log(
-        `stopped: ${entries - before} pending entries written, ${lost === 0 ? "none" : lost} lost since the start`
-      )
+      before === undefined
+        ? Effect.void
+        : Console.log(`stopped: ${entries - before} pending entries written, ${lost === 0 ? "none" : lost} lost`)
     )
   )
   const services = yield* Layer.build(Server.layer(settings))
