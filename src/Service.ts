@@ -78,7 +78,7 @@ const demonstrate = Effect.fnUntraced(function* ({ demoAgents: agents }: Setting
     const rate = (demo.figures.reports - before.reports) / 5
     const fresh = entries - before.entries
     before = { reports: demo.figures.reports, entries }
-    yield* Effect.logInfo(
+    yield* Console.log(
       `${Simulation.describe(agents, demo.figures, rate)}; ${fresh} entries written, ${entries} in ${statements} flushes so far, ${lost} lost`
     )
   })
