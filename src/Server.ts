@@ -35,7 +35,7 @@ export const layerDatabase = (settings: Settings) => {
     EmbeddedPostgres.EmbeddedPostgres.useSync(({ died, url }) =>
       Layer.merge(Postgres.layerMigrated({ url, maxConnections, prepare }), Fatal.watch("the embedded database", died))
     )
-  ).pipe(Layer.provide(EmbeddedPostgres.layer({ dataDir })), Layer.provide(NodeFileSystem.layer))
+  ).pipe(Layer.provideMerge(EmbeddedPostgres.layer({ dataDir })), Layer.provide(NodeFileSystem.layer))
 }
 
 const layerStorage = (settings: Settings) =>

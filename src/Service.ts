@@ -12,6 +12,7 @@ import * as Demo from "./fleet/Demo.ts"
 import * as Simulation from "./fleet/Simulation.ts"
 import * as Administrator from "./http/Administrator.ts"
 import * as Server from "./Server.ts"
+import { EmbeddedPostgres } from "./storage/EmbeddedPostgres.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
 
 /** Runs until it is interrupted, or fails with what the service cannot go on without. */
@@ -37,7 +38,7 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
     const { failure } = yield* Fatal.Fatal
     const url = yield* address
     const minted = yield* Administrator.ensure(settings.adminToken)
-    yield* Console.log(welcome(settings, url, minted))
+    yield* Console.log(welcome(url, yield* Effect.serviceOption(EmbeddedPostgres), minted))
     const demo =
       settings.databaseUrl === undefined && settings.demoAgents > 0 ? demonstrate(settings, url) : Effect.never
     return yield* Effect.raceFirst(failure, demo)
@@ -48,12 +49,22 @@ const address = Effect.map(HttpServer.HttpServer, (server) =>
   NetAddress.formatUrlUnsafe(server.address).replace(/\/\/(0\.0\.0\.0|\[::\])/, "//127.0.0.1")
 )
 
-const welcome = (settings: Settings, url: string, minted: Option.Option<Token.Token>): string =>
+const welcome = (
+  url: string,
+  embedded: Option.Option<EmbeddedPostgres["Service"]>,
+  minted: Option.Option<Token.Token>
+): string =>
   [
     `ready at ${url}`,
     `  API and documentation  ${url}/docs`,
     `  metrics                ${url}/metrics`,
-    `  database               ${settings.databaseUrl === undefined ? `embedded, in ${settings.dataDir}` : "DATABASE_URL"}`,
+    ...Option.match(embedded, {
+      onNone: () => ["  database               DATABASE_URL"],
+      onSome: ({ database, host, passwordFile, port, username }) => [
+        `  database               embedded: postgresql://${username}@${host}:${port}/${database}`,
+        `                         with the password in ${passwordFile}`
+      ]
+    }),
     ...Option.match(minted, {
       onNone: () => [],
       onSome: (token) => [
