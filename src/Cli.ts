@@ -92,7 +92,9 @@ const simulate = Command.make(
   "simulate",
   {
     url: Flag.String("url").pipe(
-      Flag.withDescription("Where the service is"),
+      Flag.withDescription(
+        `Where the service is; http://${variables.host.fallback}:${variables.port.fallback} by default`
+      ),
       Flag.withDefault(`http://${variables.host.fallback}:${variables.port.fallback}`)
     ),
     token: Flag.Redacted("token").pipe(
@@ -100,26 +102,26 @@ const simulate = Command.make(
       Flag.withFallbackConfig(EffectConfig.Redacted(variables.adminToken.name))
     ),
     agents: Flag.Int("agents").pipe(
-      Flag.withDescription("How many agents"),
+      Flag.withDescription("How many agents; 100 by default"),
       Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100_000 }))),
       Flag.withDefault(100)
     ),
     keys: Flag.Int("keys").pipe(
-      Flag.withDescription("How many keys each of them reports"),
+      Flag.withDescription("How many keys each of them reports; 10 by default"),
       Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 500 }))),
       Flag.withDefault(10)
     ),
     interval: duration("interval").pipe(
-      Flag.withDescription("The time between two reports of an agent"),
+      Flag.withDescription("The time between two reports of an agent; 10 seconds by default"),
       Flag.withDefault(Duration.seconds(10))
     ),
     jitter: Flag.Finite("jitter").pipe(
-      Flag.withDescription("How far a report may be off its time, as a part of the interval"),
+      Flag.withDescription("How far a report may be off its time, as a part of the interval; 0.1 by default"),
       Flag.withSchema(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))),
       Flag.withDefault(0.1)
     ),
     rampUp: duration("ramp-up").pipe(
-      Flag.withDescription("The time over which the agents start"),
+      Flag.withDescription("The time over which the agents start; 5 seconds by default"),
       Flag.withDefault(Duration.seconds(5))
     ),
     reconnectAfter: duration("reconnect-after").pipe(

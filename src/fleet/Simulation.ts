@@ -1,7 +1,7 @@
 /**
  * A fleet on the command line: prepares its agents, runs them, and shows how they do.
  */
-import { Console, type Duration, Effect, Option, Schedule, Terminal } from "effect"
+import { Console, Data, type Duration, Effect, Option, Schedule, Terminal } from "effect"
 import { FetchHttpClient } from "effect/http"
 import type * as Token from "../access/Token.ts"
 import * as Fleet from "./Fleet.ts"
@@ -21,6 +21,16 @@ export interface Options {
   readonly duration: Option.Option<Duration.Duration>
 }
 
+/** There is no service at the address. */
+export class ServiceUnreachable extends Data.TaggedError("ServiceUnreachable")<{
+  readonly url: string
+  readonly cause: unknown
+}> {
+  override get message() {
+    return `there is no service at ${this.url}: start one, or set --url`
+  }
+}
+
 /** Runs until the duration is over or it is interrupted, and then says what came of it. */
 export const run = Effect.fn("Simulation.run")(function* (options: Options) {
   const { agents, duration, interval, reconnectAfter, url } = options
@@ -35,7 +45,10 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options) {
     count: agents,
     keys,
     interval
-  }).pipe(Effect.provide(FetchHttpClient.layer))
+  }).pipe(
+    Effect.catchTag("HttpClientError", (cause) => Effect.fail(new ServiceUnreachable({ url, cause }))),
+    Effect.provide(FetchHttpClient.layer)
+  )
 
   const figures = Fleet.figures()
   const fleet = Fleet.run({ ...options, members, keys, reconnectAfter: Option.getOrUndefined(reconnectAfter) }, figures)
