@@ -26,3 +26,9 @@ export * as MetadataStore from "./batcher/MetadataStore.ts"
 
 /** Announcements between replicas, and a pubsub in memory. */
 export * as PubSub from "./pubsub/PubSub.ts"
+
+/** The port through which the last use of workspaces is written. */
+export * as UsageStore from "./usage/UsageStore.ts"
+
+/** Remembers which workspaces were used, and writes that now and then. */
+export * as UsageTracker from "./usage/UsageTracker.ts"

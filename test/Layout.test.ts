@@ -36,6 +36,7 @@ const floorOf = (room: string) => floors.findIndex((rooms) => rooms.includes(roo
 /** Ports live with their consumers, so that adapters look at them; clients look at contracts. */
 const neighbours: Readonly<Record<string, ReadonlyArray<string>>> = {
   batcher: ["pubsub"],
+  usage: ["batcher"],
   http: ["agentapi", "watch"],
   storage: ["http"],
   fleet: ["agentapi", "http"]

@@ -52,7 +52,7 @@ console.log(JSON.stringify(loaded))`
     const loaded: ReadonlyArray<string> = JSON.parse(app.node("loaded.mjs"))
     assert.isAbove(loaded.length, 10)
     assert.deepStrictEqual(
-      loaded.filter((url) => !/metadata-batcher\/dist\/(index|batcher|pubsub|domain)/.test(url)),
+      loaded.filter((url) => !/metadata-batcher\/dist\/(index|batcher|pubsub|usage|domain)/.test(url)),
       []
     )
   })
