@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, DateTime, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import type { DateTime } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { WorkspaceId } from "../../src/domain/Ids.ts"
 import { UsageStore, UsageStoreError } from "../../src/usage/UsageStore.ts"
