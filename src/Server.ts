@@ -5,7 +5,7 @@
  * what it has; then the pubsub ends, the connections to the database, and the embedded database.
  */
 import { NodeCrypto, NodeFileSystem, NodeHttpServer } from "@effect/platform-node"
-import { ByteSize, Effect, Layer, References, Schedule } from "effect"
+import { ByteSize, Data, Effect, Layer, References, Schedule } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
@@ -36,7 +36,7 @@ export const layerDatabase = (settings: Settings) => {
     EmbeddedPostgres.EmbeddedPostgres.useSync(({ died, url }) =>
       Layer.merge(Postgres.layerMigrated({ url, maxConnections, prepare }), Fatal.watch("the embedded database", died))
     )
-  ).pipe(Layer.provide(EmbeddedPostgres.layer({ dataDir })), Layer.provide(NodeFileSystem.layer))
+  ).pipe(Layer.provideMerge(EmbeddedPostgres.layer({ dataDir })), Layer.provide(NodeFileSystem.layer))
 }
 
 /** What keeps things in the database: every port of the service. */
@@ -78,6 +78,18 @@ const maxMessageBytes = 4 * 1024 * 1024
 /** The largest body of a request. */
 const maxBodyBytes = ByteSize.mebibytes(16)
 
+/** The address to listen on cannot be had. */
+export class CannotListen extends Data.TaggedError("CannotListen")<{
+  readonly host: string
+  readonly port: number
+  readonly cause: unknown
+}> {
+  override get message() {
+    const why = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `cannot listen on ${this.host}:${this.port} (${why}): set HOST and PORT to an address that is free`
+  }
+}
+
 /** Listens once there is something to answer with, and no longer than that. */
 const layerHttpServer = ({ host, port }: Settings) =>
   Layer.unwrap(
@@ -89,7 +101,7 @@ const layerHttpServer = ({ host, port }: Settings) =>
         // agents and watchers stay connected for ever: none is waited for longer than this
         gracefulShutdownTimeout: "500 millis",
         websocket: { maxPayload: maxMessageBytes }
-      })
+      }).pipe(Layer.catch(({ cause }) => Layer.effectContext(Effect.fail(new CannotListen({ host, port, cause })))))
     )
   )
 

@@ -2,7 +2,7 @@
  * The service as a process: what it says when it is ready, what it shows of a demonstration, what it says when it stops.
  */
 import type { Metric } from "effect"
-import { Console, Data, Effect, Layer, Option, Redacted, Schedule } from "effect"
+import { Console, Effect, Layer, Option, Redacted, Schedule } from "effect"
 import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import * as Token from "./access/Token.ts"
@@ -12,36 +12,21 @@ import * as Demo from "./fleet/Demo.ts"
 import * as Simulation from "./fleet/Simulation.ts"
 import * as Administrator from "./http/Administrator.ts"
 import * as Server from "./Server.ts"
+import { EmbeddedPostgres } from "./storage/EmbeddedPostgres.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
-
-/** The address of the settings cannot be listened on. */
-export class CannotListen extends Data.TaggedError("CannotListen")<{
-  readonly host: string
-  readonly port: number
-  readonly cause: unknown
-}> {
-  override get message() {
-    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `cannot listen on HOST ${this.host} and PORT ${this.port}: ${reason}`
-  }
-}
 
 /** Runs until it is interrupted, or fails with what the service cannot go on without. */
 export const run = Effect.fnUntraced(function* (settings: Settings) {
-  let before = 0
+  let before: number | undefined
   // the first to be added runs last, when all of the server has ended
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(written, ({ entries, lost }) =>
-      Console.log(
-        `stopped: ${entries - before} pending entries written, ${lost === 0 ? "none" : lost} lost since the start`
-      )
+      before === undefined
+        ? Effect.void
+        : Console.log(`stopped: ${entries - before} pending entries written, ${lost === 0 ? "none" : lost} lost`)
     )
   )
-  const services = yield* Layer.build(Server.layer(settings)).pipe(
-    Effect.catchTag("ServeError", ({ cause }) =>
-      Effect.fail(new CannotListen({ host: settings.host, port: settings.port, cause }))
-    )
-  )
+  const services = yield* Layer.build(Server.layer(settings))
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(written, ({ entries }) => {
       before = entries
@@ -53,7 +38,7 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
     const { failure } = yield* Fatal.Fatal
     const url = yield* address
     const minted = yield* Administrator.ensure(settings.adminToken)
-    yield* Console.log(welcome(settings, url, minted))
+    yield* Console.log(welcome(url, yield* Effect.serviceOption(EmbeddedPostgres), minted))
     const demo =
       settings.databaseUrl === undefined && settings.demoAgents > 0 ? demonstrate(settings, url) : Effect.never
     return yield* Effect.raceFirst(failure, demo)
@@ -64,12 +49,22 @@ const address = Effect.map(HttpServer.HttpServer, (server) =>
   NetAddress.formatUrlUnsafe(server.address).replace(/\/\/(0\.0\.0\.0|\[::\])/, "//127.0.0.1")
 )
 
-const welcome = (settings: Settings, url: string, minted: Option.Option<Token.Token>): string =>
+const welcome = (
+  url: string,
+  embedded: Option.Option<EmbeddedPostgres["Service"]>,
+  minted: Option.Option<Token.Token>
+): string =>
   [
     `ready at ${url}`,
     `  API and documentation  ${url}/docs`,
     `  metrics                ${url}/metrics`,
-    `  database               ${settings.databaseUrl === undefined ? `embedded, in ${settings.dataDir}` : "DATABASE_URL"}`,
+    ...Option.match(embedded, {
+      onNone: () => ["  database               DATABASE_URL"],
+      onSome: ({ database, host, passwordFile, port, username }) => [
+        `  database               embedded: postgresql://${username}@${host}:${port}/${database}`,
+        `                         with the password in ${passwordFile}`
+      ]
+    }),
     ...Option.match(minted, {
       onNone: () => [],
       onSome: (token) => [
@@ -94,7 +89,7 @@ const demonstrate = Effect.fnUntraced(function* ({ demoAgents: agents }: Setting
     const rate = (demo.figures.reports - before.reports) / 5
     const fresh = entries - before.entries
     before = { reports: demo.figures.reports, entries }
-    yield* Effect.logInfo(
+    yield* Console.log(
       `${Simulation.describe(agents, demo.figures, rate)}; ${fresh} entries written, ${entries} in ${statements} flushes so far, ${lost} lost`
     )
   })

@@ -131,7 +131,7 @@ describe("the command line", () => {
     Effect.gen(function* () {
       const errors = yield* simulation("--url", "http://127.0.0.1:1/")
 
-      assert.include(errors, "cannot prepare agents at http://127.0.0.1:1: ")
+      assert.include(errors, "there is no service at http://127.0.0.1:1: start one, or set --url")
       assert.notInclude(errors, "of the administrator")
     })
   )

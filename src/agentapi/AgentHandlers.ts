@@ -1,12 +1,29 @@
-/** All that answers an agent: the sub-APIs, one line each. */
-import { Effect } from "effect"
-import { AgentApi } from "./AgentApi.ts"
+/** All that answers an agent: the sub-APIs, one line each, and the session that they act for. */
+import { Effect, Layer, Option } from "effect"
+import { AgentApi, SessionOfConnection } from "./AgentApi.ts"
+import { AgentSession } from "./AgentSession.ts"
 import * as Metadata from "./Metadata.ts"
 
-export const layer = AgentApi.toLayer(
+const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
     return AgentApi.of({
       ...(yield* Metadata.make)
     })
   })
 )
+
+/** Takes the session from where the route of the connection has put it: the fiber that reads the socket. */
+const sessions = Layer.succeed(
+  SessionOfConnection,
+  SessionOfConnection.of((handler) =>
+    Effect.flatMap(
+      Effect.serviceOption(AgentSession),
+      Option.match({
+        onNone: () => Effect.die("a call came over a connection without a session"),
+        onSome: (session) => Effect.provideService(handler, AgentSession, session)
+      })
+    )
+  )
+)
+
+export const layer = Layer.merge(handlers, sessions)

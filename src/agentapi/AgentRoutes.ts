@@ -41,7 +41,6 @@ export const layer = HttpApiBuilder.layer(ConnectApi).pipe(
   Layer.provide(handlers),
   Layer.provide([
     AgentHandlers.layer,
-    AgentSession.layerSessionOfConnection,
     Authentication.layerAgent,
     Layer.succeed(RpcSerialization.RpcSerialization, Frames.serialization)
   ])

@@ -4,9 +4,8 @@
  * Who the agent is was settled when it connected and stays so; what the session holds is released, in reverse order,
  * when the connection ends.
  */
-import { Context, Effect, Layer, Metric, Option, type Scope } from "effect"
+import { Context, Effect, Metric, type Scope } from "effect"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
-import { SessionOfConnection } from "./AgentApi.ts"
 
 export class AgentSession extends Context.Service<
   AgentSession,
@@ -28,17 +27,3 @@ export const open = (identity: AgentIdentity): Effect.Effect<AgentSession["Servi
   ).pipe(Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspaceId }))
 
 const count = (change: number) => Metric.modify(connectedAgents, change)
-
-/** Takes the session from where the route of the connection has put it: the fiber that reads the socket. */
-export const layerSessionOfConnection: Layer.Layer<SessionOfConnection> = Layer.succeed(
-  SessionOfConnection,
-  SessionOfConnection.of((handler) =>
-    Effect.flatMap(
-      Effect.serviceOption(AgentSession),
-      Option.match({
-        onNone: () => Effect.die("a call came over a connection without a session"),
-        onSome: (session) => Effect.provideService(handler, AgentSession, session)
-      })
-    )
-  )
-)

@@ -21,20 +21,14 @@ export interface Options {
   readonly duration: Option.Option<Duration.Duration>
 }
 
-/** The service did not let the agents be prepared. */
-export class PreparationFailed extends Data.TaggedError("PreparationFailed")<{
+/** There is no service at the address. */
+export class ServiceUnreachable extends Data.TaggedError("ServiceUnreachable")<{
   readonly url: string
-  readonly cause: Error
+  readonly cause: unknown
 }> {
   override get message() {
-    return `cannot prepare agents at ${this.url}: ${rootOf(this.cause)}`
+    return `there is no service at ${this.url}: start one, or set --url`
   }
-}
-
-/** What went wrong underneath, in its own words; several failed addresses have none but a code in common. */
-const rootOf = (error: Error): string => {
-  if (error.cause instanceof Error) return rootOf(error.cause)
-  return error.message === "" && "code" in error ? String(error.code) : error.message
 }
 
 /** Runs until the duration is over or it is interrupted, and then says what came of it. */
@@ -53,8 +47,8 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options) {
     keys,
     interval
   }).pipe(
-    Effect.provide(FetchHttpClient.layer),
-    Effect.mapError((cause) => new PreparationFailed({ url, cause }))
+    Effect.catchTag("HttpClientError", (cause) => Effect.fail(new ServiceUnreachable({ url, cause }))),
+    Effect.provide(FetchHttpClient.layer)
   )
 
   const figures = Fleet.figures()

@@ -5,27 +5,11 @@
  * one wherever messages may have been lost (a queue that overflowed, a connection that broke). A subscriber that reads
  * the present state on each `Resync`, and what a message names on each `Message`, therefore misses nothing.
  */
-import { Context, Data, Effect, Layer, Schema, Stream } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import * as Subscribers from "./internal/subscribers.ts"
+import { type Event, is, type PubSubError } from "./PubSubEvent.ts"
 
-export type Event = Data.TaggedEnum<{
-  Message: { readonly payload: string }
-  /** From here on nothing is lost; what came before may have been. */
-  Resync: {}
-}>
-
-export const { $match: match, $is: is, Message, Resync } = Data.taggedEnum<Event>()
-
-/** A publication that was not accepted, or a subscription that could not be set up or kept. */
-export class PubSubError extends Schema.TaggedError<PubSubError>()("PubSubError", {
-  operation: Schema.Literals(["publish", "subscribe"]),
-  channel: Schema.String,
-  cause: Schema.Defect()
-}) {
-  override get message() {
-    return `cannot ${this.operation} on channel ${this.channel}`
-  }
-}
+export * from "./PubSubEvent.ts"
 
 export class PubSub extends Context.Service<
   PubSub,

@@ -20,9 +20,7 @@ const connect = Effect.fnUntraced(function* (
   logs: Array<LogRecord> = []
 ) {
   const services = yield* Layer.build(
-    Layer.mergeAll(AgentHandlers.layer, AgentSession.layerSessionOfConnection).pipe(
-      Layer.provide(Layer.succeed(MetadataBatcher.MetadataBatcher, batcher))
-    )
+    AgentHandlers.layer.pipe(Layer.provide(Layer.succeed(MetadataBatcher.MetadataBatcher, batcher)))
   )
   const client = yield* Effect.provideContext(RpcTest.makeClient(AgentApi, { disableFatalDefects: true }), services)
   return (request: unknown) =>

@@ -17,7 +17,7 @@ export interface Family {
 const metric = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
 const sampleLine = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/
 const label = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/
-const types = ["counter", "gauge", "histogram", "summary", "untyped"]
+const types = new Set(["counter", "gauge", "histogram", "summary", "untyped"])
 
 const check = (isFine: boolean, what: string, line: string) => {
   if (!isFine) throw new Error(`${what}: ${line}`)
@@ -74,7 +74,7 @@ export const parse = (page: string): ReadonlyMap<string, Family> => {
       current = name
     } else if (keyword === "TYPE") {
       const family = families.get(name)
-      check(name === current && family?.type === "" && types.includes(rest), "a type in the wrong place", line)
+      check(name === current && family?.type === "" && types.has(rest), "a type in the wrong place", line)
       family!.type = rest
     } else {
       const [, name = "", labels = "", value = ""] = sampleLine.exec(line) ?? []

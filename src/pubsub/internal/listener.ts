@@ -28,7 +28,7 @@ import {
   type Scope
 } from "effect"
 import * as Utf8 from "../../domain/Utf8.ts"
-import { PubSubError } from "../PubSub.ts"
+import { PubSubError } from "../PubSubEvent.ts"
 import * as PubSubMetrics from "../PubSubMetrics.ts"
 import { randomUuid } from "./randomUuid.ts"
 import type { Subscribers } from "./subscribers.ts"

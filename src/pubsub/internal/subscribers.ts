@@ -9,7 +9,7 @@
  * - Leaving discards what was held.
  */
 import { Cause, Effect, Queue, type Scope } from "effect"
-import type { Event, PubSubError } from "../PubSub.ts"
+import type { Event, PubSubError } from "../PubSubEvent.ts"
 
 /** How many messages wait for one subscriber. */
 export const capacity = 2_048

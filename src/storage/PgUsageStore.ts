@@ -1,0 +1,33 @@
+/**
+ * The last use of workspaces in Postgres.
+ *
+ * Rows are locked in the order of their ids, so that replicas that write the same workspaces wait for each other. A time
+ * that is not later than what is stored changes nothing.
+ */
+import { PgTypes } from "@effect/sql-pg"
+import { DateTime, Effect, Layer, Result } from "effect"
+import { SqlClient } from "effect/sql"
+import { UsageStore, UsageStoreError } from "../usage/UsageStore.ts"
+
+export const layer: Layer.Layer<UsageStore, never, SqlClient.SqlClient> = Layer.effect(
+  UsageStore,
+  SqlClient.SqlClient.useSync((sql) =>
+    UsageStore.of({
+      updateLastUsedAt: Effect.fn("PgUsageStore.updateLastUsedAt")(
+        function* (workspaceIds, lastUsedAt) {
+          const at = DateTime.toDateUtc(lastUsedAt)
+          yield* sql`
+            UPDATE workspaces SET last_used_at = ${at}
+            WHERE id IN (
+              SELECT id FROM workspaces
+              WHERE id = ANY (${Result.getOrThrow(PgTypes.array([...workspaceIds], PgTypes.OID.uuid))})
+                AND last_used_at < ${at}
+              ORDER BY id
+              FOR UPDATE
+            )`
+        },
+        Effect.mapError((cause) => new UsageStoreError({ cause }))
+      )
+    })
+  )
+)

@@ -1,0 +1,122 @@
+/** What users install: the packed package in an empty application, and the README's snippets in it. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { readFileSync } from "node:fs"
+import * as Path from "node:path"
+import * as Config from "../src/Config.ts"
+import * as PackedApp from "./support/packedApp.ts"
+
+const readme = readFileSync("README.md", "utf8")
+
+/** The snippets of the README that name a file, and what the README shows of their output. */
+const snippets = [...readme.matchAll(/<!-- test: (\S+) -->\n```ts\n(.*?)```(?:\n\n```\n(.*?)```)?/gs)].map(
+  ([, name, code, output]) => ({ name: name!, code: code!, output })
+)
+
+let app: PackedApp.PackedApp
+beforeAll(() => {
+  app = PackedApp.make()
+  for (const { code, name } of snippets) app.write(name, code)
+}, 60_000)
+afterAll(() => app.remove())
+
+describe("the package", () => {
+  it("works with only effect beside it, in ten lines", () => {
+    app.write(
+      "ten.ts",
+      `import { DateTime, Effect, Layer } from "effect"
+import { Ids, MetadataBatcher, MetadataStore, PubSub } from "metadata-batcher"
+const agent = Ids.AgentId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
+const program = Effect.gen(function* () {
+  const batcher = yield* MetadataBatcher.MetadataBatcher
+  yield* batcher.add(agent, [{ key: "cpu", value: "12 %", error: "", collectedAt: yield* DateTime.now }])
+  yield* batcher.flush
+  console.log((yield* (yield* MetadataStore.MetadataStore).read(agent)).map(({ key, value }) => key + " " + value))
+})
+await Effect.runPromise(Effect.provide(program, MetadataBatcher.layer().pipe(Layer.provideMerge(Layer.merge(MetadataStore.layerMemory, PubSub.layerMemory)))))`
+    )
+
+    assert.include(app.node("ten.ts"), "[ 'cpu 12 %' ]")
+  })
+
+  it("loads nothing for the batcher beyond effect and itself", () => {
+    app.write(
+      "loaded.mjs",
+      `import { registerHooks } from "node:module"
+import "effect"
+const loaded = []
+registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
+await import("metadata-batcher")
+console.log(JSON.stringify(loaded))`
+    )
+
+    const loaded: ReadonlyArray<string> = JSON.parse(app.node("loaded.mjs"))
+    assert.isAbove(loaded.length, 10)
+    assert.deepStrictEqual(
+      loaded.filter((url) => !/metadata-batcher\/dist\/(index|batcher|pubsub|usage|domain)/.test(url)),
+      []
+    )
+  })
+
+  it("keeps its internals to itself", () => {
+    app.write("internal.mjs", `await import("metadata-batcher/batcher/internal/mailbox")`)
+
+    assert.throws(() => app.node("internal.mjs"), /ERR_PACKAGE_PATH_NOT_EXPORTED/)
+  })
+
+  it("is typed for who uses it", () => {
+    for (const name of ["@types/node", "@effect/vitest", "vitest"]) app.link(name)
+    app.write(
+      "tsconfig.json",
+      JSON.stringify({
+        compilerOptions: {
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          module: "NodeNext",
+          target: "ES2024",
+          lib: ["ES2024"],
+          types: ["node"],
+          skipLibCheck: true,
+          noEmit: true,
+          allowImportingTsExtensions: true
+        },
+        files: snippets.map(({ name }) => name)
+      })
+    )
+
+    assert.strictEqual(app.node(Path.resolve("node_modules/typescript/bin/tsc"), "-p", "."), "")
+  })
+})
+
+describe("the README", () => {
+  it("has an application, a test and another use of the batcher", () => {
+    assert.deepStrictEqual(
+      snippets.map(({ name }) => name),
+      ["app.ts", "app.test.ts", "views.ts"]
+    )
+  })
+
+  for (const { name, output } of snippets.filter(({ output }) => output !== undefined)) {
+    it(`shows what ${name} prints`, () => {
+      assert.include(app.node(name), output!.trim())
+    })
+  }
+
+  it("tests its application in no time", () => {
+    for (const name of ["@effect/vitest", "vitest"]) app.link(name)
+
+    assert.include(app.node(Path.resolve("node_modules/vitest/vitest.mjs"), "run", "--root", app.folder), "1 passed")
+  })
+
+  it("names every setting with its default and what it is for", () => {
+    for (const { description, fallback, name } of Object.values<Config.Variable<unknown>>(Config.variables)) {
+      assert.include(readme, `| \`${name}\` | ${fallback === undefined ? "" : `${fallback} `}| ${description} |`)
+    }
+  })
+
+  it("says how to begin with the commands that it names", () => {
+    const { scripts } = JSON.parse(readFileSync("package.json", "utf8"))
+    for (const [, script] of readme.matchAll(/npm (?:run )?(start|test|check|bench|build)\b/g)) {
+      assert.property(scripts, script!)
+    }
+  })
+})

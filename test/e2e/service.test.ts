@@ -1,0 +1,111 @@
+/** The service as a process, with real agents, real watchers and a real database. */
+import { PgClient } from "@effect/sql-pg"
+import { assert, layer } from "@effect/vitest"
+import { Effect, Fiber, Redacted } from "effect"
+import * as Client from "../support/client.ts"
+import * as Postgres from "../support/Postgres.ts"
+import * as ServiceProcess from "../support/serviceProcess.ts"
+
+const adminToken = "an administrator's token"
+
+/** A service on the suite's database. */
+const serve = Effect.fnUntraced(function* (env: Readonly<Record<string, string>> = {}) {
+  const { url } = yield* Postgres.TestDatabase
+  const service = yield* ServiceProcess.start(["serve", "--port", "0"], {
+    DATABASE_URL: Redacted.value(url),
+    ADMIN_TOKEN: adminToken,
+    METADATA_FLUSH_INTERVAL: "250 millis",
+    ...env
+  })
+  const [, address] = yield* service.line(/^ready at (\S+)/)
+  return { service, url: address! }
+})
+
+const values = Effect.gen(function* () {
+  const sql = yield* PgClient.PgClient
+  const rows = yield* sql<{ key: string; value: string }>`
+    SELECT key, value FROM workspace_agent_metadata ORDER BY workspace_agent_id, key`
+  return rows.map(({ key, value }) => `${key}=${value}`)
+})
+
+layer(Postgres.layer, { excludeTestServices: true })("the service on a database of its own", (it) => {
+  it.effect("writes all that was accepted when it gets SIGTERM, says so and exits with 0 [MB-39, MB-44]", () =>
+    Effect.gen(function* () {
+      const { service, url } = yield* serve({ METADATA_FLUSH_INTERVAL: "1 hours" })
+      const agents = yield* Client.agents(url, adminToken, 3, ["cpu", "disk"])
+      const watcher = yield* Client.watch(url, adminToken, agents[0]!.id)
+      assert.deepStrictEqual(yield* watcher.next, { cpu: "", disk: "" })
+
+      for (const { name, token } of agents) {
+        const report = yield* Client.agent(url, token)
+        yield* report({ cpu: "an older value", undeclared: "is ignored" })
+        yield* report({ cpu: name, disk: "70 %" })
+      }
+      assert.isFalse((yield* values).includes("disk=70 %"))
+      yield* service.kill("SIGTERM")
+
+      assert.strictEqual(yield* service.exit, 0)
+      assert.include(service.output(), "stopped: 9 pending entries written, none lost")
+      assert.deepStrictEqual(
+        new Set(yield* values),
+        new Set(["cpu=agent-0", "cpu=agent-1", "cpu=agent-2", "disk=70 %"])
+      )
+    })
+  )
+
+  it.effect("brings watchers up to date after its listening connection was killed under load [WA-21, PS-06]", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      yield* sql`TRUNCATE users CASCADE`
+      const { service, url } = yield* serve()
+      const agents = yield* Client.agents(url, adminToken, 4, ["cpu"])
+      const watchers = yield* Effect.forEach(agents, ({ id }) => Client.watch(url, adminToken, id))
+      const reports = yield* Effect.forEach(agents, ({ token }) => Client.agent(url, token))
+      const reportAll = (value: string) =>
+        Effect.forEach(reports, (report) => report({ cpu: value }), { discard: true })
+      yield* reportAll("before")
+      yield* Effect.forEach(watchers, ({ until }) => until("cpu", "before"))
+
+      const load = yield* Effect.forkChild(Effect.forever(reportAll("under load")))
+      const killed = yield* sql<{ pid: number }>`
+        SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name LIKE '%listener'`
+      yield* service.line(/Lost the listening connection/)
+      yield* Fiber.interrupt(load)
+      yield* reportAll("after")
+
+      yield* Effect.forEach(watchers, ({ until }) => until("cpu", "after"))
+      assert.strictEqual(killed.length, 1)
+      yield* service.kill("SIGTERM")
+      assert.strictEqual(yield* service.exit, 0)
+    })
+  )
+
+  it.effect("ends with 1 and a line that names the setting when it cannot start", () =>
+    Effect.gen(function* () {
+      const bad = yield* ServiceProcess.start(["serve"], { PORT: "none", METADATA_MAX_PENDING: "-1" })
+      assert.strictEqual(yield* bad.exit, 1)
+      assert.include(bad.output(), "PORT must be a port")
+      assert.include(bad.output(), "METADATA_MAX_PENDING must be a whole number")
+
+      const { url } = yield* serve()
+      const { url: database } = yield* Postgres.TestDatabase
+      const second = yield* ServiceProcess.start(["serve", "--port", new URL(url).port], {
+        DATABASE_URL: Redacted.value(database)
+      })
+      assert.strictEqual(yield* second.exit, 1)
+      assert.include(second.output(), `cannot listen on 127.0.0.1:${new URL(url).port}`)
+      assert.notInclude(second.output(), new URL(Redacted.value(database)).password)
+    })
+  )
+
+  it.effect("migrates on its own, and has nothing to do the second time", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Postgres.TestDatabase
+      const migrate = yield* ServiceProcess.start(["migrate"], { DATABASE_URL: Redacted.value(url) })
+
+      assert.strictEqual(yield* migrate.exit, 0)
+      assert.include(migrate.output(), "the schema is up to date")
+    })
+  )
+})

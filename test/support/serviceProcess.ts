@@ -1,0 +1,60 @@
+/** The service as its users run it: a process of its own, with lines on its standard output. */
+import { Deferred, Effect, Queue, Stream } from "effect"
+import { spawn } from "node:child_process"
+import * as Path from "node:path"
+
+export interface ServiceProcess {
+  /** The next line that matches, with what its groups hold; earlier lines are gone. */
+  readonly line: (pattern: RegExp) => Effect.Effect<RegExpExecArray>
+  readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** The exit code, once the process has ended. */
+  readonly exit: Effect.Effect<number | null>
+  /** All it has printed. */
+  readonly output: () => string
+}
+
+/** Starts `metadata-batcher` with these arguments; it is killed with the scope if it is still there. */
+export const start = Effect.fnUntraced(function* (
+  args: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>> = {}
+) {
+  const lines = yield* Queue.unbounded<string>()
+  const exit = yield* Deferred.make<number | null>()
+  let output = ""
+  let rest = ""
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn(process.execPath, [Path.resolve("src/main.ts"), ...args], {
+        env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...env }
+      })
+    ),
+    (child) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+  const take = (chunk: Buffer) => {
+    output += chunk
+    const [last, ...whole] = (rest + chunk).split("\n").reverse()
+    rest = last!
+    Queue.offerAllUnsafe(lines, whole.reverse())
+  }
+  child.stdout.on("data", take)
+  child.stderr.on("data", take)
+  child.on("close", (code) => Deferred.doneUnsafe(exit, Effect.succeed(code)))
+
+  const service: ServiceProcess = {
+    line: (pattern) =>
+      Stream.fromQueue(lines).pipe(
+        Stream.map((line) => pattern.exec(line)),
+        Stream.filter((match) => match !== null),
+        Stream.runHead,
+        Effect.flatMap(Effect.fromOption),
+        Effect.raceFirst(
+          Effect.flatMap(Deferred.await(exit), (code) => Effect.die(new Error(`exited with ${code}:\n${output}`)))
+        ),
+        Effect.orDie
+      ),
+    kill: (signal) => Effect.sync(() => void child.kill(signal)),
+    exit: Deferred.await(exit),
+    output: () => output
+  }
+  return service
+})

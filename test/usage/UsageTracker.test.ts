@@ -1,0 +1,248 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { DateTime } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import type { WorkspaceId } from "../../src/domain/Ids.ts"
+import { UsageStore, UsageStoreError } from "../../src/usage/UsageStore.ts"
+import * as UsageTracker from "../../src/usage/UsageTracker.ts"
+import { collectLogs, type LogRecord } from "../support/logs.ts"
+
+const workspace = (number: number) => `10000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}` as WorkspaceId
+
+type Write = UsageStore["Service"]["updateLastUsedAt"]
+
+const well: Write = () => Effect.void
+const failing: Write = () => Effect.fail(new UsageStoreError({ cause: "as the test wants it" }))
+const hanging: Write = () => Effect.never
+
+/** Answers the writes given, in turn, and is well afterwards. */
+const inTurn = (...writes: ReadonlyArray<Write>): Write => {
+  let call = 0
+  return (ids, at) => (writes[call++] ?? well)(ids, at)
+}
+
+const start = Effect.fnUntraced(function* (write: Write = well, options: UsageTracker.Options = {}) {
+  const calls: Array<{ readonly ids: ReadonlyArray<WorkspaceId>; readonly at: DateTime.Utc }> = []
+  const logs: Array<LogRecord> = []
+  const scope = yield* Scope.make()
+  const services = yield* UsageTracker.layer(options).pipe(
+    Layer.provide(
+      Layer.succeed(UsageStore, {
+        updateLastUsedAt: (ids, at) =>
+          Effect.suspend(() => {
+            calls.push({ ids, at })
+            return write(ids, at)
+          })
+      })
+    ),
+    Layer.buildWithScope(scope),
+    collectLogs(logs)
+  )
+  const close = collectLogs(logs)(Scope.close(scope, Exit.void))
+  yield* Effect.addFinalizer(() =>
+    Effect.flatMap(Effect.forkChild(close, { startImmediately: true }), (closing) =>
+      Effect.andThen(TestClock.adjust("1 hours"), Fiber.join(closing))
+    )
+  )
+  return {
+    tracker: Context.get(services, UsageTracker.UsageTracker),
+    calls,
+    ids: () => calls.map(({ ids }) => ids),
+    logs: () => logs.filter(({ message }) => message.includes("last use")),
+    close
+  }
+})
+
+const minute = TestClock.adjust("60 seconds")
+
+describe("UsageTracker", () => {
+  it.effect("writes when 60 s have passed by default, not sooner [UT-01]", () =>
+    Effect.gen(function* () {
+      const { ids, tracker } = yield* start()
+      yield* tracker.add(workspace(1))
+
+      yield* TestClock.adjust("59999 millis")
+      assert.deepStrictEqual(ids(), [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(ids(), [[workspace(1)]])
+    })
+  )
+
+  it.effect("writes a workspace once that was used a hundred times [UT-02]", () =>
+    Effect.gen(function* () {
+      const { ids, tracker } = yield* start()
+      for (let use = 0; use < 100; use++) yield* tracker.add(workspace(1))
+      yield* minute
+
+      assert.deepStrictEqual(ids(), [[workspace(1)]])
+    })
+  )
+
+  it.effect("writes nothing when nothing was used [UT-03]", () =>
+    Effect.gen(function* () {
+      const { ids } = yield* start()
+      yield* TestClock.adjust("1 hours")
+
+      assert.deepStrictEqual(ids(), [])
+    })
+  )
+
+  it.effect("gives all workspaces of a write its time [UT-04]", () =>
+    Effect.gen(function* () {
+      const { calls, tracker } = yield* start()
+      yield* TestClock.adjust("10 seconds")
+      yield* tracker.add(workspace(1))
+      yield* TestClock.adjust("20 seconds")
+      yield* tracker.add(workspace(2))
+      yield* TestClock.adjust("30 seconds")
+
+      assert.deepStrictEqual(
+        calls.map(({ at }) => at.epochMilliseconds),
+        [60_000]
+      )
+    })
+  )
+
+  it.effect("writes ids in the order of their bytes [UT-05]", () =>
+    Effect.gen(function* () {
+      const { ids, tracker } = yield* start()
+      for (const number of [255, 3, 16, 1, 160]) yield* tracker.add(workspace(number))
+      yield* minute
+
+      assert.deepStrictEqual(ids(), [[1, 3, 16, 160, 255].map(workspace)])
+    })
+  )
+
+  it.effect("keeps uses during a write for the next one, and writes one at a time [UT-06, UT-11]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { ids, tracker } = yield* start(inTurn(() => Deferred.await(gate)))
+      yield* tracker.add(workspace(1))
+      yield* minute
+      yield* tracker.add(workspace(1))
+      yield* tracker.add(workspace(2))
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(ids().length, 1)
+
+      yield* Deferred.succeed(gate, undefined)
+      yield* minute
+      assert.deepStrictEqual(ids(), [[workspace(1)], [workspace(1), workspace(2)]])
+    })
+  )
+
+  it.effect("gives a write up after 10 s, and its workspaces [UT-07, UT-08]", () =>
+    Effect.gen(function* () {
+      const { ids, logs, tracker } = yield* start(inTurn(hanging))
+      yield* tracker.add(workspace(1))
+      yield* minute
+      yield* TestClock.adjust("9999 millis")
+      assert.deepStrictEqual(logs(), [])
+
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(logs().length, 1)
+      yield* tracker.add(workspace(2))
+      yield* minute
+      assert.deepStrictEqual(ids(), [[workspace(1)], [workspace(2)]])
+    })
+  )
+
+  it.effect("warns of the first failure and counts further ones in errors, until one succeeds [UT-09, UT-10]", () =>
+    Effect.gen(function* () {
+      const { logs, tracker } = yield* start(inTurn(failing, failing, well, failing))
+      for (let round = 0; round < 4; round++) {
+        yield* tracker.add(workspace(1))
+        yield* minute
+      }
+
+      assert.deepStrictEqual(
+        logs().map(({ annotations, level }) => [level, annotations["failures"]]),
+        [
+          ["Warn", 1],
+          ["Error", 2],
+          ["Info", undefined],
+          ["Warn", 1]
+        ]
+      )
+    })
+  )
+
+  it.effect("can be closed twice [UT-12]", () =>
+    Effect.gen(function* () {
+      const { close, ids, tracker } = yield* start()
+      yield* tracker.add(workspace(1))
+
+      yield* close
+      yield* close
+
+      assert.strictEqual(ids().length, 1)
+    })
+  )
+
+  it.effect("waits for a running write when it closes, and then writes what is pending [UT-13, UT-14]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { close, ids, tracker } = yield* start(inTurn(() => Deferred.await(gate)))
+      yield* tracker.add(workspace(1))
+      yield* minute
+      yield* tracker.add(workspace(2))
+
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust(0)
+      assert.isUndefined(closing.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(closing)
+
+      assert.deepStrictEqual(ids(), [[workspace(1)], [workspace(2)]])
+    })
+  )
+
+  it.effect("never hangs when it closes: there is no source of ticks that could end first [UT-15]", () =>
+    Effect.gen(function* () {
+      const { close, tracker } = yield* start(hanging)
+      yield* tracker.add(workspace(1))
+
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("9999 millis")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.isDefined(closing.pollUnsafe())
+    })
+  )
+
+  it.effect("has no option for tests: the clock of the context is enough [UT-16]", () =>
+    Effect.gen(function* () {
+      // @ts-expect-error there is no such option
+      const { ids, tracker } = yield* start(well, { tick: "by hand" })
+      yield* tracker.add(workspace(1))
+      yield* minute
+
+      assert.strictEqual(ids().length, 1)
+    })
+  )
+
+  it.effect("writes every use, however uses and writes interleave [UT-17]", () =>
+    Effect.gen(function* () {
+      const { ids, tracker } = yield* start(() => Effect.delay(Effect.void, "3 seconds"))
+      yield* Effect.forEach(
+        Array.from({ length: 5_000 }, (_, number) => number),
+        (number) => Effect.delay(tracker.add(workspace(number)), number * 97),
+        { concurrency: "unbounded", discard: true }
+      ).pipe(Effect.forkChild)
+      yield* TestClock.adjust("20 minutes")
+
+      assert.strictEqual(ids().flat().length, 5_000)
+      assert.strictEqual(new Set(ids().flat()).size, 5_000)
+    })
+  )
+
+  it.effect("writes nothing more and keeps no timer when it has closed [UT-20]", () =>
+    Effect.gen(function* () {
+      const { close, ids, tracker } = yield* start()
+      yield* close
+      yield* tracker.add(workspace(1))
+      yield* TestClock.adjust("1 hours")
+
+      assert.deepStrictEqual(ids(), [])
+    })
+  )
+})
