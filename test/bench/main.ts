@@ -19,8 +19,9 @@ import { hot } from "./hot.ts"
 import * as Results from "./Results.ts"
 import * as Rounds from "./Rounds.ts"
 import type { Part, Scale, Table } from "./Table.ts"
+import { write } from "./write.ts"
 
-const parts: ReadonlyArray<Part> = [hot]
+const parts: ReadonlyArray<Part> = [hot, write]
 
 const machine = (): Results.Results["machine"] => ({
   cpu: Os.cpus()[0]?.model.trim() ?? "unknown",
