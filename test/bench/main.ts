@@ -16,12 +16,13 @@ import { Console, Effect, Logger, Option, References, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Os from "node:os"
 import { hot } from "./hot.ts"
+import { report } from "./report.ts"
 import * as Results from "./Results.ts"
 import * as Rounds from "./Rounds.ts"
 import type { Part, Scale, Table } from "./Table.ts"
 import { write } from "./write.ts"
 
-const parts: ReadonlyArray<Part> = [hot, write]
+const parts: ReadonlyArray<Part> = [hot, write, report]
 
 const machine = (): Results.Results["machine"] => ({
   cpu: Os.cpus()[0]?.model.trim() ?? "unknown",
