@@ -10,55 +10,52 @@ import type { MetadataRow } from "../../src/domain/Metadata.ts"
 import { PubSub } from "../../src/pubsub/PubSub.ts"
 
 export interface BatchSink {
+  /** Succeeds when it is time to write. */
+  readonly ready: Effect.Effect<void>
   /** Takes a batch and answers its agents. */
   readonly write: (rows: ReadonlyArray<MetadataRow>) => ReadonlyArray<AgentId>
   readonly publish: (payload: string) => void
-  /** Both, for those who leave everything to the sink. */
-  readonly writeAndPublish: (rows: ReadonlyArray<MetadataRow>) => void
   readonly written: () => Written
 }
 
+/** So far. */
 export interface Written {
   readonly batches: number
   readonly rows: number
   readonly published: number
-  /** The largest heap seen, young garbage included, in bytes. */
-  readonly peakHeap: number
 }
 
-/** Batches between two looks at the heap, which cost some microseconds each. */
-const heapEvery = 50
-
-export const make = (): BatchSink => {
+/** A sink that is always ready, unless it is told when. */
+export const make = (ready: Effect.Effect<void> = Effect.void): BatchSink => {
   let batches = 0
   let rows = 0
   let published = 0
-  let peakHeap = 0
-
-  const write: BatchSink["write"] = (batch) => {
-    if (batches++ % heapEvery === 0) peakHeap = Math.max(peakHeap, process.memoryUsage().heapUsed)
-    rows += batch.length
-    const agents = new Set<AgentId>()
-    let last: AgentId | undefined
-    for (const { agentId } of batch) if (agentId !== last) agents.add((last = agentId))
-    return [...agents]
-  }
-  const publish = (payload: string) => {
-    published += payload.length
-  }
   return {
-    write,
-    publish,
-    writeAndPublish: (batch) => AgentIdChunks.encode(write(batch)).forEach(publish),
-    written: () => ({ batches, rows, published, peakHeap })
+    ready,
+    write: (batch) => {
+      batches++
+      rows += batch.length
+      const agents = new Set<AgentId>()
+      let last: AgentId | undefined
+      for (const { agentId } of batch) if (agentId !== last) agents.add((last = agentId))
+      return [...agents]
+    },
+    publish: (payload) => {
+      published += payload.length
+    },
+    written: () => ({ batches, rows, published })
   }
 }
+
+/** Writes and publishes at once, for those who cannot wait. */
+export const writeNow = (sink: BatchSink, rows: ReadonlyArray<MetadataRow>): void =>
+  AgentIdChunks.encode(sink.write(rows)).forEach(sink.publish)
 
 /** The sink as what a metadata batcher writes to. */
 export const layer = (sink: BatchSink): Layer.Layer<MetadataStore | PubSub> =>
   Layer.merge(
     Layer.succeed(MetadataStore, {
-      updateBatch: (rows) => Effect.sync(() => sink.write(rows)),
+      updateBatch: (rows) => Effect.map(sink.ready, () => sink.write(rows)),
       read: () => Effect.succeed([])
     }),
     Layer.succeed(PubSub, {

@@ -3,7 +3,6 @@
  *
  * - Everyone does the work once in a round. From round to round another one begins, so that nobody always runs behind the
  *   same other.
- * - The heap is collected before every turn, if the process may do that.
  * - The first rounds only warm up, and are not counted.
  * - A ratio is taken within a round and only then over the rounds.
  */
@@ -27,7 +26,6 @@ export const run = Effect.fnUntraced(function* (table: Table.Table, options: Opt
     const course = yield* Effect.forEach(Array.rotate(runners, number), ({ name, round }) =>
       Effect.gen(function* () {
         yield* options.onTurn?.({ contestant: name, round: number }) ?? Effect.void
-        globalThis.gc?.()
         return [name, yield* round] as const
       })
     )

@@ -7,7 +7,7 @@ import * as MetadataBatcher from "../../../src/batcher/MetadataBatcher.ts"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
 import { rowsOf } from "../Workload.ts"
 import * as BatchSink from "../BatchSink.ts"
-import type { CallContestant, EffectContestant, Intake } from "./Intake.ts"
+import type { Call, CallContestant, EffectContestant, Intake } from "./Intake.ts"
 import { NewestRows } from "./NewestRows.ts"
 
 export const maxBatchSize = 500
@@ -33,7 +33,7 @@ const throughStream = (
   Effect.gen(function* () {
     const queue = yield* Queue.dropping<MetadataRow, Cause.Done>(queueCapacity)
     const writer = yield* batch(Stream.fromQueue(queue)).pipe(
-      Stream.runForEach((rows) => Effect.sync(() => sink.writeAndPublish(rows))),
+      Stream.runForEach((rows) => Effect.map(sink.ready, () => BatchSink.writeNow(sink, rows))),
       Effect.forkScoped
     )
     yield* Effect.addFinalizer(() => Effect.andThen(Queue.end(queue), Fiber.await(writer)))
@@ -81,44 +81,40 @@ const groupedWithin: EffectContestant = {
 const plainMap: CallContestant = {
   name: "plain maps",
   remark: "limit: no effect, queue, bound, timer or metric",
-  call: (sink) => {
+  startCall: (sink) => {
     let newest = new NewestRows()
-    return {
-      add: ({ agentId, entries }) => {
-        for (const { collectedAt, error, key, value } of entries) {
-          newest.add({ agentId, key, value, error, collectedAt })
-          if (newest.size < maxBatchSize) continue
-          sink.writeAndPublish(newest.rows())
-          newest = new NewestRows()
-        }
-        return 0
-      },
-      end: () => {
-        if (newest.size > 0) sink.writeAndPublish(newest.rows())
-      }
+    const flush = () => {
+      BatchSink.writeNow(sink, newest.rows())
+      newest = new NewestRows()
     }
+    const add: Call = ({ agentId, entries }) => {
+      for (const { collectedAt, error, key, value } of entries) {
+        newest.add({ agentId, key, value, error, collectedAt })
+        if (newest.size === maxBatchSize) flush()
+      }
+      return 0
+    }
+    return Effect.acquireRelease(Effect.succeed(add), () => Effect.sync(flush))
   }
 }
 
 const plainArray: CallContestant = {
   name: "plain array",
   remark: "limit: as the plain maps, and no merging",
-  call: (sink) => {
+  startCall: (sink) => {
     let rows: Array<MetadataRow> = []
-    return {
-      add: ({ agentId, entries }) => {
-        for (const { collectedAt, error, key, value } of entries) {
-          rows.push({ agentId, key, value, error, collectedAt })
-          if (rows.length < maxBatchSize) continue
-          sink.writeAndPublish(rows)
-          rows = []
-        }
-        return 0
-      },
-      end: () => {
-        if (rows.length > 0) sink.writeAndPublish(rows)
-      }
+    const flush = () => {
+      BatchSink.writeNow(sink, rows)
+      rows = []
     }
+    const add: Call = ({ agentId, entries }) => {
+      for (const { collectedAt, error, key, value } of entries) {
+        rows.push({ agentId, key, value, error, collectedAt })
+        if (rows.length === maxBatchSize) flush()
+      }
+      return 0
+    }
+    return Effect.acquireRelease(Effect.succeed(add), () => Effect.sync(flush))
   }
 }
 
