@@ -1,0 +1,81 @@
+/**
+ * Runs a table: contestants take turns, so that whatever slows the machine down for a while slows all of them.
+ *
+ * - Everyone does the work once in a round. From round to round another one begins, so that nobody always runs behind the
+ *   same other.
+ * - The first rounds only warm up, and are not counted.
+ * - A ratio is taken within a round and only then over the rounds.
+ */
+import { Array, Effect, Record } from "effect"
+import type { Figure, Row, TableResults } from "./Results.ts"
+import * as Table from "./Table.ts"
+
+export interface Options {
+  readonly rounds: number
+  readonly warmUps: number
+  readonly onTurn?: ((turn: { readonly contestant: string; readonly round: number }) => Effect.Effect<void>) | undefined
+}
+
+/** What one contestant did, round by round. */
+type Course = ReadonlyArray<Table.Figures<string>>
+
+export const run = Effect.fnUntraced(function* (table: Table.Table, options: Options) {
+  const runners = table.contestants.filter(Table.canRun)
+
+  const round = Effect.fnUntraced(function* (number: number) {
+    const course = yield* Effect.forEach(Array.rotate(runners, number), ({ name, round }) =>
+      Effect.gen(function* () {
+        yield* options.onTurn?.({ contestant: name, round: number }) ?? Effect.void
+        return [name, yield* round] as const
+      })
+    )
+    return Record.fromEntries(course)
+  })
+
+  const all = yield* Effect.forEach(Array.range(1 - options.warmUps, options.rounds), round)
+  const counted = all.slice(options.warmUps)
+  return summarise(table, (name) => counted.map((figures) => figures[name] ?? {}))
+})
+
+/** The results of a table, given what its contestants did. */
+export const summarise = (
+  { columns, contestants, name, notes, reference, title }: Table.Table,
+  courseOf: (name: string) => Course
+): TableResults => {
+  const names = Object.keys(columns)
+  const compared = names[0]!
+  const standard = reference === undefined ? [] : courseOf(reference).map((figures) => figures[compared])
+
+  const figure = (column: string, course: Course): ReadonlyArray<readonly [string, Figure]> => {
+    const values = course.flatMap((figures) => figures[column] ?? [])
+    if (values.length === 0) return []
+    const ratios =
+      column === compared
+        ? course.map((figures, round) => (figures[column] ?? Number.NaN) / (standard[round] ?? Number.NaN))
+        : []
+    const ratio = ratios.length > 0 && ratios.every(Number.isFinite) ? { ratio: median(ratios) } : {}
+    return [[column, { median: median(values), min: Math.min(...values), max: Math.max(...values), ...ratio }]]
+  }
+
+  const row = (contestant: Table.Contestant): Row => ({
+    name: contestant.name,
+    ...(contestant.remark === undefined ? {} : { remark: contestant.remark }),
+    ...(Table.canRun(contestant) ? {} : { skipped: contestant.skipped }),
+    figures: Object.fromEntries(names.flatMap((column) => figure(column, courseOf(contestant.name))))
+  })
+
+  return {
+    name,
+    title,
+    notes,
+    columns: names.map((name) => ({ name, digits: columns[name]! })),
+    ...(reference === undefined ? {} : { reference }),
+    rows: contestants.map(row)
+  }
+}
+
+const median = (values: ReadonlyArray<number>): number => {
+  const sorted = values.toSorted((a, b) => a - b)
+  const upper = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[upper]! : (sorted[upper - 1]! + sorted[upper]!) / 2
+}

@@ -1,0 +1,63 @@
+/**
+ * The data that every part uses, the same in every run.
+ *
+ * An agent has 15 keys and reports 10 of them at a time: 8 with a value of 20 bytes, 2 with one of 200. Reports of all
+ * agents come in a shuffled order, so that now and then one agent is back before its last report was written.
+ */
+import { DateTime, Effect, Random } from "effect"
+import * as Crypto from "node:crypto"
+import type { AgentId } from "../../src/domain/Ids.ts"
+import type { MetadataEntry, MetadataRow } from "../../src/domain/Metadata.ts"
+
+export interface Report {
+  readonly agentId: AgentId
+  readonly entries: ReadonlyArray<MetadataEntry>
+}
+
+export const keysPerAgent = 15
+export const keysPerReport = 10
+
+/** Every sample has this time: of two with the same key the one that comes later counts. */
+export const collectedAt = DateTime.makeUnsafe("2026-01-22T12:00:00Z")
+
+export const keys: ReadonlyArray<string> = Array.from({ length: keysPerAgent }, (_, key) => `signal_${key}`)
+
+/** So many agents, the same each time. */
+export const agents = (count: number): ReadonlyArray<AgentId> =>
+  Array.from({ length: count }, (_, agent) => idOf(agent))
+
+const idOf = (agent: number): AgentId =>
+  Crypto.createHash("sha256")
+    .update(`agent ${agent}`)
+    .digest("hex")
+    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/, "$1-$2-$3-$4-$5") as AgentId
+
+/** The first key of each of the three reports that an agent has; any two have half of their keys in common. */
+const windows = [0, 5, 10]
+
+/**
+ * Three reports of each agent. They lie in memory in the order in which they are used, as if each had just been read from
+ * its socket: in any other order it would be the memory that is measured.
+ */
+export const reports = (agents: ReadonlyArray<AgentId>): Effect.Effect<ReadonlyArray<Report>> =>
+  Random.shuffle(agents.flatMap((agent) => windows.map((first) => [agent, first] as const))).pipe(
+    Effect.map((order) => order.map(([id, first]) => report(id, first))),
+    Random.withSeed("reports")
+  )
+
+/** One report of each agent, all with the same keys, in the order of the agents. */
+export const roll = (agents: ReadonlyArray<AgentId>): ReadonlyArray<Report> => agents.map((agent) => report(agent, 0))
+
+const report = (agentId: AgentId, first: number): Report => ({
+  agentId,
+  entries: Array.from({ length: keysPerReport }, (_, index): MetadataEntry => {
+    const key = keys[(first + index) % keysPerAgent]!
+    return { key, value: valueOf(agentId, (first + index) % 5 === 0 ? 200 : 20), error: "", collectedAt }
+  })
+})
+
+/** A value of so many bytes. */
+const valueOf = (agentId: AgentId, bytes: number): string => agentId.slice(0, 18).padEnd(bytes, ".")
+
+export const rowsOf = ({ agentId, entries }: Report): ReadonlyArray<MetadataRow> =>
+  entries.map(({ collectedAt, error, key, value }) => ({ agentId, key, value, error, collectedAt }))

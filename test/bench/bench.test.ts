@@ -1,0 +1,61 @@
+/** The benchmark itself, run as people run it, with very little to do. No figure is looked at: none of them is a test. */
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import * as Path from "node:path"
+import { Results } from "./Results.ts"
+
+const bench = (flags: ReadonlyArray<string>, env: Record<string, string> = {}) =>
+  ChildProcessSpawner.ChildProcessSpawner.use((spawner) =>
+    spawner.string(
+      ChildProcess.make(process.execPath, ["--expose-gc", Path.join(import.meta.dirname, "main.ts"), ...flags], {
+        env,
+        extendEnv: true
+      })
+    )
+  ).pipe(Effect.provide(NodeServices.layer))
+
+const decode = Schema.decodeEffect(Schema.fromJsonString(Results))
+
+describe("npm run bench", () => {
+  it.live(
+    "has figures for every contestant of every part, or says why it skipped one",
+    () =>
+      Effect.gen(function* () {
+        const { parts } = yield* Effect.flatMap(bench(["--smoke", "--json"]), decode)
+
+        assert.deepStrictEqual(
+          parts.map(({ name }) => name),
+          ["hot", "write", "report"]
+        )
+        for (const { name, tables } of parts) {
+          assert.isNotEmpty(tables, name)
+          for (const { columns, reference, rows, title } of tables) {
+            assert.isAtLeast(rows.length, 2, title)
+            if (reference !== undefined)
+              assert.include(
+                rows.map(({ name }) => name),
+                reference
+              )
+            for (const { figures, name, skipped } of rows) {
+              if (skipped === undefined) assert.property(figures, columns[0]!.name, `${title}: ${name}`)
+              else assert.isNotEmpty(skipped)
+            }
+          }
+        }
+      }),
+    60_000
+  )
+
+  it.live("runs the parts that are asked for, prints their tables, and names whom it could not run", () =>
+    Effect.gen(function* () {
+      const text = yield* bench(["--smoke", "--part", "write"], { PATH: "" })
+
+      assert.include(text, "# write: ")
+      assert.notInclude(text, "# hot: ")
+      assert.match(text, /^PgMetadataStore +[\d.]+ +1\.00 /m)
+      assert.match(text, /^pgbench +skipped: there is no pgbench on the path$/m)
+    })
+  )
+})

@@ -1,0 +1,89 @@
+/**
+ * How updates get into a contestant, and who feeds it.
+ *
+ * A contestant is used as its makers mean it to be: called as a function, or run as an effect.
+ */
+import { Effect, type Scope } from "effect"
+import type { BatchSink } from "../BatchSink.ts"
+import type { Report } from "../Workload.ts"
+
+interface Named {
+  readonly name: string
+  readonly remark?: string | undefined
+}
+
+/** What is called takes everything in its place, and so never has too much. Answers how many updates were dropped. */
+export type Call = (report: Report) => number
+
+export interface Intake {
+  /** Answers how many updates were dropped. */
+  readonly add: (report: Report) => Effect.Effect<number>
+  /** Updates that were taken and wait for their batch. */
+  readonly waiting: Effect.Effect<number>
+}
+
+/** Both end with their scope, and have written everything by then. */
+export interface CallContestant extends Named {
+  readonly startCall: (sink: BatchSink) => Effect.Effect<Call, never, Scope.Scope>
+}
+export interface EffectContestant extends Named {
+  readonly start: (sink: BatchSink) => Effect.Effect<Intake, never, Scope.Scope>
+}
+export type Contestant = CallContestant | EffectContestant
+
+/** Adds the first so many of the reports, in a circle if there are fewer. Answers how many updates were dropped. */
+export type Feed = (reports: ReadonlyArray<Report>, count: number) => Effect.Effect<number>
+
+/** Starts a contestant, and feeds it as fast as it takes updates without a drop. */
+export const patiently = (contestant: Contestant, sink: BatchSink): Effect.Effect<Feed, never, Scope.Scope> =>
+  "start" in contestant
+    ? Effect.map(contestant.start(sink), feedIntake)
+    : Effect.map(contestant.startCall(sink), feedCall)
+
+const feedCall =
+  (call: Call): Feed =>
+  (reports, count) =>
+    Effect.sync(() => {
+      let dropped = 0
+      for (let index = 0; index < count; index++) dropped += call(reports[index % reports.length]!)
+      return dropped
+    })
+
+/** How often a producer looks at what is waiting, in reports, and how many updates it does not want to see there. */
+const lookEvery = 20
+const patience = 1_250
+
+const feedIntake = ({ add, waiting }: Intake): Feed =>
+  Effect.fnUntraced(function* (reports, count) {
+    let dropped = 0
+    for (let index = 0; index < count; index++) {
+      dropped += yield* add(reports[index % reports.length]!)
+      if (index % lookEvery === 0) while ((yield* waiting) > patience) yield* Effect.yieldNow
+    }
+    return dropped
+  })
+
+/**
+ * Starts a contestant, and feeds it without a look at what is waiting, as sockets do: `perTurn` reports in one turn of the
+ * event loop, each on its own, then nothing until the next turn.
+ */
+export const inTurns = (
+  contestant: EffectContestant,
+  sink: BatchSink,
+  perTurn: number
+): Effect.Effect<Feed, never, Scope.Scope> =>
+  Effect.map(contestant.start(sink), ({ add }) =>
+    Effect.fnUntraced(function* (reports, count) {
+      const run = Effect.runSyncWith(yield* Effect.context<never>())
+      let dropped = 0
+      for (let index = 0; index < count; index++) {
+        if (index % perTurn === 0) yield* nextTurn
+        dropped += run(add(reports[index % reports.length]!))
+      }
+      return dropped
+    })
+  )
+
+const nextTurn = Effect.callback<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})

@@ -1,0 +1,124 @@
+/**
+ * Everyone who takes part in the hot path. A new contestant is one more constant here, or a file of its own beside this
+ * one, and a place in the list at the end.
+ */
+import { type Cause, Context, Effect, Fiber, Layer, Queue, Schedule, type Scope, Sink, Stream } from "effect"
+import * as MetadataBatcher from "../../../src/batcher/MetadataBatcher.ts"
+import type { MetadataRow } from "../../../src/domain/Metadata.ts"
+import { rowsOf } from "../Workload.ts"
+import * as BatchSink from "../BatchSink.ts"
+import type { Call, CallContestant, EffectContestant, Intake } from "./Intake.ts"
+import { NewestRows } from "./NewestRows.ts"
+
+export const maxBatchSize = 500
+const interval = "5 seconds"
+const queueCapacity = 5 * maxBatchSize
+
+export const metadataBatcher: EffectContestant = {
+  name: "MetadataBatcher",
+  start: (sink) =>
+    MetadataBatcher.layer({ maxBatchSize, interval, queueCapacity }).pipe(
+      Layer.provide(BatchSink.layer(sink)),
+      Layer.build,
+      Effect.map(Context.get(MetadataBatcher.MetadataBatcher)),
+      Effect.map(({ add, pending }) => ({ add: ({ agentId, entries }) => add(agentId, entries), waiting: pending }))
+    )
+}
+
+/** A bounded queue in front of a stream: what does not fit is dropped. */
+const throughStream = (
+  batch: (rows: Stream.Stream<MetadataRow>) => Stream.Stream<ReadonlyArray<MetadataRow>>,
+  sink: BatchSink.BatchSink
+): Effect.Effect<Intake, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const queue = yield* Queue.dropping<MetadataRow, Cause.Done>(queueCapacity)
+    const writer = yield* batch(Stream.fromQueue(queue)).pipe(
+      Stream.runForEach((rows) => Effect.map(sink.ready, () => BatchSink.writeNow(sink, rows))),
+      Effect.forkScoped
+    )
+    yield* Effect.addFinalizer(() => Effect.andThen(Queue.end(queue), Fiber.await(writer)))
+    return {
+      add: (report) => Effect.sync(() => Queue.offerAllUnsafe(queue, rowsOf(report)).length),
+      waiting: Effect.sync(() => Queue.sizeUnsafe(queue))
+    }
+  })
+
+const aggregateWithin: EffectContestant = {
+  name: "Stream.aggregateWithin",
+  remark: "no metrics, nobody learns of a drop but the caller",
+  start: (sink) =>
+    throughStream(
+      (rows) =>
+        rows.pipe(
+          Stream.aggregateWithin(
+            Sink.reduceWhile(
+              () => new NewestRows(),
+              (newest) => newest.size < maxBatchSize,
+              (newest, row: MetadataRow) => newest.add(row)
+            ),
+            Schedule.spaced(interval)
+          ),
+          Stream.map((newest) => newest.rows())
+        ),
+      sink
+    )
+}
+
+const groupedWithin: EffectContestant = {
+  name: "Stream.groupedWithin",
+  remark: "as aggregateWithin, and merges only what shares a batch",
+  start: (sink) =>
+    throughStream(
+      (rows) =>
+        rows.pipe(
+          Stream.groupedWithin(maxBatchSize, interval),
+          Stream.map((group) => group.reduce((newest, row) => newest.add(row), new NewestRows()).rows())
+        ),
+      sink
+    )
+}
+
+const plainMap: CallContestant = {
+  name: "plain maps",
+  remark: "limit: no effect, queue, bound, timer or metric",
+  startCall: (sink) => {
+    let newest = new NewestRows()
+    const flush = () => {
+      BatchSink.writeNow(sink, newest.rows())
+      newest = new NewestRows()
+    }
+    const add: Call = ({ agentId, entries }) => {
+      for (const { collectedAt, error, key, value } of entries) {
+        newest.add({ agentId, key, value, error, collectedAt })
+        if (newest.size === maxBatchSize) flush()
+      }
+      return 0
+    }
+    return Effect.acquireRelease(Effect.succeed(add), () => Effect.sync(flush))
+  }
+}
+
+const plainArray: CallContestant = {
+  name: "plain array",
+  remark: "limit: as the plain maps, and no merging",
+  startCall: (sink) => {
+    let rows: Array<MetadataRow> = []
+    const flush = () => {
+      BatchSink.writeNow(sink, rows)
+      rows = []
+    }
+    const add: Call = ({ agentId, entries }) => {
+      for (const { collectedAt, error, key, value } of entries) {
+        rows.push({ agentId, key, value, error, collectedAt })
+        if (rows.length === maxBatchSize) flush()
+      }
+      return 0
+    }
+    return Effect.acquireRelease(Effect.succeed(add), () => Effect.sync(flush))
+  }
+}
+
+/** Those that drop what comes too fast. */
+export const bounded = [metadataBatcher, aggregateWithin, groupedWithin]
+
+export const all = [...bounded, plainMap, plainArray]

@@ -1,0 +1,106 @@
+/**
+ * The benchmark: `npm run bench`, with flags behind two more dashes.
+ *
+ *     npm run bench                              every part; minutes
+ *     npm run bench -- --part hot,write          some of them
+ *     npm run bench -- --rounds 9                more rounds, for closer figures
+ *     npm run bench -- --json > figures.json     the same as JSON
+ *     npm run bench -- --smoke                   everything tiny, to see that it works; seconds
+ *
+ * A part is one file that makes tables, a table a list of contestants who do the same work. To add a contestant, add it to
+ * such a list; to add a part, add it to the list below. Figures of one table were measured in turns and can be compared;
+ * figures of different runs, or of different machines, cannot.
+ */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Console, Effect, Logger, Option, References, Schema } from "effect"
+import { Command, Flag } from "effect/cli"
+import * as Os from "node:os"
+import { hot } from "./hot.ts"
+import { report } from "./report.ts"
+import * as Results from "./Results.ts"
+import * as Rounds from "./Rounds.ts"
+import type { Part, Scale, Table } from "./Table.ts"
+import { write } from "./write.ts"
+
+const parts: ReadonlyArray<Part> = [hot, write, report]
+
+const machine = (): Results.Results["machine"] => ({
+  cpu: Os.cpus()[0]?.model.trim() ?? "unknown",
+  cores: Os.availableParallelism(),
+  memoryGiB: Math.round(Os.totalmem() / 2 ** 30),
+  platform: `${Os.type()} ${Os.release()} ${Os.arch()}`,
+  node: process.versions.node
+})
+
+const measure = Effect.fnUntraced(function* (part: Part, scale: Scale, rounds: number) {
+  const measureTable = (table: Table) =>
+    Rounds.run(table, {
+      rounds,
+      warmUps: scale === "full" ? 2 : 0,
+      onTurn: ({ contestant, round }) =>
+        Console.error(
+          `${part.name}/${table.name}: ${round > 0 ? `round ${round} of ${rounds}` : "warm-up"}, ${contestant}`
+        )
+    })
+  yield* Console.error(`${part.name}: preparing`)
+  const tables = yield* Effect.forEach(yield* part.tables(scale), measureTable)
+  return { name: part.name, description: part.description, tables }
+}, Effect.scoped)
+
+const names = parts.map(({ name }) => name)
+
+const command = Command.make(
+  "bench",
+  {
+    selected: Flag.String("part").pipe(
+      Flag.withDescription(`The parts to run, separated by commas, of: ${names.join(", ")}. Default: all`),
+      Flag.filterMap(
+        (list) =>
+          Option.all(list.split(",").map((name) => Option.fromUndefinedOr(parts.find((part) => part.name === name)))),
+        () => `names out of ${names.join(", ")}, separated by commas`
+      ),
+      Flag.withDefault(parts)
+    ),
+    rounds: Flag.Int("rounds").pipe(
+      Flag.withDescription("How often each contestant is measured. Default: 5"),
+      Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000 }))),
+      Flag.withDefault(5)
+    ),
+    json: Flag.Boolean("json").pipe(Flag.withDescription("Print JSON instead of tables"), Flag.withDefault(false)),
+    smoke: Flag.Boolean("smoke").pipe(
+      Flag.withDescription("Do one round of very little work, to see that everything works"),
+      Flag.withDefault(false)
+    )
+  },
+  Effect.fnUntraced(function* ({ json, rounds, selected, smoke }) {
+    const scale = smoke ? "smoke" : "full"
+    const results: Results.Results = {
+      machine: machine(),
+      scale,
+      rounds: smoke ? 1 : rounds,
+      parts: yield* Effect.forEach(selected, (part) => measure(part, scale, smoke ? 1 : rounds))
+    }
+    yield* Console.log(json ? JSON.stringify(results, undefined, 2) : Results.toText(results))
+  })
+).pipe(
+  Command.withDescription(
+    [
+      "Measures the parts of this project against their peers and limits.",
+      "Contestants of a table do the same work in turns, so that figures of one table can be compared; those of different",
+      "runs cannot. Progress goes to the standard error. For figures that mean something leave the machine alone."
+    ].join("\n")
+  ),
+  Command.withExamples([
+    { command: "npm run bench", description: "Run everything" },
+    { command: "npm run bench -- --part hot,write --rounds 9", description: "Run two parts with more rounds" },
+    { command: "npm run bench -- --json > figures.json", description: "Keep the figures" }
+  ])
+)
+
+Command.run(command, { version: "1" }).pipe(
+  // as the service runs
+  Effect.provideService(References.TracerEnabled, false),
+  Effect.provideService(Logger.LogToStderr, true),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain
+)

@@ -1,0 +1,129 @@
+/**
+ * The report path: what a report costs from its socket to the batcher, through the routes of the service.
+ */
+import { Data, Effect, Stream } from "effect"
+import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
+import { ChildProcess } from "effect/process"
+import * as Path from "node:path"
+import * as Fleet from "./report/Fleet.ts"
+import * as Usage from "./report/Usage.ts"
+import * as Table from "./Table.ts"
+import * as Workload from "./Workload.ts"
+
+const scales = {
+  full: { connections: 200, press: "1500 millis", pace: "2 seconds", perSecond: 1_000 },
+  smoke: { connections: 4, press: "100 millis", pace: "100 millis", perSecond: 100 }
+} as const
+
+class ServerError extends Data.TaggedError("ServerError")<{ readonly detail: string }> {
+  override get message() {
+    return this.detail
+  }
+}
+
+/** A server in a process of its own, and agents that are connected to it. */
+const start = Effect.fnUntraced(function* (kind: "routes" | "plain", connections: number) {
+  const child = yield* ChildProcess.make(process.execPath, [Path.join(import.meta.dirname, "report/server.ts"), kind], {
+    stderr: "inherit"
+  })
+  const url = yield* child.stdout.pipe(
+    Stream.decodeText,
+    Stream.splitLines,
+    Stream.runHead,
+    Effect.flatMap((line) => Effect.fromOption(line)),
+    Effect.mapError(() => new ServerError({ detail: "the server of the benchmark did not start" }))
+  )
+  const reports = Workload.roll(Workload.agents(connections))
+  const client = yield* HttpClient.HttpClient
+  const usage = Effect.flatMap(client.get(`${url}${Usage.path}`), HttpClientResponse.schemaBodyJson(Usage.Usage))
+  return { fleet: yield* Fleet.connect(url, reports), usage }
+}, Effect.provide(FetchHttpClient.layer))
+
+/** What some work of the fleet came to, and what it cost the server. */
+const observe = Effect.fnUntraced(function* (
+  { fleet, usage }: Effect.Success<ReturnType<typeof start>>,
+  work: (fleet: Fleet.Fleet) => Effect.Effect<Fleet.Outcome, Fleet.FleetError>
+) {
+  const before = yield* usage
+  const outcome = yield* work(fleet)
+  const after = yield* usage
+  const cpuMillis = after.cpuMillis - before.cpuMillis
+  const dropped = after.dropped - before.dropped
+  const taken = after.accepted - before.accepted + dropped
+  if (taken !== outcome.reports * Workload.keysPerReport) {
+    return yield* new ServerError({
+      detail: `${outcome.reports} reports were answered, but ${taken} entries were taken`
+    })
+  }
+  return { ...outcome, cpuMillis, dropped }
+})
+
+type Observation = Effect.Success<ReturnType<typeof observe>>
+
+export const report: Table.Part = {
+  name: "report",
+  description: "reports over WebSockets into the batcher, whose store does nothing",
+  tables: Effect.fnUntraced(function* (scale) {
+    const { connections, pace, perSecond, press } = scales[scale]
+    const [routes, plain] = yield* Effect.all([start("routes", connections), start("plain", connections)], {
+      concurrency: "unbounded"
+    })
+    const servers = [
+      { name: "routes of the service", server: routes },
+      {
+        name: "ws and JSON.parse",
+        remark: "limit: no routes, tokens, schemas, fibers; same rules for entries, same batcher",
+        server: plain
+      }
+    ]
+    const contestants = <Column extends string>(
+      work: (fleet: Fleet.Fleet) => Effect.Effect<Fleet.Outcome, Fleet.FleetError>,
+      figures: (observation: Observation) => Table.Figures<Column>
+    ) =>
+      servers.map(({ server, ...contestant }) => ({
+        ...contestant,
+        round: Effect.map(observe(server, work), figures)
+      }))
+    const notes = [
+      `${connections} agents report 10 keys a time over bare WebSockets (ws) from this process; the server has a process of`,
+      "its own, and what this one leaves of the machine."
+    ]
+    const reference = servers[0]!.name
+
+    return [
+      Table.make({
+        name: "press",
+        title: "as many reports as are answered, one under way per agent",
+        notes,
+        columns: { "reports/s": 0, "server CPU us/report": 1, "p50 ms": 1, "p99 ms": 1, dropped: 0 },
+        reference,
+        contestants: contestants(
+          (fleet) => fleet.press(press),
+          ({ cpuMillis, dropped, millis, quantile, reports }) => ({
+            "reports/s": (reports * 1_000) / millis,
+            "server CPU us/report": (cpuMillis * 1_000) / reports,
+            "p50 ms": quantile(0.5),
+            "p99 ms": quantile(0.99),
+            dropped
+          })
+        )
+      }),
+      Table.make({
+        name: "pace",
+        title: `${perSecond} reports a second, whether they are answered or not`,
+        notes,
+        columns: { "p50 ms": 2, "p99 ms": 2, "server CPU %": 1, dropped: 0 },
+        reference,
+        contestants: contestants(
+          (fleet) => fleet.pace(perSecond, pace),
+          ({ cpuMillis, dropped, millis, quantile }) => ({
+            "p50 ms": quantile(0.5),
+            "p99 ms": quantile(0.99),
+            "server CPU %": (cpuMillis / millis) * 100,
+            dropped
+          })
+        )
+      })
+    ]
+  })
+}

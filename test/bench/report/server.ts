@@ -1,0 +1,94 @@
+/**
+ * The process that agents report to: `routes` serves those of the service, `plain` does the least that a server can do
+ * with the same frames.
+ *
+ * Both cut reports by the same rules and give them to the same batcher, which writes to nothing. The process prints its
+ * address, tells what it has done so far when asked, and ends with its standard input.
+ */
+import { NodeCrypto, NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+import { Console, DateTime, Effect, Layer, Option, References } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { NetAddress } from "effect/net"
+import type { RpcMessage } from "effect/rpc"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { WebSocketServer } from "ws"
+import * as Access from "../../../src/access/Access.ts"
+import { AccessStore } from "../../../src/access/AccessStore.ts"
+import type { BatchUpdateMetadataRequest } from "../../../src/agentapi/AgentApi.ts"
+import * as AgentRoutes from "../../../src/agentapi/AgentRoutes.ts"
+import * as MetadataBatcher from "../../../src/batcher/MetadataBatcher.ts"
+import * as MetadataReport from "../../../src/domain/MetadataReport.ts"
+import { identity } from "../../support/identity.ts"
+import * as BatchSink from "../BatchSink.ts"
+import * as Workload from "../Workload.ts"
+import * as Usage from "./Usage.ts"
+
+const host = "127.0.0.1"
+
+// the settings of the service
+const batcher = MetadataBatcher.layer({ maxPending: 100_000, onWriteFailure: "retain" }).pipe(
+  Layer.provide(BatchSink.layer(BatchSink.make()))
+)
+
+/** Every token is that of an agent of its own. */
+const accessStore = Layer.sync(AccessStore, () => {
+  const agents = Workload.agents(10_000)
+  let next = 0
+  return {
+    agent: (digest) => Effect.sync(() => Option.some({ subject: identity(agents[next++ % agents.length]!), digest })),
+    user: () => Effect.succeedNone,
+    ownerOf: () => Effect.succeedNone
+  }
+})
+
+const routes = HttpRouter.serve(
+  Layer.merge(
+    AgentRoutes.layer,
+    HttpRouter.add("GET", Usage.path, Effect.map(Usage.current, HttpServerResponse.jsonUnsafe))
+  ),
+  { disableLogger: true, disableListenLog: true }
+).pipe(
+  Layer.merge(
+    Layer.effectDiscard(HttpServer.HttpServer.use(({ address }) => Console.log(NetAddress.formatUrlUnsafe(address))))
+  ),
+  Layer.provide(NodeHttpServer.layer(() => createServer(), { host, port: 0, gracefulShutdownTimeout: "100 millis" })),
+  Layer.provide(Access.layer),
+  Layer.provide([batcher, accessStore, NodeCrypto.layer])
+)
+
+/** `ws` and `JSON.parse`: no routing, no tokens, no schemas, no fibers. */
+const plain = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { add } = yield* MetadataBatcher.MetadataBatcher
+    const run = Effect.runSyncWith(yield* Effect.context<never>())
+    const agents = Workload.agents(10_000)
+    const server = createServer((_, response) => response.end(JSON.stringify(run(Usage.current))))
+    let next = 0
+    new WebSocketServer({ server }).on("connection", (socket) => {
+      const agentId = agents[next++ % agents.length]!
+      socket.on("message", (message) => {
+        const { id, payload } = JSON.parse(String(message)) as RpcMessage.RequestEncoded
+        const { metadata } = payload as BatchUpdateMetadataRequest
+        const { entries } = MetadataReport.accept(
+          metadata.map(({ key, result }) => ({ key, value: result?.value ?? "", error: result?.error ?? "" })),
+          run(DateTime.now)
+        )
+        run(add(agentId, entries))
+        socket.send(JSON.stringify({ _tag: "Exit", requestId: id, exit: { _tag: "Success", value: {} } }))
+      })
+    })
+    yield* Effect.callback<void>((resume) => void server.listen(0, host, () => resume(Effect.void)))
+    yield* Effect.addFinalizer(() => Effect.sync(() => server.close().closeAllConnections()))
+    yield* Console.log(`http://${host}:${(server.address() as AddressInfo).port}`)
+  })
+).pipe(Layer.provide(batcher))
+
+const end = Effect.callback<void>((resume) => {
+  process.stdin.on("end", () => resume(Effect.void)).resume()
+})
+
+Effect.raceFirst(Layer.launch(process.argv[2] === "plain" ? plain : routes), end).pipe(
+  Effect.provideService(References.TracerEnabled, false),
+  NodeRuntime.runMain
+)
