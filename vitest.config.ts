@@ -1,9 +1,14 @@
+import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/globalSetup.ts"],
+    // Tests wait more than they work: two workers are worth it even where Vitest would use one.
+    maxWorkers: Math.max(2, availableParallelism()),
+    // No test changes what belongs to its process, so files share a worker and what it has loaded.
+    isolate: false,
     testTimeout: 30_000,
     hookTimeout: 30_000
   }

@@ -17,6 +17,10 @@ describe("Utf8", () => {
     assert.deepStrictEqual(prefixes, ["", "a", "a", "aé", "aé", "aé", "aé€", "aé€", "aé€", "aé€"])
   })
 
+  it("keeps a byte order mark, which is a character like any other", () => {
+    assert.strictEqual(Utf8.truncate("\uFEFFabc", 4), "\uFEFFa")
+  })
+
   it.prop(
     "answers the longest prefix within the limit, whatever the text",
     { text: Schema.String, limit: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 })) },
@@ -25,7 +29,7 @@ describe("Utf8", () => {
 
       const cut = Utf8.truncate(wellFormed, limit)
 
-      const next = wellFormed.slice(cut.length)[0] ?? ""
+      const [next = ""] = wellFormed.slice(cut.length)
       assert.isTrue(wellFormed.startsWith(cut) && cut.isWellFormed())
       assert.isTrue(Utf8.byteLength(cut) <= limit)
       assert.isTrue(next === "" || Utf8.byteLength(cut + next) > limit)

@@ -4,11 +4,9 @@ import { SqlClient } from "effect/sql"
 import type { MetadataStore } from "../../src/batcher/MetadataStore.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import { type MetadataRow, neverCollected } from "../../src/domain/Metadata.ts"
-import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
+
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
-import * as PostgresClient from "../../src/storage/Postgres.ts"
-import { emptyFolder } from "../support/folder.ts"
-import { at, noon, otherStore, row, samples, updateBatch } from "../support/metadata.ts"
+import { at, otherStore, row, samples, updateBatch } from "../support/metadata.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
 import * as Server from "../support/server.ts"
@@ -140,33 +138,6 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore failures", (i
       ).pipe(Effect.provide(Logger.layer([logger])), Effect.provideService(References.MinimumLogLevel, "Debug"))
 
       assert.deepStrictEqual(conflicts, [])
-    })
-  )
-
-  it.effect("goes on after a crash of the database that emptied the table of values", () =>
-    Effect.gen(function* () {
-      const server = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings: Server.settings })
-      const client = Layer.fresh(PostgresClient.layerMigrated({ url: server.url }))
-      const store = PgMetadataStore.layer().pipe(Layer.provideMerge(client))
-      const agent = yield* Effect.gen(function* () {
-        const sql = yield* SqlClient.SqlClient
-        const [agent] = yield* Seed.agents(1, ["cpu"])
-        yield* updateBatch([row(agent, "cpu", "lost")])
-        const [backend] = yield* sql<{ pid: number }>`SELECT pg_backend_pid() AS pid`
-        process.kill(backend!.pid, "SIGKILL")
-        yield* Effect.flip(sql`SELECT pg_sleep(60)`)
-        return agent
-      }).pipe(Effect.provide(store))
-
-      const [before, changed, after] = yield* Effect.all([
-        samples(agent),
-        updateBatch([row(agent, "cpu", "found")]),
-        samples(agent)
-      ]).pipe(Effect.provide(store))
-
-      assert.deepStrictEqual(before, { cpu: ["", "", neverCollected] })
-      assert.deepStrictEqual(changed, [agent])
-      assert.deepStrictEqual(after, { cpu: ["found", "", noon] })
     })
   )
 })

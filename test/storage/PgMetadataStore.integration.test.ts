@@ -1,6 +1,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Array, DateTime, Duration, Effect, Layer, Schema } from "effect"
+import { DateTime, Duration, Effect, Layer, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
 import { type MetadataRow, neverCollected } from "../../src/domain/Metadata.ts"
@@ -185,31 +185,6 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore", (it) => {
 
       assert.strictEqual(error.reason, "rejected")
       assert.deepStrictEqual(yield* samples(agent), { cpu: [text, "", noon] })
-    })
-  )
-
-  it.effect("updates nearly all rows without touching an index", () =>
-    Effect.gen(function* () {
-      const keys = Array.makeBy(15, (n) => `key ${n}`)
-      const agents = yield* Seed.agents(20, keys)
-      const { url } = yield* Postgres.TestDatabase
-      const sql = yield* PgClient.make({ url, maxConnections: 1 })
-      const store = yield* Effect.provideService(PgMetadataStore.make(), SqlClient.SqlClient, sql)
-      const counts = Effect.andThen(
-        sql`SELECT pg_stat_force_next_flush()`,
-        sql<{ all: bigint; hot: bigint }>`
-          SELECT n_tup_upd AS all, n_tup_hot_upd AS hot FROM pg_stat_user_tables
-          WHERE relname = 'workspace_agent_metadata'`
-      ).pipe(Effect.map(([counts]) => counts!))
-      const before = yield* counts
-
-      yield* Effect.forEach(Array.range(0, 50), (millis) =>
-        store.updateBatch(agents.flatMap((agent) => keys.map((key) => row(agent, key, `value ${millis}`, at(millis)))))
-      )
-
-      const after = yield* counts
-      assert.strictEqual(after.all - before.all, 15_000n)
-      assert.isAbove(Number(after.hot - before.hot), 0.95 * 15_000)
     })
   )
 
