@@ -10,6 +10,7 @@ import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
+import * as Replica from "./agentapi/Replica.ts"
 import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
 import * as AdminRoutes from "./http/AdminRoutes.ts"
@@ -19,9 +20,11 @@ import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
 import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
 import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
+import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
+import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Defects from "./telemetry/Defects.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
@@ -44,6 +47,8 @@ export const layerStorage = (settings: Settings) =>
   Layer.mergeAll(
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
+    PgConnectionStore.layer,
+    PgWorkspaceStore.layer,
     PgDirectory.layer,
     PgReadiness.layer,
     PgPubSub.layer({ listenUrl: settings.databaseListenUrl })
@@ -52,6 +57,7 @@ export const layerStorage = (settings: Settings) =>
 const layerServices = (settings: Settings) =>
   Layer.mergeAll(
     Access.layer,
+    Replica.layer,
     MetadataWatch.layer,
     MetadataBatcher.layer({
       maxBatchSize: settings.maxBatchSize,
@@ -70,7 +76,7 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
 
-const routes = Layer.mergeAll(AgentRoutes.layer, WatchRoutes.layer, AdminRoutes.layer, OperationsRoutes.layer)
+const routes = Layer.mergeAll(AgentRoutes.layer(), WatchRoutes.layer, AdminRoutes.layer, OperationsRoutes.layer)
 
 /** The largest message of an agent, as in the original. */
 const maxMessageBytes = 4 * 1024 * 1024

@@ -38,7 +38,7 @@ const neighbours: Readonly<Record<string, ReadonlyArray<string>>> = {
   batcher: ["pubsub"],
   usage: ["batcher"],
   http: ["agentapi", "watch"],
-  storage: ["http"],
+  storage: ["agentapi", "http"],
   fleet: ["agentapi", "http"]
 }
 

@@ -23,7 +23,10 @@ export interface Found<A> {
 export class AccessStore extends Context.Service<
   AccessStore,
   {
-    /** The agent with this token, if it belongs to the latest build of a workspace and neither is deleted. */
+    /**
+     * The agent with this token, if neither it nor its workspace is deleted and it belongs to the latest build of the
+     * workspace, or to the one that has started it while the latest is still about to stop it.
+     */
     readonly agent: (digest: TokenDigest) => Effect.Effect<Option.Option<Found<AgentIdentity>>, AccessStoreError>
     /** The user with this token, unless they are deleted. */
     readonly user: (digest: TokenDigest) => Effect.Effect<Option.Option<Found<User>>, AccessStoreError>

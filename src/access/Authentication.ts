@@ -16,10 +16,11 @@ import * as Token from "./Token.ts"
 /** The user who calls. */
 export class CurrentUser extends Context.Service<CurrentUser, User>()("metadata-batcher/access/CurrentUser") {}
 
-/** The agent that calls. */
-export class CurrentAgent extends Context.Service<CurrentAgent, AgentIdentity>()(
-  "metadata-batcher/access/CurrentAgent"
-) {}
+/** The agent that calls, with the token that it has shown. */
+export class CurrentAgent extends Context.Service<
+  CurrentAgent,
+  { readonly identity: AgentIdentity; readonly token: Token.Token }
+>()("metadata-batcher/access/CurrentAgent") {}
 
 const inHeaders = {
   header: HttpApiSecurity.apiKey({ in: "header", key: Token.header }),
@@ -62,7 +63,7 @@ export class AdminAuthentication extends HttpApiMiddleware.Service<AdminAuthenti
 export const layerAgent: Layer.Layer<AgentAuthentication, never, Access> = Layer.effect(
   AgentAuthentication,
   Access.useSync(({ agent }) => {
-    const admit = admitting(CurrentAgent, agent)
+    const admit = admitting(CurrentAgent, (token) => Effect.map(agent(token), (identity) => ({ identity, token })))
     return { header: admit, bearer: admit }
   })
 )

@@ -1,6 +1,7 @@
 /** All that answers an agent: the sub-APIs, one line each, and the session that they act for. */
 import { Effect, Layer, Option } from "effect"
 import { AgentApi, SessionOfConnection } from "./AgentApi.ts"
+import { InvalidRequest } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
 import * as Metadata from "./Metadata.ts"
 
@@ -15,14 +16,16 @@ const handlers = AgentApi.toLayer(
 /** Takes the session from where the route of the connection has put it: the fiber that reads the socket. */
 const sessions = Layer.succeed(
   SessionOfConnection,
-  SessionOfConnection.of((handler) =>
-    Effect.flatMap(
-      Effect.serviceOption(AgentSession),
-      Option.match({
-        onNone: () => Effect.die("a call came over a connection without a session"),
-        onSome: (session) => Effect.provideService(handler, AgentSession, session)
-      })
-    )
+  SessionOfConnection.of((handler, { payload }) =>
+    payload instanceof InvalidRequest
+      ? Effect.fail(payload)
+      : Effect.flatMap(
+          Effect.serviceOption(AgentSession),
+          Option.match({
+            onNone: () => Effect.die("a call came over a connection without a session"),
+            onSome: (session) => Effect.provideService(handler, AgentSession, session)
+          })
+        )
   )
 )
 

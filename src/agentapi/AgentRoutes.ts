@@ -2,13 +2,16 @@
  * Where agents connect: a WebSocket that carries calls of the agent API.
  *
  * - The token is checked before the upgrade. Without a valid one the answer is 401 and no WebSocket comes to be.
+ * - So is the version that the agent speaks: one that the service does not speak is answered with 400.
+ * - What the session needs is there before anything is served. When it cannot be had the answer is 503.
+ * - The times of an agent's connection are noted, unless it says that it connects in another role.
  * - Each connection has a session of its own, which ends with it.
  * - A defect in one call is the answer to that call; the others of the connection go on.
  * - A frame that is no message gets an error for an answer. One that is no WebSocket frame, or too large, ends the
  *   connection it came over, and is logged.
  */
-import { Effect, Layer } from "effect"
-import { HttpServerResponse } from "effect/http"
+import { Effect, Layer, Option } from "effect"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { Socket } from "effect/socket"
@@ -16,35 +19,70 @@ import * as Authentication from "../access/Authentication.ts"
 import { AgentApi } from "./AgentApi.ts"
 import * as AgentHandlers from "./AgentHandlers.ts"
 import * as AgentSession from "./AgentSession.ts"
-import { ConnectApi } from "./ConnectApi.ts"
+import * as ApiVersion from "./ApiVersion.ts"
+import { ConnectApi, ConnectionRefused, SessionUnavailable } from "./ConnectApi.ts"
+import * as ConnectionMonitor from "./ConnectionMonitor.ts"
 import * as Frames from "./internal/frames.ts"
+import { ping } from "./internal/webSocket.ts"
+import { WorkspaceStore } from "./WorkspaceStore.ts"
 
-const handlers = HttpApiBuilder.group(
-  ConnectApi,
-  "agent",
-  Effect.fnUntraced(function* (handlers) {
-    const serve = yield* RpcServer.toHttpEffectWebsocket(AgentApi, { disableFatalDefects: true })
+const handlers = (options?: ConnectionMonitor.Options) =>
+  HttpApiBuilder.group(
+    ConnectApi,
+    "agent",
+    Effect.fnUntraced(function* (handlers) {
+      const serve = yield* RpcServer.toHttpEffectWebsocket(AgentApi, { disableFatalDefects: true })
+      const monitor = yield* ConnectionMonitor.make(options)
+      const workspaces = yield* WorkspaceStore
 
-    return handlers.handleRaw("connect", ({ request }) =>
-      Effect.gen(function* () {
-        if (request.headers["upgrade"]?.toLowerCase() !== "websocket") return upgradeRequired
-        const session = yield* AgentSession.open(yield* Authentication.CurrentAgent)
-        return yield* Effect.provideService(serve, AgentSession.AgentSession, session).pipe(
-          Effect.catchDefect((defect) => (Socket.isSocketError(defect) ? broken(session, defect) : Effect.die(defect)))
-        )
-      })
-    )
-  })
-)
+      const open = Effect.fnUntraced(
+        function* (
+          introduction: AgentSession.Introduction,
+          request: HttpServerRequest.HttpServerRequest,
+          role: string
+        ) {
+          const session = yield* AgentSession.open(introduction)
+          if (role !== "agent") return { over: Effect.never, session }
+          const { over } = yield* Effect.provideService(
+            monitor.start(ping(request)),
+            AgentSession.AgentSession,
+            session
+          )
+          return { over, session }
+        },
+        Effect.provideService(WorkspaceStore, workspaces),
+        Effect.tapError((error) => Effect.logError("an agent cannot be served", error)),
+        Effect.mapError(() => new SessionUnavailable({ message: "agents cannot be served now" }))
+      )
 
-export const layer = HttpApiBuilder.layer(ConnectApi).pipe(
-  Layer.provide(handlers),
-  Layer.provide([
-    AgentHandlers.layer,
-    Authentication.layerAgent,
-    Layer.succeed(RpcSerialization.RpcSerialization, Frames.serialization)
-  ])
-)
+      return handlers.handleRaw("connect", ({ query, request }) =>
+        Effect.gen(function* () {
+          const apiVersion = ApiVersion.negotiate(query.version)
+          if (Option.isNone(apiVersion)) return yield* unknownVersion
+          if (request.headers["upgrade"]?.toLowerCase() !== "websocket") return upgradeRequired
+          const introduction = { ...(yield* Authentication.CurrentAgent), apiVersion: apiVersion.value }
+          const { over, session } = yield* open(introduction, request, query.role ?? "agent")
+          return yield* Effect.provideService(serve, AgentSession.AgentSession, session).pipe(
+            Effect.catchDefect((defect) =>
+              Socket.isSocketError(defect) ? broken(session, defect) : Effect.die(defect)
+            ),
+            // an interruption tells the client that the service goes away
+            Effect.raceFirst(Effect.andThen(over, Effect.interrupt))
+          )
+        })
+      )
+    })
+  )
+
+export const layer = (options?: ConnectionMonitor.Options) =>
+  HttpApiBuilder.layer(ConnectApi).pipe(
+    Layer.provide(handlers(options)),
+    Layer.provide([
+      AgentHandlers.layer,
+      Authentication.layerAgent,
+      Layer.succeed(RpcSerialization.RpcSerialization, Frames.serialization)
+    ])
+  )
 
 /** There is nobody left to answer. */
 const broken = ({ identity }: AgentSession.AgentSession["Service"], error: Socket.SocketError) =>
@@ -52,6 +90,16 @@ const broken = ({ identity }: AgentSession.AgentSession["Service"], error: Socke
     Effect.annotateLogs({ agentId: identity.agentId }),
     Effect.as(HttpServerResponse.empty())
   )
+
+const unknownVersion = new ConnectionRefused({
+  message: "the service does not speak this version of the agent API",
+  validations: [
+    {
+      field: "version",
+      detail: `must be ${ApiVersion.format(ApiVersion.current)} or an earlier version of ${ApiVersion.current.major}`
+    }
+  ]
+})
 
 const upgradeRequired = HttpServerResponse.jsonUnsafe(
   { _tag: "UpgradeRequired", message: "agents connect by WebSocket" },

@@ -1,13 +1,41 @@
 /** Where agents connect: the address behind which a WebSocket carries calls of the agent API. */
+import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentAuthentication } from "../access/Authentication.ts"
 
 export const path = "/api/v2/workspaceagents/me/rpc"
 
+/** An agent that asks for what the service does not speak, or that cannot be served now. */
+export class ConnectionRefused extends Schema.TaggedError<ConnectionRefused>()(
+  "ConnectionRefused",
+  {
+    message: Schema.String,
+    /** What is wrong with which parameter. */
+    validations: Schema.Array(Schema.Struct({ field: Schema.String, detail: Schema.String }))
+  },
+  { httpApiStatus: 400 }
+) {}
+
+/** What has to be known of an agent before it is served cannot be read. */
+export class SessionUnavailable extends Schema.TaggedError<SessionUnavailable>()(
+  "SessionUnavailable",
+  { message: Schema.String },
+  { httpApiStatus: 503 }
+) {}
+
 export const ConnectApi = HttpApi.make("agent").add(
   HttpApiGroup.make("agent")
     .add(
-      HttpApiEndpoint.get("connect", path, { success: HttpApiSchema.NoContent }).annotate(
+      HttpApiEndpoint.get("connect", path, {
+        query: {
+          /** The version of the agent API that the agent speaks. Default 2.0. */
+          version: Schema.optionalKey(Schema.String),
+          /** What connects. Whatever is not `agent` leaves the times of the agent's connection alone. Default `agent`. */
+          role: Schema.optionalKey(Schema.String)
+        },
+        success: HttpApiSchema.NoContent,
+        error: [ConnectionRefused, SessionUnavailable]
+      }).annotate(
         OpenApi.Summary,
         "Connect as an agent: upgrades to a WebSocket that carries the calls of the agent API"
       )

@@ -6,13 +6,47 @@
  * - A report whose keys are too large is accepted up to the limit, and then answered with an error.
  * - Logs name keys and sizes, never values.
  */
-import { DateTime, Effect, LogLevel } from "effect"
+import { DateTime, Effect, LogLevel, Schema } from "effect"
+import { Rpc } from "effect/rpc"
 import * as MetadataBatcher from "../batcher/MetadataBatcher.ts"
 import type { MetadataEntry } from "../domain/Metadata.ts"
 import * as MetadataReport from "../domain/MetadataReport.ts"
 import * as Utf8 from "../domain/Utf8.ts"
-import { type BatchUpdateMetadataRequest, MetadataKeysTooLong } from "./AgentApi.ts"
 import { AgentSession } from "./AgentSession.ts"
+import { list } from "./internal/fields.ts"
+
+const Text = Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
+
+/** One sample. The service times it by its own clock: `collected_at` and `age` are taken and not looked at. */
+const MetadataResult = Schema.Struct({
+  collected_at: Schema.optionalKey(Schema.String),
+  age: Schema.optionalKey(Schema.Finite),
+  value: Text,
+  error: Text
+})
+
+export const BatchUpdateMetadataRequest = Schema.Struct({
+  metadata: list(Schema.Struct({ key: Text, result: Schema.optionalKey(MetadataResult) }))
+})
+export type BatchUpdateMetadataRequest = typeof BatchUpdateMetadataRequest.Type
+
+/** The keys of a report are larger than one may be in all. The entries before the limit were accepted. */
+export class MetadataKeysTooLong extends Schema.TaggedError<MetadataKeysTooLong>()("MetadataKeysTooLong", {
+  /** The sum of key sizes at which reading stopped, in bytes. */
+  keyBytes: Schema.Int,
+  /** The largest sum, in bytes. */
+  limit: Schema.Int
+}) {
+  override get message() {
+    return `metadata: the keys of one report have ${this.keyBytes} bytes and more, over the limit of ${this.limit} bytes`
+  }
+}
+
+export const BatchUpdateMetadata = Rpc.make("BatchUpdateMetadata", {
+  payload: BatchUpdateMetadataRequest,
+  success: Schema.Struct({}),
+  error: MetadataKeysTooLong
+})
 
 export const make = Effect.gen(function* () {
   const batcher = yield* MetadataBatcher.MetadataBatcher

@@ -1,14 +1,17 @@
-import type { AgentId, BuildId, OrganizationId, TemplateId, UserId, WorkspaceId } from "./Ids.ts"
+import type { DateTime } from "effect"
+import type { AgentId, BuildId, TemplateVersionId } from "./Ids.ts"
+import type { Workspace } from "./Workspace.ts"
 
 /** Who an agent is: what its token says, fixed for as long as it is connected. */
 export interface AgentIdentity {
   readonly agentId: AgentId
   readonly agentName: string
+  /** The agent that made this one, if one did. */
+  readonly parentId: AgentId | null
   readonly buildId: BuildId
-  readonly workspaceId: WorkspaceId
-  readonly workspaceName: string
-  readonly ownerId: UserId
-  readonly ownerName: string
-  readonly organizationId: OrganizationId
-  readonly templateId: TemplateId
+  readonly templateVersionId: TemplateVersionId | null
+  /** The workspace as it was when the agent connected. */
+  readonly workspace: Workspace
+  readonly firstConnectedAt: DateTime.Utc | null
+  readonly disconnectedAt: DateTime.Utc | null
 }

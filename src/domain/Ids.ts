@@ -36,3 +36,30 @@ export type OrganizationId = typeof OrganizationId.Type
 /** What workspaces are built from. */
 export const TemplateId = Uuid.pipe(Schema.brand("TemplateId"))
 export type TemplateId = typeof TemplateId.Type
+
+/** One state of a template: what a build was made from. */
+export const TemplateVersionId = Uuid.pipe(Schema.brand("TemplateVersionId"))
+export type TemplateVersionId = typeof TemplateVersionId.Type
+
+/** A program that an agent runs for people. */
+export const AppId = Uuid.pipe(Schema.brand("AppId"))
+export type AppId = typeof AppId.Type
+
+/** A script that an agent runs at its start, at its end or now and then. */
+export const ScriptId = Uuid.pipe(Schema.brand("ScriptId"))
+export type ScriptId = typeof ScriptId.Type
+
+/** What prints logs: a script, or a program outside. The nil id stands for the latter. */
+export const LogSourceId = Uuid.pipe(Schema.brand("LogSourceId"))
+export type LogSourceId = typeof LogSourceId.Type
+
+/** A connection of a person to an agent, as the agent numbers them. */
+export const ConnectionId = Uuid.pipe(Schema.brand("ConnectionId"))
+export type ConnectionId = typeof ConnectionId.Type
+
+/** A process of the service. */
+export const ReplicaId = Uuid.pipe(Schema.brand("ReplicaId"))
+export type ReplicaId = typeof ReplicaId.Type
+
+/** The id that stands for none. */
+export const nil = "00000000-0000-0000-0000-000000000000"

@@ -10,6 +10,7 @@
  */
 import type { DateTime } from "effect"
 import type { MetadataEntry } from "./Metadata.ts"
+import { storable } from "./StorableText.ts"
 import * as Utf8 from "./Utf8.ts"
 
 /** The largest value and the largest error, in UTF-8 bytes. */
@@ -62,6 +63,3 @@ const toEntry = (sample: ReportedSample, collectedAt: DateTime.Utc): MetadataEnt
 }
 
 const tooLong = (what: string, bytes: number) => `${what} of ${bytes} bytes is over the limit of ${maxValueBytes} bytes`
-
-// Postgres text holds neither NUL nor half a character
-const storable = (text: string): string => (text.includes("\0") ? text.replaceAll("\0", "") : text).toWellFormed()

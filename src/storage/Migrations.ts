@@ -5,10 +5,22 @@ import identities from "./migrations/0001_identities.ts"
 import workspaces from "./migrations/0002_workspaces.ts"
 import workspaceAgents from "./migrations/0003_workspace_agents.ts"
 import workspaceAgentMetadata from "./migrations/0004_workspace_agent_metadata.ts"
+import workspaceSchedules from "./migrations/0005_workspace_schedules.ts"
+import workspaceAgentState from "./migrations/0006_workspace_agent_state.ts"
+import workspaceApps from "./migrations/0007_workspace_apps.ts"
+import workspaceAgentScripts from "./migrations/0008_workspace_agent_scripts.ts"
+import workspaceAgentReports from "./migrations/0009_workspace_agent_reports.ts"
+import deployment from "./migrations/0010_deployment.ts"
 
 export const migrations = {
   "0001_identities": identities,
   "0002_workspaces": workspaces,
   "0003_workspace_agents": workspaceAgents,
-  "0004_workspace_agent_metadata": workspaceAgentMetadata
+  "0004_workspace_agent_metadata": workspaceAgentMetadata,
+  "0005_workspace_schedules": workspaceSchedules,
+  "0006_workspace_agent_state": workspaceAgentState,
+  "0007_workspace_apps": workspaceApps,
+  "0008_workspace_agent_scripts": workspaceAgentScripts,
+  "0009_workspace_agent_reports": workspaceAgentReports,
+  "0010_deployment": deployment
 }

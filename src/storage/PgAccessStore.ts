@@ -2,19 +2,19 @@
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { AccessStore, AccessStoreError } from "../access/AccessStore.ts"
-import { AgentId, BuildId, OrganizationId, TemplateId, UserId, WorkspaceId } from "../domain/Ids.ts"
+import { AgentId, BuildId, TemplateVersionId, UserId } from "../domain/Ids.ts"
+import { workspaceJson, WorkspaceRow } from "./internal/workspaceRow.ts"
 
 const Agent = Schema.Struct({
   digest: Schema.Uint8Array,
   agentId: AgentId,
   agentName: Schema.String,
+  parentId: Schema.NullOr(AgentId),
   buildId: BuildId,
-  workspaceId: WorkspaceId,
-  workspaceName: Schema.String,
-  ownerId: UserId,
-  ownerName: Schema.String,
-  organizationId: OrganizationId,
-  templateId: TemplateId
+  templateVersionId: Schema.NullOr(TemplateVersionId),
+  workspace: WorkspaceRow,
+  firstConnectedAt: Schema.NullOr(Schema.DateTimeUtcFromDate),
+  disconnectedAt: Schema.NullOr(Schema.DateTimeUtcFromDate)
 })
 
 const User = Schema.Struct({
@@ -37,22 +37,36 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
           agent.auth_token_hash AS digest,
           agent.id AS "agentId",
           agent.name AS "agentName",
+          agent.parent_id AS "parentId",
           build.id AS "buildId",
-          workspace.id AS "workspaceId",
-          workspace.name AS "workspaceName",
-          owner.id AS "ownerId",
-          owner.username AS "ownerName",
-          workspace.organization_id AS "organizationId",
-          workspace.template_id AS "templateId"
+          build.template_version_id AS "templateVersionId",
+          ${workspaceJson(sql)} AS workspace,
+          agent.first_connected_at AS "firstConnectedAt",
+          agent.disconnected_at AS "disconnectedAt"
         FROM workspace_agents AS agent
         JOIN workspace_builds AS build ON build.id = agent.workspace_build_id
         JOIN workspaces AS workspace ON workspace.id = build.workspace_id
         JOIN users AS owner ON owner.id = workspace.owner_id
+        JOIN templates AS template ON template.id = workspace.template_id
+        CROSS JOIN LATERAL (
+          SELECT build_number, transition, job_status FROM workspace_builds
+          WHERE workspace_id = workspace.id
+          ORDER BY build_number DESC
+          LIMIT 1
+        ) AS latest
         WHERE agent.auth_token_hash = ${digest}
           AND NOT agent.deleted
           AND NOT workspace.deleted
-          AND build.build_number = (
-            SELECT max(build_number) FROM workspace_builds WHERE workspace_id = workspace.id
+          AND (
+            latest.build_number = build.build_number
+            OR (
+              -- scripts run while a workspace stops
+              latest.build_number = build.build_number + 1
+              AND latest.transition = 'stop'
+              AND latest.job_status IN ('pending', 'running')
+              AND build.transition = 'start'
+              AND build.job_status = 'succeeded'
+            )
           )`
     })
 

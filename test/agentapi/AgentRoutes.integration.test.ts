@@ -2,8 +2,8 @@
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Queue, Redacted } from "effect"
 import { HttpClient } from "effect/http"
-import { BatchUpdateMetadata } from "../../src/agentapi/AgentApi.ts"
-import { connectedAgents } from "../../src/agentapi/AgentSession.ts"
+import { BatchUpdateMetadata } from "../../src/agentapi/Metadata.ts"
+import { connectedAgents } from "../../src/agentapi/AgentMetrics.ts"
 import { path } from "../../src/agentapi/ConnectApi.ts"
 import { MetadataBatcher } from "../../src/batcher/MetadataBatcher.ts"
 import * as Token from "../../src/access/Token.ts"
@@ -217,18 +217,20 @@ layer(Service.layer, { excludeTestServices: true })("a report", (it) => {
     Effect.gen(function* () {
       const { connection } = yield* connected()
       const wrong = [
-        [{ metadata: "cpu" }, `Expected array`, `["metadata"]`],
-        [{ metadata: [Agent.sample("a"), { key: 5 }] }, "Expected string", `["metadata"][1]["key"]`],
-        [{ metadata: [{ key: "a", result: { value: {} } }] }, "Expected string", `["metadata"][0]["result"]["value"]`],
-        [{ metadata: [{ key: "a", result: null }] }, "Expected object", `["metadata"][0]["result"]`],
-        [{ metadata: [{ key: "a", result: { age: "old" } }] }, "Expected number", `["metadata"][0]["result"]["age"]`]
+        [{ metadata: "cpu" }, "metadata", "array"],
+        [{ metadata: [Agent.sample("a"), { key: 5 }] }, "metadata[1].key", "string"],
+        [{ metadata: [{ key: "a", result: { value: {} } }] }, "metadata[0].result.value", "string"],
+        [{ metadata: [{ key: "a", result: null }] }, "metadata[0].result", "object"],
+        [{ metadata: [{ key: "a", result: { age: "old" } }] }, "metadata[0].result.age", "number"],
+        ["cpu", "", "object"]
       ] as const
 
-      for (const [payload, expected, field] of wrong) {
+      for (const [payload, field, expected] of wrong) {
         const frame = JSON.stringify({ _tag: "Request", id: "1", tag: BatchUpdateMetadata._tag, payload, headers: [] })
-        const answer = JSON.stringify(yield* Agent.exchange(connection, frame))
-        assert.include(answer, expected)
-        assert.include(answer, JSON.stringify(field).slice(1, -1))
+        const answer = yield* Agent.exchange(connection, frame)
+        const { problem, ...error } = Agent.refusal(answer)
+        assert.deepStrictEqual(error, { _tag: "InvalidRequest", field })
+        assert.include(problem, `Expected ${expected}`)
       }
       assert.deepStrictEqual(yield* Agent.exchange(connection, Agent.report("2")), Agent.accepted("2"))
     })

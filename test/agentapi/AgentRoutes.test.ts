@@ -10,7 +10,9 @@ import type { AccessStore } from "../../src/access/AccessStore.ts"
 import * as AgentRoutes from "../../src/agentapi/AgentRoutes.ts"
 import { MetadataBatcher } from "../../src/batcher/MetadataBatcher.ts"
 import type { MetadataEntry } from "../../src/domain/Metadata.ts"
+import * as PubSub from "../../src/pubsub/PubSub.ts"
 import * as Defects from "../../src/telemetry/Defects.ts"
+import { layerPorts } from "../support/agentApi.ts"
 import * as Fake from "../support/accessStore.ts"
 import * as Agent from "../support/agent.ts"
 import { showing } from "../support/directory.ts"
@@ -34,11 +36,13 @@ const serve = Effect.fnUntraced(function* (
 ) {
   const logs: Array<LogRecord> = []
   const services = yield* Layer.build(
-    HttpRouter.serve(AgentRoutes.layer, { disableLogger: true, disableListenLog: true }).pipe(
+    HttpRouter.serve(AgentRoutes.layer(), { disableLogger: true, disableListenLog: true }).pipe(
       Layer.provideMerge(NodeHttpServer.layer(() => createServer(), { port: 0, host: "127.0.0.1" })),
       Layer.provide(Access.layer),
       Layer.provide([
         store,
+        layerPorts,
+        PubSub.layerMemory,
         NodeCrypto.layer,
         Defects.layer,
         Layer.succeed(MetadataBatcher, {

@@ -1,33 +1,22 @@
 /** `BatchUpdateMetadata`, called as an agent calls it, over a real batcher. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Schema } from "effect"
-import { RpcTest } from "effect/rpc"
+import { Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentApi, BatchUpdateMetadataRequest } from "../../src/agentapi/AgentApi.ts"
-import * as AgentHandlers from "../../src/agentapi/AgentHandlers.ts"
-import * as AgentSession from "../../src/agentapi/AgentSession.ts"
+import * as Metadata from "../../src/agentapi/Metadata.ts"
 import * as MetadataBatcher from "../../src/batcher/MetadataBatcher.ts"
 import * as Metrics from "../../src/batcher/MetadataBatcherMetrics.ts"
-import { identity } from "../support/identity.ts"
+import { calling, session } from "../support/agentApi.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { agent, start } from "../support/metadataBatcher.ts"
 
-const session = AgentSession.AgentSession.of({ identity: identity(agent(7)) })
-
-/** Calls with what an agent puts on the wire, decoded as the server decodes it. */
+/** Calls with what an agent puts on the wire. */
 const connect = Effect.fnUntraced(function* (
   batcher: MetadataBatcher.MetadataBatcher["Service"],
   logs: Array<LogRecord> = []
 ) {
-  const services = yield* Layer.build(
-    AgentHandlers.layer.pipe(Layer.provide(Layer.succeed(MetadataBatcher.MetadataBatcher, batcher)))
-  )
-  const client = yield* Effect.provideContext(RpcTest.makeClient(AgentApi, { disableFatalDefects: true }), services)
-  return (request: unknown) =>
-    Effect.flatMap(Schema.decodeUnknownEffect(BatchUpdateMetadataRequest)(request), client.BatchUpdateMetadata).pipe(
-      Effect.provideService(AgentSession.AgentSession, session),
-      collectLogs(logs)
-    )
+  const { BatchUpdateMetadata } = yield* Effect.provideService(Metadata.make, MetadataBatcher.MetadataBatcher, batcher)
+  const call = calling(Metadata.BatchUpdateMetadataRequest, BatchUpdateMetadata, session(agent(7)))
+  return (request: unknown) => call(request).pipe(collectLogs(logs))
 })
 
 const sample = (key: string, value = "", error = "") => ({ key, result: { value, error } })
@@ -144,14 +133,14 @@ describe("BatchUpdateMetadata", () => {
 
   it.effect("asks no database: it needs the batcher and nothing else [MR-11]", () =>
     Effect.gen(function* () {
-      // that this layer has no requirement but the batcher is checked by its type
-      const layer: Layer.Layer<never, never, MetadataBatcher.MetadataBatcher> = AgentHandlers.layer
+      // that there is no other requirement is checked by the type
+      const make: Effect.Effect<unknown, never, MetadataBatcher.MetadataBatcher> = Metadata.make
       const { batcher, calls } = yield* start({ maxBatchSize: 10 })
       const call = yield* connect(batcher)
 
       yield* call({ metadata: [sample("cpu", "1")] })
 
-      assert.isTrue(Layer.isLayer(layer))
+      assert.isTrue(Effect.isEffect(make))
       assert.strictEqual(calls.length, 0)
     })
   )

@@ -5,7 +5,7 @@ import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Redacted, Scope 
 import { FetchHttpClient } from "effect/http"
 import { SqlClient } from "effect/sql"
 import { TestConsole } from "effect/testing"
-import { connectedAgents } from "../../src/agentapi/AgentSession.ts"
+import { connectedAgents } from "../../src/agentapi/AgentMetrics.ts"
 import { MetadataBatcher } from "../../src/batcher/MetadataBatcher.ts"
 import * as Metrics from "../../src/batcher/MetadataBatcherMetrics.ts"
 import * as Demo from "../../src/fleet/Demo.ts"

@@ -40,17 +40,24 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
       assert.deepInclude(subject, {
         agentId: id,
         agentName: "main",
-        workspaceId: workspace.id,
-        workspaceName: workspace.name,
+        parentId: null,
+        firstConnectedAt: null,
+        disconnectedAt: null
+      })
+      assert.deepInclude(subject.workspace, {
+        id: workspace.id,
+        name: workspace.name,
         ownerId: owner.id,
-        ownerName: owner.username
+        ownerName: owner.username,
+        templateName: "default",
+        autostartSchedule: null
       })
       assert.deepStrictEqual(
         yield* SqlClient.SqlClient.use(
           (sql) => sql`
             SELECT organization.name AS organization, template.name AS template
             FROM organizations AS organization JOIN templates AS template ON template.organization_id = organization.id
-            WHERE organization.id = ${subject.organizationId} AND template.id = ${subject.templateId}`
+            WHERE organization.id = ${subject.workspace.organizationId} AND template.id = ${subject.workspace.templateId}`
         ),
         [{ organization: "default", template: "default" }]
       )

@@ -2,7 +2,7 @@
  * An agent of a test: one that calls through the client of the contract, and one that puts on the wire what it likes.
  */
 import { NodeSocket } from "@effect/platform-node"
-import { Effect, Layer, Queue } from "effect"
+import { Effect, Layer, Queue, Schema } from "effect"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import { AgentApi } from "../../src/agentapi/AgentApi.ts"
 import { path } from "../../src/agentapi/ConnectApi.ts"
@@ -37,6 +37,19 @@ export const died = (id: string, defect: unknown) => ({
   _tag: "Exit",
   requestId: id,
   exit: { _tag: "Failure", cause: [{ _tag: "Die", defect }] }
+})
+
+/** The error of a call that failed with one. */
+export const refusal = (answer: unknown) => Schema.decodeUnknownSync(Refused)(answer).exit.cause[0].error
+
+const Refused = Schema.Struct({
+  exit: Schema.TaggedStruct("Failure", {
+    cause: Schema.Tuple([
+      Schema.TaggedStruct("Fail", {
+        error: Schema.Struct({ _tag: Schema.String, field: Schema.String, problem: Schema.String })
+      })
+    ])
+  })
 })
 
 /** Sends one frame and takes the next message. */

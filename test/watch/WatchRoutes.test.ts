@@ -13,6 +13,7 @@ import { Directory } from "../../src/http/Directory.ts"
 import { Readiness } from "../../src/http/OperationsRoutes.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import type { WatchEvent } from "../../src/watch/WatchApi.ts"
+import * as AgentApi from "../support/agentApi.ts"
 import * as Fake from "../support/accessStore.ts"
 import { showing } from "../support/directory.ts"
 import { agent } from "../support/metadataBatcher.ts"
@@ -82,6 +83,7 @@ const serve = Effect.gen(function* () {
     pubsub,
     Fake.layer({ users: [[token, owner]], owners: [[agent(1), owner.id]] }),
     Layer.mock(Directory)({}),
+    AgentApi.layerPorts,
     Layer.succeed(Readiness, { problem: Effect.undefined }),
     NodeCrypto.layer
   )

@@ -3,12 +3,46 @@
  *
  * - A frame that holds something else is answered with an error that says so; the connection goes on.
  * - A call has no headers of its own: who calls was settled when the agent connected.
+ * - A request that is not what its call takes is handed on as an {@link InvalidRequest}, so that it can be answered as one.
  */
-import { Predicate } from "effect"
+import { Effect, Predicate, Schema, SchemaGetter, SchemaIssue } from "effect"
 import { RpcSerialization } from "effect/rpc"
+import { InvalidRequest } from "../AgentError.ts"
+
+const codecFor: RpcSerialization.CodecFor = (schema) => {
+  const codec = RpcSerialization.json.codecFor(schema)
+  const decode = Schema.decodeUnknownEffect(codec)
+  const encode = Schema.encodeUnknownEffect(codec)
+  return Schema.Unknown.pipe(
+    Schema.decodeTo(Schema.Unknown, {
+      decode: SchemaGetter.transformEffect((input) =>
+        Effect.catchEager(decode(input), ({ issue }) => Effect.succeed(toInvalidRequest(issue)))
+      ),
+      encode: SchemaGetter.transformEffect((value) => Effect.mapErrorEager(encode(value), ({ issue }) => issue))
+    })
+  )
+}
+
+/** The longest description of what is wrong, in characters: it may speak of what was sent. */
+const maxProblem = 300
+
+const toInvalidRequest = (issue: SchemaIssue.Issue): InvalidRequest => {
+  const { message = "not what this call takes", path = [] } = formatIssue(issue).issues[0] ?? {}
+  const field = path
+    .map((segment) => (typeof segment === "object" ? segment.key : segment))
+    .reduce<string>(
+      (field, key) =>
+        typeof key === "number" ? `${field}[${key}]` : field === "" ? String(key) : `${field}.${String(key)}`,
+      ""
+    )
+  return new InvalidRequest({ field, problem: message.slice(0, maxProblem) })
+}
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
 export const serialization: RpcSerialization.RpcSerialization["Service"] = RpcSerialization.RpcSerialization.of({
   ...RpcSerialization.json,
+  codecFor,
   makeUnsafe: () => {
     const parser = RpcSerialization.json.makeUnsafe()
     return { encode: parser.encode, decode: (frame) => parser.decode(frame).map(toMessage) }

@@ -8,7 +8,7 @@ import type { RpcMessage } from "effect/rpc"
 import * as Crypto from "node:crypto"
 import { WebSocket } from "ws"
 import * as Token from "../../../src/access/Token.ts"
-import { BatchUpdateMetadata } from "../../../src/agentapi/AgentApi.ts"
+import { BatchUpdateMetadata } from "../../../src/agentapi/Metadata.ts"
 import { path } from "../../../src/agentapi/ConnectApi.ts"
 import type { Report } from "../Workload.ts"
 

@@ -15,10 +15,12 @@ import type { AddressInfo } from "node:net"
 import { WebSocketServer } from "ws"
 import * as Access from "../../../src/access/Access.ts"
 import { AccessStore } from "../../../src/access/AccessStore.ts"
-import type { BatchUpdateMetadataRequest } from "../../../src/agentapi/AgentApi.ts"
+import type { BatchUpdateMetadataRequest } from "../../../src/agentapi/Metadata.ts"
 import * as AgentRoutes from "../../../src/agentapi/AgentRoutes.ts"
 import * as MetadataBatcher from "../../../src/batcher/MetadataBatcher.ts"
 import * as MetadataReport from "../../../src/domain/MetadataReport.ts"
+import * as PubSub from "../../../src/pubsub/PubSub.ts"
+import * as AgentApi from "../../support/agentApi.ts"
 import { identity } from "../../support/identity.ts"
 import * as BatchSink from "../BatchSink.ts"
 import * as Workload from "../Workload.ts"
@@ -44,7 +46,7 @@ const accessStore = Layer.sync(AccessStore, () => {
 
 const routes = HttpRouter.serve(
   Layer.merge(
-    AgentRoutes.layer,
+    AgentRoutes.layer(),
     HttpRouter.add("GET", Usage.path, Effect.map(Usage.current, HttpServerResponse.jsonUnsafe))
   ),
   { disableLogger: true, disableListenLog: true }
@@ -54,7 +56,7 @@ const routes = HttpRouter.serve(
   ),
   Layer.provide(NodeHttpServer.layer(() => createServer(), { host, port: 0, gracefulShutdownTimeout: "100 millis" })),
   Layer.provide(Access.layer),
-  Layer.provide([batcher, accessStore, NodeCrypto.layer])
+  Layer.provide([batcher, accessStore, AgentApi.layerPorts, PubSub.layerMemory, NodeCrypto.layer])
 )
 
 /** `ws` and `JSON.parse`: no routing, no tokens, no schemas, no fibers. */

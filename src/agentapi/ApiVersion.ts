@@ -1,0 +1,31 @@
+/**
+ * The version of the agent API that a connection speaks: `major.minor`, as in the original.
+ *
+ * An agent may be older than the service, not newer: what it calls must be there. One that names no version is of the time
+ * before there was another.
+ */
+import { Option } from "effect"
+
+export interface ApiVersion {
+  readonly major: number
+  readonly minor: number
+}
+
+/** What the service speaks. */
+export const current: ApiVersion = { major: 2, minor: 8 }
+
+/** What an agent speaks that does not say. */
+export const first: ApiVersion = { major: 2, minor: 0 }
+
+export const format = ({ major, minor }: ApiVersion): string => `${major}.${minor}`
+
+/** The version of an agent, if the service can serve it. */
+export const negotiate = (version: string | undefined): Option.Option<ApiVersion> =>
+  version === undefined || version === ""
+    ? Option.some(first)
+    : Option.filter(parse(version), ({ major, minor }) => major === current.major && minor <= current.minor)
+
+const parse = (version: string): Option.Option<ApiVersion> => {
+  const [, major, minor] = /^(\d{1,4})\.(\d{1,4})$/.exec(version) ?? []
+  return major === undefined ? Option.none() : Option.some({ major: Number(major), minor: Number(minor) })
+}

@@ -1,0 +1,130 @@
+/**
+ * Notes when an agent is connected, and ends a connection that is none any more: an actor of an agent's connection.
+ *
+ * - A connection is noted before anything is served, and announced. When that fails the agent is not served.
+ * - The agent is pinged once a period. One that has not answered for as long as the timeout has gone: its connection ends.
+ * - Once a period the connection is noted anew, and announced if the agent was thought to have left. While that cannot be
+ *   written the agent stays, with a warning.
+ * - The connection of an agent whose build is no longer the latest ends within a period.
+ * - However a connection ends, that is noted, for which there is as much time as the timeout, and announced.
+ */
+import { Context, DateTime, Duration, Effect, Fiber, Ref, type Scope } from "effect"
+import type { AgentId, BuildId, ReplicaId, WorkspaceId } from "../domain/Ids.ts"
+import type { PubSubError } from "../pubsub/PubSub.ts"
+import type { AgentStoreError } from "./AgentError.ts"
+import { AgentSession } from "./AgentSession.ts"
+import { Replica } from "./Replica.ts"
+import * as WorkspaceEvents from "./WorkspaceEvents.ts"
+
+/** When an agent was connected, as it is stored. */
+export interface ConnectionTimes {
+  readonly firstConnectedAt: DateTime.Utc
+  readonly lastConnectedAt: DateTime.Utc
+  /** Null while the agent is connected. */
+  readonly disconnectedAt: DateTime.Utc | null
+}
+
+/** The port through which connections are noted. */
+export class ConnectionStore extends Context.Service<
+  ConnectionStore,
+  {
+    /** Notes the times of an agent's connection, which replica it is with, and that it was noted now. */
+    readonly note: (
+      agentId: AgentId,
+      times: ConnectionTimes,
+      replicaId: ReplicaId
+    ) => Effect.Effect<void, AgentStoreError>
+    /** Whether a build is the latest of its workspace. */
+    readonly isLatest: (buildId: BuildId, workspaceId: WorkspaceId) => Effect.Effect<boolean, AgentStoreError>
+  }
+>()("metadata-batcher/agentapi/ConnectionStore") {}
+
+export interface Options {
+  /** The time between two pings, and between two notes. Default 15 seconds. */
+  readonly period?: Duration.Input | undefined
+  /** How long an agent may be silent, and how long the last note may take. Default two periods, at least 2 seconds. */
+  readonly timeout?: Duration.Input | undefined
+}
+
+/** Why a connection has to end. */
+export type Reason = "ping timeout" | "the build of the agent is no longer the latest"
+
+export interface Monitored {
+  /** Waits until the connection has to end, and says why. */
+  readonly over: Effect.Effect<Reason>
+}
+
+export const make = Effect.fnUntraced(function* (options: Options = {}) {
+  const store = yield* ConnectionStore
+  const replica = yield* Replica
+  const events = yield* WorkspaceEvents.make
+  const period = Duration.fromInputUnsafe(options.period ?? "15 seconds")
+  const timeout = Duration.max(
+    Duration.fromInputUnsafe(options.timeout ?? Duration.times(period, 2)),
+    Duration.seconds(2)
+  )
+
+  /**
+   * Monitors the connection of the session until the scope closes. `ping` succeeds when the agent has answered.
+   */
+  const start = Effect.fnUntraced(function* (
+    ping: Effect.Effect<void>
+  ): Effect.fn.Return<Monitored, AgentStoreError | PubSubError, AgentSession | Scope.Scope> {
+    const session = yield* AgentSession
+    const { identity } = session
+    const start = yield* DateTime.now
+    const times = yield* Ref.make<ConnectionTimes>({
+      firstConnectedAt: identity.firstConnectedAt ?? start,
+      lastConnectedAt: start,
+      disconnectedAt: identity.disconnectedAt
+    })
+    const heardAt = yield* Ref.make(start)
+
+    const note = Effect.flatMap(Ref.get(times), (times) => store.note(identity.agentId, times, replica))
+    const announce = events.publish("agt_connection_update")
+
+    yield* Effect.addFinalizer(() =>
+      DateTime.now.pipe(
+        Effect.flatMap((now) => Ref.update(times, (times) => ({ ...times, disconnectedAt: now }))),
+        Effect.andThen(note),
+        Effect.timeout(timeout),
+        Effect.catch((error) => Effect.logError("that an agent has left cannot be noted", error)),
+        Effect.andThen(Effect.ignore(announce, { log: "Warn" })),
+        Effect.provideService(AgentSession, session)
+      )
+    )
+    yield* Effect.andThen(note, announce)
+
+    const listen = ping.pipe(
+      Effect.andThen(Effect.flatMap(DateTime.now, (now) => Ref.set(heardAt, now))),
+      Effect.delay(period),
+      Effect.forever
+    )
+
+    const check = Effect.gen(function* () {
+      const now = yield* DateTime.now
+      if (Duration.isGreaterThan(DateTime.distance(yield* Ref.get(heardAt), now), timeout)) {
+        yield* Effect.logWarning("an agent does not answer pings")
+        return "ping timeout" as const
+      }
+      const before = yield* Ref.getAndUpdate(times, (times) => ({
+        ...times,
+        lastConnectedAt: now,
+        disconnectedAt: null
+      }))
+      yield* note
+      if (before.disconnectedAt !== null) yield* announce
+      if (yield* store.isLatest(identity.buildId, identity.workspace.id)) return
+      yield* Effect.logInfo("an agent belongs to a build that is no longer the latest")
+      return "the build of the agent is no longer the latest" as const
+    }).pipe(
+      Effect.catch((error) => Effect.logWarning("that an agent is connected cannot be noted", error)),
+      Effect.provideService(AgentSession, session)
+    )
+
+    const watch = Effect.repeat(Effect.delay(check, period), { until: (reason) => reason !== undefined })
+    return { over: Fiber.join(yield* Effect.forkScoped(Effect.raceFirst(listen, watch))) }
+  })
+
+  return { start }
+})

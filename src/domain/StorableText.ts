@@ -1,0 +1,14 @@
+/** Text as Postgres can hold it: without NUL, and without half a character. */
+import { Effect, Schema, SchemaGetter } from "effect"
+
+/** `text` without what cannot be stored. */
+export const storable = (text: string): string =>
+  (text.includes("\0") ? text.replaceAll("\0", "") : text).toWellFormed()
+
+/** Text that loses what cannot be stored when it is decoded. */
+export const StorableText = Schema.String.pipe(
+  Schema.decode({ decode: SchemaGetter.transform(storable), encode: SchemaGetter.passthrough() })
+)
+
+/** The same where it may be left out, which is the empty text. */
+export const OptionalText = StorableText.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed("")))

@@ -1,0 +1,47 @@
+/** The agent API of a test: ports that nothing is asked of, and the session of a call. */
+import { Effect, Layer, Schema } from "effect"
+import { AgentSession } from "../../src/agentapi/AgentSession.ts"
+import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
+import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
+import * as Replica from "../../src/agentapi/Replica.ts"
+import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
+import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
+import { token } from "./accessStore.ts"
+import { identity } from "./identity.ts"
+
+export const replica = ReplicaId.make("00000000-0000-4000-b000-000000000001")
+
+/** Every port of the agent API. Agents may come and go; whatever else is asked dies. */
+export const layerPorts = Layer.mergeAll(
+  Layer.succeed(ConnectionStore, { note: () => Effect.void, isLatest: () => Effect.succeed(true) }),
+  Layer.mock(WorkspaceStore)({}),
+  Layer.succeed(Replica.Replica, replica)
+)
+
+/** The session of an agent, whose workspace is cached. */
+export const session = (
+  agentId: AgentId,
+  overrides: Partial<AgentSession["Service"]> = {}
+): AgentSession["Service"] => {
+  const known = overrides.identity ?? identity(agentId)
+  return AgentSession.of({
+    identity: known,
+    apiVersion: ApiVersion.current,
+    token: token(`of ${agentId}`),
+    cachedWorkspace: { get: Effect.succeedSome(known.workspace) },
+    workspace: Effect.succeed(known.workspace),
+    ...overrides
+  })
+}
+
+/** Calls a handler of a session with what an agent puts on the wire, decoded as the server decodes it. */
+export const calling =
+  <S extends Schema.ConstraintDecoder<unknown>, A, E, R>(
+    payload: S,
+    handler: (request: S["Type"]) => Effect.Effect<A, E, R>,
+    session: AgentSession["Service"]
+  ) =>
+  (request: unknown) =>
+    Effect.flatMap(Schema.decodeUnknownEffect(payload)(request), handler).pipe(
+      Effect.provideService(AgentSession, session)
+    )
