@@ -9,6 +9,7 @@ import { ByteSize, Data, Effect, Layer, References, Schedule } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
+import * as ActivityBump from "./agentapi/ActivityBump.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
 import * as Replica from "./agentapi/Replica.ts"
 import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
@@ -20,6 +21,7 @@ import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
 import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
 import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
+import * as PgActivityStore from "./storage/PgActivityStore.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
@@ -47,6 +49,7 @@ export const layerStorage = (settings: Settings) =>
   Layer.mergeAll(
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
+    PgActivityStore.layer,
     PgConnectionStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,
@@ -58,6 +61,7 @@ const layerServices = (settings: Settings) =>
   Layer.mergeAll(
     Access.layer,
     Replica.layer,
+    ActivityBump.layer,
     MetadataWatch.layer,
     MetadataBatcher.layer({
       maxBatchSize: settings.maxBatchSize,
