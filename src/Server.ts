@@ -25,6 +25,7 @@ import * as PgActivityStore from "./storage/PgActivityStore.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
+import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
@@ -53,6 +54,7 @@ export const layerStorage = (settings: Settings) =>
     PgConnectionStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,
+    PgNotifications.layer,
     PgReadiness.layer,
     PgPubSub.layer({ listenUrl: settings.databaseListenUrl })
   ).pipe(Layer.provideMerge(NodeCrypto.layer))

@@ -4,6 +4,7 @@ import { ActivityBump, ActivityStore } from "../../src/agentapi/ActivityBump.ts"
 import { AgentSession } from "../../src/agentapi/AgentSession.ts"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
+import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
@@ -18,6 +19,7 @@ export const layerPorts = Layer.mergeAll(
   Layer.mock(WorkspaceStore)({}),
   Layer.mock(ActivityStore)({}),
   Layer.mock(ActivityBump)({}),
+  Layer.mock(Notifications)({}),
   Layer.succeed(Replica.Replica, replica)
 )
 
