@@ -11,6 +11,7 @@ import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
 import * as ActivityBump from "./agentapi/ActivityBump.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
+import * as BoundaryUsage from "./agentapi/BoundaryUsage.ts"
 import * as Replica from "./agentapi/Replica.ts"
 import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
@@ -22,15 +23,21 @@ import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
 import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgActivityStore from "./storage/PgActivityStore.ts"
+import * as PgBoundaryUsageStore from "./storage/PgBoundaryUsageStore.ts"
+import * as PgConnectionLogStore from "./storage/PgConnectionLogStore.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
+import * as PgLogReader from "./storage/PgLogReader.ts"
+import * as PgLogStore from "./storage/PgLogStore.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
+import * as PgScriptStore from "./storage/PgScriptStore.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Defects from "./telemetry/Defects.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
+import * as LogWatch from "./watch/LogWatch.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
 import * as WatchRoutes from "./watch/WatchRoutes.ts"
 
@@ -51,7 +58,12 @@ export const layerStorage = (settings: Settings) =>
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
     PgActivityStore.layer,
+    PgBoundaryUsageStore.layer,
+    PgConnectionLogStore.layer,
     PgConnectionStore.layer,
+    PgLogReader.layer,
+    PgLogStore.layer,
+    PgScriptStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,
     PgNotifications.layer,
@@ -65,6 +77,11 @@ const layerServices = (settings: Settings) =>
     Replica.layer,
     ActivityBump.layer,
     MetadataWatch.layer,
+    LogWatch.layer,
+    Fatal.watch(
+      "the writing of boundary usage",
+      BoundaryUsage.BoundaryUsage.use(({ run }) => run)
+    ).pipe(Layer.provideMerge(BoundaryUsage.layer()), Layer.provide(Replica.layer)),
     MetadataBatcher.layer({
       maxBatchSize: settings.maxBatchSize,
       maxBatchBytes: settings.maxBatchBytes,

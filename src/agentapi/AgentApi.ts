@@ -8,7 +8,11 @@
 import { RpcGroup, RpcMiddleware } from "effect/rpc"
 import { InvalidRequest } from "./AgentError.ts"
 import type { AgentSession } from "./AgentSession.ts"
+import * as BoundaryLogs from "./BoundaryLogs.ts"
+import * as ConnectionLog from "./ConnectionLog.ts"
+import * as Logs from "./Logs.ts"
 import * as Metadata from "./Metadata.ts"
+import * as Scripts from "./Scripts.ts"
 
 /** Gives each call the session of the connection that it came over, and refuses a request that is not what it must be. */
 export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnection, { provides: AgentSession }>()(
@@ -17,4 +21,10 @@ export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnecti
 ) {}
 
 /** Everything that an agent may call. */
-export const AgentApi = RpcGroup.make(Metadata.BatchUpdateMetadata).middleware(SessionOfConnection)
+export const AgentApi = RpcGroup.make(
+  Metadata.BatchUpdateMetadata,
+  Logs.BatchCreateLogs,
+  Scripts.ScriptCompleted,
+  ConnectionLog.ReportConnection,
+  BoundaryLogs.ReportBoundaryLogs
+).middleware(SessionOfConnection)

@@ -3,12 +3,20 @@ import { Effect, Layer, Option } from "effect"
 import { AgentApi, SessionOfConnection } from "./AgentApi.ts"
 import { InvalidRequest } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
+import * as BoundaryLogs from "./BoundaryLogs.ts"
+import * as ConnectionLog from "./ConnectionLog.ts"
+import * as Logs from "./Logs.ts"
 import * as Metadata from "./Metadata.ts"
+import * as Scripts from "./Scripts.ts"
 
 const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
     return AgentApi.of({
-      ...(yield* Metadata.make)
+      ...(yield* Metadata.make),
+      ...(yield* Logs.make),
+      ...(yield* Scripts.make),
+      ...(yield* ConnectionLog.make),
+      ...(yield* BoundaryLogs.make)
     })
   })
 )

@@ -3,30 +3,19 @@
  *
  * Events go to the channel of the user who owned the workspace when the agent connected.
  */
-import type { Effect } from "effect"
+import { type Effect, Schema } from "effect"
+import { channel, type Kind, WorkspaceEvent } from "../domain/WorkspaceEvent.ts"
 import { PubSub, type PubSubError } from "../pubsub/PubSub.ts"
 import { AgentSession } from "./AgentSession.ts"
-import type { UserId } from "../domain/Ids.ts"
 
-/** What has changed. */
-export type Kind =
-  | "stats_update"
-  | "app_health"
-  | "agt_lifecycle_update"
-  | "agt_connection_update"
-  | "agt_first_logs"
-  | "agt_logs_overflow"
-  | "agt_app_status_update"
-
-export const channel = (ownerId: UserId): string => `workspace_owner:${ownerId}`
+export { channel, type Kind } from "../domain/WorkspaceEvent.ts"
 
 export const make = PubSub.useSync((pubsub) => ({
   /** Announces a change of the session's agent. */
   publish: (kind: Kind): Effect.Effect<void, PubSubError, AgentSession> =>
     AgentSession.use(({ identity: { agentId, workspace } }) =>
-      pubsub.publish(
-        channel(workspace.ownerId),
-        JSON.stringify({ kind, workspace_id: workspace.id, agent_id: agentId })
-      )
+      pubsub.publish(channel(workspace.ownerId), encode({ kind, workspace_id: workspace.id, agent_id: agentId }))
     )
 }))
+
+const encode = Schema.encodeSync(WorkspaceEvent)

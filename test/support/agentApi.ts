@@ -3,11 +3,16 @@ import { Effect, Layer, Schema } from "effect"
 import { ActivityBump, ActivityStore } from "../../src/agentapi/ActivityBump.ts"
 import { AgentSession } from "../../src/agentapi/AgentSession.ts"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
+import { BoundaryUsage, BoundaryUsageStore } from "../../src/agentapi/BoundaryUsage.ts"
+import { ConnectionLogStore } from "../../src/agentapi/ConnectionLog.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
+import { LogStore } from "../../src/agentapi/Logs.ts"
 import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
+import { ScriptStore } from "../../src/agentapi/Scripts.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
+import { LogReader } from "../../src/watch/LogReader.ts"
 import { token } from "./accessStore.ts"
 import { identity } from "./identity.ts"
 
@@ -20,6 +25,12 @@ export const layerPorts = Layer.mergeAll(
   Layer.mock(ActivityStore)({}),
   Layer.mock(ActivityBump)({}),
   Layer.mock(Notifications)({}),
+  Layer.mock(LogStore)({}),
+  Layer.mock(LogReader)({}),
+  Layer.mock(ScriptStore)({}),
+  Layer.mock(ConnectionLogStore)({}),
+  Layer.mock(BoundaryUsageStore)({}),
+  Layer.mock(BoundaryUsage)({}),
   Layer.succeed(Replica.Replica, replica)
 )
 
