@@ -90,4 +90,4 @@ const describe = ({ allowed, http_request, time }: HttpLog) => ({
 
 /** What stands before a query or a fragment, without credentials before the host. */
 const withoutSecrets = (url: string): string =>
-  url.replace(/[?#].*$/s, "").replace(/^([a-z][a-z\d+.-]*:\/\/|\/\/)?[^/]*@/i, "$1")
+  url.replace(/[?#].*$/s, "").replace(/^([a-z][a-z\d+.-]*:[/\\]+|[/\\]{2,})?[^/\\]*@/i, "$1")

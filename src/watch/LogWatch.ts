@@ -5,8 +5,8 @@
  *   none twice and none left out: each read asks for what is above the last line that was sent.
  * - What is there comes at once, in pages of {@link pageSize} lines, with the lifecycle; from then on lines come when they
  *   are announced, and the lifecycle when it has changed.
- * - An announcement only marks what there is to read. However many there are, a watcher costs at most ten reads a second of
- *   either kind, and none while its client does not take what was sent.
+ * - An announcement only marks what there is to read. However many there are, a watcher that has all there is costs at most
+ *   ten reads a second of either kind, and none while its client does not take what was sent.
  * - A `Resync` of either subscription marks both. So does every fifteenth second, at which there is a `ping`: what nobody
  *   has announced is late, not lost.
  * - A read that fails ends the watch with an `error` event, one that was cancelled ends it without a word. So do the end of

@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
 import type { AgentSession } from "../../src/agentapi/AgentSession.ts"
 import * as ConnectionLog from "../../src/agentapi/ConnectionLog.ts"
-import { nil } from "../../src/domain/Ids.ts"
+import { ConnectionId, nil } from "../../src/domain/Ids.ts"
 import { calling, session } from "../support/agentApi.ts"
 import { workspace } from "../support/identity.ts"
 import { agent } from "../support/metadataBatcher.ts"
@@ -52,7 +52,7 @@ describe("ReportConnection", () => {
       const report = yield* recorded({ ...begin, app_name: "code-server" })
 
       assert.deepInclude(report, {
-        connectionId: begin.id,
+        connectionId: ConnectionId.make(begin.id),
         agentName: "main",
         workspace,
         type: "ssh",
