@@ -14,6 +14,7 @@ import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
 import * as AdminRoutes from "./http/AdminRoutes.ts"
 import * as OperationsRoutes from "./http/OperationsRoutes.ts"
+import * as Refusals from "./http/Refusals.ts"
 import * as PgPubSub from "./pubsub/PgPubSub.ts"
 import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
 import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
@@ -70,7 +71,13 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
 
-const routes = Layer.mergeAll(AgentRoutes.layer, WatchRoutes.layer, AdminRoutes.layer, OperationsRoutes.layer)
+const routes = Layer.mergeAll(
+  AgentRoutes.layer,
+  WatchRoutes.layer,
+  AdminRoutes.layer,
+  OperationsRoutes.layer,
+  Refusals.layer
+)
 
 /** The largest message of an agent, as in the original. */
 const maxMessageBytes = 4 * 1024 * 1024
