@@ -4,7 +4,9 @@
  * What depends on something ends before it. So connections end first and nothing new arrives; then the batcher writes
  * what it has; then the pubsub ends, the connections to the database, and the embedded database.
  */
-import { NodeCrypto, NodeFileSystem, NodeHttpServer } from "@effect/platform-node"
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Data, Effect, Layer, References, Schedule } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { createServer } from "node:http"
