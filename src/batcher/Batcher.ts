@@ -63,7 +63,7 @@ export interface Failed<A, E> {
   readonly elapsed: Duration.Duration
 }
 
-/** Is told what becomes of updates. What it does delays the batcher. */
+/** Is told what becomes of updates. What it does delays the batcher; when it dies, that is logged and no more. */
 export interface Observer<A, E> {
   /** A batch is about to be written. */
   readonly onTake?: ((batch: ReadonlyArray<A>) => Effect.Effect<void>) | undefined
@@ -167,7 +167,8 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
     return false
   }
 
-  // a mailbox that holds only what was refused is not worth another look until something changes
+  // a mailbox that holds only what was refused is not worth another look until there is something new in it, or something
+  // put back that it could merge with
   let siftedAt = -1
   const sift = () => {
     if (isCrowded() && mailbox.accepted + mailbox.read === siftedAt) return
@@ -211,10 +212,11 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
     const parts = [batch]
     let written = 0
     for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
-      const exit = yield* Effect.exit(write(part, reason))
+      const exit = yield* Effect.exit(Effect.suspend(() => write(part, reason)))
       if (Exit.isSuccess(exit)) {
         written += part.length
         inFlight -= part.length
+        if (!open) writtenWhileDraining += part.length
         continue
       }
       const error = Cause.findErrorOption(exit.cause)
@@ -226,7 +228,7 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
         parts.push(part.slice(half), part.slice(0, half))
       } else {
         inFlight -= 1
-        yield* observer.onRejected?.(part[0]!, error.value) ?? Effect.void
+        yield* tell(() => observer.onRejected?.(part[0]!, error.value))
       }
     }
     return { written, unwritten: [], cause: undefined }
@@ -235,28 +237,29 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
   /** Answers whether to go on writing: not after a failure that put updates back. */
   const flushBatch = Effect.fnUntraced(function* (batch: ReadonlyArray<A>, reason: FlushReason) {
     inFlight = batch.length
-    yield* observer.onTake?.(batch) ?? Effect.void
+    yield* tell(() => observer.onTake?.(batch))
     const [elapsed, { cause, unwritten, written }] = yield* Effect.timed(writeParts(batch, reason))
     inFlight = 0
-    if (!open) writtenWhileDraining += written
-    if (written > 0) yield* observer.onWritten?.({ reason, count: written, elapsed }) ?? Effect.void
+    if (written > 0) yield* tell(() => observer.onWritten?.({ reason, count: written, elapsed }))
     if (cause === undefined) return true
     const retained = settings.onWriteFailure === "retain"
-    if (retained) MutableRef.set(pending.ref, unwritten.reduce(accumulator.restore, Ref.getUnsafe(pending)))
-    yield* observer.onFailed?.({ reason, cause, unwritten, retained, elapsed }) ?? Effect.void
+    if (retained) {
+      MutableRef.set(pending.ref, unwritten.reduce(accumulator.restore, Ref.getUnsafe(pending)))
+      siftedAt = -1
+    }
+    yield* tell(() => observer.onFailed?.({ reason, cause, unwritten, retained, elapsed }))
     return !retained
   })
 
-  /** Writes what is pending now and, beyond that, all that the mailbox had accepted up to `mark`. */
-  const flushUpTo = Effect.fnUntraced(function* (mark: number, reason: FlushReason) {
-    do {
+  /** Writes the oldest `count` updates, or all if there are fewer, in batches as full as can be. */
+  const flushOldest = Effect.fnUntraced(function* (count: number, reason: FlushReason) {
+    for (let left = count; left > 0;) {
       fold()
-      for (let due = pendingSize(); due > 0;) {
-        const batch = takeBatch()
-        due -= batch.length
-        if (!(yield* flushBatch(batch, reason))) return false
-      }
-    } while (mailbox.read < mark)
+      if (pendingSize() === 0) return true
+      const batch = takeBatch()
+      left -= batch.length
+      if (!(yield* flushBatch(batch, reason))) return false
+    }
     return true
   })
 
@@ -302,8 +305,8 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
     while (due !== undefined) {
       phase = "writing"
       const requests = flushRequests.length
-      const mark: number = due === "manual" || due === "shutdown" ? mailbox.accepted : 0
-      const healthy: boolean = yield* flushUpTo(mark, due)
+      const queued: number = due === "manual" || due === "shutdown" ? mailbox.size : 0
+      const healthy: boolean = yield* flushOldest(pendingSize() + queued, due)
       answerRequests(requests)
       recovery = healthy ? undefined : (recovery ?? (yield* newRecovery))
       due = healthy ? dueNow() : undefined
@@ -339,7 +342,7 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
       MutableRef.set(pending.ref, accumulator.empty())
       answerRequests(flushRequests.length)
       yield* Deferred.succeed(closed, undefined)
-      yield* observer.onClosed?.({ written: writtenWhileDraining, cutOff }) ?? Effect.void
+      yield* tell(() => observer.onClosed?.({ written: writtenWhileDraining, cutOff }))
     })
   )
 
@@ -362,6 +365,13 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
     isOpenUnsafe: () => open
   }
 })
+
+/** An observer that dies does not take along what it was told about. */
+const tell = (say: () => Effect.Effect<void> | undefined): Effect.Effect<void> =>
+  Effect.catchCause(
+    Effect.suspend(() => say() ?? Effect.void),
+    (cause) => Effect.logError("an observer of a batcher failed", cause)
+  )
 
 /** How many of the first updates fit into `maxBytes`; one does in any case. */
 const countWithin = <A>(maxBytes: number, updates: ReadonlyArray<A>, sizeOf: (update: A) => number): number => {
