@@ -130,6 +130,32 @@ describe("UsageTracker", () => {
     })
   )
 
+  it.effect("remembers thousands of workspaces that are used during a write [UT-06]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { ids, tracker } = yield* start(inTurn(() => Deferred.await(gate)))
+      yield* tracker.add(workspace(0))
+      yield* minute
+      for (let number = 1; number <= 5_000; number++) yield* tracker.add(workspace(number))
+
+      yield* Deferred.succeed(gate, undefined)
+      yield* minute
+      assert.strictEqual(ids()[1]?.length, 5_000)
+    })
+  )
+
+  it.effect("drops a use after its end, which only the debug log mentions", () =>
+    Effect.gen(function* () {
+      const { close, ids, logs, tracker } = yield* start()
+      yield* close
+
+      yield* tracker.add(workspace(1))
+
+      assert.deepStrictEqual(ids(), [])
+      assert.deepStrictEqual(logs(), [])
+    })
+  )
+
   it.effect("gives a write up after 10 s, and its workspaces [UT-07, UT-08]", () =>
     Effect.gen(function* () {
       const { ids, logs, tracker } = yield* start(inTurn(hanging))
