@@ -75,6 +75,7 @@ export interface Observer<A, E> {
   readonly onClosed?: ((end: { readonly written: number; readonly cutOff: number }) => Effect.Effect<void>) | undefined
 }
 
+/** What a batcher is made of; the bounds and times among it have defaults, see {@link Settings}. */
 export interface Options<S, A, E, R> extends Settings {
   /** How updates merge. */
   readonly accumulator: Accumulator<S, A>
@@ -82,7 +83,7 @@ export interface Options<S, A, E, R> extends Settings {
   readonly write: (batch: ReadonlyArray<A>, reason: FlushReason) => Effect.Effect<void, E, R>
   /** Whether a failure is the fault of the data, so that the same batch would fail again. Default: never. */
   readonly isRejection?: ((error: E) => boolean) | undefined
-  /** The size of an update, for `maxBatchBytes`. */
+  /** The size of an update, for `maxBatchBytes`. Without it every update fits. */
   readonly sizeOf?: ((update: A) => number) | undefined
   readonly observer?: Observer<A, E> | undefined
 }
@@ -97,13 +98,18 @@ export interface Sizes {
   readonly inFlight: number
 }
 
+/** Where updates go in, and what can be asked. */
 export interface Batcher<A> {
+  /** Updates that may wait in the mailbox. */
   readonly queueCapacity: number
   /** Accepts updates, in their order, and answers how many were dropped. The array must not be changed afterwards. */
   readonly add: (updates: ReadonlyArray<A>) => Effect.Effect<number>
   /** `add` for code that is not an effect. */
   readonly addUnsafe: (updates: ReadonlyArray<A>) => number
-  /** Writes all that has been accepted so far; returns when it is written, or when an attempt to do so has failed. */
+  /**
+   * Writes all that has been accepted so far, oldest first as the accumulator has it. Returns when that is written, when
+   * an attempt to write it has failed, or when the batcher has closed.
+   */
   readonly flush: Effect.Effect<void>
   /** Updates accepted and not yet handed to `write`. */
   readonly pending: Effect.Effect<number>
@@ -115,6 +121,10 @@ export interface Batcher<A> {
 /** The first pause after a failed write that put its batch back; it doubles from failure to failure. */
 const firstPause = "100 millis"
 
+/**
+ * A batcher that lives as long as the scope, and writes with the services of the moment it is made in. Settings that
+ * make no sense are a defect, an `InvalidSetting`.
+ */
 export const make = Effect.fnUntraced(function* <S, A, E, R>(
   options: Options<S, A, E, R>
 ): Effect.fn.Return<Batcher<A>, never, R | Scope.Scope> {

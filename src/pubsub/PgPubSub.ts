@@ -49,6 +49,7 @@ export interface Options {
   readonly publishTimeout?: Duration.Input | undefined
 }
 
+/** A pubsub that listens as long as the scope is open. Fails when the listening connection cannot be set up. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<PubSub["Service"], Listener.ListenerError, PgClient.PgClient | Scope.Scope> {

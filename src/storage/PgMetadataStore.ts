@@ -27,9 +27,11 @@ export interface Options {
   readonly readTimeout?: Duration.Input | undefined
 }
 
+/** Provides `MetadataStore` over a database whose schema is up to date. */
 export const layer = (options?: Options): Layer.Layer<MetadataStore, never, SqlClient.SqlClient> =>
   Layer.effect(MetadataStore, make(options))
 
+/** What `layer` provides. Both operations fail with a `MetadataStoreError`: a timeout is `cancelled`. */
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const sql = yield* SqlClient.SqlClient
 

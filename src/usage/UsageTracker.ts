@@ -30,7 +30,7 @@ export class UsageTracker extends Context.Service<
   {
     /** Notes a use. Never fails, never waits. */
     readonly add: (workspaceId: WorkspaceId) => Effect.Effect<void>
-    /** Writes what is pending now. */
+    /** Writes what is pending now; returns when it is written, or when an attempt to do so has failed. */
     readonly flush: Effect.Effect<void>
   }
 >()("metadata-batcher/usage/UsageTracker") {}
@@ -38,6 +38,7 @@ export class UsageTracker extends Context.Service<
 /** More workspaces than this are not remembered between two writes, nor during one. */
 const maxWorkspaces = 1_000_000
 
+/** A usage tracker that lives as long as the scope. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<UsageTracker["Service"], never, UsageStore | Scope.Scope> {
