@@ -25,55 +25,13 @@
  * - Closing takes at most `shutdownTimeout`, even if a write refuses to be interrupted.
  * - Every accepted update is written, merged into a later one, or reported to the observer as lost, with the reason.
  */
-import {
-  Cause,
-  Deferred,
-  type Duration,
-  Effect,
-  Exit,
-  Fiber,
-  Latch,
-  MutableRef,
-  Option,
-  Ref,
-  Schedule,
-  type Scope
-} from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Latch, MutableRef, Option, Ref, Schedule, type Scope } from "effect"
 import type { Accumulator } from "./Accumulator.ts"
+import { type FlushReason, type Observer, tell } from "./BatcherObserver.ts"
 import { resolve, type Settings } from "./BatcherSettings.ts"
 import { Mailbox } from "./internal/mailbox.ts"
 
-/** Why a flush was made. */
-export type FlushReason = "capacity" | "scheduled" | "manual" | "shutdown"
-
-/** A flush of which at least a part was written. */
-export interface Written {
-  readonly reason: FlushReason
-  readonly count: number
-  readonly elapsed: Duration.Duration
-}
-
-/** A flush that failed, with what of its batch it left unwritten. */
-export interface Failed<A, E> {
-  readonly reason: FlushReason
-  readonly cause: Cause.Cause<E>
-  readonly unwritten: ReadonlyArray<A>
-  /** Whether the updates were put back; otherwise they are lost. */
-  readonly retained: boolean
-  readonly elapsed: Duration.Duration
-}
-
-/** Is told what becomes of updates. What it does delays the batcher; when it dies, that is logged and no more. */
-export interface Observer<A, E> {
-  /** A batch is about to be written. */
-  readonly onTake?: ((batch: ReadonlyArray<A>) => Effect.Effect<void>) | undefined
-  readonly onWritten?: ((flush: Written) => Effect.Effect<void>) | undefined
-  readonly onFailed?: ((flush: Failed<A, E>) => Effect.Effect<void>) | undefined
-  /** An update was refused for what it is, and is lost. */
-  readonly onRejected?: ((update: A, error: E) => Effect.Effect<void>) | undefined
-  /** The batcher has closed: `written` updates while it drained, `cutOff` ones lost to the timeout. */
-  readonly onClosed?: ((end: { readonly written: number; readonly cutOff: number }) => Effect.Effect<void>) | undefined
-}
+export type { Failed, FlushReason, Observer, Written } from "./BatcherObserver.ts"
 
 /** What a batcher is made of; the bounds and times among it have defaults, see {@link Settings}. */
 export interface Options<S, A, E, R> extends Settings {
@@ -375,13 +333,6 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
     isOpenUnsafe: () => open
   }
 })
-
-/** An observer that dies does not take along what it was told about. */
-const tell = (say: () => Effect.Effect<void> | undefined): Effect.Effect<void> =>
-  Effect.catchCause(
-    Effect.suspend(() => say() ?? Effect.void),
-    (cause) => Effect.logError("an observer of a batcher failed", cause)
-  )
 
 /** How many of the first updates fit into `maxBytes`; one does in any case. */
 const countWithin = <A>(maxBytes: number, updates: ReadonlyArray<A>, sizeOf: (update: A) => number): number => {
