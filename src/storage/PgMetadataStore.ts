@@ -10,7 +10,8 @@
  *   empties the table of values. That takes a second statement, when rows of a batch found nothing to update; it leaves
  *   alone the rows that are there. When it fails the batch has failed, and writing that again does no harm.
  * - Reads begin with the declarations: a declared key is there before its first sample, and after its value was lost.
- * - What takes longer than its timeout is cancelled on the server.
+ * - What takes longer than its timeout is cancelled on the server. From a connection that is dead there is no answer to
+ *   that either: the driver abandons it up to 5 s later.
  */
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, type Duration, Effect, Layer, Order, Result, Schedule, Schema } from "effect"
