@@ -144,6 +144,24 @@ describe("UsageTracker", () => {
     })
   )
 
+  it.effect("closes within 10 s, although a write is in flight and another one is due [UT-07, UT-13, UT-14]", () =>
+    Effect.gen(function* () {
+      const { close, ids, tracker } = yield* start(hanging)
+      yield* tracker.add(workspace(1))
+      yield* minute
+      yield* tracker.add(workspace(2))
+      yield* TestClock.adjust("5 seconds")
+
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("9999 millis")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+
+      assert.isDefined(closing.pollUnsafe())
+      assert.deepStrictEqual(ids(), [[workspace(1)], [workspace(2)]])
+    })
+  )
+
   it.effect("drops a use after its end, which only the debug log mentions", () =>
     Effect.gen(function* () {
       const { close, ids, logs, tracker } = yield* start()
