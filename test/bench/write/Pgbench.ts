@@ -37,7 +37,7 @@ const statement = Effect.fnUntraced(function* (batch: ReadonlyArray<MetadataRow>
     const sql = yield* SqlClient.SqlClient
     yield* store.updateBatch(batch)
     const [update] = yield* sql<{ statement: string }>`
-      SELECT statement FROM pg_prepared_statements WHERE statement ~ 'FROM update_workspace_agent_metadata'`
+      SELECT statement FROM pg_prepared_statements WHERE statement ~ '^\\s*SELECT updated'`
     return update!.statement
     // what a connection has prepared only that connection can see
   }).pipe(Effect.provide(Postgres.layer({ url, maxConnections: 1 })))
