@@ -22,6 +22,7 @@ import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
+import * as PgLifecycleStore from "./storage/PgLifecycleStore.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
@@ -51,6 +52,7 @@ export const layerStorage = (settings: Settings) =>
     PgConnectionStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,
+    PgLifecycleStore.layer,
     PgNotifications.layer,
     PgReadiness.layer,
     PgPubSub.layer({ listenUrl: settings.databaseListenUrl })

@@ -3,11 +3,13 @@ import { Effect, Layer, Option } from "effect"
 import { AgentApi, SessionOfConnection } from "./AgentApi.ts"
 import { InvalidRequest } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
+import * as Lifecycle from "./Lifecycle.ts"
 import * as Metadata from "./Metadata.ts"
 
 const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
     return AgentApi.of({
+      ...(yield* Lifecycle.make),
       ...(yield* Metadata.make)
     })
   })

@@ -3,6 +3,7 @@ import { Effect, Layer, Schema } from "effect"
 import { AgentSession } from "../../src/agentapi/AgentSession.ts"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
+import { LifecycleStore } from "../../src/agentapi/Lifecycle.ts"
 import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
@@ -16,6 +17,7 @@ export const replica = ReplicaId.make("00000000-0000-4000-b000-000000000001")
 export const layerPorts = Layer.mergeAll(
   Layer.succeed(ConnectionStore, { note: () => Effect.void, isLatest: () => Effect.succeed(true) }),
   Layer.mock(WorkspaceStore)({}),
+  Layer.mock(LifecycleStore)({}),
   Layer.mock(Notifications)({}),
   Layer.succeed(Replica.Replica, replica)
 )
