@@ -1,5 +1,6 @@
 /** The agent API of a test: ports that nothing is asked of, and the session of a call. */
 import { Effect, Layer, Schema } from "effect"
+import { ActivityBump, ActivityStore } from "../../src/agentapi/ActivityBump.ts"
 import { AgentSession } from "../../src/agentapi/AgentSession.ts"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
@@ -18,6 +19,8 @@ export const layerPorts = Layer.mergeAll(
   Layer.succeed(ConnectionStore, { note: () => Effect.void, isLatest: () => Effect.succeed(true) }),
   Layer.mock(WorkspaceStore)({}),
   Layer.mock(LifecycleStore)({}),
+  Layer.mock(ActivityStore)({}),
+  Layer.mock(ActivityBump)({}),
   Layer.mock(Notifications)({}),
   Layer.succeed(Replica.Replica, replica)
 )
