@@ -25,6 +25,7 @@ import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
 import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgActivityStore from "./storage/PgActivityStore.ts"
+import * as PgAppStore from "./storage/PgAppStore.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgLifecycleStore from "./storage/PgLifecycleStore.ts"
@@ -55,6 +56,7 @@ export const layerStorage = (settings: Settings) =>
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
     PgActivityStore.layer,
+    PgAppStore.layer,
     PgConnectionStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,

@@ -8,6 +8,7 @@
 import { RpcGroup, RpcMiddleware } from "effect/rpc"
 import { InvalidRequest } from "./AgentError.ts"
 import type { AgentSession } from "./AgentSession.ts"
+import * as Apps from "./Apps.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as Metadata from "./Metadata.ts"
 
@@ -20,6 +21,8 @@ export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnecti
 /** Everything that an agent may call. */
 export const AgentApi = RpcGroup.make(
   Lifecycle.UpdateLifecycle,
+  Apps.BatchUpdateAppHealths,
   Lifecycle.UpdateStartup,
-  Metadata.BatchUpdateMetadata
+  Metadata.BatchUpdateMetadata,
+  Apps.UpdateAppStatus
 ).middleware(SessionOfConnection)

@@ -3,6 +3,7 @@ import { Effect, Layer, Option } from "effect"
 import { AgentApi, SessionOfConnection } from "./AgentApi.ts"
 import { InvalidRequest } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
+import * as Apps from "./Apps.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as Metadata from "./Metadata.ts"
 
@@ -10,6 +11,7 @@ const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
     return AgentApi.of({
       ...(yield* Lifecycle.make),
+      ...(yield* Apps.make),
       ...(yield* Metadata.make)
     })
   })

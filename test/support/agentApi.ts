@@ -2,6 +2,7 @@
 import { Effect, Layer, Schema } from "effect"
 import { ActivityBump, ActivityStore } from "../../src/agentapi/ActivityBump.ts"
 import { AgentSession } from "../../src/agentapi/AgentSession.ts"
+import { AppStore } from "../../src/agentapi/AppStore.ts"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
 import { LifecycleStore } from "../../src/agentapi/Lifecycle.ts"
@@ -19,6 +20,7 @@ export const layerPorts = Layer.mergeAll(
   Layer.succeed(ConnectionStore, { note: () => Effect.void, isLatest: () => Effect.succeed(true) }),
   Layer.mock(WorkspaceStore)({}),
   Layer.mock(LifecycleStore)({}),
+  Layer.mock(AppStore)({}),
   Layer.mock(ActivityStore)({}),
   Layer.mock(ActivityBump)({}),
   Layer.mock(Notifications)({}),
