@@ -13,6 +13,7 @@ import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
 import * as ActivityBump from "./agentapi/ActivityBump.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
+import * as Manifest from "./agentapi/Manifest.ts"
 import * as Replica from "./agentapi/Replica.ts"
 import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
@@ -29,9 +30,11 @@ import * as PgAppStore from "./storage/PgAppStore.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgLifecycleStore from "./storage/PgLifecycleStore.ts"
+import * as PgManifestStore from "./storage/PgManifestStore.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
+import * as PgSiteConfigs from "./storage/PgSiteConfigs.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Defects from "./telemetry/Defects.ts"
@@ -61,8 +64,10 @@ export const layerStorage = (settings: Settings) =>
     PgWorkspaceStore.layer,
     PgDirectory.layer,
     PgLifecycleStore.layer,
+    PgManifestStore.layer,
     PgNotifications.layer,
     PgReadiness.layer,
+    PgSiteConfigs.layer,
     PgPubSub.layer({ listenUrl: settings.databaseListenUrl })
   ).pipe(Layer.provideMerge(NodeCrypto.layer))
 
@@ -71,6 +76,12 @@ const layerServices = (settings: Settings) =>
     Access.layer,
     Replica.layer,
     ActivityBump.layer,
+    Layer.succeed(Manifest.Deployment, {
+      wildcardAccessUrl: settings.wildcardAccessUrl,
+      externalAuthProviders: settings.externalAuthProviders ?? [],
+      disableDirectConnections: settings.disableDirectConnections,
+      derpForceWebsockets: settings.derpForceWebsockets
+    }),
     MetadataWatch.layer,
     MetadataBatcher.layer({
       maxBatchSize: settings.maxBatchSize,

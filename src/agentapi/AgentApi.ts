@@ -3,13 +3,15 @@
  * protocol, so that another transport can carry the same calls to the same handlers.
  *
  * Fields that the original's protocol may leave out have its defaults: an empty text, an empty list, zero. Ids are UUIDs as
- * text, times are RFC 3339.
+ * text, times are RFC 3339, durations are seconds.
  */
 import { RpcGroup, RpcMiddleware } from "effect/rpc"
 import { InvalidRequest } from "./AgentError.ts"
 import type { AgentSession } from "./AgentSession.ts"
+import * as AnnouncementBanners from "./AnnouncementBanners.ts"
 import * as Apps from "./Apps.ts"
 import * as Lifecycle from "./Lifecycle.ts"
+import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
 
 /** Gives each call the session of the connection that it came over, and refuses a request that is not what it must be. */
@@ -20,9 +22,12 @@ export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnecti
 
 /** Everything that an agent may call. */
 export const AgentApi = RpcGroup.make(
+  Manifest.GetManifest,
+  AnnouncementBanners.GetServiceBanner,
   Lifecycle.UpdateLifecycle,
   Apps.BatchUpdateAppHealths,
   Lifecycle.UpdateStartup,
   Metadata.BatchUpdateMetadata,
+  AnnouncementBanners.GetAnnouncementBanners,
   Apps.UpdateAppStatus
 ).middleware(SessionOfConnection)

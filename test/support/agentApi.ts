@@ -6,8 +6,10 @@ import { AppStore } from "../../src/agentapi/AppStore.ts"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
 import { LifecycleStore } from "../../src/agentapi/Lifecycle.ts"
+import { ManifestStore } from "../../src/agentapi/ManifestStore.ts"
 import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
+import { SiteConfigs } from "../../src/agentapi/SiteConfigs.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
 import { token } from "./accessStore.ts"
@@ -20,6 +22,8 @@ export const layerPorts = Layer.mergeAll(
   Layer.succeed(ConnectionStore, { note: () => Effect.void, isLatest: () => Effect.succeed(true) }),
   Layer.mock(WorkspaceStore)({}),
   Layer.mock(LifecycleStore)({}),
+  Layer.mock(ManifestStore)({}),
+  Layer.mock(SiteConfigs)({}),
   Layer.mock(AppStore)({}),
   Layer.mock(ActivityStore)({}),
   Layer.mock(ActivityBump)({}),

@@ -1,5 +1,5 @@
 /** Parts of requests that several calls have, some of which may be left out, as in the original's protocol. */
-import { DateTime, Effect, Schema, SchemaGetter } from "effect"
+import { DateTime, Duration, Effect, Schema, SchemaGetter } from "effect"
 
 /** A list, empty where it is left out. */
 export const list = <S extends Schema.Top>(element: S) =>
@@ -28,5 +28,13 @@ const lastTime = DateTime.makeUnsafe("9999-12-31T23:59:59.999Z")
 export const time = Schema.DateTimeUtcFromString.check(
   Schema.makeFilter((time: DateTime.Utc) => DateTime.between(time, { minimum: zeroTime, maximum: lastTime }), {
     expected: "a time of the years 1 to 9999"
+  })
+)
+
+/** A duration as a number of seconds. */
+export const seconds = Schema.Finite.pipe(
+  Schema.decodeTo(Schema.Duration, {
+    decode: SchemaGetter.transform(Duration.seconds),
+    encode: SchemaGetter.transform(Duration.toSeconds)
   })
 )
