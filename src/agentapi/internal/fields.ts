@@ -10,7 +10,7 @@ export const word = <const Words extends ReadonlyArray<string>>(...words: Words)
   const byName = new Map<string, Words[number]>(words.map((word) => [word.toUpperCase(), word]))
   const known = [...byName.keys()].join(", ")
   return Schema.String.check(
-    Schema.makeFilter((name: string) => byName.has(name) || `“${name}” is none of ${known}`)
+    Schema.makeFilter((name: string) => byName.has(name) || `“${name.slice(0, 100)}” is none of ${known}`)
   ).pipe(
     Schema.decodeTo(Schema.Literals(words), {
       decode: SchemaGetter.transform((name: string) => byName.get(name)!),
