@@ -51,6 +51,17 @@ const flag = Schema.Literals(["true", "false"]).pipe(
     })
   )
 )
+/** Elements with commas between them. */
+const listOf = <A extends string>(element: Schema.Codec<A, string>) =>
+  Schema.String.pipe(
+    Schema.decodeTo(
+      Schema.Array(element),
+      SchemaTransformation.transform({
+        decode: (text): ReadonlyArray<string> => text.split(",").map((part) => part.trim()),
+        encode: (parts) => parts.join(",")
+      })
+    )
+  )
 const postgresUrl = Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^postgres(ql)?:\/\//)))
 
 /** What {@link PositiveDuration} takes. */
@@ -146,6 +157,19 @@ export const variables = {
     PositiveDuration,
     aDuration,
     "The longest that writing a batch may take before it is cancelled and tried again."
+  ),
+  statsReportInterval: required(
+    "STATS_REPORT_INTERVAL",
+    "30 seconds",
+    PositiveDuration,
+    aDuration,
+    "How often agents are to report their statistics."
+  ),
+  experiments: optional(
+    "EXPERIMENTS",
+    listOf(Schema.Literals(["workspace-usage"])),
+    "experiments with commas between them; there is workspace-usage",
+    "What is tried out. workspace-usage: sessions are counted by the programs of people, not by agents."
   ),
   shutdownTimeout: required(
     "SHUTDOWN_TIMEOUT",

@@ -4,10 +4,12 @@ import { AgentApi, SessionOfConnection } from "./AgentApi.ts"
 import { InvalidRequest } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
 import * as Metadata from "./Metadata.ts"
+import * as Stats from "./Stats.ts"
 
 const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
     return AgentApi.of({
+      ...(yield* Stats.make),
       ...(yield* Metadata.make)
     })
   })

@@ -6,8 +6,11 @@ import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
 import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
+import { StatsReporter } from "../../src/agentapi/StatsReporter.ts"
+import { StatsStore } from "../../src/agentapi/StatsStore.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
+import { UsageStore } from "../../src/usage/UsageStore.ts"
 import { token } from "./accessStore.ts"
 import { identity } from "./identity.ts"
 
@@ -19,6 +22,9 @@ export const layerPorts = Layer.mergeAll(
   Layer.mock(WorkspaceStore)({}),
   Layer.mock(ActivityStore)({}),
   Layer.mock(ActivityBump)({}),
+  Layer.mock(StatsReporter)({}),
+  Layer.mock(StatsStore)({}),
+  Layer.mock(UsageStore)({}),
   Layer.mock(Notifications)({}),
   Layer.succeed(Replica.Replica, replica)
 )
