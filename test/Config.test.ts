@@ -85,6 +85,11 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   METADATA_QUEUE_CAPACITY: [["0", "1000001"], between(1, 1_000_000)],
   METADATA_MAX_PENDING: [["0", "10000001"], between(1, 10_000_000)],
   METADATA_WRITE_TIMEOUT: [durations, duration],
+  STATS_REPORT_INTERVAL: [durations, duration],
+  EXPERIMENTS: [
+    ["flying-cars", "workspace-usage,", "workspace-usage flying-cars"],
+    "experiments with commas between them; there is workspace-usage"
+  ],
   SHUTDOWN_TIMEOUT: [durations, duration],
   LOG_FORMAT: [["xml", "JSON"], "auto, pretty or json"],
   LOG_LEVEL: [["trace", "INFO"], "debug, info, warn or error"],

@@ -22,7 +22,7 @@ export const UsageApi = HttpApi.make("usage").add(
     .add(
       HttpApiEndpoint.post("mark", "/api/v2/workspaces/:workspace/usage", {
         params: { workspace: WorkspaceId },
-        payload: Schema.NullOr(Usage),
+        payload: [Usage, Schema.Null],
         success: HttpApiSchema.NoContent,
         error: [WorkspaceNotFound, AgentNotFound, DirectoryUnavailable]
       }).annotate(OpenApi.Summary, "Mark a workspace as in use now")
