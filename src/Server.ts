@@ -4,7 +4,9 @@
  * What depends on something ends before it. So connections end first and nothing new arrives; then the batcher writes
  * what it has; then the pubsub ends, the connections to the database, and the embedded database.
  */
-import { NodeCrypto, NodeFileSystem, NodeHttpServer } from "@effect/platform-node"
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Data, Duration, Effect, Layer, References, Schedule } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { createServer } from "node:http"
@@ -20,6 +22,7 @@ import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
 import * as AdminRoutes from "./http/AdminRoutes.ts"
 import * as OperationsRoutes from "./http/OperationsRoutes.ts"
+import * as Refusals from "./http/Refusals.ts"
 import * as UsageRoutes from "./http/UsageRoutes.ts"
 import * as PgPubSub from "./pubsub/PgPubSub.ts"
 import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
@@ -110,7 +113,8 @@ const routes = Layer.mergeAll(
   WatchRoutes.layer,
   UsageRoutes.layer,
   AdminRoutes.layer,
-  OperationsRoutes.layer
+  OperationsRoutes.layer,
+  Refusals.layer
 )
 
 /** The largest message of an agent, as in the original. */
