@@ -45,6 +45,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<StatsBatcher["Service"], never, StatsStore | SecureRandom.SecureRandom | Scope.Scope> {
   const store = yield* StatsStore
   const random = yield* SecureRandom.SecureRandom
+  const context = yield* Effect.context<never>()
   const { maxSessionTypes = 64, size = 1_024 } = options
   yield* Metrics.register
 
@@ -83,7 +84,7 @@ export const make = Effect.fnUntraced(function* (
     add: Effect.fnUntraced(function* (report) {
       if (batcher.addUnsafe([{ id: yield* random.uuidV4(), ...report }]) === 0) return
       const reason = batcher.isOpenUnsafe() ? "full" : "closed"
-      yield* Metric.update(Metrics.dropped[reason], 1)
+      Metrics.dropped[reason].updateUnsafe(1, context)
       yield* Effect.annotateLogs(Effect.logDebug("statistics were dropped"), { agentId: report.agentId, reason })
     }),
     flush: batcher.flush

@@ -7,7 +7,7 @@ import type { Figures } from "../../src/agentapi/AgentStats.ts"
 import { ForwardedMetrics } from "../../src/agentapi/ForwardedMetrics.ts"
 import { StatsBatcher } from "../../src/agentapi/StatsBatcher.ts"
 import * as StatsReporter from "../../src/agentapi/StatsReporter.ts"
-import { StatsStore } from "../../src/agentapi/StatsStore.ts"
+import { type AppStats, StatsStore } from "../../src/agentapi/StatsStore.ts"
 import { prebuildsUserId } from "../../src/domain/Workspace.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import { UsageTracker } from "../../src/usage/UsageTracker.ts"
@@ -49,14 +49,17 @@ const start = Effect.fnUntraced(function* (given: Given = {}) {
             Effect.andThen(note("event", channel, JSON.parse(payload)), given.publish ?? Effect.void),
           subscribe: () => Stream.never
         }),
-        Layer.mock(StatsStore)({})
+        Layer.mock(StatsStore)({
+          insertApps: (stats, time) => note("apps", stats.length, DateTime.toEpochMillis(time))
+        })
       ])
     )
   ).pipe(collectLogs(logs))
-  const { report } = Context.get(services, StatsReporter.StatsReporter)
+  const { report, reportApps } = Context.get(services, StatsReporter.StatsReporter)
   return {
     done,
     logs,
+    reportApps,
     kinds: () => done.map(([kind]) => kind),
     report: (said: Partial<Figures>, overrides: Partial<StatsReporter.Report> = {}) =>
       report({ at: at(1), workspace, agentId: agent(7), figures: figures(said), usage: false, ...overrides }).pipe(
@@ -66,6 +69,18 @@ const start = Effect.fnUntraced(function* (given: Given = {}) {
 })
 
 const metrics = { agentName: "main", all: [{ name: "load", type: "GAUGE", value: 1, labels: [] }] } as const
+
+const appStats: AppStats = {
+  userId: workspace.ownerId,
+  workspaceId: workspace.id,
+  agentId: agent(7),
+  accessMethod: "path",
+  slugOrPort: "8080",
+  sessionId: agent(8),
+  sessionStartedAt: at(0),
+  sessionEndedAt: at(1),
+  requests: 1
+}
 
 const event = [
   "event",
@@ -151,6 +166,17 @@ describe("StatsReporter", () => {
         ["Error", "Warn"]
       )
       assert.deepInclude(logs[1], { annotations: { agentId: agent(7), workspaceId: workspace.id } })
+    })
+  )
+
+  it.effect("hands the use of apps on as it is, and nothing where there is none", () =>
+    Effect.gen(function* () {
+      const { done, reportApps } = yield* start()
+
+      yield* reportApps([], at(1))
+      assert.deepStrictEqual(done, [])
+      yield* reportApps([appStats, appStats], at(1))
+      assert.deepStrictEqual(done, [["apps", 2, 1_700_000_000_001]])
     })
   )
 })

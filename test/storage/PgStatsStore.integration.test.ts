@@ -1,7 +1,9 @@
 /** Statistics in real tables. */
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { DateTime, Effect, Layer } from "effect"
+import { DateTime, Effect, Layer, Option, Schema } from "effect"
+import * as Crypto from "node:crypto"
+import { Figures } from "../../src/agentapi/AgentStats.ts"
 import { type AppStats, type StatsRow, StatsStore } from "../../src/agentapi/StatsStore.ts"
 import type { WorkspaceId } from "../../src/domain/Ids.ts"
 import { AgentId } from "../../src/domain/Ids.ts"
@@ -79,6 +81,24 @@ layer(PgStatsStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTest
 
         assert.strictEqual((yield* stored(rows)).length, 2_000)
       })
+    )
+
+    const Raw = Schema.Struct({
+      connections_by_proto: Schema.Record(Schema.String, Schema.Natural),
+      session_counts: Schema.Record(Schema.String, Schema.Natural),
+      connection_median_latency_ms: Schema.Finite,
+      rx_bytes: Schema.Natural
+    })
+    it.effect.prop(
+      "takes all that a report may hold",
+      { raw: Raw },
+      ({ raw }) =>
+        Effect.gen(function* () {
+          const decoded = yield* Effect.option(Schema.decodeEffect(Figures)(raw))
+          if (Option.isNone(decoded)) return
+          yield* (yield* StatsStore).insert([{ ...row(0, decoded.value), id: Crypto.randomUUID() }])
+        }),
+      { arbitrary: { runs: 100 } }
     )
 
     it.effect("says that it refuses rows for what they are, and writes none of the batch", () =>

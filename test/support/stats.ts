@@ -81,10 +81,10 @@ export const start = Effect.fnUntraced(function* (options: StatsBatcher.Options 
     )
   )
   return {
-    add: (row: Omit<StatsRow, "id">) => observed(add(row)),
+    add,
     /** Reports of agents from one number to before another. */
     addAll: (from: number, to: number) =>
-      observed(
+      collectLogs(logs)(
         Effect.forEach(
           Array.from({ length: to - from }, (_, index) => report(from + index)),
           add,
