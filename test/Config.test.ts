@@ -34,6 +34,8 @@ const defaults = {
   queueCapacity: undefined,
   maxPending: 100_000,
   writeTimeout: "10s",
+  statsReportInterval: "30s",
+  experiments: undefined,
   shutdownTimeout: "15s",
   wildcardAccessUrl: undefined,
   externalAuthProviders: undefined,
@@ -60,6 +62,8 @@ const others: Readonly<Record<string, readonly [value: string, setting: keyof ty
   METADATA_QUEUE_CAPACITY: ["7", "queueCapacity", 7],
   METADATA_MAX_PENDING: ["600", "maxPending", 600],
   METADATA_WRITE_TIMEOUT: ["1 minute", "writeTimeout", "1m"],
+  STATS_REPORT_INTERVAL: ["5 minutes", "statsReportInterval", "5m"],
+  EXPERIMENTS: ["workspace-usage", "experiments", ["workspace-usage"]],
   SHUTDOWN_TIMEOUT: ["2 seconds", "shutdownTimeout", "2s"],
   WILDCARD_ACCESS_URL: ["https://*.apps.example.com", "wildcardAccessUrl", "https://*.apps.example.com"],
   EXTERNAL_AUTH_PROVIDERS: ["github, gitlab,jira", "externalAuthProviders", ["github", "gitlab", "jira"]],
@@ -89,6 +93,11 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   METADATA_QUEUE_CAPACITY: [["0", "1000001"], between(1, 1_000_000)],
   METADATA_MAX_PENDING: [["0", "10000001"], between(1, 10_000_000)],
   METADATA_WRITE_TIMEOUT: [durations, duration],
+  STATS_REPORT_INTERVAL: [durations, duration],
+  EXPERIMENTS: [
+    ["flying-cars", "workspace-usage,", "workspace-usage flying-cars"],
+    "experiments with commas between them; there is workspace-usage"
+  ],
   SHUTDOWN_TIMEOUT: [durations, duration],
   WILDCARD_ACCESS_URL: [
     ["*.example.com", "https://apps.example.com", "https://*.*.example.com", "https://example.com/*", "ftp://*.a.b"],

@@ -13,6 +13,7 @@ import * as Apps from "./Apps.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
+import * as Stats from "./Stats.ts"
 
 /** Gives each call the session of the connection that it came over, and refuses a request that is not what it must be. */
 export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnection, { provides: AgentSession }>()(
@@ -24,6 +25,7 @@ export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnecti
 export const AgentApi = RpcGroup.make(
   Manifest.GetManifest,
   AnnouncementBanners.GetServiceBanner,
+  Stats.UpdateStats,
   Lifecycle.UpdateLifecycle,
   Apps.BatchUpdateAppHealths,
   Lifecycle.UpdateStartup,

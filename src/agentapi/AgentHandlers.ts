@@ -8,6 +8,7 @@ import * as Apps from "./Apps.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
+import * as Stats from "./Stats.ts"
 
 const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
@@ -16,6 +17,7 @@ const handlers = AgentApi.toLayer(
       ...(yield* AnnouncementBanners.make),
       ...(yield* Lifecycle.make),
       ...(yield* Apps.make),
+      ...(yield* Stats.make),
       ...(yield* Metadata.make)
     })
   })

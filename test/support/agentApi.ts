@@ -10,8 +10,11 @@ import { ManifestStore } from "../../src/agentapi/ManifestStore.ts"
 import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
 import { SiteConfigs } from "../../src/agentapi/SiteConfigs.ts"
+import { StatsReporter } from "../../src/agentapi/StatsReporter.ts"
+import { StatsStore } from "../../src/agentapi/StatsStore.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
+import { UsageStore } from "../../src/usage/UsageStore.ts"
 import { token } from "./accessStore.ts"
 import { identity } from "./identity.ts"
 
@@ -27,6 +30,9 @@ export const layerPorts = Layer.mergeAll(
   Layer.mock(AppStore)({}),
   Layer.mock(ActivityStore)({}),
   Layer.mock(ActivityBump)({}),
+  Layer.mock(StatsReporter)({}),
+  Layer.mock(StatsStore)({}),
+  Layer.mock(UsageStore)({}),
   Layer.mock(Notifications)({}),
   Layer.succeed(Replica.Replica, replica)
 )
