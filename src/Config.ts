@@ -51,6 +51,18 @@ const flag = Schema.Literals(["true", "false"]).pipe(
     })
   )
 )
+/** Elements with commas between them. */
+const listOf = <A extends string>(element: Schema.Codec<A, string>) =>
+  Schema.String.pipe(
+    Schema.decodeTo(
+      Schema.Array(element),
+      SchemaTransformation.transform({
+        decode: (text): ReadonlyArray<string> => text.split(",").map((part) => part.trim()),
+        encode: (parts) => parts.join(",")
+      })
+    )
+  )
+const word = Schema.String.check(Schema.isPattern(/^[a-z\d-]+$/))
 const postgresUrl = Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^postgres(ql)?:\/\//)))
 
 /** What {@link PositiveDuration} takes. */
@@ -147,12 +159,51 @@ export const variables = {
     aDuration,
     "The longest that writing a batch may take before it is cancelled and tried again."
   ),
+  statsReportInterval: required(
+    "STATS_REPORT_INTERVAL",
+    "30 seconds",
+    PositiveDuration,
+    aDuration,
+    "How often agents are to report their statistics."
+  ),
+  experiments: optional(
+    "EXPERIMENTS",
+    listOf(Schema.Literals(["workspace-usage"])),
+    "experiments with commas between them; there is workspace-usage",
+    "What is tried out. workspace-usage: sessions are counted by the programs of people, not by agents."
+  ),
   shutdownTimeout: required(
     "SHUTDOWN_TIMEOUT",
     "15 seconds",
     PositiveDuration,
     aDuration,
     "The longest that the last flush may take when the service stops."
+  ),
+  wildcardAccessUrl: optional(
+    "WILDCARD_ACCESS_URL",
+    Schema.String.check(Schema.isPattern(/^https?:\/\/[^*/\s]*\*[^*/\s]*\/?$/)),
+    "an address with one * in its host, such as https://*.apps.example.com",
+    "Where agents tell editors to find their ports. Without it editors are told nothing."
+  ),
+  externalAuthProviders: optional(
+    "EXTERNAL_AUTH_PROVIDERS",
+    listOf(word),
+    "types of providers with commas between them, such as github,gitlab",
+    "The providers that people can sign in with. Agents are told how many of them serve git."
+  ),
+  disableDirectConnections: required(
+    "DISABLE_DIRECT_CONNECTIONS",
+    "false",
+    flag,
+    "true or false",
+    "true where agents must be reached through relays alone."
+  ),
+  derpForceWebsockets: required(
+    "DERP_FORCE_WEBSOCKETS",
+    "false",
+    flag,
+    "true or false",
+    "true where relays can only be reached by WebSocket."
   ),
   logFormat: required(
     "LOG_FORMAT",

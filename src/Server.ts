@@ -7,39 +7,52 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { ByteSize, Data, Effect, Layer, References, Schedule } from "effect"
+import { ByteSize, Data, Duration, Effect, Layer, References, Schedule } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
 import * as ActivityBump from "./agentapi/ActivityBump.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
 import * as BoundaryUsage from "./agentapi/BoundaryUsage.ts"
+import * as ForwardedMetrics from "./agentapi/ForwardedMetrics.ts"
+import * as Manifest from "./agentapi/Manifest.ts"
 import * as Replica from "./agentapi/Replica.ts"
+import { StatsOptions } from "./agentapi/Stats.ts"
+import * as StatsBatcher from "./agentapi/StatsBatcher.ts"
+import * as StatsReporter from "./agentapi/StatsReporter.ts"
 import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
 import * as AdminRoutes from "./http/AdminRoutes.ts"
 import * as OperationsRoutes from "./http/OperationsRoutes.ts"
 import * as Refusals from "./http/Refusals.ts"
+import * as UsageRoutes from "./http/UsageRoutes.ts"
 import * as PgPubSub from "./pubsub/PgPubSub.ts"
 import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
 import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
 import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgActivityStore from "./storage/PgActivityStore.ts"
+import * as PgAppStore from "./storage/PgAppStore.ts"
 import * as PgBoundaryUsageStore from "./storage/PgBoundaryUsageStore.ts"
 import * as PgConnectionLogStore from "./storage/PgConnectionLogStore.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
+import * as PgLifecycleStore from "./storage/PgLifecycleStore.ts"
 import * as PgLogReader from "./storage/PgLogReader.ts"
 import * as PgLogStore from "./storage/PgLogStore.ts"
+import * as PgManifestStore from "./storage/PgManifestStore.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
 import * as PgScriptStore from "./storage/PgScriptStore.ts"
+import * as PgSiteConfigs from "./storage/PgSiteConfigs.ts"
+import * as PgStatsStore from "./storage/PgStatsStore.ts"
+import * as PgUsageStore from "./storage/PgUsageStore.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Defects from "./telemetry/Defects.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
+import * as UsageTracker from "./usage/UsageTracker.ts"
 import * as LogWatch from "./watch/LogWatch.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
 import * as WatchRoutes from "./watch/WatchRoutes.ts"
@@ -61,16 +74,22 @@ export const layerStorage = (settings: Settings) =>
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
     PgActivityStore.layer,
+    PgAppStore.layer,
     PgBoundaryUsageStore.layer,
     PgConnectionLogStore.layer,
     PgConnectionStore.layer,
     PgLogReader.layer,
     PgLogStore.layer,
     PgScriptStore.layer,
+    PgStatsStore.layer,
+    PgUsageStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,
+    PgLifecycleStore.layer,
+    PgManifestStore.layer,
     PgNotifications.layer,
     PgReadiness.layer,
+    PgSiteConfigs.layer,
     PgPubSub.layer({ listenUrl: settings.databaseListenUrl })
   ).pipe(Layer.provideMerge(NodeCrypto.layer))
 
@@ -78,13 +97,19 @@ const layerServices = (settings: Settings) =>
   Layer.mergeAll(
     Access.layer,
     Replica.layer,
-    ActivityBump.layer,
+    Layer.succeed(Manifest.Deployment, {
+      wildcardAccessUrl: settings.wildcardAccessUrl,
+      externalAuthProviders: settings.externalAuthProviders ?? [],
+      disableDirectConnections: settings.disableDirectConnections,
+      derpForceWebsockets: settings.derpForceWebsockets
+    }),
     MetadataWatch.layer,
     LogWatch.layer,
     Fatal.watch(
       "the writing of boundary usage",
       BoundaryUsage.BoundaryUsage.use(({ run }) => run)
     ).pipe(Layer.provideMerge(BoundaryUsage.layer()), Layer.provide(Replica.layer)),
+    layerStats(settings),
     MetadataBatcher.layer({
       maxBatchSize: settings.maxBatchSize,
       maxBatchBytes: settings.maxBatchBytes,
@@ -98,6 +123,19 @@ const layerServices = (settings: Settings) =>
     Fatal.watch("the measurement of latencies", measureLatencies)
   )
 
+/** Statistics of agents, and what follows from them. */
+const layerStats = ({ experiments = [], shutdownTimeout, statsReportInterval: reportInterval }: Settings) =>
+  StatsReporter.layer.pipe(
+    Layer.provideMerge([
+      ActivityBump.layer,
+      UsageTracker.layer(),
+      StatsBatcher.layer({ shutdownTimeout }),
+      // longer than it takes an agent to report again
+      ForwardedMetrics.layer({ expireAfter: Duration.max(Duration.minutes(2), Duration.times(reportInterval, 3)) }),
+      Layer.succeed(StatsOptions, { reportInterval, workspaceUsage: experiments.includes("workspace-usage") })
+    ])
+  )
+
 const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
@@ -105,6 +143,7 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
 const routes = Layer.mergeAll(
   AgentRoutes.layer(),
   WatchRoutes.layer,
+  UsageRoutes.layer,
   AdminRoutes.layer,
   OperationsRoutes.layer,
   Refusals.layer

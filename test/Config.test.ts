@@ -34,7 +34,13 @@ const defaults = {
   queueCapacity: undefined,
   maxPending: 100_000,
   writeTimeout: "10s",
+  statsReportInterval: "30s",
+  experiments: undefined,
   shutdownTimeout: "15s",
+  wildcardAccessUrl: undefined,
+  externalAuthProviders: undefined,
+  disableDirectConnections: false,
+  derpForceWebsockets: false,
   logFormat: "auto",
   logLevel: "info",
   demoAgents: 0
@@ -56,7 +62,13 @@ const others: Readonly<Record<string, readonly [value: string, setting: keyof ty
   METADATA_QUEUE_CAPACITY: ["7", "queueCapacity", 7],
   METADATA_MAX_PENDING: ["600", "maxPending", 600],
   METADATA_WRITE_TIMEOUT: ["1 minute", "writeTimeout", "1m"],
+  STATS_REPORT_INTERVAL: ["5 minutes", "statsReportInterval", "5m"],
+  EXPERIMENTS: ["workspace-usage", "experiments", ["workspace-usage"]],
   SHUTDOWN_TIMEOUT: ["2 seconds", "shutdownTimeout", "2s"],
+  WILDCARD_ACCESS_URL: ["https://*.apps.example.com", "wildcardAccessUrl", "https://*.apps.example.com"],
+  EXTERNAL_AUTH_PROVIDERS: ["github, gitlab,jira", "externalAuthProviders", ["github", "gitlab", "jira"]],
+  DISABLE_DIRECT_CONNECTIONS: ["true", "disableDirectConnections", true],
+  DERP_FORCE_WEBSOCKETS: ["true", "derpForceWebsockets", true],
   LOG_FORMAT: ["json", "logFormat", "json"],
   LOG_LEVEL: ["debug", "logLevel", "debug"],
   DEMO_AGENTS: ["20", "demoAgents", 20]
@@ -81,7 +93,22 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   METADATA_QUEUE_CAPACITY: [["0", "1000001"], between(1, 1_000_000)],
   METADATA_MAX_PENDING: [["0", "10000001"], between(1, 10_000_000)],
   METADATA_WRITE_TIMEOUT: [durations, duration],
+  STATS_REPORT_INTERVAL: [durations, duration],
+  EXPERIMENTS: [
+    ["flying-cars", "workspace-usage,", "workspace-usage flying-cars"],
+    "experiments with commas between them; there is workspace-usage"
+  ],
   SHUTDOWN_TIMEOUT: [durations, duration],
+  WILDCARD_ACCESS_URL: [
+    ["*.example.com", "https://apps.example.com", "https://*.*.example.com", "https://example.com/*", "ftp://*.a.b"],
+    "an address with one * in its host, such as https://*.apps.example.com"
+  ],
+  EXTERNAL_AUTH_PROVIDERS: [
+    ["git hub", "github,", ",", "GitHub"],
+    "types of providers with commas between them, such as github,gitlab"
+  ],
+  DISABLE_DIRECT_CONNECTIONS: [["yes"], "true or false"],
+  DERP_FORCE_WEBSOCKETS: [["1"], "true or false"],
   LOG_FORMAT: [["xml", "JSON"], "auto, pretty or json"],
   LOG_LEVEL: [["trace", "INFO"], "debug, info, warn or error"],
   DEMO_AGENTS: [["-1", "10001", "all"], between(0, 10_000)]

@@ -3,16 +3,21 @@
  * protocol, so that another transport can carry the same calls to the same handlers.
  *
  * Fields that the original's protocol may leave out have its defaults: an empty text, an empty list, zero. Ids are UUIDs as
- * text, times are RFC 3339.
+ * text, times are RFC 3339, durations are seconds.
  */
 import { RpcGroup, RpcMiddleware } from "effect/rpc"
 import { InvalidRequest } from "./AgentError.ts"
 import type { AgentSession } from "./AgentSession.ts"
+import * as AnnouncementBanners from "./AnnouncementBanners.ts"
+import * as Apps from "./Apps.ts"
 import * as BoundaryLogs from "./BoundaryLogs.ts"
 import * as ConnectionLog from "./ConnectionLog.ts"
+import * as Lifecycle from "./Lifecycle.ts"
 import * as Logs from "./Logs.ts"
+import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
 import * as Scripts from "./Scripts.ts"
+import * as Stats from "./Stats.ts"
 
 /** Gives each call the session of the connection that it came over, and refuses a request that is not what it must be. */
 export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnection, { provides: AgentSession }>()(
@@ -22,9 +27,17 @@ export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnecti
 
 /** Everything that an agent may call. */
 export const AgentApi = RpcGroup.make(
+  Manifest.GetManifest,
+  AnnouncementBanners.GetServiceBanner,
+  Stats.UpdateStats,
+  Lifecycle.UpdateLifecycle,
+  Apps.BatchUpdateAppHealths,
+  Lifecycle.UpdateStartup,
   Metadata.BatchUpdateMetadata,
   Logs.BatchCreateLogs,
+  AnnouncementBanners.GetAnnouncementBanners,
   Scripts.ScriptCompleted,
   ConnectionLog.ReportConnection,
-  BoundaryLogs.ReportBoundaryLogs
+  BoundaryLogs.ReportBoundaryLogs,
+  Apps.UpdateAppStatus
 ).middleware(SessionOfConnection)

@@ -3,15 +3,25 @@ import { Effect, Layer, Option } from "effect"
 import { AgentApi, SessionOfConnection } from "./AgentApi.ts"
 import { InvalidRequest } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
+import * as AnnouncementBanners from "./AnnouncementBanners.ts"
+import * as Apps from "./Apps.ts"
 import * as BoundaryLogs from "./BoundaryLogs.ts"
 import * as ConnectionLog from "./ConnectionLog.ts"
+import * as Lifecycle from "./Lifecycle.ts"
 import * as Logs from "./Logs.ts"
+import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
 import * as Scripts from "./Scripts.ts"
+import * as Stats from "./Stats.ts"
 
 const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
     return AgentApi.of({
+      ...(yield* Manifest.make),
+      ...(yield* AnnouncementBanners.make),
+      ...(yield* Lifecycle.make),
+      ...(yield* Apps.make),
+      ...(yield* Stats.make),
       ...(yield* Metadata.make),
       ...(yield* Logs.make),
       ...(yield* Scripts.make),

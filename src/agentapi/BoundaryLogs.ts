@@ -12,11 +12,11 @@ import { Rpc } from "effect/rpc"
 import { OptionalText } from "../domain/StorableText.ts"
 import { AgentSession } from "./AgentSession.ts"
 import { BoundaryUsage } from "./BoundaryUsage.ts"
-import { list } from "./internal/fields.ts"
+import { list, time } from "./internal/fields.ts"
 
 const BoundaryLog = Schema.Struct({
   allowed: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
-  time: Schema.optionalKey(Schema.DateTimeUtcFromString),
+  time: Schema.optionalKey(time),
   http_request: Schema.optionalKey(
     Schema.Struct({ method: OptionalText, url: OptionalText, matched_rule: OptionalText })
   )

@@ -15,14 +15,14 @@ import { OptionalText } from "../domain/StorableText.ts"
 import type { Workspace } from "../domain/Workspace.ts"
 import { type AgentStoreError, unavailable, Unavailable } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
-import { Int32, Time } from "./internal/scalars.ts"
+import { int32, time, word, zeroTime } from "./internal/fields.ts"
 
 /** The beginning or the end of a person's connection to an agent. */
 export interface ConnectionReport {
   readonly connectionId: ConnectionId
   readonly agentName: string
   readonly workspace: Pick<Workspace, "id" | "name" | "ownerId" | "organizationId">
-  readonly type: "ssh" | "vscode" | "jetbrains" | "reconnecting_pty"
+  readonly type: typeof Type.Type
   /** When it was, by the clock of the agent. */
   readonly at: DateTime.Utc
   readonly ip: string | null
@@ -40,16 +40,16 @@ export class ConnectionLogStore extends Context.Service<
   }
 >()("metadata-batcher/agentapi/ConnectionLogStore") {}
 
-const types = { SSH: "ssh", VSCODE: "vscode", JETBRAINS: "jetbrains", RECONNECTING_PTY: "reconnecting_pty" } as const
+const Type = word("ssh", "vscode", "jetbrains", "reconnecting_pty")
 
 const Connection = Schema.Struct({
   id: ConnectionId.check(Schema.makeFilter((id) => id !== nil, { expected: "an id other than the nil id" })),
-  action: Schema.Literals(["CONNECT", "DISCONNECT"]),
-  type: Schema.Literals(["SSH", "VSCODE", "JETBRAINS", "RECONNECTING_PTY"]),
-  /** Default: the time of receipt. */
-  timestamp: Schema.optionalKey(Time),
+  action: word("connect", "disconnect"),
+  type: Type,
+  /** Without one, or with the zero time, it is the time of receipt. */
+  timestamp: Schema.optionalKey(time),
   ip: OptionalText,
-  status_code: Int32.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
+  status_code: int32,
   reason: OptionalText,
   app_name: OptionalText
 })
@@ -69,16 +69,17 @@ export const make = Effect.gen(function* () {
   const reportConnection = Effect.fnUntraced(
     function* ({ connection }: ReportConnectionRequest) {
       const session = yield* AgentSession
+      const { timestamp } = connection
       yield* store.record({
         connectionId: connection.id,
         agentName: session.identity.agentName,
         workspace: yield* session.workspace,
-        type: types[connection.type],
-        at: connection.timestamp ?? (yield* DateTime.now),
+        type: connection.type,
+        at: timestamp === undefined || DateTime.Equivalence(timestamp, zeroTime) ? yield* DateTime.now : timestamp,
         ip: toIp(connection.ip),
         appName: orNull(connection.app_name),
         end:
-          connection.action === "DISCONNECT"
+          connection.action === "disconnect"
             ? { code: connection.status_code, reason: orNull(connection.reason) }
             : null
       })

@@ -18,7 +18,7 @@ import { OptionalText } from "../domain/StorableText.ts"
 import { PubSub } from "../pubsub/PubSub.ts"
 import { type AgentStoreError, unavailable, Unavailable } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
-import { list } from "./internal/fields.ts"
+import { list, word } from "./internal/fields.ts"
 import * as WorkspaceEvents from "./WorkspaceEvents.ts"
 
 /** A line as it is to be stored. */
@@ -56,16 +56,7 @@ export class LogStore extends Context.Service<
   }
 >()("metadata-batcher/agentapi/LogStore") {}
 
-const Level = Schema.Literals(["LEVEL_UNSPECIFIED", "TRACE", "DEBUG", "INFO", "WARN", "ERROR"])
-
-const levels: Readonly<Record<typeof Level.Type, AgentLog.LogLevel>> = {
-  LEVEL_UNSPECIFIED: "info",
-  TRACE: "trace",
-  DEBUG: "debug",
-  INFO: "info",
-  WARN: "warn",
-  ERROR: "error"
-}
+const Level = word("level_unspecified", "trace", "debug", "info", "warn", "error")
 
 /** The most lines of one call. An agent sends a mebibyte at a time, in which it counts 21 bytes for an empty line. */
 export const maxLines = 65_536
@@ -74,7 +65,7 @@ const Line = Schema.Struct({
   /** Taken and not looked at. */
   created_at: Schema.optionalKey(Schema.String),
   output: OptionalText,
-  level: Level.pipe(Schema.withDecodingDefaultKey(Effect.succeed("LEVEL_UNSPECIFIED" as const)))
+  level: Level.pipe(Schema.withDecodingDefaultKey(Effect.succeed("LEVEL_UNSPECIFIED")))
 })
 
 export const BatchCreateLogsRequest = Schema.Struct({
@@ -115,7 +106,10 @@ export const make = Effect.gen(function* () {
       const appended = yield* store.append(agentId, {
         sourceId: request.log_source_id === nil ? null : request.log_source_id,
         receivedAt: yield* DateTime.now,
-        lines: request.logs.map(({ level, output }) => ({ level: levels[level], output: AgentLog.cut(output) }))
+        lines: request.logs.map(({ level, output }) => ({
+          level: level === "level_unspecified" ? "info" : level,
+          output: AgentLog.cut(output)
+        }))
       })
       if (appended.limit === "crossed") {
         yield* Effect.annotateLogs(Effect.logWarning("an agent has logged as much as it may"), { agentId })

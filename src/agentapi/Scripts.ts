@@ -9,7 +9,7 @@ import { Rpc } from "effect/rpc"
 import { type AgentId, ScriptId } from "../domain/Ids.ts"
 import { type AgentStoreError, InvalidRequest, unavailable, Unavailable } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
-import { Int32, Time } from "./internal/scalars.ts"
+import { int32, time, word, zeroTime } from "./internal/fields.ts"
 
 /** One run of a script. */
 export interface ScriptTiming {
@@ -17,8 +17,8 @@ export interface ScriptTiming {
   readonly startedAt: DateTime.Utc
   readonly endedAt: DateTime.Utc
   readonly exitCode: number
-  readonly stage: "start" | "stop" | "cron"
-  readonly status: "ok" | "exit_failure" | "timed_out" | "pipes_left_open"
+  readonly stage: typeof Stage.Type
+  readonly status: typeof Status.Type
 }
 
 /** The port through which the runs of scripts are stored. */
@@ -30,25 +30,20 @@ export class ScriptStore extends Context.Service<
   }
 >()("metadata-batcher/agentapi/ScriptStore") {}
 
-const Stage = Schema.Literals(["START", "STOP", "CRON"])
-const Status = Schema.Literals(["OK", "EXIT_FAILURE", "TIMED_OUT", "PIPES_LEFT_OPEN"])
+const Stage = word("start", "stop", "cron")
+const Status = word("ok", "exit_failure", "timed_out", "pipes_left_open")
 
-const stages = { START: "start", STOP: "stop", CRON: "cron" } as const
-
-const statuses = {
-  OK: "ok",
-  EXIT_FAILURE: "exit_failure",
-  TIMED_OUT: "timed_out",
-  PIPES_LEFT_OPEN: "pipes_left_open"
-} as const
+const Time = time.check(
+  Schema.makeFilter((time) => DateTime.isGreaterThan(time, zeroTime), { expected: "a time after the zero time" })
+)
 
 const Timing = Schema.Struct({
   script_id: ScriptId,
   start: Time,
   end: Time,
-  exit_code: Int32.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
-  stage: Stage.pipe(Schema.withDecodingDefaultKey(Effect.succeed("START" as const))),
-  status: Status.pipe(Schema.withDecodingDefaultKey(Effect.succeed("OK" as const)))
+  exit_code: int32,
+  stage: Stage.pipe(Schema.withDecodingDefaultKey(Effect.succeed("START"))),
+  status: Status.pipe(Schema.withDecodingDefaultKey(Effect.succeed("OK")))
 }).check(
   Schema.makeFilter(({ end, start }) => DateTime.isLessThanOrEqualTo(start, end), {
     expected: "a start that is not after the end"
@@ -75,8 +70,8 @@ export const make = Effect.gen(function* () {
         startedAt: timing.start,
         endedAt: timing.end,
         exitCode: timing.exit_code,
-        stage: stages[timing.stage],
-        status: statuses[timing.status]
+        stage: timing.stage,
+        status: timing.status
       })
       if (isOwn) return {}
       return yield* new InvalidRequest({ field: "timing.script_id", problem: "not a script of this agent" })

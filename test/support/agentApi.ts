@@ -2,16 +2,23 @@
 import { Effect, Layer, Schema } from "effect"
 import { ActivityBump, ActivityStore } from "../../src/agentapi/ActivityBump.ts"
 import { AgentSession } from "../../src/agentapi/AgentSession.ts"
+import { AppStore } from "../../src/agentapi/AppStore.ts"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 import { BoundaryUsage, BoundaryUsageStore } from "../../src/agentapi/BoundaryUsage.ts"
 import { ConnectionLogStore } from "../../src/agentapi/ConnectionLog.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
+import { LifecycleStore } from "../../src/agentapi/Lifecycle.ts"
 import { LogStore } from "../../src/agentapi/Logs.ts"
+import { ManifestStore } from "../../src/agentapi/ManifestStore.ts"
 import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
 import { ScriptStore } from "../../src/agentapi/Scripts.ts"
+import { SiteConfigs } from "../../src/agentapi/SiteConfigs.ts"
+import { StatsReporter } from "../../src/agentapi/StatsReporter.ts"
+import { StatsStore } from "../../src/agentapi/StatsStore.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
+import { UsageStore } from "../../src/usage/UsageStore.ts"
 import { LogReader } from "../../src/watch/LogReader.ts"
 import { token } from "./accessStore.ts"
 import { identity } from "./identity.ts"
@@ -22,8 +29,15 @@ export const replica = ReplicaId.make("00000000-0000-4000-b000-000000000001")
 export const layerPorts = Layer.mergeAll(
   Layer.succeed(ConnectionStore, { note: () => Effect.void, isLatest: () => Effect.succeed(true) }),
   Layer.mock(WorkspaceStore)({}),
+  Layer.mock(LifecycleStore)({}),
+  Layer.mock(ManifestStore)({}),
+  Layer.mock(SiteConfigs)({}),
+  Layer.mock(AppStore)({}),
   Layer.mock(ActivityStore)({}),
   Layer.mock(ActivityBump)({}),
+  Layer.mock(StatsReporter)({}),
+  Layer.mock(StatsStore)({}),
+  Layer.mock(UsageStore)({}),
   Layer.mock(Notifications)({}),
   Layer.mock(LogStore)({}),
   Layer.mock(LogReader)({}),

@@ -1,17 +1,13 @@
 /** Reading and following what agents of a running service log over the real RPC. */
-import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Queue, Stream } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
-import { type AgentId, LogSourceId, nil, type UserId, WorkspaceId } from "../../src/domain/Ids.ts"
-import * as WorkspaceEvent from "../../src/domain/WorkspaceEvent.ts"
-import * as PubSub from "../../src/pubsub/PubSub.ts"
+import { type AgentId, LogSourceId, nil } from "../../src/domain/Ids.ts"
 import { currentSubscribers } from "../../src/pubsub/PubSubMetrics.ts"
 import { WatchApi } from "../../src/watch/WatchApi.ts"
 import * as Agent from "../support/agent.ts"
 import * as People from "../support/directory.ts"
-import { newId } from "../support/seed.ts"
 import * as Service from "../support/service.ts"
 import * as Watcher from "../support/watcher.ts"
 
@@ -19,15 +15,15 @@ import * as Watcher from "../support/watcher.ts"
 const logging = Effect.gen(function* () {
   const { url } = yield* Service.TestService
   const { id, owner, token } = yield* People.agent()
-  const { BatchCreateLogs } = yield* Agent.client(url, People.showing(token))
+  const { BatchCreateLogs, UpdateLifecycle } = yield* Agent.client(url, People.showing(token))
   return {
     id,
-    owner,
     headers: People.showing(owner.token),
+    start: UpdateLifecycle({ lifecycle: { state: "starting" } }),
     log: (...outputs: ReadonlyArray<string>) =>
       BatchCreateLogs({
         log_source_id: LogSourceId.make(nil),
-        logs: outputs.map((output) => ({ output, level: "WARN" }))
+        logs: outputs.map((output) => ({ output, level: "warn" }))
       })
   }
 })
@@ -59,17 +55,10 @@ const follow = Effect.fnUntraced(function* (id: AgentId, headers: Readonly<Recor
   }
 })
 
-const start = Effect.fnUntraced(function* (id: AgentId, ownerId: UserId) {
-  const sql = yield* PgClient.PgClient
-  yield* sql`UPDATE workspace_agents SET lifecycle_state = 'starting', started_at = now() WHERE id = ${id}`
-  const event = { kind: "agt_lifecycle_update", workspace_id: newId(WorkspaceId), agent_id: id }
-  yield* PubSub.PubSub.use(({ publish }) => publish(WorkspaceEvent.channel(ownerId), JSON.stringify(event)))
-})
-
 layer(Service.layer, { excludeTestServices: true })("a watcher of logs", (it) => {
   it.effect("sees what an agent has logged, what it logs then, and how far it comes", () =>
     Effect.gen(function* () {
-      const { headers, id, log, owner } = yield* logging
+      const { headers, id, log, start } = yield* logging
       yield* log("one", "two")
 
       const { lines, state } = yield* follow(id, headers)
@@ -79,7 +68,7 @@ layer(Service.layer, { excludeTestServices: true })("a watcher of logs", (it) =>
         yield* log(line)
         assert.deepStrictEqual(yield* lines, [line])
       }
-      yield* start(id, owner.id)
+      yield* start
       yield* state("starting")
     })
   )
