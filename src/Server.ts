@@ -22,6 +22,8 @@ import * as StatsBatcher from "./agentapi/StatsBatcher.ts"
 import * as StatsReporter from "./agentapi/StatsReporter.ts"
 import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
+import * as DashboardRoutes from "./dashboard/DashboardRoutes.ts"
+import * as OverviewFeed from "./dashboard/OverviewFeed.ts"
 import * as AdminRoutes from "./http/AdminRoutes.ts"
 import * as OperationsRoutes from "./http/OperationsRoutes.ts"
 import * as Refusals from "./http/Refusals.ts"
@@ -32,6 +34,7 @@ import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
 import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgActivityStore from "./storage/PgActivityStore.ts"
+import * as PgAgentCatalog from "./storage/PgAgentCatalog.ts"
 import * as PgAppStore from "./storage/PgAppStore.ts"
 import * as PgBoundaryUsageStore from "./storage/PgBoundaryUsageStore.ts"
 import * as PgConnectionLogStore from "./storage/PgConnectionLogStore.ts"
@@ -74,6 +77,7 @@ export const layerStorage = (settings: Settings) =>
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
     PgActivityStore.layer,
+    PgAgentCatalog.layer,
     PgAppStore.layer,
     PgBoundaryUsageStore.layer,
     PgConnectionLogStore.layer,
@@ -145,6 +149,7 @@ const routes = Layer.mergeAll(
   WatchRoutes.layer,
   UsageRoutes.layer,
   AdminRoutes.layer,
+  DashboardRoutes.layer,
   OperationsRoutes.layer,
   Refusals.layer
 )
@@ -186,6 +191,8 @@ const layerHttpServer = ({ host, port }: Settings) =>
 export const layerService = (settings: Settings) =>
   HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(layerHttpServer(settings)),
+    // reads what the services below have registered
+    Layer.provide(OverviewFeed.layer),
     Layer.provideMerge(layerServices(settings)),
     Layer.provide(Defects.layer),
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodyBytes)),
