@@ -154,6 +154,19 @@ export const variables = {
     aDuration,
     "The longest that the last flush may take when the service stops."
   ),
+  agentPingInterval: required(
+    "AGENT_PING_INTERVAL",
+    "15 seconds",
+    PositiveDuration,
+    aDuration,
+    "How often an agent is pinged, and its connection noted."
+  ),
+  agentPingTimeout: optional(
+    "AGENT_PING_TIMEOUT",
+    PositiveDuration,
+    aDuration,
+    "The longest that an agent may leave pings unanswered, at least 2 seconds. Without it, two intervals."
+  ),
   logFormat: required(
     "LOG_FORMAT",
     "auto",

@@ -76,7 +76,8 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
 
-const routes = Layer.mergeAll(AgentRoutes.layer(), WatchRoutes.layer, AdminRoutes.layer, OperationsRoutes.layer)
+const routes = ({ agentPingInterval: period, agentPingTimeout: timeout }: Settings) =>
+  Layer.mergeAll(AgentRoutes.layer({ period, timeout }), WatchRoutes.layer, AdminRoutes.layer, OperationsRoutes.layer)
 
 /** The largest message of an agent, as in the original. */
 const maxMessageBytes = 4 * 1024 * 1024
@@ -113,7 +114,7 @@ const layerHttpServer = ({ host, port }: Settings) =>
 
 /** The service over whatever keeps its things. It serves as soon as the layer is built. */
 export const layerService = (settings: Settings) =>
-  HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+  HttpRouter.serve(routes(settings), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(layerHttpServer(settings)),
     Layer.provideMerge(layerServices(settings)),
     Layer.provide(Defects.layer),

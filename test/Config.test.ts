@@ -35,6 +35,8 @@ const defaults = {
   maxPending: 100_000,
   writeTimeout: "10s",
   shutdownTimeout: "15s",
+  agentPingInterval: "15s",
+  agentPingTimeout: undefined,
   logFormat: "auto",
   logLevel: "info",
   demoAgents: 0
@@ -57,6 +59,8 @@ const others: Readonly<Record<string, readonly [value: string, setting: keyof ty
   METADATA_MAX_PENDING: ["600", "maxPending", 600],
   METADATA_WRITE_TIMEOUT: ["1 minute", "writeTimeout", "1m"],
   SHUTDOWN_TIMEOUT: ["2 seconds", "shutdownTimeout", "2s"],
+  AGENT_PING_INTERVAL: ["5 seconds", "agentPingInterval", "5s"],
+  AGENT_PING_TIMEOUT: ["1 minute", "agentPingTimeout", "1m"],
   LOG_FORMAT: ["json", "logFormat", "json"],
   LOG_LEVEL: ["debug", "logLevel", "debug"],
   DEMO_AGENTS: ["20", "demoAgents", 20]
@@ -82,6 +86,8 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   METADATA_MAX_PENDING: [["0", "10000001"], between(1, 10_000_000)],
   METADATA_WRITE_TIMEOUT: [durations, duration],
   SHUTDOWN_TIMEOUT: [durations, duration],
+  AGENT_PING_INTERVAL: [durations, duration],
+  AGENT_PING_TIMEOUT: [durations, duration],
   LOG_FORMAT: [["xml", "JSON"], "auto, pretty or json"],
   LOG_LEVEL: [["trace", "INFO"], "debug, info, warn or error"],
   DEMO_AGENTS: [["-1", "10001", "all"], between(0, 10_000)]
