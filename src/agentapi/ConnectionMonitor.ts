@@ -78,6 +78,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       lastConnectedAt: start,
       disconnectedAt: identity.disconnectedAt
     })
+    const annotate = Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspace.id })
     const heardAt = yield* Ref.make(start)
 
     const note = (times: ConnectionTimes) => store.note(identity.agentId, times, replica)
@@ -89,6 +90,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
         Effect.timeout(timeout),
         Effect.catch((error) => Effect.logError("that an agent has left cannot be noted", error)),
         Effect.andThen(Effect.ignore(Effect.timeout(announce, timeout), { log: "Warn" })),
+        annotate,
         Effect.provideService(AgentSession, session)
       )
     )
@@ -115,6 +117,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       return "the build of the agent is no longer the latest" as const
     }).pipe(
       Effect.catch((error) => Effect.logWarning("that an agent is connected cannot be noted", error)),
+      annotate,
       Effect.provideService(AgentSession, session)
     )
 

@@ -185,7 +185,11 @@ describe("ConnectionMonitor", () => {
       yield* close
 
       assert.deepStrictEqual(since(), [noted(1_000, 46_000, 61_000), announced])
-      assert.deepInclude(logs[0], { level: "Warn", message: "an agent does not answer pings" })
+      assert.deepInclude(logs[0], {
+        level: "Warn",
+        message: "an agent does not answer pings",
+        annotations: { agentId: agent(1), workspaceId: workspace.id }
+      })
     })
   )
 
