@@ -9,7 +9,8 @@ export default defineConfig({
     maxWorkers: Math.max(2, availableParallelism()),
     // No test changes what belongs to its process, so files share a worker and what it has loaded.
     isolate: false,
-    testTimeout: 30_000,
-    hookTimeout: 30_000
+    // They wait for signals and not for time: this only ends what hangs, however busy the machine is.
+    testTimeout: 60_000,
+    hookTimeout: 60_000
   }
 })

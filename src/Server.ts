@@ -4,25 +4,31 @@
  * What depends on something ends before it. So connections end first and nothing new arrives; then the batcher writes
  * what it has; then the pubsub ends, the connections to the database, and the embedded database.
  */
-import { NodeCrypto, NodeFileSystem, NodeHttpServer } from "@effect/platform-node"
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Data, Effect, Layer, References, Schedule } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
+import * as ActivityBump from "./agentapi/ActivityBump.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
 import * as Replica from "./agentapi/Replica.ts"
 import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
 import * as AdminRoutes from "./http/AdminRoutes.ts"
 import * as OperationsRoutes from "./http/OperationsRoutes.ts"
+import * as Refusals from "./http/Refusals.ts"
 import * as PgPubSub from "./pubsub/PgPubSub.ts"
 import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
 import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
 import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
+import * as PgActivityStore from "./storage/PgActivityStore.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
+import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
@@ -47,9 +53,11 @@ export const layerStorage = (settings: Settings) =>
   Layer.mergeAll(
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
+    PgActivityStore.layer,
     PgConnectionStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,
+    PgNotifications.layer,
     PgReadiness.layer,
     PgPubSub.layer({ listenUrl: settings.databaseListenUrl })
   ).pipe(Layer.provideMerge(NodeCrypto.layer))
@@ -58,6 +66,7 @@ const layerServices = (settings: Settings) =>
   Layer.mergeAll(
     Access.layer,
     Replica.layer,
+    ActivityBump.layer,
     MetadataWatch.layer,
     MetadataBatcher.layer({
       maxBatchSize: settings.maxBatchSize,
@@ -77,7 +86,13 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
 )
 
 const routes = ({ agentPingInterval: period, agentPingTimeout: timeout }: Settings) =>
-  Layer.mergeAll(AgentRoutes.layer({ period, timeout }), WatchRoutes.layer, AdminRoutes.layer, OperationsRoutes.layer)
+  Layer.mergeAll(
+    AgentRoutes.layer({ period, timeout }),
+    WatchRoutes.layer,
+    AdminRoutes.layer,
+    OperationsRoutes.layer,
+    Refusals.layer
+  )
 
 /** The largest message of an agent, as in the original. */
 const maxMessageBytes = 4 * 1024 * 1024

@@ -90,7 +90,7 @@ const demonstrate = Effect.fnUntraced(function* ({ demoAgents: agents }: Setting
     const fresh = entries - before.entries
     before = { reports: demo.figures.reports, entries }
     yield* Console.log(
-      `${Simulation.describe(agents, demo.figures, rate)}; ${fresh} entries written, ${entries} in ${statements} flushes so far, ${lost} lost`
+      `${Simulation.describe(agents, demo.figures, rate)}; entries written: ${entries} (${fresh} new), flushes: ${statements}, lost: ${lost}`
     )
   })
   return yield* Effect.raceFirst(

@@ -7,6 +7,7 @@ import { spawn } from "node:child_process"
 import * as Consumers from "node:stream/consumers"
 import * as Cli from "../src/Cli.ts"
 import * as Config from "../src/Config.ts"
+import { compileCache } from "./support/folder.ts"
 
 /** What a command prints, and whether it succeeded. */
 const run = (args: ReadonlyArray<string>, environment: Readonly<Record<string, string>> = {}) =>
@@ -138,7 +139,9 @@ describe("the command line", () => {
 
   it.live("ends a process with status 1 when its settings are wrong", () =>
     Effect.gen(function* () {
-      const child = spawn(process.execPath, ["src/main.ts", "serve"], { env: { PORT: "http" } })
+      const child = spawn(process.execPath, ["src/main.ts", "serve"], {
+        env: { PORT: "http", ...compileCache() }
+      })
       const [status, out, errors] = yield* Effect.promise(() =>
         Promise.all([
           new Promise((resolve) => child.on("exit", resolve)),

@@ -115,7 +115,7 @@ describe("the README", () => {
 
   it("says how to begin with the commands that it names", () => {
     const { scripts } = JSON.parse(readFileSync("package.json", "utf8"))
-    for (const [, script] of readme.matchAll(/npm (?:run )?(start|test|check|bench|build)\b/g)) {
+    for (const [, script] of readme.matchAll(/npm (?:run )?(start|test|check|bench|build|simulate)\b/g)) {
       assert.property(scripts, script!)
     }
   })

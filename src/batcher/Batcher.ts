@@ -25,56 +25,15 @@
  * - Closing takes at most `shutdownTimeout`, even if a write refuses to be interrupted.
  * - Every accepted update is written, merged into a later one, or reported to the observer as lost, with the reason.
  */
-import {
-  Cause,
-  Deferred,
-  type Duration,
-  Effect,
-  Exit,
-  Fiber,
-  Latch,
-  MutableRef,
-  Option,
-  Ref,
-  Schedule,
-  type Scope
-} from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Latch, MutableRef, Option, Ref, Schedule, type Scope } from "effect"
 import type { Accumulator } from "./Accumulator.ts"
+import { type FlushReason, type Observer, tell } from "./BatcherObserver.ts"
 import { resolve, type Settings } from "./BatcherSettings.ts"
 import { Mailbox } from "./internal/mailbox.ts"
 
-/** Why a flush was made. */
-export type FlushReason = "capacity" | "scheduled" | "manual" | "shutdown"
+export type { Failed, FlushReason, Observer, Written } from "./BatcherObserver.ts"
 
-/** A flush of which at least a part was written. */
-export interface Written {
-  readonly reason: FlushReason
-  readonly count: number
-  readonly elapsed: Duration.Duration
-}
-
-/** A flush that failed, with what of its batch it left unwritten. */
-export interface Failed<A, E> {
-  readonly reason: FlushReason
-  readonly cause: Cause.Cause<E>
-  readonly unwritten: ReadonlyArray<A>
-  /** Whether the updates were put back; otherwise they are lost. */
-  readonly retained: boolean
-  readonly elapsed: Duration.Duration
-}
-
-/** Is told what becomes of updates. What it does delays the batcher. */
-export interface Observer<A, E> {
-  /** A batch is about to be written. */
-  readonly onTake?: ((batch: ReadonlyArray<A>) => Effect.Effect<void>) | undefined
-  readonly onWritten?: ((flush: Written) => Effect.Effect<void>) | undefined
-  readonly onFailed?: ((flush: Failed<A, E>) => Effect.Effect<void>) | undefined
-  /** An update was refused for what it is, and is lost. */
-  readonly onRejected?: ((update: A, error: E) => Effect.Effect<void>) | undefined
-  /** The batcher has closed: `written` updates while it drained, `cutOff` ones lost to the timeout. */
-  readonly onClosed?: ((end: { readonly written: number; readonly cutOff: number }) => Effect.Effect<void>) | undefined
-}
-
+/** What a batcher is made of; the bounds and times among it have defaults, see {@link Settings}. */
 export interface Options<S, A, E, R> extends Settings {
   /** How updates merge. */
   readonly accumulator: Accumulator<S, A>
@@ -82,7 +41,7 @@ export interface Options<S, A, E, R> extends Settings {
   readonly write: (batch: ReadonlyArray<A>, reason: FlushReason) => Effect.Effect<void, E, R>
   /** Whether a failure is the fault of the data, so that the same batch would fail again. Default: never. */
   readonly isRejection?: ((error: E) => boolean) | undefined
-  /** The size of an update, for `maxBatchBytes`. */
+  /** The size of an update, for `maxBatchBytes`. Without it every update fits. */
   readonly sizeOf?: ((update: A) => number) | undefined
   readonly observer?: Observer<A, E> | undefined
 }
@@ -97,13 +56,18 @@ export interface Sizes {
   readonly inFlight: number
 }
 
+/** Where updates go in, and what can be asked. */
 export interface Batcher<A> {
+  /** Updates that may wait in the mailbox. */
   readonly queueCapacity: number
   /** Accepts updates, in their order, and answers how many were dropped. The array must not be changed afterwards. */
   readonly add: (updates: ReadonlyArray<A>) => Effect.Effect<number>
   /** `add` for code that is not an effect. */
   readonly addUnsafe: (updates: ReadonlyArray<A>) => number
-  /** Writes all that has been accepted so far; returns when it is written, or when an attempt to do so has failed. */
+  /**
+   * Writes all that has been accepted so far, oldest first as the accumulator has it. Returns when that is written, when
+   * an attempt to write it has failed, or when the batcher has closed.
+   */
   readonly flush: Effect.Effect<void>
   /** Updates accepted and not yet handed to `write`. */
   readonly pending: Effect.Effect<number>
@@ -115,6 +79,10 @@ export interface Batcher<A> {
 /** The first pause after a failed write that put its batch back; it doubles from failure to failure. */
 const firstPause = "100 millis"
 
+/**
+ * A batcher that lives as long as the scope, and writes with the services of the moment it is made in. Settings that
+ * make no sense are a defect, an `InvalidSetting`.
+ */
 export const make = Effect.fnUntraced(function* <S, A, E, R>(
   options: Options<S, A, E, R>
 ): Effect.fn.Return<Batcher<A>, never, R | Scope.Scope> {
@@ -167,7 +135,8 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
     return false
   }
 
-  // a mailbox that holds only what was refused is not worth another look until something changes
+  // a mailbox that holds only what was refused is not worth another look until there is something new in it, or something
+  // put back that it could merge with
   let siftedAt = -1
   const sift = () => {
     if (isCrowded() && mailbox.accepted + mailbox.read === siftedAt) return
@@ -211,10 +180,11 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
     const parts = [batch]
     let written = 0
     for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
-      const exit = yield* Effect.exit(write(part, reason))
+      const exit = yield* Effect.exit(Effect.suspend(() => write(part, reason)))
       if (Exit.isSuccess(exit)) {
         written += part.length
         inFlight -= part.length
+        if (!open) writtenWhileDraining += part.length
         continue
       }
       const error = Cause.findErrorOption(exit.cause)
@@ -226,7 +196,7 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
         parts.push(part.slice(half), part.slice(0, half))
       } else {
         inFlight -= 1
-        yield* observer.onRejected?.(part[0]!, error.value) ?? Effect.void
+        yield* tell(() => observer.onRejected?.(part[0]!, error.value))
       }
     }
     return { written, unwritten: [], cause: undefined }
@@ -235,28 +205,29 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
   /** Answers whether to go on writing: not after a failure that put updates back. */
   const flushBatch = Effect.fnUntraced(function* (batch: ReadonlyArray<A>, reason: FlushReason) {
     inFlight = batch.length
-    yield* observer.onTake?.(batch) ?? Effect.void
+    yield* tell(() => observer.onTake?.(batch))
     const [elapsed, { cause, unwritten, written }] = yield* Effect.timed(writeParts(batch, reason))
     inFlight = 0
-    if (!open) writtenWhileDraining += written
-    if (written > 0) yield* observer.onWritten?.({ reason, count: written, elapsed }) ?? Effect.void
+    if (written > 0) yield* tell(() => observer.onWritten?.({ reason, count: written, elapsed }))
     if (cause === undefined) return true
     const retained = settings.onWriteFailure === "retain"
-    if (retained) MutableRef.set(pending.ref, unwritten.reduce(accumulator.restore, Ref.getUnsafe(pending)))
-    yield* observer.onFailed?.({ reason, cause, unwritten, retained, elapsed }) ?? Effect.void
+    if (retained) {
+      MutableRef.set(pending.ref, unwritten.reduce(accumulator.restore, Ref.getUnsafe(pending)))
+      siftedAt = -1
+    }
+    yield* tell(() => observer.onFailed?.({ reason, cause, unwritten, retained, elapsed }))
     return !retained
   })
 
-  /** Writes what is pending now and, beyond that, all that the mailbox had accepted up to `mark`. */
-  const flushUpTo = Effect.fnUntraced(function* (mark: number, reason: FlushReason) {
-    do {
+  /** Writes the oldest `count` updates, or all if there are fewer, in batches as full as can be. */
+  const flushOldest = Effect.fnUntraced(function* (count: number, reason: FlushReason) {
+    for (let left = count; left > 0;) {
       fold()
-      for (let due = pendingSize(); due > 0;) {
-        const batch = takeBatch()
-        due -= batch.length
-        if (!(yield* flushBatch(batch, reason))) return false
-      }
-    } while (mailbox.read < mark)
+      if (pendingSize() === 0) return true
+      const batch = takeBatch()
+      left -= batch.length
+      if (!(yield* flushBatch(batch, reason))) return false
+    }
     return true
   })
 
@@ -302,8 +273,8 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
     while (due !== undefined) {
       phase = "writing"
       const requests = flushRequests.length
-      const mark: number = due === "manual" || due === "shutdown" ? mailbox.accepted : 0
-      const healthy: boolean = yield* flushUpTo(mark, due)
+      const queued: number = due === "manual" || due === "shutdown" ? mailbox.size : 0
+      const healthy: boolean = yield* flushOldest(pendingSize() + queued, due)
       answerRequests(requests)
       recovery = healthy ? undefined : (recovery ?? (yield* newRecovery))
       due = healthy ? dueNow() : undefined
@@ -339,7 +310,7 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
       MutableRef.set(pending.ref, accumulator.empty())
       answerRequests(flushRequests.length)
       yield* Deferred.succeed(closed, undefined)
-      yield* observer.onClosed?.({ written: writtenWhileDraining, cutOff }) ?? Effect.void
+      yield* tell(() => observer.onClosed?.({ written: writtenWhileDraining, cutOff }))
     })
   )
 

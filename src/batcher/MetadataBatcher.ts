@@ -42,6 +42,7 @@ export class MetadataBatcher extends Context.Service<
   }
 >()("metadata-batcher/batcher/MetadataBatcher") {}
 
+/** A metadata batcher that lives as long as the scope; what `layer` provides. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<MetadataBatcher["Service"], never, MetadataStore.MetadataStore | PubSub.PubSub | Scope.Scope> {

@@ -1,8 +1,9 @@
 /**
  * The port through which metadata is written and read.
  *
- * An adapter owes its users three things: a batch is written whole or not at all; a row that is older than what is
- * stored changes nothing; and only the agents of whom something changed are answered, because those are announced.
+ * An adapter owes its users three things: a batch that failed can be written again, as a whole or in parts, without
+ * harm; a row that is older than what is stored changes nothing; and only the agents of whom something changed are
+ * answered, because those are announced. How long it may take is its own to bound: a batcher waits for it.
  */
 import { Context, DateTime, Duration, Effect, Layer, Schema } from "effect"
 import type { AgentId } from "../domain/Ids.ts"

@@ -5,7 +5,7 @@
  * - It reports all its keys at an interval that is off by a random part of itself each time, so that a fleet spreads.
  * - It lives until it is interrupted, and tells its observer what happens.
  */
-import { NodeSocket } from "@effect/platform-node"
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { Duration, Effect, Layer, Random, Redacted } from "effect"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import * as Token from "../access/Token.ts"

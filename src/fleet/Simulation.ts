@@ -31,6 +31,15 @@ export class ServiceUnreachable extends Data.TaggedError("ServiceUnreachable")<{
   }
 }
 
+/** The service knows no administrator with the token. */
+export class TokenRefused extends Data.TaggedError("TokenRefused")<{
+  readonly url: string
+}> {
+  override get message() {
+    return `the service at ${this.url} refuses the token: set ADMIN_TOKEN, or --token, to an administrator's`
+  }
+}
+
 /** Runs until the duration is over or it is interrupted, and then says what came of it. */
 export const run = Effect.fn("Simulation.run")(function* (options: Options) {
   const { agents, duration, interval, reconnectAfter } = options
@@ -47,7 +56,11 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options) {
     keys,
     interval
   }).pipe(
-    Effect.catchTag("HttpClientError", (cause) => Effect.fail(new ServiceUnreachable({ url, cause }))),
+    Effect.catchTags({
+      HttpClientError: (cause) => new ServiceUnreachable({ url, cause }),
+      Unauthenticated: () => new TokenRefused({ url }),
+      Forbidden: () => new TokenRefused({ url })
+    }),
     Effect.provide(FetchHttpClient.layer)
   )
 

@@ -4,7 +4,7 @@
  * - `/healthz`: the process answers.
  * - `/readyz`: it can do its work; 503 while the database is away.
  * - `/metrics`: all metrics, as Prometheus text.
- * - `/docs` and `/openapi.json`: the HTTP API, as a page and as a document.
+ * - `/docs` and `/openapi.json`: the HTTP API, as a page and as a document. `/` leads to the page.
  */
 import { Context, Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
@@ -38,6 +38,7 @@ const ready = Effect.gen(function* () {
 })
 
 export const layer = Layer.mergeAll(
+  HttpRouter.add("GET", "/", HttpServerResponse.redirect("/docs")),
   HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n")),
   HttpRouter.add("GET", "/readyz", ready),
   HttpRouter.add("GET", "/openapi.json", HttpServerResponse.json(OpenApi.fromApi(Api))),

@@ -8,7 +8,9 @@
  * - A connection that is dead without saying so is noticed by its heartbeat, within 20 s, and replaced.
  * - The end of the scope closes the connection at once and fails the subscriptions that are still open.
  * - Publishing takes any connection of the pool, and takes effect at once: a transaction around it makes no
- *   difference. Postgres refuses payloads of 8 000 bytes and more; payloads hold no NUL.
+ *   difference. Postgres refuses payloads of 8 000 bytes and more; payloads hold no NUL. What takes longer than
+ *   `publishTimeout` fails, so that neither a dead connection nor a pool without a free one holds a publisher up for
+ *   good; the driver takes up to 5 s more to abandon a dead connection.
  * - The name of a channel may be any text of 1 to 63 bytes without NUL. With another one both operations fail.
  */
 import { PgClient, type PgConnection } from "@effect/sql-pg"
@@ -40,8 +42,14 @@ export interface Options {
    * of the server. Then it fails. Default: 30 s, in which a dead connection is noticed and replaced.
    */
   readonly subscribeTimeout?: Duration.Input | undefined
+  /**
+   * How long a publication may take, with the wait for a connection. Then it fails, and may have been made or not.
+   * Default: 10 s, as long as a batch of metadata may take.
+   */
+  readonly publishTimeout?: Duration.Input | undefined
 }
 
+/** A pubsub that listens as long as the scope is open. Fails when the listening connection cannot be set up. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<PubSub["Service"], Listener.ListenerError, PgClient.PgClient | Scope.Scope> {
@@ -89,7 +97,7 @@ export const make = Effect.fnUntraced(function* (
   return PubSub.of({
     publish: Effect.fn("PubSub.publish")(
       function* (channel, payload) {
-        yield* pg.notify(channel, payload)
+        yield* Effect.timeout(pg.notify(channel, payload), options.publishTimeout ?? "10 seconds")
         yield* Metric.update(PubSubMetrics.publishedBytes, Utf8.byteLength(payload))
       },
       (effect, channel) => Effect.mapError(effect, failed("publish", channel)),

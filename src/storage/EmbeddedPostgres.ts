@@ -171,7 +171,7 @@ const claim = Effect.fnUntraced(function* (dataDir: string, stopTimeout: Duratio
   const who = state === "owned" ? `another instance (process ${owner})` : `another Postgres (process ${pid})`
   return yield* new EmbeddedPostgresError({
     reason: "running",
-    detail: `${who} is running on ${dataDir}`,
+    detail: `${who} is running on ${dataDir}: end it, or use another folder`,
     pid: owner
   })
 })

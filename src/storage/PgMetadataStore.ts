@@ -2,13 +2,16 @@
  * Metadata in Postgres.
  *
  * - A batch is one statement, prepared once whatever its size: it is written as a whole or not at all.
- * - Rows are locked in the order of agent and key, so that replicas that write the same rows wait for each other instead of
- *   locking each other out. Should something else lock them in another order, the batch is tried again a few times.
+ * - Rows are looked up in the order of agent and key, so that replicas that write the same rows wait for each other instead
+ *   of locking each other out. Should the server's plan or something else lock them in another order, the batch is tried
+ *   again a few times.
  * - A row that is older than what is stored changes nothing; one of the same time replaces it.
  * - A declared key whose row is missing gets one: with its first sample, and again after a crash of the database, which
- *   empties the table of values. That takes a second statement, when rows of a batch found nothing to update.
+ *   empties the table of values. That takes a second statement, when rows of a batch found nothing to update; it leaves
+ *   alone the rows that are there. When it fails the batch has failed, and writing that again does no harm.
  * - Reads begin with the declarations: a declared key is there before its first sample, and after its value was lost.
- * - What takes longer than its timeout is cancelled on the server.
+ * - What takes longer than its timeout is cancelled on the server. From a connection that is dead there is no answer to
+ *   that either: the driver abandons it up to 5 s later.
  */
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, type Duration, Effect, Layer, Order, Result, Schedule, Schema } from "effect"
@@ -25,9 +28,11 @@ export interface Options {
   readonly readTimeout?: Duration.Input | undefined
 }
 
+/** Provides `MetadataStore` over a database whose schema is up to date. */
 export const layer = (options?: Options): Layer.Layer<MetadataStore, never, SqlClient.SqlClient> =>
   Layer.effect(MetadataStore, make(options))
 
+/** What `layer` provides. Both operations fail with a `MetadataStoreError`: a timeout is `cancelled`. */
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const sql = yield* SqlClient.SqlClient
 
@@ -49,16 +54,20 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       AND stored.collected_at <= sample.collected_at
     RETURNING stored.workspace_agent_id AS "agentId"`
 
-  // what the update has written already is not older than the sample, and stays
+  // a row that another replica makes at the same time is there after all
   const insertMissing = (rows: ReadonlyArray<MetadataRow>) => sql<{ agentId: unknown }>`
     INSERT INTO workspace_agent_metadata AS stored (workspace_agent_id, key, value, error, collected_at)
     SELECT sample.*
     FROM ${samples(rows)}
     JOIN workspace_agent_metadata_descriptions USING (workspace_agent_id, key)
+    WHERE NOT EXISTS (
+      SELECT FROM workspace_agent_metadata AS stored
+      WHERE stored.workspace_agent_id = sample.workspace_agent_id AND stored.key = sample.key
+    )
     ORDER BY workspace_agent_id, key
     ON CONFLICT (workspace_agent_id, key) DO UPDATE
       SET value = excluded.value, error = excluded.error, collected_at = excluded.collected_at
-      WHERE stored.collected_at < excluded.collected_at
+      WHERE stored.collected_at <= excluded.collected_at
     RETURNING stored.workspace_agent_id AS "agentId"`
 
   const write = Effect.fnUntraced(function* (rows: ReadonlyArray<MetadataRow>) {

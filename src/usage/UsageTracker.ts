@@ -8,7 +8,8 @@
  * - Ids are written in the order of their bytes, so that replicas lock rows in one order.
  * - A write may take `writeTimeout`. What a failed one held is not written later: a workspace that is still in use is
  *   reported again. The first failure is logged as a warning, further ones in a row as errors with their number.
- * - Closing writes what is pending, within `writeTimeout`. The original loses up to an interval of usage.
+ * - Closing writes what is pending, within `writeTimeout`. The original loses up to an interval of usage. A use that
+ *   comes later is dropped.
  */
 import { Cause, Context, DateTime, Duration, Effect, Layer, Order, type Scope } from "effect"
 import * as Accumulator from "../batcher/Accumulator.ts"
@@ -29,14 +30,15 @@ export class UsageTracker extends Context.Service<
   {
     /** Notes a use. Never fails, never waits. */
     readonly add: (workspaceId: WorkspaceId) => Effect.Effect<void>
-    /** Writes what is pending now. */
+    /** Writes what is pending now; returns when it is written, or when an attempt to do so has failed. */
     readonly flush: Effect.Effect<void>
   }
 >()("metadata-batcher/usage/UsageTracker") {}
 
-/** More workspaces than this are not remembered between two writes. */
+/** More workspaces than this are not remembered between two writes, nor during one. */
 const maxWorkspaces = 1_000_000
 
+/** A usage tracker that lives as long as the scope. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<UsageTracker["Service"], never, UsageStore | Scope.Scope> {
@@ -49,6 +51,7 @@ export const make = Effect.fnUntraced(function* (
     interval: options.interval ?? "60 seconds",
     // only time causes a write; uses are folded into the set of workspaces as often as the mailbox is full
     maxBatchSize: maxWorkspaces,
+    maxPending: 2 * maxWorkspaces,
     queueCapacity: 1_024,
     shutdownTimeout: writeTimeout,
     write: (ids) =>
@@ -77,7 +80,12 @@ export const make = Effect.fnUntraced(function* (
   })
 
   return {
-    add: (workspaceId) => Effect.asVoid(batcher.add([workspaceId])),
+    add: (workspaceId) =>
+      Effect.flatMap(batcher.add([workspaceId]), (dropped) =>
+        dropped === 0
+          ? Effect.void
+          : Effect.annotateLogs(Effect.logDebug("the last use of a workspace was dropped"), { workspaceId })
+      ),
     flush: batcher.flush
   }
 })

@@ -93,10 +93,12 @@ describe("AgentIdChunks", () => {
 
   it("does not find an id across the border of two others [WA-07]", () => {
     const [chunk] = AgentIdChunks.encode([agent(1), agent(2)])
-    const across = Buffer.from(`${chunk!.slice(11, 33)}==`, "base64").toString("hex")
+    const across = Buffer.from(`${chunk!.slice(9, 31)}==`, "base64").toString("hex")
     const id = across.replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, "$1-$2-$3-$4-$5") as AgentId
 
+    assert.include(chunk, AgentIdChunks.encode([id])[0])
     assert.isFalse(AgentIdChunks.has(chunk!, id))
+    assert.isTrue(AgentIdChunks.has(`${chunk!}${AgentIdChunks.encode([id])[0]!}`, id))
   })
 
   it("finds an id in a payload that is damaged elsewhere [WA-09]", () => {

@@ -1,6 +1,6 @@
 /** The generic batcher, with updates that are not metadata: page views by address, which add up. */
 import { assert, describe, it } from "@effect/vitest"
-import { Data, Effect, Scope } from "effect"
+import { Data, Deferred, Effect, Exit, Fiber, Queue, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Accumulator from "../../src/batcher/Accumulator.ts"
 import * as Batcher from "../../src/batcher/Batcher.ts"
@@ -124,11 +124,15 @@ describe("Batcher", () => {
     })
   )
 
-  it.effect("lives through an observer that dies, and answers those who wait for a flush", () =>
+  it.effect("writes what an observer dies of", () =>
     Effect.gen(function* () {
-      let defects = 1
       const { batcher, batches } = yield* start({
-        observer: { onTake: () => (defects-- > 0 ? Effect.die("a bug in an observer") : Effect.void) }
+        observer: {
+          onTake: () => Effect.die("a bug in an observer"),
+          onWritten: () => {
+            throw new Error("another one")
+          }
+        }
       })
 
       yield* batcher.add([view("/a")])
@@ -136,7 +140,126 @@ describe("Batcher", () => {
       yield* batcher.add([view("/b")])
       yield* TestClock.adjust("5 seconds")
 
-      assert.deepStrictEqual(batches, [[view("/b")]])
+      assert.deepStrictEqual(batches, [[view("/a")], [view("/b")]])
+    })
+  )
+
+  it.effect("takes a writer that throws for one that fails", () =>
+    Effect.gen(function* () {
+      let defects = 1
+      const { batcher, batches } = yield* start({
+        onWriteFailure: "retain",
+        write: () => {
+          if (defects-- > 0) throw new Error("a bug in the writer")
+          return Effect.void
+        }
+      })
+
+      yield* batcher.add([view("/a")])
+      yield* batcher.flush
+      yield* TestClock.adjust("1 second")
+
+      assert.deepStrictEqual(batches, [[view("/a")], [view("/a")]])
+    })
+  )
+
+  it.effect("lives through a rule that throws, and answers those who wait for a flush", () =>
+    Effect.gen(function* () {
+      let defects = 1
+      const { batcher, batches } = yield* start({
+        maxBatchBytes: 100,
+        sizeOf: () => {
+          if (defects-- > 0) throw new Error("a bug in a rule")
+          return 1
+        }
+      })
+
+      yield* batcher.add([view("/a")])
+      yield* batcher.flush
+      yield* batcher.add([view("/b")])
+      yield* TestClock.adjust("5 seconds")
+
+      assert.deepStrictEqual(batches, [[view("/a"), view("/b")]])
+    })
+  )
+
+  it.effect("keeps the order of what a failed write put back, what waits, and what comes after", () =>
+    Effect.gen(function* () {
+      let failures = 1
+      const gate = yield* Deferred.make<void>()
+      const written: Array<string> = []
+      const batcher = yield* Batcher.make<Map<string, string>, string, Unwritable, never>({
+        accumulator: Accumulator.keyed({ key: (text) => text[0]!, merge: (older, newer) => `${older} ${newer}` }),
+        maxBatchSize: 1,
+        queueCapacity: 1,
+        onWriteFailure: "retain",
+        write: (batch) =>
+          Effect.andThen(
+            Deferred.await(gate),
+            failures-- > 0 ? Effect.fail(new Unwritable({ bad: false })) : Effect.sync(() => written.push(...batch))
+          )
+      })
+
+      assert.strictEqual(yield* batcher.add(["a1"]), 0)
+      assert.strictEqual(yield* batcher.add(["a2"]), 0)
+      assert.strictEqual(yield* batcher.add(["b1"]), 1)
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestClock.adjust(0)
+      assert.strictEqual(yield* batcher.add(["a3"]), 0)
+      yield* batcher.flush
+
+      assert.strictEqual(written.join(" "), "a1 a2 a3")
+    })
+  )
+
+  it.effect("flushes all that was accepted before, although newer updates overtake it in the full mailbox", () =>
+    Effect.gen(function* () {
+      const permits = yield* Queue.unbounded<void>()
+      const { batcher, batches } = yield* start({
+        maxBatchSize: 1,
+        maxPending: 3,
+        queueCapacity: 1,
+        write: () => Queue.take(permits)
+      })
+      yield* batcher.add([view("/a")])
+      yield* batcher.add([view("/b"), view("/c"), view("/d")])
+      const flush = yield* Effect.forkChild(batcher.flush, { startImmediately: true })
+      yield* Queue.offer(permits, undefined)
+      yield* TestClock.adjust(0)
+
+      assert.strictEqual(yield* batcher.add([view("/c")]), 0)
+      yield* Queue.offerAll(
+        permits,
+        Array.from({ length: 9 }, () => undefined)
+      )
+      yield* Fiber.join(flush)
+
+      assert.includeDeepMembers(batches.flat(), [view("/d")])
+    })
+  )
+
+  it.effect("tells how much it wrote of a batch that the end cut off", () =>
+    Effect.gen(function* () {
+      const ends: Array<{ readonly written: number; readonly cutOff: number }> = []
+      const scope = yield* Scope.make()
+      const { batcher } = yield* start({
+        isRejection: ({ bad }) => bad,
+        shutdownTimeout: "1 second",
+        observer: { onClosed: (end) => Effect.sync(() => ends.push(end)) },
+        write: (batch) =>
+          batch.length > 2
+            ? Effect.fail(new Unwritable({ bad: true }))
+            : batch[0]!.url === "/a"
+              ? Effect.void
+              : Effect.never
+      }).pipe(Scope.provide(scope))
+      yield* batcher.add([view("/a"), view("/b"), view("/c"), view("/d")])
+
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+
+      assert.deepStrictEqual(ends, [{ written: 2, cutOff: 2 }])
     })
   )
 

@@ -84,6 +84,11 @@ describe("MetadataBatcherMetrics", () => {
 
       const duration = metric(Metrics.flushDuration.scheduled)
       assert.deepStrictEqual([duration.count, duration.sum], [1, 0.3])
+
+      yield* batcher.add(agent(1), entries(500))
+      yield* TestClock.adjust("1 seconds")
+      const counts = Object.entries(Metrics.flushDuration).map(([reason, timed]) => [reason, metric(timed).count])
+      assert.deepStrictEqual(Object.fromEntries(counts), { capacity: 1, scheduled: 1, manual: 0, shutdown: 0 })
       const lines = (yield* scrape(registry)).filter((line) => line.includes(`reason="scheduled"`))
       assert.deepStrictEqual(buckets(lines, "flush_duration_seconds"), [
         "0.01",

@@ -80,6 +80,22 @@ describe("newestMetadata", () => {
     }
   )
 
+  it("takes from every agent in turn, although one of them always has more than a batch", () => {
+    const state = addAll(["a", "b", "c"].map((key) => row(agent(1), entry(key))))
+    const more = addAll(
+      [2, 3, 4].map((number) => row(agent(number), entry("a"))),
+      state
+    )
+
+    const [first, afterFirst] = newestMetadata.take(more, 2)
+    const [second, afterSecond] = newestMetadata.take(addAll(first, afterFirst), 2)
+    const [third] = newestMetadata.take(afterSecond, 2)
+
+    assert.deepStrictEqual(first.map(id), [`${agent(1)} a`, `${agent(1)} b`])
+    assert.deepStrictEqual(second.map(id), [`${agent(2)} a`, `${agent(3)} a`])
+    assert.deepStrictEqual(third.map(id), [`${agent(4)} a`, `${agent(1)} c`])
+  })
+
   it.prop("keeps the rows of an agent side by side", { samples: Samples }, ({ samples }) => {
     const agents = takeAll(addAll(rowsOf(samples))).map(({ agentId }) => agentId)
     const runs = agents.filter((agentId, index) => agentId !== agents[index - 1])

@@ -2,11 +2,9 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { readFileSync } from "node:fs"
 import { emptyFolder } from "../support/folder.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
-
-const serve = (dataDir: string) =>
-  ServiceProcess.start(["serve", "--port", "0", "--demo-agents", "3", "--data-dir", dataDir])
 
 /** The first event of a stream of server-sent events. */
 const firstEvent = (url: string) =>
@@ -20,37 +18,52 @@ const firstEvent = (url: string) =>
     return { status: response.status, type: response.headers.get("content-type"), text }
   })
 
-layer(NodeFileSystem.layer, { excludeTestServices: true })("the service on its embedded database", (it) => {
-  it.effect("shows simulated agents and a watch that streams, stops in order, and starts again on its data", () =>
-    Effect.gen(function* () {
-      const dataDir = yield* emptyFolder
-      for (const isFirst of [true, false]) {
-        const service = yield* serve(dataDir)
-        const [, watch] = yield* service.line(/curl -N '([^']+)'/)
-        assert.strictEqual(service.output().includes("administrator's token"), isFirst)
+/** Watches what the service has printed the command for. */
+const streams = Effect.fnUntraced(function* (service: ServiceProcess.ServiceProcess) {
+  const [, url] = yield* service.line(/curl -N '([^']+)'/)
+  const { status, text, type } = yield* firstEvent(url!)
+  assert.deepStrictEqual([status, type], [200, "text/event-stream"])
+  assert.match(text, /^event: data\ndata: \[\{"result":/)
+})
 
-        const { status, text, type } = yield* firstEvent(watch!)
-        assert.deepStrictEqual([status, type], [200, "text/event-stream"])
-        assert.match(text, /^event: data\ndata: \[\{"result":/)
+/** Lets it write and end; none of what it was told to write is lost. */
+const stops = Effect.fnUntraced(function* (service: ServiceProcess.ServiceProcess, signal: NodeJS.Signals) {
+  yield* service.kill(signal)
+  assert.strictEqual(yield* service.exit, 0)
+  assert.match(service.output(), /stopped: \d+ pending entries written, none lost/)
+})
 
-        const [, connected, written] = yield* service.line(/(\d+) of 3 agents connected.* (\d+) entries written/)
-        assert.deepStrictEqual([connected, Number(written) > 0], ["3", true])
-        yield* service.kill("SIGINT")
-        assert.strictEqual(yield* service.exit, 0)
-        assert.match(service.output(), /stopped: \d+ pending entries written, none lost/)
-      }
-    })
+/** A line of the README as a pattern: numbers may be others, and an ellipsis is anything. */
+const likeness = (line: string) =>
+  new RegExp(
+    line
+      .replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")
+      .replaceAll(/\d+/g, "\\d+")
+      .replaceAll("…", ".*"),
+    "m"
   )
 
-  it.effect("says so when another instance runs on its data", () =>
+layer(NodeFileSystem.layer, { excludeTestServices: true })("the service on its embedded database", (it) => {
+  it.effect("shows what the README shows, stops in order, and starts again on its data", () =>
     Effect.gen(function* () {
       const dataDir = yield* emptyFolder
-      const first = yield* serve(dataDir)
-      yield* first.line(/^ready/)
+      const options = ["--port", "0", "--data-dir", dataDir]
 
-      const second = yield* serve(dataDir)
+      const first = yield* ServiceProcess.npmStart(options)
+      yield* streams(first)
+      const second = yield* ServiceProcess.start(["serve", ...options])
       assert.strictEqual(yield* second.exit, 1)
-      assert.match(second.output(), new RegExp(`another instance \\(process \\d+\\) is running on ${dataDir}`))
+      assert.match(second.output(), new RegExp(`another instance \\(process \\d+\\) is running on ${dataDir}: end it`))
+      const [, connected, written] = yield* first.line(/(\d+) of 20 agents connected.*entries written: (\d+)/)
+      assert.deepStrictEqual([connected, Number(written) > 0], ["20", true])
+      yield* stops(first, "SIGTERM")
+      const [, shown] = /`npm start` shows:\n\n```\n(.*?)\n```/s.exec(readFileSync("README.md", "utf8"))!
+      for (const line of shown!.split("\n")) assert.match(first.output(), likeness(line))
+
+      const again = yield* ServiceProcess.start(["serve", "--demo-agents", "3", ...options])
+      yield* streams(again)
+      assert.notInclude(again.output(), "administrator's token")
+      yield* stops(again, "SIGINT")
     })
   )
 })

@@ -188,6 +188,28 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
     }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer]))
   )
 
+  it.effect("is not prepared with the token of anyone but an administrator, and says what to set", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      for (const token of [(yield* People.user()).token, Redacted.make("nobody's")]) {
+        const error = yield* Simulation.run({
+          ...pace,
+          url,
+          token,
+          agents: 1,
+          keys: 1,
+          reconnectAfter: Option.none(),
+          duration: Option.none()
+        }).pipe(Effect.flip)
+
+        assert.strictEqual(
+          error.message,
+          `the service at ${url} refuses the token: set ADMIN_TOKEN, or --token, to an administrator's`
+        )
+      }
+    }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer]))
+  )
+
   it.effect("can be a demonstration, with a token that reads its agents and nothing else", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService

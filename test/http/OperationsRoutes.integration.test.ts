@@ -27,6 +27,15 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
     })
   )
 
+  it.effect("lead a browser that asks for no page to the documentation", () =>
+    Effect.gen(function* () {
+      const { text, type } = yield* get("/")
+
+      assert.include(type, "text/html")
+      assert.include(text, "<title>metadata-batcher</title>")
+    })
+  )
+
   it.effect("describe every route, with who may call it and what it answers", () =>
     Effect.gen(function* () {
       const { text } = yield* get("/openapi.json")

@@ -1,11 +1,15 @@
+import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Duration, Effect, Exit, Scope, Stream } from "effect"
 import { PrometheusMetrics } from "effect/observability"
+import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
 import * as PgPubSub from "../../src/pubsub/PgPubSub.ts"
 import { PubSub, PubSubError, Resync } from "../../src/pubsub/PubSub.ts"
 import * as PubSubLatency from "../../src/pubsub/PubSubLatency.ts"
 import * as PubSubMetrics from "../../src/pubsub/PubSubMetrics.ts"
+import * as PgProxy from "../support/PgProxy.ts"
+import * as Postgres from "../support/Postgres.ts"
 import { subscribe } from "../support/Subscription.ts"
 import { count, isolated, level, message, publish, pubsub, quiet, sent } from "./support.ts"
 
@@ -131,6 +135,33 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
       assert.strictEqual(yield* count(PubSubMetrics.publishes.succeeded), 1)
       assert.strictEqual(yield* count(PubSubMetrics.publishedBytes), 3)
     }).pipe(Effect.provide(pubsub()), isolated)
+  )
+
+  it.effect("gives up a publication that finds no connection in time [PS-10]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Postgres.TestDatabase
+      const pg = yield* PgClient.make({ url, maxConnections: 1 })
+      const pubsub = yield* Effect.provideService(PgPubSub.make({ publishTimeout: "50 millis" }), PgClient.PgClient, pg)
+
+      const error = yield* pg.withTransaction(Effect.flip(pubsub.publish("a", "1")))
+      yield* pubsub.publish("a", "2")
+
+      assert.strictEqual(error.operation, "publish")
+      assert.strictEqual(yield* count(PubSubMetrics.publishes.failed), 1)
+    }).pipe(Effect.provide(Reactivity.layer), isolated)
+  )
+
+  it.effect("gives up a publication on a connection that hangs, and makes the next one [PS-10]", () =>
+    Effect.gen(function* () {
+      const proxy = yield* PgProxy.PgProxy
+      const pg = yield* PgClient.make({ url: proxy.url, maxConnections: 1 })
+      const pubsub = yield* Effect.provideService(PgPubSub.make({ publishTimeout: "50 millis" }), PgClient.PgClient, pg)
+      yield* pubsub.publish("a", "1")
+      yield* proxy.freeze
+
+      assert.instanceOf(yield* Effect.flip(pubsub.publish("a", "2")), PubSubError)
+      yield* pubsub.publish("a", "3")
+    }).pipe(Effect.provide([PgProxy.layer, Reactivity.layer]))
   )
 
   it.effect("publishes 7 999 bytes and is refused 8 000 [PS-10]", () =>

@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, FileSystem, Queue, Redacted } from "effect"
+import { Effect, FileSystem, Layer, Queue, Redacted } from "effect"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
@@ -35,33 +35,6 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
       yield* once("CREATE TABLE kept AS SELECT 42 AS answer")
 
       assert.deepStrictEqual(yield* once("SELECT answer FROM kept"), [{ answer: 42 }])
-    })
-  )
-
-  it.effect("lets nobody in without the password, which only the owner of the data can read", () =>
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const server = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings })
-      const url = new URL(Redacted.value(server.url))
-      url.password = ""
-
-      const refused = yield* Effect.flip(query({ ...server, url: Redacted.make(url.href) }, "SELECT 1"))
-
-      assert.strictEqual(refused.reason._tag, "AuthenticationError")
-      assert.strictEqual((yield* fs.stat(server.passwordFile)).mode & 0o777, 0o600)
-    })
-  )
-
-  it.effect("keeps the values of failing statements out of its log", () =>
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const server = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings })
-
-      yield* Effect.flip(query(server, "SELECT 'a secret'::int"))
-
-      const log = yield* fs.readFileString(Path.join(server.dataDir, "postgres.log"))
-      assert.include(log, "ready to accept connections")
-      assert.notInclude(log, "a secret")
     })
   )
 
@@ -217,11 +190,42 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
       assert.include(error.message, "is of Postgres 16, the installed binaries are of Postgres 18")
     })
   )
+})
+
+const running = Layer.unwrap(Effect.map(emptyFolder, (dataDir) => EmbeddedPostgres.layer({ dataDir, settings })))
+
+layer(Layer.provideMerge(running, environment), { excludeTestServices: true })("a running EmbeddedPostgres", (it) => {
+  it.effect("lets nobody in without the password, which only the owner of the data can read", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const server = yield* EmbeddedPostgres.EmbeddedPostgres
+      const url = new URL(Redacted.value(server.url))
+      url.password = ""
+
+      const refused = yield* Effect.flip(query({ ...server, url: Redacted.make(url.href) }, "SELECT 1"))
+
+      assert.strictEqual(refused.reason._tag, "AuthenticationError")
+      assert.strictEqual((yield* fs.stat(server.passwordFile)).mode & 0o777, 0o600)
+    })
+  )
+
+  it.effect("keeps the values of failing statements out of its log", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const server = yield* EmbeddedPostgres.EmbeddedPostgres
+
+      yield* Effect.flip(query(server, "SELECT 'a secret'::int"))
+
+      const log = yield* fs.readFileString(Path.join(server.dataDir, "postgres.log"))
+      assert.include(log, "ready to accept connections")
+      assert.notInclude(log, "a secret")
+    })
+  )
 
   it.effect("ends a failed start with the last words of Postgres", () =>
     Effect.gen(function* () {
       const dataDir = yield* emptyFolder
-      const holder = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings })
+      const holder = yield* EmbeddedPostgres.EmbeddedPostgres
 
       const error = yield* Effect.flip(EmbeddedPostgres.make({ dataDir, settings, port: holder.port }))
 

@@ -50,6 +50,32 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore", (it) => {
     })
   )
 
+  it.effect("makes a row that is missing, and locks none that is there for it", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [agent] = yield* Seed.agents(1, ["cpu", "disk", "ram"])
+      yield* updateBatch([row(agent, "cpu", "1"), row(agent, "disk", "1", at(2))])
+
+      const changed = yield* updateBatch([
+        row(agent, "cpu", "2", at(1)),
+        row(agent, "disk", "2", at(1)),
+        row(agent, "ram", "2", at(1))
+      ])
+
+      assert.deepStrictEqual(changed, [agent])
+      assert.deepStrictEqual(yield* samples(agent), {
+        cpu: ["2", "", at(1)],
+        disk: ["1", "", at(2)],
+        ram: ["2", "", at(1)]
+      })
+      assert.deepStrictEqual(
+        yield* sql`
+          SELECT key FROM workspace_agent_metadata WHERE workspace_agent_id = ${agent} AND xmax::text <> '0'`,
+        []
+      )
+    })
+  )
+
   it.effect("changes value, error and time and nothing else [SQ-03]", () =>
     Effect.gen(function* () {
       const [agent] = yield* Seed.agents(1, ["cpu"])

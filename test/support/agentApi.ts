@@ -1,8 +1,10 @@
 /** The agent API of a test: ports that nothing is asked of, and the session of a call. */
 import { Effect, Layer, Schema } from "effect"
+import { ActivityBump, ActivityStore } from "../../src/agentapi/ActivityBump.ts"
 import { AgentSession } from "../../src/agentapi/AgentSession.ts"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
+import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
@@ -15,6 +17,9 @@ export const replica = ReplicaId.make("00000000-0000-4000-b000-000000000001")
 export const layerPorts = Layer.mergeAll(
   Layer.succeed(ConnectionStore, { note: () => Effect.void, isLatest: () => Effect.succeed(true) }),
   Layer.mock(WorkspaceStore)({}),
+  Layer.mock(ActivityStore)({}),
+  Layer.mock(ActivityBump)({}),
+  Layer.mock(Notifications)({}),
   Layer.succeed(Replica.Replica, replica)
 )
 

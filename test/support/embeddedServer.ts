@@ -2,7 +2,8 @@
  * A process with an embedded server, for tests that end it: prints the server's process id and port as JSON once it runs,
  * and "flushed" once the statement that it runs at its end was answered. Exits on the spot when it gets any input.
  */
-import { NodeFileSystem, NodeRuntime } from "@effect/platform-node"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { PgClient } from "@effect/sql-pg"
 import { Console, Effect, Layer } from "effect"
 import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"

@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process"
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
+import { compileCache } from "./folder.ts"
 
 export interface PackedApp {
   readonly folder: string
@@ -20,7 +21,12 @@ export const make = (): PackedApp => {
   const folder = mkdtempSync(Path.join(tmpdir(), "metadata-batcher-app-"))
   const modules = Path.join(folder, "node_modules")
   const run = (command: string, args: ReadonlyArray<string>, cwd: string) =>
-    execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] })
+    execFileSync(command, args, {
+      cwd,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...compileCache() }
+    })
   const link = (name: string) => {
     const target = Path.join(modules, name)
     mkdirSync(Path.dirname(target), { recursive: true })

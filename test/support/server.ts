@@ -11,6 +11,7 @@ import * as Path from "node:path"
 import type * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
 import type * as Account from "../../src/storage/internal/account.ts"
 import * as Postmaster from "../../src/storage/internal/postmaster.ts"
+import { compileCache } from "./folder.ts"
 
 /** What everything here needs. */
 export const environment = Layer.mergeAll(NodeFileSystem.layer, Reactivity.layer)
@@ -29,6 +30,7 @@ export const otherProcess = Effect.fnUntraced(function* (dataDir: string, accoun
     Effect.sync(() =>
       spawn(process.execPath, [Path.resolve("test/support/embeddedServer.ts"), dataDir], {
         detached: true,
+        env: { ...process.env, ...compileCache() },
         ...(account === undefined ? {} : { uid: account.uid, gid: account.gid })
       })
     ),

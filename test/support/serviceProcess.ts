@@ -2,6 +2,7 @@
 import { Deferred, Effect, Queue, Stream } from "effect"
 import { spawn } from "node:child_process"
 import * as Path from "node:path"
+import { compileCache } from "./folder.ts"
 
 export interface ServiceProcess {
   /** The next line that matches, with what its groups hold; earlier lines are gone. */
@@ -14,7 +15,14 @@ export interface ServiceProcess {
 }
 
 /** Starts `metadata-batcher` with these arguments; it is killed with the scope if it is still there. */
-export const start = Effect.fnUntraced(function* (
+export const start = (args: ReadonlyArray<string>, env?: Readonly<Record<string, string>>) =>
+  spawned(process.execPath, [Path.resolve("src/main.ts"), ...args], env)
+
+/** The same by `npm start`, which gets the signals. */
+export const npmStart = (args: ReadonlyArray<string>) => spawned("npm", ["start", "--", ...args])
+
+const spawned = Effect.fnUntraced(function* (
+  command: string,
   args: ReadonlyArray<string>,
   env: Readonly<Record<string, string>> = {}
 ) {
@@ -24,11 +32,13 @@ export const start = Effect.fnUntraced(function* (
   let rest = ""
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(process.execPath, [Path.resolve("src/main.ts"), ...args], {
-        env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...env }
+      spawn(command, args, {
+        detached: true,
+        env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...compileCache(), ...env }
       })
     ),
-    (child) => Effect.sync(() => child.kill("SIGKILL"))
+    // a group of processes, of which none may be left
+    (child) => Effect.ignore(Effect.try(() => process.kill(-child.pid!, "SIGKILL")))
   )
   const take = (chunk: Buffer) => {
     output += chunk

@@ -130,6 +130,50 @@ describe("UsageTracker", () => {
     })
   )
 
+  it.effect("remembers thousands of workspaces that are used during a write [UT-06]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { ids, tracker } = yield* start(inTurn(() => Deferred.await(gate)))
+      yield* tracker.add(workspace(0))
+      yield* minute
+      for (let number = 1; number <= 5_000; number++) yield* tracker.add(workspace(number))
+
+      yield* Deferred.succeed(gate, undefined)
+      yield* minute
+      assert.strictEqual(ids()[1]?.length, 5_000)
+    })
+  )
+
+  it.effect("closes within 10 s, although a write is in flight and another one is due [UT-07, UT-13, UT-14]", () =>
+    Effect.gen(function* () {
+      const { close, ids, tracker } = yield* start(hanging)
+      yield* tracker.add(workspace(1))
+      yield* minute
+      yield* tracker.add(workspace(2))
+      yield* TestClock.adjust("5 seconds")
+
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("9999 millis")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+
+      assert.isDefined(closing.pollUnsafe())
+      assert.deepStrictEqual(ids(), [[workspace(1)], [workspace(2)]])
+    })
+  )
+
+  it.effect("drops a use after its end, which only the debug log mentions", () =>
+    Effect.gen(function* () {
+      const { close, ids, logs, tracker } = yield* start()
+      yield* close
+
+      yield* tracker.add(workspace(1))
+
+      assert.deepStrictEqual(ids(), [])
+      assert.deepStrictEqual(logs(), [])
+    })
+  )
+
   it.effect("gives a write up after 10 s, and its workspaces [UT-07, UT-08]", () =>
     Effect.gen(function* () {
       const { ids, logs, tracker } = yield* start(inTurn(hanging))

@@ -2,7 +2,8 @@
  * Keeps the newest row of each agent and key.
  *
  * - Of two rows of one key the one collected later stays; at equal times the one that arrived later.
- * - Batches hold the rows of one agent side by side, agents in the order in which they were first seen.
+ * - Batches hold the rows of one agent side by side, agents in the order in which they were first seen. An agent with
+ *   more rows than a batch has room for is behind all others then: however much it reports, it holds nobody up.
  *
  * A map per agent costs a third of one map with composed keys, and reports come agent by agent, so the map of the last
  * agent is kept at hand.
@@ -59,20 +60,15 @@ export const newestMetadata: Accumulator<NewestMetadata, MetadataRow> = {
       return [batch, empty()]
     }
     for (const [agentId, keys] of state.agents) {
+      if (batch.length === max) break
+      state.agents.delete(agentId)
       for (const [key, row] of keys) {
-        if (batch.length === max) return [batch, rest(state, max)]
+        if (batch.length === max) break
         batch.push(row)
         keys.delete(key)
       }
-      state.agents.delete(agentId)
+      if (keys.size > 0) state.agents.set(agentId, keys)
     }
-    return [batch, rest(state, max)]
+    return [batch, { ...empty(), agents: state.agents, size: state.size - max }]
   }
-}
-
-const rest = (state: NewestMetadata, taken: number): NewestMetadata => {
-  state.size -= taken
-  state.lastAgent = undefined
-  state.lastKeys = undefined
-  return state
 }

@@ -1,0 +1,62 @@
+/**
+ * The deadlines of builds in Postgres.
+ *
+ * A bump is one statement, so that replicas that bump the same build come to the later deadline. It locks no row while
+ * there is nothing to move.
+ */
+import { DateTime, Effect, Layer, Option, Schema } from "effect"
+import { SqlClient, SqlSchema } from "effect/sql"
+import { ActivityStore } from "../agentapi/ActivityBump.ts"
+import { TemplateId } from "../domain/Ids.ts"
+import { attempt } from "./internal/agentStore.ts"
+
+export const layer: Layer.Layer<ActivityStore, never, SqlClient.SqlClient> = Layer.effect(
+  ActivityStore,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+
+    const template = SqlSchema.findOneOption({
+      Request: TemplateId,
+      Result: Schema.Struct({ allowed: Schema.Boolean }),
+      execute: (id) => sql`SELECT allow_user_autostart AS allowed FROM templates WHERE id = ${id}`
+    })
+
+    return ActivityStore.of({
+      allowsAutostart: (templateId) =>
+        template(templateId).pipe(
+          Effect.map(Option.exists(({ allowed }) => allowed)),
+          attempt("read the schedule of a template")
+        ),
+
+      bump: (workspaceId, at, nextAutostart) =>
+        sql`
+          WITH latest AS (
+            SELECT build.*,
+              template.activity_bump / 1000 * interval '1 microsecond' AS bump,
+              NULLIF(CASE WHEN template.allow_user_autostop THEN workspace.ttl ELSE template.default_ttl END, 0)
+                / 1000 * interval '1 microsecond' AS ttl,
+              ${DateTime.toDateUtc(at)}::timestamptz AS at,
+              ${nextAutostart && DateTime.toDateUtc(nextAutostart)}::timestamptz AS autostart
+            FROM workspace_builds AS build
+            JOIN workspaces AS workspace ON workspace.id = build.workspace_id
+            JOIN templates AS template ON template.id = workspace.template_id
+            WHERE build.workspace_id = ${workspaceId}
+            ORDER BY build.build_number DESC
+            LIMIT 1
+          ), bumped AS (
+            SELECT id, at,
+              CASE WHEN autostart > at AND autostart < at + bump
+                THEN COALESCE(autostart - at + ttl, bump) ELSE bump END AS by
+            FROM latest
+            WHERE transition = 'start' AND job_status IN ('succeeded', 'failed', 'canceled')
+              AND bump > interval '0'
+          )
+          UPDATE workspace_builds AS build
+          SET deadline = LEAST(GREATEST(build.deadline, at + by), build.max_deadline)
+          FROM bumped
+          WHERE build.id = bumped.id
+            AND by > interval '0'
+            AND build.deadline < at + by * 0.95`.pipe(Effect.asVoid, attempt("move the deadline of a workspace"))
+    })
+  })
+)
