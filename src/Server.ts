@@ -28,6 +28,7 @@ import * as PgActivityStore from "./storage/PgActivityStore.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
+import * as PgMonitorStore from "./storage/PgMonitorStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
@@ -57,6 +58,7 @@ export const layerStorage = (settings: Settings) =>
     PgConnectionStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,
+    PgMonitorStore.layer,
     PgNotifications.layer,
     PgReadiness.layer,
     PgPubSub.layer({ listenUrl: settings.databaseListenUrl })

@@ -9,6 +9,7 @@ import { RpcGroup, RpcMiddleware } from "effect/rpc"
 import { InvalidRequest } from "./AgentError.ts"
 import type { AgentSession } from "./AgentSession.ts"
 import * as Metadata from "./Metadata.ts"
+import * as ResourcesMonitoring from "./ResourcesMonitoring.ts"
 
 /** Gives each call the session of the connection that it came over, and refuses a request that is not what it must be. */
 export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnection, { provides: AgentSession }>()(
@@ -17,4 +18,8 @@ export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnecti
 ) {}
 
 /** Everything that an agent may call. */
-export const AgentApi = RpcGroup.make(Metadata.BatchUpdateMetadata).middleware(SessionOfConnection)
+export const AgentApi = RpcGroup.make(
+  Metadata.BatchUpdateMetadata,
+  ResourcesMonitoring.GetResourcesMonitoringConfiguration,
+  ResourcesMonitoring.PushResourcesMonitoringUsage
+).middleware(SessionOfConnection)

@@ -4,11 +4,13 @@ import { AgentApi, SessionOfConnection } from "./AgentApi.ts"
 import { InvalidRequest } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
 import * as Metadata from "./Metadata.ts"
+import * as ResourcesMonitoring from "./ResourcesMonitoring.ts"
 
 const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
     return AgentApi.of({
-      ...(yield* Metadata.make)
+      ...(yield* Metadata.make),
+      ...(yield* ResourcesMonitoring.make)
     })
   })
 )

@@ -49,7 +49,9 @@ const events = Effect.fnUntraced(function* (ownerId: string) {
   const queue = yield* Stream.toQueue(pubsub.subscribe(`workspace_owner:${ownerId}`), { capacity: "unbounded" })
   // the first event says that the subscription is in place
   yield* Queue.take(queue)
-  return Effect.map(Queue.take(queue), (event) => (event._tag === "Message" ? JSON.parse(event.payload) : event._tag))
+  return {
+    next: Effect.map(Queue.take(queue), (event) => (event._tag === "Message" ? JSON.parse(event.payload) : event._tag))
+  }
 })
 
 const { accepted, exchange, report } = Agent
@@ -108,7 +110,7 @@ layer(Service.layer, { excludeTestServices: true })("the connection of an agent"
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const { id, owner, token, workspace } = yield* People.agent()
-      const next = yield* events(owner.id)
+      const { next } = yield* events(owner.id)
       const announced = { kind: "agt_connection_update", workspace_id: workspace.id, agent_id: id }
       const before = yield* DateTime.now
 
@@ -165,7 +167,7 @@ layer(layerImpatient, { excludeTestServices: true })("the connection of an agent
       const [silent, slow, prompt] = [yield* People.agent(), yield* People.agent(), yield* People.agent()]
       const connect = (token: Token.Token, answersPings: boolean) =>
         Agent.connect(url, People.showing(token), { answersPings })
-      const next = yield* events(silent.owner.id)
+      const { next } = yield* events(silent.owner.id)
       const silence = yield* connect(silent.token, false)
       const [slowly, promptly] = [yield* connect(slow.token, false), yield* connect(prompt.token, true)]
       yield* next

@@ -1,6 +1,6 @@
 /** One connection's session, from its opening to the end of its scope. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Metric, Option, Queue, Scope, Stream } from "effect"
+import { Effect, Exit, Layer, Metric, Option, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
 import { connectedAgents } from "../../src/agentapi/AgentMetrics.ts"
@@ -12,7 +12,7 @@ import type { AgentIdentity } from "../../src/domain/AgentIdentity.ts"
 import { prebuildsUserId, type Workspace } from "../../src/domain/Workspace.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import { token } from "../support/accessStore.ts"
-import { session } from "../support/agentApi.ts"
+import { layerPorts, session } from "../support/agentApi.ts"
 import { identity, workspace } from "../support/identity.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { agent } from "../support/metadataBatcher.ts"
@@ -30,6 +30,7 @@ const open = Effect.fnUntraced(function* (
   const logs: Array<LogRecord> = []
   const asked: Array<string> = []
   const scope = yield* Scope.make()
+  const ports = yield* Layer.build(layerPorts)
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
   const opened = yield* AgentSession.open({
     identity: who,
@@ -45,7 +46,8 @@ const open = Effect.fnUntraced(function* (
           asked.push(agentId)
           return answers.workspaceOf ?? Effect.succeedNone
         })
-    })
+    }),
+    Effect.provideContext(ports)
   )
   return { session: opened, asked, logs, end: Scope.close(scope, Exit.void) }
 })

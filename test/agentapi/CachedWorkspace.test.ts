@@ -37,7 +37,9 @@ const start = Effect.fnUntraced(function* (initial: Workspace) {
     get,
     asked,
     logs,
-    answer: (answer: Answer) => (current = answer),
+    answer: (answer: Answer): void => {
+      current = answer
+    },
     end: Scope.close(scope, Exit.void)
   }
 })

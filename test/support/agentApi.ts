@@ -6,6 +6,7 @@ import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
 import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
+import { MonitorStore } from "../../src/agentapi/ResourceMonitors.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
 import { token } from "./accessStore.ts"
@@ -20,6 +21,7 @@ export const layerPorts = Layer.mergeAll(
   Layer.mock(ActivityStore)({}),
   Layer.mock(ActivityBump)({}),
   Layer.mock(Notifications)({}),
+  Layer.mock(MonitorStore)({ load: () => Effect.succeed({ memory: null, volumes: [] }) }),
   Layer.succeed(Replica.Replica, replica)
 )
 
@@ -34,6 +36,7 @@ export const session = (
     apiVersion: ApiVersion.current,
     token: token(`of ${agentId}`),
     cachedWorkspace: { get: Effect.succeedSome(known.workspace) },
+    monitors: { configuration: Effect.succeed({ memory: null, volumes: [] }), push: () => Effect.succeed([]) },
     workspace: Effect.succeed(known.workspace),
     ...overrides
   })
