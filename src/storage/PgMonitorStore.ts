@@ -36,7 +36,7 @@ export const layer: Layer.Layer<MonitorStore, never, SqlClient.SqlClient> = Laye
       load: (agentId) =>
         rows(agentId).pipe(
           Effect.map((rows) => ({
-            memory: rows.find(({ path }) => path === null) ?? null,
+            memory: rows.flatMap(({ path, ...monitor }) => (path === null ? [monitor] : []))[0] ?? null,
             volumes: rows.flatMap(({ path, ...monitor }) => (path === null ? [] : [{ path, ...monitor }]))
           })),
           attempt("read the resource monitors")
