@@ -4,6 +4,7 @@ import { Deferred, Effect, Layer, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
+import { MonitorStore } from "../../src/agentapi/ResourceMonitors.ts"
 import { layerPorts } from "../support/agentApi.ts"
 import * as Fake from "../support/accessStore.ts"
 import * as Agent from "../support/agent.ts"
@@ -86,17 +87,15 @@ describe("AgentRoutes", () => {
     })
   )
 
-  it.effect(
-    "answers 503 before any upgrade to an agent whose connection cannot be noted, and says why in its log",
-    () =>
-      Effect.gen(function* () {
-        const away = new AgentStoreError({
-          operation: "note",
-          reason: "unavailable",
-          cause: new Error("as the test wants it")
-        })
-        const { logs, url } = yield* serve({ ports: noting(() => Effect.fail(away)) })
+  it.effect("answers 503 before any upgrade to an agent whose monitors or connection fail, and logs why [AP-03]", () =>
+    Effect.gen(function* () {
+      const away = Effect.fail(
+        new AgentStoreError({ operation: "do that", reason: "unavailable", cause: new Error("as the test wants it") })
+      )
+      const broken = [noting(() => away), Layer.merge(layerPorts, Layer.mock(MonitorStore)({ load: () => away }))]
 
+      for (const ports of broken) {
+        const { logs, url } = yield* serve({ ports })
         const refused = yield* Effect.flip(Agent.connect(url, showing(token)))
 
         assert.strictEqual(refused.status, 503)
@@ -105,7 +104,9 @@ describe("AgentRoutes", () => {
           message: "agents cannot be served now"
         })
         assert.isTrue(logs.some(({ level, message }) => level === "Error" && message.includes("cannot be served")))
-      })
+        assert.strictEqual(logs.at(-1)?.message, "an agent has left")
+      }
+    })
   )
 
   it.effect("pings between messages, never within one, however large they are [CN-10]", () =>
