@@ -2,9 +2,8 @@
  * Metadata in Postgres.
  *
  * - A batch is one statement, prepared once whatever its size: it is written as a whole or not at all.
- * - Rows are looked up in the order of agent and key, so that replicas that write the same rows wait for each other instead
- *   of locking each other out. Should the server's plan or something else lock them in another order, the batch is tried
- *   again a few times.
+ * - Rows are locked in the order of agent and key, so that replicas that write the same rows wait for each other instead of
+ *   locking each other out. Should something else lock them in another order, the batch is tried again a few times.
  * - A row that is older than what is stored changes nothing; one of the same time replaces it.
  * - A declared key whose row is missing gets one: with its first sample, and again after a crash of the database, which
  *   empties the table of values. That takes a second statement, when rows of a batch found nothing to update; it leaves
@@ -14,7 +13,7 @@
  *   that either: the driver abandons it up to 5 s later.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { DateTime, type Duration, Effect, Layer, Order, Result, Schedule, Schema } from "effect"
+import { DateTime, type Duration, Effect, Layer, Result, Schedule, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { MetadataStore, MetadataStoreError } from "../batcher/MetadataStore.ts"
 import { AgentId } from "../domain/Ids.ts"
@@ -37,28 +36,20 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const sql = yield* SqlClient.SqlClient
 
   const samples = (rows: ReadonlyArray<MetadataRow>) => sql`
-    unnest(
-      ${column(PgTypes.OID.uuid, rows, (row) => row.agentId)}::uuid[],
-      ${column(PgTypes.OID.text, rows, (row) => row.key)}::text[],
-      ${column(PgTypes.OID.text, rows, (row) => row.value)}::text[],
-      ${column(PgTypes.OID.text, rows, (row) => row.error)}::text[],
-      ${column(PgTypes.OID.timestamptz, rows, (row) => DateTime.toEpochMillis(row.collectedAt))}::timestamptz[]
-    ) AS sample (workspace_agent_id, key, value, error, collected_at)`
+    ${column(PgTypes.OID.uuid, rows, (row) => row.agentId)}::uuid[],
+    ${column(PgTypes.OID.text, rows, (row) => row.key)}::text[],
+    ${column(PgTypes.OID.text, rows, (row) => row.value)}::text[],
+    ${column(PgTypes.OID.text, rows, (row) => row.error)}::text[],
+    ${column(PgTypes.OID.timestamptz, rows, (row) => DateTime.toEpochMillis(row.collectedAt))}::timestamptz[]`
 
-  const update = (rows: ReadonlyArray<MetadataRow>) => sql<{ agentId: unknown }>`
-    UPDATE workspace_agent_metadata AS stored
-    SET value = sample.value, error = sample.error, collected_at = sample.collected_at
-    FROM ${samples(rows)}
-    WHERE stored.workspace_agent_id = sample.workspace_agent_id
-      AND stored.key = sample.key
-      AND stored.collected_at <= sample.collected_at
-    RETURNING stored.workspace_agent_id AS "agentId"`
+  const update = (rows: ReadonlyArray<MetadataRow>) => sql<Changes>`
+    SELECT updated, changed_agent_ids AS agents FROM update_workspace_agent_metadata(${samples(rows)})`
 
   // a row that another replica makes at the same time is there after all
-  const insertMissing = (rows: ReadonlyArray<MetadataRow>) => sql<{ agentId: unknown }>`
+  const insertMissing = (rows: ReadonlyArray<MetadataRow>) => sql<{ agentId: string }>`
     INSERT INTO workspace_agent_metadata AS stored (workspace_agent_id, key, value, error, collected_at)
     SELECT sample.*
-    FROM ${samples(rows)}
+    FROM unnest(${samples(rows)}) AS sample (workspace_agent_id, key, value, error, collected_at)
     JOIN workspace_agent_metadata_descriptions USING (workspace_agent_id, key)
     WHERE NOT EXISTS (
       SELECT FROM workspace_agent_metadata AS stored
@@ -71,8 +62,11 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     RETURNING stored.workspace_agent_id AS "agentId"`
 
   const write = Effect.fnUntraced(function* (rows: ReadonlyArray<MetadataRow>) {
-    const updated = yield* update(rows)
-    return updated.length === rows.length ? updated : [...updated, ...(yield* insertMissing(rows))]
+    const [changes] = yield* update(rows)
+    const { agents, updated } = changes!
+    if (updated === rows.length) return agents
+    const inserted = yield* insertMissing(rows)
+    return new Set([...agents, ...inserted.map(({ agentId }) => agentId)])
   })
 
   const find = (agentId: AgentId, keys: ReadonlyArray<string>) => sql`
@@ -101,7 +95,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
         Effect.retry({ while: isConflict, times: 5, schedule: Schedule.jittered(Schedule.exponential("10 millis")) }),
         within(options.writeTimeout)
       )
-      return yield* Effect.orDie(decodeAgents([...new Set(changed.map(({ agentId }) => agentId))]))
+      return yield* Effect.orDie(decodeAgents([...changed]))
     }),
     read: Effect.fn("PgMetadataStore.read")(function* (agentId, keys = []) {
       const found = yield* find(agentId, keys).pipe(within(options.readTimeout))
@@ -110,10 +104,14 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   })
 })
 
-const byAgentAndKey = Order.combine(
-  Order.mapInput(Order.String, (row: MetadataRow) => row.agentId),
-  Order.mapInput(Order.String, (row: MetadataRow) => row.key)
-)
+/** What an update has done. */
+interface Changes {
+  readonly updated: number
+  readonly agents: ReadonlyArray<string>
+}
+
+const byAgentAndKey = (a: MetadataRow, b: MetadataRow): number =>
+  a.agentId === b.agentId ? (a.key < b.key ? -1 : 1) : a.agentId < b.agentId ? -1 : 1
 
 const decodeAgents = Schema.decodeUnknownEffect(Schema.Array(AgentId))
 

@@ -37,7 +37,7 @@ const statement = Effect.fnUntraced(function* (batch: ReadonlyArray<MetadataRow>
     const sql = yield* SqlClient.SqlClient
     yield* store.updateBatch(batch)
     const [update] = yield* sql<{ statement: string }>`
-      SELECT statement FROM pg_prepared_statements WHERE statement ~ '^\\s*UPDATE workspace_agent_metadata'`
+      SELECT statement FROM pg_prepared_statements WHERE statement ~ '^\\s*SELECT updated'`
     return update!.statement
     // what a connection has prepared only that connection can see
   }).pipe(Effect.provide(Postgres.layer({ url, maxConnections: 1 })))
@@ -113,7 +113,7 @@ export const make = Effect.fnUntraced(function* (
       ),
       { includeStderr: true }
     )
-    const [, millis] = /^\s*([\d.]+)\s+(?:\d+\s+)?UPDATE/m.exec(output) ?? []
+    const [, millis] = /^\s*([\d.]+)\s+(?:\d+\s+)?SELECT updated/m.exec(output) ?? []
     return millis === undefined ? yield* new PgbenchError({ output }) : Number(millis)
   })
 })
