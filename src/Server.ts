@@ -31,6 +31,7 @@ import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
 import * as PgMonitorStore from "./storage/PgMonitorStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
+import * as PgSubAgentStore from "./storage/PgSubAgentStore.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Defects from "./telemetry/Defects.ts"
@@ -56,6 +57,7 @@ export const layerStorage = (settings: Settings) =>
     PgAccessStore.layer,
     PgActivityStore.layer,
     PgConnectionStore.layer,
+    PgSubAgentStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,
     PgMonitorStore.layer,

@@ -10,6 +10,7 @@ import { InvalidRequest } from "./AgentError.ts"
 import type { AgentSession } from "./AgentSession.ts"
 import * as Metadata from "./Metadata.ts"
 import * as ResourcesMonitoring from "./ResourcesMonitoring.ts"
+import * as SubAgents from "./SubAgents.ts"
 
 /** Gives each call the session of the connection that it came over, and refuses a request that is not what it must be. */
 export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnection, { provides: AgentSession }>()(
@@ -21,5 +22,8 @@ export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnecti
 export const AgentApi = RpcGroup.make(
   Metadata.BatchUpdateMetadata,
   ResourcesMonitoring.GetResourcesMonitoringConfiguration,
-  ResourcesMonitoring.PushResourcesMonitoringUsage
+  ResourcesMonitoring.PushResourcesMonitoringUsage,
+  SubAgents.CreateSubAgent,
+  SubAgents.DeleteSubAgent,
+  SubAgents.ListSubAgents
 ).middleware(SessionOfConnection)

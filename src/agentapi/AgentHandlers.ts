@@ -5,12 +5,14 @@ import { InvalidRequest } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
 import * as Metadata from "./Metadata.ts"
 import * as ResourcesMonitoring from "./ResourcesMonitoring.ts"
+import * as SubAgents from "./SubAgents.ts"
 
 const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
     return AgentApi.of({
       ...(yield* Metadata.make),
-      ...(yield* ResourcesMonitoring.make)
+      ...(yield* ResourcesMonitoring.make),
+      ...(yield* SubAgents.make)
     })
   })
 )

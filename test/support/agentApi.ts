@@ -7,6 +7,7 @@ import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
 import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
 import { MonitorStore } from "../../src/agentapi/ResourceMonitors.ts"
+import { SubAgentStore } from "../../src/agentapi/SubAgents.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
 import { token } from "./accessStore.ts"
@@ -21,6 +22,7 @@ export const layerPorts = Layer.mergeAll(
   Layer.mock(ActivityStore)({}),
   Layer.mock(ActivityBump)({}),
   Layer.mock(Notifications)({}),
+  Layer.mock(SubAgentStore)({}),
   Layer.mock(MonitorStore)({ load: () => Effect.succeed({ memory: null, volumes: [] }) }),
   Layer.succeed(Replica.Replica, replica)
 )
