@@ -51,7 +51,7 @@ export const DeleteSubAgentRequest = Schema.Struct({ id: AgentId })
 
 const SubAgent = Schema.Struct({ name: Schema.String, id: AgentId, auth_token: Schema.String })
 
-/** The token that the parent has shown has been replaced since it connected. Once it shows the new one it is answered. */
+/** The token that the parent has shown was replaced since it connected, and its sub-agents have others since then too. */
 export class TokenReplaced extends Schema.TaggedError<TokenReplaced>()("TokenReplaced", { message: Schema.String }) {}
 
 export const CreateSubAgent = Rpc.make("CreateSubAgent", {
