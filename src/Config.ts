@@ -51,6 +51,15 @@ const flag = Schema.Literals(["true", "false"]).pipe(
     })
   )
 )
+const words = Schema.String.check(Schema.isPattern(/^[a-z\d-]+( *, *[a-z\d-]+)*$/)).pipe(
+  Schema.decodeTo(
+    Schema.Array(Schema.String),
+    SchemaTransformation.transform({
+      decode: (text): ReadonlyArray<string> => text.split(/ *, */),
+      encode: (words) => words.join(",")
+    })
+  )
+)
 const postgresUrl = Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^postgres(ql)?:\/\//)))
 
 /** What {@link PositiveDuration} takes. */
@@ -166,6 +175,32 @@ export const variables = {
     PositiveDuration,
     aDuration,
     "The longest that an agent may leave pings unanswered, at least 2 seconds. Without it, two intervals."
+  ),
+  wildcardAccessUrl: optional(
+    "WILDCARD_ACCESS_URL",
+    Schema.String.check(Schema.isPattern(/^https?:\/\/[^*/\s]*\*[^*/\s]*\/?$/)),
+    "an address with one * in its host, such as https://*.apps.example.com",
+    "Where agents tell editors to find their ports. Without it editors are told nothing."
+  ),
+  externalAuthProviders: optional(
+    "EXTERNAL_AUTH_PROVIDERS",
+    words,
+    "types of providers with commas between them, such as github,gitlab",
+    "The providers that people can sign in with. Agents are told how many of them serve git."
+  ),
+  disableDirectConnections: required(
+    "DISABLE_DIRECT_CONNECTIONS",
+    "false",
+    flag,
+    "true or false",
+    "true where agents must be reached through relays alone."
+  ),
+  derpForceWebsockets: required(
+    "DERP_FORCE_WEBSOCKETS",
+    "false",
+    flag,
+    "true or false",
+    "true where relays can only be reached by WebSocket."
   ),
   logFormat: required(
     "LOG_FORMAT",

@@ -13,6 +13,7 @@ import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
 import * as ActivityBump from "./agentapi/ActivityBump.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
+import * as Manifest from "./agentapi/Manifest.ts"
 import * as Replica from "./agentapi/Replica.ts"
 import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
@@ -25,12 +26,16 @@ import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
 import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgActivityStore from "./storage/PgActivityStore.ts"
+import * as PgAppStore from "./storage/PgAppStore.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
+import * as PgLifecycleStore from "./storage/PgLifecycleStore.ts"
+import * as PgManifestStore from "./storage/PgManifestStore.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
 import * as PgMonitorStore from "./storage/PgMonitorStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
+import * as PgSiteConfigs from "./storage/PgSiteConfigs.ts"
 import * as PgSubAgentStore from "./storage/PgSubAgentStore.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
@@ -56,13 +61,17 @@ export const layerStorage = (settings: Settings) =>
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
     PgActivityStore.layer,
+    PgAppStore.layer,
     PgConnectionStore.layer,
     PgSubAgentStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,
+    PgLifecycleStore.layer,
+    PgManifestStore.layer,
     PgMonitorStore.layer,
     PgNotifications.layer,
     PgReadiness.layer,
+    PgSiteConfigs.layer,
     PgPubSub.layer({ listenUrl: settings.databaseListenUrl })
   ).pipe(Layer.provideMerge(NodeCrypto.layer))
 
@@ -71,6 +80,12 @@ const layerServices = (settings: Settings) =>
     Access.layer,
     Replica.layer,
     ActivityBump.layer,
+    Layer.succeed(Manifest.Deployment, {
+      wildcardAccessUrl: settings.wildcardAccessUrl,
+      externalAuthProviders: settings.externalAuthProviders ?? [],
+      disableDirectConnections: settings.disableDirectConnections,
+      derpForceWebsockets: settings.derpForceWebsockets
+    }),
     MetadataWatch.layer,
     MetadataBatcher.layer({
       maxBatchSize: settings.maxBatchSize,

@@ -37,6 +37,10 @@ const defaults = {
   shutdownTimeout: "15s",
   agentPingInterval: "15s",
   agentPingTimeout: undefined,
+  wildcardAccessUrl: undefined,
+  externalAuthProviders: undefined,
+  disableDirectConnections: false,
+  derpForceWebsockets: false,
   logFormat: "auto",
   logLevel: "info",
   demoAgents: 0
@@ -61,6 +65,10 @@ const others: Readonly<Record<string, readonly [value: string, setting: keyof ty
   SHUTDOWN_TIMEOUT: ["2 seconds", "shutdownTimeout", "2s"],
   AGENT_PING_INTERVAL: ["5 seconds", "agentPingInterval", "5s"],
   AGENT_PING_TIMEOUT: ["1 minute", "agentPingTimeout", "1m"],
+  WILDCARD_ACCESS_URL: ["https://*.apps.example.com", "wildcardAccessUrl", "https://*.apps.example.com"],
+  EXTERNAL_AUTH_PROVIDERS: ["github, gitlab,jira", "externalAuthProviders", ["github", "gitlab", "jira"]],
+  DISABLE_DIRECT_CONNECTIONS: ["true", "disableDirectConnections", true],
+  DERP_FORCE_WEBSOCKETS: ["true", "derpForceWebsockets", true],
   LOG_FORMAT: ["json", "logFormat", "json"],
   LOG_LEVEL: ["debug", "logLevel", "debug"],
   DEMO_AGENTS: ["20", "demoAgents", 20]
@@ -88,6 +96,16 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   SHUTDOWN_TIMEOUT: [durations, duration],
   AGENT_PING_INTERVAL: [durations, duration],
   AGENT_PING_TIMEOUT: [durations, duration],
+  WILDCARD_ACCESS_URL: [
+    ["*.example.com", "https://apps.example.com", "https://*.*.example.com", "https://example.com/*", "ftp://*.a.b"],
+    "an address with one * in its host, such as https://*.apps.example.com"
+  ],
+  EXTERNAL_AUTH_PROVIDERS: [
+    ["git hub", "github,", ",", "GitHub"],
+    "types of providers with commas between them, such as github,gitlab"
+  ],
+  DISABLE_DIRECT_CONNECTIONS: [["yes"], "true or false"],
+  DERP_FORCE_WEBSOCKETS: [["1"], "true or false"],
   LOG_FORMAT: [["xml", "JSON"], "auto, pretty or json"],
   LOG_LEVEL: [["trace", "INFO"], "debug, info, warn or error"],
   DEMO_AGENTS: [["-1", "10001", "all"], between(0, 10_000)]

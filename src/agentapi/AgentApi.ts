@@ -3,11 +3,15 @@
  * protocol, so that another transport can carry the same calls to the same handlers.
  *
  * Fields that the original's protocol may leave out have its defaults: an empty text, an empty list, zero. Ids are UUIDs as
- * text, times are RFC 3339.
+ * text, times are RFC 3339, durations are seconds.
  */
 import { RpcGroup, RpcMiddleware } from "effect/rpc"
 import { InvalidRequest } from "./AgentError.ts"
 import type { AgentSession } from "./AgentSession.ts"
+import * as AnnouncementBanners from "./AnnouncementBanners.ts"
+import * as Apps from "./Apps.ts"
+import * as Lifecycle from "./Lifecycle.ts"
+import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
 import * as ResourcesMonitoring from "./ResourcesMonitoring.ts"
 import * as SubAgents from "./SubAgents.ts"
@@ -20,10 +24,17 @@ export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnecti
 
 /** Everything that an agent may call. */
 export const AgentApi = RpcGroup.make(
+  Manifest.GetManifest,
+  AnnouncementBanners.GetServiceBanner,
+  Lifecycle.UpdateLifecycle,
+  Apps.BatchUpdateAppHealths,
+  Lifecycle.UpdateStartup,
   Metadata.BatchUpdateMetadata,
+  AnnouncementBanners.GetAnnouncementBanners,
   ResourcesMonitoring.GetResourcesMonitoringConfiguration,
   ResourcesMonitoring.PushResourcesMonitoringUsage,
   SubAgents.CreateSubAgent,
   SubAgents.DeleteSubAgent,
-  SubAgents.ListSubAgents
+  SubAgents.ListSubAgents,
+  Apps.UpdateAppStatus
 ).middleware(SessionOfConnection)

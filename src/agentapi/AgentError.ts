@@ -1,5 +1,6 @@
 /** Why a call of an agent fails, in the words that every call shares. */
 import { Effect, Schema } from "effect"
+import type { PubSubError } from "../pubsub/PubSub.ts"
 
 /** Something in the request is not as it must be. Nothing of the request was done. */
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
@@ -30,10 +31,14 @@ export class AgentStoreError extends Schema.TaggedError<AgentStoreError>()("Agen
 }
 
 /**
- * The answer to a call whose store has failed. Why is for the log alone, and no news where the store was told to give up.
+ * The answer to a call whose store has failed, or that could not announce what it did. Why is for the log alone, and no
+ * news where the store was told to give up.
  */
-export const unavailable = (error: AgentStoreError): Effect.Effect<never, Unavailable> =>
+export const unavailable = (error: AgentStoreError | PubSubError): Effect.Effect<never, Unavailable> =>
   Effect.andThen(
-    Effect.logWithLevel(error.reason === "cancelled" ? "Debug" : "Error")(error.message, error.cause),
+    Effect.logWithLevel(error._tag === "AgentStoreError" && error.reason === "cancelled" ? "Debug" : "Error")(
+      error.message,
+      error.cause
+    ),
     Effect.fail(new Unavailable({ message: `${error.message} now` }))
   )

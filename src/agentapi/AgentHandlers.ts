@@ -3,6 +3,10 @@ import { Effect, Layer, Option } from "effect"
 import { AgentApi, SessionOfConnection } from "./AgentApi.ts"
 import { InvalidRequest } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
+import * as AnnouncementBanners from "./AnnouncementBanners.ts"
+import * as Apps from "./Apps.ts"
+import * as Lifecycle from "./Lifecycle.ts"
+import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
 import * as ResourcesMonitoring from "./ResourcesMonitoring.ts"
 import * as SubAgents from "./SubAgents.ts"
@@ -10,6 +14,10 @@ import * as SubAgents from "./SubAgents.ts"
 const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
     return AgentApi.of({
+      ...(yield* Manifest.make),
+      ...(yield* AnnouncementBanners.make),
+      ...(yield* Lifecycle.make),
+      ...(yield* Apps.make),
       ...(yield* Metadata.make),
       ...(yield* ResourcesMonitoring.make),
       ...(yield* SubAgents.make)

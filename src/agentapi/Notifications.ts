@@ -4,7 +4,7 @@
  * What is enqueued is sent by whoever reads the queue. The same message is enqueued once a day.
  */
 import { Context, type Effect, type Schema } from "effect"
-import type { AgentId, OrganizationId, TemplateId, UserId, WorkspaceId } from "../domain/Ids.ts"
+import type { AgentId, AppId, OrganizationId, TemplateId, UserId, WorkspaceId } from "../domain/Ids.ts"
 import type { AgentStoreError } from "./AgentError.ts"
 
 /** Which text a message is made from. */
@@ -25,7 +25,7 @@ export interface Notification {
   /** What the text needs that is more than a word. */
   readonly data: Readonly<Record<string, Schema.Json>>
   /** What it is about. */
-  readonly targets: ReadonlyArray<AgentId | OrganizationId | TemplateId | UserId | WorkspaceId>
+  readonly targets: ReadonlyArray<AgentId | AppId | OrganizationId | TemplateId | UserId | WorkspaceId>
   /** The part of the service that speaks. */
   readonly createdBy: string
   /** Tells apart messages that are the same in everything else: both are sent. Default: none. */

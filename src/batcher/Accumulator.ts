@@ -11,8 +11,11 @@ export interface Accumulator<S, A> {
   readonly size: (state: S) => number
   /** Whether `update` would merge into one that the state already holds, so that adding it makes nothing grow. */
   readonly has: (state: S, update: A) => boolean
-  /** Adds an update that arrived after all that the state holds. */
-  readonly add: (state: S, update: A) => S
+  /**
+   * Adds the updates from the place `from` to before `to`, one after the other; they arrived after all that the state
+   * holds. The array is not to be changed, and stays as it is for as long as the state may hold on to it.
+   */
+  readonly add: (state: S, updates: ReadonlyArray<A>, from: number, to: number) => S
   /** Puts back an update that arrived before all that the state holds: it must not win over what came later. */
   readonly restore: (state: S, update: A) => S
   /** Takes the oldest `max` updates, or all if there are fewer. */
@@ -36,10 +39,14 @@ export const keyed = <A, K>(rules: {
   empty: () => new Map(),
   size: (state) => state.size,
   has: (state, update) => state.has(rules.key(update)),
-  add(state, update) {
-    const key = rules.key(update)
-    const held = state.get(key)
-    return state.set(key, held === undefined ? update : rules.merge(held, update))
+  add(state, updates, from, to) {
+    for (let next = from; next < to; next++) {
+      const update = updates[next]!
+      const key = rules.key(update)
+      const held = state.get(key)
+      state.set(key, held === undefined ? update : rules.merge(held, update))
+    }
+    return state
   },
   restore(state, update) {
     const key = rules.key(update)

@@ -102,19 +102,16 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
 
   const pendingSize = () => accumulator.size(Ref.getUnsafe(pending))
 
-  const addPending = (update: A) => {
-    MutableRef.set(pending.ref, accumulator.add(Ref.getUnsafe(pending), update))
+  const addPending = (updates: ReadonlyArray<A>, from: number, to: number) => {
+    MutableRef.set(pending.ref, accumulator.add(Ref.getUnsafe(pending), updates, from, to))
   }
 
   /** Folds the mailbox into the pending state until a batch is full; answers whether one is. */
   const fold = (): boolean => {
-    if (pendingSize() < maxBatchSize) {
-      mailbox.readUnsafe((update) => {
-        addPending(update)
-        return pendingSize() < maxBatchSize
-      })
+    for (let room = maxBatchSize - pendingSize(); room > 0; room = maxBatchSize - pendingSize()) {
+      if (mailbox.readUnsafe(room, addPending) === 0) return false
     }
-    return pendingSize() >= maxBatchSize
+    return true
   }
 
   // ---------------------------------------------------------------------------
@@ -131,7 +128,7 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
   /** Adds an update to the pending state if it merges or finds room beside a batch in flight. */
   const refuses = (update: A): boolean => {
     if (isCrowded() && !accumulator.has(Ref.getUnsafe(pending), update)) return true
-    addPending(update)
+    addPending([update], 0, 1)
     return false
   }
 

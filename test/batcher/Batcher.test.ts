@@ -283,7 +283,7 @@ describe("Batcher", () => {
 
 describe("Accumulator.keyed", () => {
   it("takes the oldest keys first and leaves the others", () => {
-    const state = [view("/a"), view("/b"), view("/a"), view("/c")].reduce(views.add, views.empty())
+    const state = views.add(views.empty(), [view("/a"), view("/b"), view("/a"), view("/c")], 0, 4)
 
     const [batch, rest] = views.take(state, 2)
 

@@ -22,7 +22,7 @@ const newestOf = (rows: ReadonlyArray<MetadataRow>): Record<string, string> =>
   byId(rows.toSorted((a, b) => a.collectedAt.epochMilliseconds - b.collectedAt.epochMilliseconds))
 
 const addAll = (rows: ReadonlyArray<MetadataRow>, state = newestMetadata.empty()): NewestMetadata =>
-  rows.reduce(newestMetadata.add, state)
+  newestMetadata.add(state, rows, 0, rows.length)
 
 const takeAll = (state: NewestMetadata) => newestMetadata.take(state, Number.MAX_SAFE_INTEGER)[0]
 
@@ -79,6 +79,26 @@ describe("newestMetadata", () => {
       assert.deepStrictEqual(byId(takeAll(state)), newestOf([...before, ...after]))
     }
   )
+
+  it("finds the keys of an agent that has many", () => {
+    const rows = Array.from({ length: 100 }, (_, number) => row(agent(1), entry(`key-${number}`, "first")))
+    const again = rows.toReversed().map((row) => ({ ...row, value: "second" }))
+    const more = row(agent(1), entry("key-100", "new"))
+
+    const state = addAll([more, ...again.slice(0, 50)], addAll(rows))
+
+    assert.strictEqual(state.size, 101)
+    assert.deepStrictEqual(byId(takeAll(state)), byId([...rows.slice(0, 50), ...again.slice(0, 50), more]))
+  })
+
+  it("leaves a report as it was given", () => {
+    const first = [row(agent(1), entry("a", "1")), row(agent(1), entry("b", "1"))]
+    const given = [...first]
+
+    addAll([row(agent(1), entry("b", "2")), row(agent(1), entry("c", "2"))], addAll(given))
+
+    assert.deepStrictEqual(given, first)
+  })
 
   it("takes from every agent in turn, although one of them always has more than a batch", () => {
     const state = addAll(["a", "b", "c"].map((key) => row(agent(1), entry(key))))

@@ -2,12 +2,16 @@
 import { Effect, Layer, Schema } from "effect"
 import { ActivityBump, ActivityStore } from "../../src/agentapi/ActivityBump.ts"
 import { AgentSession } from "../../src/agentapi/AgentSession.ts"
+import { AppStore } from "../../src/agentapi/AppStore.ts"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
+import { LifecycleStore } from "../../src/agentapi/Lifecycle.ts"
+import { ManifestStore } from "../../src/agentapi/ManifestStore.ts"
 import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
 import { MonitorStore } from "../../src/agentapi/ResourceMonitors.ts"
 import { SubAgentStore } from "../../src/agentapi/SubAgents.ts"
+import { SiteConfigs } from "../../src/agentapi/SiteConfigs.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
 import { token } from "./accessStore.ts"
@@ -19,6 +23,10 @@ export const replica = ReplicaId.make("00000000-0000-4000-b000-000000000001")
 export const layerPorts = Layer.mergeAll(
   Layer.succeed(ConnectionStore, { note: () => Effect.void, isLatest: () => Effect.succeed(true) }),
   Layer.mock(WorkspaceStore)({}),
+  Layer.mock(LifecycleStore)({}),
+  Layer.mock(ManifestStore)({}),
+  Layer.mock(SiteConfigs)({}),
+  Layer.mock(AppStore)({}),
   Layer.mock(ActivityStore)({}),
   Layer.mock(ActivityBump)({}),
   Layer.mock(Notifications)({}),

@@ -5,7 +5,7 @@ import { PgTypes } from "@effect/sql-pg"
 import { Effect, Result, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Crypto from "node:crypto"
-import { AgentId, BuildId, OrganizationId, TemplateId, UserId, WorkspaceId } from "../../src/domain/Ids.ts"
+import { AgentId, AppId, BuildId, OrganizationId, TemplateId, UserId, WorkspaceId } from "../../src/domain/Ids.ts"
 
 export const newId = <Id>(schema: Schema.Codec<Id, string>): Id => Schema.decodeSync(schema)(Crypto.randomUUID())
 
@@ -59,4 +59,16 @@ export const agents = Effect.fnUntraced(function* <const N extends number>(count
     SELECT id, key, upper(key), 'echo ' || key, 10000000000, 1500000000, place
     FROM unnest(${uuids}) AS id, unnest(${keys}::text[]) WITH ORDINALITY AS declared (key, place)`
   return ids
+})
+
+/** An app of an agent, with what its columns are to be where that is not their default. */
+export const app = Effect.fnUntraced(function* (
+  agentId: AgentId,
+  slug: string,
+  columns: Readonly<Record<string, string | number | boolean>> = {}
+) {
+  const sql = yield* SqlClient.SqlClient
+  const id = newId(AppId)
+  yield* sql`INSERT INTO workspace_apps ${sql.insert({ id, agent_id: agentId, slug, ...columns })}`
+  return id
 })

@@ -96,4 +96,7 @@ export const layerOver = <A, E, R>(
   )
 
 /** The service over a database of the suite's own. */
-export const layer = Layer.provideMerge(layerOver(Server.layerStorage), Postgres.layer)
+export const layerWith = (environment?: Readonly<Record<string, string>>) =>
+  Layer.provideMerge(layerOver(Server.layerStorage, environment), Postgres.layer)
+
+export const layer = layerWith()

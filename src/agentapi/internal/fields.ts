@@ -1,6 +1,40 @@
-/** Parts of requests that may be left out, as in the original's protocol. */
-import { Effect, Schema } from "effect"
+/** Parts of requests that several calls have, some of which may be left out, as in the original's protocol. */
+import { DateTime, Duration, Effect, Schema, SchemaGetter } from "effect"
 
 /** A list, empty where it is left out. */
 export const list = <S extends Schema.Top>(element: S) =>
   Schema.Array(element).pipe(Schema.withDecodingDefaultKey(Effect.succeed([])))
+
+/** One of some words, which are in upper case on the wire. What is none of them is named in the refusal. */
+export const word = <const Words extends ReadonlyArray<string>>(...words: Words) => {
+  const byName = new Map<string, Words[number]>(words.map((word) => [word.toUpperCase(), word]))
+  const known = [...byName.keys()].join(", ")
+  return Schema.String.check(
+    Schema.makeFilter((name: string) => byName.has(name) || `“${name.slice(0, 100)}” is none of ${known}`)
+  ).pipe(
+    Schema.decodeTo(Schema.Literals(words), {
+      decode: SchemaGetter.transform((name: string) => byName.get(name)!),
+      encode: SchemaGetter.transform((word: Words[number]) => word.toUpperCase())
+    })
+  )
+}
+
+/** The time that stands for none, as in the original. */
+export const zeroTime: DateTime.Utc = DateTime.makeUnsafe("0001-01-01T00:00:00Z")
+
+const lastTime = DateTime.makeUnsafe("9999-12-31T23:59:59.999Z")
+
+/** A time as RFC 3339 can write it. */
+export const time = Schema.DateTimeUtcFromString.check(
+  Schema.makeFilter((time: DateTime.Utc) => DateTime.between(time, { minimum: zeroTime, maximum: lastTime }), {
+    expected: "a time of the years 1 to 9999"
+  })
+)
+
+/** A duration as a number of seconds. */
+export const seconds = Schema.Finite.pipe(
+  Schema.decodeTo(Schema.Duration, {
+    decode: SchemaGetter.transform(Duration.seconds),
+    encode: SchemaGetter.transform(Duration.toSeconds)
+  })
+)

@@ -3,7 +3,7 @@
  *
  * - At most `capacity` updates are waiting, however they are spread over messages; of a message that does not fit whole
  *   the first updates are taken.
- * - Updates are read one by one, in the order of their arrival, and reading may stop anywhere.
+ * - Updates are read in the order of their arrival, and reading may stop anywhere.
  * - A closed mailbox takes nothing more and can still be read.
  *
  * One message for a report instead of one for each of its updates keeps the queue off the profile of the hot path.
@@ -50,21 +50,24 @@ export class Mailbox<A> {
     return fitting.length
   }
 
-  /** Reads updates for as long as there are any and `each` asks for another one by answering `true`. */
-  readUnsafe(each: (update: A) => boolean): void {
-    while (this.#position < this.#message.length || this.#nextMessage()) {
-      this.#read++
-      if (!each(this.#message[this.#position++]!)) return
-    }
+  /** Reads the next updates that came together, up to `most` of them, as a part of an array. Answers how many. */
+  readUnsafe(most: number, each: (updates: ReadonlyArray<A>, from: number, to: number) => void): number {
+    if (this.#position === this.#message.length && !this.#nextMessage()) return 0
+    const from = this.#position
+    const to = Math.min(from + most, this.#message.length)
+    this.#position = to
+    this.#read += to - from
+    each(this.#message, from, to)
+    return to - from
   }
 
   /** Reads every waiting update and lets those stay, in their order, that `keep` wants to. */
   siftUnsafe(keep: (update: A) => boolean): void {
     const kept: Array<A> = []
-    this.readUnsafe((update) => {
-      if (keep(update)) kept.push(update)
-      return true
-    })
+    const sift = (updates: ReadonlyArray<A>, from: number, to: number) => {
+      for (let next = from; next < to; next++) if (keep(updates[next]!)) kept.push(updates[next]!)
+    }
+    while (this.readUnsafe(this.capacity, sift) > 0);
     this.#message = kept
     this.#position = 0
     this.#read -= kept.length

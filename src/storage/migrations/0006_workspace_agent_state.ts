@@ -1,4 +1,4 @@
-/** What is known of an agent: how it was declared, when it was connected, how far it has come. */
+/** What is known of an agent: how it was declared, when it was connected, how far it has come; and when all of a build had. */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 
@@ -35,4 +35,7 @@ export default Effect.gen(function* () {
       ADD COLUMN logs_length integer NOT NULL DEFAULT 0
         CONSTRAINT workspace_agents_logs_length_check CHECK (logs_length <= 1048576),
       ADD COLUMN logs_overflowed boolean NOT NULL DEFAULT false`
+
+  // null until every agent of the build has ended its startup, whether well or not
+  yield* sql`ALTER TABLE workspace_builds ADD COLUMN agents_ready_at timestamptz`
 })

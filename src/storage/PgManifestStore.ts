@@ -1,0 +1,101 @@
+/** What agents were declared to be, in Postgres. Lists are in the order in which people are shown them. */
+import { Effect, Layer, Option } from "effect"
+import { SqlClient, SqlSchema } from "effect/sql"
+import { AgentStoreError } from "../agentapi/AgentError.ts"
+import {
+  DeclaredAgent,
+  DeclaredApp,
+  Devcontainer,
+  ManifestStore,
+  MetadataDescription,
+  Script
+} from "../agentapi/ManifestStore.ts"
+import { AgentId } from "../domain/Ids.ts"
+import { attempt } from "./internal/agentStore.ts"
+
+export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Layer.effect(
+  ManifestStore,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+
+    const findAgent = SqlSchema.findOneOption({
+      Request: AgentId,
+      Result: DeclaredAgent,
+      execute: (id) => sql`
+        SELECT environment_variables, directory, motd_file AS motd_path FROM workspace_agents WHERE id = ${id}`
+    })
+
+    const findApps = SqlSchema.findAll({
+      Request: AgentId,
+      Result: DeclaredApp,
+      execute: (id) => sql`
+        SELECT
+          id, url, external, slug, display_name, command, icon, subdomain, sharing_level, health, hidden,
+          jsonb_build_object(
+            'url', healthcheck_url,
+            'interval', healthcheck_interval_seconds,
+            'threshold', healthcheck_threshold
+          ) AS healthcheck
+        FROM workspace_apps
+        WHERE agent_id = ${id}
+        ORDER BY display_order, slug`
+    })
+
+    const findScripts = SqlSchema.findAll({
+      Request: AgentId,
+      Result: Script,
+      execute: (id) => sql`
+        SELECT
+          id, log_source_id, log_path, display_name, script, cron, run_on_start, run_on_stop, start_blocks_login,
+          timeout_seconds AS timeout
+        FROM workspace_agent_scripts
+        WHERE workspace_agent_id = ${id}
+        ORDER BY created_at, id`
+    })
+
+    const findMetadata = SqlSchema.findAll({
+      Request: AgentId,
+      Result: MetadataDescription,
+      // intervals are stored in nanoseconds
+      execute: (id) => sql`
+        SELECT key, display_name, script, interval / 1e9::float8 AS interval, timeout / 1e9::float8 AS timeout
+        FROM workspace_agent_metadata_descriptions
+        WHERE workspace_agent_id = ${id}
+        ORDER BY display_order, key`
+    })
+
+    const findDevcontainers = SqlSchema.findAll({
+      Request: AgentId,
+      Result: Devcontainer,
+      execute: (id) => sql`
+        SELECT id, name, workspace_folder, config_path
+        FROM workspace_agent_devcontainers
+        WHERE workspace_agent_id = ${id}
+        ORDER BY created_at, id`
+    })
+
+    return ManifestStore.of({
+      agent: (id) =>
+        findAgent(id).pipe(
+          attempt("read what an agent is"),
+          Effect.flatMap(
+            Option.match({
+              onNone: () =>
+                Effect.fail(
+                  new AgentStoreError({
+                    operation: "read what an agent is",
+                    reason: "unavailable",
+                    cause: new Error("there is no such agent")
+                  })
+                ),
+              onSome: Effect.succeed
+            })
+          )
+        ),
+      apps: (id) => findApps(id).pipe(attempt("read the apps of an agent")),
+      scripts: (id) => findScripts(id).pipe(attempt("read the scripts of an agent")),
+      metadata: (id) => findMetadata(id).pipe(attempt("read the metadata of an agent")),
+      devcontainers: (id) => findDevcontainers(id).pipe(attempt("read the devcontainers of an agent"))
+    })
+  })
+)

@@ -1,0 +1,25 @@
+/** What the administrators have set, in Postgres. A value that is not what it must be is an error that says so. */
+import { Effect, Layer, Option, Schema } from "effect"
+import { SqlClient, SqlSchema } from "effect/sql"
+import { Banner, DerpMap, SiteConfigs } from "../agentapi/SiteConfigs.ts"
+import { attempt } from "./internal/agentStore.ts"
+
+export const layer: Layer.Layer<SiteConfigs, never, SqlClient.SqlClient> = Layer.effect(
+  SiteConfigs,
+  SqlClient.SqlClient.useSync((sql) => {
+    const read = <A>(key: string, value: Schema.ConstraintDecoder<unknown> & { readonly Type: A }, fallback: A) =>
+      SqlSchema.findOneOption({
+        Request: Schema.String,
+        Result: Schema.Struct({ value }),
+        execute: (key) => sql`SELECT value FROM site_configs WHERE key = ${key}`
+      })(key).pipe(
+        Effect.map(Option.match({ onNone: () => fallback, onSome: ({ value }) => value })),
+        attempt(`read the setting ${key}`)
+      )
+
+    return SiteConfigs.of({
+      announcementBanners: read("announcement_banners", Schema.Array(Banner), []),
+      derpMap: read("derp_map", DerpMap, {})
+    })
+  })
+)

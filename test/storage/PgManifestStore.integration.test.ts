@@ -1,0 +1,145 @@
+import { assert, layer } from "@effect/vitest"
+import { Duration, Effect, Layer } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { SqlClient } from "effect/sql"
+import { ManifestStore } from "../../src/agentapi/ManifestStore.ts"
+import * as PgManifestStore from "../../src/storage/PgManifestStore.ts"
+import * as Postgres from "../support/Postgres.ts"
+import * as Seed from "../support/seed.ts"
+
+const environment = PgManifestStore.layer.pipe(Layer.provideMerge(Postgres.layer), Layer.provideMerge(Reactivity.layer))
+
+layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
+  it.effect("reads how an agent was declared", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* ManifestStore
+      const [agent, other] = yield* Seed.agents(2, [])
+      yield* sql`
+        UPDATE workspace_agents
+        SET directory = '~/code', motd_file = '/etc/motd', environment_variables = '{"EDITOR": "vi"}'
+        WHERE id = ${agent}`
+
+      assert.deepStrictEqual(yield* store.agent(agent), {
+        environment_variables: { EDITOR: "vi" },
+        directory: "~/code",
+        motd_path: "/etc/motd"
+      })
+      assert.deepStrictEqual(yield* store.agent(other), { environment_variables: {}, directory: "", motd_path: "" })
+    })
+  )
+
+  it.effect("fails for an agent that is not known, and for one whose environment is none [MF-01]", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* ManifestStore
+      const [stranger] = Seed.newIds(1)
+      const [agent] = yield* Seed.agents(1, [])
+      yield* sql`UPDATE workspace_agents SET environment_variables = '{"EDITOR": 1}' WHERE id = ${agent}`
+
+      for (const id of [stranger, agent]) {
+        const error = yield* Effect.flip(store.agent(id))
+        assert.deepInclude(error, { _tag: "AgentStoreError", reason: "unavailable" })
+        assert.strictEqual(error.message, "cannot read what an agent is")
+      }
+    })
+  )
+
+  it.effect("reads an agent's apps in their order, and none where there are none [MF-02]", () =>
+    Effect.gen(function* () {
+      const store = yield* ManifestStore
+      const [agent, other] = yield* Seed.agents(2, [])
+      yield* Seed.app(agent, "last", { display_order: 2 })
+      yield* Seed.app(agent, "b")
+      const a = yield* Seed.app(agent, "a", {
+        url: "http://localhost:80",
+        display_name: "A",
+        command: "top",
+        icon: "/icon/a.svg",
+        external: true,
+        subdomain: true,
+        hidden: true,
+        sharing_level: "friends",
+        health: "healthy",
+        healthcheck_url: "http://localhost:80/healthz",
+        healthcheck_interval_seconds: 5,
+        healthcheck_threshold: 6
+      })
+
+      const apps = yield* store.apps(agent)
+
+      assert.deepStrictEqual(
+        apps.map(({ slug }) => slug),
+        ["a", "b", "last"]
+      )
+      assert.deepStrictEqual(apps[0], {
+        id: a,
+        slug: "a",
+        url: "http://localhost:80",
+        display_name: "A",
+        command: "top",
+        icon: "/icon/a.svg",
+        external: true,
+        subdomain: true,
+        hidden: true,
+        sharing_level: "friends",
+        health: "healthy",
+        healthcheck: { url: "http://localhost:80/healthz", interval: Duration.seconds(5), threshold: 6 }
+      })
+      assert.deepStrictEqual(yield* store.apps(other), [])
+    })
+  )
+
+  it.effect("reads every declared key with its interval and timeout [MF-03]", () =>
+    Effect.gen(function* () {
+      const store = yield* ManifestStore
+      const [agent] = yield* Seed.agents(1, ["ram", "cpu"])
+      const times = { interval: Duration.seconds(10), timeout: Duration.millis(1_500) }
+
+      assert.deepStrictEqual(yield* store.metadata(agent), [
+        { key: "ram", display_name: "RAM", script: "echo ram", ...times },
+        { key: "cpu", display_name: "CPU", script: "echo cpu", ...times }
+      ])
+    })
+  )
+
+  it.effect("reads an agent's scripts and devcontainers, and no other agent's", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* ManifestStore
+      const [agent, other] = yield* Seed.agents(2, [])
+      yield* sql`
+        INSERT INTO workspace_agent_scripts
+          (id, workspace_agent_id, log_source_id, log_path, display_name, script, cron, run_on_start, timeout_seconds)
+        SELECT gen_random_uuid(), id, gen_random_uuid(), 'start.log', 'Start', 'make', '0 * * * *', true, 60
+        FROM workspace_agents WHERE id IN (${agent}, ${other})`
+      yield* sql`
+        INSERT INTO workspace_agent_devcontainers (id, workspace_agent_id, name, workspace_folder, config_path)
+        SELECT gen_random_uuid(), id, 'web', '/src', '/src/devcontainer.json'
+        FROM workspace_agents WHERE id IN (${agent}, ${other})`
+
+      const scripts = yield* store.scripts(agent)
+      const devcontainers = yield* store.devcontainers(agent)
+
+      assert.deepStrictEqual(
+        scripts.map(({ id: _, log_source_id: __, ...script }) => script),
+        [
+          {
+            log_path: "start.log",
+            display_name: "Start",
+            script: "make",
+            cron: "0 * * * *",
+            run_on_start: true,
+            run_on_stop: false,
+            start_blocks_login: false,
+            timeout: Duration.minutes(1)
+          }
+        ]
+      )
+      assert.deepStrictEqual(
+        devcontainers.map(({ id: _, ...devcontainer }) => devcontainer),
+        [{ name: "web", workspace_folder: "/src", config_path: "/src/devcontainer.json" }]
+      )
+    })
+  )
+})
