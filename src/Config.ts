@@ -51,15 +51,18 @@ const flag = Schema.Literals(["true", "false"]).pipe(
     })
   )
 )
-const words = Schema.String.check(Schema.isPattern(/^[a-z\d-]+( *, *[a-z\d-]+)*$/)).pipe(
-  Schema.decodeTo(
-    Schema.Array(Schema.String),
-    SchemaTransformation.transform({
-      decode: (text): ReadonlyArray<string> => text.split(/ *, */),
-      encode: (words) => words.join(",")
-    })
+/** Elements with commas between them. */
+const listOf = <A extends string>(element: Schema.Codec<A, string>) =>
+  Schema.String.pipe(
+    Schema.decodeTo(
+      Schema.Array(element),
+      SchemaTransformation.transform({
+        decode: (text): ReadonlyArray<string> => text.split(",").map((part) => part.trim()),
+        encode: (parts) => parts.join(",")
+      })
+    )
   )
-)
+const word = Schema.String.check(Schema.isPattern(/^[a-z\d-]+$/))
 const postgresUrl = Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^postgres(ql)?:\/\//)))
 
 /** What {@link PositiveDuration} takes. */
@@ -156,6 +159,19 @@ export const variables = {
     aDuration,
     "The longest that writing a batch may take before it is cancelled and tried again."
   ),
+  statsReportInterval: required(
+    "STATS_REPORT_INTERVAL",
+    "30 seconds",
+    PositiveDuration,
+    aDuration,
+    "How often agents are to report their statistics."
+  ),
+  experiments: optional(
+    "EXPERIMENTS",
+    listOf(Schema.Literals(["workspace-usage"])),
+    "experiments with commas between them; there is workspace-usage",
+    "What is tried out. workspace-usage: sessions are counted by the programs of people, not by agents."
+  ),
   shutdownTimeout: required(
     "SHUTDOWN_TIMEOUT",
     "15 seconds",
@@ -184,7 +200,7 @@ export const variables = {
   ),
   externalAuthProviders: optional(
     "EXTERNAL_AUTH_PROVIDERS",
-    words,
+    listOf(word),
     "types of providers with commas between them, such as github,gitlab",
     "The providers that people can sign in with. Agents are told how many of them serve git."
   ),

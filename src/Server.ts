@@ -7,19 +7,24 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { ByteSize, Data, Effect, Layer, References, Schedule } from "effect"
+import { ByteSize, Data, Duration, Effect, Layer, References, Schedule } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
 import * as ActivityBump from "./agentapi/ActivityBump.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
 import * as Manifest from "./agentapi/Manifest.ts"
+import * as ForwardedMetrics from "./agentapi/ForwardedMetrics.ts"
 import * as Replica from "./agentapi/Replica.ts"
+import { StatsOptions } from "./agentapi/Stats.ts"
+import * as StatsBatcher from "./agentapi/StatsBatcher.ts"
+import * as StatsReporter from "./agentapi/StatsReporter.ts"
 import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
 import * as AdminRoutes from "./http/AdminRoutes.ts"
 import * as OperationsRoutes from "./http/OperationsRoutes.ts"
 import * as Refusals from "./http/Refusals.ts"
+import * as UsageRoutes from "./http/UsageRoutes.ts"
 import * as PgPubSub from "./pubsub/PgPubSub.ts"
 import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
 import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
@@ -36,11 +41,14 @@ import * as PgMonitorStore from "./storage/PgMonitorStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
 import * as PgSiteConfigs from "./storage/PgSiteConfigs.ts"
+import * as PgStatsStore from "./storage/PgStatsStore.ts"
 import * as PgSubAgentStore from "./storage/PgSubAgentStore.ts"
+import * as PgUsageStore from "./storage/PgUsageStore.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Defects from "./telemetry/Defects.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
+import * as UsageTracker from "./usage/UsageTracker.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
 import * as WatchRoutes from "./watch/WatchRoutes.ts"
 
@@ -63,7 +71,9 @@ export const layerStorage = (settings: Settings) =>
     PgActivityStore.layer,
     PgAppStore.layer,
     PgConnectionStore.layer,
+    PgStatsStore.layer,
     PgSubAgentStore.layer,
+    PgUsageStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,
     PgLifecycleStore.layer,
@@ -79,7 +89,6 @@ const layerServices = (settings: Settings) =>
   Layer.mergeAll(
     Access.layer,
     Replica.layer,
-    ActivityBump.layer,
     Layer.succeed(Manifest.Deployment, {
       wildcardAccessUrl: settings.wildcardAccessUrl,
       externalAuthProviders: settings.externalAuthProviders ?? [],
@@ -87,6 +96,7 @@ const layerServices = (settings: Settings) =>
       derpForceWebsockets: settings.derpForceWebsockets
     }),
     MetadataWatch.layer,
+    layerStats(settings),
     MetadataBatcher.layer({
       maxBatchSize: settings.maxBatchSize,
       maxBatchBytes: settings.maxBatchBytes,
@@ -100,6 +110,19 @@ const layerServices = (settings: Settings) =>
     Fatal.watch("the measurement of latencies", measureLatencies)
   )
 
+/** Statistics of agents, and what follows from them. */
+const layerStats = ({ experiments = [], shutdownTimeout, statsReportInterval: reportInterval }: Settings) =>
+  StatsReporter.layer.pipe(
+    Layer.provideMerge([
+      ActivityBump.layer,
+      UsageTracker.layer(),
+      StatsBatcher.layer({ shutdownTimeout }),
+      // longer than it takes an agent to report again
+      ForwardedMetrics.layer({ expireAfter: Duration.max(Duration.minutes(2), Duration.times(reportInterval, 3)) }),
+      Layer.succeed(StatsOptions, { reportInterval, workspaceUsage: experiments.includes("workspace-usage") })
+    ])
+  )
+
 const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
@@ -108,6 +131,7 @@ const routes = ({ agentPingInterval: period, agentPingTimeout: timeout }: Settin
   Layer.mergeAll(
     AgentRoutes.layer({ period, timeout }),
     WatchRoutes.layer,
+    UsageRoutes.layer,
     AdminRoutes.layer,
     OperationsRoutes.layer,
     Refusals.layer

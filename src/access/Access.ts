@@ -9,7 +9,7 @@ import { Context, Effect, Layer, Option, Redacted } from "effect"
 import { Digest } from "effect/crypto"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
 import type { AgentId } from "../domain/Ids.ts"
-import type { User } from "../domain/User.ts"
+import { mayRead, type User } from "../domain/User.ts"
 import { AccessUnavailable, AgentNotFound, Unauthenticated } from "./AccessError.ts"
 import { AccessStore, type AccessStoreError, type Found } from "./AccessStore.ts"
 import * as Token from "./Token.ts"
@@ -52,7 +52,7 @@ export const make = Effect.gen(function* () {
     user: (token) => identify(token, store.user),
     mayRead: Effect.fnUntraced(function* (user, agentId) {
       const owner = yield* lookup(store.ownerOf(agentId))
-      if (Option.isSome(owner) && (user.isAdmin || owner.value === user.id)) return
+      if (Option.isSome(owner) && mayRead(user, owner.value)) return
       return yield* new AgentNotFound({ message: `there is no agent ${agentId}` })
     })
   })

@@ -14,6 +14,7 @@ import * as Lifecycle from "./Lifecycle.ts"
 import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
 import * as ResourcesMonitoring from "./ResourcesMonitoring.ts"
+import * as Stats from "./Stats.ts"
 import * as SubAgents from "./SubAgents.ts"
 
 /** Gives each call the session of the connection that it came over, and refuses a request that is not what it must be. */
@@ -26,6 +27,7 @@ export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnecti
 export const AgentApi = RpcGroup.make(
   Manifest.GetManifest,
   AnnouncementBanners.GetServiceBanner,
+  Stats.UpdateStats,
   Lifecycle.UpdateLifecycle,
   Apps.BatchUpdateAppHealths,
   Lifecycle.UpdateStartup,

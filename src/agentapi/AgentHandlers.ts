@@ -9,6 +9,7 @@ import * as Lifecycle from "./Lifecycle.ts"
 import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
 import * as ResourcesMonitoring from "./ResourcesMonitoring.ts"
+import * as Stats from "./Stats.ts"
 import * as SubAgents from "./SubAgents.ts"
 
 const handlers = AgentApi.toLayer(
@@ -18,6 +19,7 @@ const handlers = AgentApi.toLayer(
       ...(yield* AnnouncementBanners.make),
       ...(yield* Lifecycle.make),
       ...(yield* Apps.make),
+      ...(yield* Stats.make),
       ...(yield* Metadata.make),
       ...(yield* ResourcesMonitoring.make),
       ...(yield* SubAgents.make)

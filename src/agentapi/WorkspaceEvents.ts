@@ -6,7 +6,8 @@
 import type { Effect } from "effect"
 import { PubSub, type PubSubError } from "../pubsub/PubSub.ts"
 import { AgentSession } from "./AgentSession.ts"
-import type { UserId } from "../domain/Ids.ts"
+import type { AgentId, UserId } from "../domain/Ids.ts"
+import type { Workspace } from "../domain/Workspace.ts"
 
 /** What has changed. */
 export type Kind =
@@ -20,13 +21,19 @@ export type Kind =
 
 export const channel = (ownerId: UserId): string => `workspace_owner:${ownerId}`
 
-export const make = PubSub.useSync((pubsub) => ({
-  /** Announces a change of the session's agent. */
-  publish: (kind: Kind): Effect.Effect<void, PubSubError, AgentSession> =>
-    AgentSession.use(({ identity: { agentId, workspace } }) =>
-      pubsub.publish(
-        channel(workspace.ownerId),
-        JSON.stringify({ kind, workspace_id: workspace.id, agent_id: agentId })
-      )
-    )
-}))
+export const make = PubSub.useSync((pubsub) => {
+  /** Announces a change of an agent to the owner of a workspace. */
+  const publishOf = (
+    workspace: Pick<Workspace, "id" | "ownerId">,
+    agentId: AgentId,
+    kind: Kind
+  ): Effect.Effect<void, PubSubError> =>
+    pubsub.publish(channel(workspace.ownerId), JSON.stringify({ kind, workspace_id: workspace.id, agent_id: agentId }))
+
+  return {
+    publishOf,
+    /** Announces a change of the session's agent. */
+    publish: (kind: Kind): Effect.Effect<void, PubSubError, AgentSession> =>
+      AgentSession.use(({ identity: { agentId, workspace } }) => publishOf(workspace, agentId, kind))
+  }
+})

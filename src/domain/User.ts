@@ -6,3 +6,6 @@ export interface User {
   readonly username: string
   readonly isAdmin: boolean
 }
+
+/** Whether a user may see what belongs to an owner. */
+export const mayRead = (user: User, ownerId: UserId): boolean => user.isAdmin || user.id === ownerId

@@ -11,6 +11,7 @@ import workspaceApps from "./migrations/0007_workspace_apps.ts"
 import workspaceAgentScripts from "./migrations/0008_workspace_agent_scripts.ts"
 import workspaceAgentReports from "./migrations/0009_workspace_agent_reports.ts"
 import deployment from "./migrations/0010_deployment.ts"
+import workspaceAppStats from "./migrations/0011_workspace_app_stats.ts"
 
 export const migrations = {
   "0001_identities": identities,
@@ -22,5 +23,6 @@ export const migrations = {
   "0007_workspace_apps": workspaceApps,
   "0008_workspace_agent_scripts": workspaceAgentScripts,
   "0009_workspace_agent_reports": workspaceAgentReports,
-  "0010_deployment": deployment
+  "0010_deployment": deployment,
+  "0011_workspace_app_stats": workspaceAppStats
 }

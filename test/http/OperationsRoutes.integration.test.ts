@@ -65,6 +65,7 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
           "get /api/v2/workspaces/{workspace}/agents",
           "post /api/v2/workspaces/{workspace}/agents",
           "post /api/v2/workspaceagents/{agent}/token",
+          "post /api/v2/workspaces/{workspace}/usage",
           "get /api/v2/workspaceagents/{agent}/metadata",
           "get /api/v2/workspaceagents/{agent}/watch-metadata",
           "get /api/v2/workspaceagents/{agent}/watch-metadata-ws",

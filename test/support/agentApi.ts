@@ -12,8 +12,11 @@ import * as Replica from "../../src/agentapi/Replica.ts"
 import { MonitorStore } from "../../src/agentapi/ResourceMonitors.ts"
 import { SubAgentStore } from "../../src/agentapi/SubAgents.ts"
 import { SiteConfigs } from "../../src/agentapi/SiteConfigs.ts"
+import { StatsReporter } from "../../src/agentapi/StatsReporter.ts"
+import { StatsStore } from "../../src/agentapi/StatsStore.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
+import { UsageStore } from "../../src/usage/UsageStore.ts"
 import { token } from "./accessStore.ts"
 import { identity } from "./identity.ts"
 
@@ -29,6 +32,9 @@ export const layerPorts = Layer.mergeAll(
   Layer.mock(AppStore)({}),
   Layer.mock(ActivityStore)({}),
   Layer.mock(ActivityBump)({}),
+  Layer.mock(StatsReporter)({}),
+  Layer.mock(StatsStore)({}),
+  Layer.mock(UsageStore)({}),
   Layer.mock(Notifications)({}),
   Layer.mock(SubAgentStore)({}),
   Layer.mock(MonitorStore)({ load: () => Effect.succeed({ memory: null, volumes: [] }) }),

@@ -1,0 +1,25 @@
+/** Keeps the types of sessions few: they become labels of whatever reads the statistics. */
+import type { StatsRow } from "../StatsStore.ts"
+
+/** What sessions of types beyond the limit are counted as. */
+export const unknown = "unknown"
+
+const wellKnown = ["vscode", "jetbrains", "reconnecting_pty", "ssh", unknown]
+
+/** Rows with at most `max` types of sessions, beside those that every program knows; the others become one. */
+export const limit = (rows: ReadonlyArray<StatsRow>, max: number): ReadonlyArray<StatsRow> => {
+  const known = new Set(wellKnown)
+  const limited = (counts: Readonly<Record<string, number>>) => {
+    const kept = new Map<string, number>()
+    for (const [type, sessions] of Object.entries(counts)) {
+      if (known.size < wellKnown.length + max) known.add(type)
+      const name = known.has(type) ? type : unknown
+      kept.set(name, (kept.get(name) ?? 0) + sessions)
+    }
+    return Object.fromEntries(kept)
+  }
+  return rows.map((row) => ({
+    ...row,
+    figures: { ...row.figures, session_counts: limited(row.figures.session_counts) }
+  }))
+}

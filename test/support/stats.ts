@@ -1,0 +1,102 @@
+/** Statistics over a store that remembers what it was asked, under the control of the test. */
+import { NodeCrypto } from "@effect/platform-node"
+import { Context, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
+import * as AgentStats from "../../src/agentapi/AgentStats.ts"
+import * as StatsBatcher from "../../src/agentapi/StatsBatcher.ts"
+import { StatsRefused, type StatsRow, StatsStore } from "../../src/agentapi/StatsStore.ts"
+import { at, agent } from "./metadataBatcher.ts"
+import { workspace } from "./identity.ts"
+import { collectLogs, type LogRecord } from "./logs.ts"
+
+/** The figures of a report that says this and nothing else. */
+export const figures = (said: Partial<AgentStats.Figures> = {}): AgentStats.Figures => ({ ...AgentStats.none, ...said })
+
+/** A report of the agent with this number. */
+export const report = (number: number, said?: Partial<AgentStats.Figures>): Omit<StatsRow, "id"> => ({
+  at: at(number),
+  userId: workspace.ownerId,
+  workspaceId: workspace.id,
+  templateId: workspace.templateId,
+  agentId: agent(number),
+  figures: figures(said),
+  usage: false
+})
+
+type Insert = typeof StatsStore.Service.insert
+
+export const away: Insert = () =>
+  Effect.fail(
+    new AgentStoreError({ operation: "write statistics", reason: "unavailable", cause: new Error("no route") })
+  )
+
+/** A store that never answers. */
+export const hanging: Insert = () => Effect.never
+
+/** Refuses every batch with a report of this agent. */
+export const refusing =
+  (number: number): Insert =>
+  (rows) =>
+    rows.some(({ agentId }) => agentId === agent(number))
+      ? Effect.fail(new StatsRefused({ cause: new Error("a secret") }))
+      : Effect.void
+
+/** Answers the writes given, in turn, and is well afterwards. */
+export const inTurn = (...writes: ReadonlyArray<Insert>): Insert => {
+  let call = 0
+  return (rows) => (writes[call++] ?? (() => Effect.void))(rows)
+}
+
+/** Starts a batcher that closes with `close`, or with the test. */
+export const start = Effect.fnUntraced(function* (options: StatsBatcher.Options & { readonly insert?: Insert } = {}) {
+  const { insert = () => Effect.void, ...settings } = options
+  const calls: Array<ReadonlyArray<StatsRow>> = []
+  const logs: Array<LogRecord> = []
+  const registry: Metric.MetricRegistry = new Map()
+  const scope = yield* Scope.make()
+  const observed = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    self.pipe(collectLogs(logs), Effect.provideService(Metric.MetricRegistry, registry))
+
+  const services = yield* StatsBatcher.layer(settings).pipe(
+    Layer.provide([
+      Layer.mock(StatsStore)({
+        insert: (rows) =>
+          Effect.suspend(() => {
+            calls.push(rows)
+            return insert(rows)
+          })
+      }),
+      NodeCrypto.layer
+    ]),
+    Layer.buildWithScope(scope),
+    observed
+  )
+  const { add, flush } = Context.get(services, StatsBatcher.StatsBatcher)
+  const close = observed(Scope.close(scope, Exit.void))
+  // a store that hangs holds up the closing until its timeout, which only the test clock can bring about
+  yield* Effect.addFinalizer(() =>
+    Effect.flatMap(Effect.forkChild(close, { startImmediately: true }), (closing) =>
+      Effect.andThen(TestClock.adjust("1 hours"), Fiber.join(closing))
+    )
+  )
+  return {
+    add,
+    /** Reports of agents from one number to before another. */
+    addAll: (from: number, to: number) =>
+      collectLogs(logs)(
+        Effect.forEach(
+          Array.from({ length: to - from }, (_, index) => report(from + index)),
+          add,
+          { discard: true }
+        )
+      ),
+    flush,
+    /** What the store was asked to write, call by call. */
+    calls,
+    sizes: () => calls.map((rows) => rows.length),
+    logs,
+    count: (metric: Metric.Counter<number>) => metric.valueUnsafe(Context.make(Metric.MetricRegistry, registry)).count,
+    close
+  }
+})
