@@ -180,14 +180,21 @@ describe("Config", () => {
   it.effect("finds everything that is wrong at once", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
-        read({ PORT: "http", LOG_LEVEL: "loud", DATABASE_LISTEN_URL: "postgresql://h/d", METADATA_MAX_PENDING: "499" })
+        read({
+          PORT: "http",
+          LOG_LEVEL: "loud",
+          DATABASE_LISTEN_URL: "postgresql://h/d",
+          METADATA_MAX_PENDING: "499",
+          AGENT_PING_TIMEOUT: "29 seconds"
+        })
       )
 
       assert.deepStrictEqual(error.message.split("\n"), [
         "PORT must be a port from 1 to 65535, or 0 for a free one",
         "LOG_LEVEL must be debug, info, warn or error",
         "METADATA_MAX_PENDING must be at least METADATA_MAX_BATCH_SIZE",
-        "DATABASE_LISTEN_URL must be left out where there is no DATABASE_URL"
+        "DATABASE_LISTEN_URL must be left out where there is no DATABASE_URL",
+        "AGENT_PING_TIMEOUT must be at least two times AGENT_PING_INTERVAL"
       ])
     })
   )

@@ -42,7 +42,10 @@ export class ConnectionStore extends Context.Service<
 export interface Options {
   /** The time between two pings, and between two notes. Default 15 seconds. */
   readonly period?: Duration.Input | undefined
-  /** How long an agent may be silent, and how long the last note may take. Default two periods, at least 2 seconds. */
+  /**
+   * How long an agent may be silent, and how long the last note may take. Default and least: two periods, because an agent
+   * is heard of once in one, and 2 seconds.
+   */
   readonly timeout?: Duration.Input | undefined
 }
 
@@ -59,10 +62,8 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const replica = yield* Replica
   const events = yield* WorkspaceEvents.make
   const period = Duration.fromInputUnsafe(options.period ?? "15 seconds")
-  const timeout = Duration.max(
-    Duration.fromInputUnsafe(options.timeout ?? Duration.times(period, 2)),
-    Duration.seconds(2)
-  )
+  const least = Duration.max(Duration.times(period, 2), Duration.seconds(2))
+  const timeout = Duration.max(Duration.fromInputUnsafe(options.timeout ?? least), least)
 
   /**
    * Monitors the connection of the session until the scope closes. `ping` succeeds when the agent has answered.

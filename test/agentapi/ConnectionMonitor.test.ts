@@ -217,6 +217,18 @@ describe("ConnectionMonitor", () => {
     })
   )
 
+  it.effect("gives an agent at least two periods, because it is heard of once in one [CN-11]", () =>
+    Effect.gen(function* () {
+      const { over, world } = yield* start({ timeout: "3 seconds" })
+
+      yield* TestClock.adjust("10 minutes")
+      assert.isUndefined(over.pollUnsafe())
+      world.ping = Effect.never
+      yield* TestClock.adjust("45 seconds")
+      assert.strictEqual(yield* Fiber.join(over), "ping timeout")
+    })
+  )
+
   it.effect("ends the connection of an agent of an old build within a period [CN-12]", () =>
     Effect.gen(function* () {
       const { logs, over, since, world } = yield* start()
