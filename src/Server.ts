@@ -45,11 +45,13 @@ import * as PgLogReader from "./storage/PgLogReader.ts"
 import * as PgLogStore from "./storage/PgLogStore.ts"
 import * as PgManifestStore from "./storage/PgManifestStore.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
+import * as PgMonitorStore from "./storage/PgMonitorStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
 import * as PgScriptStore from "./storage/PgScriptStore.ts"
 import * as PgSiteConfigs from "./storage/PgSiteConfigs.ts"
 import * as PgStatsStore from "./storage/PgStatsStore.ts"
+import * as PgSubAgentStore from "./storage/PgSubAgentStore.ts"
 import * as PgUsageStore from "./storage/PgUsageStore.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
@@ -77,7 +79,7 @@ export const layerStorage = (settings: Settings) =>
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
     PgActivityStore.layer,
-    PgAgentCatalog.layer,
+    PgAgentCatalog.layer({ silentAfter: Duration.times(settings.agentPingInterval, 4) }),
     PgAppStore.layer,
     PgBoundaryUsageStore.layer,
     PgConnectionLogStore.layer,
@@ -86,11 +88,13 @@ export const layerStorage = (settings: Settings) =>
     PgLogStore.layer,
     PgScriptStore.layer,
     PgStatsStore.layer,
+    PgSubAgentStore.layer,
     PgUsageStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,
     PgLifecycleStore.layer,
     PgManifestStore.layer,
+    PgMonitorStore.layer,
     PgNotifications.layer,
     PgReadiness.layer,
     PgSiteConfigs.layer,
@@ -144,15 +148,16 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
 
-const routes = Layer.mergeAll(
-  AgentRoutes.layer(),
-  WatchRoutes.layer,
-  UsageRoutes.layer,
-  AdminRoutes.layer,
-  DashboardRoutes.layer,
-  OperationsRoutes.layer,
-  Refusals.layer
-)
+const routes = ({ agentPingInterval: period, agentPingTimeout: timeout }: Settings) =>
+  Layer.mergeAll(
+    AgentRoutes.layer({ period, timeout }),
+    WatchRoutes.layer,
+    UsageRoutes.layer,
+    AdminRoutes.layer,
+    DashboardRoutes.layer,
+    OperationsRoutes.layer,
+    Refusals.layer
+  )
 
 /** The largest message of an agent, as in the original. */
 const maxMessageBytes = 4 * 1024 * 1024
@@ -189,7 +194,7 @@ const layerHttpServer = ({ host, port }: Settings) =>
 
 /** The service over whatever keeps its things. It serves as soon as the layer is built. */
 export const layerService = (settings: Settings) =>
-  HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+  HttpRouter.serve(routes(settings), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(layerHttpServer(settings)),
     // reads what the services below have registered
     Layer.provide(OverviewFeed.layer),

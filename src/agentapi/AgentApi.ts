@@ -17,7 +17,9 @@ import * as Logs from "./Logs.ts"
 import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
 import * as Scripts from "./Scripts.ts"
+import * as ResourcesMonitoring from "./ResourcesMonitoring.ts"
 import * as Stats from "./Stats.ts"
+import * as SubAgents from "./SubAgents.ts"
 
 /** Gives each call the session of the connection that it came over, and refuses a request that is not what it must be. */
 export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnection, { provides: AgentSession }>()(
@@ -39,5 +41,10 @@ export const AgentApi = RpcGroup.make(
   Scripts.ScriptCompleted,
   ConnectionLog.ReportConnection,
   BoundaryLogs.ReportBoundaryLogs,
+  ResourcesMonitoring.GetResourcesMonitoringConfiguration,
+  ResourcesMonitoring.PushResourcesMonitoringUsage,
+  SubAgents.CreateSubAgent,
+  SubAgents.DeleteSubAgent,
+  SubAgents.ListSubAgents,
   Apps.UpdateAppStatus
 ).middleware(SessionOfConnection)

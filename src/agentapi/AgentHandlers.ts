@@ -12,7 +12,9 @@ import * as Logs from "./Logs.ts"
 import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
 import * as Scripts from "./Scripts.ts"
+import * as ResourcesMonitoring from "./ResourcesMonitoring.ts"
 import * as Stats from "./Stats.ts"
+import * as SubAgents from "./SubAgents.ts"
 
 const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
@@ -26,7 +28,9 @@ const handlers = AgentApi.toLayer(
       ...(yield* Logs.make),
       ...(yield* Scripts.make),
       ...(yield* ConnectionLog.make),
-      ...(yield* BoundaryLogs.make)
+      ...(yield* BoundaryLogs.make),
+      ...(yield* ResourcesMonitoring.make),
+      ...(yield* SubAgents.make)
     })
   })
 )

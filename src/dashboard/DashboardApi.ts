@@ -23,7 +23,8 @@ export const OverviewSse = Schema.Union([
   Schema.Struct({ event: Schema.Literal("overview"), data: Schema.fromJsonString(Overview) })
 ])
 
-const count = (maximum: number) => Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum }))
+const count = (maximum: number) =>
+  Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum }))
 
 /** The most agents of a page. */
 export const maxPage = 500

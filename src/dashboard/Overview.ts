@@ -114,8 +114,7 @@ export const make = (
   }
 }
 
-const statementsOf = ({ flushes }: Reading) =>
-  flushReasons.reduce((sum, reason) => sum + flushes[reason].batches, 0)
+const statementsOf = ({ flushes }: Reading) => flushReasons.reduce((sum, reason) => sum + flushes[reason].batches, 0)
 
 const pointOf = (readings: ReadonlyArray<Reading>, last: Reading): Point => {
   const first = since(readings, last.at - rateSeconds * 1_000)

@@ -1,10 +1,10 @@
 /**
  * The agents that people find, in Postgres.
  *
- * An agent is connected while its replica notes that, four times a minute; one of which nothing was noted for a minute has
- * left without a word. The samples of an agent are looked at for the page alone.
+ * An agent is connected while its replica notes that; one of which nothing was noted for as long as `silentAfter` has left
+ * without a word. The samples of an agent are looked at for the page alone.
  */
-import { Effect, Layer, Option, Schema } from "effect"
+import { Duration, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import {
   AgentCatalog,
@@ -43,12 +43,19 @@ const ConnectionRow = Schema.Struct({
 
 const decodePage = Schema.decodeUnknownEffect(Schema.Array(SummaryRow))
 
-export const layer: Layer.Layer<AgentCatalog, never, SqlClient.SqlClient> = Layer.effect(
-  AgentCatalog,
-  Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
+export interface Options {
+  /** How long after the last note an agent counts as connected. Default: 1 minute, which is four notes. */
+  readonly silentAfter?: Duration.Input | undefined
+}
 
-    const status = sql`
+export const layer = (options: Options = {}): Layer.Layer<AgentCatalog, never, SqlClient.SqlClient> =>
+  Layer.effect(AgentCatalog, make(options))
+
+const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options) {
+  const silentSeconds = Duration.toSeconds(silentAfter)
+  const sql = yield* SqlClient.SqlClient
+
+  const status = sql`
       CASE
         WHEN agent.first_connected_at IS NULL THEN
           CASE
@@ -57,12 +64,12 @@ export const layer: Layer.Layer<AgentCatalog, never, SqlClient.SqlClient> = Laye
             ELSE 'connecting'
           END
         WHEN agent.disconnected_at > agent.last_connected_at THEN 'disconnected'
-        WHEN agent.last_connected_at < now() - interval '1 minute' THEN 'disconnected'
+        WHEN agent.last_connected_at < now() - make_interval(secs => ${silentSeconds}) THEN 'disconnected'
         ELSE 'connected'
       END`
 
-    /** The agents that a user may see and that match the words of a search. */
-    const matching = ({ id, isAdmin }: User, search: string) => sql`
+  /** The agents that a user may see and that match the words of a search. */
+  const matching = ({ id, isAdmin }: User, search: string) => sql`
       SELECT
         agent.id, agent.name, workspace.name AS workspace, owner.username AS owner, ${status} AS status,
         agent.lifecycle_state AS lifecycle
@@ -81,17 +88,17 @@ export const layer: Layer.Layer<AgentCatalog, never, SqlClient.SqlClient> = Laye
             AND NOT starts_with(agent.lifecycle_state, word)
         )`
 
-    /** The column to sort by; numbers at the end of names count as numbers. */
-    const column = (key: SortKey) => (key === "name" ? sql`regexp_replace(name, '[0-9]+$', '')` : sql`${sql(key)}`)
-    const direction = (order: Query["order"]) => sql.literal(order === "desc" ? "DESC" : "ASC")
+  /** The column to sort by; numbers at the end of names count as numbers. */
+  const column = (key: SortKey) => (key === "name" ? sql`regexp_replace(name, '[0-9]+$', '')` : sql`${sql(key)}`)
+  const direction = (order: Query["order"]) => sql.literal(order === "desc" ? "DESC" : "ASC")
 
-    const newest = sql`
+  const newest = sql`
       SELECT
         max(collected_at) FILTER (WHERE collected_at > '0001-01-02') AS reported_at,
         (count(*) FILTER (WHERE error <> ''))::int4 AS errors
       FROM workspace_agent_metadata AS stored`
 
-    const page = (viewer: User, { limit, offset, order, search, sort }: Query) => sql`
+  const page = (viewer: User, { limit, offset, order, search, sort }: Query) => sql`
       SELECT page.*, newest.reported_at, newest.errors
       FROM (
         SELECT agent.*, row_number() OVER (ORDER BY
@@ -105,13 +112,13 @@ export const layer: Layer.Layer<AgentCatalog, never, SqlClient.SqlClient> = Laye
       LEFT JOIN LATERAL (${newest} WHERE stored.workspace_agent_id = page.id) AS newest ON true
       ORDER BY place`
 
-    const count = (viewer: User, search: string) =>
-      sql<{ total: number }>`SELECT count(*)::int4 AS total FROM (${matching(viewer, search)}) AS agent`
+  const count = (viewer: User, search: string) =>
+    sql<{ total: number }>`SELECT count(*)::int4 AS total FROM (${matching(viewer, search)}) AS agent`
 
-    const details = SqlSchema.findOneOption({
-      Request: AgentId,
-      Result: DetailsRow,
-      execute: (agentId) => sql`
+  const details = SqlSchema.findOneOption({
+    Request: AgentId,
+    Result: DetailsRow,
+    execute: (agentId) => sql`
         SELECT
           agent.id, agent.name, workspace.name AS workspace, owner.username AS owner, ${status} AS status,
           agent.lifecycle_state AS lifecycle, newest.reported_at, newest.errors,
@@ -125,12 +132,12 @@ export const layer: Layer.Layer<AgentCatalog, never, SqlClient.SqlClient> = Laye
         JOIN users AS owner ON owner.id = workspace.owner_id
         LEFT JOIN LATERAL (${newest} WHERE stored.workspace_agent_id = agent.id) AS newest ON true
         WHERE agent.id = ${agentId} AND NOT agent.deleted AND NOT workspace.deleted`
-    })
+  })
 
-    const connections = SqlSchema.findAll({
-      Request: AgentId,
-      Result: ConnectionRow,
-      execute: (agentId) => sql`
+  const connections = SqlSchema.findAll({
+    Request: AgentId,
+    Result: ConnectionRow,
+    execute: (agentId) => sql`
         SELECT log.type, log.app_name AS app, host(log.ip) AS ip, log.connect_time AS connected_at,
           log.disconnect_time AS disconnected_at, log.disconnect_reason AS reason
         FROM workspace_agents AS agent
@@ -139,34 +146,37 @@ export const layer: Layer.Layer<AgentCatalog, never, SqlClient.SqlClient> = Laye
         WHERE agent.id = ${agentId}
         ORDER BY log.connect_time DESC
         LIMIT 50`
-    })
-
-    return AgentCatalog.of({
-      list: Effect.fn("PgAgentCatalog.list")(
-        function* (viewer, query) {
-          const agents = yield* Effect.flatMap(page(viewer, query), decodePage)
-          const [counted] = yield* count(viewer, query.search)
-          return { total: counted?.total ?? 0, agents }
-        },
-        attempt("list agents"),
-        failed
-      ),
-
-      find: Effect.fn("PgAgentCatalog.find")(
-        function* (agentId) {
-          const found = yield* details(agentId)
-          if (Option.isNone(found)) return Option.none()
-          return Option.some({ ...found.value, connections: yield* connections(agentId) })
-        },
-        attempt("read an agent"),
-        failed
-      )
-    })
   })
-)
+
+  return AgentCatalog.of({
+    list: Effect.fn("PgAgentCatalog.list")(
+      function* (viewer, query) {
+        const agents = yield* Effect.flatMap(page(viewer, query), decodePage)
+        const [counted] = yield* count(viewer, query.search)
+        return { total: counted?.total ?? 0, agents }
+      },
+      attempt("list agents"),
+      failed
+    ),
+
+    find: Effect.fn("PgAgentCatalog.find")(
+      function* (agentId) {
+        const found = yield* details(agentId)
+        if (Option.isNone(found)) return Option.none()
+        return Option.some({ ...found.value, connections: yield* connections(agentId) })
+      },
+      attempt("read an agent"),
+      failed
+    )
+  })
+})
 
 /** The words of a search, none of which is empty. */
-const words = (search: string): ReadonlyArray<string> => search.toLowerCase().split(/\s+/).filter((word) => word !== "")
+const words = (search: string): ReadonlyArray<string> =>
+  search
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== "")
 
 const failed = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.mapError(self, (cause) => new AgentCatalogError({ cause }))

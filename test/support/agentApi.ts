@@ -13,6 +13,8 @@ import { ManifestStore } from "../../src/agentapi/ManifestStore.ts"
 import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
 import { ScriptStore } from "../../src/agentapi/Scripts.ts"
+import { MonitorStore } from "../../src/agentapi/ResourceMonitors.ts"
+import { SubAgentStore } from "../../src/agentapi/SubAgents.ts"
 import { SiteConfigs } from "../../src/agentapi/SiteConfigs.ts"
 import { StatsReporter } from "../../src/agentapi/StatsReporter.ts"
 import { StatsStore } from "../../src/agentapi/StatsStore.ts"
@@ -45,6 +47,8 @@ export const layerPorts = Layer.mergeAll(
   Layer.mock(ConnectionLogStore)({}),
   Layer.mock(BoundaryUsageStore)({}),
   Layer.mock(BoundaryUsage)({}),
+  Layer.mock(SubAgentStore)({}),
+  Layer.mock(MonitorStore)({ load: () => Effect.succeed({ memory: null, volumes: [] }) }),
   Layer.succeed(Replica.Replica, replica)
 )
 
@@ -59,6 +63,7 @@ export const session = (
     apiVersion: ApiVersion.current,
     token: token(`of ${agentId}`),
     cachedWorkspace: { get: Effect.succeedSome(known.workspace) },
+    monitors: { configuration: Effect.succeed({ memory: null, volumes: [] }), push: () => Effect.succeed([]) },
     workspace: Effect.succeed(known.workspace),
     ...overrides
   })

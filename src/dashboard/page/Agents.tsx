@@ -5,7 +5,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import type * as Wire from "../AgentCatalog.ts"
 import { type Client, useIsVisible, useNow } from "./client.ts"
-import { age, count } from "./format.ts"
+import { age, count } from "../internal/format.ts"
 import { pagesOf, rowsInView } from "./window.ts"
 
 type Summary = typeof Wire.AgentSummary.Encoded
@@ -216,10 +216,7 @@ const useFound = (client: Client, query: string, scrollTop: number, height: numb
     const controller = new AbortController()
     for (const page of pages.split(",").map(Number)) {
       client
-        .get<Answer>(
-          `/api/v2/dashboard/agents?${query}&offset=${page * pageSize}&limit=${pageSize}`,
-          controller.signal
-        )
+        .get<Answer>(`/api/v2/dashboard/agents?${query}&offset=${page * pageSize}&limit=${pageSize}`, controller.signal)
         .then(
           ({ agents, total }) =>
             setFound((before) => ({

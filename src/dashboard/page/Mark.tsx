@@ -5,4 +5,3 @@ export const Mark = () => (
     <circle cx="18" cy="12" r="3.4" />
   </svg>
 )
-

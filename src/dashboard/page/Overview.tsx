@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact"
 import { useMemo, useState } from "preact/hooks"
 import type * as Wire from "../Overview.ts"
 import { type Client, type Connection, useNow, useStream } from "./client.ts"
-import { age, count, duration, rate } from "./format.ts"
+import { age, count, duration, rate } from "../internal/format.ts"
 import { Plot } from "./Plot.tsx"
 
 /** How many points are plotted. */
@@ -19,14 +19,19 @@ export const Overview = ({ client }: { client: Client }) => {
   const [points, setPoints] = useState<ReadonlyArray<Wire.Point>>([])
   const [latest, setLatest] = useState<{ readonly overview: Wire.Overview; readonly receivedAt: number }>()
 
-  const connection = useStream(client, () => "/api/v2/dashboard/watch-overview", "overview", ({ data, event }) => {
-    if (event === "history") setPoints((points) => append(points, JSON.parse(data)))
-    if (event === "overview") {
-      const overview: Wire.Overview = JSON.parse(data)
-      setLatest({ overview, receivedAt: Date.now() })
-      setPoints((points) => append(points, [overview.point]))
+  const connection = useStream(
+    client,
+    () => "/api/v2/dashboard/watch-overview",
+    "overview",
+    ({ data, event }) => {
+      if (event === "history") setPoints((points) => append(points, JSON.parse(data)))
+      if (event === "overview") {
+        const overview: Wire.Overview = JSON.parse(data)
+        setLatest({ overview, receivedAt: Date.now() })
+        setPoints((points) => append(points, [overview.point]))
+      }
     }
-  })
+  )
 
   if (latest === undefined) return <Health connection={connection} overview={undefined} receivedAt={Date.now()} />
   const { overview, receivedAt } = latest
@@ -235,8 +240,8 @@ const Flushes = ({ overview: { flushes, point } }: { overview: Wire.Overview }) 
       </tbody>
     </table>
     <p class="muted">
-      Durations are those of the last five minutes. Now {count(point.pending)} entries are pending, {count(point.queued)}{" "}
-      queued.
+      Durations are those of the last five minutes. Now {count(point.pending)} entries are pending,{" "}
+      {count(point.queued)} queued.
     </p>
   </section>
 )

