@@ -1,7 +1,7 @@
 /**
  * What the metrics of this process say at one time, read from the handles that `/metrics` shows.
  */
-import { Effect, Metric } from "effect"
+import { Effect, type Metric } from "effect"
 import * as AgentMetrics from "../agentapi/AgentMetrics.ts"
 import * as StatsMetrics from "../agentapi/StatsMetrics.ts"
 import * as Batching from "../batcher/MetadataBatcherMetrics.ts"

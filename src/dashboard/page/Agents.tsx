@@ -61,12 +61,10 @@ export const Agents = ({ client, isAdmin }: { client: Client; isAdmin: boolean }
   return (
     <section class="agents panel" aria-labelledby="agents">
       <div class="agents-head">
-        <h2 id="agents">
-          Agents{" "}
-          <span class="muted" role="status">
-            {found === undefined ? "" : `${count(total)}${search.trim() === "" ? "" : " found"}`}
-          </span>
-        </h2>
+        <h2 id="agents">Agents</h2>
+        <span class="muted found" role="status">
+          {found === undefined ? "" : `${count(total)}${search.trim() === "" ? "" : " found"}`}
+        </span>
         <label class="hidden" for="search">
           Search agents
         </label>

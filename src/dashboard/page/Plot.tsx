@@ -66,7 +66,7 @@ export const Plot = ({
             grid: { show: false },
             space: 80,
             size: 24,
-            values: (_, ticks) => ticks.map((tick) => time(tick).slice(0, 5))
+            values: (_, ticks, __, ___, apart) => ticks.map((tick) => time(tick).slice(0, apart < 60 ? 8 : 5))
           },
           { ...axis, size: 48, space: 34, values: (_, ticks) => ticks.map(format) }
         ],
