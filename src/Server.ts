@@ -57,6 +57,7 @@ import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Defects from "./telemetry/Defects.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
+import * as ProcessMetrics from "./telemetry/ProcessMetrics.ts"
 import * as UsageTracker from "./usage/UsageTracker.ts"
 import * as LogWatch from "./watch/LogWatch.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
@@ -105,6 +106,7 @@ const layerServices = (settings: Settings) =>
   Layer.mergeAll(
     Access.layer,
     Replica.layer,
+    ProcessMetrics.layer,
     Layer.succeed(Manifest.Deployment, {
       wildcardAccessUrl: settings.wildcardAccessUrl,
       externalAuthProviders: settings.externalAuthProviders ?? [],

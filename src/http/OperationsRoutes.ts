@@ -3,16 +3,19 @@
  *
  * - `/healthz`: the process answers.
  * - `/readyz`: it can do its work; 503 while the database is away.
- * - `/metrics`: all metrics, as Prometheus text, with those that agents report.
+ * - `/metrics`: all metrics, as Prometheus text, with those that agents report. Those of the service are there from the
+ *   start, at zero, so that the first increase is seen as one.
  * - `/docs` and `/openapi.json`: the HTTP API, as a page and as a document.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Metric } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiScalar, OpenApi } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
+import * as AgentMetrics from "../agentapi/AgentMetrics.ts"
 import { ConnectApi } from "../agentapi/ConnectApi.ts"
 import { ForwardedMetrics } from "../agentapi/ForwardedMetrics.ts"
 import { DashboardApi } from "../dashboard/DashboardApi.ts"
+import * as PubSubMetrics from "../pubsub/PubSubMetrics.ts"
 import { WatchApi } from "../watch/WatchApi.ts"
 import { AdminApi } from "./AdminApi.ts"
 import { Readiness } from "./Readiness.ts"
@@ -40,7 +43,24 @@ const metrics = Effect.gen(function* () {
   return HttpServerResponse.text(own + forwarded, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
 })
 
+/** What is not shown before it has happened otherwise: to read a metric is to show it. */
+const shown = Layer.effectDiscard(
+  Effect.forEach(
+    [
+      AgentMetrics.connectedAgents,
+      AgentMetrics.buildDuration,
+      PubSubMetrics.sendLatencySeconds("postgres"),
+      PubSubMetrics.receiveLatencySeconds("postgres"),
+      PubSubMetrics.latencyMeasures,
+      PubSubMetrics.latencyMeasureErrors
+    ],
+    (metric) => Metric.value<never, unknown>(metric),
+    { discard: true }
+  )
+)
+
 export const layer = Layer.mergeAll(
+  shown,
   HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n")),
   HttpRouter.add("GET", "/readyz", ready),
   HttpRouter.add("GET", "/openapi.json", HttpServerResponse.json(OpenApi.fromApi(Api))),
