@@ -37,7 +37,12 @@ describe("the command line", () => {
       const { isFine, out } = yield* run(["--help"])
 
       assert.isTrue(isFine)
-      for (const line of [/serve +Run the service/, /migrate +Bring the schema/, /simulate +Run simulated agents/]) {
+      for (const line of [
+        /serve +Run the service/,
+        /migrate +Bring the schema/,
+        /simulate +Run simulated agents/,
+        /status +Print how/
+      ]) {
         assert.match(out, line)
       }
     })

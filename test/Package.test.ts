@@ -57,6 +57,20 @@ console.log(JSON.stringify(loaded))`
     )
   })
 
+  it("holds the page of the dashboard, and bundles nothing", () => {
+    app.write(
+      "page.ts",
+      `import { Effect } from "effect"
+import { load } from "metadata-batcher/dashboard/Assets"
+for (const { content, path } of await Effect.runPromise(load)) console.log(path, content.length)`
+    )
+
+    assert.match(
+      app.node("page.ts"),
+      /^\/ \d{3}\n\/assets\/dashboard-[\w-]+\.js \d{5}\n\/assets\/dashboard-[\w-]+\.css \d+\n$/
+    )
+  })
+
   it("keeps its internals to itself", () => {
     app.write("internal.mjs", `await import("metadata-batcher/batcher/internal/mailbox")`)
 

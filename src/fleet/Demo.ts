@@ -41,6 +41,9 @@ export const make = Effect.fn("Demo.make")(function* (options: { readonly url: s
     watched: members[0]!,
     token: yield* Administrator.mint(name, name),
     figures,
-    run: Fleet.run({ url: options.url, members, keys, interval, jitter: 0.1, rampUp: Duration.seconds(2) }, figures)
+    run: Fleet.run(
+      { url: options.url, members, keys, interval, jitter: 0.1, rampUp: Duration.seconds(2), isLively: true },
+      figures
+    )
   }
 })

@@ -25,6 +25,8 @@ export interface Options {
   readonly jitter: number
   readonly rampUp: Duration.Duration
   readonly reconnectAfter?: Duration.Duration | undefined
+  /** Whether agents also start, log and have visitors. Default: no. */
+  readonly isLively?: boolean | undefined
 }
 
 /** What a fleet has done so far. */

@@ -12,6 +12,7 @@ import * as Token from "../access/Token.ts"
 import { AgentApi } from "../agentapi/AgentApi.ts"
 import { path } from "../agentapi/ConnectApi.ts"
 import type { MetadataDeclaration } from "../http/AdminApi.ts"
+import * as Workday from "./Workday.ts"
 
 export interface Options {
   /** The address of the service, as `http://…`. */
@@ -24,6 +25,8 @@ export interface Options {
   readonly jitter: number
   /** When to leave and come back although nothing is wrong; by default never. */
   readonly reconnectAfter?: Duration.Duration | undefined
+  /** Whether it also starts, logs and has visitors. Default: no. */
+  readonly isLively?: boolean | undefined
   readonly observer: Observer
 }
 
@@ -48,6 +51,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
 
   const connected = Effect.gen(function* () {
     const client = yield* RpcClient.make(AgentApi)
+    if (options.isLively === true) yield* Effect.forkScoped(Workday.run(client))
     // the first report is as far off as any other, so that agents that start together part ways
     yield* Effect.sleep(Duration.times(interval, yield* Random.next))
     return yield* report(client).pipe(

@@ -1,4 +1,5 @@
 /** The dashboard in a real browser, of a service that is a process of its own. */
+import { NodeFileSystem } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
@@ -6,6 +7,7 @@ import { LogSourceId, nil } from "../../src/domain/Ids.ts"
 import * as Agent from "../support/agent.ts"
 import * as Browser from "../support/browser.ts"
 import * as Client from "../support/client.ts"
+import { emptyFolder } from "../support/folder.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 
@@ -316,6 +318,31 @@ layer(live, { excludeTestServices: true })("the dashboard", (it) => {
         assert.deepStrictEqual(yield* Browser.violations(page), [])
         assert.deepStrictEqual(faults, [])
       }
+    })
+  )
+})
+
+layer(Layer.merge(NodeFileSystem.layer, Browser.layer), { excludeTestServices: true })("npm start", (it) => {
+  it.effect("prints a link that signs in, after each start the same", () =>
+    Effect.gen(function* () {
+      const options = ["--port", "0", "--data-dir", yield* emptyFolder]
+      const first = yield* ServiceProcess.npmStart(options)
+      const [, link] = yield* first.line(/^ +dashboard +(http:\S+)/)
+
+      const { faults, page } = yield* Browser.open(link!)
+      yield* ask(async () => {
+        await page.getByRole("heading", { name: "Healthy" }).waitFor()
+        await page.locator(".tile", { hasText: "Agents connected" }).getByText("20", { exact: true }).waitFor()
+        await page.locator(".rows").getByText("ready", { exact: true }).first().waitFor()
+        assert.notInclude(page.url(), "token")
+      })
+      assert.deepStrictEqual(faults, [])
+
+      yield* first.kill("SIGTERM")
+      yield* first.exit
+      const second = yield* ServiceProcess.start(["serve", ...options])
+      const [, again] = yield* second.line(/^ +dashboard +(http:\S+)/)
+      assert.strictEqual(new URL(again!).hash, new URL(link!).hash)
     })
   )
 })

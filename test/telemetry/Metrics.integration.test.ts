@@ -139,8 +139,11 @@ describe("the Grafana dashboard", () => {
 })
 
 describe("the linter of metrics", () => {
-  const page = (name: string, type: string, help = "Help.") =>
-    `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${name}${type === "histogram" ? '_bucket{le="+Inf"} 1\n' + `${name}_sum 1\n${name}_count 1` : " 1"}\n`
+  const page = (name: string, type: string) => {
+    const samples =
+      type === "histogram" ? [`${name}_bucket{le="+Inf"} 1`, `${name}_sum 1`, `${name}_count 1`] : [`${name} 1`]
+    return [`# HELP ${name} Help.`, `# TYPE ${name} ${type}`, ...samples, ""].join("\n")
+  }
   const lint = (...args: Parameters<typeof page>) => Prometheus.lint(Prometheus.parse(page(...args)))
 
   it("finds what promtool finds", () => {
