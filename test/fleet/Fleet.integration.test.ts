@@ -10,7 +10,7 @@ import { MetadataBatcher } from "../../src/batcher/MetadataBatcher.ts"
 import * as Metrics from "../../src/batcher/MetadataBatcherMetrics.ts"
 import * as Demo from "../../src/fleet/Demo.ts"
 import * as Fleet from "../../src/fleet/Fleet.ts"
-import * as SimulatedAgent from "../../src/fleet/SimulatedAgent.ts"
+import * as Work from "../../src/fleet/SimulatedWork.ts"
 import * as Simulation from "../../src/fleet/Simulation.ts"
 import * as Administrator from "../../src/http/Administrator.ts"
 import { Directory } from "../../src/http/Directory.ts"
@@ -34,7 +34,7 @@ const provision = Effect.fnUntraced(function* (
     workspace: "fleet",
     owner: People.newName("fleet"),
     count,
-    keys: SimulatedAgent.keys(3),
+    keys: Work.keys(3),
     interval: Duration.seconds(1),
     ...options
   })
@@ -42,7 +42,7 @@ const provision = Effect.fnUntraced(function* (
 
 /** How a fleet of a test behaves: fast. */
 const pace = {
-  keys: SimulatedAgent.keys(3),
+  keys: Work.keys(3),
   interval: Duration.millis(100),
   jitter: 0.5,
   rampUp: Duration.millis(100)
@@ -56,13 +56,14 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       const { figures, until } = yield* Figures.watched
 
       const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members }, figures))
-      yield* until(({ connected, reports }) => connected === 20 && reports >= 60)
+      yield* until((figures) => figures.connected === 20 && Fleet.reports(figures) >= 60)
       assert.strictEqual(metric(connectedAgents).value, 20)
       yield* Fiber.interrupt(fleet)
       yield* Effect.forEach(members, () => logged("an agent has left"))
       yield* MetadataBatcher.use((batcher) => batcher.flush)
 
-      const { connected, errors, reports } = figures
+      const { connected, errors } = figures
+      const reports = Fleet.reports(figures)
       assert.deepStrictEqual([connected, errors, metric(connectedAgents).value], [0, 0, 0])
       // of each agent one more report may have been taken than it heard of
       const taken = metric(Metrics.acceptedKeys).count / pace.keys.length
@@ -87,7 +88,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       yield* until(({ errors }) => errors >= 2)
       yield* Fiber.interrupt(fleet)
 
-      assert.deepStrictEqual([figures.connected, figures.reports], [0, 0])
+      assert.deepStrictEqual([figures.connected, figures.calls.size], [0, 0])
     })
   )
 
@@ -99,7 +100,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       const reconnectAfter = Duration.millis(150)
 
       const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members: [member!], reconnectAfter }, figures))
-      yield* until(({ reports }) => reports > 0)
+      yield* until((figures) => Fleet.reports(figures) > 0)
       for (let time = 0; time < 3; time++) yield* logged("an agent has left", member!.id)
       yield* logged("an agent has connected", member!.id)
       yield* Fiber.interrupt(fleet)
@@ -149,7 +150,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
         (sql) => sql`UPDATE workspace_agents SET deleted = true WHERE id = ${first[1]!.id}`
       )
 
-      yield* provision(4, { owner, keys: SimulatedAgent.keys(12) })
+      yield* provision(4, { owner, keys: Work.keys(12) })
 
       const workspace = (yield* directory.workspaces).find((workspace) => workspace.owner === owner)!
       const agents = yield* directory.agents(workspace.id)
@@ -174,16 +175,29 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
         token: (yield* People.user({ isAdmin: true })).token,
         agents: 3,
         keys: 2,
+        metadataOnly: true,
         reconnectAfter: Option.none(),
         duration: Option.some(Duration.millis(700))
       })
 
       const lines = (yield* TestConsole.logLines).map(String)
       assert.strictEqual(lines[0], `preparing 3 agents with 2 keys each at ${url}`)
-      assert.match(lines.at(-1)!, /^\n[1-9]\d* reports accepted, 0 errors$/)
+      assert.match(lines.at(-1)!, /^\n[1-9]\d* reports and 0 other calls accepted, 0 errors$/)
       assert.strictEqual(
-        Simulation.describe(3, { connected: 2, reports: 40, errors: 1 }, 2.55),
-        "2 of 3 agents connected, 2.5 reports/s, 40 reports, 1 errors"
+        Simulation.describe(
+          3,
+          {
+            connected: 2,
+            calls: new Map([
+              ["UpdateStats", 5],
+              ["BatchUpdateMetadata", 40],
+              ["BatchCreateLogs", 7]
+            ]),
+            errors: 1
+          },
+          2.55
+        ),
+        "2 of 3 agents connected, 2.5 reports/s, 40 reports, 12 other calls, 1 errors"
       )
     }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer]))
   )
@@ -198,6 +212,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
           token,
           agents: 1,
           keys: 1,
+          metadataOnly: true,
           reconnectAfter: Option.none(),
           duration: Option.none()
         }).pipe(Effect.flip)
@@ -240,13 +255,13 @@ layer(Postgres.layer, { excludeTestServices: true })("a fleet whose service is r
       const members = yield* Effect.provideContext(provision(5), first.services)
       const { figures, until } = yield* Figures.watched
       yield* Effect.forkScoped(Fleet.run({ ...pace, url, members }, figures))
-      yield* until(({ connected, reports }) => connected === 5 && reports >= 10)
+      yield* until((figures) => figures.connected === 5 && Fleet.reports(figures) >= 10)
 
       yield* first.stop
       yield* until(({ connected }) => connected === 0)
-      const before = figures.reports
+      const before = Fleet.reports(figures)
       const second = yield* start(new URL(url).port)
-      yield* until(({ connected, reports }) => connected === 5 && reports >= before + 10)
+      yield* until((figures) => figures.connected === 5 && Fleet.reports(figures) >= before + 10)
 
       const { metric } = Context.get(second.services, Service.TestService)
       assert.strictEqual(metric(connectedAgents).value, 5)
