@@ -87,9 +87,9 @@ export const make = Effect.fnUntraced(function* (
   const log = (log_source_id: LogSourceId, ...logs: Parameters<Client["BatchCreateLogs"]>[0]["logs"]) =>
     told("BatchCreateLogs")(client.BatchCreateLogs({ log_source_id, logs }))
 
-  /** Prints what a startup prints, a line at a time. */
+  /** Prints what a startup prints, bit by bit. */
   const print = (source: LogSourceId) =>
-    Effect.forEach(Work.startupLines, (line) => Effect.delay(log(source, line), Duration.times(interval, 0.1)), {
+    Effect.forEach(Work.startupPrints, (lines) => Effect.delay(log(source, ...lines), Duration.times(interval, 0.2)), {
       discard: true
     })
 

@@ -72,13 +72,13 @@ type Line = BatchCreateLogsRequest["logs"][number]
 
 const info = (output: string): Line => ({ level: "info", output })
 
-/** What the startup of an agent prints. */
-export const startupLines: Arr.NonEmptyReadonlyArray<Line> = [
-  info("Cloning the repository…"),
-  { level: "debug", output: "git clone --depth 1 https://git.example.com/dev/project" },
-  info("Installing 412 packages"),
-  { level: "warn", output: "3 packages are deprecated" },
-  info("The workspace is ready")
+/** What the startup of an agent prints, in the bits that it comes in. */
+export const startupPrints: ReadonlyArray<ReadonlyArray<Line>> = [
+  [
+    info("Cloning the repository…"),
+    { level: "debug", output: "git clone --depth 1 https://git.example.com/dev/project" }
+  ],
+  [info("Installing 412 packages"), { level: "warn", output: "3 packages are deprecated" }, info("Done in 2.1 s")]
 ]
 
 // -----------------------------------------------------------------------------

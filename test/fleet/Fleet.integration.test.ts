@@ -17,6 +17,7 @@ import { Directory } from "../../src/http/Directory.ts"
 import * as Server from "../../src/Server.ts"
 import * as Agent from "../support/agent.ts"
 import * as People from "../support/directory.ts"
+import { equip } from "../support/equipment.ts"
 import * as Figures from "../support/figures.ts"
 import { samples } from "../support/metadata.ts"
 import * as Postgres from "../support/Postgres.ts"
@@ -242,6 +243,70 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
   )
 })
 
+const layerBusy = Service.layerWith({ STATS_REPORT_INTERVAL: "100 millis" })
+
+layer(layerBusy, { excludeTestServices: true })("an agent of a fleet", (it) => {
+  it.effect("starts with its script, works, has visitors, and sees them off before it shuts down", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const sql = yield* SqlClient.SqlClient
+      const members = yield* provision(1)
+      const [{ id }] = members as [Fleet.Member]
+      yield* equip([id])
+      const { figures, until } = yield* Figures.watched
+
+      const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members }, figures))
+      yield* until(({ calls }) => calls.get("UpdateLifecycle") === 3)
+      assert.strictEqual(figures.calls.get("ScriptCompleted"), 1)
+      const [ready] = yield* sql`
+        SELECT lifecycle_state, started_at < ready_at AS "inOrder", version, api_version, expanded_directory
+        FROM workspace_agents WHERE id = ${id}`
+      assert.deepStrictEqual(ready, {
+        lifecycle_state: "ready",
+        inOrder: true,
+        version: "v2.31.0",
+        api_version: "2.8",
+        expanded_directory: "/home/dev/project"
+      })
+      yield* until(
+        ({ calls }) =>
+          calls.has("BatchUpdateAppHealths") &&
+          calls.has("UpdateAppStatus") &&
+          calls.get("BatchCreateLogs")! > Work.startupPrints.length &&
+          calls.get("UpdateStats")! > 2 &&
+          calls.get("ReportConnection") === 3
+      )
+      yield* Fiber.interrupt(fleet)
+
+      assert.deepStrictEqual([figures.connected, figures.errors], [0, 0])
+      assert.deepStrictEqual([figures.calls.get("ReportConnection"), figures.calls.get("UpdateLifecycle")], [4, 5])
+      const [left] = yield* sql`
+        SELECT
+          lifecycle_state,
+          (SELECT exit_code FROM workspace_agent_script_timings) AS exit_code,
+          (SELECT count(DISTINCT log_source_id)::int4 FROM workspace_agent_logs) AS sources,
+          (SELECT count(*)::int4 FROM connection_logs WHERE disconnect_time IS NOT NULL) AS visits,
+          (SELECT health FROM workspace_apps) <> 'initializing' AS "healthKnown"
+        FROM workspace_agents WHERE id = ${id}`
+      assert.deepStrictEqual(left, { lifecycle_state: "off", exit_code: 0, sources: 2, visits: 2, healthKnown: true })
+    })
+  )
+
+  it.effect("that is to report metadata alone says nothing else", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const members = yield* provision(1)
+      const { figures, until } = yield* Figures.watched
+
+      const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members, metadataOnly: true }, figures))
+      yield* until((figures) => Fleet.reports(figures) >= 3)
+      yield* Fiber.interrupt(fleet)
+
+      assert.deepStrictEqual([...figures.calls.keys()], ["BatchUpdateMetadata"])
+    })
+  )
+})
+
 layer(Postgres.layer, { excludeTestServices: true })("a fleet whose service is restarted", (it) => {
   it.effect("comes back by itself and goes on reporting", () =>
     Effect.gen(function* () {
@@ -255,14 +320,16 @@ layer(Postgres.layer, { excludeTestServices: true })("a fleet whose service is r
       const members = yield* Effect.provideContext(provision(5), first.services)
       const { figures, until } = yield* Figures.watched
       yield* Effect.forkScoped(Fleet.run({ ...pace, url, members }, figures))
-      yield* until((figures) => figures.connected === 5 && Fleet.reports(figures) >= 10)
+      yield* until((figures) => figures.calls.get("UpdateLifecycle") === 15 && Fleet.reports(figures) >= 10)
 
       yield* first.stop
       yield* until(({ connected }) => connected === 0)
       const before = Fleet.reports(figures)
       const second = yield* start(new URL(url).port)
-      yield* until((figures) => figures.connected === 5 && Fleet.reports(figures) >= before + 10)
+      yield* until((figures) => figures.calls.get("UpdateStartup") === 10 && Fleet.reports(figures) >= before + 10)
 
+      // each has introduced itself again, and none has started again
+      assert.deepStrictEqual([figures.connected, figures.calls.get("UpdateLifecycle")], [5, 15])
       const { metric } = Context.get(second.services, Service.TestService)
       assert.strictEqual(metric(connectedAgents).value, 5)
       assert.isAtLeast(metric(Metrics.acceptedKeys).count, 10 * pace.keys.length)
