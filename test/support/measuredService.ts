@@ -4,7 +4,7 @@
  * It is set up by the environment, as `serve` is, and prints where it is and the token of its administrator.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, Effect, Exit, Metric, Option, Queue, Redacted } from "effect"
+import { Console, Effect, Exit, Layer, Metric, Option, Queue, Redacted } from "effect"
 import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import * as Diagnostics from "node:diagnostics_channel"
@@ -73,8 +73,7 @@ const program = Effect.gen(function* () {
     )
   }).pipe(
     Effect.scoped,
-    Effect.provide(Server.layer(settings)),
-    Effect.provide(Logging.layer({ format: "json", level: "Warn" }))
+    Effect.provide(Layer.provide(Server.layer(settings), Logging.layer({ format: "json", level: "Warn" })))
   )
 })
 
