@@ -6,7 +6,7 @@
 import { PgTypes } from "@effect/sql-pg"
 import { Array, DateTime, Effect, Layer, Result, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { AppStore, type AppStatus } from "../agentapi/AppStore.ts"
+import { appStates, AppStore, type AppStatus } from "../agentapi/AppStore.ts"
 import { AgentId, AppId, type WorkspaceId } from "../domain/Ids.ts"
 import { attempt } from "./internal/agentStore.ts"
 
@@ -82,7 +82,7 @@ const decodeAdded = Schema.decodeUnknownEffect(
   Schema.Array(
     Schema.Struct({
       appId: AppId,
-      previous: Schema.NullOr(Schema.Literals(["working", "idle", "complete", "failure"])),
+      previous: Schema.NullOr(Schema.Literals(appStates)),
       isAgentReady: Schema.Boolean,
       task: Schema.NullOr(Schema.Struct({ name: Schema.String }))
     })

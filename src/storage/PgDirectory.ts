@@ -127,7 +127,9 @@ export const layer: Layer.Layer<Directory, never, SqlClient.SqlClient | SecureRa
           timeout,
           display_order AS "displayOrder"
         FROM workspace_agent_metadata_descriptions
-        WHERE workspace_agent_id IN (SELECT id FROM workspace_agents WHERE workspace_build_id = ${buildId})
+        WHERE workspace_agent_id IN (
+          SELECT id FROM workspace_agents WHERE workspace_build_id = ${buildId} AND NOT deleted
+        )
         ORDER BY display_order, key`
     })
 
@@ -238,18 +240,30 @@ export const layer: Layer.Layer<Directory, never, SqlClient.SqlClient | SecureRa
         flow(sql.withTransaction, unavailable)
       ),
 
-      rotateToken: Effect.fn("PgDirectory.rotateToken")(function* (agentId, token) {
-        const updated = yield* sql`
-          UPDATE workspace_agents AS agent SET auth_token_hash = ${token}
-          FROM workspace_builds AS build
-          JOIN workspaces AS workspace ON workspace.id = build.workspace_id
-          WHERE agent.id = ${agentId}
-            AND build.id = agent.workspace_build_id
-            AND NOT agent.deleted
-            AND NOT workspace.deleted
-          RETURNING agent.id`
-        if (updated.length === 0) return yield* new AgentNotFound({ message: `there is no agent ${agentId}` })
-      }, unavailable)
+      rotateToken: Effect.fn("PgDirectory.rotateToken")(
+        function* (agentId, token) {
+          const updated = yield* sql`
+            UPDATE workspace_agents AS agent SET auth_token_hash = ${token}
+            FROM workspace_builds AS build
+            JOIN workspaces AS workspace ON workspace.id = build.workspace_id
+            WHERE agent.id = ${agentId}
+              AND build.id = agent.workspace_build_id
+              AND NOT agent.deleted
+              AND NOT workspace.deleted
+            RETURNING agent.id`
+          if (updated.length === 0) return yield* new AgentNotFound({ message: `there is no agent ${agentId}` })
+          // a statement of its own, which sees the sub-agent that the one before has waited for
+          yield* sql`
+            WITH RECURSIVE descendant AS (
+              SELECT id FROM workspace_agents WHERE parent_id = ${agentId}
+              UNION ALL
+              SELECT child.id FROM workspace_agents AS child JOIN descendant ON child.parent_id = descendant.id
+            )
+            UPDATE workspace_agents SET auth_token_hash = sha256(uuid_send(gen_random_uuid()))
+            WHERE id IN (SELECT id FROM descendant)`
+        },
+        flow(sql.withTransaction, unavailable)
+      )
     })
   })
 )

@@ -23,8 +23,8 @@ const codecFor: RpcSerialization.CodecFor = (schema) => {
   )
 }
 
-/** The longest description of what is wrong, in characters: it may speak of what was sent. */
-const maxProblem = 300
+/** The longest field and the longest description of what is wrong, in characters: both may speak of what was sent. */
+const maxLength = 300
 
 const toInvalidRequest = (issue: SchemaIssue.Issue): InvalidRequest => {
   const { message = "not what this call takes", path = [] } = formatIssue(issue).issues[0] ?? {}
@@ -35,7 +35,7 @@ const toInvalidRequest = (issue: SchemaIssue.Issue): InvalidRequest => {
         typeof key === "number" ? `${field}[${key}]` : field === "" ? String(key) : `${field}.${String(key)}`,
       ""
     )
-  return new InvalidRequest({ field, problem: message.slice(0, maxProblem) })
+  return new InvalidRequest({ field: field.slice(0, maxLength), problem: message.slice(0, maxLength) })
 }
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
