@@ -211,7 +211,8 @@ export const layer: Layer.Layer<Directory, never, SqlClient.SqlClient | SecureRa
           INSERT INTO workspaces (id, owner_id, organization_id, template_id, name)
           SELECT ${id}, ${ownerId}, organization.id, template.id, ${name}
           FROM organizations AS organization
-          JOIN templates AS template ON template.organization_id = organization.id AND template.name = 'default'
+          JOIN templates AS template
+            ON template.organization_id = organization.id AND lower(template.name) = 'default' AND NOT template.deleted
           WHERE organization.name = 'default'`.pipe(taken(`${owner} has a workspace ${name} already`))
           yield* sql`
           INSERT INTO workspace_builds (id, workspace_id, build_number, transition, job_status)

@@ -81,6 +81,35 @@ layer(Service.layerWith(environment).pipe(Layer.provideMerge(Statements.layer)),
       })
     )
 
+    it.effect("finds all that it asks the database for by an index, however many agents there are", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const statements = yield* Statements.Statements
+        statements.length = 0
+        const { call, requests } = yield* connected
+        for (const tag of AgentApi.requests.keys() as Iterable<Tag>) yield* call(tag, requests[tag])
+        const asked = new Map(
+          statements.flatMap(({ parameters, text }) =>
+            /^(WITH|SELECT|INSERT|UPDATE|DELETE) /.test(text) ? [[text, parameters]] : []
+          )
+        )
+
+        const plans = yield* Effect.forEach(asked, ([text, parameters]) =>
+          Effect.map(sql.unsafe(`EXPLAIN ${text}`, parameters), (rows) => ({ text, plan: JSON.stringify(rows) }))
+        ).pipe(
+          // where there is no index there is no other way, and it is taken all the same
+          (explained) => Effect.andThen(sql`SET LOCAL enable_seqscan = off`, explained),
+          sql.withTransaction
+        )
+
+        assert.isAbove(plans.length, 25)
+        assert.deepStrictEqual(
+          plans.filter(({ plan }) => plan.includes("Seq Scan")),
+          []
+        )
+      })
+    )
+
     it.effect("costs no read to report metadata, statistics and connections, and nothing of the agent [AP-06]", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
@@ -101,7 +130,7 @@ layer(Service.layerWith(environment).pipe(Layer.provideMerge(Statements.layer)),
           const during = statements.splice(0)
           yield* flush
           const afterwards = statements.splice(0)
-          for (const statement of [...during, ...afterwards]) assert.notMatch(statement, /\bworkspace_agents\b/)
+          for (const { text } of [...during, ...afterwards]) assert.notMatch(text, /\bworkspace_agents\b/)
           return { during: during.map(Statements.written), afterwards: new Set(afterwards.map(Statements.written)) }
         })
         const times = (statement: string) => Array.from({ length: 10 }, () => statement)

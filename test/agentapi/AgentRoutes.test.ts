@@ -85,6 +85,31 @@ describe("AgentRoutes", () => {
     })
   )
 
+  it.effect(
+    "refuses a call with the id of one that is running, which goes on, and takes the id when that has ended",
+    () =>
+      Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const { url } = yield* serve({
+          add: (entries) => (entries[0]?.key === "slow" ? Effect.as(Deferred.await(gate), 0) : Effect.succeed(0))
+        })
+        const connection = yield* Agent.connect(url, showing(token))
+        const refused = { _tag: "Defect", defect: { name: "Error", message: "A call with the id 1 is running" } }
+
+        yield* connection.send(frame("1", "slow"))
+        assert.deepStrictEqual(yield* Agent.exchange(connection, frame("1", "again")), refused)
+        assert.deepStrictEqual(
+          yield* Agent.exchange(connection, `[${frame("2", "any")},${frame("1", "again")}]`),
+          refused
+        )
+        assert.deepStrictEqual(yield* Agent.exchange(connection, frame("2", "any")), Agent.accepted("2"))
+        yield* Deferred.succeed(gate, undefined)
+
+        assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), Agent.accepted("1"))
+        assert.deepStrictEqual(yield* Agent.exchange(connection, frame("1", "again")), Agent.accepted("1"))
+      })
+  )
+
   it.effect("interrupts the calls of a connection that ends", () =>
     Effect.gen(function* () {
       const began = yield* Deferred.make<void>()

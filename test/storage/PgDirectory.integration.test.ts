@@ -286,6 +286,27 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
     })
   )
 
+  it.effect("makes workspaces from the default template that there is, not from one that was deleted", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const before = yield* People.agent()
+      yield* sql`UPDATE templates SET deleted = true WHERE name = 'default'`
+
+      const after = yield* People.agent()
+
+      assert.deepStrictEqual(
+        yield* sql`
+          SELECT workspace.id, template.deleted FROM workspaces AS workspace
+          JOIN templates AS template ON template.id = workspace.template_id
+          WHERE workspace.id IN ${sql.in([before.workspace.id, after.workspace.id])} ORDER BY template.deleted`,
+        [
+          { id: after.workspace.id, deleted: false },
+          { id: before.workspace.id, deleted: true }
+        ]
+      )
+    })
+  )
+
   it.effect("replaces the token of an agent: the old one is worth nothing from then on", () =>
     Effect.gen(function* () {
       const { rotateToken } = yield* Directory
