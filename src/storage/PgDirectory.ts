@@ -5,7 +5,7 @@
  * and the rows of their values. What takes longer than thirty seconds is given up.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { Cause, Duration, Effect, flow, Layer, Option, Result, Schema } from "effect"
+import { Cause, Duration, Effect, flow, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient, SqlError, SqlSchema } from "effect/sql"
 import { AgentNotFound } from "../access/AccessError.ts"
@@ -18,6 +18,7 @@ import {
   UserNotFound,
   WorkspaceNotFound
 } from "../http/Directory.ts"
+import { column } from "./internal/column.ts"
 
 const User = Schema.Struct({ id: UserId, username: Schema.String, isAdmin: Schema.Boolean })
 
@@ -137,35 +138,31 @@ export const layer: Layer.Layer<Directory, never, SqlClient.SqlClient | SecureRa
       buildId: BuildId,
       agents: ReadonlyArray<Agent & { readonly token: Uint8Array }>
     ) {
-      const column = <A>(oid: number, of: (agent: Agent & { readonly token: Uint8Array }) => A) =>
-        Result.getOrThrow(PgTypes.array(agents.map(of), oid))
       yield* sql`
         INSERT INTO workspace_agents (id, workspace_build_id, name, auth_token_hash)
         SELECT id, ${buildId}, name, hash
         FROM unnest(
-          ${column(PgTypes.OID.uuid, ({ id }) => id)}::uuid[],
-          ${column(PgTypes.OID.text, ({ name }) => name)}::text[],
-          ${column(PgTypes.OID.bytea, ({ token }) => token)}::bytea[]
+          ${column(PgTypes.OID.uuid, agents, ({ id }) => id)}::uuid[],
+          ${column(PgTypes.OID.text, agents, ({ name }) => name)}::text[],
+          ${column(PgTypes.OID.bytea, agents, ({ token }) => token)}::bytea[]
         ) AS agent (id, name, hash)`
     })
 
     const addDescriptions = Effect.fnUntraced(function* (agents: ReadonlyArray<Agent>) {
       const rows = agents.flatMap(({ id, metadata }) => metadata.map((description) => ({ id, description })))
-      const column = <A>(oid: number, of: (row: (typeof rows)[number]) => A) =>
-        Result.getOrThrow(PgTypes.array(rows.map(of), oid))
       yield* sql`
         WITH described AS (
           INSERT INTO workspace_agent_metadata_descriptions
             (workspace_agent_id, key, display_name, script, interval, timeout, display_order)
           SELECT *
           FROM unnest(
-            ${column(PgTypes.OID.uuid, ({ id }) => id)}::uuid[],
-            ${column(PgTypes.OID.text, ({ description }) => description.key)}::text[],
-            ${column(PgTypes.OID.text, ({ description }) => description.displayName)}::text[],
-            ${column(PgTypes.OID.text, ({ description }) => description.script)}::text[],
-            ${column(PgTypes.OID.int8, ({ description }) => Duration.toNanosUnsafe(description.interval))}::int8[],
-            ${column(PgTypes.OID.int8, ({ description }) => Duration.toNanosUnsafe(description.timeout))}::int8[],
-            ${column(PgTypes.OID.int4, ({ description }) => description.displayOrder)}::int4[]
+            ${column(PgTypes.OID.uuid, rows, ({ id }) => id)}::uuid[],
+            ${column(PgTypes.OID.text, rows, ({ description }) => description.key)}::text[],
+            ${column(PgTypes.OID.text, rows, ({ description }) => description.displayName)}::text[],
+            ${column(PgTypes.OID.text, rows, ({ description }) => description.script)}::text[],
+            ${column(PgTypes.OID.int8, rows, ({ description }) => Duration.toNanosUnsafe(description.interval))}::int8[],
+            ${column(PgTypes.OID.int8, rows, ({ description }) => Duration.toNanosUnsafe(description.timeout))}::int8[],
+            ${column(PgTypes.OID.int4, rows, ({ description }) => description.displayOrder)}::int4[]
           )
           RETURNING workspace_agent_id, key
         )

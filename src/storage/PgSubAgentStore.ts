@@ -1,11 +1,12 @@
 /** Sub-agents in Postgres. Deleting one leaves its row, and those of its own sub-agents, which are deleted with it. */
 import { PgTypes } from "@effect/sql-pg"
-import { Effect, Layer, Result, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { SubAgentStore } from "../agentapi/SubAgents.ts"
 import { sharingLevels } from "../agentapi/SubAgentApps.ts"
 import { AgentId, TemplateId } from "../domain/Ids.ts"
 import { attempt } from "./internal/agentStore.ts"
+import { column } from "./internal/column.ts"
 
 const Child = Schema.Struct({ id: AgentId, name: Schema.String, digest: Schema.Uint8Array })
 
@@ -91,13 +92,8 @@ export const layer: Layer.Layer<SubAgentStore, never, SqlClient.SqlClient> = Lay
         sql`
           UPDATE workspace_agents AS child SET auth_token_hash = key.digest, updated_at = now()
           FROM workspace_agents AS parent, unnest(
-            ${keys.map(({ id }) => id)}::uuid[],
-            ${Result.getOrThrow(
-              PgTypes.array(
-                keys.map(({ digest }) => digest),
-                PgTypes.OID.bytea
-              )
-            )}::bytea[]
+            ${column(PgTypes.OID.uuid, keys, ({ id }) => id)}::uuid[],
+            ${column(PgTypes.OID.bytea, keys, ({ digest }) => digest)}::bytea[]
           ) AS key (id, digest)
           WHERE parent.id = ${parent.id}
             AND parent.auth_token_hash = ${parent.digest}
