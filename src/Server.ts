@@ -32,6 +32,7 @@ import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgActivityStore from "./storage/PgActivityStore.ts"
 import * as PgAppStore from "./storage/PgAppStore.ts"
+import * as PgClock from "./storage/PgClock.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgLifecycleStore from "./storage/PgLifecycleStore.ts"
@@ -180,6 +181,7 @@ export const layerService = (settings: Settings) =>
 export const layer = (settings: Settings) =>
   layerService(settings).pipe(
     Layer.provideMerge(layerStorage(settings)),
+    Layer.provide(PgClock.layer()),
     Layer.provideMerge(layerDatabase(settings)),
     Layer.provideMerge(Fatal.layer)
   )
