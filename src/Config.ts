@@ -179,6 +179,19 @@ export const variables = {
     aDuration,
     "The longest that the last flush may take when the service stops."
   ),
+  agentPingInterval: required(
+    "AGENT_PING_INTERVAL",
+    "15 seconds",
+    PositiveDuration,
+    aDuration,
+    "How often an agent is pinged, and its connection noted."
+  ),
+  agentPingTimeout: optional(
+    "AGENT_PING_TIMEOUT",
+    PositiveDuration,
+    aDuration,
+    "The longest that an agent may leave pings unanswered: two intervals or more. Without it two, at least 2 seconds."
+  ),
   wildcardAccessUrl: optional(
     "WILDCARD_ACCESS_URL",
     Schema.String.check(Schema.isPattern(/^https?:\/\/[^*/\s]*\*[^*/\s]*\/?$/)),
@@ -277,6 +290,11 @@ const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boole
     holds: (found) =>
       found.databaseListenUrl === undefined || !("databaseUrl" in found) || found.databaseUrl !== undefined,
     problem: `${variables.databaseListenUrl.name} must be left out where there is no ${variables.databaseUrl.name}`
+  },
+  {
+    holds: ({ agentPingInterval = Duration.zero, agentPingTimeout = Duration.infinity }) =>
+      Duration.isGreaterThanOrEqualTo(agentPingTimeout, Duration.times(agentPingInterval, 2)),
+    problem: `${variables.agentPingTimeout.name} must be at least two times ${variables.agentPingInterval.name}`
   }
 ]
 

@@ -13,8 +13,9 @@ import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
 import * as ActivityBump from "./agentapi/ActivityBump.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
-import * as Manifest from "./agentapi/Manifest.ts"
+import * as BoundaryUsage from "./agentapi/BoundaryUsage.ts"
 import * as ForwardedMetrics from "./agentapi/ForwardedMetrics.ts"
+import * as Manifest from "./agentapi/Manifest.ts"
 import * as Replica from "./agentapi/Replica.ts"
 import { StatsOptions } from "./agentapi/Stats.ts"
 import * as StatsBatcher from "./agentapi/StatsBatcher.ts"
@@ -33,21 +34,29 @@ import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgActivityStore from "./storage/PgActivityStore.ts"
 import * as PgAppStore from "./storage/PgAppStore.ts"
 import * as PgClock from "./storage/PgClock.ts"
+import * as PgBoundaryUsageStore from "./storage/PgBoundaryUsageStore.ts"
+import * as PgConnectionLogStore from "./storage/PgConnectionLogStore.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgLifecycleStore from "./storage/PgLifecycleStore.ts"
+import * as PgLogReader from "./storage/PgLogReader.ts"
+import * as PgLogStore from "./storage/PgLogStore.ts"
 import * as PgManifestStore from "./storage/PgManifestStore.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
+import * as PgMonitorStore from "./storage/PgMonitorStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
+import * as PgScriptStore from "./storage/PgScriptStore.ts"
 import * as PgSiteConfigs from "./storage/PgSiteConfigs.ts"
 import * as PgStatsStore from "./storage/PgStatsStore.ts"
+import * as PgSubAgentStore from "./storage/PgSubAgentStore.ts"
 import * as PgUsageStore from "./storage/PgUsageStore.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Defects from "./telemetry/Defects.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
 import * as UsageTracker from "./usage/UsageTracker.ts"
+import * as LogWatch from "./watch/LogWatch.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
 import * as WatchRoutes from "./watch/WatchRoutes.ts"
 
@@ -69,13 +78,20 @@ export const layerStorage = (settings: Settings) =>
     PgAccessStore.layer,
     PgActivityStore.layer,
     PgAppStore.layer,
+    PgBoundaryUsageStore.layer,
+    PgConnectionLogStore.layer,
     PgConnectionStore.layer,
+    PgLogReader.layer,
+    PgLogStore.layer,
+    PgScriptStore.layer,
     PgStatsStore.layer,
+    PgSubAgentStore.layer,
     PgUsageStore.layer,
     PgWorkspaceStore.layer,
     PgDirectory.layer,
     PgLifecycleStore.layer,
     PgManifestStore.layer,
+    PgMonitorStore.layer,
     PgNotifications.layer,
     PgReadiness.layer,
     PgSiteConfigs.layer,
@@ -93,6 +109,11 @@ const layerServices = (settings: Settings) =>
       derpForceWebsockets: settings.derpForceWebsockets
     }),
     MetadataWatch.layer,
+    LogWatch.layer,
+    Fatal.watch(
+      "the writing of boundary usage",
+      BoundaryUsage.BoundaryUsage.use(({ run }) => run)
+    ).pipe(Layer.provideMerge(BoundaryUsage.layer()), Layer.provide(Replica.layer)),
     layerStats(settings),
     MetadataBatcher.layer({
       maxBatchSize: settings.maxBatchSize,
@@ -124,14 +145,15 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
 
-const routes = Layer.mergeAll(
-  AgentRoutes.layer(),
-  WatchRoutes.layer,
-  UsageRoutes.layer,
-  AdminRoutes.layer,
-  OperationsRoutes.layer,
-  Refusals.layer
-)
+const routes = ({ agentPingInterval: period, agentPingTimeout: timeout }: Settings) =>
+  Layer.mergeAll(
+    AgentRoutes.layer({ period, timeout }),
+    WatchRoutes.layer,
+    UsageRoutes.layer,
+    AdminRoutes.layer,
+    OperationsRoutes.layer,
+    Refusals.layer
+  )
 
 /** The largest message of an agent, as in the original. */
 const maxMessageBytes = 4 * 1024 * 1024
@@ -168,7 +190,7 @@ const layerHttpServer = ({ host, port }: Settings) =>
 
 /** The service over whatever keeps its things. It serves as soon as the layer is built. */
 export const layerService = (settings: Settings) =>
-  HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+  HttpRouter.serve(routes(settings), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(layerHttpServer(settings)),
     Layer.provideMerge(layerServices(settings)),
     Layer.provide(Defects.layer),

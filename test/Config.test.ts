@@ -37,6 +37,8 @@ const defaults = {
   statsReportInterval: "30s",
   experiments: undefined,
   shutdownTimeout: "15s",
+  agentPingInterval: "15s",
+  agentPingTimeout: undefined,
   wildcardAccessUrl: undefined,
   externalAuthProviders: undefined,
   disableDirectConnections: false,
@@ -65,6 +67,8 @@ const others: Readonly<Record<string, readonly [value: string, setting: keyof ty
   STATS_REPORT_INTERVAL: ["5 minutes", "statsReportInterval", "5m"],
   EXPERIMENTS: ["workspace-usage", "experiments", ["workspace-usage"]],
   SHUTDOWN_TIMEOUT: ["2 seconds", "shutdownTimeout", "2s"],
+  AGENT_PING_INTERVAL: ["5 seconds", "agentPingInterval", "5s"],
+  AGENT_PING_TIMEOUT: ["1 minute", "agentPingTimeout", "1m"],
   WILDCARD_ACCESS_URL: ["https://*.apps.example.com", "wildcardAccessUrl", "https://*.apps.example.com"],
   EXTERNAL_AUTH_PROVIDERS: ["github, gitlab,jira", "externalAuthProviders", ["github", "gitlab", "jira"]],
   DISABLE_DIRECT_CONNECTIONS: ["true", "disableDirectConnections", true],
@@ -99,6 +103,8 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
     "experiments with commas between them; there is workspace-usage"
   ],
   SHUTDOWN_TIMEOUT: [durations, duration],
+  AGENT_PING_INTERVAL: [durations, duration],
+  AGENT_PING_TIMEOUT: [durations, duration],
   WILDCARD_ACCESS_URL: [
     ["*.example.com", "https://apps.example.com", "https://*.*.example.com", "https://example.com/*", "ftp://*.a.b"],
     "an address with one * in its host, such as https://*.apps.example.com"
@@ -174,14 +180,21 @@ describe("Config", () => {
   it.effect("finds everything that is wrong at once", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
-        read({ PORT: "http", LOG_LEVEL: "loud", DATABASE_LISTEN_URL: "postgresql://h/d", METADATA_MAX_PENDING: "499" })
+        read({
+          PORT: "http",
+          LOG_LEVEL: "loud",
+          DATABASE_LISTEN_URL: "postgresql://h/d",
+          METADATA_MAX_PENDING: "499",
+          AGENT_PING_TIMEOUT: "29 seconds"
+        })
       )
 
       assert.deepStrictEqual(error.message.split("\n"), [
         "PORT must be a port from 1 to 65535, or 0 for a free one",
         "LOG_LEVEL must be debug, info, warn or error",
         "METADATA_MAX_PENDING must be at least METADATA_MAX_BATCH_SIZE",
-        "DATABASE_LISTEN_URL must be left out where there is no DATABASE_URL"
+        "DATABASE_LISTEN_URL must be left out where there is no DATABASE_URL",
+        "AGENT_PING_TIMEOUT must be at least two times AGENT_PING_INTERVAL"
       ])
     })
   )

@@ -38,7 +38,7 @@ const neighbours: Readonly<Record<string, ReadonlyArray<string>>> = {
   batcher: ["pubsub"],
   usage: ["batcher"],
   http: ["agentapi", "watch"],
-  storage: ["agentapi", "http"],
+  storage: ["agentapi", "http", "watch"],
   fleet: ["agentapi", "http"]
 }
 

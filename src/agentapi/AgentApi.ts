@@ -10,10 +10,16 @@ import { InvalidRequest } from "./AgentError.ts"
 import type { AgentSession } from "./AgentSession.ts"
 import * as AnnouncementBanners from "./AnnouncementBanners.ts"
 import * as Apps from "./Apps.ts"
+import * as BoundaryLogs from "./BoundaryLogs.ts"
+import * as ConnectionLog from "./ConnectionLog.ts"
 import * as Lifecycle from "./Lifecycle.ts"
+import * as Logs from "./Logs.ts"
 import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
+import * as Scripts from "./Scripts.ts"
+import * as ResourcesMonitoring from "./ResourcesMonitoring.ts"
 import * as Stats from "./Stats.ts"
+import * as SubAgents from "./SubAgents.ts"
 
 /** Gives each call the session of the connection that it came over, and refuses a request that is not what it must be. */
 export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnection, { provides: AgentSession }>()(
@@ -30,6 +36,15 @@ export const AgentApi = RpcGroup.make(
   Apps.BatchUpdateAppHealths,
   Lifecycle.UpdateStartup,
   Metadata.BatchUpdateMetadata,
+  Logs.BatchCreateLogs,
   AnnouncementBanners.GetAnnouncementBanners,
+  Scripts.ScriptCompleted,
+  ConnectionLog.ReportConnection,
+  BoundaryLogs.ReportBoundaryLogs,
+  ResourcesMonitoring.GetResourcesMonitoringConfiguration,
+  ResourcesMonitoring.PushResourcesMonitoringUsage,
+  SubAgents.CreateSubAgent,
+  SubAgents.DeleteSubAgent,
+  SubAgents.ListSubAgents,
   Apps.UpdateAppStatus
 ).middleware(SessionOfConnection)

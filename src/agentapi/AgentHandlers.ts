@@ -5,10 +5,16 @@ import { InvalidRequest } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
 import * as AnnouncementBanners from "./AnnouncementBanners.ts"
 import * as Apps from "./Apps.ts"
+import * as BoundaryLogs from "./BoundaryLogs.ts"
+import * as ConnectionLog from "./ConnectionLog.ts"
 import * as Lifecycle from "./Lifecycle.ts"
+import * as Logs from "./Logs.ts"
 import * as Manifest from "./Manifest.ts"
 import * as Metadata from "./Metadata.ts"
+import * as Scripts from "./Scripts.ts"
+import * as ResourcesMonitoring from "./ResourcesMonitoring.ts"
 import * as Stats from "./Stats.ts"
+import * as SubAgents from "./SubAgents.ts"
 
 const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
@@ -18,7 +24,13 @@ const handlers = AgentApi.toLayer(
       ...(yield* Lifecycle.make),
       ...(yield* Apps.make),
       ...(yield* Stats.make),
-      ...(yield* Metadata.make)
+      ...(yield* Metadata.make),
+      ...(yield* Logs.make),
+      ...(yield* Scripts.make),
+      ...(yield* ConnectionLog.make),
+      ...(yield* BoundaryLogs.make),
+      ...(yield* ResourcesMonitoring.make),
+      ...(yield* SubAgents.make)
     })
   })
 )

@@ -10,7 +10,7 @@
  * - A frame that is no message gets an error for an answer. One that is no WebSocket frame, or too large, ends the
  *   connection it came over, and is logged.
  */
-import { Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { RpcSerialization, RpcServer } from "effect/rpc"
@@ -24,6 +24,8 @@ import { ConnectApi, ConnectionRefused, SessionUnavailable } from "./ConnectApi.
 import * as ConnectionMonitor from "./ConnectionMonitor.ts"
 import * as Frames from "./internal/frames.ts"
 import { ping } from "./internal/webSocket.ts"
+import { Notifications } from "./Notifications.ts"
+import { MonitorStore } from "./ResourceMonitors.ts"
 import { WorkspaceStore } from "./WorkspaceStore.ts"
 
 const handlers = (options?: ConnectionMonitor.Options) =>
@@ -33,7 +35,11 @@ const handlers = (options?: ConnectionMonitor.Options) =>
     Effect.fnUntraced(function* (handlers) {
       const serve = yield* RpcServer.toHttpEffectWebsocket(AgentApi, { disableFatalDefects: true })
       const monitor = yield* ConnectionMonitor.make(options)
-      const workspaces = yield* WorkspaceStore
+      const services = Context.pick(
+        WorkspaceStore,
+        MonitorStore,
+        Notifications
+      )(yield* Effect.context<AgentSession.Services>())
 
       const open = Effect.fnUntraced(
         function* (
@@ -50,7 +56,7 @@ const handlers = (options?: ConnectionMonitor.Options) =>
           )
           return { over, session }
         },
-        Effect.provideService(WorkspaceStore, workspaces),
+        Effect.provideContext(services),
         Effect.tapError((error) => Effect.logError("an agent cannot be served", error)),
         Effect.mapError(() => new SessionUnavailable({ message: "agents cannot be served now" }))
       )

@@ -12,6 +12,8 @@ import { AgentStoreError } from "./AgentError.ts"
 import { connectedAgents } from "./AgentMetrics.ts"
 import type { ApiVersion } from "./ApiVersion.ts"
 import * as CachedWorkspace from "./CachedWorkspace.ts"
+import type { Notifications } from "./Notifications.ts"
+import * as ResourceMonitors from "./ResourceMonitors.ts"
 import { WorkspaceStore } from "./WorkspaceStore.ts"
 
 export class AgentSession extends Context.Service<
@@ -23,6 +25,8 @@ export class AgentSession extends Context.Service<
     readonly token: Token.Token
     /** The workspace as it is now, as far as the session knows. */
     readonly cachedWorkspace: CachedWorkspace.CachedWorkspace
+    /** What watches its memory and its volumes. */
+    readonly monitors: ResourceMonitors.ResourceMonitors
     /** The workspace: the cached one, or the one that the agent is found to belong to. */
     readonly workspace: Effect.Effect<Workspace, AgentStoreError>
   }
@@ -35,11 +39,14 @@ export interface Introduction {
   readonly token: Token.Token
 }
 
-/** Opens the session of a connection; it ends with the scope. */
+/** What a session is opened with. */
+export type Services = WorkspaceStore | ResourceMonitors.MonitorStore | Notifications
+
+/** Opens the session of a connection; it ends with the scope. Without its resource monitors there is no session. */
 export const open = Effect.fnUntraced(
   function* (
     introduction: Introduction
-  ): Effect.fn.Return<AgentSession["Service"], never, WorkspaceStore | Scope.Scope> {
+  ): Effect.fn.Return<AgentSession["Service"], AgentStoreError, Services | Scope.Scope> {
     const { identity } = introduction
     const store = yield* WorkspaceStore
     yield* Effect.acquireRelease(Effect.andThen(Effect.logDebug("an agent has connected"), count(1)), () =>
@@ -56,11 +63,12 @@ export const open = Effect.fnUntraced(
           })
       )
     )
-    return AgentSession.of({
-      ...introduction,
-      cachedWorkspace,
-      workspace: Effect.flatMap(cachedWorkspace.get, Option.match({ onNone: () => lookup, onSome: Effect.succeed }))
-    })
+    const workspace = Effect.flatMap(
+      cachedWorkspace.get,
+      Option.match({ onNone: () => lookup, onSome: Effect.succeed })
+    )
+    const monitors = yield* ResourceMonitors.load(identity.agentId, workspace)
+    return AgentSession.of({ ...introduction, cachedWorkspace, monitors, workspace })
   },
   (self, { identity: { agentId, workspace } }) => Effect.annotateLogs(self, { agentId, workspaceId: workspace.id })
 )

@@ -6,7 +6,7 @@
  * - Once a period the connection is noted anew, and announced if the agent was thought to have left. While that cannot be
  *   written the agent stays, with a warning.
  * - The connection of an agent whose build is no longer the latest ends within a period.
- * - However a connection ends, that is noted, for which there is as much time as the timeout, and announced.
+ * - However a connection ends, that is noted and announced. For each there is as much time as the timeout.
  */
 import { Context, DateTime, Duration, Effect, Fiber, Ref, type Scope } from "effect"
 import type { AgentId, BuildId, ReplicaId, WorkspaceId } from "../domain/Ids.ts"
@@ -42,7 +42,10 @@ export class ConnectionStore extends Context.Service<
 export interface Options {
   /** The time between two pings, and between two notes. Default 15 seconds. */
   readonly period?: Duration.Input | undefined
-  /** How long an agent may be silent, and how long the last note may take. Default two periods, at least 2 seconds. */
+  /**
+   * How long an agent may be silent, and how long the last note may take. Default and least: two periods, because an agent
+   * is heard of once in one, and 2 seconds.
+   */
   readonly timeout?: Duration.Input | undefined
 }
 
@@ -59,10 +62,8 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const replica = yield* Replica
   const events = yield* WorkspaceEvents.make
   const period = Duration.fromInputUnsafe(options.period ?? "15 seconds")
-  const timeout = Duration.max(
-    Duration.fromInputUnsafe(options.timeout ?? Duration.times(period, 2)),
-    Duration.seconds(2)
-  )
+  const least = Duration.max(Duration.times(period, 2), Duration.seconds(2))
+  const timeout = Duration.max(Duration.fromInputUnsafe(options.timeout ?? least), least)
 
   /**
    * Monitors the connection of the session until the scope closes. `ping` succeeds when the agent has answered.
@@ -78,22 +79,23 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       lastConnectedAt: start,
       disconnectedAt: identity.disconnectedAt
     })
+    const annotate = Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspace.id })
     const heardAt = yield* Ref.make(start)
 
-    const note = Effect.flatMap(Ref.get(times), (times) => store.note(identity.agentId, times, replica))
+    const note = (times: ConnectionTimes) => store.note(identity.agentId, times, replica)
     const announce = events.publish("agt_connection_update")
 
     yield* Effect.addFinalizer(() =>
       DateTime.now.pipe(
-        Effect.flatMap((now) => Ref.update(times, (times) => ({ ...times, disconnectedAt: now }))),
-        Effect.andThen(note),
+        Effect.flatMap((now) => Effect.flatMap(Ref.get(times), (times) => note({ ...times, disconnectedAt: now }))),
         Effect.timeout(timeout),
         Effect.catch((error) => Effect.logError("that an agent has left cannot be noted", error)),
-        Effect.andThen(Effect.ignore(announce, { log: "Warn" })),
+        Effect.andThen(Effect.ignore(Effect.timeout(announce, timeout), { log: "Warn" })),
+        annotate,
         Effect.provideService(AgentSession, session)
       )
     )
-    yield* Effect.andThen(note, announce)
+    yield* Effect.andThen(Effect.flatMap(Ref.get(times), note), announce)
 
     const listen = ping.pipe(
       Effect.andThen(Effect.flatMap(DateTime.now, (now) => Ref.set(heardAt, now))),
@@ -107,18 +109,16 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
         yield* Effect.logWarning("an agent does not answer pings")
         return "ping timeout" as const
       }
-      const before = yield* Ref.getAndUpdate(times, (times) => ({
-        ...times,
-        lastConnectedAt: now,
-        disconnectedAt: null
-      }))
-      yield* note
-      if (before.disconnectedAt !== null) yield* announce
+      const current = yield* Ref.updateAndGet(times, (times) => ({ ...times, lastConnectedAt: now }))
+      const connected = { ...current, disconnectedAt: null }
+      yield* note(connected)
+      if (current.disconnectedAt !== null) yield* Effect.andThen(announce, Ref.set(times, connected))
       if (yield* store.isLatest(identity.buildId, identity.workspace.id)) return
       yield* Effect.logInfo("an agent belongs to a build that is no longer the latest")
       return "the build of the agent is no longer the latest" as const
     }).pipe(
       Effect.catch((error) => Effect.logWarning("that an agent is connected cannot be noted", error)),
+      annotate,
       Effect.provideService(AgentSession, session)
     )
 

@@ -3,23 +3,14 @@
  *
  * Events go to the channel of the user who owned the workspace when the agent connected.
  */
-import type { Effect } from "effect"
+import { type Effect, Schema } from "effect"
+import type { AgentId } from "../domain/Ids.ts"
+import type { Workspace } from "../domain/Workspace.ts"
+import { channel, type Kind, WorkspaceEvent } from "../domain/WorkspaceEvent.ts"
 import { PubSub, type PubSubError } from "../pubsub/PubSub.ts"
 import { AgentSession } from "./AgentSession.ts"
-import type { AgentId, UserId } from "../domain/Ids.ts"
-import type { Workspace } from "../domain/Workspace.ts"
 
-/** What has changed. */
-export type Kind =
-  | "stats_update"
-  | "app_health"
-  | "agt_lifecycle_update"
-  | "agt_connection_update"
-  | "agt_first_logs"
-  | "agt_logs_overflow"
-  | "agt_app_status_update"
-
-export const channel = (ownerId: UserId): string => `workspace_owner:${ownerId}`
+export { channel, type Kind } from "../domain/WorkspaceEvent.ts"
 
 export const make = PubSub.useSync((pubsub) => {
   /** Announces a change of an agent to the owner of a workspace. */
@@ -28,7 +19,7 @@ export const make = PubSub.useSync((pubsub) => {
     agentId: AgentId,
     kind: Kind
   ): Effect.Effect<void, PubSubError> =>
-    pubsub.publish(channel(workspace.ownerId), JSON.stringify({ kind, workspace_id: workspace.id, agent_id: agentId }))
+    pubsub.publish(channel(workspace.ownerId), encode({ kind, workspace_id: workspace.id, agent_id: agentId }))
 
   return {
     publishOf,
@@ -37,3 +28,5 @@ export const make = PubSub.useSync((pubsub) => {
       AgentSession.use(({ identity: { agentId, workspace } }) => publishOf(workspace, agentId, kind))
   }
 })
+
+const encode = Schema.encodeSync(WorkspaceEvent)

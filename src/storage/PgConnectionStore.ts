@@ -21,9 +21,9 @@ export const layer: Layer.Layer<ConnectionStore, never, SqlClient.SqlClient> = L
       isLatest: (buildId, workspaceId) =>
         sql`
           SELECT FROM workspace_builds
-          WHERE workspace_id = ${workspaceId}
-            AND build_number > (SELECT build_number FROM workspace_builds WHERE id = ${buildId})`.pipe(
-          Effect.map((newer) => newer.length === 0),
+          WHERE id = ${buildId}
+            AND build_number = (SELECT max(build_number) FROM workspace_builds WHERE workspace_id = ${workspaceId})`.pipe(
+          Effect.map((found) => found.length > 0),
           attempt("read the latest build of a workspace")
         )
     })

@@ -1,5 +1,5 @@
 /**
- * Reading metadata once, and the two faces of a watch.
+ * Reading metadata and logs once, the two faces of a watch of metadata, and the one of a watch of logs.
  *
  * - Readers show the token of a user who may read the agent.
  * - A watch that cannot begin is answered with 500 and no stream.
@@ -10,10 +10,12 @@ import { HttpEffect, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { Access } from "../access/Access.ts"
 import * as Authentication from "../access/Authentication.ts"
+import { LogId } from "../domain/AgentLog.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import { drained } from "./internal/drained.ts"
+import { LogWatch } from "./LogWatch.ts"
 import { MetadataWatch } from "./MetadataWatch.ts"
-import { WatchApi, type WatchEvent, type WatchSse } from "./WatchApi.ts"
+import { type LogEvent, type LogSse, WatchApi, type WatchEvent, type WatchSse } from "./WatchApi.ts"
 
 const handlers = HttpApiBuilder.group(
   WatchApi,
@@ -21,6 +23,7 @@ const handlers = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const access = yield* Access
     const watch = yield* MetadataWatch
+    const logs = yield* LogWatch
 
     const mayRead = Effect.fnUntraced(function* (agentId: AgentId) {
       yield* access.mayRead(yield* Authentication.CurrentUser, agentId)
@@ -29,10 +32,15 @@ const handlers = HttpApiBuilder.group(
 
     return handlers
       .handle("read", ({ params }) => Effect.andThen(mayRead(params.agent), watch.read(params.agent)))
-      .handle("watch", ({ params }) =>
-        Effect.tap(Effect.map(watched(params.agent), Stream.map(toSse)), () =>
-          HttpEffect.appendPreResponseHandler(unbuffered)
-        )
+      .handle("watch", ({ params }) => Effect.map(unbuffered(watched(params.agent)), Stream.map(toSse)))
+      .handle(
+        "logs",
+        Effect.fnUntraced(function* ({ headers, params: { agent }, query }) {
+          yield* mayRead(agent)
+          const after = headers["last-event-id"] ?? query.after ?? LogId.make(0)
+          if (query.follow === undefined || query.follow === "false") return yield* logs.read(agent, after)
+          return Stream.map(yield* unbuffered(logs.open(agent, after)), toLogSse)
+        })
       )
       .handleRaw("watchWebSocket", ({ params, request }) =>
         request.headers["upgrade"]?.toLowerCase() === "websocket"
@@ -48,13 +56,32 @@ export const layer = HttpApiBuilder.layer(WatchApi).pipe(
 )
 
 // without these a proxy may hold the events back
-const unbuffered: HttpEffect.PreResponseHandler = (_, response) =>
-  Effect.succeed(HttpServerResponse.setHeaders(response, { "cache-control": "no-cache", "x-accel-buffering": "no" }))
+const unbuffered = <A, E, R>(answer: Effect.Effect<A, E, R>) =>
+  Effect.tap(answer, () =>
+    HttpEffect.appendPreResponseHandler((_, response) =>
+      Effect.succeed(
+        HttpServerResponse.setHeaders(response, { "cache-control": "no-cache", "x-accel-buffering": "no" })
+      )
+    )
+  )
 
 const toSse = (event: WatchEvent): typeof WatchSse.Type => {
   switch (event.type) {
     case "data":
       return { event: "data", data: event.data }
+    case "error":
+      return { event: "error", data: event.data }
+    case "ping":
+      return { event: "ping", data: "" }
+  }
+}
+
+const toLogSse = (event: LogEvent): typeof LogSse.Type => {
+  switch (event.type) {
+    case "logs":
+      return { id: String(event.data.at(-1)?.id ?? 0), event: "logs", data: event.data }
+    case "lifecycle":
+      return { event: "lifecycle", data: event.data }
     case "error":
       return { event: "error", data: event.data }
     case "ping":

@@ -26,6 +26,25 @@ layer(NodeCrypto.layer)("Token", (it) => {
     })
   )
 
+  it.effect("has another one for each purpose, the same each time, that only who has the token can tell", () =>
+    Effect.gen(function* () {
+      const [token, other] = [yield* Token.mint, yield* Token.mint]
+      const derived = (token: Token.Token, purpose: string) => Effect.map(Token.derive(token, purpose), Redacted.value)
+
+      const text = yield* derived(token, "a purpose")
+
+      assert.strictEqual(text, yield* derived(token, "a purpose"))
+      assert.strictEqual(
+        text,
+        Crypto.createHmac("sha256", Redacted.value(token)).update("a purpose").digest("base64url")
+      )
+      assert.match(text, /^[A-Za-z0-9_-]{43}$/)
+      const others = [yield* derived(token, "another purpose"), yield* derived(other, "a purpose")]
+      assert.strictEqual(new Set([text, Redacted.value(token), ...others]).size, 4)
+      assert.notInclude(Util.inspect(yield* Token.derive(token, "a purpose")), text)
+    })
+  )
+
   it.effect("is kept as its SHA-256 digest", () =>
     Effect.gen(function* () {
       const token = yield* Token.mint

@@ -1,74 +1,36 @@
 /** Where agents connect, over real WebSockets, with a batcher and tokens under the control of the test. */
-import { NodeCrypto, NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, Queue } from "effect"
-import { HttpRouter, HttpServer } from "effect/http"
-import { NetAddress } from "effect/net"
-import { createServer } from "node:http"
-import * as Access from "../../src/access/Access.ts"
-import type { AccessStore } from "../../src/access/AccessStore.ts"
-import * as AgentRoutes from "../../src/agentapi/AgentRoutes.ts"
-import { MetadataBatcher } from "../../src/batcher/MetadataBatcher.ts"
-import type { MetadataEntry } from "../../src/domain/Metadata.ts"
-import * as PubSub from "../../src/pubsub/PubSub.ts"
-import * as Defects from "../../src/telemetry/Defects.ts"
+import { Deferred, Effect, Layer, Queue } from "effect"
+import { TestClock } from "effect/testing"
+import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
+import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
+import { MonitorStore } from "../../src/agentapi/ResourceMonitors.ts"
 import { layerPorts } from "../support/agentApi.ts"
 import * as Fake from "../support/accessStore.ts"
 import * as Agent from "../support/agent.ts"
+import { other, serve, token } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
-import { identity } from "../support/identity.ts"
-import { collectLogs, type LogRecord } from "../support/logs.ts"
-import { agent } from "../support/metadataBatcher.ts"
-
-const [token, other] = [Fake.token("of agent 1"), Fake.token("of agent 2")]
-
-const known = Fake.layer({
-  agents: [
-    [token, identity(agent(1))],
-    [other, identity(agent(2))]
-  ]
-})
-
-/** Serves agents for as long as the test runs. */
-const serve = Effect.fnUntraced(function* (
-  store: Layer.Layer<AccessStore>,
-  add: (entries: ReadonlyArray<MetadataEntry>) => Effect.Effect<number>
-) {
-  const logs: Array<LogRecord> = []
-  const services = yield* Layer.build(
-    HttpRouter.serve(AgentRoutes.layer(), { disableLogger: true, disableListenLog: true }).pipe(
-      Layer.provideMerge(NodeHttpServer.layer(() => createServer(), { port: 0, host: "127.0.0.1" })),
-      Layer.provide(Access.layer),
-      Layer.provide([
-        store,
-        layerPorts,
-        PubSub.layerMemory,
-        NodeCrypto.layer,
-        Defects.layer,
-        Layer.succeed(MetadataBatcher, {
-          add: (_, entries) => add(entries),
-          flush: Effect.void,
-          pending: Effect.succeed(0)
-        })
-      ])
-    )
-  ).pipe(collectLogs(logs))
-  return { url: NetAddress.formatUrlUnsafe(Context.get(services, HttpServer.HttpServer).address), logs }
-})
 
 const frame = (id: string, key: string) => Agent.report(id, Agent.sample(key, "a value"))
+
+/** Ports of which that of connections answers like this. */
+const noting = (
+  note: ConnectionStore["Service"]["note"],
+  isLatest: Effect.Effect<boolean, AgentStoreError> = Effect.succeed(true)
+) => Layer.merge(layerPorts, Layer.succeed(ConnectionStore, { note, isLatest: () => isLatest }))
 
 describe("AgentRoutes", () => {
   it.effect("answers a defect to the call that died, logs it, and leaves the calls beside it alone [MR-09]", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
-      const { logs, url } = yield* serve(known, (entries) =>
-        entries[0]?.key === "slow"
-          ? Effect.as(Deferred.await(gate), 0)
-          : entries[0]?.key === "bad"
-            ? Effect.die(new Error("the batcher is broken"))
-            : Effect.succeed(0)
-      )
+      const { logs, url } = yield* serve({
+        add: (entries) =>
+          entries[0]?.key === "slow"
+            ? Effect.as(Deferred.await(gate), 0)
+            : entries[0]?.key === "bad"
+              ? Effect.die(new Error("the batcher is broken"))
+              : Effect.succeed(0)
+      })
       const connection = yield* Agent.connect(url, showing(token))
       const neighbour = yield* Agent.connect(url, showing(other))
 
@@ -95,11 +57,12 @@ describe("AgentRoutes", () => {
     Effect.gen(function* () {
       const began = yield* Deferred.make<void>()
       const interrupted = yield* Deferred.make<void>()
-      const { url } = yield* serve(known, () =>
-        Effect.andThen(Deferred.succeed(began, undefined), Effect.never).pipe(
-          Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
-        )
-      )
+      const { url } = yield* serve({
+        add: () =>
+          Effect.andThen(Deferred.succeed(began, undefined), Effect.never).pipe(
+            Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+          )
+      })
       const connection = yield* Agent.connect(url, showing(token))
 
       yield* connection.send(frame("1", "any"))
@@ -112,7 +75,7 @@ describe("AgentRoutes", () => {
 
   it.effect("answers 503 before any upgrade while tokens cannot be looked up, and 401 to whoever shows none", () =>
     Effect.gen(function* () {
-      const { url } = yield* serve(Fake.layerAway, () => Effect.succeed(0))
+      const { url } = yield* serve({ store: Fake.layerAway })
 
       const refused = yield* Effect.flip(Agent.connect(url, showing(token)))
       assert.strictEqual(refused.status, 503)
@@ -121,6 +84,96 @@ describe("AgentRoutes", () => {
         message: "tokens cannot be looked up now"
       })
       assert.strictEqual((yield* Effect.flip(Agent.connect(url))).status, 401)
+    })
+  )
+
+  it.effect("answers 503 before any upgrade to an agent whose monitors or connection fail, and logs why [AP-03]", () =>
+    Effect.gen(function* () {
+      const away = Effect.fail(
+        new AgentStoreError({ operation: "do that", reason: "unavailable", cause: new Error("as the test wants it") })
+      )
+      const broken = [noting(() => away), Layer.merge(layerPorts, Layer.mock(MonitorStore)({ load: () => away }))]
+
+      for (const ports of broken) {
+        const { logs, url } = yield* serve({ ports })
+        const refused = yield* Effect.flip(Agent.connect(url, showing(token)))
+
+        assert.strictEqual(refused.status, 503)
+        assert.deepStrictEqual(JSON.parse(refused.body), {
+          _tag: "SessionUnavailable",
+          message: "agents cannot be served now"
+        })
+        assert.isTrue(logs.some(({ level, message }) => level === "Error" && message.includes("cannot be served")))
+        assert.strictEqual(logs.at(-1)?.message, "an agent has left")
+      }
+    })
+  )
+
+  it.effect("pings between messages, never within one, however large they are [CN-10]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve({
+        add: (entries) =>
+          entries[0]?.key === "large" ? Effect.die(new Error("x".repeat(3_000_000))) : Effect.succeed(0)
+      })
+      const connection = yield* Agent.connect(url, showing(token))
+      const large = (id: string) => connection.send(frame(id, "large"))
+      assert.deepStrictEqual(yield* Agent.exchange(connection, frame("0", "small")), Agent.accepted("0"))
+
+      for (const round of ["1", "2", "3", "4"]) {
+        yield* Effect.all([large(`${round}a`), large(`${round}b`)])
+        const first = JSON.parse(yield* Queue.take(connection.messages))
+        yield* TestClock.adjust("15 seconds")
+        const second = JSON.parse(yield* Queue.take(connection.messages))
+        yield* Queue.take(connection.pings)
+
+        assert.deepStrictEqual([first.requestId, second.requestId], [`${round}a`, `${round}b`])
+        for (const { exit } of [first, second]) assert.lengthOf(exit.cause[0].defect.message, 3_000_000)
+        assert.deepStrictEqual(yield* Agent.exchange(connection, frame(round, "small")), Agent.accepted(round))
+      }
+    })
+  )
+
+  it.effect("ends a connection that it cannot serve on with 1011, and logs why once [CN-18]", () =>
+    Effect.gen(function* () {
+      const { logs, url } = yield* serve({
+        ports: noting(() => Effect.void, Effect.die(new Error("the store is broken")))
+      })
+      const connection = yield* Agent.connect(url, showing(token))
+      yield* Agent.exchange(connection, frame("1", "any"))
+
+      yield* TestClock.adjust("15 seconds")
+
+      assert.strictEqual((yield* connection.closed).code, 1_011)
+      assert.deepStrictEqual(
+        logs.filter(({ level }) => level === "Error").map(({ message }) => message),
+        ["a request died"]
+      )
+    })
+  )
+
+  it.effect("logs no more than that an agent has left when its connection ends or breaks off [CN-18, AP-04]", () =>
+    Effect.gen(function* () {
+      const left = yield* Queue.unbounded<void>()
+      const { logs, url } = yield* serve({
+        ports: noting((_, { disconnectedAt }) => {
+          if (disconnectedAt !== null) Queue.offerUnsafe(left, undefined)
+          return Effect.void
+        })
+      })
+      const [polite, abrupt] = [yield* Agent.connect(url, showing(token)), yield* Agent.connect(url, showing(other))]
+      for (const connection of [polite, abrupt]) yield* Agent.exchange(connection, frame("1", "any"))
+
+      yield* polite.close
+      abrupt.tcp.destroy()
+      yield* Queue.take(left)
+      yield* Queue.take(left)
+
+      // the answer to a close without a code has none either
+      assert.strictEqual((yield* polite.closed).code, 1_005)
+      assert.deepStrictEqual(
+        logs.filter(({ level }) => level !== "Debug"),
+        []
+      )
     })
   )
 })

@@ -69,6 +69,7 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
           "get /api/v2/workspaceagents/{agent}/metadata",
           "get /api/v2/workspaceagents/{agent}/watch-metadata",
           "get /api/v2/workspaceagents/{agent}/watch-metadata-ws",
+          "get /api/v2/workspaceagents/{agent}/logs",
           "get /api/v2/workspaceagents/me/rpc"
         ]
       )

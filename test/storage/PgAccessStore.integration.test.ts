@@ -64,7 +64,7 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
     })
   )
 
-  it.effect("knows nobody by a token that nobody has", () =>
+  it.effect("knows nobody by a token that nobody has [CN-04]", () =>
     Effect.gen(function* () {
       const token = yield* Token.mint
 
@@ -83,7 +83,7 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
     })
   )
 
-  it.effect("knows an agent of the latest build alone", () =>
+  it.effect("knows an agent of the latest build alone [CN-05]", () =>
     Effect.gen(function* () {
       const { id, owner, token, workspace } = yield* People.agent()
       const next = newId(BuildId)
@@ -97,6 +97,90 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
       assert.deepStrictEqual(yield* ownerOf(id), Option.some(owner.id))
 
       yield* execute((sql) => sql`DELETE FROM workspace_builds WHERE id = ${next}`)
+      assert.isTrue(Option.isSome(yield* agentWith(token)))
+    })
+  )
+
+  it.effect(
+    "knows an agent of the build that started its workspace while the next one is about to stop it [CN-06]",
+    () =>
+      Effect.gen(function* () {
+        const { token, workspace } = yield* People.agent()
+        const stop = newId(BuildId)
+        const isKnown = Effect.map(agentWith(token), Option.isSome)
+        yield* execute(
+          (sql) => sql`
+          INSERT INTO workspace_builds (id, workspace_id, build_number, transition)
+          VALUES (${stop}, ${workspace.id}, 2, 'stop')`
+        )
+
+        const jobs = ["pending", "running", "succeeded", "canceling", "canceled", "failed", "unknown"]
+        const known = yield* Effect.forEach(jobs, (job) =>
+          Effect.andThen(
+            execute((sql) => sql`UPDATE workspace_builds SET job_status = ${job} WHERE id = ${stop}`),
+            isKnown
+          )
+        )
+        assert.deepStrictEqual(
+          jobs.filter((_, index) => known[index]),
+          ["pending", "running"]
+        )
+
+        yield* execute((sql) => sql`UPDATE workspace_builds SET job_status = 'running' WHERE id = ${stop}`)
+        for (const transition of ["start", "delete"]) {
+          yield* execute((sql) => sql`UPDATE workspace_builds SET transition = ${transition} WHERE id = ${stop}`)
+          assert.isFalse(yield* isKnown, transition)
+        }
+      })
+  )
+
+  it.effect("knows no agent before a stop that has not started its workspace, or not just before [CN-06]", () =>
+    Effect.gen(function* () {
+      const { token, workspace } = yield* People.agent()
+      const isKnown = Effect.map(agentWith(token), Option.isSome)
+      const first = (set: { readonly transition: string; readonly job_status: string }) =>
+        execute(
+          (sql) =>
+            sql`UPDATE workspace_builds SET ${sql.update(set)} WHERE workspace_id = ${workspace.id} AND build_number = 1`
+        )
+      yield* execute(
+        (sql) => sql`
+          INSERT INTO workspace_builds (id, workspace_id, build_number, transition)
+          VALUES (${newId(BuildId)}, ${workspace.id}, 2, 'stop')`
+      )
+
+      assert.isTrue(yield* isKnown)
+      for (const job_status of ["pending", "running", "canceled", "failed"]) {
+        yield* first({ transition: "start", job_status })
+        assert.isFalse(yield* isKnown, job_status)
+      }
+      yield* first({ transition: "stop", job_status: "succeeded" })
+      assert.isFalse(yield* isKnown)
+      yield* first({ transition: "start", job_status: "succeeded" })
+      yield* execute((sql) => sql`UPDATE workspace_builds SET build_number = 3 WHERE build_number = 2`)
+      assert.isFalse(yield* isKnown)
+    })
+  )
+
+  it.effect("knows a sub-agent and its parent, and no sub-agent that is deleted [CN-07]", () =>
+    Effect.gen(function* () {
+      const { id, token } = yield* People.agent()
+      const [child, childToken] = [newId(AgentId), yield* Token.mint]
+      const digest = yield* Token.digest(childToken)
+      yield* execute(
+        (sql) => sql`
+          INSERT INTO workspace_agents (id, workspace_build_id, parent_id, name, auth_token_hash)
+          SELECT ${child}, workspace_build_id, id, 'child', ${digest} FROM workspace_agents WHERE id = ${id}`
+      )
+
+      assert.deepInclude(Option.getOrThrow(yield* agentWith(childToken)).subject, {
+        agentId: child,
+        agentName: "child",
+        parentId: id
+      })
+
+      yield* execute((sql) => sql`UPDATE workspace_agents SET deleted = true WHERE id = ${child}`)
+      assert.isTrue(Option.isNone(yield* agentWith(childToken)))
       assert.isTrue(Option.isSome(yield* agentWith(token)))
     })
   )

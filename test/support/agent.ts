@@ -19,9 +19,12 @@ export const client = Effect.fnUntraced(function* (url: string, headers: Readonl
   return yield* Effect.provideContext(RpcClient.make(AgentApi), yield* Layer.build(protocol))
 })
 
-/** A bare connection to where agents connect. */
-export const connect = (url: string, headers: Readonly<Record<string, string>> = {}) =>
-  WebSocket.connect(`${url}${path}`, headers)
+/** A bare connection to where agents connect. `search` is what follows the path of the address. */
+export const connect = (
+  url: string,
+  headers: Readonly<Record<string, string>> = {},
+  { search = "", ...options }: { readonly search?: string; readonly answersPings?: boolean } = {}
+) => WebSocket.connect(`${url}${path}${search}`, headers, options)
 
 export const sample = (key: string, value = "", error = "") => ({ key, result: { value, error } })
 

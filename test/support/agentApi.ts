@@ -4,17 +4,24 @@ import { ActivityBump, ActivityStore } from "../../src/agentapi/ActivityBump.ts"
 import { AgentSession } from "../../src/agentapi/AgentSession.ts"
 import { AppStore } from "../../src/agentapi/AppStore.ts"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
+import { BoundaryUsage, BoundaryUsageStore } from "../../src/agentapi/BoundaryUsage.ts"
+import { ConnectionLogStore } from "../../src/agentapi/ConnectionLog.ts"
 import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
 import { LifecycleStore } from "../../src/agentapi/Lifecycle.ts"
+import { LogStore } from "../../src/agentapi/Logs.ts"
 import { ManifestStore } from "../../src/agentapi/ManifestStore.ts"
 import { Notifications } from "../../src/agentapi/Notifications.ts"
 import * as Replica from "../../src/agentapi/Replica.ts"
+import { ScriptStore } from "../../src/agentapi/Scripts.ts"
+import { MonitorStore } from "../../src/agentapi/ResourceMonitors.ts"
+import { SubAgentStore } from "../../src/agentapi/SubAgents.ts"
 import { SiteConfigs } from "../../src/agentapi/SiteConfigs.ts"
 import { StatsReporter } from "../../src/agentapi/StatsReporter.ts"
 import { StatsStore } from "../../src/agentapi/StatsStore.ts"
 import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
 import { UsageStore } from "../../src/usage/UsageStore.ts"
+import { LogReader } from "../../src/watch/LogReader.ts"
 import { token } from "./accessStore.ts"
 import { identity } from "./identity.ts"
 
@@ -34,6 +41,14 @@ export const layerPorts = Layer.mergeAll(
   Layer.mock(StatsStore)({}),
   Layer.mock(UsageStore)({}),
   Layer.mock(Notifications)({}),
+  Layer.mock(LogStore)({}),
+  Layer.mock(LogReader)({}),
+  Layer.mock(ScriptStore)({}),
+  Layer.mock(ConnectionLogStore)({}),
+  Layer.mock(BoundaryUsageStore)({}),
+  Layer.mock(BoundaryUsage)({}),
+  Layer.mock(SubAgentStore)({}),
+  Layer.mock(MonitorStore)({ load: () => Effect.succeed({ memory: null, volumes: [] }) }),
   Layer.succeed(Replica.Replica, replica)
 )
 
@@ -48,6 +63,7 @@ export const session = (
     apiVersion: ApiVersion.current,
     token: token(`of ${agentId}`),
     cachedWorkspace: { get: Effect.succeedSome(known.workspace) },
+    monitors: { configuration: Effect.succeed({ memory: null, volumes: [] }), push: () => Effect.succeed([]) },
     workspace: Effect.succeed(known.workspace),
     ...overrides
   })

@@ -21,18 +21,28 @@ export interface Connection {
   /** Waits for the end. */
   readonly closed: Effect.Effect<{ readonly code: number; readonly reason: string }>
   readonly close: Effect.Effect<void>
+  /** The pings that have arrived and were not taken yet. */
+  readonly pings: Queue.Dequeue<void>
+  /** Answers a ping, where that does not happen by itself. */
+  readonly pong: Effect.Effect<void>
   /** What the WebSocket runs over. */
   readonly tcp: Net.Socket
 }
 
 /** Opens a connection that is closed with the scope. */
-export const connect = Effect.fnUntraced(function* (url: string, headers: Readonly<Record<string, string>> = {}) {
+export const connect = Effect.fnUntraced(function* (
+  url: string,
+  headers: Readonly<Record<string, string>> = {},
+  { answersPings = true }: { readonly answersPings?: boolean } = {}
+) {
+  const pings = yield* Queue.unbounded<void>()
   const messages = yield* Queue.unbounded<string, Cause.Done>()
   const closed = yield* Deferred.make<{ readonly code: number; readonly reason: string }>()
   const open = Effect.callback<Pick<Connection, "tcp"> & { readonly socket: NodeWS.WebSocket }, Refused>((resume) => {
-    const socket = new NodeWS.WebSocket(url.replace(/^http/, "ws"), { headers })
+    const socket = new NodeWS.WebSocket(url.replace(/^http/, "ws"), { headers, autoPong: answersPings })
     socket
       .on("upgrade", ({ socket: tcp }) => socket.on("open", () => resume(Effect.succeed({ socket, tcp }))))
+      .on("ping", () => Queue.offerUnsafe(pings, undefined))
       .on("message", (data) => Queue.offerUnsafe(messages, String(data)))
       .on("close", (code, reason) => {
         Deferred.doneUnsafe(closed, Effect.succeed({ code, reason: String(reason) }))
@@ -47,6 +57,8 @@ export const connect = Effect.fnUntraced(function* (url: string, headers: Readon
   const { socket, tcp } = yield* Effect.acquireRelease(open, ({ socket }) => Effect.sync(() => socket.terminate()))
   return {
     messages,
+    pings,
+    pong: Effect.sync(() => socket.pong()),
     tcp,
     send: (data) => Effect.callback<void>((resume) => socket.send(data, () => resume(Effect.void))),
     closed: Deferred.await(closed),

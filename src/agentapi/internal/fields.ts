@@ -31,6 +31,11 @@ export const time = Schema.DateTimeUtcFromString.check(
   })
 )
 
+/** A number of 32 bits, as the database holds it. Zero where it is left out. */
+export const int32 = Schema.Int.check(
+  Schema.isBetween({ minimum: -(2 ** 31), maximum: 2 ** 31 - 1 }, { expected: "a number of 32 bits" })
+).pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
+
 /** A duration as a number of seconds. */
 export const seconds = Schema.Finite.pipe(
   Schema.decodeTo(Schema.Duration, {

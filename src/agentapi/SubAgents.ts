@@ -1,0 +1,216 @@
+/**
+ * `CreateSubAgent`, `DeleteSubAgent` and `ListSubAgents`: an agent has agents of its own.
+ *
+ * - A sub-agent belongs to the build of its parent and goes with it. What it is not told it has from its parent.
+ * - Its token is derived from the one that its parent has shown, so that the parent can be shown it again, although only
+ *   digests are stored. When the parent has got another token since, its sub-agents get others with the next answer.
+ * - An agent sees, changes and deletes its own sub-agents alone. A deleted one is kept, and is let in no more.
+ * - An app that cannot be created is answered as such; the sub-agent and its other apps are created.
+ */
+import { Context, Effect, Option, Redacted, Schema } from "effect"
+import { Digest, Mac, SecureRandom } from "effect/crypto"
+import { Rpc } from "effect/rpc"
+import * as Token from "../access/Token.ts"
+import { AgentId, type TemplateId } from "../domain/Ids.ts"
+import { OptionalText } from "../domain/StorableText.ts"
+import { type AgentStoreError, InvalidRequest, unavailable, Unavailable } from "./AgentError.ts"
+import { AgentSession } from "./AgentSession.ts"
+import { list } from "./internal/fields.ts"
+import * as SubAgentApps from "./SubAgentApps.ts"
+
+const displayApps = ["VSCODE", "VSCODE_INSIDERS", "WEB_TERMINAL", "SSH_HELPER", "PORT_FORWARDING_HELPER"] as const
+
+/** The longest name of a sub-agent, in characters. */
+const maxName = 64
+
+const isName = (name: string) => name.length <= maxName && /^[a-z0-9](-?[a-z0-9])*$/i.test(name)
+
+export const CreateSubAgentRequest = Schema.Struct({
+  /** Required, unless there is an id. */
+  name: OptionalText,
+  directory: OptionalText,
+  architecture: OptionalText,
+  operating_system: OptionalText,
+  apps: list(SubAgentApps.RequestedApp),
+  display_apps: list(Schema.Literals(displayApps)),
+  /** A sub-agent that there is: its display apps are replaced, and its directory where there is one. */
+  id: Schema.optionalKey(AgentId)
+}).check(
+  Schema.makeFilter(({ id, name }) =>
+    id !== undefined || isName(name)
+      ? undefined
+      : {
+          path: ["name"],
+          issue: `Expected a name of 1 to ${maxName} letters and digits, in parts with a dash between them`
+        }
+  )
+)
+export type CreateSubAgentRequest = typeof CreateSubAgentRequest.Type
+
+export const DeleteSubAgentRequest = Schema.Struct({ id: AgentId })
+
+const SubAgent = Schema.Struct({ name: Schema.String, id: AgentId, auth_token: Schema.String })
+
+/** The token that the parent has shown was replaced since it connected, and its sub-agents have others since then too. */
+export class TokenReplaced extends Schema.TaggedError<TokenReplaced>()("TokenReplaced", { message: Schema.String }) {}
+
+export const CreateSubAgent = Rpc.make("CreateSubAgent", {
+  payload: CreateSubAgentRequest,
+  success: Schema.Struct({ agent: SubAgent, app_creation_errors: Schema.Array(SubAgentApps.AppCreationError) }),
+  error: Schema.Union([InvalidRequest, TokenReplaced, Unavailable])
+})
+
+export const DeleteSubAgent = Rpc.make("DeleteSubAgent", {
+  payload: DeleteSubAgentRequest,
+  success: Schema.Struct({}),
+  error: Schema.Union([InvalidRequest, Unavailable])
+})
+
+export const ListSubAgents = Rpc.make("ListSubAgents", {
+  payload: Schema.Struct({}),
+  success: Schema.Struct({ agents: Schema.Array(SubAgent) }),
+  error: Schema.Union([TokenReplaced, Unavailable])
+})
+
+/** An agent and what is stored of its token. */
+export interface Keyed {
+  readonly id: AgentId
+  readonly digest: Token.TokenDigest
+}
+
+export interface Child extends Keyed {
+  readonly name: string
+}
+
+export interface NewChild extends Child {
+  readonly directory: string
+  readonly architecture: string
+  readonly operatingSystem: string
+  readonly displayApps: ReadonlyArray<string>
+}
+
+/** The port through which sub-agents are kept. A child is an agent with this parent that is not deleted. */
+export class SubAgentStore extends Context.Service<
+  SubAgentStore,
+  {
+    /** Creates a child, and answers whether its name was free within the build. */
+    readonly create: (parentId: AgentId, child: NewChild) => Effect.Effect<boolean, AgentStoreError>
+    /** Replaces the display apps of a child, and its directory unless the new one is empty. */
+    readonly change: (
+      parentId: AgentId,
+      child: Pick<NewChild, "id" | "directory" | "displayApps">
+    ) => Effect.Effect<Option.Option<Child>, AgentStoreError>
+    /** The children of an agent, the oldest first. */
+    readonly children: (parentId: AgentId) => Effect.Effect<ReadonlyArray<Child>, AgentStoreError>
+    /** Gives children other tokens, and answers whether it did: it does not where the parent has got another one itself. */
+    readonly rekey: (parent: Keyed, children: ReadonlyArray<Keyed>) => Effect.Effect<boolean, AgentStoreError>
+    /** Deletes a child, and answers whether the agent has had it. */
+    readonly remove: (parentId: AgentId, id: AgentId) => Effect.Effect<boolean, AgentStoreError>
+    /** Creates the apps of an agent, or changes those that it has. */
+    readonly putApps: (agentId: AgentId, apps: ReadonlyArray<SubAgentApps.App>) => Effect.Effect<void, AgentStoreError>
+    /** How much of an app a template lets others see. */
+    readonly maxSharingLevel: (templateId: TemplateId) => Effect.Effect<SubAgentApps.SharingLevel, AgentStoreError>
+  }
+>()("metadata-batcher/agentapi/SubAgentStore") {}
+
+export const make = Effect.gen(function* () {
+  const store = yield* SubAgentStore
+  const random = yield* SecureRandom.SecureRandom
+  const crypto = Context.pick(Digest.Digest, Mac.Mac)(yield* Effect.context<Digest.Digest | Mac.Mac>())
+
+  /** The token of a child of the session's agent. */
+  const keyOf = Effect.fnUntraced(function* (id: AgentId) {
+    const { token: parent } = yield* AgentSession
+    const token = yield* Token.derive(parent, `sub-agent ${id}`)
+    return { id, token, digest: yield* Token.digest(token) }
+  }, Effect.provideContext(crypto))
+
+  /** Children with tokens that let them in. */
+  const shown = Effect.fnUntraced(function* (children: ReadonlyArray<Child>) {
+    const { identity, token } = yield* AgentSession
+    const keys = yield* Effect.forEach(children, ({ id }) => keyOf(id))
+    const outdated = keys.filter(({ digest }, index) => !Token.isSame(digest, children[index]!.digest))
+    if (outdated.length > 0) {
+      const parent = { id: identity.agentId, digest: yield* Effect.provideContext(Token.digest(token), crypto) }
+      if (!(yield* store.rekey(parent, outdated))) return yield* tokenReplaced
+    }
+    return children.map(({ id, name }, index) => ({ id, name, auth_token: Redacted.value(keys[index]!.token) }))
+  })
+
+  const create = Effect.fnUntraced(function* (
+    parentId: AgentId,
+    { architecture, directory, display_apps, name, operating_system }: CreateSubAgentRequest
+  ) {
+    const key = yield* keyOf(AgentId.make(yield* random.uuidV4()))
+    const child = { id: key.id, digest: key.digest, name }
+    const displayApps = toDisplayApps(display_apps)
+    const details = { directory, architecture, operatingSystem: operating_system, displayApps }
+    if (yield* store.create(parentId, { ...child, ...details })) return child
+    return yield* new InvalidRequest({ field: "name", problem: "is that of another agent of the workspace" })
+  })
+
+  const createSubAgent = Effect.fnUntraced(
+    function* (request: CreateSubAgentRequest) {
+      const { identity, workspace } = yield* AgentSession
+      const { id } = request
+      const { accepted, errors } = SubAgentApps.accept(request.apps)
+      const limit = accepted.some(({ app }) => SubAgentApps.isShared(app))
+        ? yield* store.maxSharingLevel((yield* workspace).templateId)
+        : "owner"
+      const child =
+        id === undefined
+          ? yield* create(identity.agentId, request)
+          : Option.getOrUndefined(
+              yield* store.change(identity.agentId, {
+                id,
+                directory: request.directory,
+                displayApps: toDisplayApps(request.display_apps)
+              })
+            )
+      if (child === undefined) return yield* unknownChild
+      const [agent] = yield* shown([child])
+      const apps = yield* Effect.forEach(accepted, ({ app }) =>
+        Effect.provideContext(SubAgentApps.stored(app, child.name, limit), crypto)
+      )
+      const failures = yield* (apps.length === 0 ? Effect.void : store.putApps(child.id, apps)).pipe(
+        Effect.as([]),
+        Effect.catchTag("AgentStoreError", (error) =>
+          Effect.map(Effect.flip(unavailable(error)), ({ message }) =>
+            accepted.map(({ index }) => ({ index, error: message }))
+          )
+        )
+      )
+      const all = [...errors, ...failures].toSorted((one, other) => one.index - other.index)
+      return { agent: agent!, app_creation_errors: all }
+    },
+    Effect.catchTag("AgentStoreError", unavailable)
+  )
+
+  const deleteSubAgent = Effect.fnUntraced(
+    function* ({ id }: typeof DeleteSubAgentRequest.Type) {
+      const { identity } = yield* AgentSession
+      return (yield* store.remove(identity.agentId, id)) ? {} : yield* unknownChild
+    },
+    Effect.catchTag("AgentStoreError", unavailable)
+  )
+
+  const listSubAgents = Effect.fnUntraced(
+    function* () {
+      const { identity } = yield* AgentSession
+      return { agents: yield* shown(yield* store.children(identity.agentId)) }
+    },
+    Effect.catchTag("AgentStoreError", unavailable)
+  )
+
+  return { CreateSubAgent: createSubAgent, DeleteSubAgent: deleteSubAgent, ListSubAgents: listSubAgents }
+})
+
+const toDisplayApps = (apps: CreateSubAgentRequest["display_apps"]) => [
+  ...new Set(apps.map((app) => app.toLowerCase()))
+]
+
+const unknownChild = new InvalidRequest({ field: "id", problem: "is that of no sub-agent of this agent" })
+
+const tokenReplaced = new TokenReplaced({
+  message: "the token of this agent was replaced since it connected: connect again with the new one"
+})

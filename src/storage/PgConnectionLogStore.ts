@@ -1,0 +1,37 @@
+/**
+ * The connections of people to agents in Postgres.
+ *
+ * Reports of one connection may arrive in any order and more than once: the record is the same. The earliest time is that
+ * of the beginning until the beginning is known.
+ */
+import { DateTime, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { ConnectionLogStore } from "../agentapi/ConnectionLog.ts"
+import { attempt } from "./internal/agentStore.ts"
+
+export const layer: Layer.Layer<ConnectionLogStore, never, SqlClient.SqlClient> = Layer.effect(
+  ConnectionLogStore,
+  SqlClient.SqlClient.useSync((sql) =>
+    ConnectionLogStore.of({
+      record: ({ agentName, appName, at, connectionId, end, ip, type, workspace }) =>
+        sql`
+          INSERT INTO connection_logs AS stored
+            (id, connect_time, organization_id, workspace_owner_id, workspace_id, workspace_name, agent_name, type,
+             app_name, ip, connection_id, disconnect_time, code, disconnect_reason)
+          VALUES
+            (gen_random_uuid(), ${DateTime.toDateUtc(at)}, ${workspace.organizationId}, ${workspace.ownerId},
+             ${workspace.id}, ${workspace.name}, ${agentName}, ${type}, ${appName}, ${ip}, ${connectionId},
+             ${end && DateTime.toDateUtc(at)}, ${end && end.code}, ${end && end.reason})
+          ON CONFLICT (connection_id, workspace_id, agent_name) DO UPDATE SET
+            connect_time = least(stored.connect_time, excluded.connect_time),
+            app_name = coalesce(stored.app_name, excluded.app_name),
+            ip = coalesce(stored.ip, excluded.ip),
+            disconnect_time = coalesce(stored.disconnect_time, excluded.disconnect_time),
+            code = coalesce(stored.code, excluded.code),
+            disconnect_reason = coalesce(stored.disconnect_reason, excluded.disconnect_reason)`.pipe(
+          Effect.asVoid,
+          attempt("record a connection")
+        )
+    })
+  )
+)

@@ -1,0 +1,73 @@
+/** What watches agents in Postgres. */
+import { PgTypes } from "@effect/sql-pg"
+import { DateTime, Effect, Layer, Result, Schema } from "effect"
+import { SqlClient, SqlSchema } from "effect/sql"
+import { MonitorStore, type VolumeMonitor } from "../agentapi/ResourceMonitors.ts"
+import { AgentId } from "../domain/Ids.ts"
+import { attempt } from "./internal/agentStore.ts"
+
+const Row = Schema.Struct({
+  /** Null for the memory. */
+  path: Schema.NullOr(Schema.String),
+  enabled: Schema.Boolean,
+  threshold: Schema.Int,
+  state: Schema.Literals(["ok", "nok"]),
+  debouncedUntil: Schema.DateTimeUtcFromDate
+})
+
+export const layer: Layer.Layer<MonitorStore, never, SqlClient.SqlClient> = Layer.effect(
+  MonitorStore,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+
+    const rows = SqlSchema.findAll({
+      Request: AgentId,
+      Result: Row,
+      execute: (agentId) => sql`
+        SELECT NULL AS path, enabled, threshold, state, debounced_until AS "debouncedUntil"
+        FROM workspace_agent_memory_resource_monitors WHERE agent_id = ${agentId}
+        UNION ALL
+        SELECT path, enabled, threshold, state, debounced_until
+        FROM workspace_agent_volume_resource_monitors WHERE agent_id = ${agentId}
+        ORDER BY path`
+    })
+
+    return MonitorStore.of({
+      load: (agentId) =>
+        rows(agentId).pipe(
+          Effect.map((rows) => ({
+            memory: rows.flatMap(({ path, ...monitor }) => (path === null ? [monitor] : []))[0] ?? null,
+            volumes: rows.flatMap(({ path, ...monitor }) => (path === null ? [] : [{ path, ...monitor }]))
+          })),
+          attempt("read the resource monitors")
+        ),
+
+      putMemory: (agentId, { debouncedUntil, state }, at) =>
+        sql`
+          UPDATE workspace_agent_memory_resource_monitors SET
+            state = ${state},
+            debounced_until = ${DateTime.toDateUtc(debouncedUntil)},
+            updated_at = ${DateTime.toDateUtc(at)}
+          WHERE agent_id = ${agentId}`.pipe(Effect.asVoid, attempt("write the memory monitor")),
+
+      putVolumes: (agentId, monitors, at) => {
+        const column = <A>(oid: number, of: (monitor: VolumeMonitor) => A) =>
+          Result.getOrThrow(PgTypes.array(monitors.map(of), oid))
+        return sql`
+          UPDATE workspace_agent_volume_resource_monitors AS monitor SET
+            state = next.state,
+            debounced_until = next.debounced_until,
+            updated_at = ${DateTime.toDateUtc(at)}
+          FROM unnest(
+            ${column(PgTypes.OID.text, ({ path }) => path)}::text[],
+            ${column(PgTypes.OID.text, ({ state }) => state)}::text[],
+            ${column(PgTypes.OID.timestamptz, ({ debouncedUntil }) => DateTime.toDateUtc(debouncedUntil))}::timestamptz[]
+          ) AS next (path, state, debounced_until)
+          WHERE monitor.agent_id = ${agentId} AND monitor.path = next.path`.pipe(
+          Effect.asVoid,
+          attempt("write the volume monitors")
+        )
+      }
+    })
+  })
+)

@@ -1,0 +1,144 @@
+/** Sub-agents in Postgres. Deleting one leaves its row. */
+import { PgTypes } from "@effect/sql-pg"
+import { Effect, Layer, Result, Schema } from "effect"
+import { SqlClient, SqlSchema } from "effect/sql"
+import { SubAgentStore } from "../agentapi/SubAgents.ts"
+import { sharingLevels } from "../agentapi/SubAgentApps.ts"
+import { AgentId, TemplateId } from "../domain/Ids.ts"
+import { attempt } from "./internal/agentStore.ts"
+
+const Child = Schema.Struct({ id: AgentId, name: Schema.String, digest: Schema.Uint8Array })
+
+const Change = Schema.Struct({
+  parentId: AgentId,
+  id: AgentId,
+  directory: Schema.String,
+  displayApps: Schema.Array(Schema.String)
+})
+
+export const layer: Layer.Layer<SubAgentStore, never, SqlClient.SqlClient> = Layer.effect(
+  SubAgentStore,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+
+    const children = SqlSchema.findAll({
+      Request: AgentId,
+      Result: Child,
+      execute: (parentId) => sql`
+        SELECT id, name, auth_token_hash AS digest
+        FROM workspace_agents
+        WHERE parent_id = ${parentId} AND NOT deleted
+        ORDER BY created_at, name`
+    })
+
+    const change = SqlSchema.findOneOption({
+      Request: Change,
+      Result: Child,
+      execute: ({ directory, displayApps, id, parentId }) => sql`
+        UPDATE workspace_agents SET
+          display_apps = ${displayApps}::text[],
+          directory = COALESCE(NULLIF(${directory}, ''), directory),
+          updated_at = now()
+        WHERE id = ${id} AND parent_id = ${parentId} AND NOT deleted
+        RETURNING id, name, auth_token_hash AS digest`
+    })
+
+    const maxSharingLevel = SqlSchema.findOne({
+      Request: TemplateId,
+      Result: Schema.Struct({ level: Schema.Literals(sharingLevels) }),
+      execute: (id) => sql`SELECT max_port_sharing_level AS level FROM templates WHERE id = ${id}`
+    })
+
+    return SubAgentStore.of({
+      create: (parentId, { architecture, digest, directory, displayApps, id, name, operatingSystem }) =>
+        sql`
+          INSERT INTO workspace_agents (
+            id, parent_id, name, auth_token_hash, directory, architecture, operating_system, display_apps,
+            workspace_build_id, connection_timeout_seconds, troubleshooting_url, api_key_scope
+          )
+          SELECT
+            ${id}, id, ${name}, ${digest}, ${directory}, ${architecture}, ${operatingSystem}, ${displayApps}::text[],
+            workspace_build_id, connection_timeout_seconds, troubleshooting_url, api_key_scope
+          FROM workspace_agents WHERE id = ${parentId}
+          ON CONFLICT DO NOTHING
+          RETURNING id`.pipe(
+          Effect.map((created) => created.length > 0),
+          attempt("create a sub-agent")
+        ),
+
+      change: (parentId, child) => change({ parentId, ...child }).pipe(attempt("change a sub-agent")),
+
+      children: (parentId) => children(parentId).pipe(attempt("read the sub-agents")),
+
+      rekey: (parent, keys) =>
+        sql`
+          UPDATE workspace_agents AS child SET auth_token_hash = key.digest, updated_at = now()
+          FROM workspace_agents AS parent, unnest(
+            ${keys.map(({ id }) => id)}::uuid[],
+            ${Result.getOrThrow(
+              PgTypes.array(
+                keys.map(({ digest }) => digest),
+                PgTypes.OID.bytea
+              )
+            )}::bytea[]
+          ) AS key (id, digest)
+          WHERE parent.id = ${parent.id}
+            AND parent.auth_token_hash = ${parent.digest}
+            AND child.id = key.id
+            AND child.parent_id = parent.id
+            AND NOT child.deleted
+          RETURNING child.id`.pipe(
+          Effect.map((changed) => changed.length > 0),
+          attempt("change the tokens of sub-agents")
+        ),
+
+      remove: (parentId, id) =>
+        sql`
+          UPDATE workspace_agents SET deleted = true, updated_at = now()
+          WHERE id = ${id} AND parent_id = ${parentId}
+          RETURNING id`.pipe(
+          Effect.map((removed) => removed.length > 0),
+          attempt("delete a sub-agent")
+        ),
+
+      putApps: (agentId, apps) =>
+        sql`
+          INSERT INTO workspace_apps (
+            id, agent_id, slug, command, display_name, display_group, display_order, external, hidden, icon, open_in,
+            sharing_level, subdomain, url, healthcheck_url, healthcheck_interval_seconds, healthcheck_threshold, health
+          )
+          SELECT
+            gen_random_uuid(), ${agentId}, slug, command, "displayName", "displayGroup", "displayOrder", external, hidden,
+            icon, "openIn", "sharingLevel", subdomain, url, "healthcheckUrl", "healthcheckInterval",
+            "healthcheckThreshold", health
+          FROM jsonb_to_recordset(${JSON.stringify(apps)}::jsonb) AS app (
+            slug text, command text, "displayName" text, "displayGroup" text, "displayOrder" integer, external boolean,
+            hidden boolean, icon text, "openIn" text, "sharingLevel" text, subdomain boolean, url text,
+            "healthcheckUrl" text, "healthcheckInterval" integer, "healthcheckThreshold" integer, health text
+          )
+          ON CONFLICT (agent_id, slug) DO UPDATE SET
+            command = excluded.command,
+            display_name = excluded.display_name,
+            display_group = excluded.display_group,
+            display_order = excluded.display_order,
+            external = excluded.external,
+            hidden = excluded.hidden,
+            icon = excluded.icon,
+            open_in = excluded.open_in,
+            sharing_level = excluded.sharing_level,
+            subdomain = excluded.subdomain,
+            url = excluded.url,
+            healthcheck_url = excluded.healthcheck_url,
+            healthcheck_interval_seconds = excluded.healthcheck_interval_seconds,
+            healthcheck_threshold = excluded.healthcheck_threshold,
+            health = excluded.health`.pipe(Effect.asVoid, attempt("create the apps of a sub-agent")),
+
+      maxSharingLevel: (templateId) =>
+        maxSharingLevel(templateId).pipe(
+          Effect.map(({ level }) => level),
+          Effect.catchTag("NoSuchElementError", () => Effect.succeed("owner" as const)),
+          attempt("read what a template allows")
+        )
+    })
+  })
+)

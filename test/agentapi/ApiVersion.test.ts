@@ -1,0 +1,42 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Option } from "effect"
+import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
+
+const negotiated = (version: string | undefined) =>
+  Option.getOrUndefined(Option.map(ApiVersion.negotiate(version), ApiVersion.format))
+
+describe("ApiVersion", () => {
+  it("is 2.0 where an agent does not say [CN-01]", () => {
+    assert.strictEqual(negotiated(undefined), "2.0")
+    assert.strictEqual(negotiated(""), "2.0")
+  })
+
+  it("is the one that the agent names, up to that of the service", () => {
+    for (const version of ["2.0", "2.1", "2.7", "2.8"]) assert.strictEqual(negotiated(version), version)
+  })
+
+  it("is none for what is no version, or of another major one [CN-02]", () => {
+    for (const version of [
+      "2",
+      "2.",
+      ".2",
+      "v2.0",
+      "2.0.0",
+      "2.x",
+      " 2.0",
+      "2.0 ",
+      "-2.0",
+      "2.-1",
+      "1.0",
+      "0.0",
+      "3.0"
+    ]) {
+      assert.isUndefined(negotiated(version), version)
+    }
+    assert.isUndefined(negotiated(`2.${"0".repeat(1_000)}`))
+  })
+
+  it("is none for an agent that is newer than the service [CN-03]", () => {
+    for (const version of ["2.9", "2.10", "2.9999"]) assert.isUndefined(negotiated(version), version)
+  })
+})

@@ -1,0 +1,60 @@
+/** Where agents connect, with a batcher, tokens and ports under the control of the test. */
+import { NodeCrypto, NodeHttpServer } from "@effect/platform-node"
+import { Context, Effect, Layer } from "effect"
+import { HttpRouter, HttpServer } from "effect/http"
+import { NetAddress } from "effect/net"
+import { createServer } from "node:http"
+import * as Access from "../../src/access/Access.ts"
+import type { AccessStore } from "../../src/access/AccessStore.ts"
+import * as AgentRoutes from "../../src/agentapi/AgentRoutes.ts"
+import { MetadataBatcher } from "../../src/batcher/MetadataBatcher.ts"
+import type { MetadataEntry } from "../../src/domain/Metadata.ts"
+import * as PubSub from "../../src/pubsub/PubSub.ts"
+import * as Defects from "../../src/telemetry/Defects.ts"
+import * as Fake from "./accessStore.ts"
+import { layerPorts } from "./agentApi.ts"
+import { identity } from "./identity.ts"
+import { collectLogs, type LogRecord } from "./logs.ts"
+import { agent } from "./metadataBatcher.ts"
+
+/** The tokens of agents 1 and 2. */
+export const [token, other] = [Fake.token("of agent 1"), Fake.token("of agent 2")]
+
+export const known = Fake.layer({
+  agents: [
+    [token, identity(agent(1))],
+    [other, identity(agent(2))]
+  ]
+})
+
+/** Serves agents for as long as the test runs. */
+export const serve = Effect.fnUntraced(function* ({
+  add = () => Effect.succeed(0),
+  ports = layerPorts,
+  store = known
+}: {
+  readonly store?: Layer.Layer<AccessStore>
+  readonly add?: (entries: ReadonlyArray<MetadataEntry>) => Effect.Effect<number>
+  readonly ports?: typeof layerPorts
+}) {
+  const logs: Array<LogRecord> = []
+  const services = yield* Layer.build(
+    HttpRouter.serve(AgentRoutes.layer(), { disableLogger: true, disableListenLog: true }).pipe(
+      Layer.provideMerge(NodeHttpServer.layer(() => createServer(), { port: 0, host: "127.0.0.1" })),
+      Layer.provide(Access.layer),
+      Layer.provide([
+        store,
+        ports,
+        PubSub.layerMemory,
+        NodeCrypto.layer,
+        Defects.layer,
+        Layer.succeed(MetadataBatcher, {
+          add: (_, entries) => add(entries),
+          flush: Effect.void,
+          pending: Effect.succeed(0)
+        })
+      ])
+    )
+  ).pipe(collectLogs(logs))
+  return { url: NetAddress.formatUrlUnsafe(Context.get(services, HttpServer.HttpServer).address), logs }
+})

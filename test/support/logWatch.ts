@@ -1,0 +1,135 @@
+/** A watcher of what agent 1 logs, over lines and a lifecycle that the test controls. */
+import { Context, DateTime, Effect, Layer, Latch, Option, Queue, Schema, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as AgentLog from "../../src/domain/AgentLog.ts"
+import { LogSourceId } from "../../src/domain/Ids.ts"
+import * as WorkspaceEvent from "../../src/domain/WorkspaceEvent.ts"
+import * as PubSub from "../../src/pubsub/PubSub.ts"
+import { type Lifecycle, LogReader, LogReaderError } from "../../src/watch/LogReader.ts"
+import * as LogWatch from "../../src/watch/LogWatch.ts"
+import type { LogEvent } from "../../src/watch/WatchApi.ts"
+import { workspace } from "./identity.ts"
+import { agent } from "./metadataBatcher.ts"
+
+export const sourceId = LogSourceId.make("10000000-0000-4000-8000-000000000001")
+
+export const failing = (reason: "unavailable" | "cancelled") =>
+  Effect.fail(new LogReaderError({ reason, cause: new Error("as the test wants it") }))
+
+export const created: Lifecycle = { state: "created", started_at: null, ready_at: null }
+
+/** What a watcher depends on. */
+export const makeWorld = Effect.gen(function* () {
+  const extra = yield* Queue.unbounded<PubSub.Event, PubSub.PubSubError>()
+  const pubsub = Context.get(yield* Layer.build(PubSub.layerMemory), PubSub.PubSub)
+  const world = {
+    lines: [] as ReadonlyArray<AgentLog.AgentLog>,
+    lifecycle: Option.some(created),
+    logReads: 0,
+    lifecycleReads: 0,
+    subscribed: 0,
+    reading: Effect.void as Effect.Effect<void, LogReaderError>,
+    /** Stores lines and tells nobody. */
+    store: (...outputs: ReadonlyArray<string>) =>
+      Effect.sync(() => {
+        world.lines = [
+          ...world.lines,
+          ...outputs.map((output, index) => ({
+            // the lines of other agents have numbers too
+            id: AgentLog.LogId.make(10 * (world.lines.length + index + 1)),
+            created_at: DateTime.makeUnsafe(0),
+            level: "info" as const,
+            output,
+            source_id: sourceId
+          }))
+        ]
+      }),
+    announce: pubsub.publish(AgentLog.channel(agent(1)), `{"created_after":0}`),
+    /** Stores lines and announces them. */
+    log: (...outputs: ReadonlyArray<string>) => Effect.andThen(world.store(...outputs), world.announce),
+    event: (kind: WorkspaceEvent.Kind, agentId = agent(1)) =>
+      pubsub.publish(
+        WorkspaceEvent.channel(workspace.ownerId),
+        Schema.encodeSync(WorkspaceEvent.WorkspaceEvent)({ kind, workspace_id: workspace.id, agent_id: agentId })
+      ),
+    noise: pubsub.publish(WorkspaceEvent.channel(workspace.ownerId), "no event"),
+    resync: Queue.offer(extra, PubSub.Resync()),
+    endSubscription: Queue.fail(
+      extra,
+      new PubSub.PubSubError({ operation: "subscribe", channel: "any", cause: "refused" })
+    )
+  }
+  const layer = LogWatch.layer.pipe(
+    Layer.provide([
+      Layer.succeed(PubSub.PubSub, {
+        publish: pubsub.publish,
+        subscribe: (channel) =>
+          Stream.merge(
+            pubsub.subscribe(channel),
+            channel === AgentLog.channel(agent(1)) ? Stream.fromQueue(extra) : Stream.empty
+          ).pipe(
+            Stream.onStart(Effect.sync(() => world.subscribed++)),
+            Stream.ensuring(Effect.sync(() => world.subscribed--))
+          )
+      }),
+      Layer.succeed(LogReader, {
+        logs: (_, after, limit) =>
+          Effect.suspend(() => {
+            world.logReads++
+            return Effect.map(world.reading, () => world.lines.filter(({ id }) => id > after).slice(0, limit))
+          }),
+        agent: () =>
+          Effect.suspend(() => {
+            world.lifecycleReads++
+            return Effect.as(
+              world.reading,
+              Option.map(world.lifecycle, (lifecycle) => ({ ownerId: workspace.ownerId, lifecycle }))
+            )
+          })
+      })
+    ])
+  )
+  const service = Context.get(yield* Layer.build(layer), LogWatch.LogWatch)
+  return { world, ...service }
+})
+
+type World = Effect.Success<typeof makeWorld>
+
+/** A watcher of all lines above `after`, who takes the next event when `ready` is open. */
+export const watchFrom = Effect.fnUntraced(function* (
+  { open, world }: World,
+  after: number = 0,
+  ready: Latch.Latch = Latch.makeUnsafe(true)
+) {
+  const events: Array<LogEvent> = []
+  const arrived = yield* Queue.unbounded<LogEvent>()
+  const take = (event: LogEvent) => {
+    events.push(event)
+    return Effect.andThen(Queue.offer(arrived, event), ready.await)
+  }
+  const fiber = yield* open(agent(1), AgentLog.LogId.make(after)).pipe(
+    Effect.flatMap((events) => Stream.runForEach(events, take)),
+    Effect.scoped,
+    Effect.forkScoped({ startImmediately: true })
+  )
+  // whatever else is there comes with it or before it
+  yield* until(arrived, ({ type }) => type === "lifecycle")
+  return {
+    world,
+    events,
+    fiber,
+    /** Waits for the next event with lines, without the clock. */
+    page: until(arrived, ({ type }) => type === "logs"),
+    /** The lines of each event that has some. */
+    pages: () => events.flatMap((event) => (event.type === "logs" ? [event.data.map(({ output }) => output)] : [])),
+    states: () => events.flatMap((event) => (event.type === "lifecycle" ? [event.data.state] : []))
+  }
+})
+
+const until = (events: Queue.Dequeue<LogEvent>, predicate: (event: LogEvent) => boolean): Effect.Effect<LogEvent> =>
+  Effect.repeat(Queue.take(events), { until: predicate })
+
+export const watch = Effect.flatMap(makeWorld, (world) => watchFrom(world))
+
+/** Longer than a watcher waits between two reads. */
+export const soon = TestClock.adjust("200 millis")

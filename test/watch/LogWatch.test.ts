@@ -1,0 +1,283 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Latch, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { LogId } from "../../src/domain/AgentLog.ts"
+import * as LogWatch from "../../src/watch/LogWatch.ts"
+import { collectLogs, type LogRecord } from "../support/logs.ts"
+import { created, failing, makeWorld, soon, watch, watchFrom } from "../support/logWatch.ts"
+import { agent } from "../support/metadataBatcher.ts"
+
+const starting = Option.some({ ...created, state: "starting" as const })
+
+describe("LogWatch", () => {
+  it.effect("brings what is there at once, in pages, and the lifecycle", () =>
+    Effect.gen(function* () {
+      const made = yield* makeWorld
+      const lines = Array.from({ length: 2 * LogWatch.pageSize + 1 }, (_, index) => `line ${index}`)
+      yield* made.world.store(...lines)
+
+      const { page, pages, states } = yield* watchFrom(made)
+      yield* Effect.replicateEffect(page, 2)
+
+      assert.deepStrictEqual(
+        pages().map(({ length }) => length),
+        [LogWatch.pageSize, LogWatch.pageSize, 1]
+      )
+      assert.deepStrictEqual(pages().flat(), lines)
+      assert.deepStrictEqual(states(), ["created"])
+    })
+  )
+
+  it.effect("begins behind the line that the watcher names", () =>
+    Effect.gen(function* () {
+      const made = yield* makeWorld
+      yield* made.world.store("one", "two", "three")
+
+      const { pages } = yield* watchFrom(made, made.world.lines[0]!.id)
+
+      assert.deepStrictEqual(pages(), [["two", "three"]])
+    })
+  )
+
+  it.effect("brings new lines when they are announced, none twice", () =>
+    Effect.gen(function* () {
+      const { page, pages, world } = yield* watch
+      yield* soon
+
+      yield* world.log("one")
+      yield* page
+      assert.deepStrictEqual(pages(), [["one"]])
+
+      yield* soon
+      yield* world.announce
+      yield* soon
+      yield* world.log("two", "three")
+      yield* soon
+      assert.deepStrictEqual(pages(), [["one"], ["two", "three"]])
+    })
+  )
+
+  it.effect("misses nothing that is logged while it subscribes and reads", () =>
+    Effect.gen(function* () {
+      const made = yield* makeWorld
+      const { world } = made
+      let reads = 0
+      // each read finds a line, and another one is announced before its result is there
+      world.reading = Effect.suspend(() =>
+        reads++ < 5 ? Effect.orDie(world.log(`while reading ${reads}`)) : Effect.void
+      )
+
+      const { pages } = yield* watchFrom(made)
+      for (let round = 0; round < 10; round++) yield* soon
+
+      assert.deepStrictEqual(
+        pages().flat(),
+        world.lines.map(({ output }) => output)
+      )
+      assert.strictEqual(world.lines.length, 5)
+    })
+  )
+
+  it.effect("brings the lifecycle when it has changed, and nothing for other news of the owner", () =>
+    Effect.gen(function* () {
+      const { states, world } = yield* watch
+      yield* soon
+      const reads = world.lifecycleReads
+
+      world.lifecycle = starting
+      yield* world.event("stats_update")
+      yield* world.event("agt_lifecycle_update", agent(2))
+      yield* world.noise
+      yield* soon
+      assert.deepStrictEqual([states(), world.lifecycleReads], [["created"], reads])
+
+      yield* world.event("agt_lifecycle_update")
+      yield* soon
+      assert.deepStrictEqual(states(), ["created", "starting"])
+
+      yield* world.event("agt_lifecycle_update")
+      yield* soon
+      assert.deepStrictEqual([states(), world.lifecycleReads], [["created", "starting"], reads + 2])
+    })
+  )
+
+  it.effect("pings every 15 s, and brings what nobody has announced", () =>
+    Effect.gen(function* () {
+      const { events, pages, states, world } = yield* watch
+      const pings = () => events.filter(({ type }) => type === "ping").length
+      yield* world.store("silent")
+      world.lifecycle = starting
+
+      yield* TestClock.adjust("14999 millis")
+      assert.deepStrictEqual([pages(), pings()], [[], 0])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual([pages(), states(), pings()], [[["silent"]], ["created", "starting"], 1])
+
+      // however much there is to say
+      for (let second = 0; second < 30; second++) {
+        yield* world.log("line")
+        yield* TestClock.adjust("1 second")
+      }
+      assert.strictEqual(pings(), 3)
+    })
+  )
+
+  it.effect("reads again after a Resync", () =>
+    Effect.gen(function* () {
+      const { pages, states, world } = yield* watch
+      yield* soon
+      yield* world.store("lost")
+      world.lifecycle = starting
+
+      yield* world.resync
+      yield* soon
+
+      assert.deepStrictEqual([pages(), states()], [[["lost"]], ["created", "starting"]])
+    })
+  )
+
+  it.effect("reads at most ten times a second, however much is announced", () =>
+    Effect.gen(function* () {
+      const { pages, world } = yield* watch
+      yield* soon
+      const before = world.logReads
+
+      for (let tick = 0; tick < 1_000; tick++) {
+        yield* world.log(`${tick}`)
+        yield* TestClock.adjust("1 millis")
+      }
+      yield* soon
+
+      assert.isAtMost(world.logReads - before, 11)
+      assert.strictEqual(pages().flat().length, 1_000)
+      assert.strictEqual(world.lifecycleReads, 2)
+    })
+  )
+
+  it.effect("reads nothing while its client does not take what was sent", () =>
+    Effect.gen(function* () {
+      const ready = yield* Latch.make(true)
+      const { pages, world } = yield* watchFrom(yield* makeWorld, 0, ready)
+      yield* soon
+      yield* ready.close
+      yield* world.log("one")
+      yield* soon
+      const reads = world.logReads
+
+      for (let tick = 0; tick < 100; tick++) {
+        yield* world.log(`${tick}`)
+        yield* TestClock.adjust("1 second")
+      }
+      assert.isAtMost(world.logReads - reads, 1)
+
+      yield* ready.open
+      yield* soon
+      assert.deepStrictEqual(
+        pages().flat(),
+        world.lines.map(({ output }) => output)
+      )
+    })
+  )
+
+  it.effect("ends with an error when a read fails, and without a word when it was given up", () =>
+    Effect.gen(function* () {
+      const logs: Array<LogRecord> = []
+      const failed = yield* collectLogs(logs)(watch)
+      yield* soon
+      failed.world.reading = failing("unavailable")
+      yield* failed.world.log("one")
+      yield* soon
+      yield* Fiber.join(failed.fiber)
+      assert.deepStrictEqual(failed.events.at(-1), {
+        type: "error",
+        data: { message: "logs cannot be read", detail: "what an agent logs cannot be read" }
+      })
+      assert.include(
+        logs.filter(({ level }) => level === "Error").map(({ message }) => message)[0],
+        "logs of a watched agent cannot be read"
+      )
+
+      const cancelled = yield* watch
+      yield* soon
+      cancelled.world.reading = failing("cancelled")
+      yield* cancelled.world.log("one")
+      yield* soon
+      yield* Fiber.join(cancelled.fiber)
+      assert.deepStrictEqual(
+        cancelled.events.map(({ type }) => type),
+        ["lifecycle"]
+      )
+    })
+  )
+
+  it.effect("cannot begin when the first read fails, and leaves nothing behind", () =>
+    Effect.gen(function* () {
+      const made = yield* makeWorld
+      made.world.reading = failing("unavailable")
+
+      const error = yield* Effect.flip(Effect.scoped(made.open(agent(1), LogId.make(0))))
+
+      assert.deepInclude(error, { _tag: "LogsUnavailable", detail: "what an agent logs cannot be read" })
+      assert.strictEqual(made.world.subscribed, 0)
+    })
+  )
+
+  it.effect("ends with its subscription, and with the agent", () =>
+    Effect.gen(function* () {
+      const unsubscribed = yield* watch
+      yield* unsubscribed.world.endSubscription
+      yield* soon
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(unsubscribed.fiber)))
+
+      const orphan = yield* watch
+      yield* TestClock.adjust("1 hour")
+      assert.isUndefined(orphan.fiber.pollUnsafe())
+      orphan.world.lifecycle = Option.none()
+      yield* TestClock.adjust("15 seconds")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(orphan.fiber)))
+      assert.strictEqual(orphan.world.subscribed, 0)
+    })
+  )
+
+  it.effect("is unsubscribed from both channels when it leaves", () =>
+    Effect.gen(function* () {
+      const { fiber, world } = yield* watch
+      assert.strictEqual(world.subscribed, 2)
+
+      yield* Fiber.interrupt(fiber)
+
+      assert.strictEqual(world.subscribed, 0)
+    })
+  )
+
+  it.effect("waits for its subscriptions before it reads", () =>
+    Effect.gen(function* () {
+      const made = yield* makeWorld
+      const read = yield* Deferred.make<number>()
+      made.world.reading = Effect.suspend(() =>
+        made.world.logReads === 0 ? Effect.void : Deferred.succeed(read, made.world.subscribed)
+      )
+
+      yield* watchFrom(made)
+
+      assert.strictEqual(yield* Deferred.await(read), 2)
+    })
+  )
+
+  it.effect("reads one page without a watch", () =>
+    Effect.gen(function* () {
+      const { read, world } = yield* makeWorld
+      yield* world.store(...Array.from({ length: LogWatch.pageSize + 1 }, (_, index) => `line ${index}`))
+
+      const page = yield* read(agent(1), LogId.make(0))
+      assert.strictEqual(page.length, LogWatch.pageSize)
+      assert.deepStrictEqual(
+        (yield* read(agent(1), page.at(-1)!.id)).map(({ output }) => output),
+        [`line ${LogWatch.pageSize}`]
+      )
+
+      world.reading = failing("unavailable")
+      assert.strictEqual((yield* Effect.flip(read(agent(1), LogId.make(0))))._tag, "LogsUnavailable")
+    })
+  )
+})
