@@ -75,7 +75,7 @@ export const make = Effect.fnUntraced(function* () {
     stop: Effect.fnUntraced(function* (mode: "immediate" | "fast") {
       const args = ["stop", "-w", "-m", mode, "-D", Cluster.folderOf(dataDir)]
       const { code, output } = yield* Effect.orDie(run({ command, args, cwd: dataDir, account }))
-      if (code !== 0) yield* Effect.die(new Error(output))
+      if (code !== 0) return yield* Effect.die(new Error(output))
       yield* Scope.close(running, Exit.void)
     }),
     start: Effect.gen(function* () {

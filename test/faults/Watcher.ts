@@ -55,14 +55,7 @@ export const watch = Effect.fnUntraced(function* (url: string, agentId: string) 
     catch: (cause) => new Lost({ cause })
   })
 
-  yield* Effect.forkScoped(
-    Effect.forever(
-      Effect.andThen(
-        Effect.catch(once, () => Effect.void),
-        Effect.sleep("500 millis")
-      )
-    )
-  )
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(once), Effect.sleep("500 millis"))))
 
   return {
     agentId,
