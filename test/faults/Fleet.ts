@@ -5,6 +5,7 @@
  */
 import { Clock, Effect, FiberSet, Queue, Ref } from "effect"
 import * as Token from "../../src/access/Token.ts"
+import type { AgentId } from "../../src/domain/Ids.ts"
 import * as Agent from "../support/agent.ts"
 import * as Client from "../support/client.ts"
 import type { Ledger } from "./Ledger.ts"
@@ -31,7 +32,7 @@ export interface Load {
 
 interface Member {
   readonly index: number
-  readonly id: string
+  readonly id: AgentId
   readonly token: string
 }
 
