@@ -77,7 +77,7 @@ export const Logs = ({
             {lines.slice(shown.first, shown.end).map(({ at, id, level, text }) => (
               <li key={id} class={`level-${level}`}>
                 <time dateTime={at}>{new Date(at).toLocaleTimeString([], { hour12: false })}</time>{" "}
-                {level !== "info" && <span class="level">{level}</span>} {text}
+                <span class="level">{level.padEnd(5)}</span> {text}
               </li>
             ))}
           </ol>
