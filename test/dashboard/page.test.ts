@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Format from "../../src/dashboard/internal/format.ts"
 import { makeReader } from "../../src/dashboard/page/serverSentEvents.ts"
+import { append, columns } from "../../src/dashboard/page/series.ts"
 import { pagesOf, rowsInView } from "../../src/dashboard/page/window.ts"
 
 describe("figures", () => {
@@ -58,6 +59,34 @@ describe("the reader of server-sent events", () => {
 
   it("keeps what is not complete", () => {
     assert.deepStrictEqual(makeReader()("event: data\ndata: 1\n"), [])
+  })
+})
+
+describe("points", () => {
+  const point = (seconds: number, updates = 0) => ({
+    at: seconds * 1_000,
+    agents: 0,
+    updates,
+    rows: 0,
+    statements: 0,
+    notifies: 0,
+    pending: 0,
+    queued: 0
+  })
+
+  it("are added when they are newer, as many as ten minutes have", () => {
+    assert.deepStrictEqual(append([point(1), point(2)], [point(2), point(3)]), [point(1), point(2), point(3)])
+    const many = Array.from({ length: 700 }, (_, second) => point(second + 1))
+    assert.deepStrictEqual(append(many, [point(701)]), [...many.slice(101), point(701)])
+  })
+
+  it("are drawn with a gap where nobody looked", () => {
+    assert.deepStrictEqual(columns([point(1, 5), point(6, 6), point(20, 7)], "updates", "rows"), [
+      [1, 6, 7, 20],
+      [5, 6, null, 7],
+      [0, 0, null, 0]
+    ])
+    assert.deepStrictEqual(columns([], "updates"), [[], []])
   })
 })
 

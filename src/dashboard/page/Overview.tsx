@@ -5,15 +5,7 @@ import type * as Wire from "../Overview.ts"
 import { type Client, type Connection, useNow, useStream } from "./client.ts"
 import { age, count, duration, rate } from "../internal/format.ts"
 import { Plot } from "./Plot.tsx"
-
-/** How many points are plotted. */
-const maxPoints = 600
-
-/** Adds points that are newer than the last one. */
-const append = (points: ReadonlyArray<Wire.Point>, more: ReadonlyArray<Wire.Point>): ReadonlyArray<Wire.Point> => {
-  const last = points.at(-1)?.at ?? 0
-  return [...points, ...more.filter(({ at }) => at > last)].slice(-maxPoints)
-}
+import { append, columns } from "./series.ts"
 
 export const Overview = ({ client }: { client: Client }) => {
   const [points, setPoints] = useState<ReadonlyArray<Wire.Point>>([])
@@ -148,20 +140,16 @@ const Tiles = ({ overview: { incidents, point, totals } }: { overview: Wire.Over
   )
 }
 
-type Data = [times: Array<number>, ...values: Array<Array<number>>]
-
 const Plots = ({ points }: { points: ReadonlyArray<Wire.Point> }) => {
-  const data = useMemo(() => {
-    const times = points.map(({ at }) => at / 1_000)
-    const values = (key: Exclude<keyof Wire.Point, "at">) => points.map((point) => point[key])
-    const data = (...keys: ReadonlyArray<Exclude<keyof Wire.Point, "at">>): Data => [times, ...keys.map(values)]
-    return {
-      work: data("updates", "rows"),
-      cost: data("statements", "notifies"),
-      backlog: data("pending", "queued"),
-      agents: data("agents")
-    }
-  }, [points])
+  const data = useMemo(
+    () => ({
+      work: columns(points, "updates", "rows"),
+      cost: columns(points, "statements", "notifies"),
+      backlog: columns(points, "pending", "queued"),
+      agents: columns(points, "agents")
+    }),
+    [points]
+  )
   return (
     <section class="plots" aria-label="The last ten minutes">
       <Plot

@@ -1,0 +1,28 @@
+/** Points as plots take them: their times, and the values of each line. */
+import type { Point } from "../Overview.ts"
+
+/** How many points are kept: those of ten minutes. */
+export const maxPoints = 600
+
+/** A pause that is longer than this, in milliseconds, is a gap: nobody looked, and no line is drawn. */
+const gapMillis = 5_000
+
+/** Adds points that are newer than the last one, and lets go of the oldest. */
+export const append = (points: ReadonlyArray<Point>, more: ReadonlyArray<Point>): ReadonlyArray<Point> => {
+  const last = points.at(-1)?.at ?? 0
+  return [...points, ...more.filter(({ at }) => at > last)].slice(-maxPoints)
+}
+
+export type Columns = [seconds: Array<number>, ...values: Array<Array<number | null>>]
+
+/** The times in seconds and the values of some lines; null where there is a gap. */
+export const columns = (points: ReadonlyArray<Point>, ...keys: ReadonlyArray<Exclude<keyof Point, "at">>): Columns => {
+  const rows = points.flatMap((point, index) => {
+    const before = points[index - 1]
+    const row = [point.at / 1_000, ...keys.map((key) => point[key])]
+    return before !== undefined && point.at - before.at > gapMillis
+      ? [[before.at / 1_000 + 1, ...keys.map(() => null)], row]
+      : [row]
+  })
+  return [rows.map(([seconds]) => seconds!), ...keys.map((_, key) => rows.map((row) => row[key + 1]!))]
+}
