@@ -61,7 +61,7 @@ try {
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] })
   await picture(browser, "light", { ...wide, colorScheme: "light" }, async () => {}, true)
   await picture(browser, "dark", { ...wide, colorScheme: "dark" }, async () => {}, true)
-  await picture(browser, "agent", { ...wide, colorScheme: "dark" }, openAgent)
+  await picture(browser, "agent", { viewport: { width: 1360, height: 1080 }, colorScheme: "dark" }, openAgent)
   const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, colorScheme: "light" } as const
   await picture(browser, "phone", phone, async () => {})
   await browser.close()
