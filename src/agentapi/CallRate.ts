@@ -37,7 +37,7 @@ export const make = Effect.fnUntraced(function* (perSecond: number) {
           )
         }
       }),
-    idleTimeToLive: "1 minute"
+    idleTimeToLive: "10 seconds"
   })
   return (agentId: AgentId) => RcMap.get(rates, agentId)
 })

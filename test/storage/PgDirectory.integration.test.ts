@@ -1,9 +1,7 @@
 import { NodeCrypto } from "@effect/platform-node"
-import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Option, Redacted } from "effect"
+import { Duration, Effect, Layer, Option, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
-import { TestClock } from "effect/testing"
 import { AccessStore } from "../../src/access/AccessStore.ts"
 import * as Token from "../../src/access/Token.ts"
 import { MetadataStore } from "../../src/batcher/MetadataStore.ts"
@@ -15,9 +13,6 @@ import * as PgAccessStore from "../../src/storage/PgAccessStore.ts"
 import * as PgDirectory from "../../src/storage/PgDirectory.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import * as People from "../support/directory.ts"
-import { whileLocked } from "../support/locked.ts"
-import { collectLogs, type LogRecord } from "../support/logs.ts"
-import * as PgProxy from "../support/PgProxy.ts"
 import * as Postgres from "../support/Postgres.ts"
 import { newId } from "../support/seed.ts"
 
@@ -377,64 +372,6 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
       const rows = dump.map(({ row }) => row).join("\n")
       assert.include(rows, Buffer.from(yield* Token.digest(token)).toString("hex"))
       for (const secret of [token, owner.token]) assert.notInclude(rows, Redacted.value(secret))
-    })
-  )
-})
-
-const throughProxy = stores.pipe(
-  Layer.provideMerge(Layer.unwrap(PgProxy.PgProxy.useSync(({ url }) => PgClient.layer({ url })))),
-  Layer.provideMerge(PgProxy.layer),
-  Layer.provideMerge(Postgres.layerDatabase)
-)
-
-layer(throughProxy)("PgDirectory behind a bad network", (it) => {
-  it.effect("says that it cannot be used while the database is away, and logs why", () =>
-    Effect.gen(function* () {
-      const { down } = yield* PgProxy.PgProxy
-      const directory = yield* Directory
-      const { id, workspace } = yield* People.agent()
-      const token = yield* Token.digest(yield* Token.mint)
-      const logs: Array<LogRecord> = []
-
-      const errors = yield* Effect.all([
-        Effect.flip(directory.users),
-        Effect.flip(directory.workspaces),
-        Effect.flip(directory.agents(workspace.id)),
-        Effect.flip(directory.createUser({ username: "late", isAdmin: false })),
-        Effect.flip(directory.createWorkspace({ name: "late", owner: "late" })),
-        Effect.flip(directory.createAgents(workspace.id, [yield* newAgent("late")])),
-        Effect.flip(directory.rotateToken(id, token)),
-        Effect.flip(directory.putToken({ username: "late", name: "late", token }))
-      ]).pipe(down, collectLogs(logs))
-
-      for (const error of errors) {
-        assert.deepInclude(error, {
-          _tag: "DirectoryUnavailable",
-          message: "the directory cannot be read or written now"
-        })
-      }
-      assert.lengthOf(
-        logs.filter(({ level }) => level === "Error"),
-        errors.length
-      )
-      assert.isNotEmpty(yield* directory.users)
-    })
-  )
-
-  it.effect("gives up after thirty seconds what the database does not answer", () =>
-    Effect.gen(function* () {
-      const directory = yield* Directory
-
-      const error = yield* Effect.gen(function* () {
-        const asked = yield* Effect.forkScoped(Effect.flip(directory.users), { startImmediately: true })
-        yield* TestClock.adjust("29999 millis")
-        assert.isUndefined(asked.pollUnsafe())
-        yield* TestClock.adjust("1 millis")
-        return yield* Fiber.join(asked)
-      }).pipe(whileLocked("users"))
-
-      assert.strictEqual(error._tag, "DirectoryUnavailable")
-      assert.isDefined(yield* directory.users)
     })
   )
 })
