@@ -5,7 +5,7 @@
  * They stay for ten seconds; with METADATA_BATCHER_SOAK=1 in the environment for a minute.
  */
 import { assert, layer } from "@effect/vitest"
-import { Duration, Effect, Equal, Fiber, Metric, Redacted, Schedule, Stream } from "effect"
+import { Array as Arr, Duration, Effect, Equal, FiberSet, Metric, Redacted, Schedule, Stream } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import * as Fleet from "../../src/fleet/Fleet.ts"
 import * as Work from "../../src/fleet/SimulatedWork.ts"
@@ -19,7 +19,7 @@ import * as ServiceProcess from "../support/serviceProcess.ts"
 const stay = process.env["METADATA_BATCHER_SOAK"] === "1" ? Duration.minutes(1) : Duration.seconds(10)
 
 const keys = Work.keys(3)
-const interval = Duration.seconds(3)
+const interval = Duration.seconds(4)
 
 /** The service, and what it holds. */
 const start = Effect.gen(function* () {
@@ -27,7 +27,8 @@ const start = Effect.gen(function* () {
   const service = yield* ServiceProcess.startProgram("test/support/measuredService.ts", {
     PORT: "0",
     DATABASE_URL: Redacted.value(database),
-    STATS_REPORT_INTERVAL: "3 seconds"
+    STATS_REPORT_INTERVAL: "4 seconds",
+    AGENT_PING_TIMEOUT: "5 minutes"
   })
   const [, url = "", token = ""] = yield* service.line(/^ready at (\S+) with (\S+)$/)
   const held = Effect.gen(function* () {
@@ -61,12 +62,17 @@ const visit = Effect.fnUntraced(function* (
     yield* watch(service, `/api/v2/workspaceagents/${id}/logs?follow`)
   }
   const { figures, until } = yield* Figures.watched
-  const rampUp = Duration.times(Duration.millis(8), count)
-  const fleet = yield* Effect.forkScoped(Fleet.run({ url, members, keys, interval, jitter: 0.5, rampUp }, figures))
-  // it comes to be, starts, is ready
-  yield* until(({ calls, connected }) => connected === count && calls.get("UpdateLifecycle")! >= 3 * count)
+  const fleet = yield* FiberSet.make()
+  // a machine that is busy with other things takes its time: the next ones come when these are ready
+  for (const [index, group] of Arr.chunksOf(members, 100).entries()) {
+    const options = { url, members: group, keys, interval, jitter: 0.5, rampUp: Duration.zero }
+    yield* FiberSet.run(fleet, Fleet.run(options, figures))
+    const ready = Math.min(count, (index + 1) * 100)
+    // each comes to be, starts, is ready
+    yield* until(({ calls, connected }) => connected === ready && (calls.get("UpdateLifecycle") ?? 0) >= 3 * ready)
+  }
   yield* whileThere(figures)
-  yield* Fiber.interrupt(fleet)
+  yield* FiberSet.clear(fleet)
 }, Effect.scoped)
 
 /** Asks until it is so, or for a while: what is still at work is no leak, what stays is one. */
@@ -102,7 +108,7 @@ layer(Postgres.layer, { excludeTestServices: true })("a thousand agents", (it) =
             assert.isAtLeast(channels, 101)
             assert.isAtLeast(Math.min(fibers, during.fibers), 5_000)
             assert.deepStrictEqual([...figures.calls.keys()].sort(), everyCall)
-            assert.isAtLeast(Fleet.reports(figures), 3_000)
+            assert.isAtLeast(Fleet.reports(figures), 2_000)
           })
         )
         yield* Effect.provideService(thousand, Metric.FiberRuntimeMetrics, counting)
