@@ -5,6 +5,7 @@ import * as Path from "node:path"
 import { compileCache } from "./folder.ts"
 
 export interface ServiceProcess {
+  readonly pid: number
   /** The next line that matches, with what its groups hold; earlier lines are gone. */
   readonly line: (pattern: RegExp) => Effect.Effect<RegExpExecArray>
   readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
@@ -55,6 +56,7 @@ const spawned = Effect.fnUntraced(function* (
   child.on("close", (code) => Deferred.doneUnsafe(exit, Effect.succeed(code)))
 
   const service: ServiceProcess = {
+    pid: child.pid!,
     line: (pattern) =>
       Stream.fromQueue(lines).pipe(
         Stream.map((line) => pattern.exec(line)),
