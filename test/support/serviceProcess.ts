@@ -19,7 +19,11 @@ export interface ServiceProcess {
 export const start = (args: ReadonlyArray<string>, env?: Readonly<Record<string, string>>) =>
   spawned(process.execPath, [Path.resolve("src/main.ts"), ...args], env)
 
-/** The same by `npm start`, which gets the signals. */
+/** Starts a program of the tests in its place, which can ask for a collection of garbage. */
+export const startProgram = (path: string, env?: Readonly<Record<string, string>>) =>
+  spawned(process.execPath, ["--expose-gc", Path.resolve(path)], env)
+
+/** Starts it by `npm start`, which gets the signals. */
 export const npmStart = (args: ReadonlyArray<string>) => spawned("npm", ["start", "--", ...args])
 
 const spawned = Effect.fnUntraced(function* (
