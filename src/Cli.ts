@@ -142,6 +142,10 @@ const simulate = Command.make(
       "How far a report may be off its time, as a part of the interval",
       0.1
     ),
+    metadataOnly: Flag.Boolean("metadata-only").pipe(
+      Flag.withDescription("Report metadata and say nothing else; without it agents do all that real ones do"),
+      Flag.withDefault(false)
+    ),
     rampUp: optional(duration("ramp-up"), "The time over which the agents start", Duration.seconds(5), "5 seconds"),
     reconnectAfter: duration("reconnect-after").pipe(
       Flag.withDescription("Leave and come back after this time; without it, only when the connection breaks"),

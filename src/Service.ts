@@ -9,6 +9,7 @@ import * as Token from "./access/Token.ts"
 import * as Metrics from "./batcher/MetadataBatcherMetrics.ts"
 import type { Settings } from "./Config.ts"
 import * as Demo from "./fleet/Demo.ts"
+import * as Fleet from "./fleet/Fleet.ts"
 import * as Simulation from "./fleet/Simulation.ts"
 import * as Administrator from "./http/Administrator.ts"
 import * as Server from "./Server.ts"
@@ -86,9 +87,10 @@ const demonstrate = Effect.fnUntraced(function* ({ demoAgents: agents }: Setting
   let before = { reports: 0, entries: 0 }
   const line = Effect.gen(function* () {
     const { entries, lost, statements } = yield* written
-    const rate = (demo.figures.reports - before.reports) / 5
+    const reports = Fleet.reports(demo.figures)
+    const rate = (reports - before.reports) / 5
     const fresh = entries - before.entries
-    before = { reports: demo.figures.reports, entries }
+    before = { reports, entries }
     yield* Console.log(
       `${Simulation.describe(agents, demo.figures, rate)}; entries written: ${entries} (${fresh} new), flushes: ${statements}, lost: ${lost}`
     )

@@ -20,7 +20,7 @@ const imports = files.flatMap((file) =>
 
 /** From the ground up: a room looks only into rooms below its own floor, and into its neighbours where it says so. */
 const floors = [
-  ["domain"],
+  ["domain", "platform"],
   ["batcher", "pubsub", "usage"],
   ["access"],
   ["agentapi", "watch", "http", "storage", "telemetry", "fleet", "dashboard"],
