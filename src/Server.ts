@@ -21,6 +21,8 @@ import * as StatsBatcher from "./agentapi/StatsBatcher.ts"
 import * as StatsReporter from "./agentapi/StatsReporter.ts"
 import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
+import * as DashboardRoutes from "./dashboard/DashboardRoutes.ts"
+import * as OverviewFeed from "./dashboard/OverviewFeed.ts"
 import * as AdminRoutes from "./http/AdminRoutes.ts"
 import * as OperationsRoutes from "./http/OperationsRoutes.ts"
 import * as Refusals from "./http/Refusals.ts"
@@ -32,6 +34,7 @@ import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
 import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgActivityStore from "./storage/PgActivityStore.ts"
+import * as PgAgentCatalog from "./storage/PgAgentCatalog.ts"
 import * as PgAppStore from "./storage/PgAppStore.ts"
 import * as PgClock from "./storage/PgClock.ts"
 import * as PgBoundaryUsageStore from "./storage/PgBoundaryUsageStore.ts"
@@ -55,6 +58,7 @@ import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Defects from "./telemetry/Defects.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
+import * as ProcessMetrics from "./telemetry/ProcessMetrics.ts"
 import * as UsageTracker from "./usage/UsageTracker.ts"
 import * as LogWatch from "./watch/LogWatch.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
@@ -77,6 +81,7 @@ export const layerStorage = (settings: Settings) =>
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
     PgActivityStore.layer,
+    PgAgentCatalog.layer({ silentAfter: Duration.times(settings.agentPingInterval, 4) }),
     PgAppStore.layer,
     PgBoundaryUsageStore.layer,
     PgConnectionLogStore.layer,
@@ -102,6 +107,7 @@ const layerServices = (settings: Settings) =>
   Layer.mergeAll(
     Access.layer,
     Replica.layer,
+    ProcessMetrics.layer,
     Layer.succeed(Manifest.Deployment, {
       wildcardAccessUrl: settings.wildcardAccessUrl,
       externalAuthProviders: settings.externalAuthProviders ?? [],
@@ -156,6 +162,7 @@ const routes = ({
     WatchRoutes.layer({ patience: idleTimeout }),
     UsageRoutes.layer,
     AdminRoutes.layer,
+    DashboardRoutes.layer,
     OperationsRoutes.layer,
     Refusals.layer
   )
@@ -193,6 +200,8 @@ const layerHttpServer = (settings: Settings) =>
 export const layerService = (settings: Settings) =>
   HttpRouter.serve(routes(settings), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(layerHttpServer(settings)),
+    // reads what the services below have registered
+    Layer.provide(OverviewFeed.layer),
     Layer.provideMerge(layerServices(settings)),
     Layer.provide(Defects.layer),
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(settings.maxBodyBytes))),

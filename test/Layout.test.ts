@@ -37,8 +37,9 @@ const floorOf = (room: string) => floors.findIndex((rooms) => rooms.includes(roo
 const neighbours: Readonly<Record<string, ReadonlyArray<string>>> = {
   batcher: ["pubsub"],
   usage: ["batcher"],
-  http: ["agentapi", "watch"],
-  storage: ["agentapi", "http", "watch"],
+  http: ["agentapi", "watch", "dashboard"],
+  dashboard: ["agentapi", "http"],
+  storage: ["agentapi", "http", "dashboard", "watch"],
   fleet: ["agentapi", "http"]
 }
 
