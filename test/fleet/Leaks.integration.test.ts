@@ -29,7 +29,8 @@ const start = Effect.gen(function* () {
   const service = yield* ServiceProcess.startProgram("test/support/measuredService.ts", {
     PORT: "0",
     DATABASE_URL: Redacted.value(database),
-    STATS_REPORT_INTERVAL: isSoak ? "3 seconds" : "1 second"
+    STATS_REPORT_INTERVAL: isSoak ? "3 seconds" : "1 second",
+    AGENT_PING_TIMEOUT: "5 minutes"
   })
   const [, url = "", token = ""] = yield* service.line(/^ready at (\S+) with (\S+)$/)
   const held = Effect.gen(function* () {
