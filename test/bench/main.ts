@@ -12,7 +12,7 @@
  * figures of different runs, or of different machines, cannot.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Console, Effect, Logger, Option, References, Schema } from "effect"
+import { Console, Effect, Logger, Option, References, Runtime, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Os from "node:os"
 import { hot } from "./hot.ts"
@@ -33,15 +33,17 @@ const machine = (): Results.Results["machine"] => ({
 })
 
 const measure = Effect.fnUntraced(function* (part: Part, scale: Scale, rounds: number) {
-  const measureTable = (table: Table) =>
-    Rounds.run(table, {
-      rounds,
-      warmUps: scale === "full" ? 2 : 0,
+  const measureTable = (table: Table) => {
+    const most = Math.min(rounds, table.rounds ?? rounds)
+    return Rounds.run(table, {
+      rounds: most,
+      warmUps: scale === "full" && table.warmsUp !== false ? 2 : 0,
       onTurn: ({ contestant, round }) =>
         Console.error(
-          `${part.name}/${table.name}: ${round > 0 ? `round ${round} of ${rounds}` : "warm-up"}, ${contestant}`
+          `${part.name}/${table.name}: ${round > 0 ? `round ${round} of ${most}` : "warm-up"}, ${contestant}`
         )
     })
+  }
   yield* Console.error(`${part.name}: preparing`)
   const tables = yield* Effect.forEach(yield* part.tables(scale), measureTable)
   return { name: part.name, description: part.description, tables }
@@ -102,5 +104,6 @@ Command.run(command, { version: "1" }).pipe(
   Effect.provideService(References.TracerEnabled, false),
   Effect.provideService(Logger.LogToStderr, true),
   Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain
+  // timers of contestants that cannot be told to end would keep the process for seconds
+  NodeRuntime.runMain({ teardown: (exit) => Runtime.defaultTeardown(exit, (code) => process.exit(code)) })
 )
