@@ -47,7 +47,7 @@ const summarise = (
   const standard = reference === undefined ? [] : courseOf(reference)
 
   const figure = (column: string, course: Course): ReadonlyArray<readonly [string, Figure]> => {
-    const values = course.flatMap((figures) => figures[column] ?? [])
+    const values = course.map((figures) => figures[column] ?? Number.NaN).filter(Number.isFinite)
     if (values.length === 0) return []
     const ratios = course.map(
       (figures, round) => (figures[column] ?? Number.NaN) / (standard[round]?.[column] ?? Number.NaN)

@@ -22,6 +22,9 @@ export const collectedAt = DateTime.makeUnsafe("2026-01-22T12:00:00Z")
 
 export const keys: ReadonlyArray<string> = Array.makeBy(keysPerAgent, (key) => `signal_${key}`)
 
+/** Of which a fleet makes the time of its reports; see {@link fullReport}. */
+export const lastKey = keys.at(-1)!
+
 /** So many agents, the same each time. */
 export const agents = (count: number): ReadonlyArray<AgentId> => Array.makeBy(count, idOf)
 
@@ -51,9 +54,12 @@ export const roll = (agents: ReadonlyArray<AgentId>): ReadonlyArray<Report> => a
 export const repeats = (agents: ReadonlyArray<AgentId>): ReadonlyArray<Report> =>
   Array.chunksOf(roll(agents), 40).flatMap((some) => Array.makeBy(10, () => some).flat())
 
-const report = (agentId: AgentId, first: number): Report => ({
+/** A report of all keys of an agent. */
+export const fullReport = (agentId: AgentId): Report => report(agentId, 0, keysPerAgent)
+
+const report = (agentId: AgentId, first: number, count = keysPerReport): Report => ({
   agentId,
-  entries: Array.makeBy(keysPerReport, (index): MetadataEntry => {
+  entries: Array.makeBy(count, (index): MetadataEntry => {
     const key = keys[(first + index) % keysPerAgent]!
     return { key, value: valueOf(agentId, (first + index) % 5 === 0 ? 200 : 20), error: "", collectedAt }
   })

@@ -20,9 +20,11 @@ import { report } from "./report.ts"
 import * as Results from "./Results.ts"
 import * as Rounds from "./Rounds.ts"
 import type { Part, Scale, Table } from "./Table.ts"
+import { system } from "./system.ts"
+import { watch } from "./watch.ts"
 import { write } from "./write.ts"
 
-const parts: ReadonlyArray<Part> = [hot, write, report]
+const parts: ReadonlyArray<Part> = [hot, write, report, system, watch]
 
 const machine = (): Results.Results["machine"] => ({
   cpu: Os.cpus()[0]?.model.trim() ?? "unknown",

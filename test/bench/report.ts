@@ -5,7 +5,7 @@ import { Data, Effect, Stream } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 import { ChildProcess } from "effect/process"
 import * as Path from "node:path"
-import * as Fleet from "./report/Fleet.ts"
+import * as Fleet from "./Fleet.ts"
 import * as Usage from "./report/Usage.ts"
 import * as Table from "./Table.ts"
 import * as Workload from "./Workload.ts"
@@ -33,10 +33,14 @@ const start = Effect.fnUntraced(function* (kind: "routes" | "plain", connections
     Effect.flatMap((line) => Effect.fromOption(line)),
     Effect.mapError(() => new ServerError({ detail: "the server of the benchmark did not start" }))
   )
-  const reports = Workload.roll(Workload.agents(connections))
+  // the server takes any token for that of an agent of its own
+  const members = Workload.roll(Workload.agents(connections)).map((report, index) => ({
+    report,
+    token: String(index).padStart(43, "0")
+  }))
   const client = yield* HttpClient.HttpClient
   const usage = Effect.flatMap(client.get(`${url}${Usage.path}`), HttpClientResponse.schemaBodyJson(Usage.Usage))
-  return { fleet: yield* Fleet.connect(url, reports), usage }
+  return { fleet: yield* Fleet.connect(url, members), usage }
 }, Effect.provide(FetchHttpClient.layer))
 
 /** What some work of the fleet came to, and what it cost the server. */
