@@ -25,7 +25,7 @@ class ServiceEnded extends Data.TaggedError("ServiceEnded")<{}> {
 const ready = /^ready at (\S+)/
 
 /** Runs `metadata-batcher serve` from a file, and answers when it is ready. It ends with the scope. */
-export const serve = Effect.fnUntraced(function* (main: string, env: Readonly<Record<string, string>>) {
+export const serve = Effect.fnUntraced(function* (main: string, env: Readonly<Record<string, string | undefined>>) {
   const child = yield* ChildProcess.make(process.execPath, [main, "serve"], {
     env: { PORT: "0", LOG_LEVEL: "warn", ...env },
     extendEnv: true,
@@ -42,7 +42,7 @@ export const serve = Effect.fnUntraced(function* (main: string, env: Readonly<Re
     Effect.ensuring(Deferred.fail(url, new ServiceEnded())),
     Effect.forkScoped
   )
-  return { url: yield* Deferred.await(url), pid: child.pid, exitCode: child.exitCode }
+  return { url: yield* Deferred.await(url), pid: child.pid, end: Effect.andThen(child.kill(), child.exitCode) }
 })
 
 /** The service and a fleet of so many agents, each of which reports all its keys. */

@@ -4,13 +4,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import * as Path from "node:path"
+import { compileCache } from "../support/folder.ts"
 import { Results } from "./Results.ts"
 
 const bench = (flags: ReadonlyArray<string>, env: Record<string, string> = {}) =>
   ChildProcessSpawner.ChildProcessSpawner.use((spawner) =>
     spawner.string(
       ChildProcess.make(process.execPath, ["--expose-gc", Path.join(import.meta.dirname, "main.ts"), ...flags], {
-        env,
+        env: { ...compileCache(), ...env },
         extendEnv: true
       })
     )
@@ -27,7 +28,7 @@ describe("npm run bench", () => {
 
         assert.deepStrictEqual(
           parts.map(({ name }) => name),
-          ["hot", "write", "report"]
+          ["hot", "write", "report", "system", "watch", "start"]
         )
         for (const { name, tables } of parts) {
           assert.isNotEmpty(tables, name)

@@ -20,11 +20,12 @@ import { report } from "./report.ts"
 import * as Results from "./Results.ts"
 import * as Rounds from "./Rounds.ts"
 import type { Part, Scale, Table } from "./Table.ts"
+import { start } from "./start.ts"
 import { system } from "./system.ts"
 import { watch } from "./watch.ts"
 import { write } from "./write.ts"
 
-const parts: ReadonlyArray<Part> = [hot, write, report, system, watch]
+const parts: ReadonlyArray<Part> = [hot, write, report, system, watch, start]
 
 const machine = (): Results.Results["machine"] => ({
   cpu: Os.cpus()[0]?.model.trim() ?? "unknown",
@@ -82,7 +83,10 @@ const command = Command.make(
       machine: machine(),
       scale,
       rounds: smoke ? 1 : rounds,
-      parts: yield* Effect.forEach(selected, (part) => measure(part, scale, smoke ? 1 : rounds))
+      // figures that mean nothing may disturb each other
+      parts: yield* Effect.forEach(selected, (part) => measure(part, scale, smoke ? 1 : rounds), {
+        concurrency: smoke ? "unbounded" : 1
+      })
     }
     yield* Console.log(json ? JSON.stringify(results, undefined, 2) : Results.toText(results))
   })

@@ -4,7 +4,8 @@
  * The load is what ten thousand agents make of it, then doubled until something gives. A fleet of twice the load is the
  * same agents reporting twice as often: one process may hold no more connections than that on many machines.
  */
-import { Console, Duration, Effect, Layer } from "effect"
+import type { Duration } from "effect"
+import { Console, Effect, Layer } from "effect"
 import * as Fleet from "./Fleet.ts"
 import * as Service from "./Service.ts"
 import * as Table from "./Table.ts"

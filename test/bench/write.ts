@@ -3,7 +3,7 @@
  * write the same.
  */
 import { Effect, Layer, Random } from "effect"
-import * as Table from "./Table.ts"
+import type * as Table from "./Table.ts"
 import * as Workload from "./Workload.ts"
 import * as Conflicts from "./write/conflicts.ts"
 import * as Database from "./write/Database.ts"
