@@ -45,12 +45,15 @@ export const serve = Effect.fnUntraced(function* (main: string, env: Readonly<Re
   return { url: yield* Deferred.await(url), pid: child.pid, end: Effect.andThen(child.kill(), child.exitCode) }
 })
 
+/** The administrator's: the same for all services of this run, which may share a database. */
+const token = Crypto.randomBytes(32).toString("base64url")
+
 /** The service and a fleet of so many agents, each of which reports all its keys. */
 export const start = Effect.fnUntraced(function* (agentCount: number, flushInterval: string) {
   const postgres = yield* EmbeddedPostgres
   const sql = yield* SqlClient.SqlClient
   const client = yield* HttpClient.HttpClient
-  const token = Crypto.randomBytes(32).toString("base64url")
+  const name = Crypto.randomUUID()
   const { pid, url } = yield* serve(Path.resolve(import.meta.dirname, "../../src/main.ts"), {
     DATABASE_URL: Redacted.value(postgres.url),
     ADMIN_TOKEN: token,
@@ -59,8 +62,8 @@ export const start = Effect.fnUntraced(function* (agentCount: number, flushInter
   const members = yield* SimulatedFleet.provision({
     url,
     token: Redacted.make(token),
-    workspace: "bench",
-    owner: "bench",
+    workspace: name,
+    owner: name,
     count: agentCount,
     keys: Workload.keys,
     interval: Duration.seconds(10)

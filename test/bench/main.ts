@@ -20,6 +20,7 @@ import { report } from "./report.ts"
 import * as Results from "./Results.ts"
 import * as Rounds from "./Rounds.ts"
 import type { Part, Scale, Table } from "./Table.ts"
+import * as Service from "./Service.ts"
 import { start } from "./start.ts"
 import { system } from "./system.ts"
 import { watch } from "./watch.ts"
@@ -79,14 +80,15 @@ const command = Command.make(
   },
   Effect.fnUntraced(function* ({ json, rounds, selected, smoke }) {
     const scale = smoke ? "smoke" : "full"
+    const every = Effect.forEach(selected, (part) => measure(part, scale, smoke ? 1 : rounds), {
+      concurrency: smoke ? "unbounded" : 1
+    })
     const results: Results.Results = {
       machine: machine(),
       scale,
       rounds: smoke ? 1 : rounds,
-      // figures that mean nothing may disturb each other
-      parts: yield* Effect.forEach(selected, (part) => measure(part, scale, smoke ? 1 : rounds), {
-        concurrency: smoke ? "unbounded" : 1
-      })
+      // figures that mean nothing may disturb each other, and share a Postgres
+      parts: yield* smoke && selected.length > 1 ? Effect.provide(every, Service.layer) : every
     }
     yield* Console.log(json ? JSON.stringify(results, undefined, 2) : Results.toText(results))
   })

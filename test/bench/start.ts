@@ -91,7 +91,7 @@ const serving = Effect.fnUntraced(function* (folder: string, scale: Table.Scale)
   )
   const installed = Path.join(folder, "dist/main.js")
   // the first start makes the folder and the schema
-  yield* serve(installed)
+  if (scale === "full") yield* serve(installed)
 
   return Table.make({
     name: "serve",

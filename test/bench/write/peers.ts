@@ -3,7 +3,7 @@
  * their READMEs say: prepared by name, arrays as parameters.
  */
 import { Data, DateTime, Effect, Redacted } from "effect"
-import Pg from "pg"
+import { DatabaseError, Pool } from "pg"
 import PostgresJs from "postgres"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
 import { EmbeddedPostgres } from "../../../src/storage/EmbeddedPostgres.ts"
@@ -32,7 +32,7 @@ export const pg = Effect.fnUntraced(function* (
 ) {
   const { url } = yield* EmbeddedPostgres
   const pool = yield* Effect.acquireRelease(
-    Effect.sync(() => new Pg.Pool({ connectionString: Redacted.value(url) })),
+    Effect.sync(() => new Pool({ connectionString: Redacted.value(url) })),
     (pool) => Effect.promise(() => pool.end())
   )
   return (batch: ReadonlyArray<MetadataRow>) =>
@@ -46,7 +46,7 @@ export const pg = Effect.fnUntraced(function* (
     })
 })
 
-export const isDeadlock = ({ cause }: PgError): boolean => cause instanceof Pg.DatabaseError && cause.code === "40P01"
+export const isDeadlock = ({ cause }: PgError): boolean => cause instanceof DatabaseError && cause.code === "40P01"
 
 /** Postgres.js, the package `postgres`. It takes no dates in an array. */
 export const postgresJs = Effect.gen(function* () {
