@@ -1,9 +1,11 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
-export default defineConfig({
+// `--mode browser` runs what needs a Chromium, and nothing else
+export default defineConfig(({ mode }) => ({
   test: {
-    include: ["test/**/*.test.ts"],
+    include: mode === "browser" ? ["test/**/*.browser.test.ts"] : ["test/**/*.test.ts"],
+    exclude: mode === "browser" ? [] : ["test/**/*.browser.test.ts"],
     globalSetup: ["test/support/globalSetup.ts"],
     // Tests wait more than they work: two workers are worth it even where Vitest would use one.
     maxWorkers: Math.max(2, availableParallelism()),
@@ -13,4 +15,4 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000
   }
-})
+}))

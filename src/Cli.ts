@@ -1,5 +1,5 @@
 /**
- * The command line: `serve`, `migrate` and `simulate`.
+ * The command line: `serve`, `migrate`, `simulate` and `status`.
  *
  * Every setting of the service is a variable of the environment, a few are flags as well. What goes wrong is said in
  * lines that name what to change.
@@ -7,6 +7,7 @@
 import { Config as EffectConfig, Console, Duration, Effect, Layer, Option, Schema } from "effect"
 import { CliError, Command, Flag, GlobalFlag } from "effect/cli"
 import * as Config from "./Config.ts"
+import * as Status from "./dashboard/Status.ts"
 import * as Simulation from "./fleet/Simulation.ts"
 import * as Server from "./Server.ts"
 import * as Service from "./Service.ts"
@@ -107,23 +108,28 @@ const duration = (name: string) =>
     Flag.filterMap(Schema.decodeOption(Config.PositiveDuration), () => Config.aDuration)
   )
 
+/** Which service to ask, and as whom. */
+const serviceFlags = (token: string) => ({
+  url: optional(
+    Flag.String("url").pipe(
+      Flag.filter(
+        (url) => /^https?:\/\/[^/]+\/*$/.test(url),
+        () => "an address such as http://host:port"
+      )
+    ),
+    "Where the service is",
+    `http://${variables.host.fallback}:${variables.port.fallback}`
+  ),
+  token: Flag.Redacted("token").pipe(
+    Flag.withDescription(`${token} [${variables.adminToken.name}]`),
+    Flag.withFallbackConfig(EffectConfig.Redacted(variables.adminToken.name))
+  )
+})
+
 const simulate = Command.make(
   "simulate",
   {
-    url: optional(
-      Flag.String("url").pipe(
-        Flag.filter(
-          (url) => /^https?:\/\/[^/]+\/*$/.test(url),
-          () => "an address such as http://host:port"
-        )
-      ),
-      "Where the service is",
-      `http://${variables.host.fallback}:${variables.port.fallback}`
-    ),
-    token: Flag.Redacted("token").pipe(
-      Flag.withDescription(`The token of an administrator [${variables.adminToken.name}]`),
-      Flag.withFallbackConfig(EffectConfig.Redacted(variables.adminToken.name))
-    ),
+    ...serviceFlags("The token of an administrator"),
     agents: optional(count("agents", 100_000), "How many agents", 100),
     keys: optional(count("keys", 500), "How many keys each of them reports", 10),
     interval: optional(
@@ -142,6 +148,10 @@ const simulate = Command.make(
       "How far a report may be off its time, as a part of the interval",
       0.1
     ),
+    metadataOnly: Flag.Boolean("metadata-only").pipe(
+      Flag.withDescription("Report metadata and say nothing else; without it agents do all that real ones do"),
+      Flag.withDefault(false)
+    ),
     rampUp: optional(duration("ramp-up"), "The time over which the agents start", Duration.seconds(5), "5 seconds"),
     reconnectAfter: duration("reconnect-after").pipe(
       Flag.withDescription("Leave and come back after this time; without it, only when the connection breaks"),
@@ -155,10 +165,18 @@ const simulate = Command.make(
   (options) => Effect.mapError(Simulation.run(options), toUserError)
 ).pipe(Command.withDescription("Run simulated agents against a service, and show how they do"))
 
+const status = Command.make("status", serviceFlags("The token of a user"), (options) =>
+  Effect.mapError(Status.run(options), toUserError)
+).pipe(
+  Command.withDescription(
+    "Print how a running service does, as its dashboard shows it; ends with 1 if it is not healthy"
+  )
+)
+
 /** The whole command line. */
 export const command = Command.make("metadata-batcher").pipe(
   Command.withDescription(
     "Keeps the newest value of each agent and key, writes hundreds of them in one statement, and lets people watch"
   ),
-  Command.withSubcommands([serve, migrate, simulate])
+  Command.withSubcommands([serve, migrate, simulate, status])
 )

@@ -192,6 +192,55 @@ export const variables = {
     aDuration,
     "The longest that an agent may leave pings unanswered: two intervals or more. Without it two, at least 2 seconds."
   ),
+  agentMaxCallRate: required(
+    "AGENT_MAX_CALL_RATE",
+    "100",
+    count(1, 1_000_000),
+    aCount(1, 1_000_000),
+    "Calls that an agent may make in a second; one that makes more is read more slowly."
+  ),
+  maxMessageBytes: required(
+    "AGENT_MAX_MESSAGE_BYTES",
+    "4194304",
+    count(1_024, 1_073_741_824),
+    aCount(1_024, 1_073_741_824),
+    "The largest message of an agent; a larger one ends its connection."
+  ),
+  maxBodyBytes: required(
+    "MAX_BODY_BYTES",
+    "16777216",
+    count(1_024, 1_073_741_824),
+    aCount(1_024, 1_073_741_824),
+    "The largest body of an HTTP request; a larger one is answered with 413."
+  ),
+  maxConnections: required(
+    "MAX_CONNECTIONS",
+    "20000",
+    count(10, 1_000_000),
+    aCount(10, 1_000_000),
+    "Connections of all kinds; further ones are closed at once."
+  ),
+  maxStrangers: required(
+    "MAX_UNAUTHENTICATED_CONNECTIONS",
+    "1000",
+    count(5, 1_000_000),
+    aCount(5, 1_000_000),
+    "Connections without a valid token so far; when there are more the oldest one is closed."
+  ),
+  requestTimeout: required(
+    "REQUEST_TIMEOUT",
+    "30 seconds",
+    PositiveDuration,
+    aDuration,
+    "The longest that a request may take to arrive."
+  ),
+  idleTimeout: required(
+    "IDLE_TIMEOUT",
+    "1 minute",
+    PositiveDuration,
+    aDuration,
+    "How long nothing may move over the connection of a watcher or an HTTP client; then it is closed."
+  ),
   wildcardAccessUrl: optional(
     "WILDCARD_ACCESS_URL",
     Schema.String.check(Schema.isPattern(/^https?:\/\/[^*/\s]*\*[^*/\s]*\/?$/)),

@@ -9,7 +9,6 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Data, Duration, Effect, Layer, References, Schedule } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
-import { createServer } from "node:http"
 import * as Access from "./access/Access.ts"
 import * as ActivityBump from "./agentapi/ActivityBump.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
@@ -22,17 +21,22 @@ import * as StatsBatcher from "./agentapi/StatsBatcher.ts"
 import * as StatsReporter from "./agentapi/StatsReporter.ts"
 import * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
+import * as DashboardRoutes from "./dashboard/DashboardRoutes.ts"
+import * as OverviewFeed from "./dashboard/OverviewFeed.ts"
 import * as AdminRoutes from "./http/AdminRoutes.ts"
 import * as OperationsRoutes from "./http/OperationsRoutes.ts"
 import * as Refusals from "./http/Refusals.ts"
 import * as UsageRoutes from "./http/UsageRoutes.ts"
+import * as ConnectionLimits from "./platform/ConnectionLimits.ts"
 import * as PgPubSub from "./pubsub/PgPubSub.ts"
 import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
 import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
 import * as EmbeddedPostgres from "./storage/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgActivityStore from "./storage/PgActivityStore.ts"
+import * as PgAgentCatalog from "./storage/PgAgentCatalog.ts"
 import * as PgAppStore from "./storage/PgAppStore.ts"
+import * as PgClock from "./storage/PgClock.ts"
 import * as PgBoundaryUsageStore from "./storage/PgBoundaryUsageStore.ts"
 import * as PgConnectionLogStore from "./storage/PgConnectionLogStore.ts"
 import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
@@ -54,6 +58,7 @@ import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Defects from "./telemetry/Defects.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
+import * as ProcessMetrics from "./telemetry/ProcessMetrics.ts"
 import * as UsageTracker from "./usage/UsageTracker.ts"
 import * as LogWatch from "./watch/LogWatch.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
@@ -76,6 +81,7 @@ export const layerStorage = (settings: Settings) =>
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
     PgActivityStore.layer,
+    PgAgentCatalog.layer({ silentAfter: Duration.times(settings.agentPingInterval, 4) }),
     PgAppStore.layer,
     PgBoundaryUsageStore.layer,
     PgConnectionLogStore.layer,
@@ -101,6 +107,7 @@ const layerServices = (settings: Settings) =>
   Layer.mergeAll(
     Access.layer,
     Replica.layer,
+    ProcessMetrics.layer,
     Layer.succeed(Manifest.Deployment, {
       wildcardAccessUrl: settings.wildcardAccessUrl,
       externalAuthProviders: settings.externalAuthProviders ?? [],
@@ -144,21 +151,21 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
 
-const routes = ({ agentPingInterval: period, agentPingTimeout: timeout }: Settings) =>
+const routes = ({
+  agentMaxCallRate: maxCallRate,
+  agentPingInterval: period,
+  agentPingTimeout: timeout,
+  idleTimeout
+}: Settings) =>
   Layer.mergeAll(
-    AgentRoutes.layer({ period, timeout }),
-    WatchRoutes.layer,
+    AgentRoutes.layer({ period, timeout, maxCallRate }),
+    WatchRoutes.layer({ patience: idleTimeout }),
     UsageRoutes.layer,
     AdminRoutes.layer,
+    DashboardRoutes.layer,
     OperationsRoutes.layer,
     Refusals.layer
   )
-
-/** The largest message of an agent, as in the original. */
-const maxMessageBytes = 4 * 1024 * 1024
-
-/** The largest body of a request. */
-const maxBodyBytes = ByteSize.mebibytes(16)
 
 /** The address to listen on cannot be had. */
 export class CannotListen extends Data.TaggedError("CannotListen")<{
@@ -173,27 +180,31 @@ export class CannotListen extends Data.TaggedError("CannotListen")<{
 }
 
 /** Listens once there is something to answer with, and no longer than that. */
-const layerHttpServer = ({ host, port }: Settings) =>
+const layerHttpServer = (settings: Settings) =>
   Layer.unwrap(
-    Effect.as(
-      MetadataBatcher.MetadataBatcher,
-      NodeHttpServer.layer(() => createServer(), {
+    Effect.gen(function* () {
+      yield* MetadataBatcher.MetadataBatcher
+      const { host, maxMessageBytes: maxPayload, port } = settings
+      const server = yield* ConnectionLimits.makeServer(settings)
+      return NodeHttpServer.layer(() => server, {
         host,
         port,
         // agents and watchers stay connected for ever: none is waited for longer than this
         gracefulShutdownTimeout: "500 millis",
-        websocket: { maxPayload: maxMessageBytes }
+        websocket: { maxPayload }
       }).pipe(Layer.catch(({ cause }) => Layer.effectContext(Effect.fail(new CannotListen({ host, port, cause })))))
-    )
+    })
   )
 
 /** The service over whatever keeps its things. It serves as soon as the layer is built. */
 export const layerService = (settings: Settings) =>
   HttpRouter.serve(routes(settings), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(layerHttpServer(settings)),
+    // reads what the services below have registered
+    Layer.provide(OverviewFeed.layer),
     Layer.provideMerge(layerServices(settings)),
     Layer.provide(Defects.layer),
-    Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodyBytes)),
+    Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(settings.maxBodyBytes))),
     // no one collects spans, and making them costs a fifth of a report
     Layer.provide(Layer.succeed(References.TracerEnabled, false))
   )
@@ -202,6 +213,7 @@ export const layerService = (settings: Settings) =>
 export const layer = (settings: Settings) =>
   layerService(settings).pipe(
     Layer.provideMerge(layerStorage(settings)),
+    Layer.provide(PgClock.layer()),
     Layer.provideMerge(layerDatabase(settings)),
     Layer.provideMerge(Fatal.layer)
   )

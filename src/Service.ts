@@ -9,8 +9,10 @@ import * as Token from "./access/Token.ts"
 import * as Metrics from "./batcher/MetadataBatcherMetrics.ts"
 import type { Settings } from "./Config.ts"
 import * as Demo from "./fleet/Demo.ts"
+import * as Fleet from "./fleet/Fleet.ts"
 import * as Simulation from "./fleet/Simulation.ts"
 import * as Administrator from "./http/Administrator.ts"
+import { Directory } from "./http/Directory.ts"
 import * as Server from "./Server.ts"
 import { EmbeddedPostgres } from "./storage/EmbeddedPostgres.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
@@ -38,7 +40,8 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
     const { failure } = yield* Fatal.Fatal
     const url = yield* address
     const minted = yield* Administrator.ensure(settings.adminToken)
-    yield* Console.log(welcome(url, yield* Effect.serviceOption(EmbeddedPostgres), minted))
+    const embedded = yield* Effect.serviceOption(EmbeddedPostgres)
+    yield* Console.log(welcome(url, yield* dashboard(settings, url, embedded), embedded, minted))
     const demo =
       settings.databaseUrl === undefined && settings.demoAgents > 0 ? demonstrate(settings, url) : Effect.never
     return yield* Effect.raceFirst(failure, demo)
@@ -49,13 +52,37 @@ const address = Effect.map(HttpServer.HttpServer, (server) =>
   NetAddress.formatUrlUnsafe(server.address).replace(/\/\/(0\.0\.0\.0|\[::\])/, "//127.0.0.1")
 )
 
+/**
+ * Where the dashboard is. Of a service that nobody else can reach, on a database of its own, the address signs in. What
+ * signs in is derived from the password of that database, which could do as much: so the address is the same after each
+ * start, and a page that is open goes on.
+ */
+const dashboard = Effect.fnUntraced(function* (
+  { host }: Settings,
+  url: string,
+  embedded: Option.Option<EmbeddedPostgres["Service"]>
+) {
+  if (Option.isNone(embedded) || !/^(localhost|127(\.\d+){3}|::1)$/.test(host)) return `${url}/`
+  const password = Redacted.make(new URL(Redacted.value(embedded.value.url)).password)
+  const token = yield* Token.derive(password, "dashboard")
+  const directory = yield* Directory
+  yield* directory.putToken({
+    username: Administrator.username,
+    name: "dashboard",
+    token: yield* Token.digest(token)
+  })
+  return `${url}/#token=${Redacted.value(token)}`
+})
+
 const welcome = (
   url: string,
+  dashboard: string,
   embedded: Option.Option<EmbeddedPostgres["Service"]>,
   minted: Option.Option<Token.Token>
 ): string =>
   [
     `ready at ${url}`,
+    `  dashboard              ${dashboard}`,
     `  API and documentation  ${url}/docs`,
     `  metrics                ${url}/metrics`,
     ...Option.match(embedded, {
@@ -86,9 +113,10 @@ const demonstrate = Effect.fnUntraced(function* ({ demoAgents: agents }: Setting
   let before = { reports: 0, entries: 0 }
   const line = Effect.gen(function* () {
     const { entries, lost, statements } = yield* written
-    const rate = (demo.figures.reports - before.reports) / 5
+    const reports = Fleet.reports(demo.figures)
+    const rate = (reports - before.reports) / 5
     const fresh = entries - before.entries
-    before = { reports: demo.figures.reports, entries }
+    before = { reports, entries }
     yield* Console.log(
       `${Simulation.describe(agents, demo.figures, rate)}; entries written: ${entries} (${fresh} new), flushes: ${statements}, lost: ${lost}`
     )

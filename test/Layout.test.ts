@@ -20,7 +20,7 @@ const imports = files.flatMap((file) =>
 
 /** From the ground up: a room looks only into rooms below its own floor, and into its neighbours where it says so. */
 const floors = [
-  ["domain"],
+  ["domain", "platform"],
   ["batcher", "pubsub", "usage"],
   ["access"],
   ["agentapi", "watch", "http", "storage", "telemetry", "fleet", "dashboard"],
@@ -37,8 +37,9 @@ const floorOf = (room: string) => floors.findIndex((rooms) => rooms.includes(roo
 const neighbours: Readonly<Record<string, ReadonlyArray<string>>> = {
   batcher: ["pubsub"],
   usage: ["batcher"],
-  http: ["agentapi", "watch"],
-  storage: ["agentapi", "http", "watch"],
+  http: ["agentapi", "watch", "dashboard"],
+  dashboard: ["agentapi", "http"],
+  storage: ["agentapi", "http", "dashboard", "watch"],
   fleet: ["agentapi", "http"]
 }
 

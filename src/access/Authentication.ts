@@ -5,10 +5,11 @@
  * recognized at present, is said as such: only 401 asks for another token.
  */
 import { Context, Effect, Layer, Result, Schema } from "effect"
-import { HttpServerResponse } from "effect/http"
+import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
 import type { User } from "../domain/User.ts"
+import { vouch } from "../platform/RequestSocket.ts"
 import { Access } from "./Access.ts"
 import { AccessUnavailable, Forbidden, Unauthenticated } from "./AccessError.ts"
 import * as Token from "./Token.ts"
@@ -100,7 +101,10 @@ const admitting = <Id, Caller>(
     { credential }: { readonly credential: Token.Token }
   ) {
     const identified = yield* Effect.result(identify(credential))
-    if (Result.isSuccess(identified)) return yield* Effect.provideService(endpoint, caller, identified.success)
+    if (Result.isSuccess(identified)) {
+      yield* Effect.flatMap(HttpServerRequest.HttpServerRequest, vouch)
+      return yield* Effect.provideService(endpoint, caller, identified.success)
+    }
     const { failure } = identified
     // after a failure the next place is looked at, and what is missing there would become the answer
     return failure._tag === "Unauthenticated" ? yield* failure : yield* answer(failure)

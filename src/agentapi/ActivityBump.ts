@@ -3,12 +3,12 @@
  *
  * - How far, and whether at all, the store decides from the template and the build, in one step.
  * - A workspace that nobody has claimed yet is left alone.
- * - Where the workspace starts by itself, the bump knows when that is next, unless the template does not allow it. When
- *   that cannot be found out, the bump happens without, and that is logged.
- * - A bump never fails: what goes wrong is logged.
+ * - Where the workspace starts by itself, the bump knows when that is next. When that cannot be found out, the bump happens
+ *   without, and that is logged.
+ * - A bump never fails, and takes {@link patience} at most: what goes wrong is logged. The next activity makes up for it.
  */
-import { Context, Cron, DateTime, Effect, Layer, Result } from "effect"
-import type { TemplateId, WorkspaceId } from "../domain/Ids.ts"
+import { type Cause, Context, Cron, DateTime, Effect, Layer, Result } from "effect"
+import type { WorkspaceId } from "../domain/Ids.ts"
 import { isPrebuild, type Workspace } from "../domain/Workspace.ts"
 import type { AgentStoreError } from "./AgentError.ts"
 
@@ -16,14 +16,13 @@ import type { AgentStoreError } from "./AgentError.ts"
 export class ActivityStore extends Context.Service<
   ActivityStore,
   {
-    /** Whether a template lets its workspaces start by themselves. */
-    readonly allowsAutostart: (templateId: TemplateId) => Effect.Effect<boolean, AgentStoreError>
     /**
      * Moves the deadline of the latest build of a workspace, by these rules:
      *
      * - It moves to the time given plus what the template says a bump is.
-     * - Where that is beyond the next autostart, it moves to the autostart plus the time to live of the workspace, or of
-     *   the template where users may not set their own. Where neither has one it is a bump like any other.
+     * - Where that is beyond the next autostart, and the template allows autostarts, it moves to the autostart plus the time
+     *   to live of the workspace, or of the template where users may not set their own. Where neither has one it is a bump
+     *   like any other.
      * - It never moves backwards, nor beyond the maximum of the build.
      * - It stays until 5 % of what it would move by have passed since it was moved last.
      * - Only a start that has ended and that has a deadline is bumped, and only where the template has bumps.
@@ -44,24 +43,21 @@ export class ActivityBump extends Context.Service<
   }
 >()("metadata-batcher/agentapi/ActivityBump") {}
 
+/** The longest that a bump may take: agents wait for it with their reports. */
+export const patience = "2 seconds"
+
 export const make = Effect.gen(function* () {
   const store = yield* ActivityStore
 
-  const autostartOf = Effect.fnUntraced(
-    function* ({ autostartSchedule, templateId }: Workspace, now: DateTime.Utc) {
-      if (autostartSchedule === null || !(yield* store.allowsAutostart(templateId))) return null
-      return yield* Effect.fromResult(nextAutostart(autostartSchedule, now))
-    },
-    Effect.catch((error) =>
-      Effect.as(
-        Effect.logWithLevel(isCancelled(error) ? "Debug" : "Error")(
-          "the next autostart of a workspace is not known: it is bumped without",
-          error
-        ),
-        null
-      )
-    )
-  )
+  const autostartOf = ({ autostartSchedule }: Workspace, now: DateTime.Utc) =>
+    autostartSchedule === null
+      ? Effect.succeed(null)
+      : Effect.catch(Effect.fromResult(nextAutostart(autostartSchedule, now)), (error) =>
+          Effect.as(
+            Effect.logError("the next autostart of a workspace is not known: it is bumped without", error),
+            null
+          )
+        )
 
   const bumpFor = Effect.fn("ActivityBump.bumpFor")(
     function* (workspace: Workspace) {
@@ -69,6 +65,7 @@ export const make = Effect.gen(function* () {
       const now = yield* DateTime.now
       yield* store.bump(workspace.id, now, yield* autostartOf(workspace, now))
     },
+    Effect.timeout(patience),
     Effect.catch((error) =>
       Effect.logWithLevel(isCancelled(error) ? "Debug" : "Error")("the deadline of a workspace cannot be moved", error)
     ),
@@ -100,5 +97,5 @@ export const nextAutostart = (
   )
 }
 
-const isCancelled = (error: AgentStoreError | Cron.CronParseError) =>
+const isCancelled = (error: AgentStoreError | Cause.TimeoutError) =>
   error._tag === "AgentStoreError" && error.reason === "cancelled"

@@ -6,6 +6,7 @@ import { AgentSession } from "./AgentSession.ts"
 import * as AnnouncementBanners from "./AnnouncementBanners.ts"
 import * as Apps from "./Apps.ts"
 import * as BoundaryLogs from "./BoundaryLogs.ts"
+import { OnCall } from "./CallRate.ts"
 import * as ConnectionLog from "./ConnectionLog.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as Logs from "./Logs.ts"
@@ -39,15 +40,18 @@ const handlers = AgentApi.toLayer(
 const sessions = Layer.succeed(
   SessionOfConnection,
   SessionOfConnection.of((handler, { payload }) =>
-    payload instanceof InvalidRequest
-      ? Effect.fail(payload)
-      : Effect.flatMap(
-          Effect.serviceOption(AgentSession),
-          Option.match({
-            onNone: () => Effect.die("a call came over a connection without a session"),
-            onSome: (session) => Effect.provideService(handler, AgentSession, session)
-          })
-        )
+    Effect.andThen(
+      Effect.flatten(OnCall),
+      payload instanceof InvalidRequest
+        ? Effect.fail(payload)
+        : Effect.flatMap(
+            Effect.serviceOption(AgentSession),
+            Option.match({
+              onNone: () => Effect.die("a call came over a connection without a session"),
+              onSome: (session) => Effect.provideService(handler, AgentSession, session)
+            })
+          )
+    )
   )
 )
 

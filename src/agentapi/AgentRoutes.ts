@@ -6,34 +6,43 @@
  * - What the session needs is there before anything is served. When it cannot be had the answer is 503.
  * - The times of an agent's connection are noted, unless it says that it connects in another role.
  * - Each connection has a session of its own, which ends with it.
+ * - An agent that does not take its answers is not read from until it does, and one that calls too often as slowly as it
+ *   may call. Pings that it leaves unanswered meanwhile end its connection.
  * - A defect in one call is the answer to that call; the others of the connection go on.
  * - A frame that is no message gets an error for an answer. One that is no WebSocket frame, or too large, ends the
  *   connection it came over, and is logged.
  */
 import { Context, Effect, Layer, Option } from "effect"
-import { type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { Socket } from "effect/socket"
 import * as Authentication from "../access/Authentication.ts"
+import { paced, ping } from "../platform/RequestSocket.ts"
 import { AgentApi } from "./AgentApi.ts"
 import * as AgentHandlers from "./AgentHandlers.ts"
 import * as AgentSession from "./AgentSession.ts"
 import * as ApiVersion from "./ApiVersion.ts"
 import { ConnectApi, ConnectionRefused, SessionUnavailable } from "./ConnectApi.ts"
+import * as CallRate from "./CallRate.ts"
 import * as ConnectionMonitor from "./ConnectionMonitor.ts"
 import * as Frames from "./internal/frames.ts"
-import { ping } from "./internal/webSocket.ts"
 import { Notifications } from "./Notifications.ts"
 import { MonitorStore } from "./ResourceMonitors.ts"
 import { WorkspaceStore } from "./WorkspaceStore.ts"
 
-const handlers = (options?: ConnectionMonitor.Options) =>
+export interface Options extends ConnectionMonitor.Options {
+  /** How many calls an agent may make in a second. Default: any number. */
+  readonly maxCallRate?: number | undefined
+}
+
+const handlers = (options: Options = {}) =>
   HttpApiBuilder.group(
     ConnectApi,
     "agent",
     Effect.fnUntraced(function* (handlers) {
       const serve = yield* RpcServer.toHttpEffectWebsocket(AgentApi, { disableFatalDefects: true })
+      const rateOf = yield* CallRate.make(options.maxCallRate ?? Number.POSITIVE_INFINITY)
       const monitor = yield* ConnectionMonitor.make(options)
       const services = Context.pick(
         WorkspaceStore,
@@ -68,7 +77,11 @@ const handlers = (options?: ConnectionMonitor.Options) =>
           if (request.headers["upgrade"]?.toLowerCase() !== "websocket") return upgradeRequired
           const introduction = { ...(yield* Authentication.CurrentAgent), apiVersion: apiVersion.value }
           const { over, session } = yield* open(introduction, request, query.role ?? "agent")
-          return yield* Effect.provideService(serve, AgentSession.AgentSession, session).pipe(
+          const rate = yield* rateOf(session.identity.agentId)
+          return yield* serve.pipe(
+            Effect.provideService(AgentSession.AgentSession, session),
+            Effect.provideService(CallRate.OnCall, rate.spend),
+            Effect.provideService(HttpServerRequest.HttpServerRequest, paced(request, rate.ready)),
             Effect.catchDefect((defect) =>
               Socket.isSocketError(defect) ? broken(session, defect) : Effect.die(defect)
             ),
@@ -80,7 +93,7 @@ const handlers = (options?: ConnectionMonitor.Options) =>
     })
   )
 
-export const layer = (options?: ConnectionMonitor.Options) =>
+export const layer = (options?: Options) =>
   HttpApiBuilder.layer(ConnectApi).pipe(
     Layer.provide(handlers(options)),
     Layer.provide([

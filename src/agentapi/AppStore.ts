@@ -3,7 +3,9 @@ import { Context, type DateTime, type Effect, type Option } from "effect"
 import type { AgentId, AppId, WorkspaceId } from "../domain/Ids.ts"
 import type { AgentStoreError } from "./AgentError.ts"
 
-export type Health = "disabled" | "initializing" | "healthy" | "unhealthy"
+/** How an app may be. */
+export const healths = ["disabled", "initializing", "healthy", "unhealthy"] as const
+export type Health = (typeof healths)[number]
 
 export interface AppHealth {
   readonly id: AppId
@@ -19,7 +21,9 @@ export interface HealthOfApp {
   readonly isChecked: boolean
 }
 
-export type AppState = "working" | "idle" | "complete" | "failure"
+/** What an app may be doing. */
+export const appStates = ["working", "idle", "complete", "failure"] as const
+export type AppState = (typeof appStates)[number]
 
 /** What an app says of itself. */
 export interface AppStatus {

@@ -18,13 +18,21 @@ import type { Workspace } from "../domain/Workspace.ts"
 import { ActivityBump } from "./ActivityBump.ts"
 import { InvalidRequest, unavailable, Unavailable } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
-import { type AddedStatus, type AppHealth, type AppState, AppStore, type HealthOfApp } from "./AppStore.ts"
+import {
+  type AddedStatus,
+  type AppHealth,
+  type AppState,
+  appStates,
+  AppStore,
+  type HealthOfApp,
+  healths
+} from "./AppStore.ts"
 import { list, word } from "./internal/fields.ts"
 import { type MessageTemplate, Notifications } from "./Notifications.ts"
 import * as WorkspaceEvents from "./WorkspaceEvents.ts"
 
 export const BatchUpdateAppHealthsRequest = Schema.Struct({
-  updates: list(Schema.Struct({ id: AppId, health: word("disabled", "initializing", "healthy", "unhealthy") }))
+  updates: list(Schema.Struct({ id: AppId, health: word(...healths) }))
 })
 export type BatchUpdateAppHealthsRequest = typeof BatchUpdateAppHealthsRequest.Type
 
@@ -38,7 +46,7 @@ const maxMessageBytes = 160
 
 export const UpdateAppStatusRequest = Schema.Struct({
   slug: OptionalText,
-  state: word("working", "idle", "complete", "failure"),
+  state: word(...appStates),
   message: OptionalText.check(
     Schema.makeFilter((message: string) => Utf8.byteLength(message) <= maxMessageBytes, {
       expected: `at most ${maxMessageBytes} bytes`

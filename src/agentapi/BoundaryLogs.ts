@@ -23,8 +23,11 @@ const BoundaryLog = Schema.Struct({
 })
 type BoundaryLog = typeof BoundaryLog.Type
 
+/** The most requests of one report: each becomes a record in the log. */
+const maxLogs = 10_000
+
 export const ReportBoundaryLogsRequest = Schema.Struct({
-  logs: list(BoundaryLog),
+  logs: list(BoundaryLog).check(Schema.isMaxLength(maxLogs, { expected: `at most ${maxLogs} logs` })),
   /** Taken and not looked at. */
   session_id: OptionalText,
   /** Taken and not looked at. */

@@ -10,6 +10,7 @@
  */
 import { Context, DateTime, Duration, Effect, Metric, Option, Schema } from "effect"
 import { Rpc } from "effect/rpc"
+import * as AgentLifecycle from "../domain/AgentLifecycle.ts"
 import type { AgentId, BuildId } from "../domain/Ids.ts"
 import { OptionalText } from "../domain/StorableText.ts"
 import { type AgentStoreError, unavailable, Unavailable } from "./AgentError.ts"
@@ -19,17 +20,7 @@ import * as ApiVersion from "./ApiVersion.ts"
 import { list, time, word, zeroTime } from "./internal/fields.ts"
 import * as WorkspaceEvents from "./WorkspaceEvents.ts"
 
-const State = word(
-  "created",
-  "starting",
-  "start_timeout",
-  "start_error",
-  "ready",
-  "shutting_down",
-  "shutdown_timeout",
-  "shutdown_error",
-  "off"
-)
+const State = word(...AgentLifecycle.states)
 export type State = typeof State.Type
 
 export interface LifecycleChange {

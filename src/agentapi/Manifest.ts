@@ -11,6 +11,7 @@ import { Rpc } from "effect/rpc"
 import { AgentId, WorkspaceId } from "../domain/Ids.ts"
 import { unavailable, Unavailable } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
+import { healths } from "./AppStore.ts"
 import { word } from "./internal/fields.ts"
 import {
   DeclaredAgent,
@@ -21,6 +22,7 @@ import {
   Script
 } from "./ManifestStore.ts"
 import { DerpMap, SiteConfigs } from "./SiteConfigs.ts"
+import { sharingLevels } from "./SubAgentApps.ts"
 
 /** What agents are told of the deployment. Default: it has no host for apps and no providers, and any connection will do. */
 export const Deployment = Context.Reference<{
@@ -34,8 +36,8 @@ export const Deployment = Context.Reference<{
   defaultValue: () => ({ externalAuthProviders: [], disableDirectConnections: false, derpForceWebsockets: false })
 })
 
-const SharingLevel = word("owner", "authenticated", "public", "organization")
-const Health = word("disabled", "initializing", "healthy", "unhealthy")
+const SharingLevel = word(...sharingLevels)
+const Health = word(...healths)
 
 const App = Schema.Struct({
   ...DeclaredApp.fields,

@@ -6,16 +6,18 @@
  * 3. Unless it shows activity, that is all. An agent shows it with connections, a person's program with sessions.
  * 4. The deadline of the workspace is moved.
  * 5. The workspace counts as used.
- * 6. That there are new statistics is announced to the owner. When that fails there is a warning.
+ * 6. That there are new statistics is announced to the owner. When that fails, or takes longer than two seconds, there is a
+ *    warning.
  *
- * A report never fails: what goes wrong on the way is logged and counted where it happens.
+ * A report never fails: what goes wrong on the way is logged and counted where it happens. While the database is away it
+ * takes four seconds at most, which is less than agents wait for the answer.
  */
 import { Context, type DateTime, Effect, Layer } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 import type { Workspace } from "../domain/Workspace.ts"
 import type { PubSub } from "../pubsub/PubSub.ts"
 import { UsageTracker } from "../usage/UsageTracker.ts"
-import { ActivityBump } from "./ActivityBump.ts"
+import { ActivityBump, patience } from "./ActivityBump.ts"
 import type { AgentStoreError } from "./AgentError.ts"
 import { type AgentMetric, type Figures, hasSessions } from "./AgentStats.ts"
 import { ForwardedMetrics } from "./ForwardedMetrics.ts"
@@ -76,6 +78,7 @@ export const make = Effect.gen(function* () {
     yield* activity.bumpFor(workspace)
     yield* usageTracker.add(workspace.id)
     yield* events.publishOf(workspace, agentId, "stats_update").pipe(
+      Effect.timeout(patience),
       Effect.catch((error) => Effect.logWarning("that there are new statistics could not be announced", error)),
       Effect.annotateLogs({ agentId, workspaceId: workspace.id })
     )

@@ -10,6 +10,9 @@ import { Digest } from "effect/crypto"
 import { Hex } from "effect/encoding"
 import { OptionalText } from "../domain/StorableText.ts"
 
+/** The longest slug, in characters: what is stored of it is looked up by an index. */
+const maxSlug = 255
+
 /** Who may use an app, from the fewest to the most. */
 export const sharingLevels = ["owner", "organization", "authenticated", "public"] as const
 export type SharingLevel = (typeof sharingLevels)[number]
@@ -83,6 +86,7 @@ export type AppCreationError = typeof AppCreationError.Type
 /** What is wrong with an app by itself. */
 const problemOf = ({ open_in, share, slug }: RequestedApp): Omit<AppCreationError, "index"> | undefined => {
   if (slug === "") return { field: "slug", error: "must not be empty" }
+  if (slug.length > maxSlug) return { field: "slug", error: `must have at most ${maxSlug} characters` }
   if (!slugPattern.test(slug)) {
     return { field: "slug", error: "must be lower-case letters and digits, in parts with a dash between them" }
   }

@@ -3,8 +3,10 @@
  *
  * - A sub-agent belongs to the build of its parent and goes with it. What it is not told it has from its parent.
  * - Its token is derived from the one that its parent has shown, so that the parent can be shown it again, although only
- *   digests are stored. When the parent has got another token since, its sub-agents get others with the next answer.
- * - An agent sees, changes and deletes its own sub-agents alone. A deleted one is kept, and is let in no more.
+ *   digests are stored. When the parent gets another token, those of its sub-agents let nobody in any more; they get others
+ *   with the next answer to the parent. What shows the old token of the parent gets no token of a sub-agent.
+ * - An agent sees, changes and deletes its own sub-agents alone. A deleted one is kept, and is let in no more; so are those
+ *   that it has itself.
  * - An app that cannot be created is answered as such; the sub-agent and its other apps are created.
  */
 import { Context, Effect, Option, Redacted, Schema } from "effect"
@@ -20,6 +22,9 @@ import * as SubAgentApps from "./SubAgentApps.ts"
 
 const displayApps = ["VSCODE", "VSCODE_INSIDERS", "WEB_TERMINAL", "SSH_HELPER", "PORT_FORWARDING_HELPER"] as const
 
+/** The most apps of one request. */
+const maxApps = 1_000
+
 /** The longest name of a sub-agent, in characters. */
 const maxName = 64
 
@@ -31,7 +36,7 @@ export const CreateSubAgentRequest = Schema.Struct({
   directory: OptionalText,
   architecture: OptionalText,
   operating_system: OptionalText,
-  apps: list(SubAgentApps.RequestedApp),
+  apps: list(SubAgentApps.RequestedApp).check(Schema.isMaxLength(maxApps, { expected: `at most ${maxApps} apps` })),
   display_apps: list(Schema.Literals(displayApps)),
   /** A sub-agent that there is: its display apps are replaced, and its directory where there is one. */
   id: Schema.optionalKey(AgentId)
@@ -93,8 +98,11 @@ export interface NewChild extends Child {
 export class SubAgentStore extends Context.Service<
   SubAgentStore,
   {
-    /** Creates a child, and answers whether its name was free within the build. */
-    readonly create: (parentId: AgentId, child: NewChild) => Effect.Effect<boolean, AgentStoreError>
+    /** Creates a child, unless its name is taken within the build or the parent has got another token, or is deleted. */
+    readonly create: (
+      parent: Keyed,
+      child: NewChild
+    ) => Effect.Effect<"created" | "name taken" | "token replaced", AgentStoreError>
     /** Replaces the display apps of a child, and its directory unless the new one is empty. */
     readonly change: (
       parentId: AgentId,
@@ -104,7 +112,7 @@ export class SubAgentStore extends Context.Service<
     readonly children: (parentId: AgentId) => Effect.Effect<ReadonlyArray<Child>, AgentStoreError>
     /** Gives children other tokens, and answers whether it did: it does not where the parent has got another one itself. */
     readonly rekey: (parent: Keyed, children: ReadonlyArray<Keyed>) => Effect.Effect<boolean, AgentStoreError>
-    /** Deletes a child, and answers whether the agent has had it. */
+    /** Deletes a child with its own children, and answers whether the agent has had it. */
     readonly remove: (parentId: AgentId, id: AgentId) => Effect.Effect<boolean, AgentStoreError>
     /** Creates the apps of an agent, or changes those that it has. */
     readonly putApps: (agentId: AgentId, apps: ReadonlyArray<SubAgentApps.App>) => Effect.Effect<void, AgentStoreError>
@@ -125,28 +133,39 @@ export const make = Effect.gen(function* () {
     return { id, token, digest: yield* Token.digest(token) }
   }, Effect.provideContext(crypto))
 
+  /** The session's agent, with the token that it has shown. */
+  const parent = Effect.gen(function* () {
+    const { identity, token } = yield* AgentSession
+    return { id: identity.agentId, digest: yield* Token.digest(token) }
+  }).pipe(Effect.provideContext(crypto))
+
   /** Children with tokens that let them in. */
   const shown = Effect.fnUntraced(function* (children: ReadonlyArray<Child>) {
-    const { identity, token } = yield* AgentSession
     const keys = yield* Effect.forEach(children, ({ id }) => keyOf(id))
     const outdated = keys.filter(({ digest }, index) => !Token.isSame(digest, children[index]!.digest))
-    if (outdated.length > 0) {
-      const parent = { id: identity.agentId, digest: yield* Effect.provideContext(Token.digest(token), crypto) }
-      if (!(yield* store.rekey(parent, outdated))) return yield* tokenReplaced
-    }
+    if (outdated.length > 0 && !(yield* store.rekey(yield* parent, outdated))) return yield* tokenReplaced
     return children.map(({ id, name }, index) => ({ id, name, auth_token: Redacted.value(keys[index]!.token) }))
   })
 
-  const create = Effect.fnUntraced(function* (
-    parentId: AgentId,
-    { architecture, directory, display_apps, name, operating_system }: CreateSubAgentRequest
-  ) {
+  const create = Effect.fnUntraced(function* ({
+    architecture,
+    directory,
+    display_apps,
+    name,
+    operating_system
+  }: CreateSubAgentRequest) {
     const key = yield* keyOf(AgentId.make(yield* random.uuidV4()))
     const child = { id: key.id, digest: key.digest, name }
     const displayApps = toDisplayApps(display_apps)
     const details = { directory, architecture, operatingSystem: operating_system, displayApps }
-    if (yield* store.create(parentId, { ...child, ...details })) return child
-    return yield* new InvalidRequest({ field: "name", problem: "is that of another agent of the workspace" })
+    switch (yield* store.create(yield* parent, { ...child, ...details })) {
+      case "created":
+        return child
+      case "name taken":
+        return yield* new InvalidRequest({ field: "name", problem: "is that of another agent of the workspace" })
+      case "token replaced":
+        return yield* tokenReplaced
+    }
   })
 
   const createSubAgent = Effect.fnUntraced(
@@ -159,7 +178,7 @@ export const make = Effect.gen(function* () {
         : "owner"
       const child =
         id === undefined
-          ? yield* create(identity.agentId, request)
+          ? yield* create(request)
           : Option.getOrUndefined(
               yield* store.change(identity.agentId, {
                 id,

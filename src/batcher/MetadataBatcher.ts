@@ -10,7 +10,7 @@
  * - A write runs with the services of the batcher, never with those of whoever added to it.
  * - Every entry that was not accepted, or was lost, is counted under its reason. No log contains a value.
  */
-import { Cause, Clock, Context, Duration, Effect, Layer, type Metric, Option, type Scope } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Layer, LogLevel, type Metric, Option, type Scope } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../domain/Metadata.ts"
 import * as Utf8 from "../domain/Utf8.ts"
@@ -71,18 +71,21 @@ export const make = Effect.fnUntraced(function* (
     write: (rows) => Effect.flatMap(store.updateBatch(rows), announce),
     isRejection: (error) => error.reason === "rejected",
     observer: {
-      onTake: (rows) =>
-        Effect.sync(() => {
-          for (const keys of keysPerAgent(rows)) update(Metrics.batchUtilization, keys)
-        }),
+      onTake: (rows) => Effect.sync(() => forEachAgent(rows, (keys) => noteUtilization(keys))),
       onWritten: ({ count, elapsed, reason }) =>
         Effect.suspend(() => {
           update(Metrics.batchSize, count)
           update(Metrics.flushed, count)
           update(Metrics.batches[reason], 1)
           update(Metrics.flushDuration[reason], Duration.toSeconds(elapsed))
-          return Effect.logDebug("metadata written").pipe(
-            Effect.annotateLogs({ reason, entries: count, elapsed: Duration.format(elapsed) })
+          return Effect.flatMap(LogLevel.isEnabled("Debug"), (isEnabled) =>
+            isEnabled
+              ? Effect.annotateLogs(Effect.logDebug("metadata written"), {
+                  reason,
+                  entries: count,
+                  elapsed: Duration.format(elapsed)
+                })
+              : Effect.void
           )
         }),
       onFailed: ({ cause, elapsed, reason, retained, unwritten }) =>
@@ -115,7 +118,7 @@ export const make = Effect.fnUntraced(function* (
         })
     }
   })
-  yield* Metrics.register(batcher.sizesUnsafe)
+  const noteUtilization = yield* Metrics.register(batcher.sizesUnsafe)
 
   // the original's ticker has a buffer of one: a tick that nobody took stays, further ones pass
   const warnEvery = yield* Settings.duration("dropWarningInterval", options.dropWarningInterval, Duration.seconds(10))
@@ -174,12 +177,12 @@ const toRow = (agentId: AgentId, { collectedAt, error, key, value }: MetadataEnt
 const rowBytes = (row: MetadataRow): number =>
   Utf8.byteLength(row.key) + Utf8.byteLength(row.value) + Utf8.byteLength(row.error) + 16 + 8
 
-/** How many rows each agent has; the rows of one agent stand side by side. */
-const keysPerAgent = (rows: ReadonlyArray<MetadataRow>): ReadonlyArray<number> => {
-  const counts: Array<number> = []
-  rows.forEach((row, index) => {
-    if (row.agentId === rows[index - 1]?.agentId) counts[counts.length - 1]! += 1
-    else counts.push(1)
-  })
-  return counts
+/** Tells how many rows each agent has; the rows of one agent stand side by side. */
+const forEachAgent = (rows: ReadonlyArray<MetadataRow>, tell: (count: number) => void): void => {
+  let first = 0
+  for (let next = 1; next <= rows.length; next++) {
+    if (next < rows.length && rows[next]!.agentId === rows[first]!.agentId) continue
+    tell(next - first)
+    first = next
+  }
 }

@@ -1,5 +1,6 @@
 /**
- * A few simulated agents beside a service that has nothing else to show, so that a newcomer sees data move at once.
+ * A few simulated agents beside a service that has nothing else to show, so that a newcomer sees data move at once:
+ * metadata, and all else that agents say.
  *
  * They use the service as any agent would, over its own address. The user who owns them may read them and nothing else;
  * their token is new at every start.
@@ -9,7 +10,7 @@ import { FetchHttpClient } from "effect/http"
 import type * as Token from "../access/Token.ts"
 import * as Administrator from "../http/Administrator.ts"
 import * as Fleet from "./Fleet.ts"
-import * as SimulatedAgent from "./SimulatedAgent.ts"
+import * as Work from "./SimulatedWork.ts"
 
 /** The name of the user and of the workspace. */
 export const name = "demo"
@@ -26,7 +27,7 @@ export interface Demo {
 
 export const make = Effect.fn("Demo.make")(function* (options: { readonly url: string; readonly agents: number }) {
   const interval = Duration.seconds(2)
-  const keys = SimulatedAgent.keys(8)
+  const keys = Work.keys(8)
   const members = yield* Fleet.provision({
     url: options.url,
     token: yield* Administrator.mint(Administrator.username, name),

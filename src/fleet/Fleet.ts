@@ -11,6 +11,8 @@ import * as Token from "../access/Token.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import { AdminApi } from "../http/AdminApi.ts"
 import * as SimulatedAgent from "./SimulatedAgent.ts"
+import type { Call } from "./SimulatedLife.ts"
+import * as Work from "./SimulatedWork.ts"
 
 export interface Member {
   readonly id: AgentId
@@ -25,26 +27,35 @@ export interface Options {
   readonly jitter: number
   readonly rampUp: Duration.Duration
   readonly reconnectAfter?: Duration.Duration | undefined
+  /** Agents report metadata and say nothing else. Default false. */
+  readonly metadataOnly?: boolean | undefined
 }
 
 /** What a fleet has done so far. */
 export interface Figures {
   /** Agents connected now. */
   connected: number
-  /** Reports that were accepted. */
-  reports: number
-  /** Reports and connections that failed. */
+  /** Calls that were accepted, of each kind. */
+  readonly calls: Map<Call, number>
+  /** Calls and connections that failed. */
   errors: number
 }
 
-export const figures = (): Figures => ({ connected: 0, reports: 0, errors: 0 })
+export const figures = (): Figures => ({ connected: 0, calls: new Map(), errors: 0 })
+
+/** Reports of metadata that were accepted. */
+export const reports = ({ calls }: Figures): number => calls.get("BatchUpdateMetadata") ?? 0
+
+/** Calls of all other kinds that were accepted. */
+export const otherCalls = (figures: Figures): number =>
+  [...figures.calls.values()].reduce((sum, count) => sum + count, -reports(figures))
 
 /** Runs a fleet until it is interrupted, adding up in `figures`. */
 export const run = (options: Options, figures: Figures) => {
   const observer: SimulatedAgent.Observer = {
     onConnect: () => figures.connected++,
     onDisconnect: () => figures.connected--,
-    onReport: () => figures.reports++,
+    onCall: (call) => figures.calls.set(call, (figures.calls.get(call) ?? 0) + 1),
     onError: () => figures.errors++
   }
   const apart = Duration.times(options.rampUp, 1 / Math.max(1, options.members.length))
@@ -97,7 +108,7 @@ export const provision = Effect.fnUntraced(function* (options: {
   )
 
   const missing = names.filter((name) => !known.has(name))
-  const metadata = SimulatedAgent.declarations(keys, options.interval)
+  const metadata = Work.declarations(keys, options.interval)
   const perCall = Math.max(1, Math.floor(keysPerCall / Math.max(20, keys.length)))
   const added = yield* Effect.forEach(Arr.chunksOf(missing, perCall), (names) =>
     api.agents.create({ params, payload: { agents: names.map((name) => ({ name, metadata })) } })

@@ -5,7 +5,7 @@ import { Console, Data, type Duration, Effect, Option, Schedule, Terminal } from
 import { FetchHttpClient } from "effect/http"
 import type * as Token from "../access/Token.ts"
 import * as Fleet from "./Fleet.ts"
-import * as SimulatedAgent from "./SimulatedAgent.ts"
+import * as Work from "./SimulatedWork.ts"
 
 export interface Options {
   readonly url: string
@@ -15,6 +15,7 @@ export interface Options {
   readonly keys: number
   readonly interval: Duration.Duration
   readonly jitter: number
+  readonly metadataOnly: boolean
   readonly rampUp: Duration.Duration
   readonly reconnectAfter: Option.Option<Duration.Duration>
   /** When to stop; by default never. */
@@ -44,7 +45,7 @@ export class TokenRefused extends Data.TaggedError("TokenRefused")<{
 export const run = Effect.fn("Simulation.run")(function* (options: Options) {
   const { agents, duration, interval, reconnectAfter } = options
   const url = options.url.replace(/\/+$/, "")
-  const keys = SimulatedAgent.keys(options.keys)
+  const keys = Work.keys(options.keys)
   yield* Console.log(`preparing ${agents} agents with ${keys.length} keys each at ${url}`)
   const members = yield* Fleet.provision({
     url,
@@ -72,7 +73,11 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options) {
   const end = Option.match(duration, { onNone: () => Effect.never, onSome: Effect.sleep })
   yield* Effect.raceAllFirst([fleet, end, progress(agents, figures)]).pipe(
     Effect.ensuring(
-      Effect.suspend(() => Console.log(`\n${figures.reports} reports accepted, ${figures.errors} errors`))
+      Effect.suspend(() =>
+        Console.log(
+          `\n${Fleet.reports(figures)} reports and ${Fleet.otherCalls(figures)} other calls accepted, ${figures.errors} errors`
+        )
+      )
     )
   )
 })
@@ -83,13 +88,20 @@ const progress = Effect.fnUntraced(function* (agents: number, figures: Fleet.Fig
   const [period, begin, end] = process.stdout.isTTY ? [1, "\r\u001B[2K", ""] : [10, "", "\n"]
   let before = 0
   const line = Effect.suspend(() => {
-    const rate = (figures.reports - before) / period
-    before = figures.reports
+    const reports = Fleet.reports(figures)
+    const rate = (reports - before) / period
+    before = reports
     return terminal.display(`${begin}${describe(agents, figures, rate)}${end}`)
   })
   return yield* Effect.andThen(Effect.schedule(line, Schedule.spaced(`${period} seconds`)), Effect.never)
 })
 
 /** How a fleet does, in one line. */
-export const describe = (agents: number, { connected, errors, reports }: Fleet.Figures, rate: number): string =>
-  `${connected} of ${agents} agents connected, ${rate.toFixed(1)} reports/s, ${reports} reports, ${errors} errors`
+export const describe = (agents: number, figures: Fleet.Figures, rate: number): string =>
+  [
+    `${figures.connected} of ${agents} agents connected`,
+    `${rate.toFixed(1)} reports/s`,
+    `${Fleet.reports(figures)} reports`,
+    `${Fleet.otherCalls(figures)} other calls`,
+    `${figures.errors} errors`
+  ].join(", ")

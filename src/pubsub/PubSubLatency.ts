@@ -6,7 +6,7 @@
  * - Nothing is measured unless it is asked for: typically once per scrape of the metrics.
  */
 import { Clock, Deferred, Duration, Effect, Fiber, Metric, Option, Schema, Stream } from "effect"
-import { randomUuid } from "./internal/randomUuid.ts"
+import { randomUuid } from "../domain/RandomUuid.ts"
 import { match, PubSub } from "./PubSub.ts"
 import * as PubSubMetrics from "./PubSubMetrics.ts"
 

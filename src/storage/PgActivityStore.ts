@@ -4,30 +4,15 @@
  * A bump is one statement, so that replicas that bump the same build come to the later deadline. It locks no row while
  * there is nothing to move.
  */
-import { DateTime, Effect, Layer, Option, Schema } from "effect"
-import { SqlClient, SqlSchema } from "effect/sql"
+import { DateTime, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
 import { ActivityStore } from "../agentapi/ActivityBump.ts"
-import { TemplateId } from "../domain/Ids.ts"
 import { attempt } from "./internal/agentStore.ts"
 
 export const layer: Layer.Layer<ActivityStore, never, SqlClient.SqlClient> = Layer.effect(
   ActivityStore,
-  Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-
-    const template = SqlSchema.findOneOption({
-      Request: TemplateId,
-      Result: Schema.Struct({ allowed: Schema.Boolean }),
-      execute: (id) => sql`SELECT allow_user_autostart AS allowed FROM templates WHERE id = ${id}`
-    })
-
-    return ActivityStore.of({
-      allowsAutostart: (templateId) =>
-        template(templateId).pipe(
-          Effect.map(Option.exists(({ allowed }) => allowed)),
-          attempt("read the schedule of a template")
-        ),
-
+  SqlClient.SqlClient.useSync((sql) =>
+    ActivityStore.of({
       bump: (workspaceId, at, nextAutostart) =>
         sql`
           WITH latest AS (
@@ -36,7 +21,8 @@ export const layer: Layer.Layer<ActivityStore, never, SqlClient.SqlClient> = Lay
               NULLIF(CASE WHEN template.allow_user_autostop THEN workspace.ttl ELSE template.default_ttl END, 0)
                 / 1000 * interval '1 microsecond' AS ttl,
               ${DateTime.toDateUtc(at)}::timestamptz AS at,
-              ${nextAutostart && DateTime.toDateUtc(nextAutostart)}::timestamptz AS autostart
+              CASE WHEN template.allow_user_autostart
+                THEN ${nextAutostart && DateTime.toDateUtc(nextAutostart)}::timestamptz END AS autostart
             FROM workspace_builds AS build
             JOIN workspaces AS workspace ON workspace.id = build.workspace_id
             JOIN templates AS template ON template.id = workspace.template_id
@@ -58,5 +44,5 @@ export const layer: Layer.Layer<ActivityStore, never, SqlClient.SqlClient> = Lay
             AND by > interval '0'
             AND build.deadline < at + by * 0.95`.pipe(Effect.asVoid, attempt("move the deadline of a workspace"))
     })
-  })
+  )
 )

@@ -4,11 +4,12 @@
  * A status is added, and what there was before is read, in one statement: it sees what was there when it began.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { Array, DateTime, Effect, Layer, Result, Schema } from "effect"
+import { Array, DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { AppStore, type AppStatus } from "../agentapi/AppStore.ts"
+import { appStates, AppStore, type AppStatus } from "../agentapi/AppStore.ts"
 import { AgentId, AppId, type WorkspaceId } from "../domain/Ids.ts"
 import { attempt } from "./internal/agentStore.ts"
+import { column } from "./internal/column.ts"
 
 export const layer: Layer.Layer<AppStore, never, SqlClient.SqlClient> = Layer.effect(
   AppStore,
@@ -54,14 +55,8 @@ export const layer: Layer.Layer<AppStore, never, SqlClient.SqlClient> = Layer.ef
         sql`
           UPDATE workspace_apps AS app SET health = changed.health
           FROM unnest(
-            ${column(
-              PgTypes.OID.uuid,
-              healths.map(({ id }) => id)
-            )}::uuid[],
-            ${column(
-              PgTypes.OID.text,
-              healths.map(({ health }) => health)
-            )}::text[]
+            ${column(PgTypes.OID.uuid, healths, ({ id }) => id)}::uuid[],
+            ${column(PgTypes.OID.text, healths, ({ health }) => health)}::text[]
           ) AS changed (id, health)
           WHERE app.id = changed.id AND app.agent_id = ${agentId}`.pipe(
           Effect.asVoid,
@@ -82,11 +77,9 @@ const decodeAdded = Schema.decodeUnknownEffect(
   Schema.Array(
     Schema.Struct({
       appId: AppId,
-      previous: Schema.NullOr(Schema.Literals(["working", "idle", "complete", "failure"])),
+      previous: Schema.NullOr(Schema.Literals(appStates)),
       isAgentReady: Schema.Boolean,
       task: Schema.NullOr(Schema.Struct({ name: Schema.String }))
     })
   )
 )
-
-const column = (oid: number, values: ReadonlyArray<string>) => Result.getOrThrow(PgTypes.array(values, oid))

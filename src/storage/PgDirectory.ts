@@ -5,7 +5,7 @@
  * and the rows of their values. What takes longer than thirty seconds is given up.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { Cause, Duration, Effect, flow, Layer, Option, Result, Schema } from "effect"
+import { Cause, Duration, Effect, flow, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient, SqlError, SqlSchema } from "effect/sql"
 import { AgentNotFound } from "../access/AccessError.ts"
@@ -18,6 +18,7 @@ import {
   UserNotFound,
   WorkspaceNotFound
 } from "../http/Directory.ts"
+import { column } from "./internal/column.ts"
 
 const User = Schema.Struct({ id: UserId, username: Schema.String, isAdmin: Schema.Boolean })
 
@@ -127,7 +128,9 @@ export const layer: Layer.Layer<Directory, never, SqlClient.SqlClient | SecureRa
           timeout,
           display_order AS "displayOrder"
         FROM workspace_agent_metadata_descriptions
-        WHERE workspace_agent_id IN (SELECT id FROM workspace_agents WHERE workspace_build_id = ${buildId})
+        WHERE workspace_agent_id IN (
+          SELECT id FROM workspace_agents WHERE workspace_build_id = ${buildId} AND NOT deleted
+        )
         ORDER BY display_order, key`
     })
 
@@ -135,35 +138,31 @@ export const layer: Layer.Layer<Directory, never, SqlClient.SqlClient | SecureRa
       buildId: BuildId,
       agents: ReadonlyArray<Agent & { readonly token: Uint8Array }>
     ) {
-      const column = <A>(oid: number, of: (agent: Agent & { readonly token: Uint8Array }) => A) =>
-        Result.getOrThrow(PgTypes.array(agents.map(of), oid))
       yield* sql`
         INSERT INTO workspace_agents (id, workspace_build_id, name, auth_token_hash)
         SELECT id, ${buildId}, name, hash
         FROM unnest(
-          ${column(PgTypes.OID.uuid, ({ id }) => id)}::uuid[],
-          ${column(PgTypes.OID.text, ({ name }) => name)}::text[],
-          ${column(PgTypes.OID.bytea, ({ token }) => token)}::bytea[]
+          ${column(PgTypes.OID.uuid, agents, ({ id }) => id)}::uuid[],
+          ${column(PgTypes.OID.text, agents, ({ name }) => name)}::text[],
+          ${column(PgTypes.OID.bytea, agents, ({ token }) => token)}::bytea[]
         ) AS agent (id, name, hash)`
     })
 
     const addDescriptions = Effect.fnUntraced(function* (agents: ReadonlyArray<Agent>) {
       const rows = agents.flatMap(({ id, metadata }) => metadata.map((description) => ({ id, description })))
-      const column = <A>(oid: number, of: (row: (typeof rows)[number]) => A) =>
-        Result.getOrThrow(PgTypes.array(rows.map(of), oid))
       yield* sql`
         WITH described AS (
           INSERT INTO workspace_agent_metadata_descriptions
             (workspace_agent_id, key, display_name, script, interval, timeout, display_order)
           SELECT *
           FROM unnest(
-            ${column(PgTypes.OID.uuid, ({ id }) => id)}::uuid[],
-            ${column(PgTypes.OID.text, ({ description }) => description.key)}::text[],
-            ${column(PgTypes.OID.text, ({ description }) => description.displayName)}::text[],
-            ${column(PgTypes.OID.text, ({ description }) => description.script)}::text[],
-            ${column(PgTypes.OID.int8, ({ description }) => Duration.toNanosUnsafe(description.interval))}::int8[],
-            ${column(PgTypes.OID.int8, ({ description }) => Duration.toNanosUnsafe(description.timeout))}::int8[],
-            ${column(PgTypes.OID.int4, ({ description }) => description.displayOrder)}::int4[]
+            ${column(PgTypes.OID.uuid, rows, ({ id }) => id)}::uuid[],
+            ${column(PgTypes.OID.text, rows, ({ description }) => description.key)}::text[],
+            ${column(PgTypes.OID.text, rows, ({ description }) => description.displayName)}::text[],
+            ${column(PgTypes.OID.text, rows, ({ description }) => description.script)}::text[],
+            ${column(PgTypes.OID.int8, rows, ({ description }) => Duration.toNanosUnsafe(description.interval))}::int8[],
+            ${column(PgTypes.OID.int8, rows, ({ description }) => Duration.toNanosUnsafe(description.timeout))}::int8[],
+            ${column(PgTypes.OID.int4, rows, ({ description }) => description.displayOrder)}::int4[]
           )
           RETURNING workspace_agent_id, key
         )
@@ -209,7 +208,8 @@ export const layer: Layer.Layer<Directory, never, SqlClient.SqlClient | SecureRa
           INSERT INTO workspaces (id, owner_id, organization_id, template_id, name)
           SELECT ${id}, ${ownerId}, organization.id, template.id, ${name}
           FROM organizations AS organization
-          JOIN templates AS template ON template.organization_id = organization.id AND template.name = 'default'
+          JOIN templates AS template
+            ON template.organization_id = organization.id AND lower(template.name) = 'default' AND NOT template.deleted
           WHERE organization.name = 'default'`.pipe(taken(`${owner} has a workspace ${name} already`))
           yield* sql`
           INSERT INTO workspace_builds (id, workspace_id, build_number, transition, job_status)
@@ -238,18 +238,30 @@ export const layer: Layer.Layer<Directory, never, SqlClient.SqlClient | SecureRa
         flow(sql.withTransaction, unavailable)
       ),
 
-      rotateToken: Effect.fn("PgDirectory.rotateToken")(function* (agentId, token) {
-        const updated = yield* sql`
-          UPDATE workspace_agents AS agent SET auth_token_hash = ${token}
-          FROM workspace_builds AS build
-          JOIN workspaces AS workspace ON workspace.id = build.workspace_id
-          WHERE agent.id = ${agentId}
-            AND build.id = agent.workspace_build_id
-            AND NOT agent.deleted
-            AND NOT workspace.deleted
-          RETURNING agent.id`
-        if (updated.length === 0) return yield* new AgentNotFound({ message: `there is no agent ${agentId}` })
-      }, unavailable)
+      rotateToken: Effect.fn("PgDirectory.rotateToken")(
+        function* (agentId, token) {
+          const updated = yield* sql`
+            UPDATE workspace_agents AS agent SET auth_token_hash = ${token}
+            FROM workspace_builds AS build
+            JOIN workspaces AS workspace ON workspace.id = build.workspace_id
+            WHERE agent.id = ${agentId}
+              AND build.id = agent.workspace_build_id
+              AND NOT agent.deleted
+              AND NOT workspace.deleted
+            RETURNING agent.id`
+          if (updated.length === 0) return yield* new AgentNotFound({ message: `there is no agent ${agentId}` })
+          // a statement of its own, which sees the sub-agent that the one before has waited for
+          yield* sql`
+            WITH RECURSIVE descendant AS (
+              SELECT id FROM workspace_agents WHERE parent_id = ${agentId}
+              UNION ALL
+              SELECT child.id FROM workspace_agents AS child JOIN descendant ON child.parent_id = descendant.id
+            )
+            UPDATE workspace_agents SET auth_token_hash = sha256(uuid_send(gen_random_uuid()))
+            WHERE id IN (SELECT id FROM descendant)`
+        },
+        flow(sql.withTransaction, unavailable)
+      )
     })
   })
 )

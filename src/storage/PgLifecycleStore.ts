@@ -5,12 +5,13 @@
  * wait for its row, and find it noted.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { DateTime, Effect, Layer, Result, Schema } from "effect"
+import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { LifecycleStore } from "../agentapi/Lifecycle.ts"
 import { BuildId } from "../domain/Ids.ts"
 import { prebuildsUserId } from "../domain/Workspace.ts"
 import { attempt } from "./internal/agentStore.ts"
+import { array } from "./internal/column.ts"
 
 export const layer: Layer.Layer<LifecycleStore, never, SqlClient.SqlClient> = Layer.effect(
   LifecycleStore,
@@ -84,7 +85,7 @@ export const layer: Layer.Layer<LifecycleStore, never, SqlClient.SqlClient> = La
             version = ${version},
             api_version = ${apiVersion},
             expanded_directory = ${expandedDirectory},
-            subsystems = ${Result.getOrThrow(PgTypes.array([...subsystems], PgTypes.OID.text))},
+            subsystems = ${array(PgTypes.OID.text, subsystems)},
             updated_at = now()
           WHERE id = ${agentId}`.pipe(Effect.asVoid, attempt("note what an agent is"))
     })

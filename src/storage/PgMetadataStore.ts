@@ -13,11 +13,12 @@
  *   that either: the driver abandons it up to 5 s later.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { DateTime, type Duration, Effect, Layer, Result, Schedule, Schema } from "effect"
+import { DateTime, type Duration, Effect, Layer, Schedule, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { MetadataStore, MetadataStoreError } from "../batcher/MetadataStore.ts"
 import { AgentId } from "../domain/Ids.ts"
 import type { MetadataRow } from "../domain/Metadata.ts"
+import { column } from "./internal/column.ts"
 import { codeOf } from "./internal/sqlCode.ts"
 
 export interface Options {
@@ -130,10 +131,6 @@ const decodeFound = Schema.decodeUnknownEffect(
     })
   )
 )
-
-/** One value of each row as an array parameter: the text of the statement is the same for every number of rows. */
-const column = <Row>(oid: number, rows: ReadonlyArray<Row>, value: (row: Row) => unknown) =>
-  Result.getOrThrow(PgTypes.array(rows.map(value), oid))
 
 const within =
   (timeout: Duration.Input = "10 seconds") =>

@@ -1,10 +1,11 @@
 /** What watches agents in Postgres. */
 import { PgTypes } from "@effect/sql-pg"
-import { DateTime, Effect, Layer, Result, Schema } from "effect"
+import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { MonitorStore, type VolumeMonitor } from "../agentapi/ResourceMonitors.ts"
+import { MonitorStore } from "../agentapi/ResourceMonitors.ts"
 import { AgentId } from "../domain/Ids.ts"
 import { attempt } from "./internal/agentStore.ts"
+import { column } from "./internal/column.ts"
 
 const Row = Schema.Struct({
   /** Null for the memory. */
@@ -50,24 +51,21 @@ export const layer: Layer.Layer<MonitorStore, never, SqlClient.SqlClient> = Laye
             updated_at = ${DateTime.toDateUtc(at)}
           WHERE agent_id = ${agentId}`.pipe(Effect.asVoid, attempt("write the memory monitor")),
 
-      putVolumes: (agentId, monitors, at) => {
-        const column = <A>(oid: number, of: (monitor: VolumeMonitor) => A) =>
-          Result.getOrThrow(PgTypes.array(monitors.map(of), oid))
-        return sql`
+      putVolumes: (agentId, monitors, at) =>
+        sql`
           UPDATE workspace_agent_volume_resource_monitors AS monitor SET
             state = next.state,
             debounced_until = next.debounced_until,
             updated_at = ${DateTime.toDateUtc(at)}
           FROM unnest(
-            ${column(PgTypes.OID.text, ({ path }) => path)}::text[],
-            ${column(PgTypes.OID.text, ({ state }) => state)}::text[],
-            ${column(PgTypes.OID.timestamptz, ({ debouncedUntil }) => DateTime.toDateUtc(debouncedUntil))}::timestamptz[]
+            ${column(PgTypes.OID.text, monitors, ({ path }) => path)}::text[],
+            ${column(PgTypes.OID.text, monitors, ({ state }) => state)}::text[],
+            ${column(PgTypes.OID.timestamptz, monitors, ({ debouncedUntil }) => DateTime.toDateUtc(debouncedUntil))}::timestamptz[]
           ) AS next (path, state, debounced_until)
           WHERE monitor.agent_id = ${agentId} AND monitor.path = next.path`.pipe(
           Effect.asVoid,
           attempt("write the volume monitors")
         )
-      }
     })
   })
 )

@@ -4,10 +4,11 @@
  * Two messages are the same when user, template, labels, data, targets, day and key are, whatever the order of the fields.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { DateTime, Effect, Layer, Result } from "effect"
+import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { Notifications } from "../agentapi/Notifications.ts"
 import { attempt } from "./internal/agentStore.ts"
+import { array } from "./internal/column.ts"
 
 export const layer: Layer.Layer<Notifications, never, SqlClient.SqlClient> = Layer.effect(
   Notifications,
@@ -36,7 +37,7 @@ export const layer: Layer.Layer<Notifications, never, SqlClient.SqlClient> = Lay
                 ${template}::text AS template,
                 ${JSON.stringify(labels)}::jsonb AS labels,
                 ${JSON.stringify(data)}::jsonb AS data,
-                ${Result.getOrThrow(PgTypes.array([...targets], PgTypes.OID.uuid))} AS targets,
+                ${array(PgTypes.OID.uuid, targets)} AS targets,
                 ${createdBy}::text AS created_by,
                 ${createdAt} AS created_at
             ) AS message

@@ -1,11 +1,12 @@
-/** Sub-agents in Postgres. Deleting one leaves its row. */
+/** Sub-agents in Postgres. Deleting one leaves its row, and those of its own sub-agents, which are deleted with it. */
 import { PgTypes } from "@effect/sql-pg"
-import { Effect, Layer, Result, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { SubAgentStore } from "../agentapi/SubAgents.ts"
 import { sharingLevels } from "../agentapi/SubAgentApps.ts"
 import { AgentId, TemplateId } from "../domain/Ids.ts"
 import { attempt } from "./internal/agentStore.ts"
+import { column } from "./internal/column.ts"
 
 const Child = Schema.Struct({ id: AgentId, name: Schema.String, digest: Schema.Uint8Array })
 
@@ -15,6 +16,10 @@ const Change = Schema.Struct({
   directory: Schema.String,
   displayApps: Schema.Array(Schema.String)
 })
+
+const decodeCreated = Schema.decodeUnknownEffect(
+  Schema.Tuple([Schema.Struct({ outcome: Schema.Literals(["created", "name taken", "token replaced"]) })])
+)
 
 export const layer: Layer.Layer<SubAgentStore, never, SqlClient.SqlClient> = Layer.effect(
   SubAgentStore,
@@ -50,19 +55,32 @@ export const layer: Layer.Layer<SubAgentStore, never, SqlClient.SqlClient> = Lay
     })
 
     return SubAgentStore.of({
-      create: (parentId, { architecture, digest, directory, displayApps, id, name, operatingSystem }) =>
+      create: (parent, { architecture, digest, directory, displayApps, id, name, operatingSystem }) =>
+        // the lock makes a change of the parent's token wait, so that it finds the child
         sql`
-          INSERT INTO workspace_agents (
-            id, parent_id, name, auth_token_hash, directory, architecture, operating_system, display_apps,
-            workspace_build_id, connection_timeout_seconds, troubleshooting_url, api_key_scope
+          WITH parent AS (
+            SELECT * FROM workspace_agents
+            WHERE id = ${parent.id} AND auth_token_hash = ${parent.digest} AND NOT deleted
+            FOR KEY SHARE
+          ), created AS (
+            INSERT INTO workspace_agents (
+              id, parent_id, name, auth_token_hash, directory, architecture, operating_system, display_apps,
+              workspace_build_id, connection_timeout_seconds, troubleshooting_url, api_key_scope
+            )
+            SELECT
+              ${id}, id, ${name}, ${digest}, ${directory}, ${architecture}, ${operatingSystem}, ${displayApps}::text[],
+              workspace_build_id, connection_timeout_seconds, troubleshooting_url, api_key_scope
+            FROM parent
+            ON CONFLICT DO NOTHING
+            RETURNING id
           )
-          SELECT
-            ${id}, id, ${name}, ${digest}, ${directory}, ${architecture}, ${operatingSystem}, ${displayApps}::text[],
-            workspace_build_id, connection_timeout_seconds, troubleshooting_url, api_key_scope
-          FROM workspace_agents WHERE id = ${parentId}
-          ON CONFLICT DO NOTHING
-          RETURNING id`.pipe(
-          Effect.map((created) => created.length > 0),
+          SELECT CASE
+            WHEN EXISTS (SELECT FROM created) THEN 'created'
+            WHEN EXISTS (SELECT FROM parent) THEN 'name taken'
+            ELSE 'token replaced'
+          END AS outcome`.pipe(
+          Effect.flatMap(decodeCreated),
+          Effect.map(([{ outcome }]) => outcome),
           attempt("create a sub-agent")
         ),
 
@@ -74,13 +92,8 @@ export const layer: Layer.Layer<SubAgentStore, never, SqlClient.SqlClient> = Lay
         sql`
           UPDATE workspace_agents AS child SET auth_token_hash = key.digest, updated_at = now()
           FROM workspace_agents AS parent, unnest(
-            ${keys.map(({ id }) => id)}::uuid[],
-            ${Result.getOrThrow(
-              PgTypes.array(
-                keys.map(({ digest }) => digest),
-                PgTypes.OID.bytea
-              )
-            )}::bytea[]
+            ${column(PgTypes.OID.uuid, keys, ({ id }) => id)}::uuid[],
+            ${column(PgTypes.OID.bytea, keys, ({ digest }) => digest)}::bytea[]
           ) AS key (id, digest)
           WHERE parent.id = ${parent.id}
             AND parent.auth_token_hash = ${parent.digest}
@@ -94,8 +107,13 @@ export const layer: Layer.Layer<SubAgentStore, never, SqlClient.SqlClient> = Lay
 
       remove: (parentId, id) =>
         sql`
+          WITH RECURSIVE removed AS (
+            SELECT id FROM workspace_agents WHERE id = ${id} AND parent_id = ${parentId}
+            UNION ALL
+            SELECT child.id FROM workspace_agents AS child JOIN removed ON child.parent_id = removed.id
+          )
           UPDATE workspace_agents SET deleted = true, updated_at = now()
-          WHERE id = ${id} AND parent_id = ${parentId}
+          WHERE id IN (SELECT id FROM removed)
           RETURNING id`.pipe(
           Effect.map((removed) => removed.length > 0),
           attempt("delete a sub-agent")

@@ -5,9 +5,10 @@
  * that is not later than what is stored changes nothing.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { DateTime, Effect, Layer, Result } from "effect"
+import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { UsageStore, UsageStoreError } from "../usage/UsageStore.ts"
+import { array } from "./internal/column.ts"
 
 export const layer: Layer.Layer<UsageStore, never, SqlClient.SqlClient> = Layer.effect(
   UsageStore,
@@ -20,7 +21,7 @@ export const layer: Layer.Layer<UsageStore, never, SqlClient.SqlClient> = Layer.
             UPDATE workspaces SET last_used_at = ${at}
             WHERE id IN (
               SELECT id FROM workspaces
-              WHERE id = ANY (${Result.getOrThrow(PgTypes.array([...workspaceIds], PgTypes.OID.uuid))})
+              WHERE id = ANY (${array(PgTypes.OID.uuid, workspaceIds)})
                 AND last_used_at < ${at}
               ORDER BY id
               FOR UPDATE

@@ -1,21 +1,12 @@
 /** The port through which people read what agents log, and how far agents have come. */
 import { Context, type Effect, type Option, Schema } from "effect"
+import * as AgentLifecycle from "../domain/AgentLifecycle.ts"
 import type { AgentLog, LogId } from "../domain/AgentLog.ts"
 import type { AgentId, UserId } from "../domain/Ids.ts"
 
 /** How far an agent has come: the state it is in, when it began to start, when it had. */
 export const Lifecycle = Schema.Struct({
-  state: Schema.Literals([
-    "created",
-    "starting",
-    "start_timeout",
-    "start_error",
-    "ready",
-    "shutting_down",
-    "shutdown_timeout",
-    "shutdown_error",
-    "off"
-  ]),
+  state: Schema.Literals(AgentLifecycle.states),
   started_at: Schema.NullOr(Schema.DateTimeUtcFromString),
   ready_at: Schema.NullOr(Schema.DateTimeUtcFromString)
 })

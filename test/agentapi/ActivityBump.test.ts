@@ -1,6 +1,6 @@
 /** When a workspace is bumped, and with which next autostart. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Result } from "effect"
+import { DateTime, Effect, Fiber, Result } from "effect"
 import { TestClock } from "effect/testing"
 import * as ActivityBump from "../../src/agentapi/ActivityBump.ts"
 import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
@@ -17,7 +17,6 @@ const start = Effect.fnUntraced(function* (store: Partial<typeof ActivityBump.Ac
   const logs: Array<LogRecord> = []
   yield* TestClock.setTime(Date.UTC(2026, 0, 22, 9))
   const { bumpFor } = yield* Effect.provideService(ActivityBump.make, ActivityBump.ActivityStore, {
-    allowsAutostart: () => Effect.succeed(true),
     bump: (id, at, next) =>
       Effect.sync(() => void bumps.push([id, DateTime.formatIso(at), next && DateTime.formatIso(next)])),
     ...store
@@ -34,40 +33,29 @@ const nine = "2026-01-22T09:00:00.000Z"
 const autostartSchedule = "CRON_TZ=Europe/Berlin 30 9 * * 1-5"
 
 describe("ActivityBump", () => {
-  it.effect("bumps now, with the next autostart where there is one that the template allows", () =>
+  it.effect("bumps now, with the next autostart where there is one", () =>
     Effect.gen(function* () {
-      const allowed = yield* start()
-      yield* allowed.bumpFor()
-      yield* allowed.bumpFor({ autostartSchedule })
-      assert.deepStrictEqual(allowed.bumps, [
+      const { bumpFor, bumps } = yield* start()
+
+      yield* bumpFor()
+      yield* bumpFor({ autostartSchedule })
+
+      assert.deepStrictEqual(bumps, [
         [workspace.id, nine, null],
         [workspace.id, nine, "2026-01-23T08:30:00.000Z"]
       ])
-
-      const forbidden = yield* start({ allowsAutostart: () => Effect.succeed(false) })
-      yield* forbidden.bumpFor({ autostartSchedule })
-      assert.deepStrictEqual(forbidden.bumps, [[workspace.id, nine, null]])
     })
   )
 
   it.effect("bumps without an autostart that cannot be found out, and logs that [ST-12]", () =>
     Effect.gen(function* () {
-      const away = yield* start({ allowsAutostart: () => failed("unavailable") })
-      yield* away.bumpFor({ autostartSchedule })
-      const given = yield* start({ allowsAutostart: () => failed("cancelled") })
-      yield* given.bumpFor({ autostartSchedule })
-      const there = yield* start()
-      yield* there.bumpFor({ autostartSchedule: "every now and then" })
+      const { bumpFor, bumps, logs } = yield* start()
 
-      for (const [{ bumps, logs }, level] of [
-        [away, "Error"],
-        [given, "Debug"],
-        [there, "Error"]
-      ] as const) {
-        assert.deepStrictEqual(bumps, [[workspace.id, nine, null]])
-        assert.deepInclude(logs[0], { level, annotations: { workspaceId: workspace.id } })
-        assert.strictEqual(logs.length, 1)
-      }
+      yield* bumpFor({ autostartSchedule: "every now and then" })
+
+      assert.deepStrictEqual(bumps, [[workspace.id, nine, null]])
+      assert.deepInclude(logs[0], { level: "Error", annotations: { workspaceId: workspace.id } })
+      assert.strictEqual(logs.length, 1)
     })
   )
 
@@ -83,12 +71,31 @@ describe("ActivityBump", () => {
 
   it.effect("logs that a deadline cannot be moved, and goes on", () =>
     Effect.gen(function* () {
-      const { bumpFor, logs } = yield* start({ bump: () => failed("unavailable") })
+      for (const [reason, level] of [
+        ["unavailable", "Error"],
+        ["cancelled", "Debug"]
+      ] as const) {
+        const { bumpFor, logs } = yield* start({ bump: () => failed(reason) })
 
-      yield* bumpFor()
+        yield* bumpFor()
 
+        assert.deepInclude(logs[0], { level, annotations: { workspaceId: workspace.id } })
+        assert.include(logs[0]?.message, "the deadline of a workspace cannot be moved")
+      }
+    })
+  )
+
+  it.effect("gives up a deadline that the store does not move within two seconds, and logs that", () =>
+    Effect.gen(function* () {
+      const { bumpFor, logs } = yield* start({ bump: () => Effect.never })
+
+      const bumping = yield* Effect.forkChild(bumpFor(), { startImmediately: true })
+      yield* TestClock.adjust("1999 millis")
+      assert.isUndefined(bumping.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+
+      yield* Fiber.join(bumping)
       assert.deepInclude(logs[0], { level: "Error", annotations: { workspaceId: workspace.id } })
-      assert.include(logs[0]?.message, "the deadline of a workspace cannot be moved")
     })
   )
 })

@@ -213,6 +213,20 @@ layer(Service.layer, { excludeTestServices: true })("a report", (it) => {
     })
   )
 
+  it.effect("is refused in few words, however long those are that it holds", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const connection = yield* Agent.connect(url, People.showing((yield* People.agent()).token))
+      const payload = { stats: { session_counts: { ["x".repeat(100_000)]: "y".repeat(100_000) } } }
+
+      const frame = JSON.stringify({ _tag: "Request", id: "1", tag: "UpdateStats", payload, headers: [] })
+      const { field, problem } = Agent.refusal(yield* Agent.exchange(connection, frame))
+
+      assert.isTrue(field.startsWith("stats.session_counts.xxx"), field)
+      assert.isAtMost(Math.max(field.length, problem.length), 300)
+    })
+  )
+
   it.effect("is refused with the name of the field that is wrong", () =>
     Effect.gen(function* () {
       const { connection } = yield* connected()

@@ -8,6 +8,7 @@ import { MonitorStore } from "../../src/agentapi/ResourceMonitors.ts"
 import { layerPorts } from "../support/agentApi.ts"
 import * as Fake from "../support/accessStore.ts"
 import * as Agent from "../support/agent.ts"
+import { requests, type Tag } from "../support/agentCalls.ts"
 import { other, serve, token } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
 
@@ -51,6 +52,62 @@ describe("AgentRoutes", () => {
       )
       assert.notInclude(JSON.stringify(logs), "a value")
     })
+  )
+
+  it.effect("answers a defect of any call to that call alone, and goes on with the connection [AP-02]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { logs, url } = yield* serve({
+        add: (entries) => (entries[0]?.key === "slow" ? Effect.as(Deferred.await(gate), 0) : Effect.die("broken"))
+      })
+      const connection = yield* Agent.connect(url, showing(token))
+      const call = (tag: Tag, payload: unknown) =>
+        Agent.exchange(connection, JSON.stringify({ _tag: "Request", id: tag, tag, payload, headers: [] }))
+      // what is watched is none, and known to be that
+      const { GetResourcesMonitoringConfiguration, PushResourcesMonitoringUsage, ...dying } = requests()
+
+      yield* connection.send(frame("slow", "slow"))
+      for (const [tag, payload] of Object.entries(dying) as Array<[Tag, unknown]>) {
+        assert.deepInclude(Agent.defect(yield* call(tag, payload)), { requestId: tag })
+      }
+      for (const alive of [{ GetResourcesMonitoringConfiguration }, { PushResourcesMonitoringUsage }]) {
+        const [[tag, payload]] = Object.entries(alive) as [[Tag, unknown]]
+        assert.deepNestedInclude(yield* call(tag, payload), { requestId: tag, "exit._tag": "Success" })
+      }
+      yield* Deferred.succeed(gate, undefined)
+
+      assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), Agent.accepted("slow"))
+      // the two calls for banners die of one defect, which is logged once
+      assert.lengthOf(
+        logs.filter(({ message }) => message === "a request died"),
+        Object.keys(dying).length - 1
+      )
+    })
+  )
+
+  it.effect(
+    "refuses a call with the id of one that is running, which goes on, and takes the id when that has ended",
+    () =>
+      Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const { url } = yield* serve({
+          add: (entries) => (entries[0]?.key === "slow" ? Effect.as(Deferred.await(gate), 0) : Effect.succeed(0))
+        })
+        const connection = yield* Agent.connect(url, showing(token))
+        const refused = { _tag: "Defect", defect: { name: "Error", message: "A call with the id 1 is running" } }
+
+        yield* connection.send(frame("1", "slow"))
+        assert.deepStrictEqual(yield* Agent.exchange(connection, frame("1", "again")), refused)
+        assert.deepStrictEqual(
+          yield* Agent.exchange(connection, `[${frame("2", "any")},${frame("1", "again")}]`),
+          refused
+        )
+        assert.deepStrictEqual(yield* Agent.exchange(connection, frame("2", "any")), Agent.accepted("2"))
+        yield* Deferred.succeed(gate, undefined)
+
+        assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), Agent.accepted("1"))
+        assert.deepStrictEqual(yield* Agent.exchange(connection, frame("1", "again")), Agent.accepted("1"))
+      })
   )
 
   it.effect("interrupts the calls of a connection that ends", () =>

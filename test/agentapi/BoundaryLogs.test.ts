@@ -120,4 +120,15 @@ describe("ReportBoundaryLogs", () => {
       assert.deepStrictEqual(tracked, [{ workspaceId: workspace.id, userId: workspace.ownerId, allowed: 2, denied: 1 }])
     })
   )
+
+  it.effect("refuses a report of more than ten thousand logs", () =>
+    Effect.gen(function* () {
+      const { logs, report } = yield* connect
+
+      const error = yield* Effect.flip(report(...Array.from({ length: 10_001 }, () => request(true))))
+
+      assert.include(error.message, "at most 10000 logs")
+      assert.deepStrictEqual(logs, [])
+    })
+  )
 })

@@ -1,6 +1,7 @@
 /** What becomes of a report, and in which order. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, DateTime, Effect, Layer, Stream } from "effect"
+import { Context, DateTime, Effect, Fiber, Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import * as ActivityBump from "../../src/agentapi/ActivityBump.ts"
 import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
 import type { Figures } from "../../src/agentapi/AgentStats.ts"
@@ -166,6 +167,24 @@ describe("StatsReporter", () => {
         ["Error", "Warn"]
       )
       assert.deepInclude(logs[1], { annotations: { agentId: agent(7), workspaceId: workspace.id } })
+    })
+  )
+
+  it.effect("takes four seconds at most, and marks the workspace as used, while nothing is answered [ST-10]", () =>
+    Effect.gen(function* () {
+      const { kinds, logs, report } = yield* start({ publish: Effect.never, bump: Effect.never })
+
+      const reporting = yield* Effect.forkChild(report({ connection_count: 1 }), { startImmediately: true })
+      yield* TestClock.adjust("3999 millis")
+      assert.isUndefined(reporting.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+
+      yield* Fiber.join(reporting)
+      assert.deepStrictEqual(kinds(), ["batch", "bump", "usage", "event"])
+      assert.deepStrictEqual(
+        logs.map(({ level }) => level),
+        ["Error", "Warn"]
+      )
     })
   )
 

@@ -15,6 +15,7 @@ describe("the apps of CreateSubAgent", () => {
         [{}, field("slug")],
         [{ slug: "Web" }, field("slug")],
         [{ slug: "a--b" }, field("slug")],
+        [{ slug: "x".repeat(256) }, field("slug")],
         [{ slug: "web" }, field("slug")],
         [{ slug: "shared", share: "EVERYBODY" }, field("share")],
         [{ slug: "shared", share: "toString" }, field("share")],
@@ -23,7 +24,7 @@ describe("the apps of CreateSubAgent", () => {
 
       const { agent, app_creation_errors } = yield* create({
         name: "dev",
-        apps: [{ slug: "web" }, ...wrong.map(([app]) => app), { slug: "shared" }]
+        apps: [{ slug: "web" }, ...wrong.map(([app]) => app), { slug: "shared" }, { slug: "x".repeat(255) }]
       })
 
       assert.isTrue(rows.has(agent.id))
@@ -31,10 +32,10 @@ describe("the apps of CreateSubAgent", () => {
         app_creation_errors.map(({ error: _, ...place }) => place),
         wrong.map(([, error], index) => error(index + 1))
       )
-      assert.include(app_creation_errors[3]!.error, "another app of the request")
+      assert.include(app_creation_errors[4]!.error, "another app of the request")
       assert.deepStrictEqual(
         apps.map(({ slug }) => slug.slice(9)),
-        ["web", "shared"]
+        ["web", "shared", "x".repeat(255)]
       )
     })
   )

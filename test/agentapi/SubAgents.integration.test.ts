@@ -49,15 +49,19 @@ layer(Service.layer, { excludeTestServices: true })("a sub-agent", (it) => {
     Effect.gen(function* () {
       const { calls, id, url } = yield* connected
       const { agent } = yield* calls.CreateSubAgent(request({ name: "dev" }))
+      const child = yield* Agent.client(url, showing(agent.auth_token))
+      const { agent: grandchild } = yield* child.CreateSubAgent(request({ name: "inner" }))
       const next = yield* Token.mint
       yield* (yield* Directory).rotateToken(id, yield* Token.digest(next))
 
-      assert.deepStrictEqual(yield* calls.ListSubAgents({}), { agents: [agent] })
+      for (const { auth_token } of [agent, grandchild]) {
+        assert.strictEqual((yield* Effect.flip(Agent.connect(url, showing(auth_token)))).status, 401)
+      }
       const again = yield* Agent.client(url, People.showing(next))
       const { agents } = yield* again.ListSubAgents({})
       assert.strictEqual((yield* Effect.flip(calls.ListSubAgents({})))._tag, "TokenReplaced")
+      assert.strictEqual((yield* Effect.flip(calls.CreateSubAgent(request({ name: "late" }))))._tag, "TokenReplaced")
 
-      assert.strictEqual((yield* Effect.flip(Agent.connect(url, showing(agent.auth_token)))).status, 401)
       yield* Agent.connect(url, showing(agents[0]!.auth_token))
       const { agent: shown } = yield* again.CreateSubAgent(request({ id: agent.id }))
       assert.deepStrictEqual([shown], agents)

@@ -29,6 +29,9 @@ describe("CreateSubAgent", () => {
     Effect.gen(function* () {
       const { create, rows } = yield* start()
 
+      const many = Array.from({ length: 1_001 }, (_, index) => ({ slug: `app${index}` }))
+      assert.include(yield* messageOf(create({ name: "dev", apps: many })), "at most 1000 apps")
+
       const message = yield* messageOf(create({ name: "dev", display_apps: ["VSCODE", "EMACS"] }))
 
       assert.include(message, '["display_apps"][1]')
@@ -170,9 +173,11 @@ describe("ListSubAgents", () => {
   it.effect("gives sub-agents other tokens once their parent has another one, and keeps those [SA-13]", () =>
     Effect.gen(function* () {
       const next = token("the next token")
-      const world = memory(new Map([[parent, next]]))
+      const tokens = new Map([[parent, token(`of ${parent}`)]])
+      const world = memory(tokens)
       const [before, after] = [yield* calls(world.store), yield* calls(world.store, { shows: next })]
       const { agent } = yield* before.create({ name: "dev" })
+      tokens.set(parent, next)
 
       const { agents } = yield* after.list
       assert.notStrictEqual(agents[0]!.auth_token, agent.auth_token)
@@ -190,7 +195,9 @@ describe("ListSubAgents", () => {
       const { agent } = yield* current.create({ name: "dev" })
 
       assert.strictEqual((yield* Effect.flip(stale.list))._tag, "TokenReplaced")
-      assert.strictEqual((yield* Effect.flip(stale.create({ id: agent.id })))._tag, "TokenReplaced")
+      for (const request of [{ id: agent.id }, { name: "late" }]) {
+        assert.strictEqual((yield* Effect.flip(stale.create(request)))._tag, "TokenReplaced")
+      }
       assert.deepStrictEqual(yield* current.list, { agents: [agent] })
     })
   )

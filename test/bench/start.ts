@@ -32,21 +32,17 @@ const install = Effect.fnUntraced(function* (scale: Table.Scale) {
   const fs = yield* FileSystem.FileSystem
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const folder = yield* Postgres.folder
-  const exitCode = yield* spawner.exitCode(
-    ChildProcess.make(
-      process.execPath,
-      [
-        Path.join(modules, "typescript/bin/tsc"),
-        "-p",
-        ".tsconfig.build.json",
-        "--outDir",
-        Path.join(folder, "dist"),
-        ...(scale === "full" ? [] : hasty)
-      ],
-      { cwd: repository, stdout: "inherit", stderr: "inherit" }
+  const run = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+    const exitCode = yield* spawner.exitCode(
+      ChildProcess.make(process.execPath, args, { cwd: repository, stdout: "inherit", stderr: "inherit" })
     )
-  )
-  if (exitCode !== 0) return yield* new BuildFailed()
+    if (exitCode !== 0) return yield* new BuildFailed()
+  })
+  // as `npm run build` does, which would write into the repository
+  const dist = Path.join(folder, "dist")
+  const compiler = Path.join(modules, "typescript/bin/tsc")
+  yield* run(compiler, "-p", ".tsconfig.build.json", "--outDir", dist, ...(scale === "full" ? [] : hasty))
+  yield* run("src/dashboard/internal/bundle.ts", Path.join(dist, "dashboard/page"))
   const manifest = yield* fs.readFileString(Path.join(repository, "package.json"))
   const { files } = yield* Schema.decodeEffect(Manifest)(manifest)
   for (const name of ["package.json", "README.md", "LICENSE", ...files.filter((name) => name !== "dist")]) {

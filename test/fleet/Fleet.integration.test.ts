@@ -10,13 +10,14 @@ import { MetadataBatcher } from "../../src/batcher/MetadataBatcher.ts"
 import * as Metrics from "../../src/batcher/MetadataBatcherMetrics.ts"
 import * as Demo from "../../src/fleet/Demo.ts"
 import * as Fleet from "../../src/fleet/Fleet.ts"
-import * as SimulatedAgent from "../../src/fleet/SimulatedAgent.ts"
+import * as Work from "../../src/fleet/SimulatedWork.ts"
 import * as Simulation from "../../src/fleet/Simulation.ts"
 import * as Administrator from "../../src/http/Administrator.ts"
 import { Directory } from "../../src/http/Directory.ts"
 import * as Server from "../../src/Server.ts"
 import * as Agent from "../support/agent.ts"
 import * as People from "../support/directory.ts"
+import { equip } from "../support/equipment.ts"
 import * as Figures from "../support/figures.ts"
 import { samples } from "../support/metadata.ts"
 import * as Postgres from "../support/Postgres.ts"
@@ -34,7 +35,7 @@ const provision = Effect.fnUntraced(function* (
     workspace: "fleet",
     owner: People.newName("fleet"),
     count,
-    keys: SimulatedAgent.keys(3),
+    keys: Work.keys(3),
     interval: Duration.seconds(1),
     ...options
   })
@@ -42,7 +43,7 @@ const provision = Effect.fnUntraced(function* (
 
 /** How a fleet of a test behaves: fast. */
 const pace = {
-  keys: SimulatedAgent.keys(3),
+  keys: Work.keys(3),
   interval: Duration.millis(100),
   jitter: 0.5,
   rampUp: Duration.millis(100)
@@ -56,13 +57,14 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       const { figures, until } = yield* Figures.watched
 
       const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members }, figures))
-      yield* until(({ connected, reports }) => connected === 20 && reports >= 60)
+      yield* until((figures) => figures.connected === 20 && Fleet.reports(figures) >= 60)
       assert.strictEqual(metric(connectedAgents).value, 20)
       yield* Fiber.interrupt(fleet)
       yield* Effect.forEach(members, () => logged("an agent has left"))
       yield* MetadataBatcher.use((batcher) => batcher.flush)
 
-      const { connected, errors, reports } = figures
+      const { connected, errors } = figures
+      const reports = Fleet.reports(figures)
       assert.deepStrictEqual([connected, errors, metric(connectedAgents).value], [0, 0, 0])
       // of each agent one more report may have been taken than it heard of
       const taken = metric(Metrics.acceptedKeys).count / pace.keys.length
@@ -87,7 +89,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       yield* until(({ errors }) => errors >= 2)
       yield* Fiber.interrupt(fleet)
 
-      assert.deepStrictEqual([figures.connected, figures.reports], [0, 0])
+      assert.deepStrictEqual([figures.connected, figures.calls.size], [0, 0])
     })
   )
 
@@ -99,7 +101,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       const reconnectAfter = Duration.millis(150)
 
       const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members: [member!], reconnectAfter }, figures))
-      yield* until(({ reports }) => reports > 0)
+      yield* until((figures) => Fleet.reports(figures) > 0)
       for (let time = 0; time < 3; time++) yield* logged("an agent has left", member!.id)
       yield* logged("an agent has connected", member!.id)
       yield* Fiber.interrupt(fleet)
@@ -149,7 +151,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
         (sql) => sql`UPDATE workspace_agents SET deleted = true WHERE id = ${first[1]!.id}`
       )
 
-      yield* provision(4, { owner, keys: SimulatedAgent.keys(12) })
+      yield* provision(4, { owner, keys: Work.keys(12) })
 
       const workspace = (yield* directory.workspaces).find((workspace) => workspace.owner === owner)!
       const agents = yield* directory.agents(workspace.id)
@@ -174,16 +176,29 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
         token: (yield* People.user({ isAdmin: true })).token,
         agents: 3,
         keys: 2,
+        metadataOnly: true,
         reconnectAfter: Option.none(),
         duration: Option.some(Duration.millis(700))
       })
 
       const lines = (yield* TestConsole.logLines).map(String)
       assert.strictEqual(lines[0], `preparing 3 agents with 2 keys each at ${url}`)
-      assert.match(lines.at(-1)!, /^\n[1-9]\d* reports accepted, 0 errors$/)
+      assert.match(lines.at(-1)!, /^\n[1-9]\d* reports and 0 other calls accepted, 0 errors$/)
       assert.strictEqual(
-        Simulation.describe(3, { connected: 2, reports: 40, errors: 1 }, 2.55),
-        "2 of 3 agents connected, 2.5 reports/s, 40 reports, 1 errors"
+        Simulation.describe(
+          3,
+          {
+            connected: 2,
+            calls: new Map([
+              ["UpdateStats", 5],
+              ["BatchUpdateMetadata", 40],
+              ["BatchCreateLogs", 7]
+            ]),
+            errors: 1
+          },
+          2.55
+        ),
+        "2 of 3 agents connected, 2.5 reports/s, 40 reports, 12 other calls, 1 errors"
       )
     }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer]))
   )
@@ -198,6 +213,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
           token,
           agents: 1,
           keys: 1,
+          metadataOnly: true,
           reconnectAfter: Option.none(),
           duration: Option.none()
         }).pipe(Effect.flip)
@@ -227,6 +243,70 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
   )
 })
 
+const layerBusy = Service.layerWith({ STATS_REPORT_INTERVAL: "100 millis" })
+
+layer(layerBusy, { excludeTestServices: true })("an agent of a fleet", (it) => {
+  it.effect("starts with its script, works, has visitors, and sees them off before it shuts down", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const sql = yield* SqlClient.SqlClient
+      const members = yield* provision(1)
+      const [{ id }] = members as [Fleet.Member]
+      yield* equip([id])
+      const { figures, until } = yield* Figures.watched
+
+      const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members }, figures))
+      yield* until(({ calls }) => calls.get("UpdateLifecycle") === 3)
+      assert.strictEqual(figures.calls.get("ScriptCompleted"), 1)
+      const [ready] = yield* sql`
+        SELECT lifecycle_state, started_at < ready_at AS "inOrder", version, api_version, expanded_directory
+        FROM workspace_agents WHERE id = ${id}`
+      assert.deepStrictEqual(ready, {
+        lifecycle_state: "ready",
+        inOrder: true,
+        version: "v2.31.0",
+        api_version: "2.8",
+        expanded_directory: "/home/dev/project"
+      })
+      yield* until(
+        ({ calls }) =>
+          calls.has("BatchUpdateAppHealths") &&
+          calls.has("UpdateAppStatus") &&
+          calls.get("BatchCreateLogs")! > Work.startupPrints.length &&
+          calls.get("UpdateStats")! > 2 &&
+          calls.get("ReportConnection") === 3
+      )
+      yield* Fiber.interrupt(fleet)
+
+      assert.deepStrictEqual([figures.connected, figures.errors], [0, 0])
+      assert.deepStrictEqual([figures.calls.get("ReportConnection"), figures.calls.get("UpdateLifecycle")], [4, 5])
+      const [left] = yield* sql`
+        SELECT
+          lifecycle_state,
+          (SELECT exit_code FROM workspace_agent_script_timings) AS exit_code,
+          (SELECT count(DISTINCT log_source_id)::int4 FROM workspace_agent_logs) AS sources,
+          (SELECT count(*)::int4 FROM connection_logs WHERE disconnect_time IS NOT NULL) AS visits,
+          (SELECT health FROM workspace_apps) <> 'initializing' AS "healthKnown"
+        FROM workspace_agents WHERE id = ${id}`
+      assert.deepStrictEqual(left, { lifecycle_state: "off", exit_code: 0, sources: 2, visits: 2, healthKnown: true })
+    })
+  )
+
+  it.effect("that is to report metadata alone says nothing else", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const members = yield* provision(1)
+      const { figures, until } = yield* Figures.watched
+
+      const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members, metadataOnly: true }, figures))
+      yield* until((figures) => Fleet.reports(figures) >= 3)
+      yield* Fiber.interrupt(fleet)
+
+      assert.deepStrictEqual([...figures.calls.keys()], ["BatchUpdateMetadata"])
+    })
+  )
+})
+
 layer(Postgres.layer, { excludeTestServices: true })("a fleet whose service is restarted", (it) => {
   it.effect("comes back by itself and goes on reporting", () =>
     Effect.gen(function* () {
@@ -240,14 +320,16 @@ layer(Postgres.layer, { excludeTestServices: true })("a fleet whose service is r
       const members = yield* Effect.provideContext(provision(5), first.services)
       const { figures, until } = yield* Figures.watched
       yield* Effect.forkScoped(Fleet.run({ ...pace, url, members }, figures))
-      yield* until(({ connected, reports }) => connected === 5 && reports >= 10)
+      yield* until((figures) => figures.calls.get("UpdateLifecycle") === 15 && Fleet.reports(figures) >= 10)
 
       yield* first.stop
       yield* until(({ connected }) => connected === 0)
-      const before = figures.reports
+      const before = Fleet.reports(figures)
       const second = yield* start(new URL(url).port)
-      yield* until(({ connected, reports }) => connected === 5 && reports >= before + 10)
+      yield* until((figures) => figures.calls.get("UpdateStartup") === 10 && Fleet.reports(figures) >= before + 10)
 
+      // each has introduced itself again, and none has started again
+      assert.deepStrictEqual([figures.connected, figures.calls.get("UpdateLifecycle")], [5, 15])
       const { metric } = Context.get(second.services, Service.TestService)
       assert.strictEqual(metric(connectedAgents).value, 5)
       assert.isAtLeast(metric(Metrics.acceptedKeys).count, 10 * pace.keys.length)

@@ -27,15 +27,6 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
     })
   )
 
-  it.effect("lead a browser that asks for no page to the documentation", () =>
-    Effect.gen(function* () {
-      const { text, type } = yield* get("/")
-
-      assert.include(type, "text/html")
-      assert.include(text, "<title>metadata-batcher</title>")
-    })
-  )
-
   it.effect("describe every route, with who may call it and what it answers", () =>
     Effect.gen(function* () {
       const { text } = yield* get("/openapi.json")
@@ -70,7 +61,12 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
           "get /api/v2/workspaceagents/{agent}/watch-metadata",
           "get /api/v2/workspaceagents/{agent}/watch-metadata-ws",
           "get /api/v2/workspaceagents/{agent}/logs",
-          "get /api/v2/workspaceagents/me/rpc"
+          "get /api/v2/workspaceagents/me/rpc",
+          "get /api/v2/dashboard/viewer",
+          "get /api/v2/dashboard/overview",
+          "get /api/v2/dashboard/watch-overview",
+          "get /api/v2/dashboard/agents",
+          "get /api/v2/dashboard/agents/{agent}"
         ]
       )
       for (const { responses, route, security, summary } of operations) {

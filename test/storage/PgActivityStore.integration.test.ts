@@ -3,7 +3,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
 import { ActivityStore } from "../../src/agentapi/ActivityBump.ts"
-import { TemplateId, WorkspaceId } from "../../src/domain/Ids.ts"
+import { WorkspaceId } from "../../src/domain/Ids.ts"
 import * as PgActivityStore from "../../src/storage/PgActivityStore.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
@@ -25,6 +25,7 @@ interface Given {
   readonly workspaceTtl?: number
   readonly defaultTtl?: number
   readonly allowUserAutostop?: boolean
+  readonly allowUserAutostart?: boolean
   readonly transition?: string
   readonly jobStatus?: string
 }
@@ -36,7 +37,7 @@ const given = Effect.fnUntraced(function* ({ deadline, maxDeadline, ...rest }: G
   const { activityBump = 1, allowUserAutostop = true, defaultTtl = 0, workspaceTtl } = rest
   yield* sql`
     UPDATE templates SET activity_bump = ${nanos(activityBump)}, default_ttl = ${nanos(defaultTtl)},
-      allow_user_autostop = ${allowUserAutostop}
+      allow_user_autostop = ${allowUserAutostop}, allow_user_autostart = ${rest.allowUserAutostart ?? true}
     WHERE id = ${templateId}`
   yield* sql`UPDATE workspaces SET ttl = ${workspaceTtl === undefined ? null : nanos(workspaceTtl)}
     WHERE id = ${workspaceId}`
@@ -157,16 +158,11 @@ layer(PgActivityStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeT
       })
     )
 
-    it.effect("says whether a template lets workspaces start by themselves; one that is gone does not", () =>
+    it.effect("knows of no autostart where the template does not allow any [ST-20]", () =>
       Effect.gen(function* () {
-        const sql = yield* PgClient.PgClient
-        const { allowsAutostart } = yield* ActivityStore
-        const { templateId } = yield* Seed.workspace
+        const build = { deadline: 23.5, workspaceTtl: 8, allowUserAutostart: false }
 
-        assert.isTrue(yield* allowsAutostart(templateId))
-        yield* sql`UPDATE templates SET allow_user_autostart = false WHERE id = ${templateId}`
-        assert.isFalse(yield* allowsAutostart(templateId))
-        assert.isFalse(yield* allowsAutostart(Seed.newId(TemplateId)))
+        assert.strictEqual(yield* bumped(build, 23.25, 24), 24.25)
       })
     )
   }

@@ -286,6 +286,27 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
     })
   )
 
+  it.effect("makes workspaces from the default template that there is, not from one that was deleted", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const before = yield* People.agent()
+      yield* sql`UPDATE templates SET deleted = true WHERE name = 'default'`
+
+      const after = yield* People.agent()
+
+      assert.deepStrictEqual(
+        yield* sql`
+          SELECT workspace.id, template.deleted FROM workspaces AS workspace
+          JOIN templates AS template ON template.id = workspace.template_id
+          WHERE workspace.id IN ${sql.in([before.workspace.id, after.workspace.id])} ORDER BY template.deleted`,
+        [
+          { id: after.workspace.id, deleted: false },
+          { id: before.workspace.id, deleted: true }
+        ]
+      )
+    })
+  )
+
   it.effect("replaces the token of an agent: the old one is worth nothing from then on", () =>
     Effect.gen(function* () {
       const { rotateToken } = yield* Directory
@@ -296,6 +317,35 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
 
       assert.deepStrictEqual(yield* agentWith(token), Option.none())
       assert.deepStrictEqual(yield* agentWith(next), Option.some(id))
+    })
+  )
+
+  it.effect("takes the tokens of all sub-agents away with that of their parent, and of nobody else [SA-13]", () =>
+    Effect.gen(function* () {
+      const { rotateToken } = yield* Directory
+      const sql = yield* SqlClient.SqlClient
+      const [{ id }, stranger] = [yield* People.agent(), yield* People.agent()]
+      const [child, grandchild] = [newId(AgentId), newId(AgentId)]
+      const digest = (id: AgentId) => sql`
+        SELECT encode(auth_token_hash, 'hex') AS digest FROM workspace_agents WHERE id = ${id}`
+      for (const [parentId, subAgent] of [
+        [id, child],
+        [child, grandchild]
+      ] as const) {
+        yield* sql`
+          INSERT INTO workspace_agents (id, parent_id, workspace_build_id, name, auth_token_hash)
+          SELECT ${subAgent}, id, workspace_build_id, ${subAgent}, uuid_send(${subAgent})
+          FROM workspace_agents WHERE id = ${parentId}`
+      }
+      const before = yield* Effect.all([digest(child), digest(grandchild), digest(stranger.id)])
+
+      yield* rotateToken(id, yield* Token.digest(yield* Token.mint))
+
+      const after = yield* Effect.all([digest(child), digest(grandchild), digest(stranger.id)])
+      assert.notDeepEqual(after[0], before[0])
+      assert.notDeepEqual(after[1], before[1])
+      assert.notDeepEqual(after[0], after[1])
+      assert.deepStrictEqual(after[2], before[2])
     })
   )
 

@@ -27,6 +27,20 @@ const parents = Effect.gen(function* () {
   return { parent, neighbour }
 })
 
+/** Creates a child of an agent that shows the token that it has. */
+const create = Effect.fnUntraced(function* (parentId: AgentId, child: NewChild) {
+  const { create } = yield* SubAgentStore
+  return yield* create({ id: parentId, digest: yield* digestOf(parentId) }, child)
+})
+
+const digestOf = Effect.fnUntraced(function* (id: AgentId) {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* sql<{
+    digest: Uint8Array
+  }>`SELECT auth_token_hash AS digest FROM workspace_agents WHERE id = ${id}`
+  return row!.digest
+})
+
 const child = ({ digest, id, name }: NewChild) => ({ id, name, digest })
 
 /** An app as a row may be compared with it. */
@@ -56,7 +70,6 @@ layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestSe
     it.effect("creates a child in the build of its parent, with what it inherits [SA-04]", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
-        const { create } = yield* SubAgentStore
         const { parent } = yield* parents
         yield* sql`
           UPDATE workspace_agents SET
@@ -65,7 +78,7 @@ layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestSe
           WHERE id = ${parent}`
         const dev = newChild("dev")
 
-        assert.isTrue(yield* create(parent, dev))
+        assert.strictEqual(yield* create(parent, dev), "created")
 
         const [row, above] = yield* sql`
           SELECT parent_id, workspace_build_id, name, directory, architecture, operating_system, display_apps,
@@ -91,21 +104,54 @@ layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestSe
 
     it.effect("creates none under a name of the build, and one under the name of a deleted child [SA-12]", () =>
       Effect.gen(function* () {
-        const { create, remove } = yield* SubAgentStore
+        const { remove } = yield* SubAgentStore
         const { neighbour, parent } = yield* parents
         const dev = newChild("dev")
 
-        assert.isTrue(yield* create(parent, { ...dev, displayApps: [] }))
-        assert.isFalse(yield* create(parent, newChild("DEV")))
-        assert.isFalse(yield* create(neighbour, newChild("dev")))
+        assert.strictEqual(yield* create(parent, { ...dev, displayApps: [] }), "created")
+        assert.strictEqual(yield* create(parent, newChild("DEV")), "name taken")
+        assert.strictEqual(yield* create(neighbour, newChild("dev")), "name taken")
         assert.isTrue(yield* remove(parent, dev.id))
-        assert.isTrue(yield* create(neighbour, newChild("dev")))
+        assert.strictEqual(yield* create(neighbour, newChild("dev")), "created")
+      })
+    )
+
+    it.effect("creates none for a parent that shows another token than it has, or that is deleted [SA-05]", () =>
+      Effect.gen(function* () {
+        const { children, create, remove } = yield* SubAgentStore
+        const { parent } = yield* parents
+        const dev = newChild("dev")
+
+        assert.strictEqual(yield* create({ id: parent, digest: digest() }, dev), "token replaced")
+        assert.strictEqual(yield* create({ id: parent, digest: yield* digestOf(parent) }, dev), "created")
+        assert.isTrue(yield* remove(parent, dev.id))
+        assert.strictEqual(yield* create(dev, newChild("orphan")), "token replaced")
+        assert.deepStrictEqual(yield* children(dev.id), [])
+      })
+    )
+
+    it.effect("deletes a child with its own children [SA-12]", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const { remove } = yield* SubAgentStore
+        const { parent } = yield* parents
+        const [dev, sibling, grandchild] = [newChild("dev"), newChild("sibling"), newChild("grandchild")]
+        for (const each of [dev, sibling]) yield* create(parent, each)
+        yield* create(dev.id, grandchild)
+
+        assert.isTrue(yield* remove(parent, dev.id))
+
+        assert.deepStrictEqual(
+          yield* sql`SELECT name FROM workspace_agents WHERE deleted AND id IN ${sql.in([dev.id, sibling.id, grandchild.id])}
+            ORDER BY name`,
+          [{ name: "dev" }, { name: "grandchild" }]
+        )
       })
     )
 
     it.effect("knows the living children of an agent, the oldest first [SA-13]", () =>
       Effect.gen(function* () {
-        const { children, create, remove } = yield* SubAgentStore
+        const { children, remove } = yield* SubAgentStore
         const { neighbour, parent } = yield* parents
         const [b, a, gone, other] = [newChild("b"), newChild("a"), newChild("gone"), newChild("other")]
         for (const each of [b, a, gone]) yield* create(parent, each)
@@ -124,7 +170,7 @@ layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestSe
       () =>
         Effect.gen(function* () {
           const sql = yield* SqlClient.SqlClient
-          const { change, create, remove } = yield* SubAgentStore
+          const { change, remove } = yield* SubAgentStore
           const { neighbour, parent } = yield* parents
           const dev = newChild("dev")
           yield* create(parent, dev)
@@ -149,7 +195,7 @@ layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestSe
     it.effect("deletes children alone, keeps their rows, and does it again without harm [SA-12]", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
-        const { create, remove } = yield* SubAgentStore
+        const { remove } = yield* SubAgentStore
         const { neighbour, parent } = yield* parents
         const dev = newChild("dev")
         yield* create(parent, dev)
@@ -177,15 +223,13 @@ layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestSe
 
     it.effect("gives children other tokens, as long as the parent has the token that is said [SA-13]", () =>
       Effect.gen(function* () {
-        const sql = yield* SqlClient.SqlClient
-        const { children, create, rekey } = yield* SubAgentStore
+        const { children, rekey } = yield* SubAgentStore
         const { neighbour, parent } = yield* parents
         const [dev, test, other] = [newChild("dev"), newChild("test"), newChild("other")]
         yield* create(parent, dev)
         yield* create(parent, test)
         yield* create(neighbour, other)
-        const [row] = yield* sql`SELECT auth_token_hash AS digest FROM workspace_agents WHERE id = ${parent}`
-        const now = { id: parent, digest: row!["digest"] as Uint8Array }
+        const now = { id: parent, digest: yield* digestOf(parent) }
         const [first, second] = [digest(), digest()]
 
         assert.isFalse(yield* rekey({ id: parent, digest: digest() }, [{ id: dev.id, digest: first }]))

@@ -42,6 +42,16 @@ export const died = (id: string, defect: unknown) => ({
   exit: { _tag: "Failure", cause: [{ _tag: "Die", defect }] }
 })
 
+/** Any answer to a call that died. */
+export const defect = (answer: unknown) => Schema.decodeUnknownSync(Died)(answer)
+
+const Died = Schema.Struct({
+  requestId: Schema.String,
+  exit: Schema.TaggedStruct("Failure", {
+    cause: Schema.Tuple([Schema.TaggedStruct("Die", { defect: Schema.Unknown })])
+  })
+})
+
 /** The error of a call that failed with one. */
 export const refusal = (answer: unknown) => Schema.decodeUnknownSync(Refused)(answer).exit.cause[0].error
 

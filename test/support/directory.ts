@@ -29,13 +29,17 @@ export const user = Effect.fnUntraced(function* (options: { readonly isAdmin: bo
 })
 
 /** An agent with these keys, in a workspace of its own, with the token of the agent and the user who owns both. */
-export const agent = Effect.fnUntraced(function* (...keys: ReadonlyArray<string>) {
+export const agent = (...keys: ReadonlyArray<string>) =>
+  agentDeclaring(keys.map((key, index) => describeKey(key, index)))
+
+/** The same with these declarations. */
+export const agentDeclaring = Effect.fnUntraced(function* (metadata: ReadonlyArray<MetadataDescription>) {
   const directory = yield* Directory
   const owner = yield* user()
   const workspace = yield* directory.createWorkspace({ name: newName("workspace"), owner: owner.username })
   const token = yield* Token.mint
   const [created] = yield* directory.createAgents(workspace.id, [
-    { name: "main", token: yield* Token.digest(token), metadata: keys.map((key, index) => describeKey(key, index)) }
+    { name: "main", token: yield* Token.digest(token), metadata }
   ])
   return { id: created!.id, token, owner, workspace }
 })

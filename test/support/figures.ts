@@ -1,13 +1,20 @@
 import { Effect, Queue } from "effect"
-import type * as Fleet from "../../src/fleet/Fleet.ts"
+import * as Fleet from "../../src/fleet/Fleet.ts"
 
 /** Figures of a fleet that tell of each change, so that a test can wait for what it wants to see. */
 export const watched = Effect.map(Queue.unbounded<void>(), (changes) => {
+  const tell = () => Queue.offerUnsafe(changes, undefined)
+  class Calls extends Map {
+    override set(call: unknown, count: unknown) {
+      tell()
+      return super.set(call, count)
+    }
+  }
   const figures: Fleet.Figures = new Proxy(
-    { connected: 0, reports: 0, errors: 0 },
+    { ...Fleet.figures(), calls: new Calls() },
     {
       set: (target, name, value) => {
-        Queue.offerUnsafe(changes, undefined)
+        tell()
         return Reflect.set(target, name, value)
       }
     }

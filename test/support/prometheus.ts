@@ -104,3 +104,54 @@ export const parse = (page: string): ReadonlyMap<string, Family> => {
   }
   return families
 }
+
+/** What `promtool check metrics` complains of, and that labels are spelled as names are. */
+export const lint = (families: ReadonlyMap<string, Family>): ReadonlyArray<string> =>
+  [...families].flatMap(([name, { samples, type }]) => {
+    const words = name.split("_")
+    const labels = new Set(samples.flatMap(({ labels }) => Object.keys(labels)))
+    const rules: ReadonlyArray<readonly [isBroken: boolean, rule: string]> = [
+      [!/^[a-z][a-z0-9]*(_[a-z0-9]+)*$/.test(name), "a name is lower-case words with underscores between them"],
+      [type === "counter" && !name.endsWith("_total"), "a counter ends in _total"],
+      [type !== "counter" && name.endsWith("_total"), "only a counter ends in _total"],
+      [/_(bucket|sum|count|info)$/.test(name), "these endings are for samples"],
+      [words.some((word) => types.has(word)), "a name does not hold a type"],
+      [words.some((word) => foreignUnits.test(word)), "units are seconds, bytes and the like, written out"],
+      [[...labels].some((label) => !/^(le|[a-z]+(_[a-z]+)*)$/.test(label)), "labels are lower-case words"],
+      [type === "untyped", "every metric has a type"]
+    ]
+    return rules.filter(([isBroken]) => isBroken).map(([, rule]) => `${name}: ${rule}`)
+  })
+
+const foreignUnits =
+  /^((milli|micro|nano)seconds?|ms|us|ns|sec|secs|minutes?|hours?|days?|(kilo|mega|giga|kibi|mebi|gibi)bytes?|[kmg]i?b|bits?|percent)$/
+
+/** What an expression speaks of that is not among the families: names, labels, and values of labels. */
+export const unknownIn = (expression: string, families: ReadonlyMap<string, Family>): ReadonlyArray<string> => {
+  const samples = Map.groupBy(
+    [...families.values()].flatMap(({ samples }) => samples),
+    ({ name }) => name
+  )
+  const named: ReadonlyArray<readonly [name: string, matchers: string]> = [
+    ...expression.matchAll(/\b([a-z]+_[a-z_]+)\b(?! ?\()(?:\{([^}]*)\})?/g)
+  ]
+    // what Grafana fills in, and functions
+    .filter(([, name]) => !name!.startsWith("__"))
+    .map(([, name, matchers = ""]) => [name!, matchers])
+  const grouped = [...expression.matchAll(/by \(([^)]*)\)/g)].flatMap(([, labels]) => labels!.split(", "))
+  const labels = new Set(
+    named.flatMap(([name]) => (samples.get(name) ?? []).flatMap(({ labels }) => Object.keys(labels)))
+  )
+  return [
+    ...named.filter(([name]) => !samples.has(name)).map(([name]) => `there is no ${name}: ${expression}`),
+    ...named.flatMap(([name, matchers]) =>
+      [...matchers.matchAll(/(\w+)="([^"]*)"/g)]
+        .filter(([, label, value]) => !(samples.get(name) ?? []).some(({ labels }) => labels[label!] === value))
+        .map(([matcher]) => `there is no ${name}{${matcher}}: ${expression}`)
+    ),
+    // what a scraper adds is there always
+    ...grouped
+      .filter((label) => label !== "instance" && !labels.has(label))
+      .map((label) => `there is no label ${label}: ${expression}`)
+  ]
+}

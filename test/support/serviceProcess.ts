@@ -5,6 +5,7 @@ import * as Path from "node:path"
 import { compileCache } from "./folder.ts"
 
 export interface ServiceProcess {
+  readonly pid: number
   /** The next line that matches, with what its groups hold; earlier lines are gone. */
   readonly line: (pattern: RegExp) => Effect.Effect<RegExpExecArray>
   readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
@@ -18,7 +19,11 @@ export interface ServiceProcess {
 export const start = (args: ReadonlyArray<string>, env?: Readonly<Record<string, string>>) =>
   spawned(process.execPath, [Path.resolve("src/main.ts"), ...args], env)
 
-/** The same by `npm start`, which gets the signals. */
+/** Starts a program of the tests in its place, which can ask for a collection of garbage. */
+export const startProgram = (path: string, env?: Readonly<Record<string, string>>) =>
+  spawned(process.execPath, ["--expose-gc", Path.resolve(path)], env)
+
+/** Starts it by `npm start`, which gets the signals. */
 export const npmStart = (args: ReadonlyArray<string>) => spawned("npm", ["start", "--", ...args])
 
 const spawned = Effect.fnUntraced(function* (
@@ -51,6 +56,7 @@ const spawned = Effect.fnUntraced(function* (
   child.on("close", (code) => Deferred.doneUnsafe(exit, Effect.succeed(code)))
 
   const service: ServiceProcess = {
+    pid: child.pid!,
     line: (pattern) =>
       Stream.fromQueue(lines).pipe(
         Stream.map((line) => pattern.exec(line)),

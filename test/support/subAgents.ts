@@ -20,17 +20,19 @@ export const away = Effect.fail(
   new AgentStoreError({ operation: "do that", reason: "unavailable", cause: new Error("connection refused") })
 )
 
-/** A store in which `parents` have these tokens. */
+/** A store in which `parents` have these tokens, and others whichever they show. */
 export const memory = (parents: ReadonlyMap<AgentId, Token>, overrides: Partial<Store> = {}) => {
   const rows = new Map<AgentId, SubAgents.NewChild & { readonly parentId: AgentId }>()
   const apps: Array<App> = []
   const rekeyed: Array<AgentId> = []
   const store: Store = {
-    create: (parentId, child) =>
+    create: ({ digest, id: parentId }, child) =>
       Effect.sync(() => {
-        if ([...rows.values()].some(({ name }) => name === child.name)) return false
+        const known = parents.get(parentId)
+        if (known !== undefined && String(digestOf(known)) !== String(digest)) return "token replaced"
+        if ([...rows.values()].some(({ name }) => name === child.name)) return "name taken"
         rows.set(child.id, { ...child, parentId })
-        return true
+        return "created"
       }),
     change: (parentId, { directory, displayApps, id }) =>
       Effect.sync(() => {

@@ -7,7 +7,7 @@ import type * as Http from "node:http"
 import type * as Net from "node:net"
 import * as Consumers from "node:stream/consumers"
 
-/** The server answered the request for an upgrade with something else. */
+/** The server answered the request for an upgrade with something else; status 0 is that it did not answer. */
 export class Refused extends Data.TaggedError("Refused")<{
   readonly status: number
   readonly headers: Http.IncomingHttpHeaders
@@ -48,7 +48,7 @@ export const connect = Effect.fnUntraced(function* (
         Deferred.doneUnsafe(closed, Effect.succeed({ code, reason: String(reason) }))
         Queue.endUnsafe(messages)
       })
-      .on("error", () => {})
+      .on("error", ({ message }) => resume(Effect.fail(new Refused({ status: 0, headers: {}, body: message }))))
       .on("unexpected-response", (_, response) => {
         const { headers, statusCode: status = 0 } = response
         void Consumers.text(response).then((body) => resume(Effect.fail(new Refused({ status, headers, body }))))

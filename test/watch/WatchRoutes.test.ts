@@ -10,7 +10,8 @@ import * as MetadataBatcher from "../../src/batcher/MetadataBatcher.ts"
 import { MetadataStore, MetadataStoreError } from "../../src/batcher/MetadataStore.ts"
 import type { AgentMetadata } from "../../src/domain/Metadata.ts"
 import { Directory } from "../../src/http/Directory.ts"
-import { Readiness } from "../../src/http/OperationsRoutes.ts"
+import { AgentCatalog } from "../../src/dashboard/AgentCatalog.ts"
+import { Readiness } from "../../src/http/Readiness.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import type { WatchEvent } from "../../src/watch/WatchApi.ts"
 import * as AgentApi from "../support/agentApi.ts"
@@ -83,6 +84,7 @@ const serve = Effect.gen(function* () {
     pubsub,
     Fake.layer({ users: [[token, owner]], owners: [[agent(1), owner.id]] }),
     Layer.mock(Directory)({}),
+    Layer.mock(AgentCatalog)({}),
     AgentApi.layerPorts,
     Layer.succeed(Readiness, { problem: Effect.undefined }),
     NodeCrypto.layer

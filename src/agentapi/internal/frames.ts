@@ -2,6 +2,7 @@
  * What an agent sends over its WebSocket: JSON, one message in a frame or a list of them.
  *
  * - A frame that holds something else is answered with an error that says so; the connection goes on.
+ * - So is one with a call whose id is that of a call still running: two answers could not be told apart.
  * - A call has no headers of its own: who calls was settled when the agent connected.
  * - A request that is not what its call takes is handed on as an {@link InvalidRequest}, so that it can be answered as one.
  */
@@ -23,8 +24,8 @@ const codecFor: RpcSerialization.CodecFor = (schema) => {
   )
 }
 
-/** The longest description of what is wrong, in characters: it may speak of what was sent. */
-const maxProblem = 300
+/** The longest field and the longest description of what is wrong, in characters: both may speak of what was sent. */
+const maxLength = 300
 
 const toInvalidRequest = (issue: SchemaIssue.Issue): InvalidRequest => {
   const { message = "not what this call takes", path = [] } = formatIssue(issue).issues[0] ?? {}
@@ -35,7 +36,7 @@ const toInvalidRequest = (issue: SchemaIssue.Issue): InvalidRequest => {
         typeof key === "number" ? `${field}[${key}]` : field === "" ? String(key) : `${field}.${String(key)}`,
       ""
     )
-  return new InvalidRequest({ field, problem: message.slice(0, maxProblem) })
+  return new InvalidRequest({ field: field.slice(0, maxLength), problem: message.slice(0, maxLength) })
 }
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
@@ -45,9 +46,36 @@ export const serialization: RpcSerialization.RpcSerialization["Service"] = RpcSe
   codecFor,
   makeUnsafe: () => {
     const parser = RpcSerialization.json.makeUnsafe()
-    return { encode: parser.encode, decode: (frame) => parser.decode(frame).map(toMessage) }
+    const running = new Set<string>()
+    return {
+      encode: (response) => {
+        if (Predicate.isTagged(response, "Exit")) for (const id of idsOf("requestId", response)) running.delete(id)
+        return parser.encode(response)
+      },
+      decode: (frame) => {
+        const messages = parser.decode(frame).map(toMessage)
+        const begun = new Set<string>()
+        for (const id of messages.filter(isCall).flatMap((call) => idsOf("id", call))) {
+          if (running.has(id) || begun.has(id)) throw new Error(`A call with the id ${id.slice(0, 100)} is running`)
+          begun.add(id)
+        }
+        for (const id of begun) running.add(id)
+        return messages
+      }
+    }
   }
 })
+
+/** A request that is answered: a notification is not. */
+const isCall = (message: unknown): message is object =>
+  Predicate.isTagged(message, "Request") &&
+  !(Predicate.hasProperty(message, "isNotification") && message.isNotification === true)
+
+/** The id of a call, in a list, unless it is none. */
+const idsOf = (name: "id" | "requestId", message: object): ReadonlyArray<string> => {
+  const id: unknown = Predicate.hasProperty(message, name) ? message[name] : undefined
+  return typeof id === "string" || typeof id === "number" ? [String(id)] : []
+}
 
 /** Throws what is no message: that is how a parser refuses a frame. */
 const toMessage = (message: unknown): unknown => {

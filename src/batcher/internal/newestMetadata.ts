@@ -50,12 +50,13 @@ const agentOf = (state: NewestMetadata, agentId: AgentId): AgentRows => {
 /** Adds rows of one agent. */
 const addRows = (state: NewestMetadata, rows: ReadonlyArray<MetadataRow>, from: number, to: number): void => {
   const { agentId } = rows[from]!
-  if (!state.agents.has(agentId) && state.distinctKeys.has(rows, from, to)) {
+  let agent = state.agents.get(agentId)
+  if (agent === undefined && state.distinctKeys.has(rows, from, to)) {
     state.agents.set(agentId, new AgentRows(to - from === rows.length ? rows : rows.slice(from, to)))
     state.size += to - from
     return
   }
-  const agent = agentOf(state, agentId)
+  agent ??= agentOf(state, agentId)
   for (let next = from, guess = 0; next < to; next++) guess = put(state, agent, rows[next]!, guess, isNewer) + 1
 }
 

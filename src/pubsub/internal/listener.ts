@@ -30,7 +30,7 @@ import {
 import * as Utf8 from "../../domain/Utf8.ts"
 import { PubSubError } from "../PubSubEvent.ts"
 import * as PubSubMetrics from "../PubSubMetrics.ts"
-import { randomUuid } from "./randomUuid.ts"
+import { randomUuid } from "../../domain/RandomUuid.ts"
 import type { Subscribers } from "./subscribers.ts"
 
 /**

@@ -5,6 +5,7 @@
  * Both cut reports by the same rules and give them to the same batcher, which writes to nothing. The process prints its
  * address, tells what it has done so far when asked, and ends with its standard input.
  */
+import "effect/schema/SchemaJITCompiler/enable"
 import { NodeCrypto, NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Console, DateTime, Effect, Layer, Option, References } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
@@ -15,7 +16,7 @@ import type { AddressInfo } from "node:net"
 import { WebSocketServer } from "ws"
 import * as Access from "../../../src/access/Access.ts"
 import { AccessStore } from "../../../src/access/AccessStore.ts"
-import type { BatchUpdateMetadataRequest } from "../../../src/agentapi/Metadata.ts"
+import { type BatchUpdateMetadataRequest, samplesOf } from "../../../src/agentapi/Metadata.ts"
 import * as AgentRoutes from "../../../src/agentapi/AgentRoutes.ts"
 import * as MetadataBatcher from "../../../src/batcher/MetadataBatcher.ts"
 import * as MetadataReport from "../../../src/domain/MetadataReport.ts"
@@ -76,11 +77,7 @@ const plain = Layer.effectDiscard(
       const agentId = agents[next++ % agents.length]!
       socket.on("message", (message) => {
         const { id, payload } = JSON.parse(String(message)) as RpcMessage.RequestEncoded
-        const { metadata } = payload as BatchUpdateMetadataRequest
-        const { entries } = MetadataReport.accept(
-          metadata.map(({ key, result }) => ({ key, value: result?.value ?? "", error: result?.error ?? "" })),
-          run(DateTime.now)
-        )
+        const { entries } = MetadataReport.accept(samplesOf(payload as BatchUpdateMetadataRequest), run(DateTime.now))
         run(add(agentId, entries))
         socket.send(JSON.stringify({ _tag: "Exit", requestId: id, exit: { _tag: "Success", value: {} } }))
       })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
-import { randomUuid } from "../../../src/pubsub/internal/randomUuid.ts"
+import { randomUuid } from "../../src/domain/RandomUuid.ts"
 
 describe("randomUuid", () => {
   it.effect("is a version 4 UUID of 36 characters, another one each time [PS-23]", () =>

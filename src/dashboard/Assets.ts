@@ -1,0 +1,62 @@
+/**
+ * The files of the page, as browsers get them: the page at `/`, and its script and style under addresses that hold a
+ * digest of their content.
+ *
+ * In the package they lie ready beside this file, put there by the build: who installs it bundles nothing. Run from its
+ * sources, the service makes them from those as it starts, in a tenth of a second. So no generated file is kept in the
+ * repository, none can be older than its sources, and a fresh clone needs no step between `npm ci` and `npm start`: what
+ * bundles is a development dependency like the rest of what running from sources takes.
+ */
+import { Data, Effect } from "effect"
+import * as Crypto from "node:crypto"
+import { readFileSync } from "node:fs"
+import { gzipSync } from "node:zlib"
+import { bundle, type Bundle, names } from "./internal/bundle.ts"
+
+export interface Asset {
+  readonly path: `/${string}`
+  readonly type: string
+  readonly content: Uint8Array
+  readonly zipped: Uint8Array
+}
+
+/** The page cannot be had: the installation is not complete. */
+export class PageMissing extends Data.TaggedError("PageMissing")<{ readonly cause: unknown }> {
+  override get message() {
+    const why = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `the page of the dashboard is missing (${why}): install the package again, or run npm ci in a checkout`
+  }
+}
+
+const isSource = import.meta.url.endsWith(".ts")
+
+const ready = (): Bundle => {
+  const file = (name: string) => readFileSync(new URL(`./page/${name}`, import.meta.url))
+  return { html: file(names.html).toString(), script: file(names.script), style: file(names.style) }
+}
+
+let made: ReadonlyArray<Asset> | undefined
+
+/** The files, made or read once in a process. */
+export const load: Effect.Effect<ReadonlyArray<Asset>, PageMissing> = Effect.tryPromise({
+  try: async () => (made ??= assets(isSource ? await bundle() : ready())),
+  catch: (cause) => new PageMissing({ cause })
+})
+
+const assets = ({ html, script, style }: Bundle): ReadonlyArray<Asset> => {
+  const files = [
+    asset(`/assets/dashboard-${digest(script)}.js`, "text/javascript; charset=utf-8", script),
+    asset(`/assets/dashboard-${digest(style)}.css`, "text/css; charset=utf-8", style)
+  ] as const
+  const page = html.replace(names.script, files[0].path.slice(1)).replace(names.style, files[1].path.slice(1))
+  return [asset("/", "text/html; charset=utf-8", new TextEncoder().encode(page)), ...files]
+}
+
+const asset = (path: Asset["path"], type: string, content: Uint8Array): Asset => ({
+  path,
+  type,
+  content,
+  zipped: gzipSync(content, { level: 9 })
+})
+
+const digest = (content: Uint8Array) => Crypto.createHash("sha256").update(content).digest("base64url").slice(0, 12)

@@ -1,0 +1,177 @@
+/**
+ * The state of the service in figures: how readings of its metrics become what an operator looks at first.
+ *
+ * - Rates are averages over the last {@link rateSeconds}, which covers two flushes at the default interval.
+ * - Sizes and durations of flushes are those of the last {@link recentSeconds}, and so is what counts as recent of what
+ *   was dropped or lost.
+ * - Statements saved are those that writing each accepted update on its own would have taken, less those that were made.
+ * - The service is impaired while it is not ready or does not listen, and while something was dropped, lost or failed
+ *   recently.
+ */
+import { Schema } from "effect"
+import { type Distribution, flushReasons, incidents, type Reading } from "./Reading.ts"
+
+/** Over how many seconds a rate is an average. */
+export const rateSeconds = 10
+
+/** How many seconds are recent. */
+export const recentSeconds = 300
+
+/** What is plotted: one point for each second. */
+export const Point = Schema.Struct({
+  /** Milliseconds since the epoch. */
+  at: Schema.Finite,
+  agents: Schema.Finite,
+  /** Updates accepted a second. */
+  updates: Schema.Finite,
+  /** Rows written a second. */
+  rows: Schema.Finite,
+  /** Statements that wrote batches a second. */
+  statements: Schema.Finite,
+  notifies: Schema.Finite,
+  pending: Schema.Finite,
+  queued: Schema.Finite
+})
+export type Point = typeof Point.Type
+
+const Flushes = Schema.Struct({
+  reason: Schema.Literals(flushReasons),
+  /** Since the start. */
+  total: Schema.Finite,
+  /** Of the recent ones; null when there is none. In seconds. */
+  mean: Schema.NullOr(Schema.Finite),
+  /** 95 of 100 of the recent ones took no longer; null when there is none. In seconds, Infinity as the last bound. */
+  p95: Schema.NullOr(Schema.Finite)
+})
+
+const Incident = Schema.Struct({
+  label: Schema.String,
+  /** Whether data was lost by it. */
+  isLoss: Schema.Boolean,
+  total: Schema.Finite,
+  recent: Schema.Finite
+})
+
+export const Overview = Schema.Struct({
+  point: Point,
+  /** In seconds. */
+  uptime: Schema.Finite,
+  /** What is wrong, in words; nothing when the service is healthy. */
+  problems: Schema.Array(Schema.String),
+  totals: Schema.Struct({
+    updates: Schema.Finite,
+    rows: Schema.Finite,
+    statements: Schema.Finite,
+    notifies: Schema.Finite,
+    /** Statements that were not needed. */
+    saved: Schema.Finite
+  }),
+  /** Recent batches by their size: so many had at most as many entries as the bound; null bounds nothing. */
+  sizes: Schema.Array(Schema.Struct({ upTo: Schema.NullOr(Schema.Finite), count: Schema.Finite })),
+  flushes: Schema.Array(Flushes),
+  incidents: Schema.Array(Incident)
+})
+export type Overview = typeof Overview.Type
+
+/**
+ * What the last of some readings says. They are in their order and at least one; `problem` is why the service is not
+ * ready, and `startedAt` the time of its start.
+ */
+export const make = (
+  readings: ReadonlyArray<Reading>,
+  options: { readonly problem: string | undefined; readonly startedAt: number }
+): Overview => {
+  const last = readings.at(-1)!
+  const recent = since(readings, last.at - recentSeconds * 1_000)
+  const flushes = flushReasons.map((reason) => {
+    const { batches, durations } = last.flushes[reason]
+    const window = difference(durations, recent.flushes[reason].durations)
+    return { reason, total: batches, mean: mean(window), p95: quantile(window, 0.95) }
+  })
+  const happened = incidents.map(({ isLoss, label }) => {
+    const total = last.incidents[label] ?? 0
+    return { label, isLoss, total, recent: total - (recent.incidents[label] ?? 0) }
+  })
+  const statements = statementsOf(last)
+  return {
+    point: pointOf(readings, last),
+    uptime: Math.floor((last.at - options.startedAt) / 1_000),
+    problems: [
+      ...(options.problem === undefined ? [] : [options.problem]),
+      ...(last.isListening ? [] : ["changes are not heard: the listening connection is away"]),
+      ...happened.filter(({ recent }) => recent > 0).map(({ label, recent }) => `${recent} ${label}`)
+    ],
+    totals: {
+      updates: last.updates,
+      rows: last.rows,
+      statements,
+      notifies: last.notifies,
+      saved: Math.max(0, last.updates - last.pending - last.queued - statements)
+    },
+    sizes: histogram(difference(last.sizes, recent.sizes)),
+    flushes,
+    incidents: happened
+  }
+}
+
+const statementsOf = ({ flushes }: Reading) => flushReasons.reduce((sum, reason) => sum + flushes[reason].batches, 0)
+
+const pointOf = (readings: ReadonlyArray<Reading>, last: Reading): Point => {
+  const first = since(readings, last.at - rateSeconds * 1_000)
+  const seconds = Math.max(1, (last.at - first.at) / 1_000)
+  const rate = (of: (reading: Reading) => number) => round((of(last) - of(first)) / seconds)
+  return {
+    at: last.at,
+    agents: last.agents,
+    updates: rate(({ updates }) => updates),
+    rows: rate(({ rows }) => rows),
+    statements: rate(statementsOf),
+    notifies: rate(({ notifies }) => notifies),
+    pending: last.pending,
+    queued: last.queued
+  }
+}
+
+/** The first reading that is not before a time. */
+const since = (readings: ReadonlyArray<Reading>, at: number): Reading => readings.find((one) => one.at >= at)!
+
+const round = (value: number) => Math.round(value * 100) / 100
+
+// -----------------------------------------------------------------------------
+// distributions
+// -----------------------------------------------------------------------------
+
+const difference = (later: Distribution, earlier: Distribution): Distribution => ({
+  bounds: later.bounds,
+  counts: later.counts.map((count, index) => count - (earlier.counts[index] ?? 0)),
+  sum: later.sum - earlier.sum
+})
+
+const size = ({ counts }: Distribution) => counts.reduce((sum, count) => sum + count, 0)
+
+const mean = (distribution: Distribution): number | null => {
+  const total = size(distribution)
+  return total === 0 ? null : distribution.sum / total
+}
+
+/**
+ * The value that a part of all values does not exceed, as if values lay evenly between bounds, and no higher than the last
+ * bound: as Prometheus does it. Null when there are none.
+ */
+export const quantile = (distribution: Distribution, part: number): number | null => {
+  const { bounds, counts } = distribution
+  const rank = part * size(distribution)
+  if (rank === 0) return null
+  let below = 0
+  for (const [index, count] of counts.entries()) {
+    const upper = bounds[index]
+    if (upper === undefined) break
+    const lower = bounds[index - 1] ?? 0
+    if (below + count >= rank) return lower + ((upper - lower) * (rank - below)) / count
+    below += count
+  }
+  return bounds.at(-1) ?? null
+}
+
+const histogram = ({ bounds, counts }: Distribution) =>
+  counts.map((count, index) => ({ upTo: bounds[index] ?? null, count }))

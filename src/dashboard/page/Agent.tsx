@@ -1,0 +1,243 @@
+/** One agent: its values as they come, how far it has come, who is connected to it, and what it logs. */
+import { useEffect, useRef, useState } from "preact/hooks"
+import type * as Wire from "../AgentCatalog.ts"
+import type { MetadataView } from "../../domain/MetadataView.ts"
+import type { Lifecycle as LifecycleWire } from "../../watch/LogReader.ts"
+import { Status, words } from "./Agents.tsx"
+import { type Client, type Connection, useAnswer, useNow, useStream } from "./client.ts"
+import { age, duration, isCollected, isStale } from "../internal/format.ts"
+import { Logs } from "./Logs.tsx"
+
+type Details = typeof Wire.AgentDetails.Encoded
+
+export type LifecycleNow = typeof LifecycleWire.Encoded
+
+const close = () => {
+  location.hash = "#/"
+}
+
+export const Agent = ({ client, id }: { client: Client; id: string }) => {
+  const dialog = useRef<HTMLDialogElement>(null)
+  const answer = useAnswer<Details>(client, `/api/v2/dashboard/agents/${id}`, 5_000)
+  const details = answer === "missing" ? undefined : answer
+  const [lifecycle, setLifecycle] = useState<LifecycleNow>()
+
+  useEffect(() => dialog.current?.showModal(), [])
+
+  return (
+    <dialog
+      ref={dialog}
+      class="agent"
+      aria-labelledby="agent"
+      onClose={close}
+      onClick={(event) => {
+        // the dialog itself is what is around its content
+        if (event.target === event.currentTarget) event.currentTarget.close()
+      }}
+    >
+      <div class="agent-body">
+        <header>
+          <div>
+            <h2 id="agent">{details?.name ?? (answer === "missing" ? "There is no such agent" : "Agent")}</h2>
+            {details && (
+              <p class="muted">
+                {details.workspace} · {details.owner} · <code>{details.id}</code>
+              </p>
+            )}
+          </div>
+          {details && <Status status={details.status} />}
+          <button type="button" class="quiet" onClick={() => dialog.current?.close()}>
+            Close
+          </button>
+        </header>
+        {answer === "missing" ? (
+          <p>It was deleted, or belongs to somebody else.</p>
+        ) : (
+          <>
+            <Values client={client} id={id} />
+            {details && <Lifecycle details={details} now={lifecycle} />}
+            {details && <Connections connections={details.connections} />}
+            <Logs client={client} id={id} onLifecycle={setLifecycle} />
+          </>
+        )}
+      </div>
+    </dialog>
+  )
+}
+
+export const Live = ({ connection }: { connection: Connection }) => (
+  <span class={`live live-${connection}`}>{connection === "lost" ? "no connection: trying again" : connection}</span>
+)
+
+const Values = ({ client, id }: { client: Client; id: string }) => {
+  const now = useNow()
+  const [seen, setSeen] = useState<{ readonly values: ReadonlyArray<MetadataView>; readonly receivedAt: number }>()
+  const connection = useStream(
+    client,
+    () => `/api/v2/workspaceagents/${id}/watch-metadata`,
+    id,
+    ({ data, event }) => {
+      if (event === "data") setSeen({ values: JSON.parse(data), receivedAt: Date.now() })
+    }
+  )
+  return (
+    <section aria-labelledby="values">
+      <h3 id="values">
+        Metadata <Live connection={connection} />
+      </h3>
+      {seen?.values.length === 0 && <p class="muted">This agent declares no keys.</p>}
+      {seen && seen.values.length > 0 && (
+        <table class="values">
+          <thead>
+            <tr>
+              <th scope="col">Key</th>
+              <th scope="col">Value</th>
+              <th scope="col" class="number">
+                Age
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {seen.values.map((view) => (
+              <Value key={view.description.key} view={view} later={(now - seen.receivedAt) / 1_000} />
+            ))}
+          </tbody>
+        </table>
+      )}
+    </section>
+  )
+}
+
+/** A value as it was sent, so many seconds ago. */
+const Value = ({ later, view: { description, result } }: { view: MetadataView; later: number }) => {
+  const { display_name, interval, key } = description
+  const seconds = result.age + Math.max(0, later)
+  const hasValue = isCollected(result.collected_at)
+  const old = hasValue && isStale(seconds, interval)
+  return (
+    <tr class={old ? "stale" : ""}>
+      <th scope="row" title={key}>
+        {display_name === "" ? key : display_name}
+      </th>
+      <td>
+        {!hasValue ? (
+          <span class="muted">no value yet</span>
+        ) : result.error === "" ? (
+          <span class="text">{result.value}</span>
+        ) : (
+          <span class="bad">
+            <span class="tag">error</span> {result.error}
+          </span>
+        )}
+      </td>
+      <td class="number">
+        {hasValue && age(seconds)}
+        {old && <span class="tag">stale</span>}
+      </td>
+    </tr>
+  )
+}
+
+const Time = ({ at }: { at: string | null }) =>
+  at === null ? <span class="muted">–</span> : <time dateTime={at}>{new Date(at).toLocaleString()}</time>
+
+/** How far it has come: what was heard last goes before what was asked for last. */
+const Lifecycle = ({ details, now }: { details: Details; now: LifecycleNow | undefined }) => {
+  const { ready_at, started_at, state } = now ?? { ...details, state: details.lifecycle }
+  const took = started_at !== null && ready_at !== null ? (Date.parse(ready_at) - Date.parse(started_at)) / 1_000 : null
+  return (
+    <section aria-labelledby="lifecycle">
+      <h3 id="lifecycle">
+        Lifecycle <span class={`status lifecycle-${state}`}>{words(state)}</span>
+      </h3>
+      <dl class="facts">
+        <div>
+          <dt>Created</dt>
+          <dd>
+            <Time at={details.created_at} />
+          </dd>
+        </div>
+        <div>
+          <dt>First connected</dt>
+          <dd>
+            <Time at={details.first_connected_at} />
+          </dd>
+        </div>
+        <div>
+          <dt>Startup began</dt>
+          <dd>
+            <Time at={started_at} />
+          </dd>
+        </div>
+        <div>
+          <dt>Ready</dt>
+          <dd>
+            <Time at={ready_at} />
+            {took !== null && took >= 0 && <span class="muted"> after {duration(took)}</span>}
+          </dd>
+        </div>
+        <div>
+          <dt>Last seen</dt>
+          <dd>
+            <Time at={details.last_connected_at} />
+          </dd>
+        </div>
+        <div>
+          <dt>Disconnected</dt>
+          <dd>
+            <Time at={details.disconnected_at} />
+          </dd>
+        </div>
+        <div>
+          <dt>System</dt>
+          <dd>
+            {details.operating_system}/{details.architecture} {details.version}
+          </dd>
+        </div>
+        <div>
+          <dt>Folder</dt>
+          <dd>{details.directory === "" ? <span class="muted">–</span> : <code>{details.directory}</code>}</dd>
+        </div>
+      </dl>
+    </section>
+  )
+}
+
+const Connections = ({ connections }: { connections: Details["connections"] }) => (
+  <section aria-labelledby="connections">
+    <h3 id="connections">Connections</h3>
+    {connections.length === 0 ? (
+      <p class="muted">Nobody has connected to this agent yet.</p>
+    ) : (
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">By</th>
+            <th scope="col">From</th>
+            <th scope="col">Since</th>
+            <th scope="col">For</th>
+          </tr>
+        </thead>
+        <tbody>
+          {connections.map(({ app, connected_at, disconnected_at, ip, reason, type }) => (
+            <tr key={`${connected_at} ${type} ${ip}`}>
+              <th scope="row">{app ?? words(type)}</th>
+              <td>{ip ?? "–"}</td>
+              <td>
+                <Time at={connected_at} />
+              </td>
+              <td>
+                {disconnected_at === null ? (
+                  <span class="status status-connected">open</span>
+                ) : (
+                  duration((Date.parse(disconnected_at) - Date.parse(connected_at)) / 1_000)
+                )}
+                {reason !== null && reason !== "" && <span class="muted"> {reason}</span>}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    )}
+  </section>
+)

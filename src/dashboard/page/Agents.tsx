@@ -1,0 +1,250 @@
+/**
+ * The agents that the viewer may see. Only rows in view are asked for and are in the page, so that ten thousand cost no
+ * more than fifty.
+ */
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
+import type * as Wire from "../AgentCatalog.ts"
+import { type Client, useIsVisible, useNow } from "./client.ts"
+import { age, count } from "../internal/format.ts"
+import { pagesOf, rowsInView } from "./window.ts"
+
+type Summary = typeof Wire.AgentSummary.Encoded
+
+interface Answer {
+  readonly total: number
+  readonly agents: ReadonlyArray<Summary>
+}
+
+/** What was found for a search, in the pages that were asked for so far. */
+interface Found {
+  readonly query: string
+  readonly total: number
+  readonly pages: ReadonlyMap<number, ReadonlyArray<Summary>>
+}
+
+const rowHeight = 40
+const pageSize = 100
+
+const columns: ReadonlyArray<{ readonly key: Wire.SortKey; readonly label: string }> = [
+  { key: "name", label: "Agent" },
+  { key: "workspace", label: "Workspace" },
+  { key: "owner", label: "Owner" },
+  { key: "status", label: "Connection" },
+  { key: "lifecycle", label: "Lifecycle" }
+]
+
+export const Agents = ({ client, isAdmin }: { client: Client; isAdmin: boolean }) => {
+  const [typed, setTyped] = useState("")
+  const search = useSettled(typed, 150)
+  const [sort, setSort] = useState<Wire.SortKey>("name")
+  const [order, setOrder] = useState<"asc" | "desc">("asc")
+  const view = useRef<HTMLDivElement>(null)
+  const [scrollTop, setScrollTop] = useState(0)
+  const [height, setHeight] = useState(480)
+  const query = new URLSearchParams({ search, sort, order }).toString()
+  const found = useFound(client, query, scrollTop, height)
+  const total = found?.total ?? 0
+  const shown = rowsInView(total, rowHeight, scrollTop, height)
+
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(() => setHeight(view.current!.clientHeight))
+    observer.observe(view.current!)
+    return () => observer.disconnect()
+  }, [])
+  useEffect(() => view.current?.scrollTo({ top: 0 }), [query])
+
+  const sortBy = (key: Wire.SortKey) => {
+    setOrder(key === sort && order === "asc" ? "desc" : "asc")
+    setSort(key)
+  }
+
+  return (
+    <section class="agents panel" aria-labelledby="agents">
+      <div class="agents-head">
+        <h2 id="agents">Agents</h2>
+        <span class="muted found" role="status">
+          {found === undefined ? "" : `${count(total)}${search.trim() === "" ? "" : " found"}`}
+        </span>
+        <label class="hidden" for="search">
+          Search agents
+        </label>
+        <input
+          id="search"
+          type="search"
+          placeholder="Search: name, workspace, owner, status"
+          value={typed}
+          autocomplete="off"
+          spellcheck={false}
+          onInput={(event) => setTyped(event.currentTarget.value)}
+        />
+      </div>
+      <div
+        class="rows"
+        ref={view}
+        tabIndex={0}
+        role="region"
+        aria-labelledby="agents"
+        onScroll={(event) => setScrollTop(event.currentTarget.scrollTop)}
+        onKeyDown={moveAmongRows}
+      >
+        <table aria-rowcount={total + 1}>
+          <thead>
+            <tr aria-rowindex={1}>
+              {columns.map(({ key, label }) => (
+                <th
+                  key={key}
+                  scope="col"
+                  class={`column-${key}`}
+                  aria-sort={key === sort ? (order === "asc" ? "ascending" : "descending") : "none"}
+                >
+                  <button type="button" onClick={() => sortBy(key)}>
+                    {label}
+                    <span aria-hidden="true" class="arrow">
+                      {key === sort ? (order === "asc" ? "▲" : "▼") : ""}
+                    </span>
+                  </button>
+                </th>
+              ))}
+              <th scope="col" class="column-reported">
+                Last value
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            <Gap rows={shown.first} />
+            {Array.from({ length: shown.end - shown.first }, (_, offset) => {
+              const index = shown.first + offset
+              const agent = found?.pages.get(Math.floor(index / pageSize))?.[index % pageSize]
+              return <Row key={index} index={index} agent={agent} />
+            })}
+            <Gap rows={total - shown.end} />
+          </tbody>
+        </table>
+        {found !== undefined && total === 0 && (
+          <p class="nothing muted">
+            {search.trim() !== ""
+              ? "No agent has all these words."
+              : isAdmin
+                ? "There is no agent yet: create one over the API."
+                : "You have no agent yet."}
+          </p>
+        )}
+      </div>
+    </section>
+  )
+}
+
+/** The height of rows that are not in the page. */
+const Gap = ({ rows }: { rows: number }) =>
+  rows > 0 ? (
+    <tr aria-hidden="true">
+      <td colSpan={columns.length + 1} style={{ height: `${rows * rowHeight}px`, padding: 0 }} />
+    </tr>
+  ) : null
+
+const Row = ({ agent, index }: { agent: Summary | undefined; index: number }) => {
+  if (agent === undefined) {
+    return (
+      <tr aria-rowindex={index + 2} class="awaited">
+        <td colSpan={columns.length + 1}>…</td>
+      </tr>
+    )
+  }
+  return (
+    <tr aria-rowindex={index + 2}>
+      <th scope="row">
+        <a href={`#/agents/${agent.id}`}>{agent.name}</a>
+      </th>
+      <td class="column-workspace">{agent.workspace}</td>
+      <td class="column-owner">{agent.owner}</td>
+      <td class="column-status">
+        <Status status={agent.status} />
+      </td>
+      <td class="column-lifecycle">{words(agent.lifecycle)}</td>
+      <td class="column-reported">
+        <Reported agent={agent} />
+      </td>
+    </tr>
+  )
+}
+
+const Reported = ({ agent }: { agent: Summary }) => {
+  const now = useNow()
+  return (
+    <>
+      {agent.reported_at === null ? (
+        <span class="muted">never</span>
+      ) : (
+        age((now - Date.parse(agent.reported_at)) / 1_000)
+      )}
+      {agent.errors > 0 && (
+        <span class="bad">
+          {" "}
+          · {agent.errors} {agent.errors === 1 ? "error" : "errors"}
+        </span>
+      )}
+    </>
+  )
+}
+
+export const Status = ({ status }: { status: Wire.Status }) => <span class={`status status-${status}`}>{status}</span>
+
+export const words = (name: string) => name.replaceAll("_", " ")
+
+/** A value once it has not changed for a while. */
+const useSettled = <A,>(value: A, millis: number): A => {
+  const [settled, setSettled] = useState(value)
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), millis)
+    return () => clearTimeout(timer)
+  }, [value, millis])
+  return settled
+}
+
+/** Asks for the pages in view, and again every five seconds; keeps what it has until the answer is there. */
+const useFound = (client: Client, query: string, scrollTop: number, height: number): Found | undefined => {
+  const [found, setFound] = useState<Found>()
+  const isVisible = useIsVisible()
+  const [round, setRound] = useState(0)
+  const total = found?.query === query ? found.total : pageSize
+  const pages = pagesOf(rowsInView(total, rowHeight, scrollTop, height), pageSize).join(",")
+
+  useEffect(() => {
+    if (!isVisible) return
+    const controller = new AbortController()
+    for (const page of pages.split(",").map(Number)) {
+      client
+        .get<Answer>(`/api/v2/dashboard/agents?${query}&offset=${page * pageSize}&limit=${pageSize}`, controller.signal)
+        .then(
+          ({ agents, total }) =>
+            setFound((before) => ({
+              query,
+              total,
+              pages: new Map([...(before?.query === query ? before.pages : []), [page, agents]])
+            })),
+          () => {}
+        )
+    }
+    return () => controller.abort()
+  }, [client, query, pages, isVisible, round])
+  useEffect(() => {
+    const timer = setInterval(() => setRound((round) => round + 1), 5_000)
+    return () => clearInterval(timer)
+  }, [])
+  return found
+}
+
+/** The arrows go from agent to agent. */
+const moveAmongRows = (event: KeyboardEvent) => {
+  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return
+  const row = document.activeElement?.closest("tbody tr")
+  const next =
+    row == null
+      ? (event.currentTarget as HTMLElement).querySelector("tbody a")
+      : (event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling)?.querySelector("a")
+  if (next instanceof HTMLElement) {
+    event.preventDefault()
+    next.focus({ preventScroll: true })
+    next.scrollIntoView({ block: "nearest" })
+  }
+}

@@ -1,0 +1,88 @@
+/** What an agent logs, as it comes. Only lines in view are in the page; at the end it stays at the end. */
+import { useLayoutEffect, useRef, useState } from "preact/hooks"
+import type { AgentLog } from "../../domain/AgentLog.ts"
+import { Live, type LifecycleNow } from "./Agent.tsx"
+import { type Client, useStream } from "./client.ts"
+import { count, plain } from "../internal/format.ts"
+import { rowsInView } from "./window.ts"
+
+interface Line {
+  readonly id: number
+  readonly at: string
+  readonly level: AgentLog["level"]
+  readonly text: string
+}
+
+const lineHeight = 20
+
+/** As many lines as an agent can have, or nearly; the oldest are let go. */
+const maxLines = 50_000
+
+export const Logs = ({
+  client,
+  id,
+  onLifecycle
+}: {
+  client: Client
+  id: string
+  onLifecycle: (lifecycle: LifecycleNow) => void
+}) => {
+  const [lines, setLines] = useState<ReadonlyArray<Line>>([])
+  const [scrollTop, setScrollTop] = useState(0)
+  const view = useRef<HTMLDivElement>(null)
+  const isAtEnd = useRef(true)
+  const last = useRef(0)
+
+  const connection = useStream(
+    client,
+    () => `/api/v2/workspaceagents/${id}/logs?follow&after=${last.current}`,
+    id,
+    ({ data, event }) => {
+      if (event === "lifecycle") onLifecycle(JSON.parse(data))
+      if (event !== "logs") return
+      const more = (JSON.parse(data) as ReadonlyArray<typeof AgentLog.Encoded>)
+        .filter((line) => line.id > last.current)
+        .map(({ created_at, id, level, output }): Line => ({ id, at: created_at, level, text: plain(output) }))
+      last.current = more.at(-1)?.id ?? last.current
+      setLines((lines) => [...lines, ...more].slice(-maxLines))
+    }
+  )
+
+  useLayoutEffect(() => {
+    if (isAtEnd.current) view.current?.scrollTo({ top: view.current.scrollHeight })
+  }, [lines])
+
+  const shown = rowsInView(lines.length, lineHeight, scrollTop, 320)
+  return (
+    <section aria-labelledby="logs">
+      <h3 id="logs">
+        Logs <span class="muted">{lines.length === 0 ? "" : `${count(lines.length)} lines`}</span>{" "}
+        <Live connection={connection} />
+      </h3>
+      {lines.length === 0 ? (
+        <p class="muted">This agent has logged nothing yet.</p>
+      ) : (
+        <div
+          class="log"
+          ref={view}
+          tabIndex={0}
+          role="region"
+          aria-labelledby="logs"
+          onScroll={({ currentTarget: { clientHeight, scrollHeight, scrollTop } }) => {
+            isAtEnd.current = scrollTop + clientHeight >= scrollHeight - lineHeight
+            setScrollTop(scrollTop)
+          }}
+        >
+          <ol style={{ height: `${lines.length * lineHeight}px`, paddingTop: `${shown.first * lineHeight}px` }}>
+            {lines.slice(shown.first, shown.end).map(({ at, id, level, text }) => (
+              <li key={id} class={`level-${level}`}>
+                <time dateTime={at}>{new Date(at).toLocaleTimeString([], { hour12: false })}</time>{" "}
+                {level !== "info" && <span class="level">{level}</span>} {text}
+              </li>
+            ))}
+          </ol>
+        </div>
+      )}
+    </section>
+  )
+}

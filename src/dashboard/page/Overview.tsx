@@ -1,0 +1,308 @@
+/** The state of the service: whether it is well, what it does now and over the last ten minutes, what it has lost. */
+import type { ComponentChildren } from "preact"
+import { useMemo, useState } from "preact/hooks"
+import type * as Wire from "../Overview.ts"
+import { type Client, type Connection, useNow, useStream } from "./client.ts"
+import { age, count, duration, rate } from "../internal/format.ts"
+import { Plot } from "./Plot.tsx"
+
+/** How many points are plotted. */
+const maxPoints = 600
+
+/** Adds points that are newer than the last one. */
+const append = (points: ReadonlyArray<Wire.Point>, more: ReadonlyArray<Wire.Point>): ReadonlyArray<Wire.Point> => {
+  const last = points.at(-1)?.at ?? 0
+  return [...points, ...more.filter(({ at }) => at > last)].slice(-maxPoints)
+}
+
+export const Overview = ({ client }: { client: Client }) => {
+  const [points, setPoints] = useState<ReadonlyArray<Wire.Point>>([])
+  const [latest, setLatest] = useState<{ readonly overview: Wire.Overview; readonly receivedAt: number }>()
+
+  const connection = useStream(
+    client,
+    () => "/api/v2/dashboard/watch-overview",
+    "overview",
+    ({ data, event }) => {
+      if (event === "history") setPoints((points) => append(points, JSON.parse(data)))
+      if (event === "overview") {
+        const overview: Wire.Overview = JSON.parse(data)
+        setLatest({ overview, receivedAt: Date.now() })
+        setPoints((points) => append(points, [overview.point]))
+      }
+    }
+  )
+
+  if (latest === undefined) return <Health connection={connection} overview={undefined} receivedAt={Date.now()} />
+  const { overview, receivedAt } = latest
+  return (
+    <div class={connection === "lost" ? "old" : ""}>
+      <Health connection={connection} overview={overview} receivedAt={receivedAt} />
+      <Tiles overview={overview} />
+      <Plots points={points} />
+      <div class="panels">
+        <Flushes overview={overview} />
+        <Sizes sizes={overview.sizes} />
+        <Incidents incidents={overview.incidents} />
+      </div>
+    </div>
+  )
+}
+
+const Health = ({
+  connection,
+  overview,
+  receivedAt
+}: {
+  connection: Connection
+  overview: Wire.Overview | undefined
+  receivedAt: number
+}) => {
+  const now = useNow()
+  if (connection === "lost" || overview === undefined) {
+    const seconds = (now - receivedAt) / 1_000
+    const text = connection === "lost" ? "No connection to the service" : "Connecting"
+    return (
+      <section class={`health ${connection === "lost" ? "failing" : ""}`} aria-label="Health">
+        <div role="status">
+          <h1>{text}</h1>
+        </div>
+        {connection === "lost" && (
+          <p>
+            {overview === undefined ? "Nothing is known of it. " : `What you see is from ${age(seconds)} ago. `}
+            Trying again by itself.
+          </p>
+        )}
+      </section>
+    )
+  }
+  const { problems, uptime } = overview
+  const isHealthy = problems.length === 0
+  return (
+    <section class={`health ${isHealthy ? "healthy" : "impaired"}`} aria-label="Health">
+      <div role="status">
+        <h1>{isHealthy ? "Healthy" : "Needs attention"}</h1>
+      </div>
+      {isHealthy ? (
+        <p>Everything that was accepted is written or about to be; nothing failed in the last five minutes.</p>
+      ) : (
+        <ul>
+          {problems.map((problem) => (
+            <li key={problem}>{problem}</li>
+          ))}
+        </ul>
+      )}
+      <p class="uptime">up for {duration(uptime)}</p>
+    </section>
+  )
+}
+
+const Tile = ({
+  children,
+  label,
+  state = "",
+  unit,
+  value
+}: {
+  label: string
+  value: string
+  unit?: string
+  state?: string
+  children?: ComponentChildren
+}) => (
+  <div class={`tile panel ${state}`}>
+    <dt>{label}</dt>
+    <dd>
+      <span class="value">{value}</span>
+      {unit && <span class="unit"> {unit}</span>}
+      <span class="note">{children}</span>
+    </dd>
+  </div>
+)
+
+const Tiles = ({ overview: { incidents, point, totals } }: { overview: Wire.Overview }) => {
+  const lost = incidents.filter(({ isLoss }) => isLoss).reduce((sum, { total }) => sum + total, 0)
+  return (
+    <dl class="tiles" aria-label="Now">
+      <Tile label="Agents connected" value={count(point.agents)}>
+        to this process
+      </Tile>
+      <Tile label="Updates in" value={rate(point.updates)} unit="/s">
+        {count(totals.updates)} since the start
+      </Tile>
+      <Tile label="Rows written" value={rate(point.rows)} unit="/s">
+        {count(totals.rows)} since the start
+      </Tile>
+      <Tile label="NOTIFYs" value={rate(point.notifies)} unit="/s">
+        {rate(point.statements)} write statements /s
+      </Tile>
+      <Tile label="Statements saved" value={count(totals.saved)}>
+        {totals.statements === 0
+          ? "against writing one by one"
+          : `${count(totals.statements)} instead of ${count(totals.saved + totals.statements)}`}
+      </Tile>
+      <Tile label="Dropped or lost" value={count(lost)} state={lost === 0 ? "fine" : "alarming"}>
+        {lost === 0 ? "nothing, since the start" : "since the start; see below"}
+      </Tile>
+    </dl>
+  )
+}
+
+type Data = [times: Array<number>, ...values: Array<Array<number>>]
+
+const Plots = ({ points }: { points: ReadonlyArray<Wire.Point> }) => {
+  const data = useMemo(() => {
+    const times = points.map(({ at }) => at / 1_000)
+    const values = (key: Exclude<keyof Wire.Point, "at">) => points.map((point) => point[key])
+    const data = (...keys: ReadonlyArray<Exclude<keyof Wire.Point, "at">>): Data => [times, ...keys.map(values)]
+    return {
+      work: data("updates", "rows"),
+      cost: data("statements", "notifies"),
+      backlog: data("pending", "queued"),
+      agents: data("agents")
+    }
+  }, [points])
+  return (
+    <section class="plots" aria-label="The last ten minutes">
+      <Plot
+        title="Work, per second"
+        data={data.work}
+        lines={[
+          { label: "updates in", color: "blue", isArea: true },
+          { label: "rows written", color: "green" }
+        ]}
+        format={rate}
+      />
+      <Plot
+        title="Cost, per second"
+        data={data.cost}
+        lines={[
+          { label: "statements", color: "violet", isArea: true },
+          { label: "NOTIFYs", color: "orange" }
+        ]}
+        format={rate}
+      />
+      <Plot
+        title="Backlog, in entries"
+        data={data.backlog}
+        lines={[
+          { label: "pending", color: "blue", isArea: true },
+          { label: "queued", color: "orange" }
+        ]}
+        format={count}
+      />
+      <Plot
+        title="Agents connected"
+        data={data.agents}
+        lines={[{ label: "agents", color: "green", isArea: true }]}
+        format={count}
+      />
+    </section>
+  )
+}
+
+const whatFor: Readonly<Record<string, string>> = {
+  capacity: "a batch was full",
+  scheduled: "it was time",
+  manual: "it was asked for",
+  shutdown: "the service stopped"
+}
+
+const Flushes = ({ overview: { flushes, point } }: { overview: Wire.Overview }) => (
+  <section class="panel" aria-labelledby="flushes">
+    <h2 id="flushes">Flushes</h2>
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Because</th>
+          <th scope="col" class="number">
+            Batches
+          </th>
+          <th scope="col" class="number">
+            Mean
+          </th>
+          <th scope="col" class="number">
+            95 %
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {flushes.map(({ mean, p95, reason, total }) => (
+          <tr key={reason}>
+            <th scope="row">
+              {reason} <span class="muted">{whatFor[reason]}</span>
+            </th>
+            <td class="number">{count(total)}</td>
+            <td class="number">{mean === null ? "–" : duration(mean)}</td>
+            <td class="number">{p95 === null ? "–" : duration(p95)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+    <p class="muted">
+      Durations are those of the last five minutes. Now {count(point.pending)} entries are pending,{" "}
+      {count(point.queued)} queued.
+    </p>
+  </section>
+)
+
+const Sizes = ({ sizes }: { sizes: Wire.Overview["sizes"] }) => {
+  const most = Math.max(1, ...sizes.map(({ count }) => count))
+  const label = (upTo: number | null, index: number) =>
+    upTo === null ? `over ${sizes[index - 1]?.upTo ?? 0}` : `to ${upTo}`
+  return (
+    <section class="panel" aria-labelledby="sizes">
+      <h2 id="sizes">Sizes of batches</h2>
+      <table class="bars">
+        <thead class="hidden">
+          <tr>
+            <th scope="col">Entries</th>
+            <th scope="col">Batches</th>
+          </tr>
+        </thead>
+        <tbody>
+          {sizes.map(({ count: batches, upTo }, index) => (
+            <tr key={upTo}>
+              <th scope="row">{label(upTo, index)}</th>
+              <td>
+                <span class="bar-track" aria-hidden="true">
+                  <span class="bar-fill" style={{ width: `${(100 * batches) / most}%` }} />
+                </span>
+                <span class={batches === 0 ? "muted" : ""}>{count(batches)}</span>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <p class="muted">Entries in one statement, in the last five minutes.</p>
+    </section>
+  )
+}
+
+const Incidents = ({ incidents }: { incidents: Wire.Overview["incidents"] }) => (
+  <section class="panel" aria-labelledby="incidents">
+    <h2 id="incidents">Drops, losses and failures</h2>
+    <table class="zeros">
+      <thead>
+        <tr>
+          <th scope="col">What</th>
+          <th scope="col" class="number">
+            5 min
+          </th>
+          <th scope="col" class="number">
+            All
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {incidents.map(({ isLoss, label, recent, total }) => (
+          <tr key={label} class={recent > 0 || (isLoss && total > 0) ? "bad" : ""}>
+            <th scope="row">{label}</th>
+            <td class="number">{count(recent)}</td>
+            <td class="number">{count(total)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  </section>
+)

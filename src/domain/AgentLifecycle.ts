@@ -1,0 +1,12 @@
+/** How far an agent can have come, from its creation to its end. */
+export const states = [
+  "created",
+  "starting",
+  "start_timeout",
+  "start_error",
+  "ready",
+  "shutting_down",
+  "shutdown_timeout",
+  "shutdown_error",
+  "off"
+] as const

@@ -1,0 +1,188 @@
+/**
+ * What simulated agents say: made up by chance, in the words of the agent API. Nothing here talks to anybody.
+ */
+import { Array as Arr, DateTime, Duration, Effect, Random } from "effect"
+import * as AgentStats from "../agentapi/AgentStats.ts"
+import type { BatchUpdateAppHealthsRequest, UpdateAppStatusRequest } from "../agentapi/Apps.ts"
+import type { ReportConnectionRequest } from "../agentapi/ConnectionLog.ts"
+import type { UpdateStartupRequest } from "../agentapi/Lifecycle.ts"
+import type { BatchCreateLogsRequest } from "../agentapi/Logs.ts"
+import type { Manifest } from "../agentapi/Manifest.ts"
+import type { PushResourcesMonitoringUsageRequest } from "../agentapi/ResourcesMonitoring.ts"
+import { ConnectionId } from "../domain/Ids.ts"
+import { randomUuid } from "../domain/RandomUuid.ts"
+import type { MetadataDeclaration } from "../http/AdminApi.ts"
+
+// -----------------------------------------------------------------------------
+// declarations
+// -----------------------------------------------------------------------------
+
+/** The keys of an agent that has so many. */
+export const keys = (count: number): ReadonlyArray<string> =>
+  Array.from({ length: count }, (_, index) => signals[index] ?? `signal_${index}`)
+
+/** What an agent with these keys declares of them. */
+export const declarations = (
+  keys: ReadonlyArray<string>,
+  interval: Duration.Duration
+): ReadonlyArray<MetadataDeclaration> =>
+  keys.map((key, index) => ({
+    key,
+    display_name: key,
+    script: `simulate ${key}`,
+    interval: Duration.toSeconds(interval),
+    timeout: Duration.toSeconds(interval),
+    display_order: index
+  }))
+
+// -----------------------------------------------------------------------------
+// metadata
+// -----------------------------------------------------------------------------
+
+const signals = ["cpu", "memory", "disk", "load", "network", "processes", "branch", "build"]
+const branches = ["main", "release/2.31", "fix/flaky-listener", "feature/watch"]
+const builds = ["queued", "running", "passed", "passed", "failed"]
+
+/** One sample of a key, with an error now and then. */
+export const sample = Effect.fnUntraced(function* (key: string) {
+  const number = yield* Random.next
+  if (number > 0.995) return { key, result: { value: "", error: `${key}: the script ended with status 1` } }
+  const value =
+    key === "branch"
+      ? yield* Random.choice(branches)
+      : key === "build"
+        ? yield* Random.choice(builds)
+        : key === "processes"
+          ? String(Math.round(40 + number * 200))
+          : `${(number * 100).toFixed(1)} %`
+  return { key, result: { value, error: "" } }
+})
+
+// -----------------------------------------------------------------------------
+// startup
+// -----------------------------------------------------------------------------
+
+export const startup = ({ directory }: typeof Manifest.Type): UpdateStartupRequest["startup"] => ({
+  version: "v2.31.0",
+  expanded_directory: directory === "" ? "/home/dev/project" : directory,
+  subsystems: ["envbuilder"]
+})
+
+type Line = BatchCreateLogsRequest["logs"][number]
+
+const info = (output: string): Line => ({ level: "info", output })
+
+/** What the startup of an agent prints, in the bits that it comes in. */
+export const startupPrints: ReadonlyArray<ReadonlyArray<Line>> = [
+  [
+    info("Cloning the repository…"),
+    { level: "debug", output: "git clone --depth 1 https://git.example.com/dev/project" }
+  ],
+  [info("Installing 412 packages"), { level: "warn", output: "3 packages are deprecated" }, info("Done in 2.1 s")]
+]
+
+// -----------------------------------------------------------------------------
+// life
+// -----------------------------------------------------------------------------
+
+const lines: Arr.NonEmptyReadonlyArray<Line> = [
+  info("GET /api/projects 200 12 ms"),
+  info("GET /api/projects/7/builds 200 48 ms"),
+  info("file changed: src/main.ts, building"),
+  info("built in 1.4 s"),
+  { level: "debug", output: "cache hit: 96 % of 1 204 modules" },
+  { level: "warn", output: "GET /api/search took 2 104 ms" },
+  { level: "error", output: "POST /api/builds 503: no runner is free" }
+]
+
+/** One line of what runs in a workspace. */
+export const line = Random.choice(lines)
+
+/** A person who is connected to an agent. */
+export type Visitor = Pick<ReportConnectionRequest["connection"], "id" | "type" | "ip">
+
+export const visitor = Effect.gen(function* () {
+  const visitor: Visitor = {
+    id: ConnectionId.make(yield* randomUuid),
+    type: yield* Random.choice(["ssh", "vscode", "jetbrains", "reconnecting_pty"] as const),
+    ip: `192.0.2.${yield* Random.nextIntBetween(1, 254)}`
+  }
+  return visitor
+})
+
+/** A person comes, or goes. */
+export const connection = (visitor: Visitor, action: "connect" | "disconnect"): ReportConnectionRequest => ({
+  connection: {
+    ...visitor,
+    action,
+    status_code: 0,
+    reason: action === "connect" ? "" : "the client has closed the connection",
+    app_name: ""
+  }
+})
+
+/** Figures of an agent since it reported last, with whoever is connected to it. */
+export const stats = Effect.fnUntraced(function* (visitor: Visitor | undefined) {
+  const metrics = [
+    {
+      name: "agent_scripts_executed_total",
+      type: "COUNTER" as const,
+      value: 1,
+      labels: [{ name: "success", value: "true" }]
+    }
+  ]
+  if (visitor === undefined) return { ...AgentStats.none, metrics }
+  const packets = yield* Random.nextIntBetween(10, 500)
+  return {
+    ...AgentStats.none,
+    metrics,
+    connections_by_proto: { TCP: 1 },
+    connection_count: 1,
+    connection_median_latency_ms: yield* Random.nextBetween(5, 80),
+    rx_packets: packets,
+    rx_bytes: packets * 600,
+    tx_packets: packets * 2,
+    tx_bytes: packets * 1_800,
+    [`session_count_${visitor.type}`]: 1
+  }
+})
+
+/** How an app fares: well, most of the time. */
+export const health = Effect.map(Random.next, (number): BatchUpdateAppHealthsRequest["updates"][number]["health"] =>
+  number < 0.8 ? "healthy" : "unhealthy"
+)
+
+const works: Arr.NonEmptyReadonlyArray<Pick<UpdateAppStatusRequest, "state" | "message">> = [
+  { state: "working", message: "Reading the failing test" },
+  { state: "working", message: "Writing a fix" },
+  { state: "idle", message: "Waiting for an answer" },
+  { state: "complete", message: "The tests pass" },
+  { state: "failure", message: "The build does not compile" }
+]
+
+/** What an app says that it does. */
+export const status = (slug: string) => Effect.map(Random.choice(works), (work) => ({ slug, ...work, uri: "" }))
+
+const gibibyte = 2 ** 30
+
+/** How full memory and volumes were in so many intervals up to now. */
+export const usage = Effect.fnUntraced(function* (options: {
+  readonly count: number
+  readonly interval: Duration.Duration
+  readonly memory: boolean
+  readonly volumes: ReadonlyArray<string>
+}): Effect.fn.Return<PushResourcesMonitoringUsageRequest> {
+  const now = yield* DateTime.now
+  const used = Effect.map(Random.nextBetween(0.2, 0.95), (part) => ({
+    used: Math.round(part * 16 * gibibyte),
+    total: 16 * gibibyte
+  }))
+  const datapoints = yield* Effect.forEach(Arr.range(1 - options.count, 0), (place) =>
+    Effect.all({
+      collected_at: Effect.succeed(DateTime.addDuration(now, Duration.times(options.interval, place))),
+      volumes: Effect.forEach(options.volumes, (volume) => Effect.map(used, (usage) => ({ volume, ...usage }))),
+      ...(options.memory ? { memory: used } : {})
+    })
+  )
+  return { datapoints }
+})

@@ -1,0 +1,41 @@
+/**
+ * What the process takes, under the names that every Prometheus client gives them. They are read when they are asked for.
+ */
+import { Clock, Effect, Layer, Metric } from "effect"
+
+export const cpuSeconds = Metric.counter("process_cpu_seconds_total", {
+  description: "Seconds of processor time, of the system for the process included.",
+  incremental: true
+})
+
+export const residentMemory = Metric.gauge("process_resident_memory_bytes", { description: "Bytes in memory." })
+
+export const startTime = Metric.gauge("process_start_time_seconds", {
+  description: "Seconds from the epoch to the start of the process."
+})
+
+export const layer: Layer.Layer<never> = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const context = yield* Effect.context<never>()
+    const startedAt = (yield* Clock.currentTimeMillis) / 1_000 - process.uptime()
+    const read = <State>(get: () => State) => ({ get, update: () => {}, modify: () => {} })
+    Metric.registerUnsafe(
+      cpuSeconds,
+      context,
+      read(() => {
+        const { system, user } = process.cpuUsage()
+        return { count: (system + user) / 1e6, incremental: true }
+      })
+    )
+    Metric.registerUnsafe(
+      residentMemory,
+      context,
+      read(() => ({ value: process.memoryUsage.rss() }))
+    )
+    Metric.registerUnsafe(
+      startTime,
+      context,
+      read(() => ({ value: startedAt }))
+    )
+  })
+)

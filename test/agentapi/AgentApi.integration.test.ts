@@ -1,0 +1,167 @@
+/** Everything that an agent may call, over one connection to a running service on a real Postgres, and what it costs. */
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer, Schema } from "effect"
+import { SqlClient } from "effect/sql"
+import { AgentApi } from "../../src/agentapi/AgentApi.ts"
+import { StatsBatcher } from "../../src/agentapi/StatsBatcher.ts"
+import { MetadataBatcher } from "../../src/batcher/MetadataBatcher.ts"
+import { LogSourceId, ScriptId } from "../../src/domain/Ids.ts"
+import { UsageTracker } from "../../src/usage/UsageTracker.ts"
+import * as Agent from "../support/agent.ts"
+import { at, requests, type Tag } from "../support/agentCalls.ts"
+import * as People from "../support/directory.ts"
+import * as Seed from "../support/seed.ts"
+import * as Service from "../support/service.ts"
+import * as Statements from "../support/statements.ts"
+
+/** An agent that has an app, a script and a sub-agent, whose workspace has a deadline and starts by itself. */
+const connected = Effect.gen(function* () {
+  const { url } = yield* Service.TestService
+  const sql = yield* SqlClient.SqlClient
+  const { id, token, workspace } = yield* People.agent("cpu")
+  const app = yield* Seed.app(id, "web", { healthcheck_url: "http://localhost" })
+  const script = Seed.newId(ScriptId)
+  yield* sql`
+    INSERT INTO workspace_agent_scripts (id, workspace_agent_id, log_source_id, script)
+    VALUES (${script}, ${id}, ${Seed.newId(LogSourceId)}, 'true')`
+  yield* sql`UPDATE workspaces SET autostart_schedule = '30 9 * * 1-5' WHERE id = ${workspace.id}`
+  yield* sql`UPDATE workspace_builds SET deadline = now() WHERE workspace_id = ${workspace.id}`
+  const { agent: child } = yield* Effect.scoped(
+    Effect.flatMap(Agent.client(url, People.showing(token)), ({ CreateSubAgent }) =>
+      CreateSubAgent({
+        name: "child",
+        directory: "",
+        architecture: "",
+        operating_system: "",
+        apps: [],
+        display_apps: []
+      })
+    )
+  )
+  const connection = yield* Agent.connect(url, People.showing(token))
+  const call = (tag: Tag, payload: unknown) =>
+    Agent.exchange(connection, JSON.stringify({ _tag: "Request", id: tag, tag, payload, headers: [] }))
+  return { id, call, requests: requests({ app, script, child: child.id }), workspace }
+})
+
+const decodeAnswer = Schema.decodeUnknownEffect(
+  Schema.TaggedStruct("Exit", {
+    requestId: Schema.String,
+    exit: Schema.TaggedStruct("Success", { value: Schema.Record(Schema.String, Schema.Unknown) })
+  })
+)
+
+/** What the answers have to say, where they say anything. */
+const answers: Readonly<Partial<Record<Tag, object>>> = {
+  GetManifest: { agent_name: "main" },
+  GetServiceBanner: { enabled: false, message: "", background_color: "" },
+  GetAnnouncementBanners: { announcement_banners: [] },
+  UpdateStats: { report_interval: 30 },
+  UpdateLifecycle: { state: "READY", changed_at: at },
+  UpdateStartup: { version: "v2.31.0", expanded_directory: "/home", subsystems: ["ENVBOX"] },
+  BatchCreateLogs: { log_limit_exceeded: false },
+  GetResourcesMonitoringConfiguration: { config: { num_datapoints: 20, collection_interval_seconds: 10 } },
+  CreateSubAgent: { app_creation_errors: [] }
+}
+
+const environment = { METADATA_FLUSH_INTERVAL: "1 hour", AGENT_PING_INTERVAL: "1 hour" }
+
+layer(Service.layerWith(environment).pipe(Layer.provideMerge(Statements.layer)), { excludeTestServices: true })(
+  "the agent API",
+  (it) => {
+    it.effect("answers every call over one connection [AP-02]", () =>
+      Effect.gen(function* () {
+        const { call, requests } = yield* connected
+
+        for (const tag of AgentApi.requests.keys() as Iterable<Tag>) {
+          const { exit, ...envelope } = yield* decodeAnswer(yield* call(tag, requests[tag]))
+          assert.deepStrictEqual(envelope, { _tag: "Exit", requestId: tag })
+          assert.deepInclude(exit.value, answers[tag] ?? {})
+        }
+      })
+    )
+
+    it.effect("finds all that it asks the database for by an index, however many agents there are", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const statements = yield* Statements.Statements
+        statements.length = 0
+        const { call, requests } = yield* connected
+        for (const tag of AgentApi.requests.keys() as Iterable<Tag>) yield* call(tag, requests[tag])
+        const asked = new Map(
+          statements.flatMap(({ parameters, text }) =>
+            /^(WITH|SELECT|INSERT|UPDATE|DELETE) /.test(text) ? [[text, parameters]] : []
+          )
+        )
+
+        const plans = yield* Effect.forEach(asked, ([text, parameters]) =>
+          Effect.map(sql.unsafe(`EXPLAIN ${text}`, parameters), (rows) => ({ text, plan: JSON.stringify(rows) }))
+        ).pipe(
+          // where there is no index there is no other way, and it is taken all the same
+          (explained) => Effect.andThen(sql`SET LOCAL enable_seqscan = off`, explained),
+          sql.withTransaction
+        )
+
+        assert.isAbove(plans.length, 25)
+        assert.deepStrictEqual(
+          plans.filter(({ plan }) => plan.includes("Seq Scan")),
+          []
+        )
+      })
+    )
+
+    it.effect("costs no read to report metadata, statistics and connections, and nothing of the agent [AP-06]", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const statements = yield* Statements.Statements
+        const { call, id, requests, workspace } = yield* connected
+        const flush = Effect.all([
+          Effect.flatMap(MetadataBatcher, (batcher) => batcher.flush),
+          Effect.flatMap(StatsBatcher, (batcher) => batcher.flush),
+          Effect.flatMap(UsageTracker, (tracker) => tracker.flush)
+        ])
+        /** What is asked of the database because of ten reports, and how often. */
+        const costOf = Effect.fnUntraced(function* (tag: Tag) {
+          yield* flush
+          statements.length = 0
+          for (let report = 0; report < 10; report++) {
+            assert.deepInclude(yield* call(tag, requests[tag]), { _tag: "Exit", requestId: tag })
+          }
+          const during = statements.splice(0)
+          yield* flush
+          const afterwards = statements.splice(0)
+          for (const { text } of [...during, ...afterwards]) assert.notMatch(text, /\bworkspace_agents\b/)
+          return { during: during.map(Statements.written), afterwards: new Set(afterwards.map(Statements.written)) }
+        })
+        const times = (statement: string) => Array.from({ length: 10 }, () => statement)
+
+        assert.deepStrictEqual(yield* costOf("BatchUpdateMetadata"), {
+          during: [],
+          afterwards: new Set(["update_workspace_agent_metadata"])
+        })
+        const { afterwards, during } = yield* costOf("UpdateStats")
+        // the batch of statistics is written every second, whenever that is
+        assert.deepStrictEqual(
+          during.filter((statement) => statement !== "INSERT INTO workspace_agent_stats"),
+          times("UPDATE workspace_builds")
+        )
+        afterwards.delete("INSERT INTO workspace_agent_stats")
+        assert.deepStrictEqual(afterwards, new Set(["UPDATE workspaces"]))
+        assert.deepStrictEqual(yield* costOf("ReportConnection"), {
+          during: times("INSERT INTO connection_logs"),
+          afterwards: new Set()
+        })
+
+        assert.deepStrictEqual(
+          yield* sql`
+            SELECT
+              (SELECT value FROM workspace_agent_metadata WHERE workspace_agent_id = ${id}) AS cpu,
+              (SELECT count(*)::int FROM workspace_agent_stats WHERE agent_id = ${id}) AS reports,
+              (SELECT count(*)::int FROM connection_logs WHERE workspace_id = ${workspace.id}) AS connections,
+              (SELECT deadline > now() FROM workspace_builds WHERE workspace_id = ${workspace.id}) AS bumped`,
+          [{ cpu: "12 %", reports: 10, connections: 1, bumped: true }]
+        )
+      })
+    )
+  }
+)

@@ -1,0 +1,228 @@
+/** The dashboard of a running service: its page, and what that asks for. */
+import { PgClient } from "@effect/sql-pg"
+import { assert, layer } from "@effect/vitest"
+import { Effect, Option, Stream } from "effect"
+import { HttpClient, HttpClientRequest } from "effect/http"
+import { HttpApiClient } from "effect/http-api"
+import * as Token from "../../src/access/Token.ts"
+import { DashboardApi } from "../../src/dashboard/DashboardApi.ts"
+import { Directory } from "../../src/http/Directory.ts"
+import * as Agent from "../support/agent.ts"
+import * as People from "../support/directory.ts"
+import * as Service from "../support/service.ts"
+
+/** What a user may ask the dashboard for. */
+const asking = Effect.fnUntraced(function* (token: Token.Token) {
+  const { dashboard } = yield* HttpApiClient.make(DashboardApi, {
+    transformClient: HttpClient.mapRequest(HttpClientRequest.setHeaders(People.showing(token)))
+  })
+  return dashboard
+})
+
+/** Agents of these names in a workspace of a user's. */
+const workspaceOf = Effect.fnUntraced(function* (owner: string, workspace: string, names: ReadonlyArray<string>) {
+  const directory = yield* Directory
+  const { id } = yield* directory.createWorkspace({ name: workspace, owner })
+  const agents = yield* Effect.forEach(names, (name) =>
+    Effect.map(Effect.flatMap(Token.mint, Token.digest), (token) => ({ name, token, metadata: [] }))
+  )
+  return yield* directory.createAgents(id, agents)
+})
+
+layer(Service.layer, { excludeTestServices: true })("the page", (it) => {
+  it.effect("is at /, and loads nothing but its own script and style", () =>
+    Effect.gen(function* () {
+      const page = yield* HttpClient.get("/")
+      const text = yield* page.text
+      const parts = [...text.matchAll(/(?:src|href)="(?!data:)([^"]+)"/g)].map(([, path]) => path!)
+
+      assert.include(page.headers["content-type"], "text/html")
+      assert.strictEqual(page.headers["cache-control"], "no-cache")
+      assert.lengthOf(parts, 2)
+      for (const part of parts) {
+        assert.match(part, /^assets\/dashboard-[\w-]{12}\.(js|css)$/)
+        const { headers, status } = yield* HttpClient.get(`/${part}`)
+        assert.strictEqual(status, 200)
+        assert.include(headers["cache-control"], "immutable")
+      }
+    })
+  )
+
+  it.effect("runs no script but its own, and is framed by nobody", () =>
+    Effect.gen(function* () {
+      const { headers } = yield* HttpClient.get("/")
+      const policy = headers["content-security-policy"] ?? ""
+
+      for (const rule of ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]) {
+        assert.include(policy.split("; "), rule)
+      }
+      assert.notMatch(policy, /unsafe|http|\*/)
+      assert.strictEqual(headers["referrer-policy"], "no-referrer")
+    })
+  )
+
+  it.effect("is small: a browser gets 45 kB of it", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const text = yield* Effect.flatMap(HttpClient.get("/"), (page) => page.text)
+      const [, script] = /src="([^"]+)"/.exec(text)!
+      const size = yield* Effect.tryPromise(async () => {
+        const answer = await fetch(`${url}/${script}`, { headers: { "accept-encoding": "gzip" } })
+        assert.strictEqual(answer.headers.get("content-encoding"), "gzip")
+        await answer.body?.cancel()
+        return Number(answer.headers.get("content-length"))
+      })
+
+      assert.isBelow(size, 45_000)
+    })
+  )
+})
+
+layer(Service.layer, { excludeTestServices: true })("what the page asks for", (it) => {
+  it.effect("takes the token of a user", () =>
+    Effect.gen(function* () {
+      for (const path of ["viewer", "overview", "watch-overview", "agents", `agents/${crypto.randomUUID()}`]) {
+        assert.strictEqual((yield* HttpClient.get(`/api/v2/dashboard/${path}`)).status, 401, path)
+      }
+      const { token, username } = yield* People.user()
+      assert.deepStrictEqual(yield* (yield* asking(token)).viewer(), { username, is_admin: false })
+    })
+  )
+
+  it.effect("is the state of the service, once and live, for any user", () =>
+    Effect.gen(function* () {
+      const { token } = yield* People.user()
+      const dashboard = yield* asking(token)
+
+      const overview = yield* dashboard.overview()
+      const events = yield* Stream.runCollect(Stream.take(Stream.unwrap(dashboard.watch()), 4))
+
+      assert.strictEqual(overview.totals.rows, 0)
+      assert.deepStrictEqual(
+        events.map(({ event }) => event),
+        ["history", "overview", "overview", "overview"]
+      )
+      const [, , second, third] = events
+      assert.isTrue(second?.event === "overview" && third?.event === "overview")
+      if (second?.event === "overview" && third?.event === "overview") {
+        assert.approximately(third.data.point.at - second.data.point.at, 1_000, 900)
+      }
+    })
+  )
+
+  it.effect("is one's own agents, and for administrators all of them", () =>
+    Effect.gen(function* () {
+      const [ada, bob, admin] = [yield* People.user(), yield* People.user(), yield* People.user({ isAdmin: true })]
+      const [mine] = yield* workspaceOf(ada.username, "mine", ["a"])
+      const [theirs] = yield* workspaceOf(bob.username, "theirs", ["b"])
+      const [asAda, asAdmin] = [yield* asking(ada.token), yield* asking(admin.token)]
+      const names = (search: string) => ({ query: { search } })
+
+      assert.deepStrictEqual(
+        (yield* asAda.agents({ query: {} })).agents.map(({ name }) => name),
+        ["a"]
+      )
+      assert.strictEqual((yield* asAda.agents(names(bob.username))).total, 0)
+      assert.strictEqual((yield* asAdmin.agents(names(bob.username))).total, 1)
+      assert.strictEqual((yield* asAda.agent({ params: { agent: mine!.id } })).name, "a")
+      assert.strictEqual((yield* asAdmin.agent({ params: { agent: theirs!.id } })).name, "b")
+      assert.strictEqual((yield* Effect.flip(asAda.agent({ params: { agent: theirs!.id } })))._tag, "AgentNotFound")
+    })
+  )
+
+  it.effect("is what all words of a search are in, in any order, page by page", () =>
+    Effect.gen(function* () {
+      const owner = yield* People.user()
+      const { agents } = yield* asking(owner.token)
+      yield* workspaceOf(owner.username, "alpha", ["web-10", "web-9", "100%", "a_b"])
+      yield* workspaceOf(owner.username, "beta", ["web-2", "job"])
+      const found = (search: string, more: object = {}) =>
+        Effect.map(agents({ query: { search, ...more } }), ({ agents, total }) => [
+          total,
+          ...agents.map(({ name, workspace }) => `${workspace}/${name}`)
+        ])
+
+      assert.deepStrictEqual(yield* found("WEB"), [3, "beta/web-2", "alpha/web-9", "alpha/web-10"])
+      assert.deepStrictEqual(yield* found("web alp"), [2, "alpha/web-9", "alpha/web-10"])
+      assert.deepStrictEqual(yield* found(" alpha   web-1 "), [1, "alpha/web-10"])
+      assert.deepStrictEqual(yield* found("connecting beta"), [2, "beta/job", "beta/web-2"])
+      assert.deepStrictEqual(yield* found("disconnected"), [0])
+      assert.deepStrictEqual(yield* found("0%"), [1, "alpha/100%"])
+      assert.deepStrictEqual(yield* found("a_b"), [1, "alpha/a_b"])
+      assert.deepStrictEqual(yield* found("' OR true --"), [0])
+      assert.deepStrictEqual(yield* found("web", { order: "desc" }), [3, "alpha/web-10", "alpha/web-9", "beta/web-2"])
+      assert.deepStrictEqual(yield* found("web", { sort: "workspace", order: "desc" }), [
+        3,
+        "beta/web-2",
+        "alpha/web-10",
+        "alpha/web-9"
+      ])
+      assert.deepStrictEqual(yield* found("web", { offset: 1, limit: 1 }), [3, "alpha/web-9"])
+      assert.deepStrictEqual(yield* found("web", { offset: 9, limit: 1 }), [3])
+    })
+  )
+
+  it.effect("is an agent with its connection, its newest value, its errors and who is connected to it", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const { url } = yield* Service.TestService
+      const { id, owner, token, workspace } = yield* People.agent("cpu", "disk")
+      const dashboard = yield* asking(owner.token)
+      const row = Effect.map(dashboard.agents({ query: {} }), ({ agents: [agent] }) => agent!)
+      assert.deepInclude(yield* row, { status: "connecting", reported_at: null, errors: 0, lifecycle: "created" })
+
+      const connected = Effect.gen(function* () {
+        const agent = yield* Agent.client(url, People.showing(token))
+        yield* agent.BatchUpdateMetadata({ metadata: [Agent.sample("cpu", "1 %"), Agent.sample("disk", "", "broken")] })
+        yield* Effect.repeat(row, { until: ({ errors }) => errors === 1 })
+        assert.deepInclude(yield* row, { status: "connected", errors: 1 })
+        assert.isNotNull((yield* row).reported_at)
+      })
+      yield* Effect.scoped(connected)
+      yield* Effect.repeat(row, { until: ({ status }) => status === "disconnected" })
+
+      yield* sql`
+        INSERT INTO connection_logs
+          (id, connect_time, organization_id, workspace_owner_id, workspace_id, workspace_name, agent_name, type, ip,
+           connection_id, disconnect_time, disconnect_reason)
+        SELECT gen_random_uuid(), now() - interval '1 hour', gen_random_uuid(), ${owner.id}, ${workspace.id},
+          ${workspace.name}, 'main', 'ssh', '::1', gen_random_uuid(), now(), 'left'`
+      const details = yield* dashboard.agent({ params: { agent: id } })
+      assert.deepInclude(details, {
+        name: "main",
+        owner: owner.username,
+        status: "disconnected",
+        architecture: "amd64"
+      })
+      assert.deepStrictEqual(
+        details.connections.map(({ app, ip, reason, type }) => [type, app, ip, reason]),
+        [["ssh", null, "::1", "left"]]
+      )
+    })
+  )
+
+  it.effect("is of the latest builds, and nothing that was deleted or is silent counts as connected", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const owner = yield* People.user()
+      const dashboard = yield* asking(owner.token)
+      const [silent, deleted] = yield* workspaceOf(owner.username, "first", ["silent", "deleted", "late"])
+      yield* sql`UPDATE workspace_agents SET deleted = true WHERE id = ${deleted!.id}`
+      yield* sql`
+        UPDATE workspace_agents
+        SET first_connected_at = now() - interval '1 hour', last_connected_at = now() - interval '61 seconds'
+        WHERE id = ${silent!.id}`
+      yield* sql`UPDATE workspace_agents SET created_at = now() - interval '3 minutes' WHERE name = 'late'`
+      const list = Effect.map(dashboard.agents({ query: {} }), ({ agents }) =>
+        agents.map(({ name, status }) => `${name} ${status}`)
+      )
+      assert.deepStrictEqual(yield* list, ["late timeout", "silent disconnected"])
+
+      yield* sql`
+        INSERT INTO workspace_builds (id, workspace_id, build_number, transition)
+        SELECT gen_random_uuid(), id, 2, 'stop' FROM workspaces WHERE owner_id = ${owner.id}`
+      assert.deepStrictEqual(yield* list, [])
+      assert.isTrue(Option.isSome(yield* Effect.option(dashboard.agent({ params: { agent: silent!.id } }))))
+    })
+  )
+})

@@ -1,0 +1,87 @@
+/**
+ * What every agent has sent and what of it the service has accepted: samples are numbered, so that a value tells which
+ * sample it is.
+ */
+import { Clock, Effect } from "effect"
+
+export interface Row {
+  readonly agentId: string
+  readonly key: string
+  readonly value: string
+}
+
+/** A key of which the newest accepted value is not there. */
+export interface Missing {
+  readonly agentId: string
+  readonly key: string
+  readonly accepted: number
+  /** What is there instead; 0 for nothing. */
+  readonly found: number
+}
+
+export interface Comparison {
+  readonly accepted: number
+  readonly present: number
+  readonly missing: ReadonlyArray<Missing>
+  /** Rows whose value nobody has sent. */
+  readonly invented: number
+}
+
+export interface Ledger {
+  /** The number of an agent's next report. */
+  readonly next: (agentId: string) => number
+  /** The report of this number, with these keys, was accepted. */
+  readonly accept: (agentId: string, keys: ReadonlyArray<string>, number: number) => Effect.Effect<void>
+  /** Compares what is stored with the newest samples that were accepted, by default until now. */
+  readonly compare: (rows: ReadonlyArray<Row>, until?: number) => Comparison
+}
+
+interface Acceptance {
+  readonly at: number
+  readonly number: number
+}
+
+export const numberOf = (value: string): number => Number.parseInt(value) || 0
+
+const identity = (agentId: string, key: string) => `${agentId} ${key}`
+
+export const make = (): Ledger => {
+  const sent = new Map<string, number>()
+  const accepted = new Map<string, Array<Acceptance>>()
+
+  return {
+    next: (agentId) => {
+      const number = (sent.get(agentId) ?? 0) + 1
+      sent.set(agentId, number)
+      return number
+    },
+    accept: (agentId, keys, number) =>
+      Effect.map(Clock.currentTimeMillis, (at) => {
+        for (const key of keys) {
+          const id = identity(agentId, key)
+          const list = accepted.get(id) ?? []
+          accepted.set(id, list)
+          list.push({ at, number })
+        }
+      }),
+    compare: (rows, until = Infinity) => {
+      const stored = new Map(rows.map(({ agentId, key, value }) => [identity(agentId, key), numberOf(value)]))
+      const missing: Array<Missing> = []
+      let count = 0
+      for (const [id, list] of accepted) {
+        const newest = list.findLast(({ at }) => at <= until)?.number
+        if (newest === undefined) continue
+        count++
+        const [agentId = "", key = ""] = id.split(" ")
+        const found = stored.get(id) ?? 0
+        if (found < newest) missing.push({ agentId, key, accepted: newest, found })
+      }
+      return {
+        accepted: count,
+        present: count - missing.length,
+        missing,
+        invented: rows.filter(({ agentId, value }) => numberOf(value) > (sent.get(agentId) ?? 0)).length
+      }
+    }
+  }
+}

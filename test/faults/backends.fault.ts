@@ -1,0 +1,103 @@
+/** Single connections and single writes fail, on a database that stays up. */
+import { PgClient } from "@effect/sql-pg"
+import { describe } from "@effect/vitest"
+import { Context, DateTime, Effect, Exit, Layer, Metric, Redacted, Schedule, Scope } from "effect"
+import * as MetadataBatcher from "../../src/batcher/MetadataBatcher.ts"
+import * as Metrics from "../../src/batcher/MetadataBatcherMetrics.ts"
+import { AgentId } from "../../src/domain/Ids.ts"
+import * as PubSub from "../../src/pubsub/PubSub.ts"
+import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
+import type * as Database from "./Database.ts"
+import { expect, scenario, seconds } from "./scenario.ts"
+import * as World from "./World.ts"
+
+const terminated = Effect.gen(function* () {
+  const world = yield* World.make({ replicas: [{ METADATA_FLUSH_INTERVAL: "50 millis" }] })
+  const { database, fleet, replica } = world
+  let ended = 0
+  yield* fleet.whileReporting(
+    { to: () => replica.url, every: 100 },
+    Effect.repeat(
+      Effect.map(database.terminateAll, ({ length }) => (ended += length)),
+      Schedule.upTo(Schedule.spaced("400 millis"), { duration: seconds(20) })
+    )
+  )
+  const outcome = World.lossless(yield* World.look(world))
+  return { ...outcome, problems: [...outcome.problems, ...expect(ended > 10, `only ${ended} backends were ended`)] }
+})
+
+/** Half of the statements that write values fail, as if the server were out of something. */
+const failHalf = (database: Database.Database) =>
+  database.using((sql) =>
+    Effect.forEach(
+      [
+        `CREATE FUNCTION fail_at_random() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN
+            IF random() < 0.5 THEN RAISE EXCEPTION 'as the test wants it' USING ERRCODE = '53000'; END IF;
+            RETURN NULL;
+          END $$`,
+        `CREATE TRIGGER fail_at_random BEFORE INSERT OR UPDATE ON workspace_agent_metadata
+          FOR EACH STATEMENT EXECUTE FUNCTION fail_at_random()`
+      ],
+      (statement) => sql.unsafe(statement)
+    )
+  )
+
+const retained = Effect.gen(function* () {
+  const world = yield* World.make()
+  const { database, fleet, replica } = world
+  yield* failHalf(database)
+  yield* fleet.whileReporting({ to: () => replica.url, every: 250 }, Effect.sleep(seconds(60)))
+  const outcome = World.lossless(yield* World.look(world))
+  const failed = (yield* replica.metrics)("flush_failures_total")
+  return { ...outcome, problems: [...outcome.problems, ...expect(failed > 0, "no write failed")] }
+})
+
+const discarded = Effect.gen(function* () {
+  // each key is reported once, so that what a failure takes with it stays lost
+  const world = yield* World.make({ agents: 200, keys: 30 })
+  const { database, fleet, ledger } = world
+  yield* failHalf(database)
+  const scope = yield* Scope.make()
+  const registry = new Map()
+  const services = yield* MetadataBatcher.layer({ onWriteFailure: "discard", maxBatchSize: 100 }).pipe(
+    Layer.provide([PgMetadataStore.layer(), PubSub.layerMemory]),
+    Layer.provide(PgClient.layer({ url: Redacted.make(database.url) })),
+    Layer.build,
+    Scope.provide(scope),
+    Effect.provideService(Metric.MetricRegistry, registry)
+  )
+  const { add } = Context.get(services, MetadataBatcher.MetadataBatcher)
+  yield* Effect.forEach(
+    fleet.ids,
+    Effect.fnUntraced(function* (id) {
+      const number = ledger.next(id)
+      const collectedAt = yield* DateTime.now
+      const entries = fleet.keys.map((key) => ({ key, value: String(number), error: "", collectedAt }))
+      if ((yield* add(AgentId.make(id), entries)) === 0) yield* ledger.accept(id, fleet.keys, number)
+      yield* Effect.sleep("10 millis")
+    }),
+    { discard: true }
+  )
+  yield* Scope.close(scope, Exit.void)
+  const count = (metric: Metric.Metric<number, Metric.CounterState<number>>) =>
+    Effect.map(Effect.provideService(Metric.value(metric), Metric.MetricRegistry, registry), ({ count }) => count)
+  const counted = yield* count(Metrics.lostKeys.write_failed)
+  const { accepted, missing, present } = ledger.compare(yield* database.rows)
+  return {
+    accepted,
+    present,
+    lost: missing.length,
+    counted,
+    problems: [
+      ...expect(missing.length === counted, `${missing.length} were lost and ${counted} counted`),
+      ...expect(missing.length > 0 && present > 0, "not some of the writes failed")
+    ]
+  }
+})
+
+describe("a database that answers with failures", () => {
+  scenario("4 · Every backend is terminated, again and again", terminated)
+  scenario("8a · Half of the writes fail for 60 s, and are kept", retained)
+  scenario("8b · Half of the writes fail, and are discarded", discarded)
+})

@@ -1,0 +1,142 @@
+/** More than there is room for: samples beyond what the database takes, and watchers who never read. */
+import { describe } from "@effect/vitest"
+import { Duration, Effect, Fiber, Schedule } from "effect"
+import * as Net from "node:net"
+import * as Token from "../../src/access/Token.ts"
+import type * as Database from "./Database.ts"
+import * as Replica from "./Replica.ts"
+import { expect, scenario, seconds } from "./scenario.ts"
+import * as World from "./World.ts"
+
+/** While the scenario runs a statement takes a second: five hundred samples a second is what the database takes. */
+const slow = (database: Database.Database) =>
+  database.using((sql) =>
+    Effect.forEach(
+      [
+        `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$`,
+        `CREATE TRIGGER slow BEFORE UPDATE ON workspace_agent_metadata FOR EACH STATEMENT EXECUTE FUNCTION slow()`
+      ],
+      (statement) => sql.unsafe(statement)
+    )
+  )
+
+/** How long the service takes to say that it is up, every half second; the longest of them in milliseconds. */
+const healthOf = (replica: Replica.Replica) => {
+  let longest = 0
+  return {
+    longest: () => longest,
+    watching: replica.health.pipe(
+      Effect.map(({ elapsed }) => (longest = Math.max(longest, Duration.toMillis(elapsed)))),
+      Effect.repeat(Schedule.spaced("500 millis"))
+    )
+  }
+}
+
+const overload = Effect.gen(function* () {
+  const world = yield* World.make({ agents: 300, keys: 20, replicas: [{ METADATA_MAX_PENDING: "3000" }] })
+  const { database, fleet, ledger, replica } = world
+  yield* slow(database)
+  const before = yield* replica.rss
+  const health = healthOf(replica)
+  const watching = yield* Effect.forkChild(health.watching)
+  const [elapsed] = yield* Effect.timed(
+    fleet.whileReporting({ to: () => replica.url, every: 800 }, Effect.sleep(seconds(30)))
+  )
+  const offered = ((yield* fleet.reports) * fleet.keys.length) / Duration.toSeconds(elapsed)
+  yield* Fiber.interrupt(watching)
+  const grown = (yield* replica.peakRss) - before
+
+  yield* database.using((sql) => sql.unsafe("DROP TRIGGER slow ON workspace_agent_metadata"))
+  yield* World.settle(
+    Effect.map(replica.metrics, (metric) => metric("pending_keys") + metric("queue_depth")),
+    (pending) => pending === 0
+  )
+  const { accepted, missing, present } = ledger.compare(yield* database.rows)
+  const counted = yield* replica.counted
+
+  // a calm minute's worth of reports, all of which there is room for
+  yield* fleet.whileReporting({ to: () => replica.url, every: 2_500 }, Effect.sleep("8 seconds"))
+  const after = yield* World.look(world)
+  const dropped = (yield* replica.counted) - counted
+  return {
+    accepted,
+    present,
+    lost: missing.length,
+    counted,
+    problems: [
+      ...after.problems,
+      ...expect(offered > 5_000, `only ${Math.round(offered)} samples a second were offered, ten times 500 are meant`),
+      ...expect(counted > 0, "nothing was dropped"),
+      ...expect(missing.length <= counted, `${missing.length} lost, of which ${counted} were counted`),
+      ...expect(grown < 300, `the process grew by ${Math.round(grown)} MiB`),
+      ...expect(health.longest() < 1_000, `an answer that the process is up took ${Math.round(health.longest())} ms`),
+      ...expect(after.lost === 0 && dropped === 0, `afterwards ${after.lost} were lost and ${dropped} dropped`)
+    ]
+  }
+})
+
+/** Somebody who asks to watch, in one way or the other, and never reads. */
+const deaf = (url: string, agentId: string, index: number) => {
+  const upgrade = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+  const overWebSocket = index % 2 === 1
+  const lines = [
+    `GET /api/v2/workspaceagents/${agentId}/watch-metadata${overWebSocket ? "-ws" : ""} HTTP/1.1`,
+    "Host: here",
+    `${Token.header}: ${Replica.adminToken}`,
+    ...(overWebSocket ? [...upgrade, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="] : []),
+    "\r\n"
+  ]
+  return Effect.acquireRelease(
+    Effect.callback<Net.Socket>((resume) => {
+      const socket = Net.connect(Number(new URL(url).port), "127.0.0.1", () => {
+        socket.pause().write(lines.join("\r\n"))
+        resume(Effect.succeed(socket))
+      })
+      socket.on("error", () => {})
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+}
+
+const deafWatchers = Effect.gen(function* () {
+  const world = yield* World.make({ agents: 4, keys: 40, replicas: [{ IDLE_TIMEOUT: "15 seconds" }] })
+  const { fleet, replica } = world
+  const health = healthOf(replica)
+  const watching = yield* Effect.forkChild(health.watching)
+  const { grown, sockets } = yield* fleet.whileReporting(
+    { to: () => replica.url, every: 500, padding: ` ${"x".repeat(2_000)}` },
+    Effect.gen(function* () {
+      yield* Effect.sleep("5 seconds")
+      const before = yield* replica.rss
+      const sockets = yield* Effect.forEach(Array.from({ length: 200 }), (_, index) =>
+        deaf(replica.url, fleet.ids[0]!, index)
+      )
+      yield* Effect.sleep(seconds(45))
+      return { sockets, grown: (yield* replica.peakRss) - before }
+    })
+  )
+  yield* Fiber.interrupt(watching)
+  // whoever was let go notices when they look
+  for (const socket of sockets) socket.resume()
+  const left = yield* World.settle(
+    Effect.sync(() => sockets.filter((socket) => !socket.closed && !socket.readableEnded).length),
+    (left) => left === 0
+  )
+  const outcome = World.lossless(yield* World.look(world))
+  const opened = Math.max(...world.watchers.map(({ tally }) => tally.opened))
+  return {
+    ...outcome,
+    problems: [
+      ...outcome.problems,
+      ...expect(grown < 400, `the process grew by ${Math.round(grown)} MiB`),
+      ...expect(health.longest() < 1_000, `an answer that the process is up took ${Math.round(health.longest())} ms`),
+      ...expect(left === 0, `${left} of 200 watchers who never read were not let go`),
+      ...expect(opened === 1, "a watcher who does read had to connect anew")
+    ]
+  }
+})
+
+describe("more than there is room for", () => {
+  scenario("9 · Ten times of what the database takes, for 30 s", overload)
+  scenario("10 · 200 watchers who never read", deafWatchers)
+})

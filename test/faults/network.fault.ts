@@ -1,0 +1,115 @@
+/** What lies between the service and the database fails, while both are well. */
+import { describe } from "@effect/vitest"
+import { Clock, Effect, Schedule } from "effect"
+import type { Reactivity } from "effect/reactivity"
+import * as Database from "./Database.ts"
+import * as Proxy from "./Proxy.ts"
+import { expect, type Outcome, scenario, seconds } from "./scenario.ts"
+import * as World from "./World.ts"
+
+/** A world whose service reaches the database through a proxy. */
+const proxied = Effect.fnUntraced(function* () {
+  const database = yield* Database.make()
+  const proxy = yield* Proxy.make(database.url)
+  const world = yield* World.make({ database, databaseUrl: proxy.url })
+  const load = { to: () => world.replica.url, every: 250 }
+  const underLoad = <A, E, R>(fault: Effect.Effect<A, E, R>) =>
+    world.fleet.whileReporting(load, Effect.andThen(Effect.sleep("3 seconds"), fault))
+  return { proxy, world, underLoad }
+})
+
+const and = (outcome: Outcome, ...promises: ReadonlyArray<ReadonlyArray<string>>): Outcome => ({
+  ...outcome,
+  problems: [...outcome.problems, ...promises.flat()]
+})
+
+const stall = Effect.gen(function* () {
+  const { proxy, underLoad, world } = yield* proxied()
+  yield* underLoad(Effect.andThen(proxy.stalled(Effect.sleep(seconds(20))), Effect.sleep("2 seconds")))
+  return World.lossless(yield* World.look(world))
+})
+
+const cut = Effect.gen(function* () {
+  const { proxy, underLoad, world } = yield* proxied()
+  const ended = yield* underLoad(
+    Effect.gen(function* () {
+      let ended = 0
+      yield* Effect.repeat(
+        Effect.map(proxy.cut, (count) => (ended += count)),
+        { times: 9, schedule: Schedule.spaced(seconds(1)) }
+      )
+      return ended
+    })
+  )
+  return and(World.lossless(yield* World.look(world)), expect(ended > 10, `only ${ended} connections were cut`))
+})
+
+const swallow = Effect.gen(function* () {
+  const { proxy, underLoad, world } = yield* proxied()
+  const found = yield* underLoad(
+    Effect.gen(function* () {
+      const swallowed = yield* proxy.swallow
+      const before = proxy.opened()
+      yield* Effect.sleep("30 seconds")
+      // a flush is due every second, and watchers look every five seconds at least
+      const now = yield* Clock.currentTimeMillis
+      const { missing } = world.ledger.compare(yield* world.database.rows, now - 3_000)
+      const stale = World.stale(world, now - 8_000)
+      return { swallowed, opened: proxy.opened() - before, missing: missing.length, stale }
+    })
+  )
+  return and(
+    World.lossless(yield* World.look(world)),
+    expect(found.swallowed >= 2, `only ${found.swallowed} connections were swallowed`),
+    expect(found.opened >= 2, `only ${found.opened} connections were opened anew`),
+    expect(found.missing === 0, `${found.missing} keys were still behind after 30 s`),
+    expect(found.stale === 0, `watchers were still behind in ${found.stale} keys after 30 s`)
+  )
+})
+
+const lock = Effect.gen(function* () {
+  const world = yield* World.make({ replicas: [{ METADATA_WRITE_TIMEOUT: "2 seconds" }] })
+  const { database, fleet, replica } = world
+  // of the statement that waits, in seconds
+  const waiting = Effect.map(
+    database.using(
+      (sql) => sql<{ count: number; oldest: number }>`
+        SELECT count(*)::integer AS count, coalesce(max(extract(epoch FROM now() - query_start)), 0)::float8 AS oldest
+        FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND query LIKE '%update_workspace_agent_metadata%' AND application_name <> 'oracle'`
+    ),
+    ([row]) => row!
+  )
+  const context = yield* Effect.context<Reactivity.Reactivity>()
+  const seen = yield* fleet.whileReporting(
+    { to: () => replica.url, every: 250 },
+    Effect.andThen(
+      Effect.sleep("2 seconds"),
+      database.using((sql) =>
+        sql.withTransaction(
+          Effect.gen(function* () {
+            yield* sql`LOCK TABLE workspace_agent_metadata IN ROW EXCLUSIVE MODE`
+            yield* sql`SELECT FROM workspace_agent_metadata FOR UPDATE`
+            return yield* Effect.forEach(Array.from({ length: 40 }), () =>
+              Effect.delay(Effect.provideContext(waiting, context), "300 millis")
+            )
+          })
+        )
+      )
+    )
+  )
+  const most = Math.max(...seen.map(({ count }) => count))
+  const oldest = Math.max(...seen.map(({ oldest }) => oldest))
+  return and(
+    World.lossless(yield* World.look(world)),
+    expect(most === 1, `${most} writes waited for the lock at once`),
+    expect(oldest < 3.5, `a write waited for the lock for ${oldest} s`)
+  )
+})
+
+describe("a network that fails", () => {
+  scenario("3a · The network stalls for 20 s", stall)
+  scenario("3b · Every connection is cut, ten times", cut)
+  scenario("3c · A failover swallows every connection for good", swallow)
+  scenario("3d · A write is stuck behind a lock for longer than its timeout", lock)
+})

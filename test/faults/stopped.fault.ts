@@ -1,0 +1,39 @@
+/** The database is stopped while agents report. */
+import { describe } from "@effect/vitest"
+import { Effect } from "effect"
+import { expect, scenario, seconds } from "./scenario.ts"
+import * as World from "./World.ts"
+
+const stopped = Effect.fnUntraced(function* (mode: "immediate" | "fast", duration: number) {
+  const world = yield* World.make()
+  const { database, fleet, replica } = world
+  const ready = Effect.map(replica.get("/readyz"), ({ status }) => status)
+  const load = { to: () => replica.url, every: 250 }
+  const during = yield* fleet.whileReporting(
+    load,
+    Effect.gen(function* () {
+      yield* Effect.sleep("3 seconds")
+      yield* database.stop(mode)
+      yield* Effect.sleep(seconds(duration))
+      const status = yield* ready
+      yield* database.start
+      yield* Effect.sleep("2 seconds")
+      return status
+    })
+  )
+  const outcome = World.lossless(yield* World.look(world))
+  const after = yield* World.settle(ready, (status) => status === 200)
+  return {
+    ...outcome,
+    problems: [
+      ...outcome.problems,
+      ...expect(during === 503, `/readyz answered ${during} while the database was away`),
+      ...expect(after === 200, `/readyz answered ${after} when it was back`)
+    ]
+  }
+})
+
+describe("a database that stops", () => {
+  scenario("1 · Postgres crashes (stop -m immediate) and is back after 30 s", stopped("immediate", 30))
+  scenario("2 · Postgres is stopped (stop -m fast) for 60 s", stopped("fast", 60))
+})

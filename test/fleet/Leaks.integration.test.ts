@@ -1,0 +1,138 @@
+/**
+ * That agents leave nothing behind: a thousand of them connect, report everything that agents report, and leave, while
+ * people watch some of them. The service is a process of its own, whose counts nothing else moves.
+ *
+ * They stay for ten seconds; with METADATA_BATCHER_SOAK=1 in the environment for a minute.
+ */
+import { assert, layer } from "@effect/vitest"
+import { Duration, Effect, Equal, Fiber, Metric, Redacted, Schedule, Stream } from "effect"
+import { FetchHttpClient, HttpClient } from "effect/http"
+import * as Fleet from "../../src/fleet/Fleet.ts"
+import * as Work from "../../src/fleet/SimulatedWork.ts"
+import * as People from "../support/directory.ts"
+import { equip } from "../support/equipment.ts"
+import * as Figures from "../support/figures.ts"
+import type { Held } from "../support/held.ts"
+import * as Postgres from "../support/Postgres.ts"
+import * as ServiceProcess from "../support/serviceProcess.ts"
+
+const stay = process.env["METADATA_BATCHER_SOAK"] === "1" ? Duration.minutes(1) : Duration.seconds(10)
+
+const keys = Work.keys(3)
+const interval = Duration.seconds(3)
+
+/** The service, and what it holds. */
+const start = Effect.gen(function* () {
+  const { url: database } = yield* Postgres.TestDatabase
+  const service = yield* ServiceProcess.startProgram("test/support/measuredService.ts", {
+    PORT: "0",
+    DATABASE_URL: Redacted.value(database),
+    STATS_REPORT_INTERVAL: "3 seconds"
+  })
+  const [, url = "", token = ""] = yield* service.line(/^ready at (\S+) with (\S+)$/)
+  const held = Effect.gen(function* () {
+    yield* service.kill("SIGUSR2")
+    const [, json = ""] = yield* service.line(/^held (.*)$/)
+    return JSON.parse(json) as Held
+  })
+  return { url, token: Redacted.make(token), held }
+})
+
+type Service = Effect.Success<typeof start>
+
+/** Reads what comes over an address, for as long as the scope. */
+const watch = Effect.fnUntraced(function* ({ token, url }: Service, path: string) {
+  const response = yield* HttpClient.get(`${url}${path}`, { headers: People.showing(token) })
+  assert.strictEqual(response.status, 200)
+  yield* Effect.forkScoped(Effect.ignore(Stream.runDrain(response.stream)))
+})
+
+/** Agents that connect, live for as long as that takes, and leave. Every tenth of them is watched. */
+const visit = Effect.fnUntraced(function* (
+  service: Service,
+  count: number,
+  whileThere: (figures: Fleet.Figures) => Effect.Effect<void>
+) {
+  const { token, url } = service
+  const members = yield* Fleet.provision({ url, token, workspace: `of-${count}`, owner: "ada", count, keys, interval })
+  yield* equip(members.map(({ id }) => id))
+  for (const { id } of members.filter((_, index) => index % 10 === 0)) {
+    yield* watch(service, `/api/v2/workspaceagents/${id}/watch-metadata`)
+    yield* watch(service, `/api/v2/workspaceagents/${id}/logs?follow`)
+  }
+  const { figures, until } = yield* Figures.watched
+  const rampUp = Duration.times(Duration.millis(8), count)
+  const fleet = yield* Effect.forkScoped(Fleet.run({ url, members, keys, interval, jitter: 0.5, rampUp }, figures))
+  // it comes to be, starts, is ready
+  yield* until(({ calls, connected }) => connected === count && calls.get("UpdateLifecycle")! >= 3 * count)
+  yield* whileThere(figures)
+  yield* Fiber.interrupt(fleet)
+}, Effect.scoped)
+
+/** Asks until it is so, or for a while: what is still at work is no leak, what stays is one. */
+const settled = <A, E>(ask: Effect.Effect<A, E>, isSo: (answer: A) => boolean) =>
+  Effect.repeat(ask, {
+    until: isSo,
+    schedule: Schedule.upTo(Schedule.spaced("200 millis"), { duration: "20 seconds" })
+  })
+
+/** What has to be as it was, to the last one. */
+const exact = ({ databaseConnections: _, heap: __, ...held }: Held) => held
+
+layer(Postgres.layer, { excludeTestServices: true })("a thousand agents", (it) => {
+  it.effect(
+    "leave the service with the fibers, timers, sockets and LISTEN channels that it had before, and with no fiber of theirs",
+    () =>
+      Effect.gen(function* () {
+        const service = yield* start
+        // all that comes to be with the first agents and stays: connections to the database, compiled code
+        yield* visit(service, 20, () => Effect.void)
+        // one channel is the watchdog's
+        const before = yield* settled(service.held, ({ channels, clients }) => clients === 0 && channels === 1)
+        assert.deepInclude(before, { clients: 0, channels: 1, subscribers: 1, connectedAgents: 0 })
+
+        let fibers = 0
+        const counting = { recordFiberStart: () => void fibers++, recordFiberEnd: () => void fibers-- }
+        const thousand = visit(service, 1_000, (figures) =>
+          Effect.gen(function* () {
+            yield* Effect.sleep(stay)
+            // a machine that is too busy loses connections, which come back and have to be released like any other
+            const { channels, clients, connectedAgents, ...during } = yield* service.held
+            assert.isAtLeast(Math.min(clients, connectedAgents), 900)
+            assert.isAtLeast(channels, 101)
+            assert.isAtLeast(Math.min(fibers, during.fibers), 5_000)
+            assert.deepStrictEqual([...figures.calls.keys()].sort(), everyCall)
+            assert.isAtLeast(Fleet.reports(figures), 3_000)
+          })
+        )
+        yield* Effect.provideService(thousand, Metric.FiberRuntimeMetrics, counting)
+
+        const isExact = (held: Held) => fibers === 0 && Equal.equals(exact(held), exact(before))
+        const after = yield* settled(service.held, isExact)
+        assert.deepStrictEqual(exact(after), exact(before))
+        assert.strictEqual(fibers, 0)
+        // the pool may have let an idle connection go; one more is that of the listener
+        assert.isAtMost(after.databaseConnections, 11)
+        // for two minutes the service shows what agents have measured last, beside which no two counts of bytes are equal:
+        // a session that stays is a hundred times as large
+        assert.isAtMost(after.heap - before.heap, 20)
+      }).pipe(Effect.provide(FetchHttpClient.layer)),
+    { timeout: Duration.toMillis(stay) + 240_000 }
+  )
+})
+
+const everyCall = [
+  "BatchCreateLogs",
+  "BatchUpdateAppHealths",
+  "BatchUpdateMetadata",
+  "GetAnnouncementBanners",
+  "GetManifest",
+  "GetResourcesMonitoringConfiguration",
+  "PushResourcesMonitoringUsage",
+  "ReportConnection",
+  "ScriptCompleted",
+  "UpdateAppStatus",
+  "UpdateLifecycle",
+  "UpdateStartup",
+  "UpdateStats"
+]

@@ -1,0 +1,146 @@
+/** The limits of a running service, each of them reached over real connections. */
+import { assert, layer } from "@effect/vitest"
+import { Duration, Effect, Queue } from "effect"
+import { HttpClient, HttpClientRequest } from "effect/http"
+import * as Net from "node:net"
+import { closedConnections } from "../../src/platform/ConnectionLimits.ts"
+import * as Agent from "../support/agent.ts"
+import * as People from "../support/directory.ts"
+import * as Service from "../support/service.ts"
+import * as WebSocket from "../support/webSocket.ts"
+import { pathOf } from "../support/watcher.ts"
+
+const limits = {
+  MAX_CONNECTIONS: "16",
+  MAX_UNAUTHENTICATED_CONNECTIONS: "5",
+  REQUEST_TIMEOUT: "600 millis",
+  IDLE_TIMEOUT: "1500 millis",
+  MAX_BODY_BYTES: "2048",
+  AGENT_MAX_MESSAGE_BYTES: "4096",
+  AGENT_MAX_CALL_RATE: "20"
+}
+
+/** A connection on which nothing was said yet. */
+const stranger = Effect.gen(function* () {
+  const { port } = new URL((yield* Service.TestService).url)
+  const received: Array<string> = []
+  const socket = yield* Effect.acquireRelease(
+    Effect.callback<Net.Socket>((resume) => {
+      const socket = Net.connect(Number(port), "127.0.0.1", () => resume(Effect.succeed(socket)))
+      socket.on("error", () => {}).on("data", (chunk) => received.push(String(chunk)))
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+  const closed = Effect.callback<string>((resume) => {
+    const end = () => resume(Effect.sync(() => received.join("")))
+    if (socket.closed) end()
+    else socket.once("close", end)
+  })
+  return { closed, socket }
+})
+
+const report = (connection: WebSocket.Connection, id: string) =>
+  Effect.map(Agent.exchange(connection, Agent.report(id)), (answer) =>
+    assert.deepStrictEqual(answer, Agent.accepted(id))
+  )
+
+const connected = Effect.gen(function* () {
+  const { url } = yield* Service.TestService
+  const person = yield* People.agent("cpu")
+  return { ...person, connection: yield* Agent.connect(url, People.showing(person.token)) }
+})
+
+layer(Service.layerWith(limits), { excludeTestServices: true })("the limits of the service", (it) => {
+  it.effect("close the oldest connection without a token when there are too many, and none with one", () =>
+    Effect.gen(function* () {
+      const { metric } = yield* Service.TestService
+      const { connection } = yield* connected
+      const before = metric(closedConnections.strangers).count
+      const strangers = yield* Effect.forEach(Array.from({ length: 6 }), () => stranger)
+
+      yield* strangers[0]!.closed
+      assert.isAtLeast(metric(closedConnections.strangers).count, before + 1)
+      yield* report(connection, "1")
+    })
+  )
+
+  it.effect("answer 408 to a request that takes too long to arrive", () =>
+    Effect.gen(function* () {
+      const { closed, socket } = yield* stranger
+      socket.write("GET /healthz HTTP/1.1\r\nHost: here\r\nX-Slow: ")
+
+      assert.match(yield* closed, /^HTTP\/1.1 408 /)
+    })
+  )
+
+  it.effect("answer 413 to a body that is too large", () =>
+    Effect.gen(function* () {
+      const { status } = yield* HttpClientRequest.post("/api/v2/users").pipe(
+        HttpClientRequest.setHeaders(People.showing((yield* People.user({ isAdmin: true })).token)),
+        HttpClientRequest.bodyJsonUnsafe({ username: "x".repeat(3_000) }),
+        HttpClient.execute
+      )
+
+      assert.strictEqual(status, 413)
+    })
+  )
+
+  it.effect("end the connection of an agent that sends too large a message, with 1009", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* connected
+      yield* connection.send(Agent.report("1", Agent.sample("cpu", "x".repeat(5_000))))
+
+      assert.strictEqual((yield* connection.closed).code, 1009)
+    })
+  )
+
+  it.effect("read from an agent that calls too often as slowly as it may call", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* connected
+      const ids = Array.from({ length: 40 }, (_, index) => String(index))
+
+      const [elapsed] = yield* Effect.timed(
+        Effect.andThen(
+          Effect.forEach(ids, (id) => connection.send(Agent.report(id)), { discard: true }),
+          Queue.takeN(connection.messages, ids.length)
+        )
+      )
+      // twenty at once, the others one after another
+      assert.isAtLeast(Duration.toMillis(elapsed), 900)
+    })
+  )
+
+  it.effect("close the connection of a watcher that takes nothing of what was sent, either way", () =>
+    Effect.gen(function* () {
+      const { logged, url } = yield* Service.TestService
+      // more than the network holds
+      const script = "s".repeat(60_000)
+      const keys = Array.from({ length: 150 }, (_, index) => ({ ...People.describeKey(`key-${index}`), script }))
+      const { id, owner } = yield* People.agentDeclaring(keys)
+      const headers = People.showing(owner.token)
+
+      const { tcp } = yield* WebSocket.connect(`${url}${pathOf(id, "watch-metadata-ws")}`, headers)
+      tcp.pause()
+      yield* logged("a watcher has left", id)
+
+      const { socket } = yield* stranger
+      const [[name, token]] = Object.entries(headers) as [[string, string]]
+      socket.write(`GET ${pathOf(id, "watch-metadata")} HTTP/1.1\r\nHost: here\r\n${name}: ${token}\r\n\r\n`)
+      socket.pause()
+      yield* logged("a watcher has left", id)
+    })
+  )
+
+  it.effect("close connections at once when there are too many of all", () =>
+    Effect.gen(function* () {
+      const { metric } = yield* Service.TestService
+      const { connection } = yield* connected
+      const agents = yield* Effect.forEach(Array.from({ length: 17 }), () => Effect.result(connected))
+
+      const admitted = agents.filter(({ _tag }) => _tag === "Success").length
+      assert.isBelow(admitted, 16)
+      assert.isAbove(metric(closedConnections.all).count, 0)
+      yield* report(connection, "1")
+    })
+  )
+})

@@ -1,0 +1,125 @@
+/** Pings and pace over real WebSockets of the platform's server. */
+import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Layer, Queue } from "effect"
+import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { NetAddress } from "effect/net"
+import { createServer } from "node:http"
+import { paced, ping } from "../../src/platform/RequestSocket.ts"
+import * as WebSocket from "../support/webSocket.ts"
+
+const listening = Effect.fnUntraced(function* <E, R>(route: Layer.Layer<never, E, R>) {
+  const services = yield* Layer.build(
+    HttpRouter.serve(route, { disableLogger: true, disableListenLog: true }).pipe(
+      Layer.provideMerge(
+        NodeHttpServer.layer(() => createServer(), {
+          port: 0,
+          host: "127.0.0.1",
+          gracefulShutdownTimeout: "100 millis"
+        })
+      )
+    )
+  )
+  return NetAddress.formatUrlUnsafe(Context.get(services, HttpServer.HttpServer).address)
+})
+
+/** Serves WebSockets that say "ready", ping when they hear something, and say "answered" when that was answered. */
+const serve = Effect.gen(function* () {
+  const route = HttpRouter.add(
+    "GET",
+    "/",
+    Effect.gen(function* () {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      // nobody is there yet who could answer
+      yield* ping(request)
+      const socket = yield* Effect.orDie(request.upgrade)
+      const { write } = yield* socket.writer
+      const ready = yield* Deferred.make<void>()
+      yield* Effect.forkScoped(
+        Deferred.await(ready).pipe(Effect.andThen(ping(request)), Effect.andThen(write("answered")))
+      )
+      const { pull } = yield* socket.reader
+      yield* write("ready")
+      yield* Effect.forever(
+        Effect.flatMap(pull, (frames) => {
+          for (const frame of frames) assert.strictEqual(frame, "ping me")
+          return Deferred.succeed(ready, undefined)
+        })
+      ).pipe(Effect.ignore)
+      return HttpServerResponse.empty()
+    })
+  )
+  return yield* listening(route)
+})
+
+describe("a ping", () => {
+  it.effect("is answered at once, and takes nothing, while the request is no WebSocket yet", () =>
+    Effect.gen(function* () {
+      const { messages, pings } = yield* WebSocket.connect(yield* serve)
+
+      assert.strictEqual(yield* Queue.take(messages), "ready")
+      assert.strictEqual(yield* Queue.size(pings), 0)
+    })
+  )
+
+  it.effect("succeeds once the client has answered it, and not before", () =>
+    Effect.gen(function* () {
+      const { messages, pings, pong, send } = yield* WebSocket.connect(yield* serve, {}, { answersPings: false })
+      yield* Queue.take(messages)
+
+      yield* send("ping me")
+      yield* Queue.take(pings)
+      assert.strictEqual(yield* Queue.size(messages), 0)
+      yield* pong
+
+      assert.strictEqual(yield* Queue.take(messages), "answered")
+    })
+  )
+})
+
+/** Answers every frame with a large one; tells when the client does not take them, and how much was ever held for it. */
+const answering = Effect.gen(function* () {
+  const full = yield* Deferred.make<void>()
+  const held = { most: 0 }
+  const route = HttpRouter.add(
+    "GET",
+    "/",
+    Effect.gen(function* () {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      const tcp = NodeHttpServerRequest.toIncomingMessage(request).socket
+      const socket = yield* Effect.orDie(paced(request, Effect.void).upgrade)
+      const { write } = yield* socket.writer
+      const { pull } = yield* socket.reader
+      yield* Effect.forever(
+        Effect.gen(function* () {
+          for (const _ of yield* pull) yield* write("x".repeat(answerBytes))
+          held.most = Math.max(held.most, tcp.writableLength)
+          if (tcp.writableNeedDrain) yield* Deferred.succeed(full, undefined)
+        })
+      ).pipe(Effect.ignore)
+      return HttpServerResponse.empty()
+    })
+  )
+  return { full: Deferred.await(full), held, url: yield* listening(route) }
+})
+
+const answerBytes = 64 * 1024
+
+describe("a paced request", () => {
+  it.effect("is not read from while the client does not take what was written, and loses nothing", () =>
+    Effect.gen(function* () {
+      const { full, held, url } = yield* answering
+      const { messages, send, tcp } = yield* WebSocket.connect(url)
+      const count = 500
+
+      tcp.pause()
+      yield* Effect.forEach(Array.from({ length: count }), () => send("answer me"), { concurrency: "unbounded" })
+      yield* full
+      tcp.resume()
+
+      const answers = yield* Queue.takeN(messages, count)
+      assert.strictEqual(answers.length, count)
+      assert.isBelow(held.most, 4 * answerBytes)
+    })
+  )
+})

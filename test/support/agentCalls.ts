@@ -1,0 +1,37 @@
+/** A request for each call of the agent API, as it is on the wire. A call without one does not compile. */
+import type { RpcGroup } from "effect/rpc"
+import type { AgentApi } from "../../src/agentapi/AgentApi.ts"
+import { none } from "../../src/agentapi/AgentStats.ts"
+import { nil } from "../../src/domain/Ids.ts"
+import { sample } from "./agent.ts"
+
+export type Tag = RpcGroup.Rpcs<typeof AgentApi>["_tag"]
+
+/** The time of everything that has one. */
+export const at = "2026-03-01T12:00:00.000Z"
+
+const id = "6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10"
+
+/** Requests of an agent that has these. */
+export const requests = ({ app = id, child = id, script = id } = {}): Readonly<Record<Tag, unknown>> => ({
+  GetManifest: {},
+  GetServiceBanner: {},
+  GetAnnouncementBanners: {},
+  UpdateStats: {
+    stats: { ...none, connection_count: 1, metrics: [{ name: "load", type: "GAUGE", value: 1 }] }
+  },
+  UpdateLifecycle: { lifecycle: { state: "READY", changed_at: at } },
+  UpdateStartup: { startup: { version: "v2.31.0", expanded_directory: "/home", subsystems: ["ENVBOX"] } },
+  BatchUpdateAppHealths: { updates: [{ id: app, health: "HEALTHY" }] },
+  UpdateAppStatus: { slug: "web", state: "WORKING", message: "at work" },
+  BatchUpdateMetadata: { metadata: [sample("cpu", "12 %")] },
+  BatchCreateLogs: { log_source_id: nil, logs: [{ output: "hello", level: "INFO" }] },
+  ScriptCompleted: { timing: { script_id: script, start: at, end: at } },
+  ReportConnection: { connection: { id, action: "CONNECT", type: "SSH", timestamp: at, ip: "localhost" } },
+  ReportBoundaryLogs: { logs: [{ allowed: true, http_request: { method: "GET", url: "/" } }] },
+  GetResourcesMonitoringConfiguration: {},
+  PushResourcesMonitoringUsage: { datapoints: [{ memory: { used: 1, total: 2 } }] },
+  CreateSubAgent: { name: "another", apps: [{ slug: "web" }] },
+  ListSubAgents: {},
+  DeleteSubAgent: { id: child }
+})

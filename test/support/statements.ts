@@ -1,0 +1,31 @@
+/** What a service asks of its database, statement by statement. */
+import { Context, Effect, Layer } from "effect"
+import { Statement } from "effect/sql"
+
+export interface Made {
+  readonly text: string
+  readonly parameters: ReadonlyArray<unknown>
+}
+
+/** All statements that were made, in their order; whoever wants to begin anew empties it. */
+export class Statements extends Context.Service<Statements, Array<Made>>()("test/support/Statements") {}
+
+/** Notes every statement that is made by what is built with the layer. */
+export const layer = Layer.unwrap(
+  Effect.sync(() => {
+    const made: Array<Made> = []
+    const note: Statement.Transformer = (statement) =>
+      Effect.sync(() => {
+        const [text, parameters] = statement.compile()
+        made.push({ text: text.replace(/--.*$/gm, "").replace(/\s+/g, " ").trim(), parameters })
+        return statement
+      })
+    return Layer.mergeAll(Layer.succeed(Statements, made), Layer.succeed(Statement.CurrentTransformer, note))
+  })
+)
+
+/** What a statement writes, as `UPDATE users`, or its text when it writes nothing. */
+export const written = ({ text }: Made): string =>
+  /\b(?:UPDATE|INSERT INTO|DELETE FROM) (?!SET\b)\w+/.exec(text)?.[0] ??
+  /\bupdate_workspace_agent_metadata\b/.exec(text)?.[0] ??
+  text
