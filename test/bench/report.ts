@@ -53,8 +53,8 @@ const connect = (url: string, connections: number) =>
 
 /** A server, and agents that are connected to it. */
 const start = Effect.fnUntraced(function* (kind: "routes" | "plain", connections: number) {
-  const { url, usage } = yield* serve(kind)
-  return { fleet: yield* connect(url, connections), usage }
+  const server = yield* serve(kind)
+  return { ...server, fleet: yield* connect(server.url, connections) }
 })
 
 /** What some work of the fleet came to, and what it cost the server. */
@@ -162,10 +162,10 @@ export const report: Table.Part = {
         },
         reference,
         warmsUp: false,
-        contestants: servers.map(({ kind, server: _, ...contestant }) => ({
+        contestants: servers.map(({ kind, server, ...contestant }) => ({
           ...contestant,
           round: Effect.gen(function* () {
-            const { memory, url, usage } = yield* serve(kind)
+            const { memory, url, usage } = scale === "full" ? yield* serve(kind) : server
             const before = yield* memory
             const fleet = yield* connect(url, many)
             yield* fleet.pace(many, "1 second")

@@ -19,14 +19,7 @@ const scales = {
     flush: 500,
     duration: "2 seconds"
   },
-  smoke: {
-    agents: 20,
-    sizes: [20, 40, 100, 200],
-    distinctRows: 200,
-    rowsPerRound: 200,
-    flush: 20,
-    duration: "20 millis"
-  }
+  smoke: { agents: 50, sizes: [100, 500], distinctRows: 500, rowsPerRound: 500, flush: 20, duration: "20 millis" }
 } as const
 
 const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
