@@ -5,7 +5,7 @@
  * - One that calls more often is not refused: what it sends is read as slowly as it may call, so that it stays with the
  *   agent and the network.
  */
-import { Clock, Context, Effect, RcMap } from "effect"
+import { Clock, Context, Effect, type Scope } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 
 /** Has to run before each call. */
@@ -20,24 +20,54 @@ export interface CallRate {
   readonly ready: Effect.Effect<void>
 }
 
-/** The rates of all agents that are connected, and of those that may come back to go on. */
-export const make = Effect.fnUntraced(function* (perSecond: number) {
-  const interval = 1_000 / perSecond
-  const rates = yield* RcMap.make({
-    lookup: (_: AgentId) =>
-      Effect.sync((): CallRate => {
-        // when all calls so far would have been made, had they come one by one
-        let even = 0
-        return {
-          spend: Effect.map(Clock.currentTimeMillis, (now) => {
-            even = Math.max(even, now) + interval
-          }),
-          ready: Effect.flatMap(Clock.currentTimeMillis, (now) =>
-            even - now > 1_000 ? Effect.sleep(even - now - 1_000) : Effect.void
-          )
-        }
-      }),
-    idleTimeToLive: "1 minute"
+interface Account {
+  /** When all calls so far would have been made, had they come one by one. */
+  even: number
+  connections: number
+}
+
+/** The rates of all agents that are connected, and of those that have left with calls to make up for. */
+export const make = (perSecond: number) =>
+  Effect.sync(() => {
+    const interval = 1_000 / perSecond
+    const accounts = new Map<AgentId, Account>()
+    const debtors = new Set<AgentId>()
+
+    const forgetWhoIsEven = (now: number) => {
+      for (const agentId of debtors) {
+        const account = accounts.get(agentId)
+        if (account?.connections === 0 && account.even > now) continue
+        debtors.delete(agentId)
+        if (account?.connections === 0) accounts.delete(agentId)
+      }
+    }
+
+    const enter = (agentId: AgentId) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        forgetWhoIsEven(now)
+        const account = accounts.get(agentId) ?? { even: 0, connections: 0 }
+        accounts.set(agentId, account)
+        account.connections++
+        return account
+      })
+
+    const leave = (agentId: AgentId, account: Account) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        account.connections--
+        debtors.add(agentId)
+        forgetWhoIsEven(now)
+      })
+
+    /** The rate of an agent, for one connection. */
+    return Effect.fnUntraced(function* (agentId: AgentId): Effect.fn.Return<CallRate, never, Scope.Scope> {
+      const account = yield* Effect.acquireRelease(enter(agentId), (account) => leave(agentId, account))
+      return {
+        spend: Effect.map(Clock.currentTimeMillis, (now) => {
+          account.even = Math.max(account.even, now) + interval
+        }),
+        ready: Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          account.even - now > 1_000 ? Effect.sleep(account.even - now - 1_000) : Effect.void
+        )
+      }
+    })
   })
-  return (agentId: AgentId) => RcMap.get(rates, agentId)
-})

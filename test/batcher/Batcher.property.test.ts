@@ -165,5 +165,5 @@ const check = Effect.fnUntraced(function* (run: typeof Run.Type) {
 })
 
 describe("Batcher", () => {
-  it.effect.prop("keeps what its header says", { run: Run }, ({ run }) => check(run), { arbitrary: { runs: 1000 } })
+  it.effect.prop("keeps what its header says", { run: Run }, ({ run }) => check(run), { arbitrary: { runs: 2000 } })
 })

@@ -26,6 +26,8 @@ export interface Load {
   readonly every: number
   /** After how many reports an agent connects anew; by default never of its own will. */
   readonly hopAfter?: number | undefined
+  /** How many of the agents report; by default all. */
+  readonly only?: number | undefined
   /** What follows the number in a value. */
   readonly padding?: string | undefined
 }
@@ -63,6 +65,7 @@ export const make = Effect.fnUntraced(function* ({ agents, keys: count, ledger, 
   const whileReporting = Effect.fnUntraced(function* <A, E, R>(load: Load, self: Effect.Effect<A, E, R>) {
     const fibers = yield* FiberSet.make()
     for (const member of members) {
+      if (member.index >= (load.only ?? Infinity)) continue
       yield* FiberSet.run(
         fibers,
         session(member, load).pipe(

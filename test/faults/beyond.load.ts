@@ -3,6 +3,7 @@ import { describe } from "@effect/vitest"
 import { Duration, Effect, Fiber, Schedule } from "effect"
 import * as Net from "node:net"
 import * as Token from "../../src/access/Token.ts"
+import * as Agent from "../support/agent.ts"
 import type * as Database from "./Database.ts"
 import * as Replica from "./Replica.ts"
 import { expect, scenario, seconds } from "./scenario.ts"
@@ -136,7 +137,61 @@ const deafWatchers = Effect.gen(function* () {
   }
 })
 
+/** Calls until the service does not read any more, without ever reading an answer. */
+const deafAgents = Effect.gen(function* () {
+  const world = yield* World.make({
+    agents: 24,
+    keys: 40,
+    // it is not the rate that is to save the service here, nor that pings remain unanswered
+    replicas: [{ AGENT_MAX_CALL_RATE: "1000000", AGENT_PING_INTERVAL: "10 minutes" }]
+  })
+  const { fleet, replica } = world
+  const deaf = fleet.members.slice(4)
+  const health = healthOf(replica)
+  const watching = yield* Effect.forkChild(health.watching)
+  // the answer to which repeats the name, so that the network is soon full
+  const call = JSON.stringify({ _tag: "Request", id: "1", tag: "x".repeat(20_000), payload: {}, headers: [] })
+  const { grown, held } = yield* fleet.whileReporting(
+    { to: () => replica.url, every: 500, only: 4 },
+    Effect.gen(function* () {
+      yield* Effect.sleep("3 seconds")
+      const before = yield* replica.rss
+      const agents = yield* Effect.forEach(deaf, ({ token }) => Agent.connect(replica.url, { [Token.header]: token }))
+      for (const { tcp } of agents) tcp.pause()
+      // each goes on for as long as the service takes its calls
+      const calls = agents.map(() => 0)
+      yield* Effect.forEach(agents, ({ send }, index) =>
+        Effect.forkScoped(Effect.forever(Effect.map(send(call), () => calls[index]!++)))
+      )
+      yield* Effect.sleep(seconds(30))
+      const taken = [...calls]
+      yield* Effect.sleep("3 seconds")
+      const held = calls.filter((count, index) => count === taken[index]).length
+      for (const { close, tcp } of agents) {
+        tcp.resume()
+        yield* Effect.forkScoped(close)
+      }
+      return { held, grown: (yield* replica.peakRss) - before }
+    }).pipe(Effect.scoped)
+  )
+  yield* Fiber.interrupt(watching)
+  const outcome = World.lossless(yield* World.look(world))
+  return {
+    ...outcome,
+    problems: [
+      ...outcome.problems,
+      ...expect(
+        held === deaf.length,
+        `the service went on reading from ${deaf.length - held} of ${deaf.length} agents`
+      ),
+      ...expect(grown < 300, `the process grew by ${Math.round(grown)} MiB`),
+      ...expect(health.longest() < 2_000, `an answer that the process is up took ${Math.round(health.longest())} ms`)
+    ]
+  }
+})
+
 describe("more than there is room for", () => {
   scenario("9 · Ten times of what the database takes, for 30 s", overload)
-  scenario("10 · 200 watchers who never read", deafWatchers)
+  scenario("10a · 200 watchers who never read", deafWatchers)
+  scenario("10b · 20 agents who call and never read the answers", deafAgents)
 })

@@ -5,7 +5,6 @@ const suite = (name: string, order: number, workers: number) => ({
     name,
     include: [`test/faults/*.${name}.ts`],
     exclude: configDefaults.exclude,
-    globalSetup: ["test/support/globalSetup.ts"],
     // those that mostly wait run side by side; those that use the machine up run alone, afterwards
     maxWorkers: workers,
     isolate: false,
@@ -17,6 +16,7 @@ const suite = (name: string, order: number, workers: number) => ({
 
 export default defineConfig({
   test: {
+    globalSetup: ["test/support/globalSetup.ts"],
     reporters: ["default", "./test/faults/tableReporter.ts"],
     projects: [suite("fault", 0, 4), suite("load", 1, 1)]
   }

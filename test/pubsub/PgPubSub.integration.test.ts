@@ -155,7 +155,7 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
     Effect.gen(function* () {
       const proxy = yield* PgProxy.PgProxy
       const pg = yield* PgClient.make({ url: proxy.url, maxConnections: 1 })
-      const pubsub = yield* Effect.provideService(PgPubSub.make({ publishTimeout: "50 millis" }), PgClient.PgClient, pg)
+      const pubsub = yield* Effect.provideService(PgPubSub.make({ publishTimeout: "1 second" }), PgClient.PgClient, pg)
       yield* pubsub.publish("a", "1")
       yield* proxy.freeze
 

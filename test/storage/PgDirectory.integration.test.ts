@@ -1,13 +1,11 @@
 import { NodeCrypto } from "@effect/platform-node"
-import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Option, Redacted } from "effect"
+import { Duration, Effect, Layer, Option, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
-import { TestClock } from "effect/testing"
 import { AccessStore } from "../../src/access/AccessStore.ts"
 import * as Token from "../../src/access/Token.ts"
 import { MetadataStore } from "../../src/batcher/MetadataStore.ts"
-import { AgentId, WorkspaceId } from "../../src/domain/Ids.ts"
+import { WorkspaceId } from "../../src/domain/Ids.ts"
 import { neverCollected } from "../../src/domain/Metadata.ts"
 import * as Administrator from "../../src/http/Administrator.ts"
 import { Directory } from "../../src/http/Directory.ts"
@@ -15,9 +13,6 @@ import * as PgAccessStore from "../../src/storage/PgAccessStore.ts"
 import * as PgDirectory from "../../src/storage/PgDirectory.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import * as People from "../support/directory.ts"
-import { whileLocked } from "../support/locked.ts"
-import { collectLogs, type LogRecord } from "../support/logs.ts"
-import * as PgProxy from "../support/PgProxy.ts"
 import * as Postgres from "../support/Postgres.ts"
 import { newId } from "../support/seed.ts"
 
@@ -28,11 +23,6 @@ const stores = Layer.mergeAll(PgAccessStore.layer, PgDirectory.layer, PgMetadata
 const userWith = Effect.fnUntraced(function* (token: Token.Token) {
   const found = yield* (yield* AccessStore).user(yield* Token.digest(token))
   return Option.map(found, ({ subject }) => subject.username)
-})
-
-const agentWith = Effect.fnUntraced(function* (token: Token.Token) {
-  const found = yield* (yield* AccessStore).agent(yield* Token.digest(token))
-  return Option.map(found, ({ subject }) => subject.agentId)
 })
 
 const newAgent = Effect.fnUntraced(function* (name: string, ...keys: ReadonlyArray<string>) {
@@ -307,64 +297,6 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
     })
   )
 
-  it.effect("replaces the token of an agent: the old one is worth nothing from then on", () =>
-    Effect.gen(function* () {
-      const { rotateToken } = yield* Directory
-      const { id, token } = yield* People.agent()
-      const next = yield* Token.mint
-
-      yield* rotateToken(id, yield* Token.digest(next))
-
-      assert.deepStrictEqual(yield* agentWith(token), Option.none())
-      assert.deepStrictEqual(yield* agentWith(next), Option.some(id))
-    })
-  )
-
-  it.effect("takes the tokens of all sub-agents away with that of their parent, and of nobody else [SA-13]", () =>
-    Effect.gen(function* () {
-      const { rotateToken } = yield* Directory
-      const sql = yield* SqlClient.SqlClient
-      const [{ id }, stranger] = [yield* People.agent(), yield* People.agent()]
-      const [child, grandchild] = [newId(AgentId), newId(AgentId)]
-      const digest = (id: AgentId) => sql`
-        SELECT encode(auth_token_hash, 'hex') AS digest FROM workspace_agents WHERE id = ${id}`
-      for (const [parentId, subAgent] of [
-        [id, child],
-        [child, grandchild]
-      ] as const) {
-        yield* sql`
-          INSERT INTO workspace_agents (id, parent_id, workspace_build_id, name, auth_token_hash)
-          SELECT ${subAgent}, id, workspace_build_id, ${subAgent}, uuid_send(${subAgent})
-          FROM workspace_agents WHERE id = ${parentId}`
-      }
-      const before = yield* Effect.all([digest(child), digest(grandchild), digest(stranger.id)])
-
-      yield* rotateToken(id, yield* Token.digest(yield* Token.mint))
-
-      const after = yield* Effect.all([digest(child), digest(grandchild), digest(stranger.id)])
-      assert.notDeepEqual(after[0], before[0])
-      assert.notDeepEqual(after[1], before[1])
-      assert.notDeepEqual(after[0], after[1])
-      assert.deepStrictEqual(after[2], before[2])
-    })
-  )
-
-  it.effect("has no token for an agent that is missing, deleted, or of a deleted workspace", () =>
-    Effect.gen(function* () {
-      const { rotateToken } = yield* Directory
-      const sql = yield* SqlClient.SqlClient
-      const [deleted, homeless] = [yield* People.agent(), yield* People.agent()]
-      yield* sql`UPDATE workspace_agents SET deleted = true WHERE id = ${deleted.id}`
-      yield* sql`UPDATE workspaces SET deleted = true WHERE id = ${homeless.workspace.id}`
-      const token = yield* Token.digest(yield* Token.mint)
-
-      for (const id of [newId(AgentId), deleted.id, homeless.id]) {
-        const error = yield* Effect.flip(rotateToken(id, token))
-        assert.deepInclude(error, { _tag: "AgentNotFound", message: `there is no agent ${id}` })
-      }
-    })
-  )
-
   it.effect("keeps digests and no token", () =>
     Effect.gen(function* () {
       const { owner, token } = yield* People.agent()
@@ -377,64 +309,6 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
       const rows = dump.map(({ row }) => row).join("\n")
       assert.include(rows, Buffer.from(yield* Token.digest(token)).toString("hex"))
       for (const secret of [token, owner.token]) assert.notInclude(rows, Redacted.value(secret))
-    })
-  )
-})
-
-const throughProxy = stores.pipe(
-  Layer.provideMerge(Layer.unwrap(PgProxy.PgProxy.useSync(({ url }) => PgClient.layer({ url })))),
-  Layer.provideMerge(PgProxy.layer),
-  Layer.provideMerge(Postgres.layerDatabase)
-)
-
-layer(throughProxy)("PgDirectory behind a bad network", (it) => {
-  it.effect("says that it cannot be used while the database is away, and logs why", () =>
-    Effect.gen(function* () {
-      const { down } = yield* PgProxy.PgProxy
-      const directory = yield* Directory
-      const { id, workspace } = yield* People.agent()
-      const token = yield* Token.digest(yield* Token.mint)
-      const logs: Array<LogRecord> = []
-
-      const errors = yield* Effect.all([
-        Effect.flip(directory.users),
-        Effect.flip(directory.workspaces),
-        Effect.flip(directory.agents(workspace.id)),
-        Effect.flip(directory.createUser({ username: "late", isAdmin: false })),
-        Effect.flip(directory.createWorkspace({ name: "late", owner: "late" })),
-        Effect.flip(directory.createAgents(workspace.id, [yield* newAgent("late")])),
-        Effect.flip(directory.rotateToken(id, token)),
-        Effect.flip(directory.putToken({ username: "late", name: "late", token }))
-      ]).pipe(down, collectLogs(logs))
-
-      for (const error of errors) {
-        assert.deepInclude(error, {
-          _tag: "DirectoryUnavailable",
-          message: "the directory cannot be read or written now"
-        })
-      }
-      assert.lengthOf(
-        logs.filter(({ level }) => level === "Error"),
-        errors.length
-      )
-      assert.isNotEmpty(yield* directory.users)
-    })
-  )
-
-  it.effect("gives up after thirty seconds what the database does not answer", () =>
-    Effect.gen(function* () {
-      const directory = yield* Directory
-
-      const error = yield* Effect.gen(function* () {
-        const asked = yield* Effect.forkScoped(Effect.flip(directory.users), { startImmediately: true })
-        yield* TestClock.adjust("29999 millis")
-        assert.isUndefined(asked.pollUnsafe())
-        yield* TestClock.adjust("1 millis")
-        return yield* Fiber.join(asked)
-      }).pipe(whileLocked("users"))
-
-      assert.strictEqual(error._tag, "DirectoryUnavailable")
-      assert.isDefined(yield* directory.users)
     })
   )
 })

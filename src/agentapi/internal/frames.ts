@@ -49,17 +49,22 @@ export const serialization: RpcSerialization.RpcSerialization["Service"] = RpcSe
     const running = new Set<string>()
     return {
       encode: (response) => {
-        if (Predicate.isTagged(response, "Exit")) for (const id of idsOf("requestId", response)) running.delete(id)
+        if (Predicate.isTagged(response, "Exit")) running.delete(idOf("requestId", response) ?? "")
         return parser.encode(response)
       },
       decode: (frame) => {
         const messages = parser.decode(frame).map(toMessage)
-        const begun = new Set<string>()
-        for (const id of messages.filter(isCall).flatMap((call) => idsOf("id", call))) {
-          if (running.has(id) || begun.has(id)) throw new Error(`A call with the id ${id.slice(0, 100)} is running`)
-          begun.add(id)
+        const begun: Array<string> = []
+        for (const message of messages) {
+          const id = isCall(message) ? idOf("id", message) : undefined
+          if (id === undefined) continue
+          if (running.has(id)) {
+            for (const other of begun) running.delete(other)
+            throw new Error(`A call with the id ${id.slice(0, 100)} is running`)
+          }
+          running.add(id)
+          begun.push(id)
         }
-        for (const id of begun) running.add(id)
         return messages
       }
     }
@@ -71,10 +76,10 @@ const isCall = (message: unknown): message is object =>
   Predicate.isTagged(message, "Request") &&
   !(Predicate.hasProperty(message, "isNotification") && message.isNotification === true)
 
-/** The id of a call, in a list, unless it is none. */
-const idsOf = (name: "id" | "requestId", message: object): ReadonlyArray<string> => {
+/** The id of a call, unless it is none. */
+const idOf = (name: "id" | "requestId", message: object): string | undefined => {
   const id: unknown = Predicate.hasProperty(message, name) ? message[name] : undefined
-  return typeof id === "string" || typeof id === "number" ? [String(id)] : []
+  return typeof id === "string" || typeof id === "number" ? String(id) : undefined
 }
 
 /** Throws what is no message: that is how a parser refuses a frame. */
