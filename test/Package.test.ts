@@ -60,21 +60,41 @@ await Effect.runPromise(Effect.provide(program, MetadataBatcher.layer().pipe(Lay
     assert.include(app.node("ten.ts"), "[ 'cpu 12 %' ]")
   })
 
-  it("loads nothing for the batcher beyond effect and itself", () => {
+  /** The modules that these paths load, but for those of `effect` itself. */
+  const loadedBy = (...paths: ReadonlyArray<string>): ReadonlyArray<string> => {
     app.write(
       "loaded.mjs",
       `import { registerHooks } from "node:module"
 import "effect"
 const loaded = []
 registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
-await import("metadata-batcher")
+for (const path of ${JSON.stringify(paths)}) await import(path)
 console.log(JSON.stringify(loaded))`
     )
+    return JSON.parse(app.node("loaded.mjs"))
+  }
 
-    const loaded: ReadonlyArray<string> = JSON.parse(app.node("loaded.mjs"))
+  it("loads nothing for the batcher beyond effect and itself", () => {
+    const loaded = loadedBy("metadata-batcher")
+
     assert.isAbove(loaded.length, 10)
     assert.deepStrictEqual(
       loaded.filter((url) => !/metadata-batcher\/dist\/(index|batcher|pubsub|usage|domain)/.test(url)),
+      []
+    )
+  })
+
+  it("loads no HTTP for Postgres", () => {
+    linkDependencies()
+    const loaded = loadedBy(
+      ...["storage/PgMetadataStore", "pubsub/PgPubSub", "storage/Postgres"].map((path) => `metadata-batcher/${path}`)
+    )
+
+    assert.isTrue(loaded.some((url) => url.includes("sql-pg")))
+    assert.deepStrictEqual(
+      loaded.filter((url) =>
+        /platform-node|effect\/dist\/http|metadata-batcher\/dist\/(?!batcher|pubsub|storage|domain)/.test(url)
+      ),
       []
     )
   })
