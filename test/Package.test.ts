@@ -1,23 +1,45 @@
-/** What users install: the packed package in an empty application, and the README's snippets in it. */
+/** What users install: the packed package in an empty application, the examples in it, and what the README shows of them. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { readFileSync } from "node:fs"
+import { DateTime, Effect, Layer, Redacted } from "effect"
+import { FetchHttpClient, HttpClient } from "effect/http"
+import { globSync, readFileSync } from "node:fs"
 import * as Path from "node:path"
+import { MetadataStore } from "../src/batcher/MetadataStore.ts"
 import * as Config from "../src/Config.ts"
+import * as PgMetadataStore from "../src/storage/PgMetadataStore.ts"
 import * as PackedApp from "./support/packedApp.ts"
+import * as Postgres from "./support/Postgres.ts"
+import * as Seed from "./support/seed.ts"
+import * as ServiceProcess from "./support/serviceProcess.ts"
 
 const readme = readFileSync("README.md", "utf8")
 
-/** The snippets of the README that name a file, and what the README shows of their output. */
-const snippets = [...readme.matchAll(/<!-- test: (\S+) -->\n```ts\n(.*?)```(?:\n\n```\n(.*?)```)?/gs)].map(
+/** The applications that show how to use the package. */
+const examples = globSync("test/examples/*.ts").map((path) => ({
+  name: Path.basename(path),
+  code: readFileSync(path, "utf8")
+}))
+
+/** What the README shows of examples, and of their output. */
+const snippets = [...readme.matchAll(/<!-- test\/examples\/(\S+) -->\n```ts\n(.*?)```(?:\n\n```\n(.*?)```)?/gs)].map(
   ([, name, code, output]) => ({ name: name!, code: code!, output })
 )
 
 let app: PackedApp.PackedApp
 beforeAll(() => {
   app = PackedApp.make()
-  for (const { code, name } of snippets) app.write(name, code)
+  for (const { code, name } of examples) app.write(name, code)
 }, 60_000)
 afterAll(() => app.remove())
+
+const linkTools = () => {
+  for (const name of ["@types/node", "@effect/vitest", "vitest"]) app.link(name)
+}
+
+/** What the package itself would bring. */
+const linkDependencies = () => {
+  for (const name of ["@effect/platform-node", "@effect/sql-pg"]) app.link(name)
+}
 
 describe("the package", () => {
   it("works with only effect beside it, in ten lines", () => {
@@ -38,21 +60,41 @@ await Effect.runPromise(Effect.provide(program, MetadataBatcher.layer().pipe(Lay
     assert.include(app.node("ten.ts"), "[ 'cpu 12 %' ]")
   })
 
-  it("loads nothing for the batcher beyond effect and itself", () => {
+  /** The modules that these paths load, but for those of `effect` itself. */
+  const loadedBy = (...paths: ReadonlyArray<string>): ReadonlyArray<string> => {
     app.write(
       "loaded.mjs",
       `import { registerHooks } from "node:module"
 import "effect"
 const loaded = []
 registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
-await import("metadata-batcher")
+for (const path of ${JSON.stringify(paths)}) await import(path)
 console.log(JSON.stringify(loaded))`
     )
+    return JSON.parse(app.node("loaded.mjs"))
+  }
 
-    const loaded: ReadonlyArray<string> = JSON.parse(app.node("loaded.mjs"))
+  it("loads nothing for the batcher beyond effect and itself", () => {
+    const loaded = loadedBy("metadata-batcher")
+
     assert.isAbove(loaded.length, 10)
     assert.deepStrictEqual(
       loaded.filter((url) => !/metadata-batcher\/dist\/(index|batcher|pubsub|usage|domain)/.test(url)),
+      []
+    )
+  })
+
+  it("loads no HTTP for Postgres", () => {
+    linkDependencies()
+    const loaded = loadedBy(
+      ...["storage/PgMetadataStore", "pubsub/PgPubSub", "storage/Postgres"].map((path) => `metadata-batcher/${path}`)
+    )
+
+    assert.isTrue(loaded.some((url) => url.includes("sql-pg")))
+    assert.deepStrictEqual(
+      loaded.filter((url) =>
+        /platform-node|effect\/dist\/http|metadata-batcher\/dist\/(?!batcher|pubsub|storage|domain)/.test(url)
+      ),
       []
     )
   })
@@ -77,8 +119,10 @@ for (const { content, path } of await Effect.runPromise(load)) console.log(path,
     assert.throws(() => app.node("internal.mjs"), /ERR_PACKAGE_PATH_NOT_EXPORTED/)
   })
 
-  it("is typed for who uses it", () => {
-    for (const name of ["@types/node", "@effect/vitest", "vitest"]) app.link(name)
+  it("is typed for who uses it, and against who misuses it", () => {
+    app.write("PublicApi.types.ts", readFileSync("test/PublicApi.types.ts", "utf8"))
+    linkTools()
+    linkDependencies()
     app.write(
       "tsconfig.json",
       JSON.stringify({
@@ -93,7 +137,7 @@ for (const { content, path } of await Effect.runPromise(load)) console.log(path,
           noEmit: true,
           allowImportingTsExtensions: true
         },
-        files: snippets.map(({ name }) => name)
+        files: ["PublicApi.types.ts", ...examples.map(({ name }) => name)]
       })
     )
 
@@ -101,11 +145,59 @@ for (const { content, path } of await Effect.runPromise(load)) console.log(path,
   })
 })
 
+describe("an application of the package", () => {
+  it("is tested in no time", () => {
+    linkTools()
+
+    assert.include(app.node(Path.resolve("node_modules/vitest/vitest.mjs"), "run", "--root", app.folder), "1 passed")
+  })
+
+  it.live("has the whole service beside routes of its own", () =>
+    Effect.gen(function* () {
+      linkDependencies()
+      const { url } = yield* Postgres.TestDatabase
+      const store = yield* MetadataStore
+      const [agentId] = yield* Seed.agents(1, ["cpu"])
+      yield* store.updateBatch([{ agentId, key: "cpu", value: "12 %", error: "", collectedAt: yield* DateTime.now }])
+      const token = "the token of an administrator"
+
+      const service = yield* ServiceProcess.startProgram(Path.join(app.folder, "embedded.ts"), {
+        PORT: "0",
+        DATABASE_URL: Redacted.value(url),
+        ADMIN_TOKEN: token
+      })
+      const [, origin] = yield* service.line(/^listening at (.*)$/)
+      const get = (path: string) =>
+        Effect.flatMap(
+          HttpClient.get(`${origin}${path}`, { headers: { "coder-session-token": token } }),
+          ({ text }) => text
+        )
+
+      assert.strictEqual(yield* get(`/badges/${agentId}/cpu`), "cpu: 12 %")
+      assert.strictEqual(yield* get("/badges/nobody/cpu"), "no such badge")
+      assert.strictEqual(yield* get("/readyz"), "ready\n")
+      assert.include(yield* get("/api/v2/dashboard/viewer"), '"admin"')
+      assert.include(yield* get("/"), "<!doctype html>")
+
+      yield* service.kill("SIGTERM")
+      yield* service.exit
+      assert.include(service.output(), "the metadata batcher has closed")
+    }).pipe(
+      Effect.provide(
+        PgMetadataStore.layer().pipe(Layer.provideMerge(Postgres.layer), Layer.merge(FetchHttpClient.layer))
+      )
+    )
+  )
+})
+
 describe("the README", () => {
-  it("has an application, a test and another use of the batcher", () => {
-    assert.deepStrictEqual(
-      snippets.map(({ name }) => name),
-      ["app.ts", "app.test.ts", "views.ts"]
+  it("shows what is in the examples, of each of them something", () => {
+    for (const { code, name } of snippets) {
+      assert.include(examples.find((example) => example.name === name)?.code, code)
+    }
+    assert.sameMembers(
+      [...new Set(snippets.map(({ name }) => name))],
+      examples.map(({ name }) => name)
     )
   })
 
@@ -114,12 +206,6 @@ describe("the README", () => {
       assert.include(app.node(name), output!.trim())
     })
   }
-
-  it("tests its application in no time", () => {
-    for (const name of ["@effect/vitest", "vitest"]) app.link(name)
-
-    assert.include(app.node(Path.resolve("node_modules/vitest/vitest.mjs"), "run", "--root", app.folder), "1 passed")
-  })
 
   it("names every setting with its default and what it is for", () => {
     for (const { description, fallback, name } of Object.values<Config.Variable<unknown>>(Config.variables)) {

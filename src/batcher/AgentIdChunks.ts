@@ -23,7 +23,7 @@ export const maxIdsPerChunk = Math.floor(maxPayloadBytes / encodedLength)
 /** A payload that is no list of ids. */
 export class InvalidChunk extends Data.TaggedError("InvalidChunk")<{ readonly reason: string }> {
   override get message() {
-    return `not a chunk of agent ids: ${this.reason}`
+    return `not a chunk of agent ids: ${this.reason}; nothing but what AgentIdChunks.encode makes may be published where they are`
   }
 }
 
@@ -33,7 +33,7 @@ export class TargetTooSmall extends Data.TaggedError("TargetTooSmall")<{
   readonly required: number
 }> {
   override get message() {
-    return `an agent id takes ${this.required} bytes, but there is room for ${this.actual}`
+    return `an agent id takes ${this.required} bytes, but there is room for ${this.actual}: use a longer array`
   }
 }
 
@@ -120,5 +120,6 @@ const write = (target: Uint8Array, offset: number, id: AgentId): void => {
     }
   }
   target[at] = alphabet[(pending << (6 - bits)) & 63]!
-  if (seen > 15) throw new RangeError("an agent id is no UUID")
+  if (seen > 15)
+    throw new RangeError("an agent id is no UUID: make ids with Ids.AgentId.make, or decode them with Ids.AgentId")
 }

@@ -32,6 +32,7 @@ import { resolve, type Settings } from "./BatcherSettings.ts"
 import { Mailbox } from "./internal/mailbox.ts"
 
 export type { Failed, FlushReason, Observer, Written } from "./BatcherObserver.ts"
+export { InvalidSetting, type OnWriteFailure, type Settings } from "./BatcherSettings.ts"
 
 /** What a batcher is made of; the bounds and times among it have defaults, see {@link Settings}. */
 export interface Options<S, A, E, R> extends Settings {

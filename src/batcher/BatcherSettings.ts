@@ -43,7 +43,7 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
   readonly actual: unknown
 }> {
   override get message() {
-    return `${this.setting} must be ${this.requirement}, but is ${String(this.actual)}`
+    return `${this.setting} must be ${this.requirement}, but is ${String(this.actual)}; leave it out for its default`
   }
 }
 
@@ -51,22 +51,28 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
 export const resolve = (settings: Settings): Effect.Effect<ResolvedSettings> =>
   Effect.gen(function* () {
     const maxBatchSize = yield* count("maxBatchSize", settings.maxBatchSize, 500)
+    const oneBatch = { minimum: maxBatchSize, of: `maxBatchSize, ${maxBatchSize}` }
     return {
       maxBatchSize,
       maxBatchBytes: yield* count("maxBatchBytes", settings.maxBatchBytes, Number.POSITIVE_INFINITY),
       interval: yield* duration("interval", settings.interval, Duration.seconds(5)),
       queueCapacity: yield* count("queueCapacity", settings.queueCapacity, maxBatchSize * 5),
-      maxPending: yield* count("maxPending", settings.maxPending, maxBatchSize, maxBatchSize),
+      maxPending: yield* count("maxPending", settings.maxPending, maxBatchSize, oneBatch),
       shutdownTimeout: yield* duration("shutdownTimeout", settings.shutdownTimeout, Duration.seconds(15)),
       onWriteFailure: settings.onWriteFailure ?? "discard"
     }
   })
 
-const count = (setting: string, actual: number | undefined, fallback: number, minimum = 1): Effect.Effect<number> => {
+const count = (
+  setting: string,
+  actual: number | undefined,
+  fallback: number,
+  { minimum, of } = { minimum: 1, of: "1" }
+): Effect.Effect<number> => {
   if (actual === undefined || actual === 0) return Effect.succeed(fallback)
   return Number.isSafeInteger(actual) && actual >= minimum
     ? Effect.succeed(actual)
-    : Effect.die(new InvalidSetting({ setting, requirement: `a whole number of at least ${minimum}`, actual }))
+    : Effect.die(new InvalidSetting({ setting, requirement: `a whole number of at least ${of}`, actual }))
 }
 
 /** A duration setting by the rule of this module: absent or zero means `fallback`. */

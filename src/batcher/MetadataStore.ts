@@ -21,8 +21,15 @@ export class MetadataStoreError extends Schema.TaggedError<MetadataStoreError>()
   cause: Schema.Defect()
 }) {
   override get message() {
-    return `the metadata store answered: ${this.reason}`
+    return explanations[this.reason]
   }
+}
+
+const explanations: Readonly<Record<MetadataStoreError["reason"], string>> = {
+  rejected: "the metadata store refused the data: the same data would be refused again",
+  unavailable: "the metadata store is away or overloaded: try again when it can be reached",
+  cancelled:
+    "the metadata store cancelled the statement: raise its timeout, or find out what it waits for, then try again"
 }
 
 export class MetadataStore extends Context.Service<

@@ -3,6 +3,12 @@
  *
  * Every id is a UUID in its canonical lower-case form: decoding accepts either case, so that an id is equal to itself
  * as a map key, in a notification and in the database whichever way a client wrote it.
+ *
+ * What comes from outside is decoded, and what is wrong with it is a typed error that says so. `make` is for ids that the
+ * program itself has written down: it throws on any other text.
+ *
+ * @example
+ * const id = yield* Schema.decodeEffect(Ids.AgentId)("6C3BDF9E-2F3F-4C1D-9A3E-0D3C5A3F9D10") // in lower case
  */
 import { Schema, SchemaTransformation } from "effect"
 

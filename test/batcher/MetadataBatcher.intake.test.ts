@@ -75,15 +75,15 @@ describe("MetadataBatcher intake", () => {
 
       assert.strictEqual(
         yield* refused({ maxBatchSize: -1 }),
-        "maxBatchSize must be a whole number of at least 1, but is -1"
+        "maxBatchSize must be a whole number of at least 1, but is -1; leave it out for its default"
       )
       assert.strictEqual(
         yield* refused({ maxPending: 499 }),
-        "maxPending must be a whole number of at least 500, but is 499"
+        "maxPending must be a whole number of at least maxBatchSize, 500, but is 499; leave it out for its default"
       )
       assert.strictEqual(
         yield* refused({ interval: "-1 seconds" }),
-        "interval must be a duration that is not negative, but is -1 seconds"
+        "interval must be a duration that is not negative, but is -1 seconds; leave it out for its default"
       )
     })
   )

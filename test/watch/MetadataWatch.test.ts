@@ -223,7 +223,10 @@ describe("MetadataWatch", () => {
 
       assert.deepStrictEqual(events.at(-1), {
         type: "error",
-        data: { message: "metadata cannot be read", detail: "the metadata store answered: unavailable" }
+        data: {
+          message: "metadata cannot be read",
+          detail: "the metadata store is away or overloaded: try again when it can be reached"
+        }
       })
       assert.deepStrictEqual(fiber.pollUnsafe(), Exit.void)
       assert.strictEqual(world.subscribed, 0)

@@ -164,7 +164,7 @@ for (const [way, watch, row] of ways) {
           assert.deepStrictEqual(JSON.parse(body), {
             _tag: "MetadataUnavailable",
             message: "metadata cannot be read",
-            detail: "the metadata store answered: unavailable"
+            detail: "the metadata store is away or overloaded: try again when it can be reached"
           })
           yield* world.left
           assert.strictEqual(world.subscribed, 0)
@@ -216,7 +216,10 @@ for (const [way, watch, row] of ways) {
 
           assert.deepStrictEqual(yield* next, {
             type: "error",
-            data: { message: "metadata cannot be read", detail: "the metadata store answered: unavailable" }
+            data: {
+              message: "metadata cannot be read",
+              detail: "the metadata store is away or overloaded: try again when it can be reached"
+            }
           })
           assert.strictEqual((yield* Effect.flip(next))._tag, "Done")
           yield* world.left
