@@ -9,7 +9,13 @@ export const adminToken = "the administrator of the faults"
 export type Replica = Effect.Success<ReturnType<typeof start>>
 
 /** What a service of a scenario is set to. */
-const defaults = { ADMIN_TOKEN: adminToken, METADATA_FLUSH_INTERVAL: "1 second", LOG_FORMAT: "json" }
+const defaults = {
+  ADMIN_TOKEN: adminToken,
+  METADATA_FLUSH_INTERVAL: "1 second",
+  LOG_FORMAT: "json",
+  // what lives has to fit: without this the growth of a process says how lazily garbage is collected
+  NODE_OPTIONS: "--max-old-space-size=256"
+}
 
 export const start = Effect.fnUntraced(function* (env: Readonly<Record<string, string>>) {
   const service = yield* ServiceProcess.start(["serve", "--port", "0"], { ...defaults, ...env })
