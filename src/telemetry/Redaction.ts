@@ -18,7 +18,7 @@ const rules: ReadonlyArray<readonly [pattern: RegExp, replacement: string]> = [
   // the rest of the line of a header
   [new RegExp(`(${headers})("?\\s*[:=]\\s*"?)[^\\r\\n"]+`, "gi"), `$1$2${secret}`],
   [new RegExp(`(${names})(["']?\\s*[:=]\\s*["']?)[^\\s"'&,;}]+`, "gi"), `$1$2${secret}`],
-  [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, `$1 ${secret}`],
+  [/\b(bearer|basic)\s+[^\s"',;]{8,}/gi, `$1 ${secret}`],
   // a password that nobody has encoded may have slashes and at-signs of its own
   [/(:\/\/[^\s:@/]{0,256}):[^\s"']{1,512}@/g, `$1:${secret}@`]
 ]
