@@ -58,12 +58,12 @@ describe("MetadataBatcher tracing", () => {
       yield* report(batcher, 1, "a")
       yield* report(batcher, 2, "a")
       yield* batcher.flush
-      yield* Effect.withSpan(report(batcher, 2, "a"), "outer")
+      yield* batcher.add(agent(2), [entry("a")]).pipe(Effect.withSpan("newer report of 2"))
       yield* batcher.flush
 
       assert.deepStrictEqual(links(), [
         ["report of 1", "report of 2"],
-        ["report of 1", "report of 2"]
+        ["report of 1", "newer report of 2"]
       ])
     }).pipe(Effect.scoped, Effect.withTracer(tracer))
   })

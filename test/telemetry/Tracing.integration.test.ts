@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { HttpClient } from "effect/http"
+import { execFileSync } from "node:child_process"
 import * as Token from "../../src/access/Token.ts"
 import * as Agent from "../support/agent.ts"
 import * as Collector from "../support/collector.ts"
@@ -99,6 +100,29 @@ describe("Tracing", () => {
       assert.deepStrictEqual(collector.bodies, [])
     }).pipe(Effect.scoped)
   )
+
+  it("loads OpenTelemetry only with an address", () => {
+    const loaded = (endpoint: string | undefined) =>
+      execFileSync(
+        process.execPath,
+        [
+          "--input-type=module",
+          "--eval",
+          `import { registerHooks } from "node:module"
+import { Effect, Layer } from "effect"
+let found = false
+registerHooks({ load: (url, context, next) => ((found ||= url.includes("opentelemetry")), next(url, context)) })
+await import("./src/Server.ts")
+const { layer } = await import("./src/telemetry/Tracing.ts")
+await Effect.runPromise(Effect.scoped(Layer.build(layer({ endpoint: ${JSON.stringify(endpoint)}, sampleRatio: 1 }))))
+console.log(found)`
+        ],
+        { encoding: "utf8" }
+      ).trim()
+
+    assert.strictEqual(loaded(undefined), "false")
+    assert.strictEqual(loaded("http://127.0.0.1:9"), "true")
+  })
 
   it.live("says in the log that spans could not be sent, and serves", () =>
     Effect.gen(function* () {
