@@ -4,6 +4,7 @@
  * - It is subscribed before it reads for the first time, so that no change falls between the two.
  * - The whole list comes at once, again one second later, and from then on when something has changed, at most once a
  *   second, but at least every five seconds, so that ages stay fresh.
+ * - All watchers of a process share one subscription: an announcement is gone through once for all of them.
  * - A change only marks the list as stale; it is read again when the next event is due. However many changes there are,
  *   a watcher costs at most one read a second, and one at all while its client does not take what was sent.
  * - A `Resync` of the subscription counts as a change, so that a lost announcement is made good within a second.
@@ -11,14 +12,13 @@
  *   end of the subscription.
  * - Every fifteen seconds there is a `ping`.
  */
-import { Clock, Context, DateTime, Deferred, Effect, Layer, type Scope, Stream } from "effect"
-import * as AgentIdChunks from "../batcher/AgentIdChunks.ts"
-import * as MetadataBatcher from "../batcher/MetadataBatcher.ts"
+import { Clock, Context, DateTime, Effect, Layer, type Scope, Stream } from "effect"
 import { MetadataStore, type MetadataStoreError } from "../batcher/MetadataStore.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import type { AgentMetadata } from "../domain/Metadata.ts"
 import * as MetadataView from "../domain/MetadataView.ts"
-import * as PubSub from "../pubsub/PubSub.ts"
+import type { PubSub } from "../pubsub/PubSub.ts"
+import * as Changes from "./internal/changes.ts"
 import { type WatchEvent, MetadataUnavailable } from "./WatchApi.ts"
 
 /** The pause between two looks at whether there is something to send. */
@@ -41,29 +41,20 @@ export class MetadataWatch extends Context.Service<
 >()("metadata-batcher/watch/MetadataWatch") {}
 
 export const make = Effect.gen(function* () {
-  const pubsub = yield* PubSub.PubSub
+  const changes = yield* Changes.make
   const store = yield* MetadataStore
 
   const open = Effect.fn("MetadataWatch.open")(function* (agentId: AgentId) {
-    const subscribed = yield* Deferred.make<void, PubSub.PubSubError>()
-    const over = yield* Deferred.make<void>()
     const rows = new Map<string, AgentMetadata>()
     let isStale = true
 
     // added first, so that it runs when all else of the watch has ended
     yield* Effect.addFinalizer(() => Effect.annotateLogs(Effect.logDebug("a watcher has left"), { agentId }))
-    yield* pubsub.subscribe(MetadataBatcher.channel).pipe(
-      Stream.filter(
-        PubSub.match({ Message: ({ payload }) => AgentIdChunks.has(payload, agentId), Resync: () => true })
-      ),
-      Stream.runForEach(() => {
+    const { over } = yield* changes
+      .listen(agentId, () => {
         isStale = true
-        return Deferred.succeed(subscribed, undefined)
-      }),
-      Effect.onExit((exit) => Effect.andThen(Deferred.done(subscribed, exit), Deferred.succeed(over, undefined))),
-      Effect.forkScoped
-    )
-    yield* Effect.mapError(Deferred.await(subscribed), unavailable("metadata changes cannot be subscribed to"))
+      })
+      .pipe(Effect.mapError(unavailable("metadata changes cannot be subscribed to")))
 
     const refresh = Effect.gen(function* () {
       isStale = false
@@ -95,7 +86,7 @@ export const make = Effect.gen(function* () {
       Stream.mapEffect(() => next),
       Stream.flattenIterable,
       Stream.catch(readFailed),
-      Stream.interruptWhen(Deferred.await(over))
+      Stream.interruptWhen(over)
     )
   })
 
@@ -107,7 +98,7 @@ export const make = Effect.gen(function* () {
   return MetadataWatch.of({ open, read })
 })
 
-export const layer: Layer.Layer<MetadataWatch, never, MetadataStore | PubSub.PubSub> = Layer.effect(MetadataWatch, make)
+export const layer: Layer.Layer<MetadataWatch, never, MetadataStore | PubSub> = Layer.effect(MetadataWatch, make)
 
 const unavailable = (message: string) => (cause: Error) => new MetadataUnavailable({ message, detail: cause.message })
 

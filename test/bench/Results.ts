@@ -3,7 +3,7 @@
  */
 import { Schema } from "effect"
 
-/** Over the counted rounds. `ratio` is the median of what it was, round by round, to the reference of the table. */
+/** Over the counted rounds. `ratio` is the median of what it was, round by round, to that of the table's reference. */
 export const Figure = Schema.Struct({
   median: Schema.Finite,
   min: Schema.Finite,
@@ -27,6 +27,7 @@ export const TableResults = Schema.Struct({
   notes: Schema.Array(Schema.String),
   columns: Schema.Array(Schema.Struct({ name: Schema.String, digits: Schema.Int })),
   reference: Schema.optionalKey(Schema.String),
+  rounds: Schema.Int,
   rows: Schema.Array(Row)
 })
 export type TableResults = typeof TableResults.Type
@@ -57,7 +58,7 @@ export const toText = ({ machine, parts, rounds, scale }: Results): string =>
     ...parts.flatMap(({ description, name, tables }) => [`\n# ${name}: ${description}`, ...tables.map(tableToText)])
   ].join("\n")
 
-const tableToText = ({ columns, notes, reference, rows, title }: TableResults): string => {
+const tableToText = ({ columns, notes, reference, rounds, rows, title }: TableResults): string => {
   const ratio = reference === undefined ? [] : ["ratio"]
   const header = [
     "",
@@ -75,6 +76,7 @@ const tableToText = ({ columns, notes, reference, rows, title }: TableResults): 
   return [
     `\n## ${title}`,
     ...notes,
+    ...(rounds === 1 ? ["measured once"] : []),
     ...(reference === undefined ? [] : [`ratio: ${columns[0]?.name}, that of ${reference} being 1`]),
     "",
     line(header),

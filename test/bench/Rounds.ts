@@ -34,25 +34,24 @@ export const run = Effect.fnUntraced(function* (table: Table.Table, options: Opt
 
   const all = yield* Effect.forEach(Array.range(1 - options.warmUps, options.rounds), round)
   const counted = all.slice(options.warmUps)
-  return summarise(table, (name) => counted.map((figures) => figures[name] ?? {}))
+  return summarise(table, counted)
 })
 
-/** The results of a table, given what its contestants did. */
-export const summarise = (
+/** The results of a table, given what its contestants did in each round. */
+const summarise = (
   { columns, contestants, name, notes, reference, title }: Table.Table,
-  courseOf: (name: string) => Course
+  rounds: ReadonlyArray<Readonly<Record<string, Table.Figures<string>>>>
 ): TableResults => {
   const names = Object.keys(columns)
-  const compared = names[0]!
-  const standard = reference === undefined ? [] : courseOf(reference).map((figures) => figures[compared])
+  const courseOf = (name: string): Course => rounds.map((figures) => figures[name] ?? {})
+  const standard = reference === undefined ? [] : courseOf(reference)
 
   const figure = (column: string, course: Course): ReadonlyArray<readonly [string, Figure]> => {
-    const values = course.flatMap((figures) => figures[column] ?? [])
+    const values = course.map((figures) => figures[column] ?? Number.NaN).filter(Number.isFinite)
     if (values.length === 0) return []
-    const ratios =
-      column === compared
-        ? course.map((figures, round) => (figures[column] ?? Number.NaN) / (standard[round] ?? Number.NaN))
-        : []
+    const ratios = course.map(
+      (figures, round) => (figures[column] ?? Number.NaN) / (standard[round]?.[column] ?? Number.NaN)
+    )
     const ratio = ratios.length > 0 && ratios.every(Number.isFinite) ? { ratio: median(ratios) } : {}
     return [[column, { median: median(values), min: Math.min(...values), max: Math.max(...values), ...ratio }]]
   }
@@ -70,6 +69,7 @@ export const summarise = (
     notes,
     columns: names.map((name) => ({ name, digits: columns[name]! })),
     ...(reference === undefined ? {} : { reference }),
+    rounds: rounds.length,
     rows: contestants.map(row)
   }
 }

@@ -45,6 +45,10 @@ export interface Table<Column extends string = string> {
   /** Whom the others are compared to; without one there is nothing to compare. */
   readonly reference?: string | undefined
   readonly contestants: ReadonlyArray<Contestant<Column>>
+  /** The most rounds that are worth their time. Default: as many as the run has. */
+  readonly rounds?: number | undefined
+  /** Whether the first rounds only warm up; not where every round begins from nothing. Default: `true`. */
+  readonly warmsUp?: boolean | undefined
 }
 
 /** A table whose columns are those that are named in it. */

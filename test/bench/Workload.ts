@@ -4,7 +4,7 @@
  * An agent has 15 keys and reports 10 of them at a time: 8 with a value of 20 bytes, 2 with one of 200. Reports of all
  * agents come in a shuffled order, so that now and then one agent is back before its last report was written.
  */
-import { DateTime, Effect, Random } from "effect"
+import { Array, DateTime, Effect, Random } from "effect"
 import * as Crypto from "node:crypto"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../../src/domain/Metadata.ts"
@@ -20,11 +20,13 @@ export const keysPerReport = 10
 /** Every sample has this time: of two with the same key the one that comes later counts. */
 export const collectedAt = DateTime.makeUnsafe("2026-01-22T12:00:00Z")
 
-export const keys: ReadonlyArray<string> = Array.from({ length: keysPerAgent }, (_, key) => `signal_${key}`)
+export const keys: ReadonlyArray<string> = Array.makeBy(keysPerAgent, (key) => `signal_${key}`)
+
+/** Of which a fleet makes the time of its reports; see {@link fullReport}. */
+export const lastKey = keys.at(-1)!
 
 /** So many agents, the same each time. */
-export const agents = (count: number): ReadonlyArray<AgentId> =>
-  Array.from({ length: count }, (_, agent) => idOf(agent))
+export const agents = (count: number): ReadonlyArray<AgentId> => Array.makeBy(count, idOf)
 
 const idOf = (agent: number): AgentId =>
   Crypto.createHash("sha256")
@@ -48,9 +50,16 @@ export const reports = (agents: ReadonlyArray<AgentId>): Effect.Effect<ReadonlyA
 /** One report of each agent, all with the same keys, in the order of the agents. */
 export const roll = (agents: ReadonlyArray<AgentId>): ReadonlyArray<Report> => agents.map((agent) => report(agent, 0))
 
-const report = (agentId: AgentId, first: number): Report => ({
+/** One report of each agent, ten times: 40 agents take turns before the next 40 do. Nine of ten updates repeat a key. */
+export const repeats = (agents: ReadonlyArray<AgentId>): ReadonlyArray<Report> =>
+  Array.chunksOf(roll(agents), 40).flatMap((some) => Array.makeBy(10, () => some).flat())
+
+/** A report of all keys of an agent. */
+export const fullReport = (agentId: AgentId): Report => report(agentId, 0, keysPerAgent)
+
+const report = (agentId: AgentId, first: number, count = keysPerReport): Report => ({
   agentId,
-  entries: Array.from({ length: keysPerReport }, (_, index): MetadataEntry => {
+  entries: Array.makeBy(count, (index): MetadataEntry => {
     const key = keys[(first + index) % keysPerAgent]!
     return { key, value: valueOf(agentId, (first + index) % 5 === 0 ? 200 : 20), error: "", collectedAt }
   })

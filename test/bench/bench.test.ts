@@ -1,16 +1,18 @@
 /** The benchmark itself, run as people run it, with very little to do. No figure is looked at: none of them is a test. */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, FileSystem, Schema } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import * as Path from "node:path"
+import { compileCache, emptyFolder } from "../support/folder.ts"
+import * as Readme from "./readme.ts"
 import { Results } from "./Results.ts"
 
 const bench = (flags: ReadonlyArray<string>, env: Record<string, string> = {}) =>
   ChildProcessSpawner.ChildProcessSpawner.use((spawner) =>
     spawner.string(
       ChildProcess.make(process.execPath, ["--expose-gc", Path.join(import.meta.dirname, "main.ts"), ...flags], {
-        env,
+        env: { ...compileCache(), ...env },
         extendEnv: true
       })
     )
@@ -20,14 +22,15 @@ const decode = Schema.decodeEffect(Schema.fromJsonString(Results))
 
 describe("npm run bench", () => {
   it.live(
-    "has figures for every contestant of every part, or says why it skipped one",
+    "has figures for every contestant of every part, or says why it skipped one, and a README of them",
     () =>
       Effect.gen(function* () {
-        const { parts } = yield* Effect.flatMap(bench(["--smoke", "--json"]), decode)
+        const results = yield* Effect.flatMap(bench(["--smoke", "--json"]), decode)
+        const { parts } = results
 
         assert.deepStrictEqual(
           parts.map(({ name }) => name),
-          ["hot", "write", "report"]
+          ["hot", "write", "report", "system", "watch", "start"]
         )
         for (const { name, tables } of parts) {
           assert.isNotEmpty(tables, name)
@@ -44,18 +47,27 @@ describe("npm run bench", () => {
             }
           }
         }
-      }),
+
+        const fs = yield* FileSystem.FileSystem
+        const readme = Path.join(yield* emptyFolder, "README.md")
+        yield* fs.writeFileString(readme, "before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n")
+        yield* Readme.write(readme, results)
+        const text = yield* fs.readFileString(readme)
+        assert.match(text, /^before\n<!-- bench -->\nMedians of 1 .*\n<!-- \/bench -->\nafter\n$/s)
+        assert.match(text, /^\| MetadataBatcher \| \d+ \|/m)
+        assert.strictEqual(text.match(/^\*\*/gm)?.length, Readme.shown.length)
+      }).pipe(Effect.provide(NodeServices.layer)),
     60_000
   )
 
   it.live("runs the parts that are asked for, prints their tables, and names whom it could not run", () =>
     Effect.gen(function* () {
-      const text = yield* bench(["--smoke", "--part", "write"], { PATH: "" })
+      const text = yield* bench(["--smoke", "--part", "hot"], { PATH: "" })
 
-      assert.include(text, "# write: ")
-      assert.notInclude(text, "# hot: ")
-      assert.match(text, /^PgMetadataStore +[\d.]+ +1\.00 /m)
-      assert.match(text, /^pgbench +skipped: there is no pgbench on the path$/m)
+      assert.include(text, "# hot: ")
+      assert.notInclude(text, "# write: ")
+      assert.match(text, /^MetadataBatcher +[\d.]+ +1\.00 /m)
+      assert.match(text, /^the original's algorithm +skipped: there is no go on the path$/m)
     })
   )
 })

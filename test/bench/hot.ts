@@ -4,17 +4,25 @@
  * Garbage is left alone while time is taken: to force its collection discards compiled code as well, and what runs next
  * is twice as slow for a while. For the same reason contestants live as long as a table, as they do in a service.
  */
-import { Effect, Latch, Logger, Metric, type Scope } from "effect"
+import { Effect, Latch, Logger, Metric, Record, Result, type Scope } from "effect"
 import * as BatchSink from "./BatchSink.ts"
 import * as Contestants from "./hot/contestants.ts"
+import * as GoBatcher from "./hot/goBatcher.ts"
 import * as Intake from "./hot/Intake.ts"
 import * as Meter from "./Meter.ts"
 import * as Table from "./Table.ts"
 import * as Workload from "./Workload.ts"
 
 const scales = {
-  full: { agents: 10_000, reports: 100_000 },
-  smoke: { agents: 100, reports: 500 }
+  full: { agents: 10_000, reports: 100_000, growth: [1_000, 10_000, 100_000] },
+  smoke: { agents: 100, reports: 200, growth: [10, 100, 1_000] }
+} as const
+
+/** What became of some reports. */
+interface Fed extends Omit<Meter.Reading<number>, "answer"> {
+  readonly updates: number
+  readonly dropped: number
+  readonly batches: number
 }
 
 /** What every contestant has of its own: metrics, and no logs. */
@@ -22,28 +30,63 @@ const alone = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   self.pipe(Effect.provide(Logger.layer([])), Effect.provideService(Metric.MetricRegistry, new Map()))
 
 const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
-  const { agents, reports: count } = scales[scale]
+  const { agents, growth, reports: count } = scales[scale]
   const updates = count * Workload.keysPerReport
+  const go = yield* Effect.result(GoBatcher.build)
   const reports = yield* Workload.reports(Workload.agents(agents))
 
-  /** Contestants that live from here on; a round is a reading of feeding them. */
+  /** Contestants that live from here on; a round is a reading of feeding them so many reports. */
   const fed = <C extends Intake.Contestant, Column extends string>(
     contestants: ReadonlyArray<C>,
     start: (contestant: C, sink: BatchSink.BatchSink) => Effect.Effect<Intake.Feed, never, Scope.Scope>,
-    figures: (reading: Meter.Reading<number> & { readonly batches: number }) => Table.Figures<Column>
+    figures: (
+      read: (reports: ReadonlyArray<Workload.Report>) => Effect.Effect<Fed>
+    ) => Effect.Effect<Table.Figures<Column>>
   ) =>
     Effect.forEach(contestants, (contestant) => {
       const sink = BatchSink.make()
+      const portion = Math.round(count * (contestant.share ?? 1))
       return Effect.map(alone(start(contestant, sink)), (feed) => ({
         ...contestant,
         round: Effect.suspend(() => {
           const { batches } = sink.written()
-          return Effect.map(alone(Meter.read(feed(reports, count))), (reading) =>
-            figures({ ...reading, batches: sink.written().batches - batches })
+          return figures((reports) =>
+            Effect.map(alone(Meter.read(feed(reports, portion))), ({ answer, ...reading }) => ({
+              ...reading,
+              dropped: answer,
+              batches: sink.written().batches - batches,
+              updates: portion * Workload.keysPerReport
+            }))
           )
         })
       }))
     })
+
+  /** The same for the program in Go, which makes the reports of an order and of so many agents itself. */
+  const fedGo = <Column extends string>(
+    figures: (
+      read: (order: GoBatcher.Order, agents: number) => Effect.Effect<Fed & GoBatcher.Outcome, unknown>
+    ) => Effect.Effect<Table.Figures<Column>, unknown>
+  ): Table.Contestant<Column> =>
+    Result.match(go, {
+      onFailure: ({ message }) => ({ name: GoBatcher.name, skipped: message }),
+      onSuccess: ({ feed, remark }) => ({
+        name: GoBatcher.name,
+        remark,
+        round: figures((order, agents) =>
+          Effect.map(feed(order, agents, count), (outcome) => ({ ...outcome, updates }))
+        )
+      })
+    })
+
+  const perUpdate = ({ allocatedBytes, batches, cpuMillis, dropped, gcMillis, millis, updates }: Fed) => ({
+    "ns/update": (millis * 1e6) / updates,
+    "CPU ns/update": (cpuMillis * 1e6) / updates,
+    dropped,
+    "heap B/update": allocatedBytes / updates,
+    "GC %": (gcMillis / millis) * 100,
+    batches
+  })
 
   const throughput = Table.make({
     name: "throughput",
@@ -55,18 +98,10 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
     ],
     columns: { "ns/update": 0, "CPU ns/update": 0, dropped: 0, "heap B/update": 0, "GC %": 1, batches: 0 },
     reference: Contestants.metadataBatcher.name,
-    contestants: yield* fed(
-      Contestants.all,
-      Intake.patiently,
-      ({ allocatedBytes, answer, batches, cpuMillis, gcMillis, millis }) => ({
-        "ns/update": (millis * 1e6) / updates,
-        "CPU ns/update": (cpuMillis * 1e6) / updates,
-        dropped: answer,
-        "heap B/update": allocatedBytes / updates,
-        "GC %": (gcMillis / millis) * 100,
-        batches
-      })
-    )
+    contestants: [
+      ...(yield* fed(Contestants.all, Intake.patiently, (read) => Effect.map(read(reports), perUpdate))),
+      fedGo((read) => Effect.map(read("reports", agents), perUpdate))
+    ]
   })
 
   const reportsPerTurn = 200
@@ -78,7 +113,8 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
     contestants: yield* fed(
       Contestants.bounded,
       (contestant, sink) => Intake.inTurns(contestant, sink, reportsPerTurn),
-      ({ answer, batches }) => ({ "dropped %": (answer / updates) * 100, batches })
+      (read) =>
+        Effect.map(read(reports), ({ batches, dropped }) => ({ "dropped %": (dropped / updates) * 100, batches }))
     )
   })
 
@@ -88,17 +124,30 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
     title: `${updates} updates of 450 keys`,
     notes: ["Fewer keys than a batch has room for: what merges them all has one batch, at the end."],
     columns: { batches: 0, "rows written": 0, dropped: 0 },
-    contestants: Contestants.all.map((contestant) => ({
-      ...contestant,
-      round: Effect.gen(function* () {
-        const sink = BatchSink.make()
-        const dropped = yield* Effect.scoped(
-          Effect.flatMap(Intake.patiently(contestant, sink), (feed) => feed(hotReports, count))
-        )
-        const { batches, rows } = sink.written()
-        return { batches, "rows written": rows, dropped }
-      }).pipe(alone)
-    }))
+    rounds: 1,
+    warmsUp: false,
+    contestants: [
+      ...Contestants.all
+        .filter(({ share }) => share === undefined)
+        .map((contestant) => ({
+          ...contestant,
+          round: Effect.gen(function* () {
+            const sink = BatchSink.make()
+            const dropped = yield* Effect.scoped(
+              Effect.flatMap(Intake.patiently(contestant, sink), (feed) => feed(hotReports, count))
+            )
+            const { batches, rows } = sink.written()
+            return { batches, "rows written": rows, dropped }
+          }).pipe(alone)
+        })),
+      fedGo((read) =>
+        Effect.map(read("roll", hotReports.length), ({ batches, dropped, rows }) => ({
+          batches,
+          "rows written": rows,
+          dropped
+        }))
+      )
+    ]
   })
 
   const { heapInUse } = Meter
@@ -128,7 +177,39 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
     }))
   })
 
-  return [throughput, flood, merging, stall]
+  // made when it is needed, which is at the end: a heap full of it would slow everyone down
+  const orders = yield* Effect.cached(
+    Effect.sync(() => {
+      const [few, some, many] = growth.map((agents) => Workload.roll(Workload.agents(agents)))
+      return { "10 000": some!, "1 000": few!, "100 000": many!, repeats: Workload.repeats(Workload.agents(agents)) }
+    })
+  )
+  const nanos = ({ millis, updates }: Fed) => (millis * 1e6) / updates
+  const growing = Table.make({
+    name: "growth",
+    title: `ns per update of ${updates}, by the number of agents`,
+    notes: ["One report of each agent, in a circle. In the last column 9 of 10 updates repeat a key of the batch."],
+    columns: { "10 000": 0, "1 000": 0, "100 000": 0, repeats: 0 },
+    reference: Contestants.metadataBatcher.name,
+    contestants: [
+      ...(yield* fed(
+        [Contestants.metadataBatcher, Contestants.aggregateWithin, Contestants.plainMap],
+        Intake.patiently,
+        (read) =>
+          Effect.flatMap(orders, (orders) => Effect.all(Record.map(orders, (order) => Effect.map(read(order), nanos))))
+      )),
+      fedGo((read) =>
+        Effect.all({
+          "10 000": Effect.map(read("roll", growth[1]), nanos),
+          "1 000": Effect.map(read("roll", growth[0]), nanos),
+          "100 000": Effect.map(read("roll", growth[2]), nanos),
+          repeats: Effect.map(read("repeats", agents), nanos)
+        })
+      )
+    ]
+  })
+
+  return [throughput, flood, merging, stall, growing]
 })
 
 export const hot: Table.Part = {

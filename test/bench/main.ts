@@ -12,7 +12,7 @@
  * figures of different runs, or of different machines, cannot.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Console, Effect, Logger, Option, References, Schema } from "effect"
+import { Console, Effect, Logger, Option, References, Runtime, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Os from "node:os"
 import { hot } from "./hot.ts"
@@ -20,9 +20,13 @@ import { report } from "./report.ts"
 import * as Results from "./Results.ts"
 import * as Rounds from "./Rounds.ts"
 import type { Part, Scale, Table } from "./Table.ts"
+import * as Service from "./Service.ts"
+import { start } from "./start.ts"
+import { system } from "./system.ts"
+import { watch } from "./watch.ts"
 import { write } from "./write.ts"
 
-const parts: ReadonlyArray<Part> = [hot, write, report]
+const parts: ReadonlyArray<Part> = [hot, write, report, system, watch, start]
 
 const machine = (): Results.Results["machine"] => ({
   cpu: Os.cpus()[0]?.model.trim() ?? "unknown",
@@ -33,15 +37,17 @@ const machine = (): Results.Results["machine"] => ({
 })
 
 const measure = Effect.fnUntraced(function* (part: Part, scale: Scale, rounds: number) {
-  const measureTable = (table: Table) =>
-    Rounds.run(table, {
-      rounds,
-      warmUps: scale === "full" ? 2 : 0,
+  const measureTable = (table: Table) => {
+    const most = Math.min(rounds, table.rounds ?? rounds)
+    return Rounds.run(table, {
+      rounds: most,
+      warmUps: scale === "full" && table.warmsUp !== false ? 2 : 0,
       onTurn: ({ contestant, round }) =>
         Console.error(
-          `${part.name}/${table.name}: ${round > 0 ? `round ${round} of ${rounds}` : "warm-up"}, ${contestant}`
+          `${part.name}/${table.name}: ${round > 0 ? `round ${round} of ${most}` : "warm-up"}, ${contestant}`
         )
     })
+  }
   yield* Console.error(`${part.name}: preparing`)
   const tables = yield* Effect.forEach(yield* part.tables(scale), measureTable)
   return { name: part.name, description: part.description, tables }
@@ -74,11 +80,15 @@ const command = Command.make(
   },
   Effect.fnUntraced(function* ({ json, rounds, selected, smoke }) {
     const scale = smoke ? "smoke" : "full"
+    const every = Effect.forEach(selected, (part) => measure(part, scale, smoke ? 1 : rounds), {
+      concurrency: smoke ? "unbounded" : 1
+    })
     const results: Results.Results = {
       machine: machine(),
       scale,
       rounds: smoke ? 1 : rounds,
-      parts: yield* Effect.forEach(selected, (part) => measure(part, scale, smoke ? 1 : rounds))
+      // figures that mean nothing may disturb each other, and share a Postgres
+      parts: yield* smoke && selected.length > 1 ? Effect.provide(every, Service.layer) : every
     }
     yield* Console.log(json ? JSON.stringify(results, undefined, 2) : Results.toText(results))
   })
@@ -102,5 +112,6 @@ Command.run(command, { version: "1" }).pipe(
   Effect.provideService(References.TracerEnabled, false),
   Effect.provideService(Logger.LogToStderr, true),
   Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain
+  // timers of contestants that cannot be told to end would keep the process for seconds
+  NodeRuntime.runMain({ teardown: (exit) => Runtime.defaultTeardown(exit, (code) => process.exit(code)) })
 )

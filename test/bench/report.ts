@@ -1,18 +1,18 @@
 /**
  * The report path: what a report costs from its socket to the batcher, through the routes of the service.
  */
-import { Data, Effect, Stream } from "effect"
+import { Data, Effect, type Schema, Stream } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
-import { ChildProcess } from "effect/process"
+import { ChildProcess, type ChildProcessSpawner } from "effect/process"
 import * as Path from "node:path"
-import * as Fleet from "./report/Fleet.ts"
+import * as Fleet from "./Fleet.ts"
 import * as Usage from "./report/Usage.ts"
 import * as Table from "./Table.ts"
 import * as Workload from "./Workload.ts"
 
 const scales = {
-  full: { connections: 200, press: "1500 millis", pace: "2 seconds", perSecond: 1_000 },
-  smoke: { connections: 4, press: "100 millis", pace: "100 millis", perSecond: 100 }
+  full: { connections: 200, press: "1500 millis", pace: "2 seconds", perSecond: 1_000, many: 10_000 },
+  smoke: { connections: 4, press: "50 millis", pace: "50 millis", perSecond: 100, many: 20 }
 } as const
 
 class ServerError extends Data.TaggedError("ServerError")<{ readonly detail: string }> {
@@ -21,11 +21,13 @@ class ServerError extends Data.TaggedError("ServerError")<{ readonly detail: str
   }
 }
 
-/** A server in a process of its own, and agents that are connected to it. */
-const start = Effect.fnUntraced(function* (kind: "routes" | "plain", connections: number) {
-  const child = yield* ChildProcess.make(process.execPath, [Path.join(import.meta.dirname, "report/server.ts"), kind], {
-    stderr: "inherit"
-  })
+/** A server in a process of its own. */
+const serve = Effect.fnUntraced(function* (kind: "routes" | "plain") {
+  const child = yield* ChildProcess.make(
+    process.execPath,
+    ["--expose-gc", Path.join(import.meta.dirname, "report/server.ts"), kind],
+    { stderr: "inherit" }
+  )
   const url = yield* child.stdout.pipe(
     Stream.decodeText,
     Stream.splitLines,
@@ -33,15 +35,31 @@ const start = Effect.fnUntraced(function* (kind: "routes" | "plain", connections
     Effect.flatMap((line) => Effect.fromOption(line)),
     Effect.mapError(() => new ServerError({ detail: "the server of the benchmark did not start" }))
   )
-  const reports = Workload.roll(Workload.agents(connections))
   const client = yield* HttpClient.HttpClient
-  const usage = Effect.flatMap(client.get(`${url}${Usage.path}`), HttpClientResponse.schemaBodyJson(Usage.Usage))
-  return { fleet: yield* Fleet.connect(url, reports), usage }
+  const get = <A>(path: string, schema: Schema.Codec<A, unknown>) =>
+    Effect.flatMap(client.get(`${url}${path}`), HttpClientResponse.schemaBodyJson(schema))
+  return { url, usage: get(Usage.path, Usage.Usage), memory: get(Usage.memoryPath, Usage.Memory) }
 }, Effect.provide(FetchHttpClient.layer))
+
+/** Connects so many agents. The servers take any token for that of an agent of its own. */
+const connect = (url: string, connections: number) =>
+  Fleet.connect(
+    url,
+    Workload.roll(Workload.agents(connections)).map((report, index) => ({
+      report,
+      token: String(index).padStart(43, "0")
+    }))
+  )
+
+/** A server, and agents that are connected to it. */
+const start = Effect.fnUntraced(function* (kind: "routes" | "plain", connections: number) {
+  const server = yield* serve(kind)
+  return { ...server, fleet: yield* connect(server.url, connections) }
+})
 
 /** What some work of the fleet came to, and what it cost the server. */
 const observe = Effect.fnUntraced(function* (
-  { fleet, usage }: Effect.Success<ReturnType<typeof start>>,
+  { fleet, usage }: { readonly fleet: Fleet.Fleet; readonly usage: Effect.Effect<Usage.Usage, unknown> },
   work: (fleet: Fleet.Fleet) => Effect.Effect<Fleet.Outcome, Fleet.FleetError>
 ) {
   const before = yield* usage
@@ -64,23 +82,25 @@ export const report: Table.Part = {
   name: "report",
   description: "reports over WebSockets into the batcher, whose store does nothing",
   tables: Effect.fnUntraced(function* (scale) {
-    const { connections, pace, perSecond, press } = scales[scale]
+    const { connections, many, pace, perSecond, press } = scales[scale]
+    const services = yield* Effect.context<ChildProcessSpawner.ChildProcessSpawner>()
     const [routes, plain] = yield* Effect.all([start("routes", connections), start("plain", connections)], {
       concurrency: "unbounded"
     })
     const servers = [
-      { name: "routes of the service", server: routes },
+      { name: "routes of the service", kind: "routes", server: routes },
       {
         name: "ws and JSON.parse",
+        kind: "plain",
         remark: "limit: no routes, tokens, schemas, fibers; same rules for entries, same batcher",
         server: plain
       }
-    ]
+    ] as const
     const contestants = <Column extends string>(
       work: (fleet: Fleet.Fleet) => Effect.Effect<Fleet.Outcome, Fleet.FleetError>,
       figures: (observation: Observation) => Table.Figures<Column>
     ) =>
-      servers.map(({ server, ...contestant }) => ({
+      servers.map(({ kind: _, server, ...contestant }) => ({
         ...contestant,
         round: Effect.map(observe(server, work), figures)
       }))
@@ -123,6 +143,47 @@ export const report: Table.Part = {
             dropped
           })
         )
+      }),
+      Table.make({
+        name: "connections",
+        title: `${many} connections that report ${perSecond} times a second all together`,
+        notes: [
+          "A new process each time. Memory per connection is what the process has above what it had with none, its garbage",
+          "collected; each agent has reported once by then."
+        ],
+        columns: {
+          "KB/connection": 1,
+          "heap KB/connection": 1,
+          "RSS MB": 0,
+          "p50 ms": 2,
+          "p99 ms": 2,
+          "server CPU %": 1,
+          dropped: 0
+        },
+        reference,
+        warmsUp: false,
+        contestants: servers.map(({ kind, server, ...contestant }) => ({
+          ...contestant,
+          round: Effect.gen(function* () {
+            const { memory, url, usage } = scale === "full" ? yield* serve(kind) : server
+            const before = yield* memory
+            const fleet = yield* connect(url, many)
+            yield* fleet.pace(many, "1 second")
+            const after = yield* memory
+            const { cpuMillis, dropped, millis, quantile } = yield* observe({ fleet, usage }, (fleet) =>
+              fleet.pace(perSecond, pace)
+            )
+            return {
+              "KB/connection": (after.residentBytes - before.residentBytes) / many / 1e3,
+              "heap KB/connection": (after.heapBytes - before.heapBytes) / many / 1e3,
+              "RSS MB": after.residentBytes / 1e6,
+              "p50 ms": quantile(0.5),
+              "p99 ms": quantile(0.99),
+              "server CPU %": (cpuMillis / millis) * 100,
+              dropped
+            }
+          }).pipe(Effect.scoped, Effect.provideContext(services))
+        }))
       })
     ]
   })

@@ -44,7 +44,8 @@ const sweep = Effect.fnUntraced(function* (root: string) {
       const server = yield* Postmaster.find(Cluster.folderOf(Path.join(left, dataDir)))
       if (Option.isSome(server)) yield* Postmaster.end(yield* Postmaster.orphan(server.value.pid), "5 seconds")
     }
-    yield* fs.remove(left, { recursive: true })
+    // a process of that run may still be about to end: the next run tries again
+    yield* Effect.ignore(fs.remove(left, { recursive: true }))
   }
 })
 

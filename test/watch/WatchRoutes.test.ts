@@ -229,10 +229,10 @@ for (const [way, watch, row] of ways) {
         Effect.gen(function* () {
           const [one, other] = [yield* open, yield* open]
           yield* Effect.all([one.next, other.next])
-          assert.strictEqual(world.subscribed, 2)
+          assert.strictEqual(world.subscribed, 1)
 
           yield* one.leave
-          yield* world.left
+          yield* seconds(1)
           assert.strictEqual(world.subscribed, 1)
 
           yield* other.leave

@@ -1,7 +1,8 @@
 /**
  * How updates get into a contestant, and who feeds it.
  *
- * A contestant is used as its makers mean it to be: called as a function, or run as an effect.
+ * A contestant is used as its makers mean it to be: called as a function that has done its work when it returns, called as
+ * one that does it later, or run as an effect.
  */
 import { Effect, type Scope } from "effect"
 import type { BatchSink } from "../BatchSink.ts"
@@ -10,10 +11,19 @@ import type { Report } from "../Workload.ts"
 interface Named {
   readonly name: string
   readonly remark?: string | undefined
+  /** The part of the work that it gets, for one that takes very long for all of it. Default: 1. */
+  readonly share?: number | undefined
 }
 
-/** What is called takes everything in its place, and so never has too much. Answers how many updates were dropped. */
+/** Takes everything in its place, and so never has too much. Answers how many updates were dropped. */
 export type Call = (report: Report) => number
+
+/** Takes everything, and hands it over when the event loop gets to it. */
+export interface Later {
+  readonly add: (report: Report) => void
+  /** Updates that were taken and not yet written. */
+  readonly waiting: () => number
+}
 
 export interface Intake {
   /** Answers how many updates were dropped. */
@@ -22,23 +32,27 @@ export interface Intake {
   readonly waiting: Effect.Effect<number>
 }
 
-/** Both end with their scope, and have written everything by then. */
+/** All end with their scope, and have written everything by then if they can. */
 export interface CallContestant extends Named {
   readonly startCall: (sink: BatchSink) => Effect.Effect<Call, never, Scope.Scope>
+}
+export interface LaterContestant extends Named {
+  readonly startLater: (sink: BatchSink) => Effect.Effect<Later, never, Scope.Scope>
 }
 export interface EffectContestant extends Named {
   readonly start: (sink: BatchSink) => Effect.Effect<Intake, never, Scope.Scope>
 }
-export type Contestant = CallContestant | EffectContestant
+export type Contestant = CallContestant | LaterContestant | EffectContestant
 
 /** Adds the first so many of the reports, in a circle if there are fewer. Answers how many updates were dropped. */
 export type Feed = (reports: ReadonlyArray<Report>, count: number) => Effect.Effect<number>
 
 /** Starts a contestant, and feeds it as fast as it takes updates without a drop. */
-export const patiently = (contestant: Contestant, sink: BatchSink): Effect.Effect<Feed, never, Scope.Scope> =>
-  "start" in contestant
-    ? Effect.map(contestant.start(sink), feedIntake)
-    : Effect.map(contestant.startCall(sink), feedCall)
+export const patiently = (contestant: Contestant, sink: BatchSink): Effect.Effect<Feed, never, Scope.Scope> => {
+  if ("start" in contestant) return Effect.map(contestant.start(sink), feedIntake)
+  if ("startLater" in contestant) return Effect.map(contestant.startLater(sink), feedLater)
+  return Effect.map(contestant.startCall(sink), feedCall)
+}
 
 const feedCall =
   (call: Call): Feed =>
@@ -62,6 +76,17 @@ const feedIntake = ({ add, waiting }: Intake): Feed =>
     }
     return dropped
   })
+
+const feedLater =
+  ({ add, waiting }: Later): Feed =>
+  (reports, count) =>
+    Effect.promise(async () => {
+      for (let index = 0; index < count; index++) {
+        add(reports[index % reports.length]!)
+        if (index % lookEvery === 0) while (waiting() > patience) await new Promise(setImmediate)
+      }
+      return 0
+    })
 
 /**
  * Starts a contestant, and feeds it without a look at what is waiting, as sockets do: `perTurn` reports in one turn of the

@@ -1,6 +1,6 @@
 /**
- * Everyone who takes part in the hot path. A new contestant is one more constant here, or a file of its own beside this
- * one, and a place in the list at the end.
+ * Who takes part in the hot path as an effect or as a function, with the packages of {@link peers}. A new contestant is one
+ * more constant here or there, and a place in the list at the end.
  */
 import { type Cause, Context, Effect, Fiber, Layer, Queue, Schedule, type Scope, Sink, Stream } from "effect"
 import * as MetadataBatcher from "../../../src/batcher/MetadataBatcher.ts"
@@ -9,10 +9,8 @@ import { rowsOf } from "../Workload.ts"
 import * as BatchSink from "../BatchSink.ts"
 import type { Call, CallContestant, EffectContestant, Intake } from "./Intake.ts"
 import { NewestRows } from "./NewestRows.ts"
-
-export const maxBatchSize = 500
-const interval = "5 seconds"
-const queueCapacity = 5 * maxBatchSize
+import { peers } from "./peers.ts"
+import { interval, maxBatchSize, queueCapacity } from "./settings.ts"
 
 export const metadataBatcher: EffectContestant = {
   name: "MetadataBatcher",
@@ -43,7 +41,7 @@ const throughStream = (
     }
   })
 
-const aggregateWithin: EffectContestant = {
+export const aggregateWithin: EffectContestant = {
   name: "Stream.aggregateWithin",
   remark: "no metrics, nobody learns of a drop but the caller",
   start: (sink) =>
@@ -78,7 +76,7 @@ const groupedWithin: EffectContestant = {
     )
 }
 
-const plainMap: CallContestant = {
+export const plainMap: CallContestant = {
   name: "plain maps",
   remark: "limit: no effect, queue, bound, timer or metric",
   startCall: (sink) => {
@@ -121,4 +119,4 @@ const plainArray: CallContestant = {
 /** Those that drop what comes too fast. */
 export const bounded = [metadataBatcher, aggregateWithin, groupedWithin]
 
-export const all = [...bounded, plainMap, plainArray]
+export const all = [...bounded, ...peers, plainMap, plainArray]

@@ -22,3 +22,16 @@ export const current: Effect.Effect<Usage> = Effect.map(Effect.context<never>(),
     dropped: Metrics.droppedKeys.valueUnsafe(context).count
   }
 })
+
+export const memoryPath = "/memory"
+
+/** What the process holds once its garbage is gone. */
+export const Memory = Schema.Struct({ residentBytes: Schema.Int, heapBytes: Schema.Int })
+export type Memory = typeof Memory.Type
+
+/** The memory of this process, for one that may collect its garbage. */
+export const memory: Effect.Effect<Memory> = Effect.sync(() => {
+  globalThis.gc?.()
+  const { heapUsed, rss } = process.memoryUsage()
+  return { residentBytes: rss, heapBytes: heapUsed }
+})

@@ -46,9 +46,10 @@ const accessStore = Layer.sync(AccessStore, () => {
 })
 
 const routes = HttpRouter.serve(
-  Layer.merge(
+  Layer.mergeAll(
     AgentRoutes.layer(),
-    HttpRouter.add("GET", Usage.path, Effect.map(Usage.current, HttpServerResponse.jsonUnsafe))
+    HttpRouter.add("GET", Usage.path, Effect.map(Usage.current, HttpServerResponse.jsonUnsafe)),
+    HttpRouter.add("GET", Usage.memoryPath, Effect.map(Usage.memory, HttpServerResponse.jsonUnsafe))
   ),
   { disableLogger: true, disableListenLog: true }
 ).pipe(
@@ -66,7 +67,11 @@ const plain = Layer.effectDiscard(
     const { add } = yield* MetadataBatcher.MetadataBatcher
     const run = Effect.runSyncWith(yield* Effect.context<never>())
     const agents = Workload.agents(10_000)
-    const server = createServer((_, response) => response.end(JSON.stringify(run(Usage.current))))
+    const server = createServer(({ url }, response) =>
+      response.end(
+        JSON.stringify(run<Usage.Usage | Usage.Memory, never>(url === Usage.path ? Usage.current : Usage.memory))
+      )
+    )
     let next = 0
     new WebSocketServer({ server }).on("connection", (socket) => {
       const agentId = agents[next++ % agents.length]!

@@ -3,7 +3,8 @@
  *
  * - It runs the statement that the store has prepared, as the server has it, on the same batches.
  * - A script reads a batch into variables and runs the statement with them; the figure is that of the statement alone.
- *   Reading the batch is not in it, nor is its sorting and encoding, which others do for every batch.
+ *   Reading the batch is not in it, nor is its sorting and encoding, which others do for every batch. Of the processor time
+ *   that goes into both, that of a run which only reads is taken off.
  * - Its connections are new in each round. The plan that an old one has settled on is theirs from the start.
  */
 import { PgTypes } from "@effect/sql-pg"
@@ -13,7 +14,9 @@ import { SqlClient } from "effect/sql"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
 import { EmbeddedPostgres } from "../../../src/storage/EmbeddedPostgres.ts"
 import * as PgMetadataStore from "../../../src/storage/PgMetadataStore.ts"
-import * as Postgres from "../../../src/storage/Postgres.ts"
+import * as PostgresClient from "../../../src/storage/Postgres.ts"
+import * as Postgres from "../Postgres.ts"
+import * as Processes from "../Processes.ts"
 
 class PgbenchError extends Data.TaggedError("PgbenchError")<{ readonly output: string }> {
   override get message() {
@@ -40,22 +43,23 @@ const statement = Effect.fnUntraced(function* (batch: ReadonlyArray<MetadataRow>
       SELECT statement FROM pg_prepared_statements WHERE statement ~ '^\\s*SELECT updated'`
     return update!.statement
     // what a connection has prepared only that connection can see
-  }).pipe(Effect.provide(Postgres.layer({ url, maxConnections: 1 })))
+  }).pipe(Effect.provide(PostgresClient.layer({ url, maxConnections: 1 })))
 })
 
-const script = (statement: string): string =>
-  [
-    "\\set batch (:batch + 1) % :batches",
-    `SELECT ${parameters.join(", ")} FROM bench_batches WHERE size = :size AND batch = :batch \\gset`,
-    `${statement.trim().replaceAll(/\$(\d)/g, (_, number) => `:${parameters[Number(number) - 1]}`)};`
-  ].join("\n")
+const reading = [
+  "\\set batch (:batch + 1) % :batches",
+  `SELECT ${parameters.join(", ")} FROM bench_batches WHERE size = :size AND batch = :batch \\gset`
+].join("\n")
+
+const writing = (statement: string): string =>
+  `${reading}\n${statement.trim().replaceAll(/\$(\d)/g, (_, number) => `:${parameters[Number(number) - 1]}`)};`
 
 const column = (oid: number, rows: ReadonlyArray<MetadataRow>, value: (row: MetadataRow) => unknown) =>
   Result.getOrThrow(PgTypes.array(rows.map(value), oid))
 
 /**
  * Makes the batches of each size known to the server. Answers how to write so many of a size, from one on; that answers
- * the milliseconds that one took.
+ * the milliseconds that one took, and the processor time of its rows.
  */
 export const make = Effect.fnUntraced(function* (
   sizes: ReadonlyMap<number, ReadonlyArray<ReadonlyArray<MetadataRow>>>
@@ -85,11 +89,15 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 
-  const file = yield* fs.makeTempFileScoped({ suffix: ".sql" })
-  yield* fs.writeFileString(file, script(yield* statement([...sizes.values()][0]![0]!)))
+  const fileOf = (script: string) =>
+    Effect.tap(fs.makeTempFileScoped({ suffix: ".sql" }), (file) => fs.writeFileString(file, script))
+  const files = {
+    reading: yield* fileOf(reading),
+    writing: yield* fileOf(writing(yield* statement([...sizes.values()][0]![0]!)))
+  }
   const password = new URL(Redacted.value(server.url)).password
 
-  return Effect.fnUntraced(function* (size: number, first: number, count: number) {
+  const run = Effect.fnUntraced(function* (file: string, size: number, first: number, count: number) {
     const options = Object.entries({
       host: server.host,
       port: server.port,
@@ -99,6 +107,7 @@ export const make = Effect.fnUntraced(function* (
       file
     })
     const variables = Object.entries({ size, batch: first - 1, batches: sizes.get(size)?.length ?? 0 })
+    const before = yield* cpuMillis
     const output = yield* spawner.string(
       ChildProcess.make(
         "pgbench",
@@ -113,7 +122,31 @@ export const make = Effect.fnUntraced(function* (
       ),
       { includeStderr: true }
     )
-    const [, millis] = /^\s*([\d.]+)\s+(?:\d+\s+)?SELECT updated/m.exec(output) ?? []
-    return millis === undefined ? yield* new PgbenchError({ output }) : Number(millis)
+    const after = yield* cpuMillis
+    return { output, client: after.client - before.client, server: after.server - before.server }
+  })
+
+  return Effect.fnUntraced(function* (size: number, first: number, count: number) {
+    const whole = yield* run(files.writing, size, first, count)
+    const part = yield* run(files.reading, size, first, count)
+    const [, millis] = /^\s*([\d.]+)\s+(?:\d+\s+)?SELECT updated/m.exec(whole.output) ?? []
+    if (millis === undefined) return yield* new PgbenchError({ output: whole.output })
+    // what a process has used is known to the hundredth of a second
+    const perRow = (millis: number) => (Math.max(0, millis) * 1_000) / (size * count)
+    return {
+      millis: Number(millis),
+      ...(Number.isNaN(whole.server)
+        ? {}
+        : {
+            "client CPU us/row": perRow(whole.client - part.client),
+            "server CPU us/row": perRow(whole.server - part.server)
+          })
+    }
   })
 })
+
+/** So far: of the children of this process that have ended, and of the server. */
+const cpuMillis = Effect.map(Postgres.cpuMillis, (server) => ({
+  client: Processes.endedChildrenMillis() ?? Number.NaN,
+  server: server ?? Number.NaN
+}))

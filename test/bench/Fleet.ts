@@ -1,16 +1,16 @@
 /**
  * Agents that do nothing but report, over bare WebSockets: what a process at least needs to make reports.
  *
- * The time of a report is that from its sending to its answer. An answer that is no success ends the work with it.
+ * The time of a report is that from its sending to its answer. An answer that is no success ends the work with it. The last
+ * value of a report is the time of its sending, in milliseconds of `performance.now`.
  */
 import { Data, Deferred, Duration, Effect, Schedule, type Scope } from "effect"
 import type { RpcMessage } from "effect/rpc"
-import * as Crypto from "node:crypto"
-import { WebSocket } from "ws"
-import * as Token from "../../../src/access/Token.ts"
-import { BatchUpdateMetadata } from "../../../src/agentapi/Metadata.ts"
-import { path } from "../../../src/agentapi/ConnectApi.ts"
-import type { Report } from "../Workload.ts"
+import type { WebSocket } from "ws"
+import { path } from "../../src/agentapi/ConnectApi.ts"
+import { BatchUpdateMetadata } from "../../src/agentapi/Metadata.ts"
+import * as WebSockets from "./WebSockets.ts"
+import type { Report } from "./Workload.ts"
 
 export class FleetError extends Data.TaggedError("FleetError")<{ readonly detail: string }> {
   override get message() {
@@ -32,51 +32,58 @@ export interface Fleet {
   readonly pace: (perSecond: number, duration: Duration.Input) => Effect.Effect<Outcome, FleetError>
 }
 
-interface Agent {
-  readonly socket: WebSocket
-  readonly request: RpcMessage.RequestEncoded
+/** Below which such a part of the values is; they come in their order. */
+export const quantile = (sorted: ReadonlyArray<number>, part: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? Number.NaN
+
+/** An agent, and the report that it makes again and again. */
+export interface Member {
+  readonly token: string
+  readonly report: Report
 }
 
-const requestOf = ({ entries }: Report): RpcMessage.RequestEncoded => ({
-  _tag: "Request",
-  id: 0,
-  tag: BatchUpdateMetadata._tag,
-  payload: { metadata: entries.map(({ error, key, value }) => ({ key, result: { value, error } })) },
-  headers: []
-})
+interface Agent {
+  readonly socket: WebSocket
+  readonly frame: (id: number, sentAt: number) => string
+}
 
-const open = (url: string): Effect.Effect<WebSocket, FleetError, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.callback((resume) => {
-      const socket = new WebSocket(new URL(path, url.replace("http", "ws")), {
-        headers: { [Token.header]: Crypto.randomBytes(32).toString("base64url") },
-        perMessageDeflate: false
-      })
-      socket.once("open", () => resume(Effect.succeed(socket)))
-      socket.once("error", ({ message }) =>
-        resume(Effect.fail(new FleetError({ detail: `cannot connect: ${message}` })))
-      )
-    }),
-    (socket) => Effect.sync(() => socket.terminate())
-  )
+/** The report as it is sent, made of pieces: a fleet has better things to do than to write the same JSON again. */
+const frameOf = ({ entries }: Report): Agent["frame"] => {
+  const request: RpcMessage.RequestEncoded = {
+    _tag: "Request",
+    id: "@",
+    tag: BatchUpdateMetadata._tag,
+    payload: {
+      metadata: entries.map(({ error, key, value }, index) => ({
+        key,
+        result: { value: index === entries.length - 1 ? "@" : value, error }
+      }))
+    },
+    headers: []
+  }
+  const [start, middle, end] = JSON.stringify(request).split(`"@"`)
+  return (id, sentAt) => `${start}${id}${middle}"${sentAt.toFixed(3).padStart(20, "0")}"${end}`
+}
 
-/** Connects an agent for each of the reports, which is the one that it makes again and again. */
+/** Connects the members; they leave with the scope. */
 export const connect = Effect.fnUntraced(function* (
   url: string,
-  reports: ReadonlyArray<Report>
-): Effect.fn.Return<Fleet, FleetError, Scope.Scope> {
+  members: ReadonlyArray<Member>
+): Effect.fn.Return<Fleet, WebSockets.CannotConnect, Scope.Scope> {
   const agents = yield* Effect.forEach(
-    reports,
-    (report) => Effect.map(open(url), (socket): Agent => ({ socket, request: requestOf(report) })),
+    members,
+    ({ report, token }) =>
+      Effect.map(WebSockets.open(url, path, token), (socket): Agent => ({ socket, frame: frameOf(report) })),
     { concurrency: 50 }
   )
   const sentAt = new Map<RpcMessage.RequestEncoded["id"], number>()
   let nextId = 0
 
-  const send = ({ request, socket }: Agent) => {
+  const send = ({ frame, socket }: Agent) => {
     const id = nextId++
-    sentAt.set(id, performance.now())
-    socket.send(JSON.stringify({ ...request, id }))
+    const now = performance.now()
+    sentAt.set(id, now)
+    socket.send(frame(id, now))
   }
 
   /** Runs `drive` for so long, then waits for the answers that are missing. */
@@ -116,7 +123,7 @@ export const connect = Effect.fnUntraced(function* (
       return {
         reports: millis.length,
         millis: Duration.toMillis(elapsed),
-        quantile: (part: number) => millis[Math.min(millis.length - 1, Math.floor(part * millis.length))] ?? Number.NaN
+        quantile: (part: number) => quantile(millis, part)
       }
     }).pipe(Effect.scoped)
 

@@ -1,0 +1,7 @@
+/** What everyone who batches is told: the service's defaults. */
+export const maxBatchSize = 500
+
+/** In milliseconds. */
+export const interval = 5_000
+
+export const queueCapacity = 5 * maxBatchSize

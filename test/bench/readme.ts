@@ -1,0 +1,148 @@
+/**
+ * Writes the performance section of the README from the JSON of a run: `npm run bench:readme -- figures.json`.
+ *
+ * The section stands between two marks. Each figure has its ratio to that of the table's reference behind it.
+ */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Data, Effect, FileSystem } from "effect"
+import { Argument, Command } from "effect/cli"
+import * as Path from "node:path"
+import { type Figure, Results, type Row, type TableResults } from "./Results.ts"
+
+/** What people want to know, of all that was measured. */
+export const shown: ReadonlyArray<{
+  readonly part: string
+  readonly table: string
+  readonly columns: ReadonlyArray<string>
+  readonly caption: string
+}> = [
+  {
+    part: "hot",
+    table: "throughput",
+    columns: ["ns/update", "CPU ns/update", "heap B/update"],
+    caption:
+      "One update into a batcher whose store does nothing; a million of them from 10 000 agents, 10 keys a report"
+  },
+  {
+    part: "write",
+    table: "batches of 500",
+    columns: ["rows/s", "client CPU us/row", "server CPU us/row"],
+    caption: "Batches of 500 rows into Postgres, one after the other"
+  },
+  {
+    part: "write",
+    table: "pieces",
+    columns: ["rows/s", "UPDATEs", "NOTIFYs", "server CPU us/row"],
+    caption: "500 updates of 50 agents, written and announced"
+  },
+  {
+    part: "report",
+    table: "press",
+    columns: ["reports/s", "server CPU us/report", "p50 ms", "p99 ms"],
+    caption: "Reports of 10 keys over 200 WebSockets, as many as one process answers"
+  },
+  {
+    part: "report",
+    table: "connections",
+    columns: ["KB/connection", "RSS MB", "p99 ms", "server CPU %"],
+    caption: "10 000 connections, a thousand reports a second"
+  },
+  {
+    part: "system",
+    table: "load",
+    columns: [
+      "updates/s",
+      "dropped or lost",
+      "age p50 ms",
+      "age p99 ms",
+      "server CPU %",
+      "Postgres CPU %",
+      "server MB"
+    ],
+    caption: "The whole service, its Postgres and the fleet on one machine, every agent reporting 15 keys every 10 s"
+  },
+  {
+    part: "watch",
+    table: "service",
+    columns: ["server CPU %", "NOTIFYs/s", "reads/s", "events/s"],
+    caption: "The same 10 000 agents, watched by 1 000 people"
+  },
+  {
+    part: "start",
+    table: "serve",
+    columns: ["ms to ready", "ms to end", "CPU ms", "MB"],
+    caption: "`serve` on a data folder that is there already"
+  },
+  {
+    part: "start",
+    table: "import",
+    columns: ["import ms", "files", "KB loaded", "KB installed"],
+    caption: "The library, imported"
+  }
+]
+
+const marks = { begin: "<!-- bench -->", end: "<!-- /bench -->" }
+
+/** The text between the marks. */
+export const section = ({ machine, parts, rounds }: Results): string =>
+  [
+    `Medians of ${rounds} interleaved rounds on ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.platform}, Node ${machine.node}.`,
+    "Behind each figure is its ratio to that of the first row, measured in the same rounds; a figure without one stands alone.",
+    ...shown.flatMap(({ caption, columns, part, table }) => {
+      const results = parts.find(({ name }) => name === part)?.tables.find(({ name }) => name === table)
+      return results === undefined ? [] : [`\n**${caption}**\n`, toMarkdown(results, columns)]
+    })
+  ].join("\n")
+
+const toMarkdown = ({ columns, rows }: TableResults, names: ReadonlyArray<string>): string => {
+  const chosen = columns.filter(({ name }) => names.includes(name))
+  const line = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |`
+  const cells = (row: Row) =>
+    row.skipped === undefined
+      ? [...chosen.map(({ digits, name }) => toCell(row.figures[name], digits)), row.remark ?? ""]
+      : [...chosen.map(() => ""), `skipped: ${row.skipped}`]
+  return [
+    line(["", ...chosen.map(({ name }) => name), ""]),
+    line(["---", ...chosen.map(() => "---:"), "---"]),
+    ...rows.map((row) => line([row.name, ...cells(row)]))
+  ].join("\n")
+}
+
+const toCell = (figure: Figure | undefined, digits: number): string => {
+  if (figure === undefined) return ""
+  const text = figure.median.toFixed(digits)
+  return figure.ratio === undefined || figure.ratio === 1 ? text : `${text} (${figure.ratio.toFixed(2)}×)`
+}
+
+class NoSection extends Data.TaggedError("NoSection")<{ readonly path: string }> {
+  override get message() {
+    return `${this.path} has no lines ${marks.begin} and ${marks.end}`
+  }
+}
+
+/** Puts the section of some results into a text that has a place for it. */
+export const write = Effect.fnUntraced(function* (path: string, results: Results) {
+  const fs = yield* FileSystem.FileSystem
+  const text = yield* fs.readFileString(path)
+  const begin = text.indexOf(marks.begin)
+  const end = text.indexOf(marks.end)
+  if (begin === -1 || end < begin) return yield* new NoSection({ path })
+  yield* fs.writeFileString(
+    path,
+    `${text.slice(0, begin + marks.begin.length)}\n${section(results)}\n${text.slice(end)}`
+  )
+})
+
+const command = Command.make(
+  "bench:readme",
+  {
+    results: Argument.FileSchema("figures", Results, { format: "json" }).pipe(
+      Argument.withDescription("What npm run bench -- --json has printed")
+    )
+  },
+  ({ results }) => write(Path.resolve(import.meta.dirname, "../../README.md"), results)
+).pipe(Command.withDescription("Writes the performance section of the README."))
+
+if (import.meta.main) {
+  Command.run(command, { version: "1" }).pipe(Effect.provide(NodeServices.layer), NodeRuntime.runMain)
+}

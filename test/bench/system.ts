@@ -1,0 +1,153 @@
+/**
+ * The whole system: the service in one process, its fleet in this one, and Postgres, on one machine.
+ *
+ * The load is what ten thousand agents make of it, then doubled until something gives. A fleet of twice the load is the
+ * same agents reporting twice as often: one process may hold no more connections than that on many machines.
+ */
+import type { Duration } from "effect"
+import { Console, Effect, Layer } from "effect"
+import * as Fleet from "./Fleet.ts"
+import * as Service from "./Service.ts"
+import * as Table from "./Table.ts"
+import * as Watchers from "./Watchers.ts"
+import * as Workload from "./Workload.ts"
+
+const scales = {
+  full: {
+    agents: 10_000,
+    watchers: 100,
+    period: 10,
+    flush: 5_000,
+    first: "2 minutes",
+    further: "20 seconds",
+    settle: "12 seconds",
+    most: 64
+  },
+  smoke: {
+    agents: 20,
+    watchers: 2,
+    period: 0.2,
+    flush: 20,
+    first: "200 millis",
+    further: "100 millis",
+    settle: "100 millis",
+    most: 2
+  }
+} as const
+
+const observe = Effect.fnUntraced(function* (
+  { fleet, sample }: Effect.Success<ReturnType<typeof Service.start>>,
+  watchers: Watchers.Watchers,
+  perSecond: number,
+  duration: Duration.Input
+) {
+  watchers.take()
+  const before = yield* sample
+  const outcome = yield* fleet.pace(perSecond, duration)
+  const used = Service.between(before, yield* sample)
+  return { ...used, outcome, perSecond, ages: watchers.take().ages }
+})
+
+type Observation = Effect.Success<ReturnType<typeof observe>>
+
+const figures = ({ ages, outcome, ...used }: Observation) => {
+  const perSecond = (count: number) => (count * 1_000) / used.millis
+  const percent = (millis: number) => (millis * 100) / used.millis
+  return {
+    "updates/s": perSecond(outcome.reports * Workload.keysPerAgent),
+    "dropped or lost": used.dropped + used.lost,
+    "age p50 ms": Fleet.quantile(ages, 0.5),
+    "age p99 ms": Fleet.quantile(ages, 0.99),
+    "answer p99 ms": outcome.quantile(0.99),
+    "server CPU %": percent(used.serverCpu),
+    "Postgres CPU %": percent(used.postgresCpu),
+    "fleet CPU %": percent(used.fleetCpu),
+    "rows/s": perSecond(used.written),
+    "UPDATEs/s": perSecond(used.updates),
+    "NOTIFYs/s": perSecond(used.notifies),
+    "statements/s": perSecond(used.statements)
+  }
+}
+
+/** What gave, if anything. */
+const gave = ({ ages, dropped, lost, outcome, perSecond }: Observation, oldest: number): string | undefined => {
+  const answered = (outcome.reports * 1_000) / outcome.millis / perSecond
+  if (dropped + lost > 0) return `gave: ${dropped} entries dropped, ${lost} lost`
+  if (answered < 0.95) return `gave: ${Math.round(answered * 100)} % of the reports answered in time`
+  const age = Fleet.quantile(ages, 0.99)
+  if (age > oldest) return `gave: a value in a hundred is older than ${Math.round(age / 1_000)} s`
+  return undefined
+}
+
+const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
+  const { agents, first, further, flush, most, period, settle, watchers: watching } = scales[scale]
+  // what has missed its flush and the next look of its watcher
+  const oldest = flush + 1_500
+  const service = yield* Service.start(agents, `${flush} millis`)
+  const watchers = yield* Watchers.connect(
+    service.url,
+    service.token,
+    service.members.slice(0, watching).map(({ id }) => id),
+    Workload.lastKey
+  )
+
+  const names = new Map<number, string>()
+  for (let load = 1; load <= most; load *= 2) names.set(load, `${agents * load} agents`)
+  const observations = new Map<number, Observation & { readonly bytes: number }>()
+  let end: string | undefined
+  for (const [load, name] of names) {
+    if (end !== undefined) break
+    const perSecond = (agents / period) * load
+    yield* Console.error(`system: ${name}, ${perSecond} reports a second`)
+    yield* service.fleet.pace(perSecond, settle)
+    const observation = yield* observe(service, watchers, perSecond, load === 1 ? first : further)
+    const { serverBytes } = yield* service.sample
+    observations.set(load, { ...observation, bytes: serverBytes })
+    end = gave(observation, oldest)
+  }
+
+  return [
+    Table.make({
+      name: "load",
+      title: `${agents} agents × ${Workload.keysPerAgent} keys every ${period} s, and the load of more`,
+      notes: [
+        `${watching} people watch one agent each: age is the time from the sending of a value to its sight. Reports have all`,
+        `${Workload.keysPerAgent} keys. A load of more agents is made by the same agents, more often. CPU is of one core.`,
+        `Something gives when entries are dropped or lost, reports not answered, or values seen later than ${oldest} ms.`
+      ],
+      columns: {
+        "updates/s": 0,
+        "dropped or lost": 0,
+        "age p50 ms": 0,
+        "age p99 ms": 0,
+        "answer p99 ms": 1,
+        "server CPU %": 1,
+        "Postgres CPU %": 1,
+        "fleet CPU %": 1,
+        "rows/s": 0,
+        "UPDATEs/s": 1,
+        "NOTIFYs/s": 1,
+        "statements/s": 1,
+        "server MB": 0
+      },
+      rounds: 1,
+      warmsUp: false,
+      contestants: [...names].map(([load, name]) => {
+        const observation = observations.get(load)
+        if (observation === undefined) return { name, skipped: "something gave before" }
+        return {
+          name,
+          remark: gave(observation, oldest),
+          round: Effect.succeed({ ...figures(observation), "server MB": observation.bytes / 1e6 })
+        }
+      })
+    })
+  ]
+})
+
+export const system: Table.Part = {
+  name: "system",
+  description: "the service, Postgres and a fleet",
+  tables: (scale) =>
+    Effect.flatMap(Layer.build(Service.layer), (services) => Effect.provideContext(tables(scale), services))
+}

@@ -1,0 +1,111 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Queue, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as AgentIdChunks from "../../../src/batcher/AgentIdChunks.ts"
+import * as PubSub from "../../../src/pubsub/PubSub.ts"
+import * as Changes from "../../../src/watch/internal/changes.ts"
+import { agent } from "../../support/metadataBatcher.ts"
+
+/** A pubsub whose subscriptions the test feeds, one after the other. */
+const start = Effect.gen(function* () {
+  const subscriptions: Array<Queue.Queue<PubSub.Event, PubSub.PubSubError>> = []
+  let open = 0
+  const changes = yield* Effect.provideService(Changes.make, PubSub.PubSub, {
+    publish: () => Effect.void,
+    subscribe: () =>
+      Stream.unwrap(
+        Effect.gen(function* () {
+          const events = yield* Queue.unbounded<PubSub.Event, PubSub.PubSubError>()
+          yield* Queue.offer(events, PubSub.Resync())
+          subscriptions.push(events)
+          open++
+          return Stream.ensuring(
+            Stream.fromQueue(events),
+            Effect.sync(() => open--)
+          )
+        })
+      )
+  })
+  const told: Array<number> = []
+  return {
+    told,
+    counts: () => [subscriptions.length, open],
+    /** Listens for changes of an agent until the answered effect is run. */
+    listen: Effect.fnUntraced(function* (number: number) {
+      const scope = yield* Scope.make()
+      const { over } = yield* Scope.provide(
+        changes.listen(agent(number), () => void told.push(number)),
+        scope
+      )
+      return { over, leave: Scope.close(scope, Exit.void) }
+    }),
+    announce: (...numbers: ReadonlyArray<number>) =>
+      Effect.andThen(
+        Queue.offer(
+          subscriptions.at(-1)!,
+          PubSub.Message({ payload: AgentIdChunks.encode(numbers.map(agent)).join("") })
+        ),
+        TestClock.adjust(0)
+      ),
+    resync: Effect.suspend(() => Queue.offer(subscriptions.at(-1)!, PubSub.Resync())).pipe(
+      Effect.andThen(TestClock.adjust(0))
+    ),
+    fail: Effect.suspend(() =>
+      Queue.fail(
+        subscriptions.at(-1)!,
+        new PubSub.PubSubError({ operation: "subscribe", channel: "any", cause: "gone" })
+      )
+    ).pipe(Effect.andThen(TestClock.adjust(0)))
+  }
+})
+
+describe("changes", () => {
+  it.effect("come over one subscription, from the first listener to the last", () =>
+    Effect.gen(function* () {
+      const { counts, listen } = yield* start
+      assert.deepStrictEqual(counts(), [0, 0])
+
+      const [one, other] = [yield* listen(1), yield* listen(2)]
+      assert.deepStrictEqual(counts(), [1, 1])
+      yield* one.leave
+      assert.deepStrictEqual(counts(), [1, 1])
+      yield* other.leave
+      assert.deepStrictEqual(counts(), [1, 0])
+      yield* listen(3)
+      assert.deepStrictEqual(counts(), [2, 1])
+    })
+  )
+
+  it.effect("are told to all who listen to an agent that is named, and to nobody who has left", () =>
+    Effect.gen(function* () {
+      const { announce, listen, resync, told } = yield* start
+      const [first] = [yield* listen(1), yield* listen(1), yield* listen(2)]
+
+      yield* announce(3, 1)
+      assert.deepStrictEqual(told.splice(0), [1, 1])
+      yield* first.leave
+      yield* announce(2, 1)
+      assert.deepStrictEqual(told.splice(0), [2, 1])
+      yield* resync
+      assert.deepStrictEqual(told, [1, 2])
+    })
+  )
+
+  it.effect("end with their subscription, and who comes later has another one", () =>
+    Effect.gen(function* () {
+      const { announce, counts, fail, listen, told } = yield* start
+      const before = yield* listen(1)
+
+      yield* fail
+      yield* before.over
+      const after = yield* listen(1)
+      assert.deepStrictEqual(counts(), [2, 1])
+      yield* announce(1)
+      assert.deepStrictEqual(told, [1])
+      yield* before.leave
+      assert.deepStrictEqual(counts(), [2, 1])
+      yield* after.leave
+      assert.deepStrictEqual(counts(), [2, 0])
+    })
+  )
+})
