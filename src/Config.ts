@@ -281,6 +281,19 @@ export const variables = {
     "debug, info, warn or error",
     "The least important log records that are written."
   ),
+  traceEndpoint: optional(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    Schema.String.check(Schema.isPattern(/^https?:\/\/[^/\s]+\S*$/)),
+    "an address that begins with http:// or https://",
+    "Where to send traces, by OTLP over HTTP. Without it none are made."
+  ),
+  traceSampleRatio: required(
+    "TRACE_SAMPLE_RATIO",
+    "1",
+    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
+    "a number from 0 to 1",
+    "The part of all traces that is kept and sent."
+  ),
   demoAgents: required(
     "DEMO_AGENTS",
     "0",

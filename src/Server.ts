@@ -7,7 +7,7 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { ByteSize, Data, Duration, Effect, Layer, References, Schedule } from "effect"
+import { ByteSize, Data, Duration, Effect, Layer, Schedule } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import * as Access from "./access/Access.ts"
 import * as ActivityBump from "./agentapi/ActivityBump.ts"
@@ -59,6 +59,7 @@ import * as Postgres from "./storage/Postgres.ts"
 import * as Defects from "./telemetry/Defects.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
 import * as ProcessMetrics from "./telemetry/ProcessMetrics.ts"
+import * as Tracing from "./telemetry/Tracing.ts"
 import * as UsageTracker from "./usage/UsageTracker.ts"
 import * as LogWatch from "./watch/LogWatch.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
@@ -205,8 +206,7 @@ export const layerService = (settings: Settings) =>
     Layer.provideMerge(layerServices(settings)),
     Layer.provide(Defects.layer),
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(settings.maxBodyBytes))),
-    // no one collects spans, and making them costs a fifth of a report
-    Layer.provide(Layer.succeed(References.TracerEnabled, false))
+    Layer.provide(Tracing.layer({ endpoint: settings.traceEndpoint, sampleRatio: settings.traceSampleRatio }))
   )
 
 /** The whole service. */

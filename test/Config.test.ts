@@ -52,6 +52,8 @@ const defaults = {
   derpForceWebsockets: false,
   logFormat: "auto",
   logLevel: "info",
+  traceEndpoint: undefined,
+  traceSampleRatio: 1,
   demoAgents: 0
 }
 
@@ -89,6 +91,8 @@ const others: Readonly<Record<string, readonly [value: string, setting: keyof ty
   DERP_FORCE_WEBSOCKETS: ["true", "derpForceWebsockets", true],
   LOG_FORMAT: ["json", "logFormat", "json"],
   LOG_LEVEL: ["debug", "logLevel", "debug"],
+  OTEL_EXPORTER_OTLP_ENDPOINT: ["http://collector:4318", "traceEndpoint", "http://collector:4318"],
+  TRACE_SAMPLE_RATIO: ["0.25", "traceSampleRatio", 0.25],
   DEMO_AGENTS: ["20", "demoAgents", 20]
 }
 
@@ -138,6 +142,11 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   DERP_FORCE_WEBSOCKETS: [["1"], "true or false"],
   LOG_FORMAT: [["xml", "JSON"], "auto, pretty or json"],
   LOG_LEVEL: [["trace", "INFO"], "debug, info, warn or error"],
+  OTEL_EXPORTER_OTLP_ENDPOINT: [
+    ["collector:4318", "grpc://collector", "http://"],
+    "an address that begins with http:// or https://"
+  ],
+  TRACE_SAMPLE_RATIO: [["-0.1", "1.1", "all", "Infinity"], "a number from 0 to 1"],
   DEMO_AGENTS: [["-1", "10001", "all"], between(0, 10_000)]
 }
 

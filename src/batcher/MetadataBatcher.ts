@@ -9,8 +9,22 @@
  *   is. An announcement that fails is counted and logged; the write stands.
  * - A write runs with the services of the batcher, never with those of whoever added to it.
  * - Every entry that was not accepted, or was lost, is counted under its reason. No log contains a value.
+ * - Where tracing is enabled a write has a span, which links to those of the reports that its rows are of, and within
+ *   which the announcement has one. No attribute contains a value.
  */
-import { Cause, Clock, Context, Duration, Effect, Layer, LogLevel, type Metric, Option, type Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  Duration,
+  Effect,
+  Layer,
+  LogLevel,
+  type Metric,
+  Option,
+  References,
+  type Scope
+} from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../domain/Metadata.ts"
 import * as Utf8 from "../domain/Utf8.ts"
@@ -18,6 +32,7 @@ import * as PubSub from "../pubsub/PubSub.ts"
 import * as AgentIdChunks from "./AgentIdChunks.ts"
 import * as Batcher from "./Batcher.ts"
 import * as Settings from "./BatcherSettings.ts"
+import { makeReportSpans } from "./internal/reportSpans.ts"
 import { newestMetadata } from "./internal/newestMetadata.ts"
 import * as Metrics from "./MetadataBatcherMetrics.ts"
 import * as MetadataStore from "./MetadataStore.ts"
@@ -51,24 +66,30 @@ export const make = Effect.fnUntraced(function* (
   const context = yield* Effect.context<never>()
   const update = <Input>(metric: Metric.Metric<Input, unknown>, input: Input) => metric.updateUnsafe(input, context)
 
-  const publish = (chunk: string) =>
-    Effect.catchCause(pubsub.publish(channel, chunk), (cause) => {
-      update(Metrics.publishErrors, 1)
-      return Effect.logError("changed agents could not be announced", cause).pipe(
-        Effect.annotateLogs({ agents: chunk.length / AgentIdChunks.encodedLength, bytes: chunk.length })
-      )
-    })
+  const publish = (chunk: string) => {
+    const size = { agents: chunk.length / AgentIdChunks.encodedLength, bytes: chunk.length }
+    return pubsub.publish(channel, chunk).pipe(
+      Effect.withSpan("MetadataBatcher.publish", { kind: "producer", attributes: { channel, ...size } }),
+      Effect.catchCause((cause) => {
+        update(Metrics.publishErrors, 1)
+        return Effect.annotateLogs(Effect.logError("changed agents could not be announced", cause), size)
+      })
+    )
+  }
 
   const announce = (agents: ReadonlyArray<AgentId>) =>
     Effect.suspend(() => Effect.forEach(AgentIdChunks.encode(agents), publish, { discard: true })).pipe(
       Effect.catchDefect((defect) => Effect.logError("changed agents could not be encoded", defect))
     )
 
+  const spans = Context.get(context, References.TracerEnabled) ? makeReportSpans() : undefined
+  const write = (rows: ReadonlyArray<MetadataRow>) => Effect.flatMap(store.updateBatch(rows), announce)
+
   const batcher = yield* Batcher.make({
     ...options,
     accumulator: newestMetadata,
     sizeOf: rowBytes,
-    write: (rows) => Effect.flatMap(store.updateBatch(rows), announce),
+    write: spans === undefined ? write : (rows, reason) => spans.flush(rows, reason, write(rows)),
     isRejection: (error) => error.reason === "rejected",
     observer: {
       onTake: (rows) => Effect.sync(() => forEachAgent(rows, (keys) => noteUtilization(keys))),
@@ -142,13 +163,18 @@ export const make = Effect.fnUntraced(function* (
     return dropped
   })
 
+  const addRows = (agentId: AgentId, rows: ReadonlyArray<MetadataRow>) => {
+    const dropped = batcher.addUnsafe(rows)
+    update(Metrics.acceptedKeys, rows.length - dropped)
+    return dropped === 0 ? nothingDropped : reportDrop(agentId, dropped)
+  }
+
   return {
-    add: (agentId, entries) =>
-      Effect.suspend(() => {
-        const dropped = batcher.addUnsafe(entries.map((entry) => toRow(agentId, entry)))
-        update(Metrics.acceptedKeys, entries.length - dropped)
-        return dropped === 0 ? nothingDropped : reportDrop(agentId, dropped)
-      }),
+    add:
+      spans === undefined
+        ? (agentId, entries) => Effect.suspend(() => addRows(agentId, toRows(agentId, entries)))
+        : (agentId, entries) =>
+            Effect.withFiber(({ context }) => addRows(agentId, spans.note(context, toRows(agentId, entries)))),
     flush: batcher.flush,
     pending: batcher.pending
   }
@@ -164,6 +190,9 @@ export const layer = (
   Layer.effect(MetadataBatcher, make(options))
 
 const nothingDropped = Effect.succeed(0)
+
+const toRows = (agentId: AgentId, entries: ReadonlyArray<MetadataEntry>): ReadonlyArray<MetadataRow> =>
+  entries.map((entry) => toRow(agentId, entry))
 
 const toRow = (agentId: AgentId, { collectedAt, error, key, value }: MetadataEntry): MetadataRow => ({
   agentId,

@@ -1,0 +1,49 @@
+/**
+ * What must not leave the process, in logs or in traces: the one place that knows.
+ *
+ * - What stands under the name of a secret is replaced, whether it is a field, a header or a parameter of an address:
+ *   tokens, passwords, API keys, cookies, `Authorization`.
+ * - So are bearer and basic credentials, and the password in an address, wherever a text mentions them.
+ * - Everything else stays as it is.
+ */
+
+const secret = "<redacted>"
+
+const names = "token|passw(?:or)?d|secret|api[-_]?key"
+const headers = "authorization|cookie"
+
+const secretName = new RegExp(`(?:${names}|${headers})$`, "i")
+
+const rules: ReadonlyArray<readonly [pattern: RegExp, replacement: string]> = [
+  // the rest of the line of a header
+  [new RegExp(`(${headers})("?\\s*[:=]\\s*"?)[^\\r\\n"]+`, "gi"), `$1$2${secret}`],
+  [new RegExp(`(${names})(["']?\\s*[:=]\\s*["']?)[^\\s"'&,;}]+`, "gi"), `$1$2${secret}`],
+  [/\b(bearer|basic)\s+[^\s"',;]{8,}/gi, `$1 ${secret}`],
+  // a password that nobody has encoded may have slashes and at-signs of its own
+  [/(:\/\/[^\s:@/]{0,256}):[^\s"']{1,512}@/g, `$1:${secret}@`]
+]
+
+/** A text without the secrets that it mentions. */
+export const text = (text: string): string =>
+  rules.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), text)
+
+/** A value under a name: without its secrets, or replaced if the name is that of a secret. */
+export const named = (name: string, value: unknown): unknown =>
+  secretName.test(name) && typeof value !== "number" && typeof value !== "boolean" ? secret : deep(value)
+
+/** Lists and plain objects within each other, with all that they hold. What lies deeper than anyone looks is left out. */
+export const deep = (value: unknown, depth = 0): unknown => {
+  if (typeof value === "string") return text(value)
+  if (value instanceof Error) return text(value.stack ?? String(value))
+  if (typeof value !== "object" || value === null) return value
+  if (depth === maxDepth) return "…"
+  if (Array.isArray(value)) return value.map((element) => deep(element, depth + 1))
+  return Object.fromEntries(
+    Object.entries(value).map(([name, field]) => [
+      name,
+      typeof field === "object" && !secretName.test(name) ? deep(field, depth + 1) : named(name, field)
+    ])
+  )
+}
+
+const maxDepth = 8

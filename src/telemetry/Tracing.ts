@@ -1,0 +1,38 @@
+/**
+ * Traces of what the service does, sent by OTLP over HTTP to wherever the settings say.
+ *
+ * - Without an address no span is made, and nothing of OpenTelemetry is loaded.
+ * - A trace is kept or not as a whole, by its id: whoever calls cannot have more of them kept than the ratio.
+ * - What a connection is for long, and what is asked all the time, has no span: reports are traces of their own.
+ * - No attribute has a secret, by the rules of {@link Redaction}. What went wrong is told by its kind alone, because the
+ *   messages of a database repeat its data.
+ * - Closing the layer sends what is there, and gives up after three seconds. Spans that could not be sent are logged.
+ */
+import { Effect, Layer, References } from "effect"
+import { HttpMiddleware } from "effect/http"
+
+export interface Options {
+  /** The address of a collector, to which `/v1/traces` is added. Without it there is no tracing. */
+  readonly endpoint: string | undefined
+  /** The part of all traces that is kept, from 0 to 1. */
+  readonly sampleRatio: number
+}
+
+export const layer = ({ endpoint, sampleRatio }: Options): Layer.Layer<never> =>
+  endpoint === undefined
+    ? // making spans costs a fifth of a report
+      Layer.succeed(References.TracerEnabled, false)
+    : Layer.merge(
+        Layer.unwrap(
+          Effect.map(
+            Effect.promise(() => import("./internal/otlp.ts")),
+            (otlp) => otlp.layer({ endpoint, sampleRatio })
+          )
+        ),
+        Layer.succeed(
+          HttpMiddleware.TracerDisabledWhen,
+          ({ headers, url }) => headers["upgrade"] !== undefined || untold.has(url)
+        )
+      )
+
+const untold: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics"])
