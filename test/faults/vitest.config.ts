@@ -10,8 +10,6 @@ const suite = (name: string, order: number, workers: number) => ({
     isolate: false,
     sequence: { groupOrder: order },
     testTimeout: 240_000,
-    // what is measured by the clock may fail beside others; what is wrong fails again
-    retry: 1,
     hookTimeout: 60_000
   }
 })
