@@ -5,7 +5,15 @@
  * the same object: a batcher never looks at a state again after handing it in. They must not throw.
  */
 
-export interface Accumulator<S, A> {
+/** Updates that came together. An array is such; another kind of them may make each update when it is looked at. */
+export interface Updates<A, Self> {
+  readonly length: number
+  slice(from: number, to?: number): Self
+  filter(keep: (update: A, index: number, all: Self) => boolean): Self
+}
+
+/** Rules for updates `A` that come as `U`, which is an array unless it is said. */
+export interface Accumulator<S, A, U = ReadonlyArray<A>> {
   readonly empty: () => S
   /** How many updates `take` would answer if it were asked for all. */
   readonly size: (state: S) => number
@@ -13,9 +21,9 @@ export interface Accumulator<S, A> {
   readonly has: (state: S, update: A) => boolean
   /**
    * Adds the updates from the place `from` to before `to`, one after the other; they arrived after all that the state
-   * holds. The array is not to be changed, and stays as it is for as long as the state may hold on to it.
+   * holds. They are not to be changed, and stay as they are for as long as the state may hold on to them.
    */
-  readonly add: (state: S, updates: ReadonlyArray<A>, from: number, to: number) => S
+  readonly add: (state: S, updates: U, from: number, to: number) => S
   /** Puts back an update that arrived before all that the state holds: it must not win over what came later. */
   readonly restore: (state: S, update: A) => S
   /** Takes the oldest `max` updates, or all if there are fewer. */

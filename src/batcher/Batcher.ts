@@ -40,8 +40,8 @@ import {
   Schedule,
   type Scope
 } from "effect"
-import type { Accumulator } from "./Accumulator.ts"
-import { type FlushReason, type Observer, tell } from "./BatcherObserver.ts"
+import type { Accumulator, Updates } from "./Accumulator.ts"
+import { type Failed, type FlushReason, type Observer, tell } from "./BatcherObserver.ts"
 import { resolve, type Settings } from "./BatcherSettings.ts"
 import { Mailbox } from "./internal/mailbox.ts"
 
@@ -49,9 +49,9 @@ export type { Failed, FlushReason, Observer, Written } from "./BatcherObserver.t
 export { InvalidSetting, type OnWriteFailure, type Settings } from "./BatcherSettings.ts"
 
 /** What a batcher is made of; the bounds and times among it have defaults, see {@link Settings}. */
-export interface Options<S, A, E, R> extends Settings {
+export interface Options<S, A, E, R, U = ReadonlyArray<A>> extends Settings {
   /** How updates merge. */
-  readonly accumulator: Accumulator<S, A>
+  readonly accumulator: Accumulator<S, A, U>
   /** Writes a batch. Writing the same updates again must do no harm. May be interrupted when closing takes too long. */
   readonly write: (batch: ReadonlyArray<A>, reason: FlushReason) => Effect.Effect<void, E, R>
   /** Whether a failure is the fault of the data, so that the same batch would fail again. Default: never. */
@@ -72,13 +72,13 @@ export interface Sizes {
 }
 
 /** Where updates go in, and what can be asked. */
-export interface Batcher<A> {
+export interface Batcher<A, U = ReadonlyArray<A>> {
   /** Updates that may wait in the mailbox. */
   readonly queueCapacity: number
-  /** Accepts updates, in their order, and answers how many were dropped. The array must not be changed afterwards. */
-  readonly add: (updates: ReadonlyArray<A>) => Effect.Effect<number>
+  /** Accepts updates, in their order, and answers how many were dropped. They must not be changed afterwards. */
+  readonly add: (updates: U) => Effect.Effect<number>
   /** `add` for code that is not an effect. */
-  readonly addUnsafe: (updates: ReadonlyArray<A>) => number
+  readonly addUnsafe: (updates: U) => number
   /**
    * Writes all that has been accepted so far, oldest first as the accumulator has it. Returns when that is written, when
    * an attempt to write it has failed, or when the batcher has closed.
@@ -98,14 +98,14 @@ const firstPause = "100 millis"
  * A batcher that lives as long as the scope, and writes with the services of the moment it is made in. Settings that
  * make no sense are a defect, an `InvalidSetting`.
  */
-export const make = Effect.fnUntraced(function* <S, A, E, R>(
-  options: Options<S, A, E, R>
-): Effect.fn.Return<Batcher<A>, never, R | Scope.Scope> {
+export const make = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>(
+  options: Options<S, A, E, R, U>
+): Effect.fn.Return<Batcher<A, U>, never, R | Scope.Scope> {
   const settings = yield* resolve(options)
   const { maxBatchSize, maxPending } = settings
   const { accumulator, observer = {}, sizeOf = () => 0, write } = options
 
-  const mailbox = yield* Mailbox.make<A>(settings.queueCapacity)
+  const mailbox = yield* Mailbox.make<A, U>(settings.queueCapacity)
   const pending = yield* Ref.make(accumulator.empty())
   const wake = yield* Latch.make(false)
   const closed = yield* Deferred.make<void>()
@@ -115,11 +115,12 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
   let idleSince = 0n
   let phase: "idle" | "writing" | "resting" = "idle"
   let inFlight = 0
+  let written = 0
   let writtenWhileDraining = 0
 
   const pendingSize = () => accumulator.size(Ref.getUnsafe(pending))
 
-  const addPending = (updates: ReadonlyArray<A>, from: number, to: number) => {
+  const addPending = (updates: U, from: number, to: number) => {
     MutableRef.set(pending.ref, accumulator.add(Ref.getUnsafe(pending), updates, from, to))
   }
 
@@ -143,9 +144,9 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
   const isCrowded = () => pendingSize() >= (phase === "writing" ? maxPending - maxBatchSize : maxPending)
 
   /** Adds an update to the pending state if it merges or finds room beside a batch in flight. */
-  const refuses = (update: A): boolean => {
+  const refuses = (update: A, index: number, updates: U): boolean => {
     if (isCrowded() && !accumulator.has(Ref.getUnsafe(pending), update)) return true
-    addPending([update], 0, 1)
+    addPending(updates, index, index + 1)
     return false
   }
 
@@ -158,7 +159,7 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
     siftedAt = mailbox.accepted + mailbox.read
   }
 
-  const addCrowded = (updates: ReadonlyArray<A>): number => {
+  const addCrowded = (updates: U): number => {
     let rest = updates
     for (let accepted = -1; rest.length > 0 && accepted !== 0; rest = rest.slice(accepted)) {
       wakeIfFull()
@@ -170,7 +171,7 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
     return dropped
   }
 
-  const addUnsafe = (updates: ReadonlyArray<A>): number => {
+  const addUnsafe = (updates: U): number => {
     if (!open) return updates.length
     const accepted = mailbox.offerUnsafe(updates)
     if (accepted < updates.length) return addCrowded(updates.slice(accepted))
@@ -189,47 +190,49 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
     return fitting === batch.length ? batch : batch.slice(0, fitting)
   }
 
-  /** Writes a batch, in ever smaller parts while its data is at fault. */
-  const writeParts = Effect.fnUntraced(function* (batch: ReadonlyArray<A>, reason: FlushReason) {
-    const parts = [batch]
-    let written = 0
-    for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
-      const exit = yield* Effect.exit(Effect.suspend(() => write(part, reason)))
+  /** Writes updates, in ever smaller parts while their data is at fault. Answers what another failure leaves unwritten. */
+  const writeParts: (
+    updates: ReadonlyArray<A>,
+    reason: FlushReason
+  ) => Effect.Effect<Pick<Failed<A, E>, "cause" | "unwritten"> | undefined, never, R> = Effect.fnUntraced(
+    function* (updates, reason) {
+      const exit = yield* Effect.exit(Effect.suspend(() => write(updates, reason)))
       if (Exit.isSuccess(exit)) {
-        written += part.length
-        inFlight -= part.length
-        if (!open) writtenWhileDraining += part.length
-        continue
+        written += updates.length
+        inFlight -= updates.length
+        if (!open) writtenWhileDraining += updates.length
+        return undefined
       }
-      const error = Cause.findErrorOption(exit.cause)
-      if (Option.isNone(error) || options.isRejection?.(error.value) !== true) {
-        return { written, unwritten: [part, ...parts.reverse()].flat(), cause: exit.cause }
+      const { cause } = exit
+      const error = Cause.findErrorOption(cause)
+      if (Option.isNone(error) || options.isRejection?.(error.value) !== true) return { unwritten: updates, cause }
+      if (updates.length > 1) {
+        const [first, second] = [updates.slice(0, updates.length >> 1), updates.slice(updates.length >> 1)]
+        const failure = yield* writeParts(first, reason)
+        if (failure === undefined) return yield* writeParts(second, reason)
+        return { ...failure, unwritten: [...failure.unwritten, ...second] }
       }
-      if (part.length > 1) {
-        const half = part.length >> 1
-        parts.push(part.slice(half), part.slice(0, half))
-      } else {
-        inFlight -= 1
-        yield* tell(() => observer.onRejected?.(part[0]!, error.value))
-      }
+      inFlight -= 1
+      yield* tell(() => observer.onRejected?.(updates[0]!, error.value))
+      return undefined
     }
-    return { written, unwritten: [], cause: undefined }
-  })
+  )
 
   /** Answers whether to go on writing: not after a failure that put updates back. */
   const flushBatch = Effect.fnUntraced(function* (batch: ReadonlyArray<A>, reason: FlushReason) {
     inFlight = batch.length
+    written = 0
     yield* tell(() => observer.onTake?.(batch))
-    const [elapsed, { cause, unwritten, written }] = yield* Effect.timed(writeParts(batch, reason))
+    const [elapsed, failure] = yield* Effect.timed(writeParts(batch, reason))
     inFlight = 0
     if (written > 0) yield* tell(() => observer.onWritten?.({ reason, count: written, elapsed }))
-    if (cause === undefined) return true
+    if (failure === undefined) return true
     const retained = settings.onWriteFailure === "retain"
     if (retained) {
-      MutableRef.set(pending.ref, unwritten.reduce(accumulator.restore, Ref.getUnsafe(pending)))
+      MutableRef.set(pending.ref, failure.unwritten.reduce(accumulator.restore, Ref.getUnsafe(pending)))
       siftedAt = -1
     }
-    yield* tell(() => observer.onFailed?.({ reason, cause, unwritten, retained, elapsed }))
+    yield* tell(() => observer.onFailed?.({ reason, ...failure, retained, elapsed }))
     return !retained
   })
 

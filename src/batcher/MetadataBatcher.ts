@@ -22,6 +22,7 @@ import * as Batcher from "./Batcher.ts"
 import * as Settings from "./BatcherSettings.ts"
 import { isTraced, makeReportSpans } from "./internal/reportSpans.ts"
 import { newestMetadata } from "./internal/newestMetadata.ts"
+import { Report } from "./internal/report.ts"
 import * as Metrics from "./MetadataBatcherMetrics.ts"
 import * as MetadataStore from "./MetadataStore.ts"
 
@@ -36,7 +37,10 @@ export interface Options extends Settings.Settings {
 export class MetadataBatcher extends Context.Service<
   MetadataBatcher,
   {
-    /** Accepts what an agent reported and answers how many entries were dropped. Never fails, never waits. */
+    /**
+     * Accepts what an agent reported and answers how many entries were dropped. Never fails, never waits. Neither the
+     * array nor its entries may be changed afterwards.
+     */
     readonly add: (agentId: AgentId, entries: ReadonlyArray<MetadataEntry>) => Effect.Effect<number>
     /** Writes everything that is pending now; returns when it is written, or when an attempt to do so has failed. */
     readonly flush: Effect.Effect<void>
@@ -80,7 +84,7 @@ export const make = Effect.fnUntraced(function* (
     write: spans === undefined ? write : (rows, reason) => spans.flush(rows, reason, write(rows)),
     isRejection: (error) => error.reason === "rejected",
     observer: {
-      onTake: (rows) => Effect.sync(() => forEachAgent(rows, (keys) => noteUtilization(keys))),
+      onTake: (rows) => Effect.sync(() => forEachAgent(rows, (keys) => tally.utilization(keys))),
       onWritten: ({ count, elapsed, reason }) =>
         Effect.suspend(() => {
           update(Metrics.batchSize, count)
@@ -127,7 +131,7 @@ export const make = Effect.fnUntraced(function* (
         })
     }
   })
-  const noteUtilization = yield* Metrics.register(batcher.sizesUnsafe)
+  const tally = yield* Metrics.register(batcher.sizesUnsafe)
 
   // the original's ticker has a buffer of one: a tick that nobody took stays, further ones pass
   const warnEvery = yield* Settings.duration("dropWarningInterval", options.dropWarningInterval, Duration.seconds(10))
@@ -151,18 +155,18 @@ export const make = Effect.fnUntraced(function* (
     return dropped
   })
 
-  const addRows = (agentId: AgentId, rows: ReadonlyArray<MetadataRow>) => {
-    const dropped = batcher.addUnsafe(rows)
-    update(Metrics.acceptedKeys, rows.length - dropped)
-    return dropped === 0 ? nothingDropped : reportDrop(agentId, dropped)
+  const add = (report: Report) => {
+    const dropped = batcher.addUnsafe(report)
+    tally.accepted(report.length - dropped)
+    return dropped === 0 ? nothingDropped : reportDrop(report.agentId, dropped)
   }
 
   return {
     add:
       spans === undefined
-        ? (agentId, entries) => Effect.suspend(() => addRows(agentId, toRows(agentId, entries)))
+        ? (agentId, entries) => Effect.suspend(() => add(new Report(agentId, entries)))
         : (agentId, entries) =>
-            Effect.withFiber(({ context }) => addRows(agentId, spans.note(context, toRows(agentId, entries)))),
+            Effect.withFiber(({ context }) => add(new Report(agentId, entries, spans.note(context)))),
     flush: batcher.flush,
     pending: batcher.pending
   }
@@ -178,17 +182,6 @@ export const layer = (
   Layer.effect(MetadataBatcher, make(options))
 
 const nothingDropped = Effect.succeed(0)
-
-const toRows = (agentId: AgentId, entries: ReadonlyArray<MetadataEntry>): ReadonlyArray<MetadataRow> =>
-  entries.map((entry) => toRow(agentId, entry))
-
-const toRow = (agentId: AgentId, { collectedAt, error, key, value }: MetadataEntry): MetadataRow => ({
-  agentId,
-  key,
-  value,
-  error,
-  collectedAt
-})
 
 /** What a row takes in a statement: its texts, its id and its time. */
 const rowBytes = (row: MetadataRow): number =>

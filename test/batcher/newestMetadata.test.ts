@@ -1,7 +1,8 @@
 /** The pending map against a model that is too simple to be wrong. */
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
+import { Array, Schema } from "effect"
 import { type NewestMetadata, newestMetadata } from "../../src/batcher/internal/newestMetadata.ts"
+import { Report } from "../../src/batcher/internal/report.ts"
 import type { MetadataRow } from "../../src/domain/Metadata.ts"
 import { agent, entry, row } from "../support/metadataBatcher.ts"
 
@@ -21,8 +22,14 @@ const byId = (rows: ReadonlyArray<MetadataRow>) => Object.fromEntries(rows.map((
 const newestOf = (rows: ReadonlyArray<MetadataRow>): Record<string, string> =>
   byId(rows.toSorted((a, b) => a.collectedAt.epochMilliseconds - b.collectedAt.epochMilliseconds))
 
+/** Rows of one agent that follow one another are a report. */
 const addAll = (rows: ReadonlyArray<MetadataRow>, state = newestMetadata.empty()): NewestMetadata =>
-  newestMetadata.add(state, rows, 0, rows.length)
+  Array.isReadonlyArrayNonEmpty(rows)
+    ? Array.groupWith(rows, (a, b) => a.agentId === b.agentId).reduce(addReport, state)
+    : state
+
+const addReport = (state: NewestMetadata, rows: ReadonlyArray<MetadataRow>): NewestMetadata =>
+  newestMetadata.add(state, new Report(rows[0]!.agentId, rows), 0, rows.length)
 
 const takeAll = (state: NewestMetadata) => newestMetadata.take(state, Number.MAX_SAFE_INTEGER)[0]
 
@@ -43,7 +50,7 @@ describe("newestMetadata", () => {
 
     assert.strictEqual(state.size, new Set(rows.map(id)).size)
     assert.isTrue(rows.every((row) => newestMetadata.has(state, row)))
-    assert.isTrue(takeAll(state).every((row) => rows.includes(row)))
+    assert.isTrue(takeAll(state).every((taken) => rows.some(({ value }) => value === taken.value)))
   })
 
   it.prop(
@@ -81,7 +88,7 @@ describe("newestMetadata", () => {
   )
 
   it("finds the keys of an agent that has many", () => {
-    const rows = Array.from({ length: 100 }, (_, number) => row(agent(1), entry(`key-${number}`, "first")))
+    const rows = Array.makeBy(100, (number) => row(agent(1), entry(`key-${number}`, "first")))
     const again = rows.toReversed().map((row) => ({ ...row, value: "second" }))
     const more = row(agent(1), entry("key-100", "new"))
 
@@ -91,14 +98,20 @@ describe("newestMetadata", () => {
     assert.deepStrictEqual(byId(takeAll(state)), byId([...rows.slice(0, 50), ...again.slice(0, 50), more]))
   })
 
-  it("leaves a report as it was given", () => {
-    const first = [row(agent(1), entry("a", "1")), row(agent(1), entry("b", "1"))]
-    const given = [...first]
+  it.prop(
+    "leaves reports as they were given, and batches as they were taken",
+    { earlier: Samples, later: Samples, size: upTo(5) },
+    ({ earlier, later, size }) => {
+      const rows = rowsOf(earlier)
+      const [batch, rest] = newestMetadata.take(addAll(rows), size + 1)
+      const taken = [...batch]
+      const again = addAll(rowsOf(later), batch.reduce(newestMetadata.restore, rest))
 
-    addAll([row(agent(1), entry("b", "2")), row(agent(1), entry("c", "2"))], addAll(given))
-
-    assert.deepStrictEqual(given, first)
-  })
+      assert.deepStrictEqual(batch, taken)
+      assert.deepStrictEqual(rows, rowsOf(earlier))
+      assert.strictEqual(takeAll(again).length, again.size)
+    }
+  )
 
   it("takes from every agent in turn, although one of them always has more than a batch", () => {
     const state = addAll(["a", "b", "c"].map((key) => row(agent(1), entry(key))))

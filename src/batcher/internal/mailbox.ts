@@ -9,19 +9,22 @@
  * One message for a report instead of one for each of its updates keeps the queue off the profile of the hot path.
  */
 import { type Cause, Effect, Queue } from "effect"
+import type { Updates } from "../Accumulator.ts"
 
-export class Mailbox<A> {
+export class Mailbox<A, U extends Updates<A, U>> {
   readonly capacity: number
-  readonly #queue: Queue.Queue<ReadonlyArray<A>, Cause.Done>
-  #message: ReadonlyArray<A> = []
+  readonly #queue: Queue.Queue<U, Cause.Done>
+  /** What was read and is to be read again, before the queue is. */
+  #kept: Array<U> = []
+  #message: U | undefined
   #position = 0
   #accepted = 0
   #read = 0
 
-  static readonly make = <A>(capacity: number): Effect.Effect<Mailbox<A>> =>
-    Effect.map(Queue.dropping<ReadonlyArray<A>, Cause.Done>(capacity), (queue) => new Mailbox(queue, capacity))
+  static readonly make = <A, U extends Updates<A, U>>(capacity: number): Effect.Effect<Mailbox<A, U>> =>
+    Effect.map(Queue.dropping<U, Cause.Done>(capacity), (queue) => new Mailbox(queue, capacity))
 
-  constructor(queue: Queue.Queue<ReadonlyArray<A>, Cause.Done>, capacity: number) {
+  constructor(queue: Queue.Queue<U, Cause.Done>, capacity: number) {
     this.#queue = queue
     this.capacity = capacity
   }
@@ -42,7 +45,7 @@ export class Mailbox<A> {
   }
 
   /** Takes as many of the updates as fit, from the first on, and answers how many those are. */
-  offerUnsafe(updates: ReadonlyArray<A>): number {
+  offerUnsafe(updates: U): number {
     const room = this.capacity - this.size
     const fitting = updates.length <= room ? updates : updates.slice(0, room)
     if (fitting.length === 0 || !Queue.offerUnsafe(this.#queue, fitting)) return 0
@@ -50,27 +53,29 @@ export class Mailbox<A> {
     return fitting.length
   }
 
-  /** Reads the next updates that came together, up to `most` of them, as a part of an array. Answers how many. */
-  readUnsafe(most: number, each: (updates: ReadonlyArray<A>, from: number, to: number) => void): number {
-    if (this.#position === this.#message.length && !this.#nextMessage()) return 0
+  /** Reads the next updates that came together, up to `most` of them. Answers how many. */
+  readUnsafe(most: number, each: (updates: U, from: number, to: number) => void): number {
+    const message = this.#message ?? this.#nextMessage()
+    if (message === undefined) return 0
     const from = this.#position
-    const to = Math.min(from + most, this.#message.length)
-    this.#position = to
+    const to = Math.min(from + most, message.length)
+    this.#message = to === message.length ? undefined : message
+    this.#position = to === message.length ? 0 : to
     this.#read += to - from
-    each(this.#message, from, to)
+    each(message, from, to)
     return to - from
   }
 
   /** Reads every waiting update and lets those stay, in their order, that `keep` wants to. */
-  siftUnsafe(keep: (update: A) => boolean): void {
-    const kept: Array<A> = []
-    const sift = (updates: ReadonlyArray<A>, from: number, to: number) => {
-      for (let next = from; next < to; next++) if (keep(updates[next]!)) kept.push(updates[next]!)
+  siftUnsafe(keep: (update: A, index: number, all: U) => boolean): void {
+    const kept: Array<U> = []
+    const sift = (updates: U, from: number, to: number) => {
+      const staying = updates.slice(from, to).filter(keep)
+      if (staying.length > 0) kept.push(staying)
+      this.#read -= staying.length
     }
     while (this.readUnsafe(this.capacity, sift) > 0);
-    this.#message = kept
-    this.#position = 0
-    this.#read -= kept.length
+    this.#kept = kept
   }
 
   /** From now on nothing is accepted. */
@@ -78,10 +83,9 @@ export class Mailbox<A> {
     Queue.endUnsafe(this.#queue)
   }
 
-  #nextMessage(): boolean {
+  #nextMessage(): U | undefined {
+    if (this.#kept.length > 0) return this.#kept.shift()
     const next = Queue.takeUnsafe(this.#queue)
-    this.#position = 0
-    this.#message = next?._tag === "Success" ? next.value : []
-    return this.#message.length > 0
+    return next?._tag === "Success" ? next.value : undefined
   }
 }

@@ -4,19 +4,29 @@
  * - Of two rows of one key the one collected later stays; at equal times the one that arrived later.
  * - Batches hold the rows of one agent side by side, agents in the order in which they were first seen. An agent with
  *   more rows than a batch has room for is behind all others then: however much it reports, it holds nobody up.
+ *
+ * As long as agents do not get in each other's way, the array that their rows are merged into is the next batch.
  */
 import type { AgentId } from "../../domain/Ids.ts"
 import type { MetadataRow } from "../../domain/Metadata.ts"
 import type { Accumulator } from "../Accumulator.ts"
 import { AgentRows, DistinctKeys } from "./agentRows.ts"
+import type { Report } from "./report.ts"
 
-export interface NewestMetadata {
+export class NewestMetadata {
   readonly agents: Map<AgentId, AgentRows>
+  /** What agents share that are new. If it has as many rows as there are, those are all of them. */
+  readonly shared: Array<MetadataRow>
   readonly distinctKeys: DistinctKeys
   size: number
-}
 
-const empty = (): NewestMetadata => ({ agents: new Map(), distinctKeys: new DistinctKeys(), size: 0 })
+  constructor(agents: Map<AgentId, AgentRows>, shared: Array<MetadataRow>, distinctKeys: DistinctKeys, size: number) {
+    this.agents = agents
+    this.shared = shared
+    this.distinctKeys = distinctKeys
+    this.size = size
+  }
+}
 
 const isOlder = (row: MetadataRow, than: MetadataRow): boolean =>
   row.collectedAt.epochMilliseconds < than.collectedAt.epochMilliseconds
@@ -31,7 +41,7 @@ const put = (
 ): number => {
   const place = agent.placeOf(row.key, guess)
   if (place === -1) state.size++
-  else if (wins(agent.rows[place]!, row)) return place
+  else if (wins(agent.at(place), row)) return place
   agent.put(row, place)
   return place
 }
@@ -39,55 +49,58 @@ const put = (
 const isNewer = (held: MetadataRow, row: MetadataRow) => isOlder(row, held)
 const isNotOlder = (held: MetadataRow, row: MetadataRow) => !isOlder(held, row)
 
-const agentOf = (state: NewestMetadata, agentId: AgentId): AgentRows => {
-  const held = state.agents.get(agentId)
-  if (held !== undefined) return held
-  const agent = new AgentRows([])
+/** Rows of an agent of whom there are none yet; they begin behind all that are shared. */
+const newAgent = (state: NewestMetadata, agentId: AgentId, from = state.shared.length): AgentRows => {
+  const agent = new AgentRows(state.shared, from)
   state.agents.set(agentId, agent)
   return agent
 }
 
-/** Adds rows of one agent. */
-const addRows = (state: NewestMetadata, rows: ReadonlyArray<MetadataRow>, from: number, to: number): void => {
-  const { agentId } = rows[from]!
-  let agent = state.agents.get(agentId)
-  if (agent === undefined && state.distinctKeys.has(rows, from, to)) {
-    state.agents.set(agentId, new AgentRows(to - from === rows.length ? rows : rows.slice(from, to)))
+/** Adds the rows of an agent of whom there are none yet, if no two have the same key. */
+const addNew = (state: NewestMetadata, report: Report, from: number, to: number): boolean => {
+  const { shared } = state
+  const first = shared.length
+  for (let next = from; next < to; next++) shared.push(report.row(next))
+  const isDistinct = state.distinctKeys.has(shared, first)
+  if (isDistinct) {
+    newAgent(state, report.agentId, first)
     state.size += to - from
-    return
+  } else {
+    shared.length = first
   }
-  agent ??= agentOf(state, agentId)
-  for (let next = from, guess = 0; next < to; next++) guess = put(state, agent, rows[next]!, guess, isNewer) + 1
+  return isDistinct
 }
 
-export const newestMetadata: Accumulator<NewestMetadata, MetadataRow> = {
-  empty,
+/** No rows, in an array like that of the rows: it holds objects from the start, and no literal allocates it. */
+const noneOf = (rows: ReadonlyArray<MetadataRow>): Array<MetadataRow> => rows.slice(0, 0)
+
+export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = {
+  empty: () => new NewestMetadata(new Map(), [], new DistinctKeys(), 0),
   size: (state) => state.size,
   has: (state, row) => (state.agents.get(row.agentId)?.placeOf(row.key) ?? -1) !== -1,
-  add(state, rows, from, to) {
-    for (let start = from, end = from; start < to; start = end) {
-      const { agentId } = rows[start]!
-      do end++
-      while (end < to && rows[end]!.agentId === agentId)
-      addRows(state, rows, start, end)
-    }
+  add(state, report, from, to) {
+    const held = state.agents.get(report.agentId)
+    if (held === undefined && addNew(state, report, from, to)) return state
+    const agent = held ?? newAgent(state, report.agentId)
+    for (let next = from, guess = 0; next < to; next++) guess = put(state, agent, report.row(next), guess, isNewer) + 1
     return state
   },
   restore(state, row) {
-    put(state, agentOf(state, row.agentId), row, 0, isNotOlder)
+    put(state, state.agents.get(row.agentId) ?? newAgent(state, row.agentId), row, 0, isNotOlder)
     return state
   },
-  take(state, max) {
-    const batch: Array<MetadataRow> = []
-    const all = state.size <= max
-    for (const [agentId, { rows }] of state.agents) {
+  take({ agents, distinctKeys, shared, size }, max) {
+    if (size <= max && shared.length === size)
+      return [shared, new NewestMetadata(new Map(), noneOf(shared), distinctKeys, 0)]
+    const batch = noneOf(shared)
+    for (const [agentId, rows] of agents) {
       const room = max - batch.length
       if (room === 0) break
-      for (let next = 0; next < rows.length && next < room; next++) batch.push(rows[next]!)
-      if (all) continue
-      state.agents.delete(agentId)
-      if (rows.length > room) state.agents.set(agentId, new AgentRows(rows.slice(room)))
+      const taken = Math.min(room, rows.size)
+      for (let place = 0; place < taken; place++) batch.push(rows.at(place))
+      agents.delete(agentId)
+      if (taken < rows.size) agents.set(agentId, new AgentRows(rows.copy(taken)))
     }
-    return [batch, { ...state, agents: all ? new Map() : state.agents, size: state.size - batch.length }]
+    return [batch, new NewestMetadata(agents, noneOf(shared), distinctKeys, size - batch.length)]
   }
 }

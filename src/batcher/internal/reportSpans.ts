@@ -19,11 +19,10 @@ export const isTraced = (context: Context.Context<never>): boolean =>
 export const makeReportSpans = () => {
   const spans = new WeakMap<MetadataRow, Tracer.AnySpan>()
   return {
-    /** Remembers the span that rows were reported in, if it is sampled. Answers the rows. */
-    note(context: Context.Context<never>, rows: ReadonlyArray<MetadataRow>): ReadonlyArray<MetadataRow> {
+    /** How to remember, for each row of a report, the span that it is reported in, if that is sampled. */
+    note(context: Context.Context<never>): ((row: MetadataRow) => void) | undefined {
       const span = Context.getOrUndefined(context, Tracer.ParentSpan)
-      if (span?.sampled === true) for (const row of rows) spans.set(row, span)
-      return rows
+      return span?.sampled === true ? (row) => spans.set(row, span) : undefined
     },
 
     /** Writes rows within a span of their own. */
