@@ -1,0 +1,69 @@
+/**
+ * Makes one call for all who ask within a moment of each other.
+ *
+ * - A question goes at once when no call has begun within the last `window`. Otherwise it waits for the end of that window;
+ *   and then for a call to end, when `concurrency` of them are being made. What is asked meanwhile goes along.
+ * - A call begins after each of its questions was asked. Questions of the same key are one: the last one stands for all.
+ * - A call has at most `maxSize` questions. When there are more, there are more calls.
+ * - Who asks gets what has become of the call that the question was in, be that a failure or a defect, and of no other.
+ * - Who no longer waits takes no answer from anyone else. A question that nobody waits for before its call has begun is
+ *   not asked; a call that has begun goes on.
+ * - A call is a trace of its own, with links to the spans of those who asked. How long it may take is its own to bound.
+ */
+import { Array, Clock, Duration, Effect, Exit, Request, RequestResolver, Semaphore } from "effect"
+
+export interface Options<Q, A, E> {
+  /** The name of the span of a call. */
+  readonly name: string
+  /** The least time from the beginning of one call to that of the next. */
+  readonly window: Duration.Input
+  /** Questions in a call. */
+  readonly maxSize: number
+  /** Calls that are made at the same time. */
+  readonly concurrency: number
+  /** What makes questions the same. */
+  readonly keyOf: (question: Q) => unknown
+  /** Asks questions of which no two have the same key, and answers what says what the answer to each is. */
+  readonly call: (questions: ReadonlyArray<Q>) => Effect.Effect<(question: Q) => A, E>
+}
+
+/** Answers what asks a question. */
+export const make = Effect.fnUntraced(function* <Q, A, E>(options: Options<Q, A, E>) {
+  type Asked = Request.Request<A, E> & { readonly question: Q }
+  const ask = Request.of<Asked>()
+  const calls = yield* Semaphore.make(options.concurrency)
+  const window = Duration.toMillis(options.window)
+  let restsUntil = 0
+
+  const rest = Effect.gen(function* () {
+    const left = restsUntil - (yield* Clock.currentTimeMillis)
+    // a clock that was set back makes nobody wait for longer than the window
+    if (left > 0) yield* Effect.sleep(Math.min(left, window))
+    yield* calls.withPermit(Effect.void)
+  })
+
+  const call = Effect.fnUntraced(function* (groups: ReadonlyArray<ReadonlyArray<Request.Entry<Asked>>>) {
+    const questions = groups.map((group) => group.at(-1)!.request.question)
+    const exit = yield* options.call(questions).pipe(
+      Effect.map((answerTo) => questions.map(answerTo)),
+      Effect.exit
+    )
+    groups.forEach((group, index) => {
+      const answer = Exit.map(exit, (answers) => answers[index]!)
+      for (const entry of group) entry.completeUnsafe(answer)
+    })
+  }, calls.withPermit)
+
+  const resolver = RequestResolver.make<Asked>(
+    Effect.fnUntraced(function* (entries) {
+      restsUntil = (yield* Clock.currentTimeMillis) + window
+      const groups = [...Map.groupBy(entries, ({ request }) => options.keyOf(request.question)).values()]
+      yield* Effect.forEach(Array.chunksOf(groups, options.maxSize), call, {
+        concurrency: options.concurrency,
+        discard: true
+      })
+    })
+  ).pipe(RequestResolver.setDelayEffect(rest), RequestResolver.withSpan(options.name, { root: true }))
+
+  return (question: Q): Effect.Effect<A, E> => Effect.request(ask({ question }), resolver)
+})
