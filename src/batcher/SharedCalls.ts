@@ -3,6 +3,7 @@
  *
  * - A question goes at once when no call has begun within the last `window`. Otherwise it waits for the end of that window;
  *   and then for a call to end, when `concurrency` of them are being made. What is asked meanwhile goes along.
+ * - A question that is asked with `askNow` ends the wait for the window, for itself and for those that wait.
  * - A call begins after each of its questions was asked. Questions of the same key are one: the last one stands for all.
  * - A call has at most `maxSize` questions. When there are more, there are more calls.
  * - Who asks gets what has become of the call that the question was in, be that a failure or a defect, and of no other.
@@ -10,7 +11,7 @@
  *   not asked; a call that has begun goes on.
  * - A call is a trace of its own, with links to the spans of those who asked. How long it may take is its own to bound.
  */
-import { Array, Clock, Duration, Effect, Exit, Request, RequestResolver, Semaphore } from "effect"
+import { Array, Clock, Duration, Effect, Exit, Latch, Request, RequestResolver, Semaphore } from "effect"
 
 export interface Options<Q, A, E> {
   /** The name of the span of a call. */
@@ -27,18 +28,27 @@ export interface Options<Q, A, E> {
   readonly call: (questions: ReadonlyArray<Q>) => Effect.Effect<(question: Q) => A, E>
 }
 
-/** Answers what asks a question. */
-export const make = Effect.fnUntraced(function* <Q, A, E>(options: Options<Q, A, E>) {
+export interface SharedCalls<Q, A, E> {
+  /** Asks a question, with others. */
+  readonly ask: (question: Q) => Effect.Effect<A, E>
+  /** Asks a question without a wait for the window. */
+  readonly askNow: (question: Q) => Effect.Effect<A, E>
+}
+
+export const make = Effect.fnUntraced(function* <Q, A, E>(
+  options: Options<Q, A, E>
+): Effect.fn.Return<SharedCalls<Q, A, E>> {
   type Asked = Request.Request<A, E> & { readonly question: Q }
-  const ask = Request.of<Asked>()
+  const request = Request.of<Asked>()
   const calls = yield* Semaphore.make(options.concurrency)
   const window = Duration.toMillis(options.window)
+  const hurry = yield* Latch.make(false)
   let restsUntil = 0
 
   const rest = Effect.gen(function* () {
     const left = restsUntil - (yield* Clock.currentTimeMillis)
     // a clock that was set back makes nobody wait for longer than the window
-    if (left > 0) yield* Effect.sleep(Math.min(left, window))
+    if (left > 0) yield* Effect.raceFirst(Effect.sleep(Math.min(left, window)), hurry.await)
     yield* calls.withPermit(Effect.void)
   })
 
@@ -56,6 +66,7 @@ export const make = Effect.fnUntraced(function* <Q, A, E>(options: Options<Q, A,
 
   const resolver = RequestResolver.make<Asked>(
     Effect.fnUntraced(function* (entries) {
+      hurry.closeUnsafe()
       restsUntil = (yield* Clock.currentTimeMillis) + window
       const groups = [...Map.groupBy(entries, ({ request }) => options.keyOf(request.question)).values()]
       yield* Effect.forEach(Array.chunksOf(groups, options.maxSize), call, {
@@ -65,5 +76,6 @@ export const make = Effect.fnUntraced(function* <Q, A, E>(options: Options<Q, A,
     })
   ).pipe(RequestResolver.setDelayEffect(rest), RequestResolver.withSpan(options.name, { root: true }))
 
-  return (question: Q): Effect.Effect<A, E> => Effect.request(ask({ question }), resolver)
+  const ask = (question: Q): Effect.Effect<A, E> => Effect.request(request({ question }), resolver)
+  return { ask, askNow: (question) => Effect.andThen(hurry.open, ask(question)) }
 })

@@ -14,7 +14,7 @@ const start = Effect.fnUntraced(function* (options: { readonly maxSize?: number;
     calls: [] as Array<ReadonlyArray<Word>>,
     calling: Effect.void as Effect.Effect<void, string>
   }
-  const ask = yield* SharedCalls.make({
+  const { ask, askNow } = yield* SharedCalls.make({
     name: "test",
     window: "50 millis",
     maxSize: options.maxSize ?? 100,
@@ -29,6 +29,7 @@ const start = Effect.fnUntraced(function* (options: { readonly maxSize?: number;
   return {
     world,
     ask,
+    askNow,
     /** Asks without waiting for the answers. */
     fork: (...texts: ReadonlyArray<string>) =>
       Effect.forEach(texts, (text) => Effect.forkScoped(Effect.exit(ask({ text })), { startImmediately: true })),
@@ -89,6 +90,35 @@ describe("SharedCalls", () => {
       yield* letGo
 
       assert.deepStrictEqual(asked(), [["c", "d"]])
+    })
+  )
+
+  it.effect("waits for no window with a question that is asked now, nor with those that wait already", () =>
+    Effect.gen(function* () {
+      const { askNow, asked, fork, world } = yield* start({ concurrency: 1 })
+      yield* fork("first", "waits")
+
+      assert.strictEqual(yield* askNow({ text: "urgent" }), 6)
+      assert.deepStrictEqual(asked(), [["first"], ["waits", "urgent"]])
+      const { calling, letGo } = yield* held
+      world.calling = calling
+      const urgent = yield* Effect.forEach(["a", "b", "c"], (text) =>
+        Effect.forkScoped(askNow({ text }), { startImmediately: true })
+      )
+      yield* TestClock.adjust(0)
+      const later = yield* Effect.forkScoped(askNow({ text: "later" }), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      // those of one turn of the event loop go together
+      assert.deepStrictEqual(asked(), [["a", "b", "c"]])
+      yield* letGo
+      assert.deepStrictEqual(yield* Fiber.joinAll([...urgent, later]), [1, 1, 1, 5])
+      assert.deepStrictEqual(asked(), [["later"]])
+
+      yield* fork("d")
+      yield* TestClock.adjust("49 millis")
+      assert.deepStrictEqual(asked(), [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(asked(), [["d"]])
     })
   )
 

@@ -30,9 +30,11 @@ export const make = Effect.gen(function* () {
   ) => SharedCalls.make({ name: "MetadataWatch.read", window, maxSize, concurrency, keyOf: (agentId) => agentId, call })
 
   const { read, readMany } = store
-  return readMany === undefined
-    ? yield* shared(1, ([agentId]) => Effect.map(read(agentId!), (rows) => () => rows))
-    : yield* shared(maxAgents, (agentIds) =>
-        Effect.map(readMany(agentIds), (found) => (agentId) => found.get(agentId) ?? [])
-      )
+  const { ask } =
+    readMany === undefined
+      ? yield* shared(1, ([agentId]) => Effect.map(read(agentId!), (rows) => () => rows))
+      : yield* shared(maxAgents, (agentIds) =>
+          Effect.map(readMany(agentIds), (found) => (agentId) => found.get(agentId) ?? [])
+        )
+  return ask
 })
