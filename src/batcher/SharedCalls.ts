@@ -41,14 +41,13 @@ export const make = Effect.fnUntraced(function* <Q, A, E>(
   type Asked = Request.Request<A, E> & { readonly question: Q }
   const request = Request.of<Asked>()
   const calls = yield* Semaphore.make(options.concurrency)
-  const window = Duration.toMillis(options.window)
+  const window = Duration.toNanosUnsafe(Duration.fromInputUnsafe(options.window))
   const hurry = yield* Latch.make(false)
-  let restsUntil = 0
+  let restsUntil = 0n
 
   const rest = Effect.gen(function* () {
-    const left = restsUntil - (yield* Clock.currentTimeMillis)
-    // a clock that was set back makes nobody wait for longer than the window
-    if (left > 0) yield* Effect.raceFirst(Effect.sleep(Math.min(left, window)), hurry.await)
+    const left = restsUntil - (yield* Clock.monotonicTimeNanos)
+    if (left > 0n) yield* Effect.raceFirst(Effect.sleep(Duration.nanos(left)), hurry.await)
     yield* calls.withPermit(Effect.void)
   })
 
@@ -67,7 +66,7 @@ export const make = Effect.fnUntraced(function* <Q, A, E>(
   const resolver = RequestResolver.make<Asked>(
     Effect.fnUntraced(function* (entries) {
       hurry.closeUnsafe()
-      restsUntil = (yield* Clock.currentTimeMillis) + window
+      restsUntil = (yield* Clock.monotonicTimeNanos) + window
       const groups = [...Map.groupBy(entries, ({ request }) => options.keyOf(request.question)).values()]
       yield* Effect.forEach(Array.chunksOf(groups, options.maxSize), call, {
         concurrency: options.concurrency,
