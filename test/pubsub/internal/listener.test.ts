@@ -41,7 +41,7 @@ describe("listener", () => {
     })
   )
 
-  it.effect("attempts at once when it is nudged, and no sooner than 1 s after the last attempt", () =>
+  it.effect("attempts at once when it is nudged, and no sooner than 1 s after the last attempt [PS-17]", () =>
     Effect.gen(function* () {
       const { nudge, times } = yield* start(0.5)
       yield* TestClock.adjust("40 seconds")
