@@ -5,11 +5,16 @@
  * - The agent is pinged once a period. One that has not answered for as long as the timeout has gone: its connection ends.
  * - Once a period the connection is noted anew, and announced if the agent was thought to have left. While that cannot be
  *   written the agent stays, with a warning.
- * - The connection of an agent whose build is no longer the latest ends within a period.
+ * - The connection of an agent whose build is no longer the latest ends with the next note, so within a period.
  * - However a connection ends, that is noted and announced. For each there is as much time as the timeout.
+ * - Notes of a process are {@link SharedCalls}: those of a fifteenth of a period, but no more than a second, are written
+ *   together, the newest of each agent. The first and the last of a connection wait for no more than the write in progress,
+ *   and take along what waits. A write never waits for a row that something else has locked: that agent is noted alone, and
+ *   holds up nobody.
  */
 import { Context, DateTime, Duration, Effect, Fiber, Ref, type Scope } from "effect"
-import type { AgentId, BuildId, ReplicaId, WorkspaceId } from "../domain/Ids.ts"
+import * as SharedCalls from "../batcher/SharedCalls.ts"
+import type { AgentId, ReplicaId } from "../domain/Ids.ts"
 import type { PubSubError } from "../pubsub/PubSub.ts"
 import type { AgentStoreError } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
@@ -24,20 +29,33 @@ export interface ConnectionTimes {
   readonly disconnectedAt: DateTime.Utc | null
 }
 
-/** The port through which connections are noted. */
+/** The times of an agent's connection, and which replica it is with. */
+export interface ConnectionNote extends ConnectionTimes {
+  readonly agentId: AgentId
+  readonly replicaId: ReplicaId
+}
+
+/**
+ * The port through which connections are noted, and that they were noted now. Both answer whether the build of an agent
+ * is the latest of its workspace. How long they may take is the adapter's to bound: the notes of others wait meanwhile.
+ */
 export class ConnectionStore extends Context.Service<
   ConnectionStore,
   {
-    /** Notes the times of an agent's connection, which replica it is with, and that it was noted now. */
-    readonly note: (
-      agentId: AgentId,
-      times: ConnectionTimes,
-      replicaId: ReplicaId
-    ) => Effect.Effect<void, AgentStoreError>
-    /** Whether a build is the latest of its workspace. */
-    readonly isLatest: (buildId: BuildId, workspaceId: WorkspaceId) => Effect.Effect<boolean, AgentStoreError>
+    /** Notes the connection of one agent. Of an agent that is gone nothing is noted, and no build is the latest. */
+    readonly note: (note: ConnectionNote) => Effect.Effect<boolean, AgentStoreError>
+    /**
+     * Notes the connections of several agents, each named once, in one go. It waits for nothing that something else has
+     * locked: agents of whom it could not note anything are missing in the answer.
+     */
+    readonly noteMany: (
+      notes: ReadonlyArray<ConnectionNote>
+    ) => Effect.Effect<ReadonlyMap<AgentId, boolean>, AgentStoreError>
   }
 >()("metadata-batcher/agentapi/ConnectionStore") {}
+
+/** Agents in a write. */
+const maxNotes = 1_000
 
 export interface Options {
   /** The time between two pings, and between two notes. Default 15 seconds. */
@@ -65,6 +83,26 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const least = Duration.max(Duration.times(period, 2), Duration.seconds(2))
   const timeout = Duration.max(Duration.fromInputUnsafe(options.timeout ?? least), least)
 
+  const { ask, askNow } = yield* SharedCalls.make({
+    name: "ConnectionMonitor.note",
+    window: Duration.min(Duration.divideUnsafe(period, 15), Duration.seconds(1)),
+    maxSize: maxNotes,
+    // one after the other, so that an older note of an agent cannot overtake a newer one
+    concurrency: 1,
+    keyOf: ({ agentId }: ConnectionNote) => agentId,
+    call: (notes) =>
+      Effect.map(
+        store.noteMany(notes),
+        (noted) =>
+          ({ agentId }) =>
+            noted.get(agentId)
+      )
+  })
+  const alone = (note: ConnectionNote) => (isLatest: boolean | undefined) =>
+    isLatest === undefined ? store.note(note) : Effect.succeed(isLatest)
+  const note = (note: ConnectionNote) => Effect.flatMap(ask(note), alone(note))
+  const noteNow = (note: ConnectionNote) => Effect.flatMap(askNow(note), alone(note))
+
   /**
    * Monitors the connection of the session until the scope closes. `ping` succeeds when the agent has answered.
    */
@@ -74,7 +112,9 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     const session = yield* AgentSession
     const { identity } = session
     const start = yield* DateTime.now
-    const times = yield* Ref.make<ConnectionTimes>({
+    const known = yield* Ref.make<ConnectionNote>({
+      agentId: identity.agentId,
+      replicaId: replica,
       firstConnectedAt: identity.firstConnectedAt ?? start,
       lastConnectedAt: start,
       disconnectedAt: identity.disconnectedAt
@@ -82,12 +122,11 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     const annotate = Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspace.id })
     const heardAt = yield* Ref.make(start)
 
-    const note = (times: ConnectionTimes) => store.note(identity.agentId, times, replica)
     const announce = events.publish("agt_connection_update")
 
     yield* Effect.addFinalizer(() =>
       DateTime.now.pipe(
-        Effect.flatMap((now) => Effect.flatMap(Ref.get(times), (times) => note({ ...times, disconnectedAt: now }))),
+        Effect.flatMap((now) => Effect.flatMap(Ref.get(known), (known) => noteNow({ ...known, disconnectedAt: now }))),
         Effect.timeout(timeout),
         Effect.catch((error) => Effect.logError("that an agent has left cannot be noted", error)),
         Effect.andThen(Effect.ignore(Effect.timeout(announce, timeout), { log: "Warn" })),
@@ -95,7 +134,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
         Effect.provideService(AgentSession, session)
       )
     )
-    yield* Effect.andThen(Effect.flatMap(Ref.get(times), note), announce)
+    yield* Effect.andThen(Effect.flatMap(Ref.get(known), noteNow), announce)
 
     const listen = ping.pipe(
       Effect.andThen(Effect.flatMap(DateTime.now, (now) => Ref.set(heardAt, now))),
@@ -109,11 +148,11 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
         yield* Effect.logWarning("an agent does not answer pings")
         return "ping timeout" as const
       }
-      const current = yield* Ref.updateAndGet(times, (times) => ({ ...times, lastConnectedAt: now }))
+      const current = yield* Ref.updateAndGet(known, (known) => ({ ...known, lastConnectedAt: now }))
       const connected = { ...current, disconnectedAt: null }
-      yield* note(connected)
-      if (current.disconnectedAt !== null) yield* Effect.andThen(announce, Ref.set(times, connected))
-      if (yield* store.isLatest(identity.buildId, identity.workspace.id)) return
+      const isLatest = yield* note(connected)
+      if (current.disconnectedAt !== null) yield* Effect.andThen(announce, Ref.set(known, connected))
+      if (isLatest) return
       yield* Effect.logInfo("an agent belongs to a build that is no longer the latest")
       return "the build of the agent is no longer the latest" as const
     }).pipe(

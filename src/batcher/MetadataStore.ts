@@ -47,6 +47,15 @@ export class MetadataStore extends Context.Service<
       agentId: AgentId,
       keys?: ReadonlyArray<string>
     ) => Effect.Effect<ReadonlyArray<AgentMetadata>, MetadataStoreError>
+    /**
+     * The metadata of several agents, each named once, with all their keys. An agent that is missing in the answer has
+     * none. A store that has nothing better than to read one agent after the other leaves it out.
+     */
+    readonly readMany?:
+      | ((
+          agentIds: ReadonlyArray<AgentId>
+        ) => Effect.Effect<ReadonlyMap<AgentId, ReadonlyArray<AgentMetadata>>, MetadataStoreError>)
+      | undefined
   }
 >()("metadata-batcher/batcher/MetadataStore") {}
 

@@ -2,7 +2,8 @@
  * The pubsub over LISTEN and NOTIFY of Postgres: what one replica publishes, the subscribers of all of them get.
  *
  * - One connection of its own, outside the pool, listens for all subscribers. Building the layer fails when it cannot
- *   be opened or does not hear itself; later it is replaced for as long as that takes, after 1 s, 2 s, … 1 min.
+ *   be opened or does not hear itself; later it is replaced for as long as that takes, after 1 s, 2 s, … 1 min. As soon as
+ *   a publication has got through it is tried again, no sooner than 1 s after the last time.
  * - Whatever may have lost messages ends in a `Resync`: a subscriber whose queue was full gets one behind what it
  *   holds, and everyone gets one after a lost connection, as soon as the new one listens to their channel.
  * - A connection that is dead without saying so is noticed by its heartbeat, within 20 s, and replaced.
@@ -35,7 +36,7 @@ export interface Options {
   readonly heartbeatTimeout?: Duration.Input | undefined
   /** The pause before a lost connection is replaced, doubling as long as that fails. Default: 1 s. */
   readonly minBackoff?: Duration.Input | undefined
-  /** The longest of these pauses. Default: 1 min. */
+  /** The longest of these pauses, while no publication gets through. Default: 1 min. */
   readonly maxBackoff?: Duration.Input | undefined
   /**
    * How long a new subscription may wait to come into place: for a connection that is being replaced, for the answer
@@ -98,6 +99,7 @@ export const make = Effect.fnUntraced(function* (
     publish: Effect.fn("PubSub.publish")(
       function* (channel, payload) {
         yield* Effect.timeout(pg.notify(channel, payload), options.publishTimeout ?? "10 seconds")
+        listener.nudge()
         yield* Metric.update(PubSubMetrics.publishedBytes, Utf8.byteLength(payload))
       },
       (effect, channel) => Effect.mapError(effect, failed("publish", channel)),

@@ -8,6 +8,7 @@
  * - A declared key whose row is missing gets one: with its first sample, and again after a crash of the database, which
  *   empties the table of values. That takes a second statement, when rows of a batch found nothing to update; it leaves
  *   alone the rows that are there. When it fails the batch has failed, and writing that again does no harm.
+ * - A read of many agents is one statement. It looks them up one by one, so that it costs what it finds and not what there is.
  * - Reads begin with the declarations: a declared key is there before its first sample, and after its value was lost.
  * - What takes longer than its timeout is cancelled on the server. From a connection that is dead there is no answer to
  *   that either: the driver abandons it up to 5 s later.
@@ -18,7 +19,7 @@ import { SqlClient, type SqlError } from "effect/sql"
 import { MetadataStore, MetadataStoreError } from "../batcher/MetadataStore.ts"
 import { AgentId } from "../domain/Ids.ts"
 import type { MetadataRow } from "../domain/Metadata.ts"
-import { column } from "./internal/column.ts"
+import { array, column } from "./internal/column.ts"
 import { codeOf } from "./internal/sqlCode.ts"
 
 export interface Options {
@@ -70,21 +71,28 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     return new Set([...agents, ...inserted.map(({ agentId }) => agentId)])
   })
 
-  const find = (agentId: AgentId, keys: ReadonlyArray<string>) => sql`
-    SELECT
-      description.key,
-      display_name AS "displayName",
-      script,
-      description.interval,
-      timeout,
-      display_order AS "displayOrder",
-      coalesce(value, '') AS value,
-      coalesce(error, '') AS error,
-      coalesce(collected_at, '0001-01-01 00:00:00+00') AS "collectedAt"
-    FROM workspace_agent_metadata_descriptions AS description
-    LEFT JOIN workspace_agent_metadata USING (workspace_agent_id, key)
-    WHERE workspace_agent_id = ${agentId}
-      AND (${keys.length === 0} OR description.key = ANY (${column(PgTypes.OID.text, keys, (key) => key)}))`
+  // OFFSET 0 keeps the planner from looking at agents together, for which it may read whole tables
+  const find = (agentIds: ReadonlyArray<AgentId>, keys: ReadonlyArray<string>) => sql<Found>`
+    SELECT found.*
+    FROM unnest(${array(PgTypes.OID.uuid, agentIds)}) AS asked (id)
+    CROSS JOIN LATERAL (
+      SELECT
+        workspace_agent_id AS "agentId",
+        description.key,
+        display_name AS "displayName",
+        script,
+        description.interval,
+        timeout,
+        display_order AS "displayOrder",
+        coalesce(value, '') AS value,
+        coalesce(error, '') AS error,
+        coalesce(collected_at, '0001-01-01 00:00:00+00') AS "collectedAt"
+      FROM workspace_agent_metadata_descriptions AS description
+      LEFT JOIN workspace_agent_metadata USING (workspace_agent_id, key)
+      WHERE workspace_agent_id = asked.id
+        AND (${keys.length === 0} OR description.key = ANY (${array(PgTypes.OID.text, keys)}))
+      OFFSET 0
+    ) AS found`
 
   return MetadataStore.of({
     updateBatch: Effect.fn("PgMetadataStore.updateBatch")(function* (rows) {
@@ -99,8 +107,13 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       return yield* Effect.orDie(decodeAgents([...changed]))
     }),
     read: Effect.fn("PgMetadataStore.read")(function* (agentId, keys = []) {
-      const found = yield* find(agentId, keys).pipe(within(options.readTimeout))
+      const found = yield* find([agentId], keys).pipe(within(options.readTimeout))
       return yield* Effect.orDie(decodeFound(found))
+    }),
+    readMany: Effect.fn("PgMetadataStore.readMany")(function* (agentIds) {
+      const found = yield* find(agentIds, []).pipe(within(options.readTimeout))
+      const decoded = yield* Effect.orDie(decodeFound(found))
+      return Map.groupBy(decoded, (_, index) => found[index]!.agentId)
     })
   })
 })
@@ -109,6 +122,11 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
 interface Changes {
   readonly updated: number
   readonly agents: ReadonlyArray<string>
+}
+
+/** What a read has found, of which the rest is decoded. */
+interface Found {
+  readonly agentId: AgentId
 }
 
 const byAgentAndKey = (a: MetadataRow, b: MetadataRow): number =>

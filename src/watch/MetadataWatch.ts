@@ -6,10 +6,12 @@
  *   second, but at least every five seconds, so that ages stay fresh.
  * - All watchers of a process share one subscription: an announcement is gone through once for all of them.
  * - A change only marks the list as stale; it is read again when the next event is due. However many changes there are,
- *   a watcher costs at most one read a second, and one at all while its client does not take what was sent.
+ *   a watcher asks for at most one read a second, and for one at all while its client does not take what was sent.
+ * - Reads of a process that fall due within 50 milliseconds are one statement; the first list of each is read on its own,
+ *   at once. A statement begins after its lists were marked as fresh, so that a change during it marks them as stale again.
  * - A `Resync` of the subscription counts as a change, so that a lost announcement is made good within a second.
- * - A read that fails ends the watch with an `error` event, one that was cancelled ends it without a word. So does the
- *   end of the subscription.
+ * - A read that fails ends the watches that it was for with an `error` event, one that was cancelled ends them without a
+ *   word. So does the end of the subscription. A watch that ends takes its read from no other.
  * - Every fifteen seconds there is a `ping`.
  */
 import { Clock, Context, DateTime, Effect, Layer, type Scope, Stream } from "effect"
@@ -19,6 +21,7 @@ import type { AgentMetadata } from "../domain/Metadata.ts"
 import * as MetadataView from "../domain/MetadataView.ts"
 import type { PubSub } from "../pubsub/PubSub.ts"
 import * as Changes from "./internal/changes.ts"
+import * as Reads from "./internal/reads.ts"
 import { type WatchEvent, MetadataUnavailable } from "./WatchApi.ts"
 
 /** The pause between two looks at whether there is something to send. */
@@ -43,6 +46,7 @@ export class MetadataWatch extends Context.Service<
 export const make = Effect.gen(function* () {
   const changes = yield* Changes.make
   const store = yield* MetadataStore
+  const readTogether = yield* Reads.make
 
   const open = Effect.fn("MetadataWatch.open")(function* (agentId: AgentId) {
     const rows = new Map<string, AgentMetadata>()
@@ -56,11 +60,13 @@ export const make = Effect.gen(function* () {
       })
       .pipe(Effect.mapError(unavailable("metadata changes cannot be subscribed to")))
 
-    const refresh = Effect.gen(function* () {
+    const refresh = Effect.fnUntraced(function* (
+      read: Effect.Effect<ReadonlyArray<AgentMetadata>, MetadataStoreError>
+    ) {
       isStale = false
-      for (const row of yield* store.read(agentId)) rows.set(row.key, row)
+      for (const row of yield* read) rows.set(row.key, row)
     })
-    yield* Effect.mapError(refresh, unavailable("metadata cannot be read"))
+    yield* Effect.mapError(refresh(store.read(agentId)), unavailable("metadata cannot be read"))
 
     let sends = 0
     let sentAt = 0
@@ -68,7 +74,7 @@ export const make = Effect.gen(function* () {
     const next = Effect.gen(function* () {
       const events: Array<WatchEvent> = []
       const isNews = isStale || sends < 2
-      if (isStale) yield* refresh
+      if (isStale) yield* refresh(readTogether(agentId))
       const now = yield* Clock.currentTimeMillis
       if (isNews || now - sentAt >= refreshMillis) {
         events.push({ type: "data", data: MetadataView.make(rows.values(), DateTime.makeUnsafe(now)) })

@@ -1,11 +1,11 @@
 /** Where agents connect, over real WebSockets, with a batcher and tokens under the control of the test. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Queue } from "effect"
+import { DateTime, Deferred, Effect, Layer, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
-import { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
+import type { ConnectionStore } from "../../src/agentapi/ConnectionMonitor.ts"
 import { MonitorStore } from "../../src/agentapi/ResourceMonitors.ts"
-import { layerPorts } from "../support/agentApi.ts"
+import { layerConnections, layerPorts } from "../support/agentApi.ts"
 import * as Fake from "../support/accessStore.ts"
 import * as Agent from "../support/agent.ts"
 import { requests, type Tag } from "../support/agentCalls.ts"
@@ -15,10 +15,7 @@ import { showing } from "../support/directory.ts"
 const frame = (id: string, key: string) => Agent.report(id, Agent.sample(key, "a value"))
 
 /** Ports of which that of connections answers like this. */
-const noting = (
-  note: ConnectionStore["Service"]["note"],
-  isLatest: Effect.Effect<boolean, AgentStoreError> = Effect.succeed(true)
-) => Layer.merge(layerPorts, Layer.succeed(ConnectionStore, { note, isLatest: () => isLatest }))
+const noting = (note: ConnectionStore["Service"]["note"]) => Layer.merge(layerPorts, layerConnections(note))
 
 describe("AgentRoutes", () => {
   it.effect("answers a defect to the call that died, logs it, and leaves the calls beside it alone [MR-09]", () =>
@@ -193,7 +190,11 @@ describe("AgentRoutes", () => {
   it.effect("ends a connection that it cannot serve on with 1011, and logs why once [CN-18]", () =>
     Effect.gen(function* () {
       const { logs, url } = yield* serve({
-        ports: noting(() => Effect.void, Effect.die(new Error("the store is broken")))
+        ports: noting(({ disconnectedAt, firstConnectedAt, lastConnectedAt }) =>
+          disconnectedAt === null && DateTime.isGreaterThan(lastConnectedAt, firstConnectedAt)
+            ? Effect.die(new Error("the store is broken"))
+            : Effect.succeed(true)
+        )
       })
       const connection = yield* Agent.connect(url, showing(token))
       yield* Agent.exchange(connection, frame("1", "any"))
@@ -212,9 +213,9 @@ describe("AgentRoutes", () => {
     Effect.gen(function* () {
       const left = yield* Queue.unbounded<void>()
       const { logs, url } = yield* serve({
-        ports: noting((_, { disconnectedAt }) => {
+        ports: noting(({ disconnectedAt }) => {
           if (disconnectedAt !== null) Queue.offerUnsafe(left, undefined)
-          return Effect.void
+          return Effect.succeed(true)
         })
       })
       const [polite, abrupt] = [yield* Agent.connect(url, showing(token)), yield* Agent.connect(url, showing(other))]

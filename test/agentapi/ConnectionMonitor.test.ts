@@ -8,7 +8,7 @@ import * as ConnectionMonitor from "../../src/agentapi/ConnectionMonitor.ts"
 import { Replica } from "../../src/agentapi/Replica.ts"
 import type { AgentIdentity } from "../../src/domain/AgentIdentity.ts"
 import { PubSub } from "../../src/pubsub/PubSub.ts"
-import { replica, session } from "../support/agentApi.ts"
+import { layerConnections, replica, session } from "../support/agentApi.ts"
 import { identity, workspace } from "../support/identity.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { agent } from "../support/metadataBatcher.ts"
@@ -21,7 +21,7 @@ const away = Effect.fail(
 
 interface World {
   note: Effect.Effect<void, AgentStoreError>
-  isLatest: Effect.Effect<boolean, AgentStoreError>
+  isLatest: Effect.Effect<boolean>
   ping: Effect.Effect<void>
   publish: Effect.Effect<void>
 }
@@ -42,18 +42,14 @@ const start = Effect.fnUntraced(function* (
   }
   const scope = yield* Scope.make()
   const monitor = yield* ConnectionMonitor.make(options).pipe(
-    Effect.provideService(ConnectionMonitor.ConnectionStore, {
-      note: (agentId, { disconnectedAt, firstConnectedAt, lastConnectedAt }, replicaId) =>
+    Effect.provide(
+      layerConnections(({ agentId, disconnectedAt, firstConnectedAt, lastConnectedAt, replicaId }) =>
         Effect.suspend(() => {
           journal.push([agentId, millis(firstConnectedAt), millis(lastConnectedAt), millis(disconnectedAt), replicaId])
-          return world.note
-        }),
-      isLatest: (buildId, workspaceId) =>
-        Effect.suspend(() => {
-          assert.deepStrictEqual([buildId, workspaceId], [identity(agent(1)).buildId, workspace.id])
-          return world.isLatest
+          return Effect.andThen(world.note, world.isLatest)
         })
-    }),
+      )
+    ),
     Effect.provideService(Replica, replica),
     Effect.provideService(PubSub, {
       publish: (channel, payload) =>
@@ -241,21 +237,6 @@ describe("ConnectionMonitor", () => {
       assert.strictEqual(yield* Fiber.join(over), "the build of the agent is no longer the latest")
       assert.deepStrictEqual(since(), [noted(1_000, 31_000)])
       assert.deepInclude(logs[0], { level: "Info" })
-    })
-  )
-
-  it.effect("lets an agent stay, with a warning, while its build cannot be looked up", () =>
-    Effect.gen(function* () {
-      const { logs, over, world } = yield* start()
-
-      world.isLatest = away
-      yield* TestClock.adjust("30 seconds")
-
-      assert.isUndefined(over.pollUnsafe())
-      assert.deepStrictEqual(
-        logs.map(({ level }) => level),
-        ["Warn", "Warn"]
-      )
     })
   )
 

@@ -55,11 +55,9 @@ export const look = Effect.fnUntraced(function* (world: World) {
     Effect.map(database.rows, (rows) => ledger.compare(rows)),
     ({ missing }) => missing.length === 0
   )
-  // the listener's pause between two attempts to connect may have grown to a minute
   const behind = yield* settle(
     Effect.sync(() => stale(world)),
-    (keys) => keys === 0,
-    375
+    (keys) => keys === 0
   )
   const regressions = yield* database.regressions
   const seenRegressions = watchers.reduce((sum, { tally }) => sum + tally.regressions, 0)

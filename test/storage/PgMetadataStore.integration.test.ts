@@ -137,6 +137,56 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore", (it) => {
     })
   )
 
+  it.effect("reads many agents in one statement, whatever their number, and leaves out those it does not know", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Postgres.TestDatabase
+      const sql = yield* PgClient.make({ url, maxConnections: 1 })
+      const { readMany } = yield* Effect.provideService(PgMetadataStore.make(), SqlClient.SqlClient, sql)
+      const [a, b, silent] = yield* Seed.agents(3, ["cpu", "ram"])
+      const [stranger] = Seed.newIds(1)
+      yield* updateBatch([row(a, "cpu", "1"), row(b, "ram", "2", at(1), "late")])
+
+      const one = yield* readMany!([b])
+      const many = yield* readMany!([a, stranger, silent, b])
+
+      assert.deepStrictEqual(one, new Map([[b, yield* read(b)]]))
+      assert.deepStrictEqual(
+        many,
+        new Map(
+          yield* Effect.forEach([a, silent, b], (agent) => Effect.map(read(agent), (rows) => [agent, rows] as const))
+        )
+      )
+      const statement = "%LEFT JOIN workspace_agent_metadata %"
+      const prepared = yield* sql`
+        SELECT count(*)::int4 AS count FROM pg_prepared_statements WHERE statement LIKE ${statement}`
+      assert.deepStrictEqual(prepared, [{ count: 1 }])
+    })
+  )
+
+  it.effect("looks up what it reads, however many agents that is and whatever the planner believes", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Postgres.TestDatabase
+      const sql = yield* PgClient.make({ url, maxConnections: 1 })
+      const { readMany } = yield* Effect.provideService(PgMetadataStore.make(), SqlClient.SqlClient, sql)
+      const count: number = 1_000
+      const agents = yield* Seed.agents(count, ["cpu", "ram"])
+      const scans = Effect.andThen(
+        sql`SELECT pg_stat_force_next_flush()`,
+        sql`
+          SELECT relname, seq_scan::int4 AS scans FROM pg_stat_user_tables
+          WHERE relname LIKE 'workspace_agent_metadata%' ORDER BY relname`
+      )
+      yield* sql`
+        INSERT INTO workspace_agent_metadata (workspace_agent_id, key)
+        SELECT workspace_agent_id, key FROM workspace_agent_metadata_descriptions ON CONFLICT DO NOTHING`
+      const before = yield* scans
+
+      for (const size of [1, 20, 500]) assert.strictEqual((yield* readMany!(agents.slice(0, size))).size, size)
+
+      assert.deepStrictEqual(yield* scans, before)
+    })
+  )
+
   it.effect("keeps values in an unlogged table, one per agent and key, and loses them with the agent [SQ-06]", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient

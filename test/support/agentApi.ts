@@ -27,9 +27,20 @@ import { identity } from "./identity.ts"
 
 export const replica = ReplicaId.make("00000000-0000-4000-b000-000000000001")
 
+/** Notes of connections, one by one however many are written together. */
+export const layerConnections = (note: ConnectionStore["Service"]["note"]) =>
+  Layer.succeed(ConnectionStore, {
+    note,
+    noteMany: (notes) =>
+      Effect.map(
+        Effect.forEach(notes, (one) => Effect.map(note(one), (isLatest) => [one.agentId, isLatest] as const)),
+        (noted) => new Map(noted)
+      )
+  })
+
 /** Every port of the agent API. Agents may come and go; whatever else is asked dies. */
 export const layerPorts = Layer.mergeAll(
-  Layer.succeed(ConnectionStore, { note: () => Effect.void, isLatest: () => Effect.succeed(true) }),
+  layerConnections(() => Effect.succeed(true)),
   Layer.mock(WorkspaceStore)({}),
   Layer.mock(LifecycleStore)({}),
   Layer.mock(ManifestStore)({}),

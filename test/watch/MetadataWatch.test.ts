@@ -249,6 +249,35 @@ describe("MetadataWatch", () => {
     })
   )
 
+  it.effect("shares the read of watchers that are due together, and goes on when one of them leaves", () =>
+    Effect.gen(function* () {
+      const { open, world } = yield* makeWorld
+      const events: Array<unknown> = []
+      const begin = Effect.forkScoped(
+        Effect.scoped(
+          Effect.flatMap(
+            open,
+            Stream.runForEach((event) => Effect.sync(() => events.push(values(event))))
+          )
+        ),
+        { startImmediately: true }
+      )
+      const watchers = [yield* begin, yield* begin, yield* begin, yield* begin]
+      yield* world.offer(PubSub.Resync())
+      const before = world.reads
+      events.length = 0
+
+      yield* change(world, "2")
+      yield* seconds(1)
+      yield* Fiber.interrupt(watchers.at(-1)!)
+      yield* TestClock.adjust("50 millis")
+
+      // the first one reads at once, the others wait for each other
+      assert.strictEqual(world.reads, before + 2)
+      assert.deepStrictEqual(events, [{ cpu: "2" }, { cpu: "2" }, { cpu: "2" }])
+    })
+  )
+
   it.effect("ends with its subscription [WA-16]", () =>
     Effect.gen(function* () {
       const { fiber, world } = yield* watch

@@ -8,6 +8,8 @@
  *   whatever its socket says. Giving up does not wait for the server.
  * - A lost connection is replaced, after a pause that doubles as long as that fails. Its channels are pending until
  *   their LISTEN is confirmed on the next one.
+ * - A nudge, which says that the database has just answered, ends the pause between two attempts, though not before
+ *   `minBackoff`. It is good for one attempt, however many nudges there are until that begins.
  * - A channel that a living connection refuses to listen to turns its subscribers away; so do all channels once the
  *   listener has ended.
  */
@@ -63,11 +65,26 @@ export interface Options {
 export interface Listener {
   /** To be called when a channel has got its first subscriber or lost its last one. Waits for nothing. */
   readonly sync: (channel: string) => void
+  /** To be called when the database has answered elsewhere. Waits for nothing. */
+  readonly nudge: () => void
 }
 
 /** The pauses while connecting fails: from `min` on, doubling, give or take a fifth, never above `max`. */
 export const backoff = (min: Duration.Input, max: Duration.Input) =>
   Schedule.min([Schedule.jittered(Schedule.exponential(min)), Schedule.spaced(max)])
+
+/** Attempts until one succeeds, with the pauses of `backoff`. An open latch cuts them short, and is closed by an attempt. */
+export const insist =
+  ({ maxBackoff, minBackoff }: Pick<Options, "maxBackoff" | "minBackoff">, nudged: Latch.Latch) =>
+  <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, never, R> =>
+    Effect.flatMap(Schedule.toStepWithSleep(backoff(minBackoff, maxBackoff)), (pause) =>
+      Effect.andThen(nudged.close, attempt).pipe(
+        Effect.tapError(() =>
+          Effect.raceFirst(Effect.ignore(pause(undefined)), Effect.delay(nudged.await, minBackoff))
+        ),
+        Effect.eventually
+      )
+    )
 
 /** Listens until the scope ends. Fails when the first connection does; later ones are tried for as long as it takes. */
 export const make = Effect.fnUntraced(function* (
@@ -76,6 +93,7 @@ export const make = Effect.fnUntraced(function* (
   const { subscribers } = options
   const heartbeatChannel = `listener-heartbeat:${yield* randomUuid}`
   const started = yield* Deferred.make<void, ListenerError>()
+  const nudged = yield* Latch.make(false)
   let sync: Listener["sync"] = Function.constVoid
 
   const stand = (session: Session) =>
@@ -111,17 +129,17 @@ export const make = Effect.fnUntraced(function* (
     Effect.tap((error) => Effect.logWarning("Lost the listening connection", Cause.fail(error))),
     Effect.tapError((error) => Effect.logWarning("Cannot listen for messages", Cause.fail(error))),
     Effect.tapCause((cause) => Deferred.failCause(started, cause)),
-    Effect.retry(backoff(options.minBackoff, options.maxBackoff)),
+    insist(options, nudged),
     Effect.repeat(Schedule.jittered(Schedule.spaced(options.minBackoff))),
     Effect.onError(end),
     Effect.forkScoped
   )
   yield* Effect.onError(Deferred.await(started), () => Fiber.interrupt(fiber))
 
-  return { sync: (channel) => sync(channel) }
+  return { sync: (channel) => sync(channel), nudge: () => void nudged.openUnsafe() }
 })
 
-interface Session extends Listener {
+interface Session extends Pick<Listener, "sync"> {
   /** What ended the connection, once it has. */
   readonly lost: Effect.Effect<ListenerError>
 }

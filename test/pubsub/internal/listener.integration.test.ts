@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Exit, Fiber, Queue, Redacted, Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, Queue, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import * as PgPubSub from "../../../src/pubsub/PgPubSub.ts"
@@ -250,5 +250,32 @@ layer(quiet)("listener by default", (it) => {
 
       assert.deepStrictEqual(yield* subscription.next, Resync())
     }).pipe(Effect.provide(pubsub({ minBackoff: undefined, maxBackoff: undefined })))
+  )
+
+  it.effect("is replaced as soon as a publication has got through, however long the pause has become", () =>
+    Effect.gen(function* () {
+      const failures = yield* Queue.unbounded<void>()
+      const failed = Logger.make<unknown, void>(({ message }) => {
+        if (String(message).includes("Cannot listen for messages")) Queue.offerUnsafe(failures, undefined)
+      })
+      const world = Layer.provideMerge(pubsub({ minBackoff: undefined, maxBackoff: undefined }), Logger.layer([failed]))
+      yield* Effect.gen(function* () {
+        const proxy = yield* PgProxy.PgProxy
+        const subscription = yield* subscribe("a")
+        yield* subscription.next
+        yield* proxy.down(
+          Effect.repeat(Effect.raceFirst(Queue.take(failures), Effect.forever(TestClock.adjust("1 minute"))), {
+            times: 7
+          })
+        )
+
+        yield* publish("a", "unheard")
+        yield* TestClock.adjust("1 second")
+
+        assert.deepStrictEqual(yield* subscription.next, Resync())
+        yield* publish("a", "heard")
+        assert.deepStrictEqual(yield* subscription.next, message("heard"))
+      }).pipe(Effect.provide(world))
+    })
   )
 })

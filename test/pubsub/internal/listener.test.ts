@@ -1,21 +1,27 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Random } from "effect"
+import { Clock, Effect, Latch, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { backoff } from "../../../src/pubsub/internal/listener.ts"
+import { insist } from "../../../src/pubsub/internal/listener.ts"
+
+/** Attempts that all fail, and the times of those so far, in seconds. */
+const start = Effect.fnUntraced(function* (random: number) {
+  const nudged = yield* Latch.make(false)
+  const times: Array<number> = []
+  yield* Clock.currentTimeMillis.pipe(
+    Effect.tap((now) => Effect.sync(() => times.push(now / 1_000))),
+    Effect.andThen(Effect.fail("unreachable")),
+    insist({ minBackoff: "1 second", maxBackoff: "1 minute" }, nudged),
+    Effect.provideService(Random.Random, { nextDoubleUnsafe: () => random, nextIntUnsafe: () => 0 }),
+    Effect.forkScoped
+  )
+  return { times, nudge: Effect.andThen(nudged.open, TestClock.adjust(0)) }
+})
 
 /** The pauses between the first `attempts` attempts, in seconds. */
 const pauses = Effect.fnUntraced(function* (attempts: number, random: number) {
-  const times: Array<number> = []
-  const fiber = yield* Clock.currentTimeMillis.pipe(
-    Effect.tap((now) => Effect.sync(() => times.push(now))),
-    Effect.andThen(Effect.fail("unreachable")),
-    Effect.retry(backoff("1 second", "1 minute")),
-    Effect.provideService(Random.Random, { nextDoubleUnsafe: () => random, nextIntUnsafe: () => 0 }),
-    Effect.forkChild
-  )
+  const { times } = yield* start(random)
   yield* TestClock.adjust("1 hour")
-  yield* Fiber.interrupt(fiber)
-  return times.slice(1, attempts).map((time, i) => (time - times[i]!) / 1_000)
+  return times.slice(1, attempts).map((time, i) => Math.round((time - times[i]!) * 1_000) / 1_000)
 })
 
 describe("listener", () => {
@@ -32,6 +38,26 @@ describe("listener", () => {
 
       assert.deepStrictEqual(shortest, [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 60, 60])
       assert.deepStrictEqual(longest, [1.2, 2.4, 4.8, 9.6, 19.2, 38.4, 60, 60, 60])
+    })
+  )
+
+  it.effect("attempts at once when it is nudged, and no sooner than 1 s after the last attempt [PS-17]", () =>
+    Effect.gen(function* () {
+      const { nudge, times } = yield* start(0.5)
+      yield* TestClock.adjust("40 seconds")
+      assert.deepStrictEqual(times.splice(0), [0, 1, 3, 7, 15, 31])
+
+      yield* nudge
+      assert.deepStrictEqual(times.splice(0), [40])
+      yield* TestClock.adjust("500 millis")
+      yield* nudge
+      yield* nudge
+      assert.deepStrictEqual(times, [])
+      yield* TestClock.adjust("500 millis")
+      assert.deepStrictEqual(times.splice(0), [41])
+      yield* TestClock.adjust("1 minute")
+
+      assert.deepStrictEqual(times, [101])
     })
   )
 })
