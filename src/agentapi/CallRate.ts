@@ -5,13 +5,8 @@
  * - One that calls more often is not refused: what it sends is read as slowly as it may call, so that it stays with the
  *   agent and the network.
  */
-import { Clock, Context, Effect, type Scope } from "effect"
+import { Clock, Effect, type Scope } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
-
-/** Has to run before each call. */
-export const OnCall = Context.Reference<Effect.Effect<void>>("metadata-batcher/agentapi/CallRate/OnCall", {
-  defaultValue: () => Effect.void
-})
 
 export interface CallRate {
   /** Counts a call. */
