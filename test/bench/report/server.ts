@@ -20,6 +20,7 @@ import { BatchUpdateMetadataRequest, samplesOf } from "../../../src/agentapi/Met
 import * as AgentRoutes from "../../../src/agentapi/AgentRoutes.ts"
 import * as MetadataBatcher from "../../../src/batcher/MetadataBatcher.ts"
 import * as MetadataReport from "../../../src/domain/MetadataReport.ts"
+import { ByteWebSocket } from "../../../src/platform/ByteWebSocket.ts"
 import * as PubSub from "../../../src/pubsub/PubSub.ts"
 import * as AgentApi from "../../support/agentApi.ts"
 import { identity } from "../../support/identity.ts"
@@ -56,7 +57,14 @@ const routes = HttpRouter.serve(
   Layer.merge(
     Layer.effectDiscard(HttpServer.HttpServer.use(({ address }) => Console.log(NetAddress.formatUrlUnsafe(address))))
   ),
-  Layer.provide(NodeHttpServer.layer(() => createServer(), { host, port: 0, gracefulShutdownTimeout: "100 millis" })),
+  Layer.provide(
+    NodeHttpServer.layer(() => createServer(), {
+      host,
+      port: 0,
+      gracefulShutdownTimeout: "100 millis",
+      websocket: { WebSocket: ByteWebSocket }
+    })
+  ),
   Layer.provide(Access.layer),
   Layer.provide([batcher, accessStore, AgentApi.layerPorts, PubSub.layerMemory, NodeCrypto.layer])
 )
