@@ -46,12 +46,10 @@ const sessions = Layer.effect(
     SessionOfConnection.of((handler, { client, payload }) => {
       const connection = connections.get(client.id)
       if (connection === undefined) return Effect.die("a call came over a connection without a session")
-      return Effect.andThen(
-        connection.rate.spend,
-        payload instanceof InvalidRequest
-          ? Effect.fail(payload)
-          : Effect.provideService(handler, AgentSession, connection.session)
-      )
+      connection.rate.spendUnsafe()
+      return payload instanceof InvalidRequest
+        ? Effect.fail(payload)
+        : Effect.provideService(handler, AgentSession, connection.session)
     })
   )
 )

@@ -17,14 +17,13 @@ import type { Socket } from "effect/socket"
 import { paced } from "../platform/RequestSocket.ts"
 import { AgentApi } from "./AgentApi.ts"
 import { type AgentConnection, AgentConnections } from "./AgentConnections.ts"
-import { AgentSession } from "./AgentSession.ts"
 import { Begun } from "./internal/begun.ts"
 import * as Frames from "./internal/frames.ts"
 import * as Metadata from "./Metadata.ts"
 
 export const make = Effect.gen(function* () {
   const connections = yield* AgentConnections
-  const { BatchUpdateMetadata: handle } = yield* Metadata.make
+  const { report } = yield* Metadata.make
   const services = yield* Effect.context<never>()
   const isTraced = yield* References.TracerEnabled
   const fork = Effect.runForkWith(services)
@@ -83,12 +82,13 @@ export const make = Effect.gen(function* () {
     )
 
     const begin = (call: RpcMessage.RequestEncoded) => {
-      const report = decode(call.payload)
-      if (Option.isNone(report)) return handOn(id, call)
-      const fiber = fork(Effect.provideService(handle(report.value), AgentSession, connection.session))
+      const payload = decode(call.payload)
+      if (Option.isNone(payload)) return handOn(id, call)
+      const fiber = fork(report(connection.session.identity.agentId, payload.value))
       const exit = fiber.pollUnsafe()
       if (exit !== undefined && Exit.isSuccess(exit)) {
-        return Effect.andThen(connection.rate.spend, write(parser.encodeSuccess(call.id)))
+        connection.rate.spendUnsafe()
+        return write(parser.encodeSuccess(call.id))
       }
       // a server that stops does not take it over
       Fiber.runIn(fiber, scope)

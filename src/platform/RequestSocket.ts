@@ -30,14 +30,15 @@ export const ping = (request: Request): Effect.Effect<void> =>
  * Waits until the network has taken what was written over the WebSocket of a request. The WebSocket itself takes
  * everything at once, and keeps for as long as it lives what the client does not.
  */
-export const drained = (request: Request): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    const socket = socketOf(request)
-    if (!socket.writableNeedDrain) return resume(Effect.void)
+export const drained = (request: Request): Effect.Effect<void> => {
+  const socket = socketOf(request)
+  const drain = Effect.callback<void>((resume) => {
     const onDrain = () => resume(Effect.void)
     socket.once("drain", onDrain)
     return Effect.sync(() => socket.off("drain", onDrain))
   })
+  return Effect.suspend(() => (socket.writableNeedDrain ? drain : Effect.void))
+}
 
 /**
  * The same request with a WebSocket that hands out one frame at a time, each once `ready` has succeeded and the client has
