@@ -12,7 +12,7 @@
  * - A frame that is no message gets an error for an answer. One that is no WebSocket frame, or too large, ends the
  *   connection it came over, and is logged.
  */
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, Scope } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { Socket } from "effect/socket"
@@ -26,9 +26,6 @@ import * as ApiVersion from "./ApiVersion.ts"
 import { ConnectApi, ConnectionRefused, SessionUnavailable } from "./ConnectApi.ts"
 import * as CallRate from "./CallRate.ts"
 import * as ConnectionMonitor from "./ConnectionMonitor.ts"
-import { Notifications } from "./Notifications.ts"
-import { MonitorStore } from "./ResourceMonitors.ts"
-import { WorkspaceStore } from "./WorkspaceStore.ts"
 
 export interface Options extends ConnectionMonitor.Options {
   /** How many calls an agent may make in a second. Default: any number. */
@@ -43,11 +40,7 @@ const handlers = (options: Options = {}) =>
       const serve = yield* AgentProtocol.make
       const rateOf = yield* CallRate.make(options.maxCallRate ?? Number.POSITIVE_INFINITY)
       const monitor = yield* ConnectionMonitor.make(options)
-      const services = Context.pick(
-        WorkspaceStore,
-        MonitorStore,
-        Notifications
-      )(yield* Effect.context<AgentSession.Services>())
+      const services = yield* Effect.context<AgentSession.Services>()
 
       const open = Effect.fnUntraced(
         function* (
@@ -64,7 +57,10 @@ const handlers = (options: Options = {}) =>
           )
           return { over, session }
         },
-        Effect.provideContext(services),
+        // what a connection is for long is in a context that shares these with all others
+        Effect.updateContext((context: Context.Context<Scope.Scope>) =>
+          Context.add(services, Scope.Scope, Context.get(context, Scope.Scope))
+        ),
         Effect.tapError((error) => Effect.logError("an agent cannot be served", error)),
         Effect.mapError(() => new SessionUnavailable({ message: "agents cannot be served now" }))
       )

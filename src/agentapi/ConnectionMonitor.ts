@@ -122,7 +122,9 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       Effect.provideService(AgentSession, session)
     )
 
-    const watch = Effect.repeat(Effect.delay(check, period), { until: (reason) => reason !== undefined })
+    const watch: Effect.Effect<Reason> = Effect.flatMap(Effect.delay(check, period), (reason) =>
+      reason === undefined ? watch : Effect.succeed(reason)
+    )
     return { over: Fiber.join(yield* Effect.forkScoped(Effect.raceFirst(listen, watch))) }
   })
 

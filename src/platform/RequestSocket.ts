@@ -54,16 +54,15 @@ export const paced = (request: Request, ready: Effect.Effect<void>): Request =>
 const pacedSocket = (socket: Socket.Socket, ready: Effect.Effect<void>): Socket.Socket => ({
   ...socket,
   reader: Effect.map(socket.reader, (reader) => {
-    let frames: ReadonlyArray<Uint8Array | string> = []
-    let next = 0
-    const first = (pulled: Arr.NonEmptyReadonlyArray<Uint8Array | string>) => {
-      frames = pulled
-      next = 1
-      return Arr.of(pulled[0])
-    }
+    // those that have come and are still to be handed out, the last one first
+    const frames: Array<Uint8Array | string> = []
     const pull = Effect.suspend(() => {
-      const frame = frames[next++]
-      return frame === undefined ? Effect.map(reader.pull, first) : Effect.succeed(Arr.of(frame))
+      const frame = frames.pop()
+      if (frame !== undefined) return Effect.succeed(Arr.of(frame))
+      return Effect.map(reader.pull, (pulled) => {
+        for (let index = pulled.length - 1; index > 0; index--) frames.push(pulled[index]!)
+        return Arr.of(pulled[0])
+      })
     })
     return { ...reader, pull: Effect.andThen(ready, pull) }
   })
