@@ -25,7 +25,21 @@
  * - Closing takes at most `shutdownTimeout`, even if a write refuses to be interrupted.
  * - Every accepted update is written, merged into a later one, or reported to the observer as lost, with the reason.
  */
-import { Cause, Deferred, Effect, Exit, Fiber, Latch, MutableRef, Option, Ref, Schedule, type Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Latch,
+  MutableRef,
+  Option,
+  Ref,
+  Schedule,
+  type Scope
+} from "effect"
 import type { Accumulator } from "./Accumulator.ts"
 import { type FlushReason, type Observer, tell } from "./BatcherObserver.ts"
 import { resolve, type Settings } from "./BatcherSettings.ts"
@@ -97,6 +111,8 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
   const closed = yield* Deferred.make<void>()
   const flushRequests: Array<Deferred.Deferred<void>> = []
   let open = true
+  const clock = yield* Clock.Clock
+  let idleSince = 0n
   let phase: "idle" | "writing" | "resting" = "idle"
   let inFlight = 0
   let writtenWhileDraining = 0
@@ -261,7 +277,23 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
       return open ? Effect.raceFirst(wake.await, recovery) : recovery
     }
     if (dueNow() !== undefined || isDrained()) return Effect.void
-    return Effect.raceFirst(wake.await, Effect.sleep(settings.interval))
+    idleSince = clock.monotonicTimeNanosUnsafe()
+    return wake.await
+  })
+
+  // one sleep for many batches: to begin and to end one for each would cost more than all else that a batch costs here
+  const ticks = Option.match(Duration.toNanos(settings.interval), {
+    onNone: () => Effect.never,
+    onSome: (interval) =>
+      Effect.forever(
+        Effect.suspend(() => {
+          const now = clock.monotonicTimeNanosUnsafe()
+          const left = (phase === "idle" ? idleSince : now) + interval - now
+          if (left > 0n) return Effect.sleep(Duration.nanos(left))
+          wake.openUnsafe()
+          return Effect.void
+        })
+      )
   })
 
   /** Waits for something to do and does it, with all that becomes due meanwhile. Answers whether that was the last. */
@@ -280,7 +312,7 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
     return isDrained()
   })
 
-  const worker = yield* cycle.pipe(
+  const cycles = cycle.pipe(
     Effect.catchCause((cause) =>
       Effect.gen(function* () {
         yield* Effect.logError("a batcher failed outside of its writes; it goes on", cause)
@@ -290,10 +322,10 @@ export const make = Effect.fnUntraced(function* <S, A, E, R>(
         return isDrained()
       })
     ),
-    Effect.repeat({ schedule: Schedule.forever, until: (isLast) => isLast }),
-    // detached, so that a write that refuses to be interrupted cannot hold up the closing of the scope
-    Effect.forkDetach({ startImmediately: true })
+    Effect.repeat({ schedule: Schedule.forever, until: (isLast) => isLast })
   )
+  // detached, so that a write that refuses to be interrupted cannot hold up the closing of the scope
+  const worker = yield* Effect.forkDetach(Effect.raceFirst(cycles, ticks), { startImmediately: true })
 
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {

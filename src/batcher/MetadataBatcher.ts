@@ -12,19 +12,7 @@
  * - Where tracing is enabled a write has a span, which links to those of the reports that its rows are of, and within
  *   which the announcement has one. No attribute contains a value.
  */
-import {
-  Cause,
-  Clock,
-  Context,
-  Duration,
-  Effect,
-  Layer,
-  LogLevel,
-  type Metric,
-  Option,
-  References,
-  type Scope
-} from "effect"
+import { Cause, Clock, Context, Duration, Effect, Layer, LogLevel, type Metric, Option, type Scope } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../domain/Metadata.ts"
 import * as Utf8 from "../domain/Utf8.ts"
@@ -32,7 +20,7 @@ import * as PubSub from "../pubsub/PubSub.ts"
 import * as AgentIdChunks from "./AgentIdChunks.ts"
 import * as Batcher from "./Batcher.ts"
 import * as Settings from "./BatcherSettings.ts"
-import { makeReportSpans } from "./internal/reportSpans.ts"
+import { isTraced, makeReportSpans } from "./internal/reportSpans.ts"
 import { newestMetadata } from "./internal/newestMetadata.ts"
 import * as Metrics from "./MetadataBatcherMetrics.ts"
 import * as MetadataStore from "./MetadataStore.ts"
@@ -64,12 +52,13 @@ export const make = Effect.fnUntraced(function* (
   const store = yield* MetadataStore.MetadataStore
   const pubsub = yield* PubSub.PubSub
   const context = yield* Effect.context<never>()
+  const spans = isTraced(context) ? makeReportSpans() : undefined
   const update = <Input>(metric: Metric.Metric<Input, unknown>, input: Input) => metric.updateUnsafe(input, context)
 
   const publish = (chunk: string) => {
     const size = { agents: chunk.length / AgentIdChunks.encodedLength, bytes: chunk.length }
-    return pubsub.publish(channel, chunk).pipe(
-      Effect.withSpan("MetadataBatcher.publish", { kind: "producer", attributes: { channel, ...size } }),
+    const published = pubsub.publish(channel, chunk)
+    return (spans === undefined ? published : spans.publish(published, { channel, ...size })).pipe(
       Effect.catchCause((cause) => {
         update(Metrics.publishErrors, 1)
         return Effect.annotateLogs(Effect.logError("changed agents could not be announced", cause), size)
@@ -82,7 +71,6 @@ export const make = Effect.fnUntraced(function* (
       Effect.catchDefect((defect) => Effect.logError("changed agents could not be encoded", defect))
     )
 
-  const spans = Context.get(context, References.TracerEnabled) ? makeReportSpans() : undefined
   const write = (rows: ReadonlyArray<MetadataRow>) => Effect.flatMap(store.updateBatch(rows), announce)
 
   const batcher = yield* Batcher.make({
