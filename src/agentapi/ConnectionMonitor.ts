@@ -122,8 +122,11 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       Effect.provideService(AgentSession, session)
     )
 
-    const watch: Effect.Effect<Reason> = Effect.flatMap(Effect.delay(check, period), (reason) =>
-      reason === undefined ? watch : Effect.succeed(reason)
+    const watch: Effect.Effect<Reason> = Effect.delay(check, period).pipe(
+      Effect.filterOrElse(
+        (reason) => reason !== undefined,
+        () => watch
+      )
     )
     return { over: Fiber.join(yield* Effect.forkScoped(Effect.raceFirst(listen, watch))) }
   })

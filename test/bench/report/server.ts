@@ -69,12 +69,13 @@ const routes = HttpRouter.serve(
   Layer.provide([batcher, accessStore, AgentApi.layerPorts, PubSub.layerMemory, NodeCrypto.layer])
 )
 
+const decode = Schema.decodeUnknownSync(RpcSerialization.json.codecFor(BatchUpdateMetadataRequest))
+
 /** `ws`, `JSON.parse` and the schema of a report: no routing, no tokens, no calls. */
 const plain = Layer.effectDiscard(
   Effect.gen(function* () {
     const { add } = yield* MetadataBatcher.MetadataBatcher
     const run = Effect.runSyncWith(yield* Effect.context<never>())
-    const decode = Schema.decodeUnknownSync(RpcSerialization.json.codecFor(BatchUpdateMetadataRequest))
     const agents = Workload.agents(10_000)
     const server = createServer(({ url }, response) =>
       response.end(
