@@ -43,14 +43,16 @@ const handlers = AgentApi.toLayer(
 const sessions = Layer.effect(
   SessionOfConnection,
   AgentConnections.useSync((connections) =>
-    SessionOfConnection.of((handler, { client, payload }) => {
-      const connection = connections.get(client.id)
-      if (connection === undefined) return Effect.die("a call came over a connection without a session")
-      connection.rate.spendUnsafe()
-      return payload instanceof InvalidRequest
-        ? Effect.fail(payload)
-        : Effect.provideService(handler, AgentSession, connection.session)
-    })
+    SessionOfConnection.of((handler, { client, payload }) =>
+      Effect.suspend(() => {
+        const connection = connections.get(client.id)
+        if (connection === undefined) return Effect.die("a call came over a connection without a session")
+        connection.rate.spendUnsafe()
+        return payload instanceof InvalidRequest
+          ? Effect.fail(payload)
+          : Effect.provideService(handler, AgentSession, connection.session)
+      })
+    )
   )
 )
 

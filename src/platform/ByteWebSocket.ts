@@ -2,7 +2,7 @@
  * A WebSocket of the server that hands on text as the bytes that came in. Whoever reads it would otherwise make a text of
  * them, and bytes of the text again to know how many they are.
  */
-import { NodeWS } from "@effect/platform-node"
+import * as NodeWS from "@effect/platform-node/NodeWS"
 
 export class ByteWebSocket extends NodeWS.WebSocket {
   override emit(event: string | symbol, ...args: Array<unknown>): boolean {
