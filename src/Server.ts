@@ -27,6 +27,7 @@ import * as AdminRoutes from "./http/AdminRoutes.ts"
 import * as OperationsRoutes from "./http/OperationsRoutes.ts"
 import * as Refusals from "./http/Refusals.ts"
 import * as UsageRoutes from "./http/UsageRoutes.ts"
+import { ByteWebSocket } from "./platform/ByteWebSocket.ts"
 import * as ConnectionLimits from "./platform/ConnectionLimits.ts"
 import * as PgPubSub from "./pubsub/PgPubSub.ts"
 import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
@@ -192,7 +193,7 @@ const layerHttpServer = (settings: Settings) =>
         port,
         // agents and watchers stay connected for ever: none is waited for longer than this
         gracefulShutdownTimeout: "500 millis",
-        websocket: { maxPayload }
+        websocket: { maxPayload, WebSocket: ByteWebSocket }
       }).pipe(Layer.catch(({ cause }) => Layer.effectContext(Effect.fail(new CannotListen({ host, port, cause })))))
     })
   )

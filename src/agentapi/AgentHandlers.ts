@@ -1,13 +1,14 @@
 /** All that answers an agent: the sub-APIs, one line each, and the session that they act for. */
-import { Effect, Layer, Option } from "effect"
+import { Effect, Layer } from "effect"
 import { AgentApi, SessionOfConnection } from "./AgentApi.ts"
+import { AgentConnections } from "./AgentConnections.ts"
 import { InvalidRequest } from "./AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
 import * as AnnouncementBanners from "./AnnouncementBanners.ts"
 import * as Apps from "./Apps.ts"
 import * as BoundaryLogs from "./BoundaryLogs.ts"
-import { OnCall } from "./CallRate.ts"
 import * as ConnectionLog from "./ConnectionLog.ts"
+import { Begun } from "./internal/begun.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as Logs from "./Logs.ts"
 import * as Manifest from "./Manifest.ts"
@@ -19,13 +20,15 @@ import * as SubAgents from "./SubAgents.ts"
 
 const handlers = AgentApi.toLayer(
   Effect.gen(function* () {
+    const metadata = yield* Metadata.make
     return AgentApi.of({
       ...(yield* Manifest.make),
       ...(yield* AnnouncementBanners.make),
       ...(yield* Lifecycle.make),
       ...(yield* Apps.make),
       ...(yield* Stats.make),
-      ...(yield* Metadata.make),
+      BatchUpdateMetadata: (request) =>
+        request instanceof Begun ? request.outcome : metadata.BatchUpdateMetadata(request),
       ...(yield* Logs.make),
       ...(yield* Scripts.make),
       ...(yield* ConnectionLog.make),
@@ -36,21 +39,19 @@ const handlers = AgentApi.toLayer(
   })
 )
 
-/** Takes the session from where the route of the connection has put it: the fiber that reads the socket. */
-const sessions = Layer.succeed(
+/** Takes the session from the connection that a call came over, and counts the call. */
+const sessions = Layer.effect(
   SessionOfConnection,
-  SessionOfConnection.of((handler, { payload }) =>
-    Effect.andThen(
-      Effect.flatten(OnCall),
-      payload instanceof InvalidRequest
-        ? Effect.fail(payload)
-        : Effect.flatMap(
-            Effect.serviceOption(AgentSession),
-            Option.match({
-              onNone: () => Effect.die("a call came over a connection without a session"),
-              onSome: (session) => Effect.provideService(handler, AgentSession, session)
-            })
-          )
+  AgentConnections.useSync((connections) =>
+    SessionOfConnection.of((handler, { client, payload }) =>
+      Effect.suspend(() => {
+        const connection = connections.get(client.id)
+        if (connection === undefined) return Effect.die("a call came over a connection without a session")
+        connection.rate.spendUnsafe()
+        return payload instanceof InvalidRequest
+          ? Effect.fail(payload)
+          : Effect.provideService(handler, AgentSession, connection.session)
+      })
     )
   )
 )

@@ -12,24 +12,20 @@
  * - A frame that is no message gets an error for an answer. One that is no WebSocket frame, or too large, ends the
  *   connection it came over, and is logged.
  */
-import { Context, Effect, Layer, Option } from "effect"
-import { HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Context, Effect, Layer, Option, Scope } from "effect"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { RpcSerialization, RpcServer } from "effect/rpc"
-import { Socket } from "effect/socket"
+import type { Socket } from "effect/socket"
 import * as Authentication from "../access/Authentication.ts"
-import { paced, ping } from "../platform/RequestSocket.ts"
-import { AgentApi } from "./AgentApi.ts"
+import { ping } from "../platform/RequestSocket.ts"
+import * as AgentConnections from "./AgentConnections.ts"
 import * as AgentHandlers from "./AgentHandlers.ts"
+import * as AgentProtocol from "./AgentProtocol.ts"
 import * as AgentSession from "./AgentSession.ts"
 import * as ApiVersion from "./ApiVersion.ts"
 import { ConnectApi, ConnectionRefused, SessionUnavailable } from "./ConnectApi.ts"
 import * as CallRate from "./CallRate.ts"
 import * as ConnectionMonitor from "./ConnectionMonitor.ts"
-import * as Frames from "./internal/frames.ts"
-import { Notifications } from "./Notifications.ts"
-import { MonitorStore } from "./ResourceMonitors.ts"
-import { WorkspaceStore } from "./WorkspaceStore.ts"
 
 export interface Options extends ConnectionMonitor.Options {
   /** How many calls an agent may make in a second. Default: any number. */
@@ -41,14 +37,10 @@ const handlers = (options: Options = {}) =>
     ConnectApi,
     "agent",
     Effect.fnUntraced(function* (handlers) {
-      const serve = yield* RpcServer.toHttpEffectWebsocket(AgentApi, { disableFatalDefects: true })
+      const serve = yield* AgentProtocol.make
       const rateOf = yield* CallRate.make(options.maxCallRate ?? Number.POSITIVE_INFINITY)
       const monitor = yield* ConnectionMonitor.make(options)
-      const services = Context.pick(
-        WorkspaceStore,
-        MonitorStore,
-        Notifications
-      )(yield* Effect.context<AgentSession.Services>())
+      const services = yield* Effect.context<AgentSession.Services>()
 
       const open = Effect.fnUntraced(
         function* (
@@ -65,7 +57,10 @@ const handlers = (options: Options = {}) =>
           )
           return { over, session }
         },
-        Effect.provideContext(services),
+        // what a connection is for long is in a context that shares these with all others
+        Effect.updateContext((context: Context.Context<Scope.Scope>) =>
+          Context.add(services, Scope.Scope, Context.get(context, Scope.Scope))
+        ),
         Effect.tapError((error) => Effect.logError("an agent cannot be served", error)),
         Effect.mapError(() => new SessionUnavailable({ message: "agents cannot be served now" }))
       )
@@ -78,13 +73,9 @@ const handlers = (options: Options = {}) =>
           const introduction = { ...(yield* Authentication.CurrentAgent), apiVersion: apiVersion.value }
           const { over, session } = yield* open(introduction, request, query.role ?? "agent")
           const rate = yield* rateOf(session.identity.agentId)
-          return yield* serve.pipe(
-            Effect.provideService(AgentSession.AgentSession, session),
-            Effect.provideService(CallRate.OnCall, rate.spend),
-            Effect.provideService(HttpServerRequest.HttpServerRequest, paced(request, rate.ready)),
-            Effect.catchDefect((defect) =>
-              Socket.isSocketError(defect) ? broken(session, defect) : Effect.die(defect)
-            ),
+          return yield* serve(request, { session, rate }).pipe(
+            Effect.catch((error) => broken(session, error)),
+            Effect.as(HttpServerResponse.empty()),
             // an interruption tells the client that the service goes away
             Effect.raceFirst(Effect.andThen(over, Effect.interrupt))
           )
@@ -96,19 +87,13 @@ const handlers = (options: Options = {}) =>
 export const layer = (options?: Options) =>
   HttpApiBuilder.layer(ConnectApi).pipe(
     Layer.provide(handlers(options)),
-    Layer.provide([
-      AgentHandlers.layer,
-      Authentication.layerAgent,
-      Layer.succeed(RpcSerialization.RpcSerialization, Frames.serialization)
-    ])
+    Layer.provide([AgentHandlers.layer, Authentication.layerAgent]),
+    Layer.provide(AgentConnections.layer)
   )
 
 /** There is nobody left to answer. */
 const broken = ({ identity }: AgentSession.AgentSession["Service"], error: Socket.SocketError) =>
-  Effect.logWarning("the connection of an agent broke", error).pipe(
-    Effect.annotateLogs({ agentId: identity.agentId }),
-    Effect.as(HttpServerResponse.empty())
-  )
+  Effect.logWarning("the connection of an agent broke", error).pipe(Effect.annotateLogs({ agentId: identity.agentId }))
 
 const unknownVersion = new ConnectionRefused({
   message: "the service does not speak this version of the agent API",

@@ -7,7 +7,7 @@
  * - It is absent again once the session has ended.
  * - Who may do what with the workspace is no part of it: that must be as new as the question.
  */
-import { Effect, Equal, Option, Ref, Schedule, type Scope } from "effect"
+import { Effect, Equal, Option, Ref, type Scope } from "effect"
 import { isPrebuild, type Workspace } from "../domain/Workspace.ts"
 import { WorkspaceStore } from "./WorkspaceStore.ts"
 
@@ -37,7 +37,7 @@ export const make = Effect.fnUntraced(function* (
   }).pipe(
     Effect.catch((error) => Effect.logWarning("the workspace cannot be read again: what was known stays", error.cause))
   )
-  yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.spaced(refreshInterval)))
+  yield* Effect.forkScoped(Effect.forever(Effect.delay(refresh, refreshInterval)))
 
   return { get: Ref.get(cached) }
 })

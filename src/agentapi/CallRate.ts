@@ -5,17 +5,12 @@
  * - One that calls more often is not refused: what it sends is read as slowly as it may call, so that it stays with the
  *   agent and the network.
  */
-import { Clock, Context, Effect, type Scope } from "effect"
+import { Clock, Effect, type Scope } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
-
-/** Has to run before each call. */
-export const OnCall = Context.Reference<Effect.Effect<void>>("metadata-batcher/agentapi/CallRate/OnCall", {
-  defaultValue: () => Effect.void
-})
 
 export interface CallRate {
   /** Counts a call. */
-  readonly spend: Effect.Effect<void>
+  readonly spendUnsafe: () => void
   /** Waits until the agent may call again. */
   readonly ready: Effect.Effect<void>
 }
@@ -28,7 +23,7 @@ interface Account {
 
 /** The rates of all agents that are connected, and of those that have left with calls to make up for. */
 export const make = (perSecond: number) =>
-  Effect.sync(() => {
+  Effect.map(Clock.Clock, (clock) => {
     const interval = 1_000 / perSecond
     const accounts = new Map<AgentId, Account>()
     const debtors = new Set<AgentId>()
@@ -43,8 +38,8 @@ export const make = (perSecond: number) =>
     }
 
     const enter = (agentId: AgentId) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
-        forgetWhoIsEven(now)
+      Effect.sync(() => {
+        forgetWhoIsEven(clock.currentTimeMillisUnsafe())
         const account = accounts.get(agentId) ?? { even: 0, connections: 0 }
         accounts.set(agentId, account)
         account.connections++
@@ -52,22 +47,23 @@ export const make = (perSecond: number) =>
       })
 
     const leave = (agentId: AgentId, account: Account) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
+      Effect.sync(() => {
         account.connections--
         debtors.add(agentId)
-        forgetWhoIsEven(now)
+        forgetWhoIsEven(clock.currentTimeMillisUnsafe())
       })
 
     /** The rate of an agent, for one connection. */
     return Effect.fnUntraced(function* (agentId: AgentId): Effect.fn.Return<CallRate, never, Scope.Scope> {
       const account = yield* Effect.acquireRelease(enter(agentId), (account) => leave(agentId, account))
       return {
-        spend: Effect.map(Clock.currentTimeMillis, (now) => {
-          account.even = Math.max(account.even, now) + interval
-        }),
-        ready: Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          account.even - now > 1_000 ? Effect.sleep(account.even - now - 1_000) : Effect.void
-        )
+        spendUnsafe: () => {
+          account.even = Math.max(account.even, clock.currentTimeMillisUnsafe()) + interval
+        },
+        ready: Effect.suspend(() => {
+          const ahead = account.even - clock.currentTimeMillisUnsafe() - 1_000
+          return ahead > 0 ? Effect.sleep(ahead) : Effect.void
+        })
       }
     })
   })

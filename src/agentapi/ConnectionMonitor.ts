@@ -161,7 +161,12 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       Effect.provideService(AgentSession, session)
     )
 
-    const watch = Effect.repeat(Effect.delay(check, period), { until: (reason) => reason !== undefined })
+    const watch: Effect.Effect<Reason> = Effect.delay(check, period).pipe(
+      Effect.filterOrElse(
+        (reason) => reason !== undefined,
+        () => watch
+      )
+    )
     return { over: Fiber.join(yield* Effect.forkScoped(Effect.raceFirst(listen, watch))) }
   })
 

@@ -9,6 +9,7 @@
 import { DateTime, Effect, LogLevel, Schema } from "effect"
 import { Rpc } from "effect/rpc"
 import * as MetadataBatcher from "../batcher/MetadataBatcher.ts"
+import type { AgentId } from "../domain/Ids.ts"
 import type { MetadataEntry } from "../domain/Metadata.ts"
 import * as MetadataReport from "../domain/MetadataReport.ts"
 import * as Utf8 from "../domain/Utf8.ts"
@@ -51,22 +52,37 @@ export const BatchUpdateMetadata = Rpc.make("BatchUpdateMetadata", {
 export const make = Effect.gen(function* () {
   const batcher = yield* MetadataBatcher.MetadataBatcher
 
-  const batchUpdateMetadata = Effect.fnUntraced(function* (request: BatchUpdateMetadataRequest) {
-    const { identity } = yield* AgentSession
-    const { entries, keyBytes } = MetadataReport.accept(samplesOf(request), yield* DateTime.now)
-    if (yield* LogLevel.isEnabled("Debug")) {
-      yield* Effect.annotateLogs(Effect.logDebug("metadata reported", sizes(entries)), { agentId: identity.agentId })
-    }
-    yield* batcher.add(identity.agentId, entries)
-    if (keyBytes <= MetadataReport.maxKeyBytes) return {}
+  /** Takes the report of an agent. */
+  const report = (agentId: AgentId, request: BatchUpdateMetadataRequest): Effect.Effect<{}, MetadataKeysTooLong> =>
+    Effect.flatMap(DateTime.now, (receivedAt) => {
+      const { entries, keyBytes } = MetadataReport.accept(samplesOf(request), receivedAt)
+      const taken = Effect.andThen(
+        batcher.add(agentId, entries),
+        keyBytes <= MetadataReport.maxKeyBytes ? succeeded : tooLong(agentId, keyBytes)
+      )
+      return Effect.flatMap(LogLevel.isEnabled("Debug"), (isEnabled) =>
+        isEnabled
+          ? Effect.andThen(
+              Effect.annotateLogs(Effect.logDebug("metadata reported", sizes(entries)), { agentId }),
+              taken
+            )
+          : taken
+      )
+    })
 
-    const error = new MetadataKeysTooLong({ keyBytes, limit: MetadataReport.maxKeyBytes })
-    yield* Effect.annotateLogs(Effect.logWarning(error.message), { agentId: identity.agentId })
-    return yield* error
-  })
-
-  return { BatchUpdateMetadata: batchUpdateMetadata }
+  return {
+    report,
+    BatchUpdateMetadata: (request: BatchUpdateMetadataRequest) =>
+      AgentSession.use(({ identity }) => report(identity.agentId, request))
+  }
 })
+
+const succeeded = Effect.succeed({})
+
+const tooLong = (agentId: AgentId, keyBytes: number) => {
+  const error = new MetadataKeysTooLong({ keyBytes, limit: MetadataReport.maxKeyBytes })
+  return Effect.andThen(Effect.annotateLogs(Effect.logWarning(error.message), { agentId }), error)
+}
 
 /** What an agent leaves out is empty. */
 export const samplesOf = ({

@@ -30,14 +30,15 @@ export const ping = (request: Request): Effect.Effect<void> =>
  * Waits until the network has taken what was written over the WebSocket of a request. The WebSocket itself takes
  * everything at once, and keeps for as long as it lives what the client does not.
  */
-export const drained = (request: Request): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    const socket = socketOf(request)
-    if (!socket.writableNeedDrain) return resume(Effect.void)
+export const drained = (request: Request): Effect.Effect<void> => {
+  const socket = socketOf(request)
+  const drain = Effect.callback<void>((resume) => {
     const onDrain = () => resume(Effect.void)
     socket.once("drain", onDrain)
     return Effect.sync(() => socket.off("drain", onDrain))
   })
+  return Effect.suspend(() => (socket.writableNeedDrain ? drain : Effect.void))
+}
 
 /**
  * The same request with a WebSocket that hands out one frame at a time, each once `ready` has succeeded and the client has
@@ -53,16 +54,15 @@ export const paced = (request: Request, ready: Effect.Effect<void>): Request =>
 const pacedSocket = (socket: Socket.Socket, ready: Effect.Effect<void>): Socket.Socket => ({
   ...socket,
   reader: Effect.map(socket.reader, (reader) => {
-    let frames: ReadonlyArray<Uint8Array | string> = []
-    let next = 0
-    const first = (pulled: Arr.NonEmptyReadonlyArray<Uint8Array | string>) => {
-      frames = pulled
-      next = 1
-      return Arr.of(pulled[0])
-    }
+    // those that have come and are still to be handed out, the last one first
+    const frames: Array<Uint8Array | string> = []
     const pull = Effect.suspend(() => {
-      const frame = frames[next++]
-      return frame === undefined ? Effect.map(reader.pull, first) : Effect.succeed(Arr.of(frame))
+      const frame = frames.pop()
+      if (frame !== undefined) return Effect.succeed(Arr.of(frame))
+      return Effect.map(reader.pull, (pulled) => {
+        for (let index = pulled.length - 1; index > 0; index--) frames.push(pulled[index]!)
+        return Arr.of(pulled[0])
+      })
     })
     return { ...reader, pull: Effect.andThen(ready, pull) }
   })

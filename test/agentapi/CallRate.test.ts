@@ -4,8 +4,10 @@ import { TestClock } from "effect/testing"
 import * as CallRate from "../../src/agentapi/CallRate.ts"
 import { agent } from "../support/metadataBatcher.ts"
 
-const spend = ({ spend }: CallRate.CallRate, calls: number) =>
-  Effect.forEach(Array.from({ length: calls }), () => spend, { discard: true })
+const spend = ({ spendUnsafe }: CallRate.CallRate, calls: number) =>
+  Effect.sync(() => {
+    for (let call = 0; call < calls; call++) spendUnsafe()
+  })
 
 /** For how many milliseconds the agent has to wait. */
 const wait = Effect.fnUntraced(function* ({ ready }: CallRate.CallRate) {

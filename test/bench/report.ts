@@ -90,9 +90,9 @@ export const report: Table.Part = {
     const servers = [
       { name: "routes of the service", kind: "routes", server: routes },
       {
-        name: "ws and JSON.parse",
+        name: "ws, JSON.parse and the schema",
         kind: "plain",
-        remark: "limit: no routes, tokens, schemas, fibers; same rules for entries, same batcher",
+        remark: "limit: no routes, tokens, calls; same schema, same rules for entries, same batcher",
         server: plain
       }
     ] as const

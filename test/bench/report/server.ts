@@ -2,24 +2,25 @@
  * The process that agents report to: `routes` serves those of the service, `plain` does the least that a server can do
  * with the same frames.
  *
- * Both cut reports by the same rules and give them to the same batcher, which writes to nothing. The process prints its
- * address, tells what it has done so far when asked, and ends with its standard input.
+ * Both decode reports by the same schema, cut them by the same rules and give them to the same batcher, which writes to
+ * nothing. The process prints its address, tells what it has done so far when asked, and ends with its standard input.
  */
 import "effect/schema/SchemaJITCompiler/enable"
 import { NodeCrypto, NodeHttpServer, NodeRuntime } from "@effect/platform-node"
-import { Console, DateTime, Effect, Layer, Option, References } from "effect"
+import { Console, DateTime, Effect, Layer, Option, References, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { NetAddress } from "effect/net"
-import type { RpcMessage } from "effect/rpc"
+import { type RpcMessage, RpcSerialization } from "effect/rpc"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { WebSocketServer } from "ws"
 import * as Access from "../../../src/access/Access.ts"
 import { AccessStore } from "../../../src/access/AccessStore.ts"
-import { type BatchUpdateMetadataRequest, samplesOf } from "../../../src/agentapi/Metadata.ts"
+import { BatchUpdateMetadataRequest, samplesOf } from "../../../src/agentapi/Metadata.ts"
 import * as AgentRoutes from "../../../src/agentapi/AgentRoutes.ts"
 import * as MetadataBatcher from "../../../src/batcher/MetadataBatcher.ts"
 import * as MetadataReport from "../../../src/domain/MetadataReport.ts"
+import { ByteWebSocket } from "../../../src/platform/ByteWebSocket.ts"
 import * as PubSub from "../../../src/pubsub/PubSub.ts"
 import * as AgentApi from "../../support/agentApi.ts"
 import { identity } from "../../support/identity.ts"
@@ -56,12 +57,21 @@ const routes = HttpRouter.serve(
   Layer.merge(
     Layer.effectDiscard(HttpServer.HttpServer.use(({ address }) => Console.log(NetAddress.formatUrlUnsafe(address))))
   ),
-  Layer.provide(NodeHttpServer.layer(() => createServer(), { host, port: 0, gracefulShutdownTimeout: "100 millis" })),
+  Layer.provide(
+    NodeHttpServer.layer(() => createServer(), {
+      host,
+      port: 0,
+      gracefulShutdownTimeout: "100 millis",
+      websocket: { WebSocket: ByteWebSocket }
+    })
+  ),
   Layer.provide(Access.layer),
   Layer.provide([batcher, accessStore, AgentApi.layerPorts, PubSub.layerMemory, NodeCrypto.layer])
 )
 
-/** `ws` and `JSON.parse`: no routing, no tokens, no schemas, no fibers. */
+const decode = Schema.decodeUnknownSync(RpcSerialization.json.codecFor(BatchUpdateMetadataRequest))
+
+/** `ws`, `JSON.parse` and the schema of a report: no routing, no tokens, no calls. */
 const plain = Layer.effectDiscard(
   Effect.gen(function* () {
     const { add } = yield* MetadataBatcher.MetadataBatcher
@@ -77,7 +87,7 @@ const plain = Layer.effectDiscard(
       const agentId = agents[next++ % agents.length]!
       socket.on("message", (message) => {
         const { id, payload } = JSON.parse(String(message)) as RpcMessage.RequestEncoded
-        const { entries } = MetadataReport.accept(samplesOf(payload as BatchUpdateMetadataRequest), run(DateTime.now))
+        const { entries } = MetadataReport.accept(samplesOf(decode(payload)), run(DateTime.now))
         run(add(agentId, entries))
         socket.send(JSON.stringify({ _tag: "Exit", requestId: id, exit: { _tag: "Success", value: {} } }))
       })
