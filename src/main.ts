@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import "./platform/NoPretenuring.ts"
 // before any schema is made: what is read from the network is then read by generated code, ten times as fast
 import "effect/schema/SchemaJITCompiler/enable"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"

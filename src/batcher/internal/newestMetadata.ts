@@ -13,19 +13,12 @@ import type { Accumulator } from "../Accumulator.ts"
 import { AgentRows, DistinctKeys } from "./agentRows.ts"
 import type { Report } from "./report.ts"
 
-export class NewestMetadata {
+export interface NewestMetadata {
   readonly agents: Map<AgentId, AgentRows>
   /** What agents share that are new. If it has as many rows as there are, those are all of them. */
   readonly shared: Array<MetadataRow>
   readonly distinctKeys: DistinctKeys
   size: number
-
-  constructor(agents: Map<AgentId, AgentRows>, shared: Array<MetadataRow>, distinctKeys: DistinctKeys, size: number) {
-    this.agents = agents
-    this.shared = shared
-    this.distinctKeys = distinctKeys
-    this.size = size
-  }
 }
 
 const isOlder = (row: MetadataRow, than: MetadataRow): boolean =>
@@ -71,11 +64,8 @@ const addNew = (state: NewestMetadata, report: Report, from: number, to: number)
   return isDistinct
 }
 
-/** No rows, in an array like that of the rows: it holds objects from the start, and no literal allocates it. */
-const noneOf = (rows: ReadonlyArray<MetadataRow>): Array<MetadataRow> => rows.slice(0, 0)
-
 export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = {
-  empty: () => new NewestMetadata(new Map(), [], new DistinctKeys(), 0),
+  empty: () => ({ agents: new Map(), shared: [], distinctKeys: new DistinctKeys(), size: 0 }),
   size: (state) => state.size,
   has: (state, row) => (state.agents.get(row.agentId)?.placeOf(row.key) ?? -1) !== -1,
   add(state, report, from, to) {
@@ -90,9 +80,8 @@ export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = 
     return state
   },
   take({ agents, distinctKeys, shared, size }, max) {
-    if (size <= max && shared.length === size)
-      return [shared, new NewestMetadata(new Map(), noneOf(shared), distinctKeys, 0)]
-    const batch = noneOf(shared)
+    if (size <= max && shared.length === size) return [shared, { agents: new Map(), shared: [], distinctKeys, size: 0 }]
+    const batch: Array<MetadataRow> = []
     for (const [agentId, rows] of agents) {
       const room = max - batch.length
       if (room === 0) break
@@ -101,6 +90,6 @@ export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = 
       agents.delete(agentId)
       if (taken < rows.size) agents.set(agentId, new AgentRows(rows.copy(taken)))
     }
-    return [batch, new NewestMetadata(agents, noneOf(shared), distinctKeys, size - batch.length)]
+    return [batch, { agents, shared: [], distinctKeys, size: size - batch.length }]
   }
 }

@@ -7,27 +7,6 @@ import type { AgentId } from "../../domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../../domain/Metadata.ts"
 import type { Updates } from "../Accumulator.ts"
 
-/**
- * What is made for every report and every row is made by classes, and no literal holds a row: what comes of a literal V8
- * may allocate with the old generation, for good, once much of it has lived through a collection, as it does while the
- * database is slow. From then on every batch kept its rows alive until the next full collection, at twice the cost.
- */
-class Row implements MetadataRow {
-  readonly agentId: AgentId
-  readonly key: MetadataRow["key"]
-  readonly value: MetadataRow["value"]
-  readonly error: MetadataRow["error"]
-  readonly collectedAt: MetadataRow["collectedAt"]
-
-  constructor(agentId: AgentId, { collectedAt, error, key, value }: MetadataEntry) {
-    this.agentId = agentId
-    this.key = key
-    this.value = value
-    this.error = error
-    this.collectedAt = collectedAt
-  }
-}
-
 export class Report implements Updates<MetadataRow, Report> {
   readonly agentId: AgentId
   readonly entries: ReadonlyArray<MetadataEntry>
@@ -45,7 +24,8 @@ export class Report implements Updates<MetadataRow, Report> {
   }
 
   row(index: number): MetadataRow {
-    const row = new Row(this.agentId, this.entries[index]!)
+    const { collectedAt, error, key, value } = this.entries[index]!
+    const row = { agentId: this.agentId, key, value, error, collectedAt }
     this.#onRow?.(row)
     return row
   }

@@ -5,6 +5,8 @@
  * Both decode reports by the same schema, cut them by the same rules and give them to the same batcher, which writes to
  * nothing. The process prints its address, tells what it has done so far when asked, and ends with its standard input.
  */
+// as the service does
+import "../../../src/platform/NoPretenuring.ts"
 import "effect/schema/SchemaJITCompiler/enable"
 import { NodeCrypto, NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Console, DateTime, Effect, Layer, Option, References, Schema } from "effect"
