@@ -13,6 +13,7 @@
  */
 // as the service does
 import "../../src/platform/NoPretenuring.ts"
+import "effect/schema/SchemaJITCompiler/enable"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, Logger, Option, References, Runtime, Schema } from "effect"
 import { Command, Flag } from "effect/cli"

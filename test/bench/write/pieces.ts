@@ -1,5 +1,5 @@
 /** The same updates written in one batch, report by report and key by key: what batching saves. */
-import { Array, DateTime, Effect } from "effect"
+import { DateTime, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import * as AgentIdChunks from "../../../src/batcher/AgentIdChunks.ts"
 import * as MetadataBatcher from "../../../src/batcher/MetadataBatcher.ts"
@@ -56,7 +56,7 @@ export const table = Effect.fnUntraced(function* (rows: ReadonlyArray<MetadataRo
     write: (rows: ReadonlyArray<MetadataRow>) => Effect.Effect<unknown, unknown>
   ): Table.Contestant<Columns> => {
     const { concurrency = 1, remark, size, times } = options
-    const next = Circle.make(Array.chunksOf(rows, size))
+    const next = Circle.make(Workload.chunksOf(rows, size))
     return {
       name,
       remark,

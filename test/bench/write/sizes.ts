@@ -1,9 +1,10 @@
 /** Batches of each size, by the store, by other clients, and by `pgbench`. */
-import { Array, Effect, Result } from "effect"
+import { Effect, Result } from "effect"
 import { MetadataStore } from "../../../src/batcher/MetadataStore.ts"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
 import * as Postgres from "../Postgres.ts"
 import * as Table from "../Table.ts"
+import * as Workload from "../Workload.ts"
 import * as Circle from "./Circle.ts"
 import * as Database from "./Database.ts"
 import * as Peers from "./peers.ts"
@@ -18,7 +19,7 @@ export const tables = Effect.fnUntraced(function* (
   const store = yield* MetadataStore
   const services = yield* Effect.context<Effect.Services<typeof Postgres.cpuMillis>>()
   const version = yield* Postgres.version
-  const batches = new Map(sizes.map((size) => [size, Array.chunksOf(rows, size)]))
+  const batches = new Map(sizes.map((size) => [size, Workload.chunksOf(rows, size)]))
   const pgbench = Result.isSuccess(yield* Effect.result(Pgbench.version)) ? yield* Pgbench.make(batches) : undefined
   const clients = [
     { name: "PgMetadataStore", write: store.updateBatch },
