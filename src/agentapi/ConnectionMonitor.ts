@@ -8,8 +8,8 @@
  * - The connection of an agent whose build is no longer the latest ends with the next note, so within a period.
  * - However a connection ends, that is noted and announced. For each there is as much time as the timeout.
  * - Notes of a process are {@link SharedCalls}: those of a fifteenth of a period, but no more than a second, are written
- *   together, the newest of each agent. The first and the last of a connection wait for no more than the write in progress,
- *   and take along what waits. A write never waits for a row that something else has locked: that agent is noted alone, and
+ *   together, the newest of each agent. The first and the last of a connection wait for no more than what is being written,
+ *   and take along what waits. An older note of an agent is never written after a newer one. A write never waits for a row that something else has locked: that agent is noted alone, and
  *   holds up nobody.
  */
 import { Context, DateTime, Duration, Effect, Fiber, Ref, type Scope } from "effect"

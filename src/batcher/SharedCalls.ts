@@ -5,7 +5,10 @@
  *   and then for a call to end, when `concurrency` of them are being made. What is asked meanwhile goes along.
  * - A question that is asked with `askNow` ends the wait for the window, for itself and for those that wait.
  * - A call begins after each of its questions was asked. Questions of the same key are one: the last one stands for all.
- * - A call has at most `maxSize` questions. When there are more, there are more calls.
+ * - A call has at most `maxSize` questions. When there are more, there are more calls, and all of them begin before what
+ *   was asked since.
+ * - Calls for one key begin in the order of asking. With a `concurrency` of 1 each has ended before the next one begins, so
+ *   that no older question comes after a newer one; with more of it they may go side by side, and end in any order.
  * - Who asks gets what has become of the call that the question was in, be that a failure or a defect, and of no other.
  * - Who no longer waits takes no answer from anyone else. A question that nobody waits for before its call has begun is
  *   not asked; a call that has begun goes on.
@@ -43,6 +46,8 @@ export const make = Effect.fnUntraced(function* <Q, A, E>(
   const calls = yield* Semaphore.make(options.concurrency)
   const window = Duration.toNanosUnsafe(Duration.fromInputUnsafe(options.window))
   const hurry = yield* Latch.make(false)
+  // a resolver forgets those who leave before it runs, and no later ones
+  const left = new WeakSet<Asked>()
   let restsUntil = 0n
 
   const rest = Effect.gen(function* () {
@@ -51,7 +56,11 @@ export const make = Effect.fnUntraced(function* <Q, A, E>(
     yield* calls.withPermit(Effect.void)
   })
 
-  const call = Effect.fnUntraced(function* (groups: ReadonlyArray<ReadonlyArray<Request.Entry<Asked>>>) {
+  const call = Effect.fnUntraced(function* (chunk: ReadonlyArray<ReadonlyArray<Request.Entry<Asked>>>) {
+    const groups = chunk
+      .map((group) => group.filter(({ request }) => !left.has(request)))
+      .filter((group) => group.length > 0)
+    if (groups.length === 0) return
     const questions = groups.map((group) => group.at(-1)!.request.question)
     const exit = yield* options.call(questions).pipe(
       Effect.map((answerTo) => questions.map(answerTo)),
@@ -68,13 +77,15 @@ export const make = Effect.fnUntraced(function* <Q, A, E>(
       hurry.closeUnsafe()
       restsUntil = (yield* Clock.monotonicTimeNanos) + window
       const groups = [...Map.groupBy(entries, ({ request }) => options.keyOf(request.question)).values()]
-      yield* Effect.forEach(Array.chunksOf(groups, options.maxSize), call, {
-        concurrency: options.concurrency,
-        discard: true
-      })
+      // each takes its place among those that wait for a permit now, before anyone who asks from now on
+      yield* Effect.forEach(Array.chunksOf(groups, options.maxSize), call, { concurrency: "unbounded", discard: true })
     })
   ).pipe(RequestResolver.setDelayEffect(rest), RequestResolver.withSpan(options.name, { root: true }))
 
-  const ask = (question: Q): Effect.Effect<A, E> => Effect.request(request({ question }), resolver)
+  const ask = (question: Q): Effect.Effect<A, E> =>
+    Effect.suspend(() => {
+      const asked = request({ question })
+      return Effect.onInterrupt(Effect.request(asked, resolver), () => Effect.sync(() => left.add(asked)))
+    })
   return { ask, askNow: (question) => Effect.andThen(hurry.open, ask(question)) }
 })

@@ -151,6 +151,55 @@ describe("SharedCalls", () => {
     })
   )
 
+  it.effect("makes calls for a key in the order of asking, although the earlier one is the last of several", () =>
+    Effect.gen(function* () {
+      const { ask, fork, world } = yield* start({ maxSize: 2, concurrency: 1 })
+      const { calling, letGo } = yield* held
+      yield* fork("first")
+      const askFrom = (from: string) => Effect.forkScoped(ask({ text: "same", from }), { startImmediately: true })
+
+      yield* fork("a", "b", "c", "d")
+      yield* askFrom("old")
+      world.calls.length = 0
+      world.calling = calling
+      yield* TestClock.adjust("50 millis")
+      yield* askFrom("new")
+      yield* TestClock.adjust("1 second")
+      yield* letGo
+
+      assert.deepStrictEqual(world.calls, [
+        [{ text: "a" }, { text: "b" }],
+        [{ text: "c" }, { text: "d" }],
+        [{ text: "same", from: "old" }],
+        [{ text: "same", from: "new" }]
+      ])
+    })
+  )
+
+  it.effect(
+    "makes as many calls of one batch side by side as may be, and the next batch only when all have begun",
+    () =>
+      Effect.gen(function* () {
+        const { asked, fork, world } = yield* start({ maxSize: 1, concurrency: 2 })
+        yield* fork("first")
+        asked()
+        const gates = yield* Effect.all([held, held, held, held])
+        const waiting = gates.map(({ calling }) => calling)
+        world.calling = Effect.suspend(() => waiting.shift()!)
+
+        yield* fork("a", "b", "c")
+        yield* TestClock.adjust("50 millis")
+        yield* fork("later")
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(asked(), [["a"], ["b"]])
+        yield* gates[1]!.letGo
+        assert.deepStrictEqual(asked(), [["c"]])
+        yield* gates[0]!.letGo
+
+        assert.deepStrictEqual(asked(), [["later"]])
+      })
+  )
+
   it.effect("answers what has become of a call to those who were in it, and to no other", () =>
     Effect.gen(function* () {
       const { fork, world } = yield* start()
@@ -199,6 +248,33 @@ describe("SharedCalls", () => {
       yield* Fiber.interrupt(lone!)
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(asked(), [])
+    })
+  )
+
+  it.effect("asks nothing that nobody waits for before its own call, when others of the batch have begun", () =>
+    Effect.gen(function* () {
+      const { ask, fork, world } = yield* start({ maxSize: 2, concurrency: 1 })
+      const { calling, letGo } = yield* held
+      yield* fork("first")
+      const askFrom = (from: string) =>
+        Effect.forkScoped(Effect.exit(ask({ text: "same", from })), { startImmediately: true })
+
+      const [a, , c, d] = yield* fork("a", "b", "c", "d")
+      const [stays, leaves] = [yield* askFrom("stays"), yield* askFrom("leaves")]
+      const [lone] = yield* fork("f", "g")
+      const [last] = yield* fork("last")
+      world.calls.length = 0
+      world.calling = calling
+      yield* TestClock.adjust("50 millis")
+      yield* Fiber.interruptAll([a!, c!, d!, leaves, lone!, last!])
+      yield* letGo
+
+      assert.deepStrictEqual(world.calls, [
+        [{ text: "a" }, { text: "b" }],
+        [{ text: "same", from: "stays" }],
+        [{ text: "g" }]
+      ])
+      assert.deepStrictEqual(polled([stays]), [4])
     })
   )
 
