@@ -8,11 +8,13 @@
  * - The connection of an agent whose build is no longer the latest ends with the next note, so within a period.
  * - However a connection ends, that is noted and announced. For each there is as much time as the timeout.
  * - Notes of a process are {@link SharedCalls}: those of a fifteenth of a period, but no more than a second, are written
- *   together, the newest of each agent. The first and the last of a connection wait for no more than what is being written,
- *   and take along what waits. An older note of an agent is never written after a newer one. A write never waits for a row that something else has locked: that agent is noted alone, and
- *   holds up nobody.
+ *   together, the newest of each agent, and none after a newer one. The first and the last of a connection wait for no more
+ *   than what is being written, and take along what waits.
+ * - A write never waits for a row that something else has locked: that agent is noted alone, and holds up nobody whose row
+ *   is free. No more than two are noted alone at a time, however many are locked, so that connections are left for others;
+ *   the first and the last note of a connection wait for their turn, any other for the next period, with a warning.
  */
-import { Context, DateTime, Duration, Effect, Fiber, Ref, type Scope } from "effect"
+import { Context, DateTime, Duration, Effect, Fiber, Option, Predicate, Ref, type Scope, Semaphore } from "effect"
 import * as SharedCalls from "../batcher/SharedCalls.ts"
 import type { AgentId, ReplicaId } from "../domain/Ids.ts"
 import type { PubSubError } from "../pubsub/PubSub.ts"
@@ -57,6 +59,9 @@ export class ConnectionStore extends Context.Service<
 /** Agents in a write. */
 const maxNotes = 1_000
 
+/** Agents that are noted alone at the same time: each may keep a connection of the store waiting for a lock. */
+const maxAlone = 2
+
 export interface Options {
   /** The time between two pings, and between two notes. Default 15 seconds. */
   readonly period?: Duration.Input | undefined
@@ -98,10 +103,14 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
             noted.get(agentId)
       )
   })
-  const alone = (note: ConnectionNote) => (isLatest: boolean | undefined) =>
-    isLatest === undefined ? store.note(note) : Effect.succeed(isLatest)
-  const note = (note: ConnectionNote) => Effect.flatMap(ask(note), alone(note))
-  const noteNow = (note: ConnectionNote) => Effect.flatMap(askNow(note), alone(note))
+  const alone = yield* Semaphore.make(maxAlone)
+  /** Answers nothing when it is left for the next period. */
+  const note = (note: ConnectionNote) =>
+    Effect.filterOrElse(ask(note), Predicate.isNotUndefined, () =>
+      Effect.map(alone.withPermitsIfAvailable(1)(store.note(note)), Option.getOrUndefined)
+    )
+  const noteNow = (note: ConnectionNote) =>
+    Effect.filterOrElse(askNow(note), Predicate.isNotUndefined, () => alone.withPermit(store.note(note)))
 
   /**
    * Monitors the connection of the session until the scope closes. `ping` succeeds when the agent has answered.
@@ -151,6 +160,11 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       const current = yield* Ref.updateAndGet(known, (known) => ({ ...known, lastConnectedAt: now }))
       const connected = { ...current, disconnectedAt: null }
       const isLatest = yield* note(connected)
+      if (isLatest === undefined) {
+        return yield* Effect.logWarning(
+          "that an agent is connected is not noted before the next period: its row is locked"
+        )
+      }
       if (current.disconnectedAt !== null) yield* Effect.andThen(announce, Ref.set(known, connected))
       if (isLatest) return
       yield* Effect.logInfo("an agent belongs to a build that is no longer the latest")

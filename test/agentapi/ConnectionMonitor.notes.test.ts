@@ -166,4 +166,57 @@ describe("notes of ConnectionMonitor", () => {
       assert.isTrue(Exit.isSuccess(yield* Fiber.join(stuck.started)))
     })
   )
+
+  it.effect("notes no more than two agents alone at a time, and the others go on and are served", () =>
+    Effect.gen(function* () {
+      const { connect, world } = yield* start
+      const gate = yield* Deferred.make<void>()
+      world.unlocked = Deferred.await(gate)
+      const numbers = [1, 2, 3, 4]
+      for (const number of numbers) world.locked.add(agent(number))
+
+      const stuck = yield* Effect.forEach(numbers, connect)
+      const free = yield* connect(5)
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(free.started)))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(world.alone, [agent(1), agent(2)])
+      yield* Deferred.succeed(gate, undefined)
+
+      for (const { started } of stuck) assert.isTrue(Exit.isSuccess(yield* Fiber.join(started)))
+      assert.deepStrictEqual(world.alone, numbers.map(agent))
+    })
+  )
+
+  it.effect("leaves other notes of agents whose rows are locked for the next period, and never the last one", () =>
+    Effect.gen(function* () {
+      const { connect, logs, world, written } = yield* start
+      const gate = yield* Deferred.make<void>()
+      const connections = yield* Effect.forEach([1, 2, 3, 4], connect)
+      const [, , third] = connections
+      for (const number of [1, 2, 3, 4]) world.locked.add(agent(number))
+      world.unlocked = Deferred.await(gate)
+
+      yield* TestClock.adjust("16 seconds")
+      assert.deepStrictEqual(world.alone, [agent(1), agent(2)])
+      assert.deepStrictEqual(
+        logs.map(({ annotations, level }) => [level, annotations["agentId"]]),
+        [
+          ["Warn", agent(3)],
+          ["Warn", agent(4)]
+        ]
+      )
+      const leaving = yield* Effect.forkScoped(third!.leave, { startImmediately: true })
+      yield* TestClock.adjust(0)
+      assert.lengthOf(world.alone, 2)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(leaving)
+      assert.deepStrictEqual(world.alone, [agent(1), agent(2), agent(3)])
+
+      world.locked.clear()
+      written()
+      yield* TestClock.adjust("16 seconds")
+      assert.sameMembers(written().flat(), [agent(1), agent(2), agent(4)])
+      assert.lengthOf(logs, 2)
+    })
+  )
 })
