@@ -3,6 +3,7 @@
  *
  * - A connection is noted before anything is served, and announced. When that fails the agent is not served.
  * - The agent is pinged once a period. One that has not answered for as long as the timeout has gone: its connection ends.
+ *   Silence is what time has passed, whatever becomes of the time of day.
  * - Once a period the connection is noted anew, and announced if the agent was thought to have left. While that cannot be
  *   written the agent stays, with a warning.
  * - The connection of an agent whose build is no longer the latest ends with the next note, so within a period.
@@ -14,7 +15,19 @@
  *   is free. No more than two are noted alone at a time, however many are locked, so that connections are left for others;
  *   the first and the last note of a connection wait for their turn, any other for the next period, with a warning.
  */
-import { Context, DateTime, Duration, Effect, Fiber, Option, Predicate, Ref, type Scope, Semaphore } from "effect"
+import {
+  Clock,
+  Context,
+  DateTime,
+  Duration,
+  Effect,
+  Fiber,
+  Option,
+  Predicate,
+  Ref,
+  type Scope,
+  Semaphore
+} from "effect"
 import * as SharedCalls from "../batcher/SharedCalls.ts"
 import type { AgentId, ReplicaId } from "../domain/Ids.ts"
 import type { PubSubError } from "../pubsub/PubSub.ts"
@@ -129,7 +142,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       disconnectedAt: identity.disconnectedAt
     })
     const annotate = Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspace.id })
-    const heardAt = yield* Ref.make(start)
+    const heardAt = yield* Ref.make(yield* Clock.monotonicTimeNanos)
 
     const announce = events.publish("agt_connection_update")
 
@@ -146,17 +159,18 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     yield* Effect.andThen(Effect.flatMap(Ref.get(known), noteNow), announce)
 
     const listen = ping.pipe(
-      Effect.andThen(Effect.flatMap(DateTime.now, (now) => Ref.set(heardAt, now))),
+      Effect.andThen(Effect.flatMap(Clock.monotonicTimeNanos, (now) => Ref.set(heardAt, now))),
       Effect.delay(period),
       Effect.forever
     )
 
     const check = Effect.gen(function* () {
-      const now = yield* DateTime.now
-      if (Duration.isGreaterThan(DateTime.distance(yield* Ref.get(heardAt), now), timeout)) {
+      const silence = (yield* Clock.monotonicTimeNanos) - (yield* Ref.get(heardAt))
+      if (Duration.isGreaterThan(Duration.nanos(silence), timeout)) {
         yield* Effect.logWarning("an agent does not answer pings")
         return "ping timeout" as const
       }
+      const now = yield* DateTime.now
       const current = yield* Ref.updateAndGet(known, (known) => ({ ...known, lastConnectedAt: now }))
       const connected = { ...current, disconnectedAt: null }
       const isLatest = yield* note(connected)

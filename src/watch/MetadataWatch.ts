@@ -13,6 +13,7 @@
  * - A read that fails ends the watches that it was for with an `error` event, one that was cancelled ends them without a
  *   word. So does the end of the subscription. A watch that ends takes its read from no other.
  * - Every fifteen seconds there is a `ping`.
+ * - Intervals are what time has passed, whatever becomes of the time of day; of that only ages are told.
  */
 import { Clock, Context, DateTime, Effect, Layer, type Scope, Stream } from "effect"
 import { MetadataStore, type MetadataStoreError } from "../batcher/MetadataStore.ts"
@@ -70,14 +71,14 @@ export const make = Effect.gen(function* () {
 
     let sends = 0
     let sentAt = 0
-    let pingedAt = yield* Clock.currentTimeMillis
+    let pingedAt = yield* passedMillis
     const next = Effect.gen(function* () {
       const events: Array<WatchEvent> = []
       const isNews = isStale || sends < 2
       if (isStale) yield* refresh(readTogether(agentId))
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* passedMillis
       if (isNews || now - sentAt >= refreshMillis) {
-        events.push({ type: "data", data: MetadataView.make(rows.values(), DateTime.makeUnsafe(now)) })
+        events.push({ type: "data", data: MetadataView.make(rows.values(), yield* DateTime.now) })
         sends++
         sentAt = now
       }
@@ -105,6 +106,8 @@ export const make = Effect.gen(function* () {
 })
 
 export const layer: Layer.Layer<MetadataWatch, never, MetadataStore | PubSub> = Layer.effect(MetadataWatch, make)
+
+const passedMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
 const unavailable = (message: string) => (cause: Error) => new MetadataUnavailable({ message, detail: cause.message })
 

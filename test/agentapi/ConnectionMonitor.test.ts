@@ -1,6 +1,6 @@
 /** The monitor of a connection, under the test clock, over a store and a pubsub that remember what they were asked. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { Clock, DateTime, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentSession } from "../../src/agentapi/AgentSession.ts"
 import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
@@ -12,6 +12,7 @@ import { layerConnections, replica, session } from "../support/agentApi.ts"
 import { identity, workspace } from "../support/identity.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { agent } from "../support/metadataBatcher.ts"
+import * as WallClock from "../support/WallClock.ts"
 
 const millis = (time: DateTime.Utc | null) => (time === null ? null : time.epochMilliseconds)
 
@@ -31,6 +32,7 @@ const start = Effect.fnUntraced(function* (
   options: ConnectionMonitor.Options & { readonly who?: Partial<AgentIdentity>; readonly world?: Partial<World> } = {}
 ) {
   yield* TestClock.setTime(1_000)
+  const wall = yield* WallClock.make
   const logs: Array<LogRecord> = []
   const journal: Array<unknown> = []
   const world: World = {
@@ -66,6 +68,7 @@ const start = Effect.fnUntraced(function* (
       .pipe(
         Scope.provide(scope),
         collectLogs(logs),
+        Effect.provideService(Clock.Clock, wall.clock),
         Effect.provideService(AgentSession, session(agent(1), { identity: { ...identity(agent(1)), ...options.who } }))
       )
   )
@@ -77,6 +80,7 @@ const start = Effect.fnUntraced(function* (
     /** What was asked since this was asked. */
     since: () => journal.splice(0),
     world,
+    wall,
     logs,
     close
   }
@@ -196,6 +200,22 @@ describe("ConnectionMonitor", () => {
       yield* TestClock.adjust("10 minutes")
 
       assert.isUndefined(over.pollUnsafe())
+    })
+  )
+
+  it.effect("tells silence by the time that passes, although the time of day is set forward or back [CN-11]", () =>
+    Effect.gen(function* () {
+      const { over, wall, world } = yield* start({ world: { ping: Effect.sleep("1 second") } })
+
+      wall.forward("1 hour")
+      yield* TestClock.adjust("30 seconds")
+      assert.isUndefined(over.pollUnsafe())
+      world.ping = Effect.never
+      yield* TestClock.adjust("1 second")
+      wall.back("2 hours")
+      yield* TestClock.adjust("45 seconds")
+
+      assert.strictEqual(yield* Fiber.join(over), "ping timeout")
     })
   )
 

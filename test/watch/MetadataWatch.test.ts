@@ -1,6 +1,6 @@
 /** One watcher of agent 1, under the test clock, over a store and a subscription that the test controls. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Deferred, Effect, Exit, Fiber, Stream } from "effect"
+import { Clock, DateTime, Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as AgentIdChunks from "../../src/batcher/AgentIdChunks.ts"
 import * as MetadataBatcher from "../../src/batcher/MetadataBatcher.ts"
@@ -8,6 +8,7 @@ import { neverCollected } from "../../src/domain/Metadata.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import type { WatchEvent } from "../../src/watch/WatchApi.ts"
 import { agent } from "../support/metadataBatcher.ts"
+import * as WallClock from "../support/WallClock.ts"
 import { change, chunk, failing, makeWorld, metadata, seconds, values, watch } from "../support/watch.ts"
 
 describe("MetadataWatch", () => {
@@ -378,5 +379,24 @@ describe("MetadataWatch", () => {
       yield* seconds(30)
       assert.strictEqual(pings(), 3)
     })
+  )
+
+  it.effect(
+    "sends lists and pings as time passes, although the time of day is set forward or back [WA-12, WA-22]",
+    () =>
+      Effect.gen(function* () {
+        const { back, clock, forward } = yield* WallClock.make
+        const { events } = yield* Effect.provideService(watch, Clock.Clock, clock)
+        yield* seconds(2)
+        const since = () => events.splice(0).map(({ type }) => type)
+        assert.deepStrictEqual(since(), ["data", "data"])
+
+        forward("1 hour")
+        yield* seconds(3)
+        assert.deepStrictEqual(since(), [])
+        back("2 hours")
+        yield* seconds(10)
+        assert.deepStrictEqual(since(), ["data", "data", "ping"])
+      })
   )
 })
