@@ -10,10 +10,11 @@
  * - Calls run with the services of this layer: nothing of a connection is in a context, none of which is copied for it.
  * - The connection of an agent that does not take its answers, or that calls too often, is read from no faster than that.
  */
-import { Context, Effect, Exit, Fiber, Option, Queue, References, Result, Schema, Scope } from "effect"
+import { Context, Effect, Exit, Fiber, Option, Queue, Result, Schema, Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { RpcMessage, RpcSerialization, RpcServer } from "effect/rpc"
 import type { Socket } from "effect/socket"
+import * as Traced from "../domain/Traced.ts"
 import { paced } from "../platform/RequestSocket.ts"
 import { AgentApi } from "./AgentApi.ts"
 import { type AgentConnection, AgentConnections } from "./AgentConnections.ts"
@@ -25,7 +26,7 @@ export const make = Effect.gen(function* () {
   const connections = yield* AgentConnections
   const { report } = yield* Metadata.make
   const services = yield* Effect.context<never>()
-  const isTraced = yield* References.TracerEnabled
+  const isTraced = Traced.isTraced(services)
   const fork = Effect.runForkWith(services)
   const writers = new Map<number, (response: RpcMessage.FromServerEncoded) => Effect.Effect<void>>()
   const disconnects = yield* Queue.make<number>()

@@ -4,6 +4,7 @@
  * - An agent may make `perSecond` calls a second, over all its connections, and as many again at once after a pause.
  * - One that calls more often is not refused: what it sends is read as slowly as it may call, so that it stays with the
  *   agent and the network.
+ * - Time is what has passed, whatever is done to the clock.
  */
 import { Clock, Effect, type Scope } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
@@ -25,6 +26,7 @@ interface Account {
 export const make = (perSecond: number) =>
   Effect.map(Clock.Clock, (clock) => {
     const interval = 1_000 / perSecond
+    const nowMillis = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     const accounts = new Map<AgentId, Account>()
     const debtors = new Set<AgentId>()
 
@@ -39,7 +41,7 @@ export const make = (perSecond: number) =>
 
     const enter = (agentId: AgentId) =>
       Effect.sync(() => {
-        forgetWhoIsEven(clock.currentTimeMillisUnsafe())
+        forgetWhoIsEven(nowMillis())
         const account = accounts.get(agentId) ?? { even: 0, connections: 0 }
         accounts.set(agentId, account)
         account.connections++
@@ -50,7 +52,7 @@ export const make = (perSecond: number) =>
       Effect.sync(() => {
         account.connections--
         debtors.add(agentId)
-        forgetWhoIsEven(clock.currentTimeMillisUnsafe())
+        forgetWhoIsEven(nowMillis())
       })
 
     /** The rate of an agent, for one connection. */
@@ -58,10 +60,10 @@ export const make = (perSecond: number) =>
       const account = yield* Effect.acquireRelease(enter(agentId), (account) => leave(agentId, account))
       return {
         spendUnsafe: () => {
-          account.even = Math.max(account.even, clock.currentTimeMillisUnsafe()) + interval
+          account.even = Math.max(account.even, nowMillis()) + interval
         },
         ready: Effect.suspend(() => {
-          const ahead = account.even - clock.currentTimeMillisUnsafe() - 1_000
+          const ahead = account.even - nowMillis() - 1_000
           return ahead > 0 ? Effect.sleep(ahead) : Effect.void
         })
       }

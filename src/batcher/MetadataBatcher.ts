@@ -9,18 +9,19 @@
  *   is. An announcement that fails is counted and logged; the write stands.
  * - A write runs with the services of the batcher, never with those of whoever added to it.
  * - Every entry that was not accepted, or was lost, is counted under its reason. No log contains a value.
- * - Where tracing is enabled a write has a span, which links to those of the reports that its rows are of, and within
+ * - Where there is a tracer a write has a span, which links to those of the reports that its rows are of, and within
  *   which the announcement has one. No attribute contains a value.
  */
 import { Cause, Clock, Context, Duration, Effect, Layer, LogLevel, type Metric, Option, type Scope } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../domain/Metadata.ts"
+import { isTraced } from "../domain/Traced.ts"
 import * as Utf8 from "../domain/Utf8.ts"
 import * as PubSub from "../pubsub/PubSub.ts"
 import * as AgentIdChunks from "./AgentIdChunks.ts"
 import * as Batcher from "./Batcher.ts"
 import * as Settings from "./BatcherSettings.ts"
-import { isTraced, makeReportSpans } from "./internal/reportSpans.ts"
+import { makeReportSpans } from "./internal/reportSpans.ts"
 import { newestMetadata } from "./internal/newestMetadata.ts"
 import { Report } from "./internal/report.ts"
 import * as Metrics from "./MetadataBatcherMetrics.ts"

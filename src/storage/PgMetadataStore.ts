@@ -7,7 +7,8 @@
  * - A row that is older than what is stored changes nothing; one of the same time replaces it.
  * - A declared key whose row is missing gets one: with its first sample, and again after a crash of the database, which
  *   empties the table of values. That takes a second statement, when rows of a batch found nothing to update; it leaves
- *   alone the rows that are there. When it fails the batch has failed, and writing that again does no harm.
+ *   alone the rows that are there. When it fails the batch has failed, and writing that again does no harm; a batcher
+ *   that discards failed batches counts all of it as lost then, and announces nothing of what was updated.
  * - A read of many agents is one statement. It looks them up one by one, so that it costs what it finds and not what there is.
  * - Reads begin with the declarations: a declared key is there before its first sample, and after its value was lost.
  * - What takes longer than its timeout is cancelled on the server. From a connection that is dead there is no answer to
@@ -25,7 +26,7 @@ import { codeOf } from "./internal/sqlCode.ts"
 export interface Options {
   /** How long a batch may take, with the wait for a connection and with further attempts. Default: 10 seconds. */
   readonly writeTimeout?: Duration.Input | undefined
-  /** How long a read may take, with the wait for a connection. Default: 10 seconds. */
+  /** How long a read may take, of however many agents, with the wait for a connection. Default: 10 seconds. */
   readonly readTimeout?: Duration.Input | undefined
 }
 
@@ -33,7 +34,7 @@ export interface Options {
 export const layer = (options?: Options): Layer.Layer<MetadataStore, never, SqlClient.SqlClient> =>
   Layer.effect(MetadataStore, make(options))
 
-/** What `layer` provides. Both operations fail with a `MetadataStoreError`: a timeout is `cancelled`. */
+/** What `layer` provides. Its operations fail with a `MetadataStoreError`: a timeout is `cancelled`. */
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const sql = yield* SqlClient.SqlClient
 

@@ -1,6 +1,6 @@
 /** The two lanes of reports: the same frames, over real WebSockets, where calls are traced and where they are not. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Queue, References } from "effect"
+import { type Context, Deferred, Effect, identity, Queue, Tracer } from "effect"
 import * as Agent from "../support/agent.ts"
 import { serve, token } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
@@ -10,6 +10,7 @@ const lanes = { traced: true, untraced: false } as const
 /** An agent of a server whose batcher keeps what is called `slow` until it may go on, and dies of what is called `bad`. */
 const start = Effect.fnUntraced(function* (isTraced: boolean) {
   const taken: Array<string> = []
+  const contexts: Array<Context.Context<never>> = []
   const began = yield* Queue.unbounded<string>()
   const interrupted = yield* Queue.unbounded<string>()
   const gate = yield* Deferred.make<void>()
@@ -18,17 +19,22 @@ const start = Effect.fnUntraced(function* (isTraced: boolean) {
       const key = entries[0]?.key ?? ""
       taken.push(...entries.map(({ key, value }) => `${key}=${value}`))
       if (key === "bad") return Effect.die(new Error("the batcher is broken"))
-      if (key !== "slow") return Effect.succeed(0)
+      if (key !== "slow")
+        return Effect.contextWith((context) => {
+          contexts.push(context)
+          return Effect.succeed(0)
+        })
       Queue.offerUnsafe(began, key)
       return Effect.as(Deferred.await(gate), 0).pipe(
         Effect.onInterrupt(() => Effect.sync(() => Queue.offerUnsafe(interrupted, key)))
       )
     }
-  }).pipe(Effect.provideService(References.TracerEnabled, isTraced))
+  }).pipe(isTraced ? Effect.provideService(Tracer.Tracer, Tracer.nativeTracer) : identity)
   const connection = yield* Agent.connect(url, showing(token))
   return {
     began: Queue.take(began),
     connection,
+    contexts,
     goOn: Deferred.succeed(gate, undefined),
     interrupted: Queue.take(interrupted),
     logs,
@@ -81,6 +87,18 @@ describe("a report", () => {
       assert.deepStrictEqual(untraced, traced)
       assert.deepStrictEqual(JSON.parse(untraced.answers[0]!), Agent.accepted("1"))
       assert.include(untraced.taken, "good=of 2")
+    })
+  )
+
+  it.effect("has no context made for it where nothing is traced", () =>
+    Effect.gen(function* () {
+      const { connection, contexts } = yield* start(false)
+
+      yield* Agent.exchange(connection, report("1", "good"))
+      yield* Agent.exchange(connection, report("2", "good"))
+
+      assert.lengthOf(contexts, 2)
+      assert.strictEqual(contexts[0], contexts[1])
     })
   )
 

@@ -51,4 +51,18 @@ describe("CallRate", () => {
       assert.strictEqual(yield* wait(yield* rateOf(agent(1))), 1_000)
     })
   )
+
+  it.effect("lets nobody wait because the clock was set back", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(3_600_000)
+      const unlimited = yield* (yield* CallRate.make(Number.POSITIVE_INFINITY))(agent(1))
+      const rate = yield* (yield* CallRate.make(10))(agent(1))
+      yield* spend(unlimited, 1)
+      yield* spend(rate, 15)
+      yield* TestClock.setTime(0)
+
+      assert.strictEqual(yield* wait(unlimited), 0)
+      assert.strictEqual(yield* wait(rate), 500)
+    })
+  )
 })

@@ -5,16 +5,12 @@
  * - A row that was replaced by a newer one is not written, and its report not linked for it.
  * - A row that is put back and tried again takes its span along. Spans are held for as long as their rows.
  */
-import { Context, Effect, References, Tracer } from "effect"
+import { Context, Effect, Tracer } from "effect"
 import type { MetadataRow } from "../../domain/Metadata.ts"
 import type { FlushReason } from "../BatcherObserver.ts"
 
 /** More than that the specification of OpenTelemetry does not keep. */
 const maxLinks = 128
-
-/** Whether spans go anywhere: without a tracer of somebody's own they would be made to be thrown away. */
-export const isTraced = (context: Context.Context<never>): boolean =>
-  Context.get(context, References.TracerEnabled) && Context.getOrUndefined(context, Tracer.Tracer) !== undefined
 
 export const makeReportSpans = () => {
   const spans = new WeakMap<MetadataRow, Tracer.AnySpan>()
