@@ -1,5 +1,6 @@
 /**
- * Makes one call for all who ask within a moment of each other.
+ * Makes one call for all who ask within a moment of each other. It stands here because both watch and agentapi ask so, and
+ * batcher is what both may import.
  *
  * - A question goes at once when no call has begun within the last `window`. Otherwise it waits for the end of that window;
  *   and then for a call to end, when `concurrency` of them are being made. What is asked meanwhile goes along.
@@ -14,7 +15,7 @@
  *   not asked; a call that has begun goes on.
  * - A call is a trace of its own, with links to the spans of those who asked. How long it may take is its own to bound.
  */
-import { Array, Clock, Duration, Effect, Exit, Latch, Request, RequestResolver, Semaphore } from "effect"
+import { Array as Arr, Clock, Duration, Effect, Exit, Latch, Request, RequestResolver, Semaphore } from "effect"
 
 export interface Options<Q, A, E> {
   /** The name of the span of a call. */
@@ -78,7 +79,7 @@ export const make = Effect.fnUntraced(function* <Q, A, E>(
       restsUntil = (yield* Clock.monotonicTimeNanos) + window
       const groups = [...Map.groupBy(entries, ({ request }) => options.keyOf(request.question)).values()]
       // each takes its place among those that wait for a permit now, before anyone who asks from now on
-      yield* Effect.forEach(Array.chunksOf(groups, options.maxSize), call, { concurrency: "unbounded", discard: true })
+      yield* Effect.forEach(Arr.chunksOf(groups, options.maxSize), call, { concurrency: "unbounded", discard: true })
     })
   ).pipe(RequestResolver.setDelayEffect(rest), RequestResolver.withSpan(options.name, { root: true }))
 
