@@ -8,28 +8,16 @@
  * - An announcement only marks what there is to read. However many there are, a watcher that has all there is costs at most
  *   ten reads a second of either kind, and none while its client does not take what was sent.
  * - A `Resync` of either subscription marks both. So does every fifteenth second, at which there is a `ping`: what nobody
- *   has announced is late, not lost.
+ *   has announced is late, not lost. Seconds are those that have passed, whatever is done to the time of day.
  * - A read that fails ends the watch with an `error` event, one that was cancelled ends it without a word. So do the end of
  *   a subscription and that of the agent. As long as the agent may log, the watch does not end by itself.
  */
-import {
-  Clock,
-  Context,
-  Deferred,
-  Duration,
-  Effect,
-  Equal,
-  Latch,
-  Layer,
-  Option,
-  Schema,
-  type Scope,
-  Stream
-} from "effect"
+import { Context, Deferred, Duration, Effect, Equal, Latch, Layer, Option, Schema, type Scope, Stream } from "effect"
 import * as AgentLog from "../domain/AgentLog.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import * as WorkspaceEvent from "../domain/WorkspaceEvent.ts"
 import * as PubSub from "../pubsub/PubSub.ts"
+import { passedMillis } from "./internal/passedMillis.ts"
 import { type Lifecycle, LogReader, type LogReaderError } from "./LogReader.ts"
 import { type LogEvent, LogsUnavailable } from "./WatchApi.ts"
 
@@ -129,14 +117,14 @@ export const make = Effect.gen(function* () {
       return yield* look
     }).pipe(Effect.mapError(unavailable))
 
-    let pingedAt = yield* Clock.currentTimeMillis
+    let pingedAt = yield* passedMillis
     const next = Effect.gen(function* () {
       if (!isBehind) {
         yield* Effect.andThen(Effect.sleep(pause), news.await).pipe(
-          Effect.timeoutOption(pingedAt + heartbeatMillis - (yield* Clock.currentTimeMillis))
+          Effect.timeoutOption(pingedAt + heartbeatMillis - (yield* passedMillis))
         )
       }
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* passedMillis
       const isDue = now - pingedAt >= heartbeatMillis
       if (isDue) {
         pingedAt = now

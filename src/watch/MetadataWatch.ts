@@ -15,13 +15,14 @@
  * - Every fifteen seconds there is a `ping`.
  * - Intervals are what time has passed, whatever becomes of the time of day; of that only ages are told.
  */
-import { Clock, Context, DateTime, Effect, Layer, type Scope, Stream } from "effect"
+import { Context, DateTime, Effect, Layer, type Scope, Stream } from "effect"
 import { MetadataStore, type MetadataStoreError } from "../batcher/MetadataStore.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import type { AgentMetadata } from "../domain/Metadata.ts"
 import * as MetadataView from "../domain/MetadataView.ts"
 import type { PubSub } from "../pubsub/PubSub.ts"
 import * as Changes from "./internal/changes.ts"
+import { passedMillis } from "./internal/passedMillis.ts"
 import * as Reads from "./internal/reads.ts"
 import { type WatchEvent, MetadataUnavailable } from "./WatchApi.ts"
 
@@ -106,8 +107,6 @@ export const make = Effect.gen(function* () {
 })
 
 export const layer: Layer.Layer<MetadataWatch, never, MetadataStore | PubSub> = Layer.effect(MetadataWatch, make)
-
-const passedMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
 const unavailable = (message: string) => (cause: Error) => new MetadataUnavailable({ message, detail: cause.message })
 

@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Latch, Option } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Latch, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { LogId } from "../../src/domain/AgentLog.ts"
 import * as LogWatch from "../../src/watch/LogWatch.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { created, failing, makeWorld, soon, watch, watchFrom } from "../support/logWatch.ts"
 import { agent } from "../support/metadataBatcher.ts"
+import * as WallClock from "../support/WallClock.ts"
 
 const starting = Option.some({ ...created, state: "starting" as const })
 
@@ -119,6 +120,21 @@ describe("LogWatch", () => {
         yield* TestClock.adjust("1 second")
       }
       assert.strictEqual(pings(), 3)
+    })
+  )
+
+  it.effect("pings every 15 s although the time of day is set forward or back", () =>
+    Effect.gen(function* () {
+      const { back, clock, forward } = yield* WallClock.make
+      const { events } = yield* Effect.provideService(watch, Clock.Clock, clock)
+      const pings = () => events.filter(({ type }) => type === "ping").length
+
+      forward("1 hour")
+      yield* TestClock.adjust("14 seconds")
+      assert.strictEqual(pings(), 0)
+      back("2 hours")
+      yield* TestClock.adjust("1 seconds")
+      assert.strictEqual(pings(), 1)
     })
   )
 
