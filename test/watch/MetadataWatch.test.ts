@@ -1,6 +1,6 @@
 /** One watcher of agent 1, under the test clock, over a store and a subscription that the test controls. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, DateTime, Deferred, Effect, Exit, Fiber, Stream } from "effect"
+import { DateTime, Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as AgentIdChunks from "../../src/batcher/AgentIdChunks.ts"
 import * as MetadataBatcher from "../../src/batcher/MetadataBatcher.ts"
@@ -8,7 +8,6 @@ import { neverCollected } from "../../src/domain/Metadata.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import type { WatchEvent } from "../../src/watch/WatchApi.ts"
 import { agent } from "../support/metadataBatcher.ts"
-import * as WallClock from "../support/WallClock.ts"
 import { change, chunk, failing, makeWorld, metadata, seconds, values, watch } from "../support/watch.ts"
 
 describe("MetadataWatch", () => {
@@ -156,51 +155,6 @@ describe("MetadataWatch", () => {
       }
 
       assert.strictEqual(world.reads, 2)
-    })
-  )
-
-  it.effect("sends one event for many changes within a second [WA-11]", () =>
-    Effect.gen(function* () {
-      const { events, world } = yield* watch
-      yield* seconds(1)
-      const before = events.length
-
-      for (let count = 0; count < 9; count++) {
-        yield* change(world, `value ${count}`)
-        yield* TestClock.adjust("100 millis")
-      }
-      assert.strictEqual(events.length, before)
-      yield* TestClock.adjust("100 millis")
-
-      assert.deepStrictEqual(events.slice(before).map(values), [{ cpu: "value 8" }])
-    })
-  )
-
-  it.effect("sends the list every five seconds without a change, with its new age [WA-12, WA-20]", () =>
-    Effect.gen(function* () {
-      const { events } = yield* watch
-      yield* seconds(1)
-
-      yield* TestClock.adjust("4999 millis")
-      assert.strictEqual(events.length, 2)
-      yield* TestClock.adjust("1 millis")
-      yield* seconds(5)
-
-      const ages = events.map((event) => (event.type === "data" ? event.data[0]!.result.age : undefined))
-      assert.deepStrictEqual(ages, [0, 1, 6, 11])
-    })
-  )
-
-  it.effect("sends the list again after the first second [WA-13]", () =>
-    Effect.gen(function* () {
-      const { events, world } = yield* watch
-
-      yield* TestClock.adjust("999 millis")
-      assert.strictEqual(events.length, 1)
-      yield* TestClock.adjust("1 millis")
-
-      assert.deepStrictEqual(events.map(values), [{ cpu: "1" }, { cpu: "1" }])
-      assert.strictEqual(world.reads, 1)
     })
   )
 
@@ -365,38 +319,5 @@ describe("MetadataWatch", () => {
 
       assert.deepStrictEqual(values(events.at(-1)), { cpu: "2" })
     })
-  )
-
-  it.effect("sends a ping every fifteen seconds [WA-22]", () =>
-    Effect.gen(function* () {
-      const { events } = yield* watch
-      const pings = () => events.filter(({ type }) => type === "ping").length
-
-      yield* TestClock.adjust("14999 millis")
-      assert.strictEqual(pings(), 0)
-      yield* TestClock.adjust("1 millis")
-      assert.strictEqual(pings(), 1)
-      yield* seconds(30)
-      assert.strictEqual(pings(), 3)
-    })
-  )
-
-  it.effect(
-    "sends lists and pings as time passes, although the time of day is set forward or back [WA-12, WA-22]",
-    () =>
-      Effect.gen(function* () {
-        const { back, clock, forward } = yield* WallClock.make
-        const { events } = yield* Effect.provideService(watch, Clock.Clock, clock)
-        yield* seconds(2)
-        const since = () => events.splice(0).map(({ type }) => type)
-        assert.deepStrictEqual(since(), ["data", "data"])
-
-        forward("1 hour")
-        yield* seconds(3)
-        assert.deepStrictEqual(since(), [])
-        back("2 hours")
-        yield* seconds(10)
-        assert.deepStrictEqual(since(), ["data", "data", "ping"])
-      })
   )
 })
