@@ -82,6 +82,17 @@ const settled = <A, E>(ask: Effect.Effect<A, E>, isSo: (answer: A) => boolean) =
 /** What has to be as it was, to the last one. */
 const exact = ({ databaseConnections: _, heap: __, ...held }: Held) => held
 
+/** Whether that was so for two seconds: the last fibers of an agent end after its socket. */
+const isAtRest = (isSo: (held: Held) => boolean) => {
+  let asBefore = 0
+  let before: unknown
+  return (held: Held) => {
+    asBefore = isSo(held) && Equal.equals(exact(held), before) ? asBefore + 1 : 0
+    before = exact(held)
+    return asBefore === 10
+  }
+}
+
 layer(Postgres.layer, { excludeTestServices: true })(`${agents} agents`, (it) => {
   it.effect(
     "leave the service with the fibers, timers, sockets and LISTEN channels that it had before, and with no fiber of theirs",
@@ -91,7 +102,10 @@ layer(Postgres.layer, { excludeTestServices: true })(`${agents} agents`, (it) =>
         // all that comes to be with the first agents and stays: connections to the database, compiled code
         yield* visit(service, 20, () => Effect.void)
         // one channel is the watchdog's
-        const before = yield* settled(service.held, ({ channels, clients }) => clients === 0 && channels === 1)
+        const before = yield* settled(
+          service.held,
+          isAtRest(({ channels, clients }) => clients === 0 && channels === 1)
+        )
         assert.deepInclude(before, { clients: 0, channels: 1, subscribers: 1, connectedAgents: 0 })
 
         let fibers = 0
