@@ -5,7 +5,16 @@ import * as Net from "node:net"
 import * as Path from "node:path"
 import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
 import { emptyFolder } from "../support/folder.ts"
-import { environment, isOpen, otherProcess, otherServer, query, recordLogs, settings } from "../support/server.ts"
+import {
+  environment,
+  isOpen,
+  otherProcess,
+  otherServer,
+  query,
+  recordLogs,
+  serverOf,
+  settings
+} from "../support/server.ts"
 
 layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
   it.effect("answers queries as soon as it is made, and ends with its scope", () =>
@@ -62,6 +71,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
       const won = lost === a ? b : a
       const complaint = (yield* Queue.clear(lost.lines)).join("\n")
       assert.include(complaint, `another instance (process ${won.pid}) is running on ${dataDir}`)
+      yield* serverOf(won)
       won.child.kill("SIGTERM")
       yield* won.exited
       assert.include(yield* Queue.clear(won.lines), "flushed")

@@ -43,13 +43,14 @@ export const otherProcess = Effect.fnUntraced(function* (dataDir: string, accoun
   return { child, pid: child.pid!, exited: Deferred.await(exited), lines }
 })
 
+/** The server of such a process, as soon as it runs. */
+export const serverOf = ({ lines }: Effect.Success<ReturnType<typeof otherProcess>>) =>
+  Queue.take(lines).pipe(Effect.repeat({ until: (line) => line.startsWith("{") }), Effect.flatMap(decodeServer))
+
 /** Such a process once its server runs. Neither outlives the test. */
 export const otherServer = Effect.fnUntraced(function* (dataDir: string, account?: Account.Account) {
   const other = yield* otherProcess(dataDir, account)
-  const server = yield* Queue.take(other.lines).pipe(
-    Effect.repeat({ until: (line) => line.startsWith("{") }),
-    Effect.flatMap(decodeServer)
-  )
+  const server = yield* serverOf(other)
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(Postmaster.orphan(server.pid), (orphan) => Postmaster.end(orphan, "5 seconds"))
   )
