@@ -181,6 +181,9 @@ export const make = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A
 
   // ---------------------------------------------------------------------------
   // writing
+  //
+  // No generator and no object of handlers is given a batch here: V8 may come to allocate what a `yield*` makes, as any
+  // literal, with the old generation, where it would keep the batch until a full collection.
   // ---------------------------------------------------------------------------
 
   const takeBatch = (): ReadonlyArray<A> => {
@@ -191,62 +194,73 @@ export const make = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A
   }
 
   /** Writes updates, in ever smaller parts while their data is at fault. Answers what another failure leaves unwritten. */
-  const writeParts: (
+  const writeParts = (
     updates: ReadonlyArray<A>,
     reason: FlushReason
-  ) => Effect.Effect<Pick<Failed<A, E>, "cause" | "unwritten"> | undefined, never, R> = Effect.fnUntraced(
-    function* (updates, reason) {
-      const exit = yield* Effect.exit(Effect.suspend(() => write(updates, reason)))
+  ): Effect.Effect<Pick<Failed<A, E>, "cause" | "unwritten"> | undefined, never, R> =>
+    Effect.flatMap(Effect.exit(Effect.suspend(() => write(updates, reason))), (exit) => {
       if (Exit.isSuccess(exit)) {
         written += updates.length
         inFlight -= updates.length
         if (!open) writtenWhileDraining += updates.length
-        return undefined
+        return Effect.undefined
       }
       const { cause } = exit
       const error = Cause.findErrorOption(cause)
-      if (Option.isNone(error) || options.isRejection?.(error.value) !== true) return { unwritten: updates, cause }
+      if (Option.isNone(error) || options.isRejection?.(error.value) !== true) {
+        return Effect.succeed({ unwritten: updates, cause })
+      }
       if (updates.length > 1) {
         const [first, second] = [updates.slice(0, updates.length >> 1), updates.slice(updates.length >> 1)]
-        const failure = yield* writeParts(first, reason)
-        if (failure === undefined) return yield* writeParts(second, reason)
-        return { ...failure, unwritten: [...failure.unwritten, ...second] }
+        return Effect.flatMap(writeParts(first, reason), (failure) =>
+          failure === undefined
+            ? writeParts(second, reason)
+            : Effect.succeed({ ...failure, unwritten: [...failure.unwritten, ...second] })
+        )
       }
       inFlight -= 1
-      yield* tell(() => observer.onRejected?.(updates[0]!, error.value))
-      return undefined
-    }
-  )
+      return Effect.as(
+        tell(() => observer.onRejected?.(updates[0]!, error.value)),
+        undefined
+      )
+    })
 
   /** Answers whether to go on writing: not after a failure that put updates back. */
-  const flushBatch = Effect.fnUntraced(function* (batch: ReadonlyArray<A>, reason: FlushReason) {
+  const flushBatch = (batch: ReadonlyArray<A>, reason: FlushReason): Effect.Effect<boolean, never, R> => {
     inFlight = batch.length
     written = 0
-    yield* tell(() => observer.onTake?.(batch))
-    const [elapsed, failure] = yield* Effect.timed(writeParts(batch, reason))
-    inFlight = 0
-    if (written > 0) yield* tell(() => observer.onWritten?.({ reason, count: written, elapsed }))
-    if (failure === undefined) return true
-    const retained = settings.onWriteFailure === "retain"
-    if (retained) {
-      MutableRef.set(pending.ref, failure.unwritten.reduce(accumulator.restore, Ref.getUnsafe(pending)))
-      siftedAt = -1
-    }
-    yield* tell(() => observer.onFailed?.({ reason, ...failure, retained, elapsed }))
-    return !retained
-  })
+    return tell(() => observer.onTake?.(batch)).pipe(
+      Effect.andThen(Effect.timed(writeParts(batch, reason))),
+      Effect.tap(([elapsed]) => {
+        inFlight = 0
+        return written > 0 ? tell(() => observer.onWritten?.({ reason, count: written, elapsed })) : Effect.void
+      }),
+      Effect.flatMap(([elapsed, failure]) => {
+        if (failure === undefined) return Effect.succeed(true)
+        const retained = settings.onWriteFailure === "retain"
+        if (retained) {
+          MutableRef.set(pending.ref, failure.unwritten.reduce(accumulator.restore, Ref.getUnsafe(pending)))
+          siftedAt = -1
+        }
+        return Effect.as(
+          tell(() => observer.onFailed?.({ reason, ...failure, retained, elapsed })),
+          !retained
+        )
+      })
+    )
+  }
 
   /** Writes the oldest `count` updates, or all if there are fewer, in batches as full as can be. */
-  const flushOldest = Effect.fnUntraced(function* (count: number, reason: FlushReason) {
-    for (let left = count; left > 0;) {
-      fold()
-      if (pendingSize() === 0) return true
+  const flushOldest = (count: number, reason: FlushReason): Effect.Effect<boolean, never, R> =>
+    Effect.suspend(() => {
+      if (count > 0) fold()
+      if (count <= 0 || pendingSize() === 0) return Effect.succeed(true)
       const batch = takeBatch()
-      left -= batch.length
-      if (!(yield* flushBatch(batch, reason))) return false
-    }
-    return true
-  })
+      const left = count - batch.length
+      return Effect.flatMap(flushBatch(batch, reason), (goesOn) =>
+        goesOn ? flushOldest(left, reason) : Effect.succeed(false)
+      )
+    })
 
   // ---------------------------------------------------------------------------
   // the worker

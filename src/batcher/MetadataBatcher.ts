@@ -58,6 +58,7 @@ export const make = Effect.fnUntraced(function* (
   const pubsub = yield* PubSub.PubSub
   const context = yield* Effect.context<never>()
   const spans = isTraced(context) ? makeReportSpans() : undefined
+  const isDebugged = yield* LogLevel.isEnabled("Debug")
   const update = <Input>(metric: Metric.Metric<Input, unknown>, input: Input) => metric.updateUnsafe(input, context)
 
   const publish = (chunk: string) => {
@@ -85,23 +86,23 @@ export const make = Effect.fnUntraced(function* (
     write: spans === undefined ? write : (rows, reason) => spans.flush(rows, reason, write(rows)),
     isRejection: (error) => error.reason === "rejected",
     observer: {
-      onTake: (rows) => Effect.sync(() => forEachAgent(rows, (keys) => tally.utilization(keys))),
-      onWritten: ({ count, elapsed, reason }) =>
-        Effect.suspend(() => {
-          update(Metrics.batchSize, count)
-          update(Metrics.flushed, count)
-          update(Metrics.batches[reason], 1)
-          update(Metrics.flushDuration[reason], Duration.toSeconds(elapsed))
-          return Effect.flatMap(LogLevel.isEnabled("Debug"), (isEnabled) =>
-            isEnabled
-              ? Effect.annotateLogs(Effect.logDebug("metadata written"), {
-                  reason,
-                  entries: count,
-                  elapsed: Duration.format(elapsed)
-                })
-              : Effect.void
-          )
-        }),
+      onTake: (rows) => {
+        forEachAgent(rows, tally.utilization)
+        return Effect.void
+      },
+      onWritten: ({ count, elapsed, reason }) => {
+        update(Metrics.batchSize, count)
+        update(Metrics.flushed, count)
+        update(Metrics.batches[reason], 1)
+        update(Metrics.flushDuration[reason], Duration.toSeconds(elapsed))
+        return isDebugged
+          ? Effect.annotateLogs(Effect.logDebug("metadata written"), {
+              reason,
+              entries: count,
+              elapsed: Duration.format(elapsed)
+            })
+          : Effect.void
+      },
       onFailed: ({ cause, elapsed, reason, retained, unwritten }) =>
         Effect.suspend(() => {
           const answer = Option.match(Cause.findErrorOption(cause), {

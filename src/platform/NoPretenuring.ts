@@ -1,11 +1,10 @@
 /**
  * To be imported by a program before all else. Keeps V8 from allocating young objects with the old generation.
  *
- * V8 decides so for each literal of which much has lived through a collection, and was not seen to take it back. From then
- * on what such an object refers to lives until the next full collection, although it is garbage at once. Of long runs of the
- * batcher alone some had it and some had not: 28 s and 17 s for the same work, a third of the 28 for collections. With young
- * collections forced early on, 15 million updates took 4.3 s, and 2.5 s with this flag. When a service comes to it is not
- * known.
+ * V8 decides so for each literal, and each `yield*` of an effect makes one: when most of those of one young collection have
+ * lived through it, all later ones are allocated with the old generation, and V8 was not seen to take that back. What such an
+ * object refers to then lives until the next full collection, although it is garbage at once. The batcher itself keeps
+ * clear of that, see `batcher/Batcher.ts`; statements, calls and whatever else an application does in generators cannot.
  */
 import { setFlagsFromString } from "node:v8"
 

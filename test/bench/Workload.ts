@@ -57,13 +57,14 @@ export const repeats = (agents: ReadonlyArray<AgentId>): ReadonlyArray<Report> =
 /** A report of all keys of an agent. */
 export const fullReport = (agentId: AgentId): Report => report(agentId, 0, keysPerAgent)
 
-const report = (agentId: AgentId, first: number, count = keysPerReport): Report => ({
-  agentId,
-  entries: Array.makeBy(count, (index): MetadataEntry => {
-    const key = keys[(first + index) % keysPerAgent]!
-    return { key, value: valueOf(agentId, (first + index) % 5 === 0 ? 200 : 20), error: "", collectedAt }
+const report = (agentId: AgentId, first: number, count = keysPerReport): Report => {
+  const samples = Array.makeBy(count, (index) => {
+    const value = valueOf(agentId, (first + index) % 5 === 0 ? 200 : 20)
+    return { key: keys[(first + index) % keysPerAgent]!, value, error: "", collectedAt: null }
   })
-})
+  const read = JSON.parse(JSON.stringify(samples)) as ReadonlyArray<(typeof samples)[number]>
+  return { agentId, entries: read.map((sample) => Object.assign(sample, { collectedAt })) }
+}
 
 /** A value of so many bytes. */
 const valueOf = (agentId: AgentId, bytes: number): string => agentId.slice(0, 18).padEnd(bytes, ".")

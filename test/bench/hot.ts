@@ -35,7 +35,10 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
   const go = yield* Effect.result(GoBatcher.build)
   const reports = yield* Workload.reports(Workload.agents(agents))
 
-  /** Contestants that live from here on; a round is a reading of feeding them so many reports. */
+  /**
+   * Contestants that live from here on; a round is a reading of feeding them so many reports, after as many that are not
+   * read: who follows another finds compiled code and caches that are made for that one.
+   */
   const fed = <C extends Intake.Contestant, Column extends string>(
     contestants: ReadonlyArray<C>,
     start: (contestant: C, sink: BatchSink.BatchSink) => Effect.Effect<Intake.Feed, never, Scope.Scope>,
@@ -48,17 +51,20 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
       const portion = Math.round(count * (contestant.share ?? 1))
       return Effect.map(alone(start(contestant, sink)), (feed) => ({
         ...contestant,
-        round: Effect.suspend(() => {
-          const { batches } = sink.written()
-          return figures((reports) =>
-            Effect.map(alone(Meter.read(feed(reports, portion))), ({ answer, ...reading }) => ({
+        round: figures((reports) =>
+          Effect.gen(function* () {
+            const feeding = feed(reports, portion)
+            yield* alone(feeding)
+            const { batches } = sink.written()
+            const { answer, ...reading } = yield* alone(Meter.read(feeding))
+            return {
               ...reading,
               dropped: answer,
               batches: sink.written().batches - batches,
               updates: portion * Workload.keysPerReport
-            }))
-          )
-        })
+            }
+          })
+        )
       }))
     })
 

@@ -11,8 +11,6 @@
  * such a list; to add a part, add it to the list below. Figures of one table were measured in turns and can be compared;
  * figures of different runs, or of different machines, cannot.
  */
-// as the service does
-import "../../src/platform/NoPretenuring.ts"
 import "effect/schema/SchemaJITCompiler/enable"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, Logger, Option, References, Runtime, Schema } from "effect"

@@ -6,6 +6,9 @@
  *   more rows than a batch has room for is behind all others then: however much it reports, it holds nobody up.
  *
  * As long as agents do not get in each other's way, the array that their rows are merged into is the next batch.
+ *
+ * What holds rows comes from constructors and copies, never from a literal: what a literal makes V8 may come to allocate with the
+ * old generation, where it keeps the rows of its batch until a full collection.
  */
 import type { AgentId } from "../../domain/Ids.ts"
 import type { MetadataRow } from "../../domain/Metadata.ts"
@@ -13,12 +16,24 @@ import type { Accumulator } from "../Accumulator.ts"
 import { AgentRows, DistinctKeys } from "./agentRows.ts"
 import type { Report } from "./report.ts"
 
-export interface NewestMetadata {
-  readonly agents: Map<AgentId, AgentRows>
+export class NewestMetadata {
+  readonly distinctKeys: DistinctKeys
   /** What agents share that are new. If it has as many rows as there are, those are all of them. */
   readonly shared: Array<MetadataRow>
-  readonly distinctKeys: DistinctKeys
+  readonly agents: Map<AgentId, AgentRows>
   size: number
+
+  constructor(
+    distinctKeys: DistinctKeys,
+    shared: Array<MetadataRow>,
+    agents = new Map<AgentId, AgentRows>(),
+    size = 0
+  ) {
+    this.distinctKeys = distinctKeys
+    this.shared = shared
+    this.agents = agents
+    this.size = size
+  }
 }
 
 const isOlder = (row: MetadataRow, than: MetadataRow): boolean =>
@@ -65,7 +80,7 @@ const addNew = (state: NewestMetadata, report: Report, from: number, to: number)
 }
 
 export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = {
-  empty: () => ({ agents: new Map(), shared: [], distinctKeys: new DistinctKeys(), size: 0 }),
+  empty: () => new NewestMetadata(new DistinctKeys(), []),
   size: (state) => state.size,
   has: (state, row) => (state.agents.get(row.agentId)?.placeOf(row.key) ?? -1) !== -1,
   add(state, report, from, to) {
@@ -80,8 +95,8 @@ export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = 
     return state
   },
   take({ agents, distinctKeys, shared, size }, max) {
-    if (size <= max && shared.length === size) return [shared, { agents: new Map(), shared: [], distinctKeys, size: 0 }]
-    const batch: Array<MetadataRow> = []
+    if (size <= max && shared.length === size) return [shared, new NewestMetadata(distinctKeys, shared.slice(0, 0))]
+    const batch = shared.slice(0, 0)
     for (const [agentId, rows] of agents) {
       const room = max - batch.length
       if (room === 0) break
@@ -90,6 +105,6 @@ export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = 
       agents.delete(agentId)
       if (taken < rows.size) agents.set(agentId, new AgentRows(rows.copy(taken)))
     }
-    return [batch, { agents, shared: [], distinctKeys, size: size - batch.length }]
+    return [batch, new NewestMetadata(distinctKeys, shared.slice(0, 0), agents, size - batch.length)]
   }
 }

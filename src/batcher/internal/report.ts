@@ -3,9 +3,27 @@
  *
  * To make all rows when the report comes would cost an array for each report and a second walk over each row.
  */
+import type { Types } from "effect"
 import type { AgentId } from "../../domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../../domain/Metadata.ts"
 import type { Updates } from "../Accumulator.ts"
+
+/**
+ * Makes plain objects, as a literal would. But what a literal makes V8 may come to allocate with the old generation, as soon as
+ * most rows of one young collection are still pending; from a constructor it does not.
+ */
+const Row = function (
+  this: Types.Mutable<MetadataRow>,
+  agentId: AgentId,
+  { collectedAt, error, key, value }: MetadataEntry
+) {
+  this.agentId = agentId
+  this.key = key
+  this.value = value
+  this.error = error
+  this.collectedAt = collectedAt
+} as unknown as { new (agentId: AgentId, entry: MetadataEntry): MetadataRow; prototype: object }
+Row.prototype = Object.prototype
 
 export class Report implements Updates<MetadataRow, Report> {
   readonly agentId: AgentId
@@ -24,8 +42,7 @@ export class Report implements Updates<MetadataRow, Report> {
   }
 
   row(index: number): MetadataRow {
-    const { collectedAt, error, key, value } = this.entries[index]!
-    const row = { agentId: this.agentId, key, value, error, collectedAt }
+    const row = new Row(this.agentId, this.entries[index]!)
     this.#onRow?.(row)
     return row
   }

@@ -67,15 +67,28 @@ const feedCall =
 const lookEvery = 20
 const patience = 1_250
 
-const feedIntake = ({ add, waiting }: Intake): Feed =>
-  Effect.fnUntraced(function* (reports, count) {
-    let dropped = 0
-    for (let index = 0; index < count; index++) {
-      dropped += yield* add(reports[index % reports.length]!)
-      if (index % lookEvery === 0) while ((yield* waiting) > patience) yield* Effect.yieldNow
-    }
-    return dropped
-  })
+// no generator: what it makes for each `yield*` costs more than some of those who are measured
+const feedIntake = ({ add, waiting }: Intake): Feed => {
+  const room: Effect.Effect<void> = Effect.flatMap(waiting, (count) =>
+    count > patience ? Effect.andThen(Effect.yieldNow, room) : Effect.void
+  )
+  return (reports, count) =>
+    Effect.suspend(() => {
+      let fed = 0
+      let dropped = 0
+      const feeding = Effect.whileLoop({
+        while: () => fed < count,
+        body: () => {
+          const adding = add(reports[fed % reports.length]!)
+          return fed++ % lookEvery === 0 ? Effect.andThen(room, adding) : adding
+        },
+        step: (count) => {
+          dropped += count
+        }
+      })
+      return Effect.map(feeding, () => dropped)
+    })
+}
 
 const feedLater =
   ({ add, waiting }: Later): Feed =>
