@@ -182,8 +182,8 @@ export const make = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A
   // ---------------------------------------------------------------------------
   // writing
   //
-  // No generator and no object of handlers is given a batch here: V8 may come to allocate what a `yield*` makes, as any
-  // literal, with the old generation, where it would keep the batch until a full collection.
+  // No generator and no literal holds a batch while it is written: what they make V8 may come to allocate with the old
+  // generation, which would keep the batch until a full collection.
   // ---------------------------------------------------------------------------
 
   const takeBatch = (): ReadonlyArray<A> => {
@@ -226,10 +226,8 @@ export const make = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A
     })
 
   /** Answers whether to go on writing: not after a failure that put updates back. */
-  const flushBatch = (batch: ReadonlyArray<A>, reason: FlushReason): Effect.Effect<boolean, never, R> => {
-    inFlight = batch.length
-    written = 0
-    return tell(() => observer.onTake?.(batch)).pipe(
+  const flushBatch = (batch: ReadonlyArray<A>, reason: FlushReason): Effect.Effect<boolean, never, R> =>
+    tell(() => observer.onTake?.(batch)).pipe(
       Effect.andThen(Effect.timed(writeParts(batch, reason))),
       Effect.tap(([elapsed]) => {
         inFlight = 0
@@ -248,7 +246,6 @@ export const make = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A
         )
       })
     )
-  }
 
   /** Writes the oldest `count` updates, or all if there are fewer, in batches as full as can be. */
   const flushOldest = (count: number, reason: FlushReason): Effect.Effect<boolean, never, R> =>
@@ -256,6 +253,8 @@ export const make = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A
       if (count > 0) fold()
       if (count <= 0 || pendingSize() === 0) return Effect.succeed(true)
       const batch = takeBatch()
+      inFlight = batch.length
+      written = 0
       const left = count - batch.length
       return Effect.flatMap(flushBatch(batch, reason), (goesOn) =>
         goesOn ? flushOldest(left, reason) : Effect.succeed(false)

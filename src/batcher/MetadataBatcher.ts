@@ -58,7 +58,7 @@ export const make = Effect.fnUntraced(function* (
   const pubsub = yield* PubSub.PubSub
   const context = yield* Effect.context<never>()
   const spans = isTraced(context) ? makeReportSpans() : undefined
-  const isDebugged = yield* LogLevel.isEnabled("Debug")
+  const logsBatches = yield* LogLevel.isEnabled("Debug")
   const update = <Input>(metric: Metric.Metric<Input, unknown>, input: Input) => metric.updateUnsafe(input, context)
 
   const publish = (chunk: string) => {
@@ -95,7 +95,7 @@ export const make = Effect.fnUntraced(function* (
         update(Metrics.flushed, count)
         update(Metrics.batches[reason], 1)
         update(Metrics.flushDuration[reason], Duration.toSeconds(elapsed))
-        return isDebugged
+        return logsBatches
           ? Effect.annotateLogs(Effect.logDebug("metadata written"), {
               reason,
               entries: count,

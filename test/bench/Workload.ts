@@ -6,6 +6,7 @@
  */
 import { Array, DateTime, Effect, Random } from "effect"
 import * as Crypto from "node:crypto"
+import { rowOf } from "../../src/batcher/internal/report.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../../src/domain/Metadata.ts"
 
@@ -57,20 +58,22 @@ export const repeats = (agents: ReadonlyArray<AgentId>): ReadonlyArray<Report> =
 /** A report of all keys of an agent. */
 export const fullReport = (agentId: AgentId): Report => report(agentId, 0, keysPerAgent)
 
+// parsed, as what was read from a socket is: where V8 puts the objects of a literal depends on what ran before
 const report = (agentId: AgentId, first: number, count = keysPerReport): Report => {
   const samples = Array.makeBy(count, (index) => {
     const value = valueOf(agentId, (first + index) % 5 === 0 ? 200 : 20)
     return { key: keys[(first + index) % keysPerAgent]!, value, error: "", collectedAt: null }
   })
-  const read = JSON.parse(JSON.stringify(samples)) as ReadonlyArray<(typeof samples)[number]>
+  const read = JSON.parse(JSON.stringify(samples)) as ReadonlyArray<Omit<MetadataEntry, "collectedAt">>
   return { agentId, entries: read.map((sample) => Object.assign(sample, { collectedAt })) }
 }
 
 /** A value of so many bytes. */
 const valueOf = (agentId: AgentId, bytes: number): string => agentId.slice(0, 18).padEnd(bytes, ".")
 
+/** The rows of a report, made as the batcher makes its own: not by a literal, about which V8 decides now so and now so. */
 export const rowsOf = ({ agentId, entries }: Report): ReadonlyArray<MetadataRow> =>
-  entries.map(({ collectedAt, error, key, value }) => ({ agentId, key, value, error, collectedAt }))
+  entries.map((entry) => rowOf(agentId, entry))
 
 /** What `Array.chunksOf` of effect does, in a time that does not grow with the square of the length. */
 export const chunksOf = <A>(all: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>

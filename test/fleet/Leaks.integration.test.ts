@@ -72,24 +72,37 @@ const visit = Effect.fnUntraced(function* (
   yield* Fiber.interrupt(fleet)
 }, Effect.scoped)
 
-/** Asks until it is so, or for a while: what is still at work is no leak, what stays is one. */
-const settled = <A, E>(ask: Effect.Effect<A, E>, isSo: (answer: A) => boolean) =>
-  Effect.repeat(ask, {
-    until: isSo,
-    schedule: Schedule.upTo(Schedule.spaced("200 millis"), { duration: "20 seconds" })
-  })
-
 /** What has to be as it was, to the last one. */
 const exact = ({ databaseConnections: _, heap: __, ...held }: Held) => held
 
-/** Whether that was so for two seconds: the last fibers of an agent end after its socket. */
-const isAtRest = (isSo: (held: Held) => boolean) => {
-  let asBefore = 0
-  let before: unknown
-  return (held: Held) => {
-    asBefore = isSo(held) && Equal.equals(exact(held), before) ? asBefore + 1 : 0
-    before = exact(held)
-    return asBefore === 10
+/** How often is asked what is held, in milliseconds. */
+const poll = 200
+
+/** What is held once it passes the check and has not changed for two seconds: the last fibers of an agent end after its socket. */
+const atRest = (service: Service, check: (held: Held) => void) =>
+  Effect.suspend(() => {
+    let same = 0
+    let last: unknown
+    const isAtRest = (held: Held) => {
+      same = passes(check, held) && Equal.equals(exact(held), last) ? same + 1 : 0
+      last = exact(held)
+      return same * poll >= 2_000
+    }
+    // what is still at work is no leak, what stays is one
+    const schedule = Schedule.upTo(Schedule.spaced(poll), { duration: "20 seconds" })
+    return Effect.map(Effect.repeat(service.held, { until: isAtRest, schedule }), (held) => {
+      check(held)
+      assert.isAtLeast(same * poll, 2_000, "it has not come to rest")
+      return held
+    })
+  })
+
+const passes = (check: (held: Held) => void, held: Held): boolean => {
+  try {
+    check(held)
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -102,11 +115,9 @@ layer(Postgres.layer, { excludeTestServices: true })(`${agents} agents`, (it) =>
         // all that comes to be with the first agents and stays: connections to the database, compiled code
         yield* visit(service, 20, () => Effect.void)
         // one channel is the watchdog's
-        const before = yield* settled(
-          service.held,
-          isAtRest(({ channels, clients }) => clients === 0 && channels === 1)
+        const before = yield* atRest(service, (held) =>
+          assert.deepInclude(held, { clients: 0, channels: 1, subscribers: 1, connectedAgents: 0 })
         )
-        assert.deepInclude(before, { clients: 0, channels: 1, subscribers: 1, connectedAgents: 0 })
 
         let fibers = 0
         const counting = { recordFiberStart: () => void fibers++, recordFiberEnd: () => void fibers-- }
@@ -124,10 +135,10 @@ layer(Postgres.layer, { excludeTestServices: true })(`${agents} agents`, (it) =>
         )
         yield* Effect.provideService(all, Metric.FiberRuntimeMetrics, counting)
 
-        const isExact = (held: Held) => fibers === 0 && Equal.equals(exact(held), exact(before))
-        const after = yield* settled(service.held, isExact)
-        assert.deepStrictEqual(exact(after), exact(before))
-        assert.strictEqual(fibers, 0)
+        const after = yield* atRest(service, (held) => {
+          assert.deepStrictEqual(exact(held), exact(before))
+          assert.strictEqual(fibers, 0)
+        })
         // the pool may have let an idle connection go; one more is that of the listener
         assert.isAtMost(after.databaseConnections, 11)
         // for two minutes the service shows what agents have measured last, beside which no two counts of bytes are equal:

@@ -71,7 +71,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
       const won = lost === a ? b : a
       const complaint = (yield* Queue.clear(lost.lines)).join("\n")
       assert.include(complaint, `another instance (process ${won.pid}) is running on ${dataDir}`)
-      yield* serverOf(won)
+      yield* Effect.raceFirst(serverOf(won), Effect.andThen(won.exited, Effect.die("the other process ended as well")))
       won.child.kill("SIGTERM")
       yield* won.exited
       assert.include(yield* Queue.clear(won.lines), "flushed")

@@ -7,8 +7,8 @@
  *
  * As long as agents do not get in each other's way, the array that their rows are merged into is the next batch.
  *
- * What holds rows comes from constructors and copies, never from a literal: what a literal makes V8 may come to allocate with the
- * old generation, where it keeps the rows of its batch until a full collection.
+ * What holds rows for longer than a call comes from constructors and copies: the objects of a literal V8 may come to
+ * allocate with the old generation, where they keep the rows of their batch until a full collection.
  */
 import type { AgentId } from "../../domain/Ids.ts"
 import type { MetadataRow } from "../../domain/Metadata.ts"

@@ -9,8 +9,8 @@ import type { MetadataEntry, MetadataRow } from "../../domain/Metadata.ts"
 import type { Updates } from "../Accumulator.ts"
 
 /**
- * Makes plain objects, as a literal would. But what a literal makes V8 may come to allocate with the old generation, as soon as
- * most rows of one young collection are still pending; from a constructor it does not.
+ * A plain object, as of a literal. But the objects of a literal V8 may come to allocate with the old generation, as soon as most
+ * of them are pending at one young collection; those of a constructor it does not.
  */
 const Row = function (
   this: Types.Mutable<MetadataRow>,
@@ -24,6 +24,8 @@ const Row = function (
   this.collectedAt = collectedAt
 } as unknown as { new (agentId: AgentId, entry: MetadataEntry): MetadataRow; prototype: object }
 Row.prototype = Object.prototype
+
+export const rowOf = (agentId: AgentId, entry: MetadataEntry): MetadataRow => new Row(agentId, entry)
 
 export class Report implements Updates<MetadataRow, Report> {
   readonly agentId: AgentId
@@ -42,7 +44,7 @@ export class Report implements Updates<MetadataRow, Report> {
   }
 
   row(index: number): MetadataRow {
-    const row = new Row(this.agentId, this.entries[index]!)
+    const row = rowOf(this.agentId, this.entries[index]!)
     this.#onRow?.(row)
     return row
   }

@@ -135,7 +135,7 @@ func main() {
 	agentCount, _ := strconv.Atoi(os.Args[2])
 	count, _ := strconv.Atoi(os.Args[3])
 	reports := makeReports(os.Args[1], makeAgents(agentCount))
-	run(reports, count/5)
+	run(reports, count)
 	runtime.GC()
 	if err := json.NewEncoder(os.Stdout).Encode(run(reports, count)); err != nil {
 		panic(err)

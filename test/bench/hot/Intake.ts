@@ -67,10 +67,10 @@ const feedCall =
 const lookEvery = 20
 const patience = 1_250
 
-// no generator: what it makes for each `yield*` costs more than some of those who are measured
+// no generator: what it makes for each `yield*` costs more than some contestants take
 const feedIntake = ({ add, waiting }: Intake): Feed => {
-  const room: Effect.Effect<void> = Effect.flatMap(waiting, (count) =>
-    count > patience ? Effect.andThen(Effect.yieldNow, room) : Effect.void
+  const room: Effect.Effect<void> = Effect.flatMap(waiting, (updates) =>
+    updates > patience ? Effect.andThen(Effect.yieldNow, room) : Effect.void
   )
   return (reports, count) =>
     Effect.suspend(() => {
@@ -82,8 +82,8 @@ const feedIntake = ({ add, waiting }: Intake): Feed => {
           const adding = add(reports[fed % reports.length]!)
           return fed++ % lookEvery === 0 ? Effect.andThen(room, adding) : adding
         },
-        step: (count) => {
-          dropped += count
+        step: (refused) => {
+          dropped += refused
         }
       })
       return Effect.map(feeding, () => dropped)

@@ -3,6 +3,7 @@
  * more constant here or there, and a place in the list at the end.
  */
 import { type Cause, Context, Effect, Fiber, Layer, Queue, Schedule, type Scope, Sink, Stream } from "effect"
+import { rowOf } from "../../../src/batcher/internal/report.ts"
 import * as MetadataBatcher from "../../../src/batcher/MetadataBatcher.ts"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
 import { rowsOf } from "../Workload.ts"
@@ -86,8 +87,8 @@ export const plainMap: CallContestant = {
       newest = new NewestRows()
     }
     const add: Call = ({ agentId, entries }) => {
-      for (const { collectedAt, error, key, value } of entries) {
-        newest.add({ agentId, key, value, error, collectedAt })
+      for (const entry of entries) {
+        newest.add(rowOf(agentId, entry))
         if (newest.size === maxBatchSize) flush()
       }
       return 0
@@ -106,8 +107,8 @@ const plainArray: CallContestant = {
       rows = []
     }
     const add: Call = ({ agentId, entries }) => {
-      for (const { collectedAt, error, key, value } of entries) {
-        rows.push({ agentId, key, value, error, collectedAt })
+      for (const entry of entries) {
+        rows.push(rowOf(agentId, entry))
         if (rows.length === maxBatchSize) flush()
       }
       return 0
