@@ -48,6 +48,8 @@ export const Results = Schema.Struct({
 })
 export type Results = typeof Results.Type
 
+export const fromJson = Schema.decodeEffect(Schema.fromJsonString(Results))
+
 /** A line about the machine, then each part with its tables. */
 export const toText = ({ machine, parts, rounds, scale }: Results): string =>
   [

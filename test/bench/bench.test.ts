@@ -1,12 +1,12 @@
 /** The benchmark itself, run as people run it, with very little to do. No figure is looked at: none of them is a test. */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Schema } from "effect"
+import { Effect, FileSystem } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import * as Path from "node:path"
 import { compileCache, emptyFolder } from "../support/folder.ts"
 import * as Readme from "./readme.ts"
-import { Results } from "./Results.ts"
+import * as Results from "./Results.ts"
 
 const bench = (flags: ReadonlyArray<string>, env: Record<string, string> = {}) =>
   ChildProcessSpawner.ChildProcessSpawner.use((spawner) =>
@@ -18,14 +18,12 @@ const bench = (flags: ReadonlyArray<string>, env: Record<string, string> = {}) =
     )
   ).pipe(Effect.provide(NodeServices.layer))
 
-const decode = Schema.decodeEffect(Schema.fromJsonString(Results))
-
 describe("npm run bench", () => {
   it.live(
     "has figures for every contestant of every part, or says why it skipped one, and a README of them",
     () =>
       Effect.gen(function* () {
-        const results = yield* Effect.flatMap(bench(["--smoke", "--json"]), decode)
+        const results = yield* Effect.flatMap(bench(["--smoke", "--json"]), Results.fromJson)
         const { parts } = results
 
         assert.deepStrictEqual(

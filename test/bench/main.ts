@@ -13,8 +13,9 @@
  */
 import "effect/schema/SchemaJITCompiler/enable"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Console, Effect, Logger, Option, References, Runtime, Schema } from "effect"
+import { Array, Console, Effect, Logger, Option, References, Runtime, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
+import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import * as Os from "node:os"
 import { hot } from "./hot.ts"
 import { report } from "./report.ts"
@@ -54,6 +55,30 @@ const measure = Effect.fnUntraced(function* (part: Part, scale: Scale, rounds: n
   return { name: part.name, description: part.description, tables }
 }, Effect.scoped)
 
+/** A part in a process of its own: what others leave behind, in the heap and in compiled code, would count with it. */
+const measureApart = Effect.fnUntraced(function* (part: Part, rounds: number) {
+  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+  const flags = ["--part", part.name, "--rounds", String(rounds), "--json"]
+  const json = yield* spawner.string(
+    ChildProcess.make(process.execPath, [...process.execArgv, import.meta.filename, ...flags], { stderr: "inherit" })
+  )
+  return (yield* Results.fromJson(json)).parts
+})
+
+const measureAll = (selected: ReadonlyArray<Part>, rounds: number) =>
+  selected.length === 1
+    ? Effect.forEach(selected, (part) => measure(part, "full", rounds))
+    : Effect.map(
+        Effect.forEach(selected, (part) => measureApart(part, rounds)),
+        Array.flatten
+      )
+
+/** Figures that mean nothing may disturb each other, and share a Postgres. */
+const tryAll = (selected: ReadonlyArray<Part>) => {
+  const all = Effect.forEach(selected, (part) => measure(part, "smoke", 1), { concurrency: "unbounded" })
+  return selected.length === 1 ? all : Effect.provide(all, Service.layer)
+}
+
 const names = parts.map(({ name }) => name)
 
 const command = Command.make(
@@ -80,16 +105,11 @@ const command = Command.make(
     )
   },
   Effect.fnUntraced(function* ({ json, rounds, selected, smoke }) {
-    const scale = smoke ? "smoke" : "full"
-    const every = Effect.forEach(selected, (part) => measure(part, scale, smoke ? 1 : rounds), {
-      concurrency: smoke ? "unbounded" : 1
-    })
     const results: Results.Results = {
       machine: machine(),
-      scale,
+      scale: smoke ? "smoke" : "full",
       rounds: smoke ? 1 : rounds,
-      // figures that mean nothing may disturb each other, and share a Postgres
-      parts: yield* smoke && selected.length > 1 ? Effect.provide(every, Service.layer) : every
+      parts: yield* smoke ? tryAll(selected) : measureAll(selected, rounds)
     }
     yield* Console.log(json ? JSON.stringify(results, undefined, 2) : Results.toText(results))
   })
