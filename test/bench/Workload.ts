@@ -71,7 +71,7 @@ const report = (agentId: AgentId, first: number, count = keysPerReport): Report 
 /** A value of so many bytes. */
 const valueOf = (agentId: AgentId, bytes: number): string => agentId.slice(0, 18).padEnd(bytes, ".")
 
-/** The rows of a report, made as the batcher makes its own: not by a literal, about which V8 decides now so and now so. */
+/** The rows of a report, made as the batcher makes its own: not by a literal, whose objects V8 may put elsewhere in each run. */
 export const rowsOf = ({ agentId, entries }: Report): ReadonlyArray<MetadataRow> =>
   entries.map((entry) => rowOf(agentId, entry))
 

@@ -13,7 +13,7 @@
  */
 import "effect/schema/SchemaJITCompiler/enable"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Array, Console, Effect, Logger, Option, References, Runtime, Schema } from "effect"
+import { Array, Console, Data, Effect, Logger, Option, References, Runtime, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import * as Os from "node:os"
@@ -55,6 +55,12 @@ const measure = Effect.fnUntraced(function* (part: Part, scale: Scale, rounds: n
   return { name: part.name, description: part.description, tables }
 }, Effect.scoped)
 
+class PartFailed extends Data.TaggedError("PartFailed")<{ readonly part: string }> {
+  override get message() {
+    return `the process of the part ${this.part} ended without figures; what it said stands above`
+  }
+}
+
 /** A part in a process of its own: what others leave behind, in the heap and in compiled code, would count with it. */
 const measureApart = Effect.fnUntraced(function* (part: Part, rounds: number) {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
@@ -62,7 +68,8 @@ const measureApart = Effect.fnUntraced(function* (part: Part, rounds: number) {
   const json = yield* spawner.string(
     ChildProcess.make(process.execPath, [...process.execArgv, import.meta.filename, ...flags], { stderr: "inherit" })
   )
-  return (yield* Results.fromJson(json)).parts
+  const { parts } = yield* Effect.mapError(Results.fromJson(json), () => new PartFailed({ part: part.name }))
+  return parts
 })
 
 const measureAll = (selected: ReadonlyArray<Part>, rounds: number) =>

@@ -9,8 +9,8 @@ import type { MetadataEntry, MetadataRow } from "../../domain/Metadata.ts"
 import type { Updates } from "../Accumulator.ts"
 
 /**
- * A plain object, as of a literal. But the objects of a literal V8 may come to allocate with the old generation, as soon as most
- * of them are pending at one young collection; those of a constructor it does not.
+ * A plain object, as of a literal. But the objects of a literal V8 may come to allocate with the old generation, as soon
+ * as most of them are pending at one young collection; those of a constructor it does not.
  */
 const Row = function (
   this: Types.Mutable<MetadataRow>,
