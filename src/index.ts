@@ -7,19 +7,19 @@
 // --- metadata of agents ---
 
 /** The service: newest value of each agent and key, written in batches, announced once. */
-export * as MetadataBatcher from "./batcher/MetadataBatcher.ts"
+export * as MetadataBatcher from "./metadata/MetadataBatcher.ts"
 
 /** The port through which metadata is written and read, and a store in memory. */
-export * as MetadataStore from "./batcher/MetadataStore.ts"
+export * as MetadataStore from "./metadata/MetadataStore.ts"
 
 /** Announcements between replicas, and a pubsub in memory. */
 export * as PubSub from "./pubsub/PubSub.ts"
 
 /** Agent ids packed into announcements. */
-export * as AgentIdChunks from "./batcher/AgentIdChunks.ts"
+export * as AgentIdChunks from "./metadata/AgentIdChunks.ts"
 
 /** What the metadata batcher counts. */
-export * as MetadataBatcherMetrics from "./batcher/MetadataBatcherMetrics.ts"
+export * as MetadataBatcherMetrics from "./metadata/MetadataBatcherMetrics.ts"
 
 // --- updates of any kind ---
 

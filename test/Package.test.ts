@@ -4,7 +4,7 @@ import { DateTime, Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { globSync, readFileSync } from "node:fs"
 import * as Path from "node:path"
-import { MetadataStore } from "../src/batcher/MetadataStore.ts"
+import { MetadataStore } from "../src/metadata/MetadataStore.ts"
 import * as Config from "../src/Config.ts"
 import * as PgMetadataStore from "../src/storage/PgMetadataStore.ts"
 import * as PackedApp from "./support/packedApp.ts"
@@ -79,7 +79,7 @@ console.log(JSON.stringify(loaded))`
 
     assert.isAbove(loaded.length, 10)
     assert.deepStrictEqual(
-      loaded.filter((url) => !/metadata-batcher\/dist\/(index|batcher|pubsub|usage|domain)/.test(url)),
+      loaded.filter((url) => !/metadata-batcher\/dist\/(index|batcher|metadata|pubsub|usage|domain)/.test(url)),
       []
     )
   })
@@ -93,7 +93,7 @@ console.log(JSON.stringify(loaded))`
     assert.isTrue(loaded.some((url) => url.includes("sql-pg")))
     assert.deepStrictEqual(
       loaded.filter((url) =>
-        /platform-node|effect\/dist\/http|metadata-batcher\/dist\/(?!batcher|pubsub|storage|domain)/.test(url)
+        /platform-node|effect\/dist\/http|metadata-batcher\/dist\/(?!batcher|metadata|pubsub|storage|domain)/.test(url)
       ),
       []
     )

@@ -2,8 +2,8 @@
  * The connections of agents to this replica, by the number that each has: where a call finds the session that it acts for.
  */
 import { Context, Layer } from "effect"
-import type { AgentSession } from "./AgentSession.ts"
-import type { CallRate } from "./CallRate.ts"
+import type { AgentSession } from "./session/AgentSession.ts"
+import type { CallRate } from "./RateLimiter.ts"
 
 export interface AgentConnection {
   readonly session: AgentSession["Service"]

@@ -20,7 +20,7 @@ import { AgentApi } from "./AgentApi.ts"
 import { type AgentConnection, AgentConnections } from "./AgentConnections.ts"
 import { Begun } from "./internal/begun.ts"
 import * as Frames from "./internal/frames.ts"
-import * as Metadata from "./Metadata.ts"
+import * as Metadata from "./calls/Metadata.ts"
 
 export const make = Effect.gen(function* () {
   const connections = yield* AgentConnections

@@ -21,11 +21,11 @@ import { ping } from "../platform/RequestSocket.ts"
 import * as AgentConnections from "./AgentConnections.ts"
 import * as AgentHandlers from "./AgentHandlers.ts"
 import * as AgentProtocol from "./AgentProtocol.ts"
-import * as AgentSession from "./AgentSession.ts"
+import * as AgentSession from "./session/AgentSession.ts"
 import * as ApiVersion from "./ApiVersion.ts"
-import { ConnectApi, ConnectionRefused, SessionUnavailable } from "./ConnectApi.ts"
-import * as CallRate from "./CallRate.ts"
-import * as ConnectionMonitor from "./ConnectionMonitor.ts"
+import { ConnectApi, ConnectionRefused, SessionUnavailable } from "./AgentSocketApi.ts"
+import * as CallRate from "./RateLimiter.ts"
+import * as ConnectionMonitor from "./session/ConnectionMonitor.ts"
 
 export interface Options extends ConnectionMonitor.Options {
   /** How many calls an agent may make in a second. Default: any number. */

@@ -5,7 +5,7 @@ import { AccessUnavailable, AgentNotFound } from "../access/AccessError.ts"
 import { ReaderAuthentication } from "../access/Authentication.ts"
 import { AgentId } from "../domain/Ids.ts"
 import { AgentDetails, AgentSummary, SortKey } from "./AgentCatalog.ts"
-import { Overview, Point } from "./Overview.ts"
+import { Overview, Point } from "../operations/Overview.ts"
 
 /** Agents cannot be looked up now. */
 export class AgentsUnavailable extends Schema.TaggedError<AgentsUnavailable>()(

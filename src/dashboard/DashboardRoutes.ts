@@ -15,7 +15,7 @@ import * as Authentication from "../access/Authentication.ts"
 import { AgentCatalog, type AgentCatalogError } from "./AgentCatalog.ts"
 import * as Assets from "./Assets.ts"
 import { AgentsUnavailable, DashboardApi, maxPage, type OverviewSse } from "./DashboardApi.ts"
-import { type Event, OverviewFeed } from "./OverviewFeed.ts"
+import { type Event, OverviewFeed } from "../operations/OverviewFeed.ts"
 
 const handlers = HttpApiBuilder.group(
   DashboardApi,

@@ -10,7 +10,7 @@
  */
 import type { DateTime } from "effect"
 import type { MetadataEntry } from "./Metadata.ts"
-import { storable } from "./StorableText.ts"
+import { storable } from "./PostgresText.ts"
 import * as Utf8 from "./Utf8.ts"
 
 /** The largest value and the largest error, in UTF-8 bytes. */

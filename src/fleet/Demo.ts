@@ -8,7 +8,7 @@
 import { Duration, Effect } from "effect"
 import { FetchHttpClient } from "effect/http"
 import type * as Token from "../access/Token.ts"
-import * as Administrator from "../http/Administrator.ts"
+import * as Administrator from "../admin/Administrator.ts"
 import * as Fleet from "./Fleet.ts"
 import * as Work from "./SimulatedWork.ts"
 

@@ -11,7 +11,7 @@ import { RpcClient, RpcSerialization } from "effect/rpc"
 import * as Token from "../access/Token.ts"
 import { AgentApi } from "../agentapi/AgentApi.ts"
 import * as ApiVersion from "../agentapi/ApiVersion.ts"
-import { path } from "../agentapi/ConnectApi.ts"
+import { path } from "../agentapi/AgentSocketApi.ts"
 import * as SimulatedLife from "./SimulatedLife.ts"
 
 export interface Options extends SimulatedLife.Options {

@@ -14,8 +14,8 @@
 import { DateTime, Duration, Effect, Random, Ref, Schedule } from "effect"
 import type { RpcClient, RpcClientError, RpcGroup } from "effect/rpc"
 import type { AgentApi } from "../agentapi/AgentApi.ts"
-import type { UpdateLifecycleRequest } from "../agentapi/Lifecycle.ts"
-import type { Manifest } from "../agentapi/Manifest.ts"
+import type { UpdateLifecycleRequest } from "../agentapi/calls/Lifecycle.ts"
+import type { Manifest } from "../agentapi/calls/Manifest.ts"
 import { LogSourceId, nil } from "../domain/Ids.ts"
 import * as Work from "./SimulatedWork.ts"
 

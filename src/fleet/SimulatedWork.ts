@@ -2,16 +2,16 @@
  * What simulated agents say: made up by chance, in the words of the agent API. Nothing here talks to anybody.
  */
 import { Array as Arr, DateTime, Duration, Effect, Random } from "effect"
-import * as AgentStats from "../agentapi/AgentStats.ts"
-import type { BatchUpdateAppHealthsRequest, UpdateAppStatusRequest } from "../agentapi/Apps.ts"
-import type { ReportConnectionRequest } from "../agentapi/ConnectionLog.ts"
-import type { UpdateStartupRequest } from "../agentapi/Lifecycle.ts"
-import type { BatchCreateLogsRequest } from "../agentapi/Logs.ts"
-import type { Manifest } from "../agentapi/Manifest.ts"
-import type { PushResourcesMonitoringUsageRequest } from "../agentapi/ResourcesMonitoring.ts"
+import * as AgentStats from "../usage/AgentStats.ts"
+import type { BatchUpdateAppHealthsRequest, UpdateAppStatusRequest } from "../agentapi/calls/Apps.ts"
+import type { ReportConnectionRequest } from "../agentapi/calls/ConnectionLog.ts"
+import type { UpdateStartupRequest } from "../agentapi/calls/Lifecycle.ts"
+import type { BatchCreateLogsRequest } from "../agentapi/calls/Logs.ts"
+import type { Manifest } from "../agentapi/calls/Manifest.ts"
+import type { PushResourcesMonitoringUsageRequest } from "../agentapi/calls/ResourcesMonitoring.ts"
 import { ConnectionId } from "../domain/Ids.ts"
 import { randomUuid } from "../domain/RandomUuid.ts"
-import type { MetadataDeclaration } from "../http/AdminApi.ts"
+import type { MetadataDeclaration } from "../admin/AdminApi.ts"
 
 // -----------------------------------------------------------------------------
 // declarations

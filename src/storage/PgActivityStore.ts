@@ -6,7 +6,7 @@
  */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { ActivityStore } from "../agentapi/ActivityBump.ts"
+import { ActivityStore } from "../usage/ActivityBump.ts"
 import { attempt } from "./internal/agentStore.ts"
 
 export const layer: Layer.Layer<ActivityStore, never, SqlClient.SqlClient> = Layer.effect(

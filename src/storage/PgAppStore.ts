@@ -6,7 +6,7 @@
 import { PgTypes } from "@effect/sql-pg"
 import { Array, DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { appStates, AppStore, type AppStatus } from "../agentapi/AppStore.ts"
+import { appStates, AppStore, type AppStatus } from "../agentapi/ports/AppStore.ts"
 import { AgentId, AppId, type WorkspaceId } from "../domain/Ids.ts"
 import { attempt } from "./internal/agentStore.ts"
 import { column } from "./internal/column.ts"

@@ -1,7 +1,7 @@
 /** The use of boundaries in Postgres: one row for each replica. */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { BoundaryUsageStore } from "../agentapi/BoundaryUsage.ts"
+import { BoundaryUsageStore } from "../usage/BoundaryUsage.ts"
 import { attempt } from "./internal/agentStore.ts"
 
 export const layer: Layer.Layer<BoundaryUsageStore, never, SqlClient.SqlClient> = Layer.effect(

@@ -6,7 +6,7 @@
  */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { ConnectionLogStore } from "../agentapi/ConnectionLog.ts"
+import { ConnectionLogStore } from "../agentapi/calls/ConnectionLog.ts"
 import { attempt } from "./internal/agentStore.ts"
 
 export const layer: Layer.Layer<ConnectionLogStore, never, SqlClient.SqlClient> = Layer.effect(

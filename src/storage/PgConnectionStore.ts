@@ -8,7 +8,7 @@
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { type ConnectionNote, ConnectionStore } from "../agentapi/ConnectionMonitor.ts"
+import { type ConnectionNote, ConnectionStore } from "../agentapi/session/ConnectionMonitor.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import { attempt } from "./internal/agentStore.ts"
 import { column } from "./internal/column.ts"

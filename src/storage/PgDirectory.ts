@@ -17,7 +17,7 @@ import {
   NameTaken,
   UserNotFound,
   WorkspaceNotFound
-} from "../http/Directory.ts"
+} from "../admin/Directory.ts"
 import { column } from "./internal/column.ts"
 
 const User = Schema.Struct({ id: UserId, username: Schema.String, isAdmin: Schema.Boolean })

@@ -7,7 +7,7 @@
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { LifecycleStore } from "../agentapi/Lifecycle.ts"
+import { LifecycleStore } from "../agentapi/calls/Lifecycle.ts"
 import { BuildId } from "../domain/Ids.ts"
 import { prebuildsUserId } from "../domain/Workspace.ts"
 import { attempt } from "./internal/agentStore.ts"

@@ -7,7 +7,7 @@
  */
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import { type LogBatch, LogStore } from "../agentapi/Logs.ts"
+import { type LogBatch, LogStore } from "../agentapi/calls/Logs.ts"
 import { LogId, maxBytes } from "../domain/AgentLog.ts"
 import { type AgentId, LogSourceId } from "../domain/Ids.ts"
 import { attempt } from "./internal/agentStore.ts"

@@ -9,7 +9,7 @@ import {
   ManifestStore,
   MetadataDescription,
   Script
-} from "../agentapi/ManifestStore.ts"
+} from "../agentapi/ports/ManifestStore.ts"
 import { AgentId } from "../domain/Ids.ts"
 import { attempt } from "./internal/agentStore.ts"
 

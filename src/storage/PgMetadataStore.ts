@@ -17,7 +17,7 @@
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, type Duration, Effect, Layer, Schedule, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
-import { MetadataStore, MetadataStoreError } from "../batcher/MetadataStore.ts"
+import { MetadataStore, MetadataStoreError } from "../metadata/MetadataStore.ts"
 import { AgentId } from "../domain/Ids.ts"
 import type { MetadataRow } from "../domain/Metadata.ts"
 import { array, column } from "./internal/column.ts"

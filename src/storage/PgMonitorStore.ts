@@ -2,7 +2,7 @@
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { MonitorStore } from "../agentapi/ResourceMonitors.ts"
+import { MonitorStore } from "../agentapi/session/ResourceMonitors.ts"
 import { AgentId } from "../domain/Ids.ts"
 import { attempt } from "./internal/agentStore.ts"
 import { column } from "./internal/column.ts"

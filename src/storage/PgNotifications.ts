@@ -6,7 +6,7 @@
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { Notifications } from "../agentapi/Notifications.ts"
+import { Notifications } from "../agentapi/ports/Notifications.ts"
 import { attempt } from "./internal/agentStore.ts"
 import { array } from "./internal/column.ts"
 

@@ -1,7 +1,7 @@
 /** The service can do its work while the database answers within a second. */
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { Readiness } from "../http/Readiness.ts"
+import { Readiness } from "../operations/Readiness.ts"
 
 export const layer: Layer.Layer<Readiness, never, SqlClient.SqlClient> = Layer.effect(
   Readiness,

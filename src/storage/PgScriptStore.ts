@@ -1,7 +1,7 @@
 /** The runs of agents' scripts in Postgres. */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { ScriptStore } from "../agentapi/Scripts.ts"
+import { ScriptStore } from "../agentapi/calls/Scripts.ts"
 import { attempt } from "./internal/agentStore.ts"
 
 export const layer: Layer.Layer<ScriptStore, never, SqlClient.SqlClient> = Layer.effect(

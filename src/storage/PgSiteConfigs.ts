@@ -1,7 +1,7 @@
 /** What the administrators have set, in Postgres. A value that is not what it must be is an error that says so. */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { Banner, DerpMap, SiteConfigs } from "../agentapi/SiteConfigs.ts"
+import { Banner, DerpMap, SiteConfigs } from "../agentapi/ports/SiteConfigs.ts"
 import { attempt } from "./internal/agentStore.ts"
 
 export const layer: Layer.Layer<SiteConfigs, never, SqlClient.SqlClient> = Layer.effect(

@@ -6,7 +6,7 @@
  */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient, SqlError } from "effect/sql"
-import { type AppStats, StatsRefused, type StatsRow, StatsStore } from "../agentapi/StatsStore.ts"
+import { type AppStats, StatsRefused, type StatsRow, StatsStore } from "../usage/StatsStore.ts"
 import { attempt } from "./internal/agentStore.ts"
 import { reasonOf } from "./PgMetadataStore.ts"
 

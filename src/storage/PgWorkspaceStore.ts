@@ -1,7 +1,7 @@
 /** Workspaces in Postgres, as agents need to know them. */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { WorkspaceStore } from "../agentapi/WorkspaceStore.ts"
+import { WorkspaceStore } from "../access/WorkspaceStore.ts"
 import { AgentId, WorkspaceId } from "../domain/Ids.ts"
 import { attempt } from "./internal/agentStore.ts"
 import { workspaceJson, WorkspaceRow } from "./internal/workspaceRow.ts"

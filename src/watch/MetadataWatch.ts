@@ -16,7 +16,7 @@
  * - Intervals are what time has passed, whatever becomes of the time of day; of that only ages are told.
  */
 import { Context, DateTime, Effect, Layer, type Scope, Stream } from "effect"
-import { MetadataStore, type MetadataStoreError } from "../batcher/MetadataStore.ts"
+import { MetadataStore, type MetadataStoreError } from "../metadata/MetadataStore.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import type { AgentMetadata } from "../domain/Metadata.ts"
 import * as MetadataView from "../domain/MetadataView.ts"

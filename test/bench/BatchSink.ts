@@ -3,8 +3,8 @@
  * packs the agents as they would be published. So what a contestant hands over is worth a write, and costs the same.
  */
 import { Effect, Layer, Stream } from "effect"
-import * as AgentIdChunks from "../../src/batcher/AgentIdChunks.ts"
-import { MetadataStore } from "../../src/batcher/MetadataStore.ts"
+import * as AgentIdChunks from "../../src/metadata/AgentIdChunks.ts"
+import { MetadataStore } from "../../src/metadata/MetadataStore.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import type { MetadataRow } from "../../src/domain/Metadata.ts"
 import { PubSub } from "../../src/pubsub/PubSub.ts"

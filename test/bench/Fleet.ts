@@ -7,8 +7,8 @@
 import { Data, Deferred, Duration, Effect, Schedule, type Scope } from "effect"
 import type { RpcMessage } from "effect/rpc"
 import type { WebSocket } from "ws"
-import { path } from "../../src/agentapi/ConnectApi.ts"
-import { BatchUpdateMetadata } from "../../src/agentapi/Metadata.ts"
+import { path } from "../../src/agentapi/AgentSocketApi.ts"
+import { BatchUpdateMetadata } from "../../src/agentapi/calls/Metadata.ts"
 import * as WebSockets from "./WebSockets.ts"
 import type { Report } from "./Workload.ts"
 

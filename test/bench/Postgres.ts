@@ -4,7 +4,7 @@ import { Effect, FileSystem, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
+import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 import * as Postgres from "../../src/storage/Postgres.ts"
 import * as Processes from "./Processes.ts"
 

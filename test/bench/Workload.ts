@@ -6,7 +6,7 @@
  */
 import { Array, DateTime, Effect, Random } from "effect"
 import * as Crypto from "node:crypto"
-import { rowOf } from "../../src/batcher/internal/report.ts"
+import { rowOf } from "../../src/metadata/internal/report.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../../src/domain/Metadata.ts"
 

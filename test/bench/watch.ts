@@ -2,8 +2,8 @@
  * Watching: what announcements cost when many watch, in the service as a whole and in its watches alone.
  */
 import { Context, DateTime, Duration, Effect, Layer, Queue, Stream } from "effect"
-import * as AgentIdChunks from "../../src/batcher/AgentIdChunks.ts"
-import { MetadataStore } from "../../src/batcher/MetadataStore.ts"
+import * as AgentIdChunks from "../../src/metadata/AgentIdChunks.ts"
+import { MetadataStore } from "../../src/metadata/MetadataStore.ts"
 import type { AgentMetadata } from "../../src/domain/Metadata.ts"
 import { type Event, PubSub, Resync } from "../../src/pubsub/PubSub.ts"
 import * as MetadataWatch from "../../src/watch/MetadataWatch.ts"

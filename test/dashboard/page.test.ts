@@ -1,6 +1,6 @@
 /** The parts of the page that need no browser. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Format from "../../src/dashboard/internal/format.ts"
+import * as Format from "../../src/operations/FigureFormat.ts"
 import { makeReader } from "../../src/dashboard/page/serverSentEvents.ts"
 import { append, columns } from "../../src/dashboard/page/series.ts"
 import { pagesOf, rowsInView } from "../../src/dashboard/page/window.ts"

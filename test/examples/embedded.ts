@@ -4,7 +4,7 @@ import { Console, Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { Ids, MetadataStore } from "metadata-batcher"
 import * as Config from "metadata-batcher/Config"
-import * as Administrator from "metadata-batcher/http/Administrator"
+import * as Administrator from "metadata-batcher/admin/Administrator"
 import * as Server from "metadata-batcher/Server"
 import * as Fatal from "metadata-batcher/telemetry/Fatal"
 

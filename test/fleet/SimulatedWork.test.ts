@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Duration, Effect, Random, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStats, hasSessions } from "../../src/agentapi/AgentStats.ts"
-import { PushResourcesMonitoringUsageRequest } from "../../src/agentapi/ResourcesMonitoring.ts"
+import { AgentStats, hasSessions } from "../../src/usage/AgentStats.ts"
+import { PushResourcesMonitoringUsageRequest } from "../../src/agentapi/calls/ResourcesMonitoring.ts"
 import * as Work from "../../src/fleet/SimulatedWork.ts"
 
 describe("simulated work", () => {

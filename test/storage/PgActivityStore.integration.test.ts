@@ -2,7 +2,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
-import { ActivityStore } from "../../src/agentapi/ActivityBump.ts"
+import { ActivityStore } from "../../src/usage/ActivityBump.ts"
 import { WorkspaceId } from "../../src/domain/Ids.ts"
 import * as PgActivityStore from "../../src/storage/PgActivityStore.ts"
 import * as Postgres from "../support/Postgres.ts"

@@ -1,7 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
-import { BoundaryUsageStore } from "../../src/agentapi/BoundaryUsage.ts"
+import { BoundaryUsageStore } from "../../src/usage/BoundaryUsage.ts"
 import { ReplicaId } from "../../src/domain/Ids.ts"
 import * as PgBoundaryUsageStore from "../../src/storage/PgBoundaryUsageStore.ts"
 import * as Postgres from "../support/Postgres.ts"

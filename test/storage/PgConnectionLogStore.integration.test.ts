@@ -1,7 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
-import { type ConnectionReport, ConnectionLogStore } from "../../src/agentapi/ConnectionLog.ts"
+import { type ConnectionReport, ConnectionLogStore } from "../../src/agentapi/calls/ConnectionLog.ts"
 import { ConnectionId } from "../../src/domain/Ids.ts"
 import * as PgConnectionLogStore from "../../src/storage/PgConnectionLogStore.ts"
 import { workspace } from "../support/identity.ts"

@@ -2,7 +2,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer, Option } from "effect"
-import { type LogLine, LogStore } from "../../src/agentapi/Logs.ts"
+import { type LogLine, LogStore } from "../../src/agentapi/calls/Logs.ts"
 import { type AgentLog, LogId, maxBytes } from "../../src/domain/AgentLog.ts"
 import { AgentId, LogSourceId } from "../../src/domain/Ids.ts"
 import * as PgLogReader from "../../src/storage/PgLogReader.ts"

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Array, Effect, Layer, Logger, References } from "effect"
 import { SqlClient } from "effect/sql"
-import type { MetadataStore } from "../../src/batcher/MetadataStore.ts"
+import type { MetadataStore } from "../../src/metadata/MetadataStore.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import { type MetadataRow, neverCollected } from "../../src/domain/Metadata.ts"
 

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { MonitorStore } from "../../src/agentapi/ResourceMonitors.ts"
+import { MonitorStore } from "../../src/agentapi/session/ResourceMonitors.ts"
 import * as PgMonitorStore from "../../src/storage/PgMonitorStore.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"

@@ -1,7 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
-import { type ScriptTiming, ScriptStore } from "../../src/agentapi/Scripts.ts"
+import { type ScriptTiming, ScriptStore } from "../../src/agentapi/calls/Scripts.ts"
 import { LogSourceId, ScriptId } from "../../src/domain/Ids.ts"
 import * as PgScriptStore from "../../src/storage/PgScriptStore.ts"
 import * as Postgres from "../support/Postgres.ts"

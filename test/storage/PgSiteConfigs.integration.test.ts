@@ -2,7 +2,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
-import { SiteConfigs } from "../../src/agentapi/SiteConfigs.ts"
+import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
 import * as PgSiteConfigs from "../../src/storage/PgSiteConfigs.ts"
 import * as Postgres from "../support/Postgres.ts"
 

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
-import { WorkspaceStore } from "../../src/agentapi/WorkspaceStore.ts"
+import { WorkspaceStore } from "../../src/access/WorkspaceStore.ts"
 import { AgentId, WorkspaceId } from "../../src/domain/Ids.ts"
 import * as PgWorkspaceStore from "../../src/storage/PgWorkspaceStore.ts"
 import * as Postgres from "../support/Postgres.ts"

@@ -5,7 +5,7 @@ import { NodeSocket } from "@effect/platform-node"
 import { Effect, Layer, Queue, Schema } from "effect"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import { AgentApi } from "../../src/agentapi/AgentApi.ts"
-import { path } from "../../src/agentapi/ConnectApi.ts"
+import { path } from "../../src/agentapi/AgentSocketApi.ts"
 import * as WebSocket from "./webSocket.ts"
 
 /** Calls the agent API over a connection that ends with the scope. */

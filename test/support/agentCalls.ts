@@ -1,7 +1,7 @@
 /** A request for each call of the agent API, as it is on the wire. A call without one does not compile. */
 import type { RpcGroup } from "effect/rpc"
 import type { AgentApi } from "../../src/agentapi/AgentApi.ts"
-import { none } from "../../src/agentapi/AgentStats.ts"
+import { none } from "../../src/usage/AgentStats.ts"
 import { nil } from "../../src/domain/Ids.ts"
 import { sample } from "./agent.ts"
 

@@ -6,9 +6,9 @@ import { HttpApiClient } from "effect/http-api"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import * as Token from "../../src/access/Token.ts"
 import { AgentApi } from "../../src/agentapi/AgentApi.ts"
-import { path } from "../../src/agentapi/ConnectApi.ts"
+import { path } from "../../src/agentapi/AgentSocketApi.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
-import { AdminApi } from "../../src/http/AdminApi.ts"
+import { AdminApi } from "../../src/admin/AdminApi.ts"
 import { WatchApi } from "../../src/watch/WatchApi.ts"
 
 const options = (url: string, token: string) => ({

@@ -4,8 +4,8 @@
 import { Duration, Effect, Redacted } from "effect"
 import * as Crypto from "node:crypto"
 import * as Token from "../../src/access/Token.ts"
-import * as Administrator from "../../src/http/Administrator.ts"
-import { Directory } from "../../src/http/Directory.ts"
+import * as Administrator from "../../src/admin/Administrator.ts"
+import { Directory } from "../../src/admin/Directory.ts"
 import type { MetadataDescription } from "../../src/domain/Metadata.ts"
 
 /** A name that nothing has yet. */

@@ -6,7 +6,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { PgClient } from "@effect/sql-pg"
 import { Console, Effect, Layer } from "effect"
-import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
+import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 
 const Client = Layer.unwrap(EmbeddedPostgres.EmbeddedPostgres.use(({ url }) => Effect.succeed(PgClient.layer({ url }))))
 

@@ -10,9 +10,9 @@ import { SqlClient } from "effect/sql"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type { TestProject } from "vitest/node"
-import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
-import * as Cluster from "../../src/storage/internal/cluster.ts"
-import * as Postmaster from "../../src/storage/internal/postmaster.ts"
+import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
+import * as Cluster from "../../src/postgres/internal/cluster.ts"
+import * as Postmaster from "../../src/postgres/internal/postmaster.ts"
 import * as Postgres from "../../src/storage/Postgres.ts"
 
 declare module "vitest" {

@@ -4,7 +4,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { DateTime, Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { MetadataStore } from "../../src/batcher/MetadataStore.ts"
+import { MetadataStore } from "../../src/metadata/MetadataStore.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import type { MetadataRow } from "../../src/domain/Metadata.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"

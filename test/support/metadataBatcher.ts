@@ -3,9 +3,9 @@
  */
 import { Context, DateTime, Deferred, Effect, Exit, Fiber, Layer, Metric, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import * as AgentIdChunks from "../../src/batcher/AgentIdChunks.ts"
-import * as MetadataBatcher from "../../src/batcher/MetadataBatcher.ts"
-import * as MetadataStore from "../../src/batcher/MetadataStore.ts"
+import * as AgentIdChunks from "../../src/metadata/AgentIdChunks.ts"
+import * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"
+import * as MetadataStore from "../../src/metadata/MetadataStore.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../../src/domain/Metadata.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"

@@ -8,9 +8,9 @@ import { Reactivity } from "effect/reactivity"
 import { spawn } from "node:child_process"
 import * as Net from "node:net"
 import * as Path from "node:path"
-import type * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
-import type * as Account from "../../src/storage/internal/account.ts"
-import * as Postmaster from "../../src/storage/internal/postmaster.ts"
+import type * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
+import type * as Account from "../../src/postgres/internal/account.ts"
+import * as Postmaster from "../../src/postgres/internal/postmaster.ts"
 import { compileCache } from "./folder.ts"
 
 /** What everything here needs. */

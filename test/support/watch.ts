@@ -1,8 +1,8 @@
 /** A watcher of agent 1 over a store and a subscription that the test controls. */
 import { Context, DateTime, Duration, Effect, Layer, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import * as AgentIdChunks from "../../src/batcher/AgentIdChunks.ts"
-import * as MetadataStore from "../../src/batcher/MetadataStore.ts"
+import * as AgentIdChunks from "../../src/metadata/AgentIdChunks.ts"
+import * as MetadataStore from "../../src/metadata/MetadataStore.ts"
 import type { AgentMetadata } from "../../src/domain/Metadata.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import * as MetadataWatch from "../../src/watch/MetadataWatch.ts"

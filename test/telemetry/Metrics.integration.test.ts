@@ -19,7 +19,7 @@ const families = Effect.gen(function* () {
   return Prometheus.parse(yield* Effect.flatMap(HttpClient.get("/metrics"), ({ text }) => text))
 })
 
-const alerts = readFileSync("src/telemetry/alerts.yaml", "utf8")
+const alerts = readFileSync("src/operations/deploy/alerts.yaml", "utf8")
 
 /** The rules by their name. */
 const rules = new Map(
@@ -43,7 +43,7 @@ interface Dashboard {
   }>
 }
 
-const dashboard = JSON.parse(readFileSync("src/telemetry/grafana.json", "utf8")) as Dashboard
+const dashboard = JSON.parse(readFileSync("src/operations/deploy/grafana.json", "utf8")) as Dashboard
 
 const drawn = [
   ...dashboard.annotations.list.map(({ expr }) => expr),

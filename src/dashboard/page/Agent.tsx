@@ -5,7 +5,7 @@ import type { MetadataView } from "../../domain/MetadataView.ts"
 import type { Lifecycle as LifecycleWire } from "../../watch/LogReader.ts"
 import { Status, words } from "./Agents.tsx"
 import { type Client, type Connection, useAnswer, useNow, useStream } from "./client.ts"
-import { age, duration, isCollected, isStale } from "../internal/format.ts"
+import { age, duration, isCollected, isStale } from "../../operations/FigureFormat.ts"
 import { Logs } from "./Logs.tsx"
 
 type Details = typeof Wire.AgentDetails.Encoded

@@ -5,7 +5,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import type * as Wire from "../AgentCatalog.ts"
 import { type Client, useIsVisible, useNow } from "./client.ts"
-import { age, count } from "../internal/format.ts"
+import { age, count } from "../../operations/FigureFormat.ts"
 import { pagesOf, rowsInView } from "./window.ts"
 
 type Summary = typeof Wire.AgentSummary.Encoded

@@ -3,7 +3,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks"
 import type { AgentLog } from "../../domain/AgentLog.ts"
 import { Live, type LifecycleNow } from "./Agent.tsx"
 import { type Client, useStream } from "./client.ts"
-import { count, plain } from "../internal/format.ts"
+import { count, plain } from "../../operations/FigureFormat.ts"
 import { rowsInView } from "./window.ts"
 
 interface Line {

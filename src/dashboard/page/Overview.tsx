@@ -1,9 +1,9 @@
 /** The state of the service: whether it is well, what it does now and over the last ten minutes, what it has lost. */
 import type { ComponentChildren } from "preact"
 import { useMemo, useState } from "preact/hooks"
-import type * as Wire from "../Overview.ts"
+import type * as Wire from "../../operations/Overview.ts"
 import { type Client, type Connection, useNow, useStream } from "./client.ts"
-import { age, count, duration, rate } from "../internal/format.ts"
+import { age, count, duration, rate } from "../../operations/FigureFormat.ts"
 import { Plot } from "./Plot.tsx"
 import { append, columns } from "./series.ts"
 

@@ -1,5 +1,5 @@
 /** Points as plots take them: their times, and the values of each line. */
-import type { Point } from "../Overview.ts"
+import type { Point } from "../../operations/Overview.ts"
 
 /** How many points are kept: those of ten minutes. */
 export const maxPoints = 600

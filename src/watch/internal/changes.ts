@@ -7,8 +7,8 @@
  * - When the subscription ends, so does whatever was watched through it; who comes later has another one.
  */
 import { Deferred, Effect, Exit, RcRef, type Scope, Stream } from "effect"
-import * as AgentIdChunks from "../../batcher/AgentIdChunks.ts"
-import * as MetadataBatcher from "../../batcher/MetadataBatcher.ts"
+import * as AgentIdChunks from "../../metadata/AgentIdChunks.ts"
+import * as MetadataBatcher from "../../metadata/MetadataBatcher.ts"
 import type { AgentId } from "../../domain/Ids.ts"
 import * as PubSub from "../../pubsub/PubSub.ts"
 

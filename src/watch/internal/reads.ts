@@ -8,8 +8,8 @@
  * - A store that cannot read many agents in one go is asked for each of them.
  */
 import { Effect } from "effect"
-import { MetadataStore, type MetadataStoreError } from "../../batcher/MetadataStore.ts"
-import * as SharedCalls from "../../batcher/SharedCalls.ts"
+import { MetadataStore, type MetadataStoreError } from "../../metadata/MetadataStore.ts"
+import * as SharedCalls from "../../batcher/RequestCoalescer.ts"
 import type { AgentId } from "../../domain/Ids.ts"
 import type { AgentMetadata } from "../../domain/Metadata.ts"
 

@@ -3,8 +3,8 @@
  * more constant here or there, and a place in the list at the end.
  */
 import { type Cause, Context, Effect, Fiber, Layer, Queue, Schedule, type Scope, Sink, Stream } from "effect"
-import { rowOf } from "../../../src/batcher/internal/report.ts"
-import * as MetadataBatcher from "../../../src/batcher/MetadataBatcher.ts"
+import { rowOf } from "../../../src/metadata/internal/report.ts"
+import * as MetadataBatcher from "../../../src/metadata/MetadataBatcher.ts"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
 import { rowsOf } from "../Workload.ts"
 import * as BatchSink from "../BatchSink.ts"

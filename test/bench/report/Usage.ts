@@ -1,6 +1,6 @@
 /** What a server of reports tells about itself. */
 import { Effect, Schema } from "effect"
-import * as Metrics from "../../../src/batcher/MetadataBatcherMetrics.ts"
+import * as Metrics from "../../../src/metadata/MetadataBatcherMetrics.ts"
 
 export const path = "/usage"
 

@@ -1,7 +1,7 @@
 /** Two writers of the same rows: in the order of the store they wait for each other, in any other they lock each other out. */
 import { Array, Duration, Effect, Logger, Random, References } from "effect"
 import { SqlError } from "effect/sql"
-import { MetadataStore } from "../../../src/batcher/MetadataStore.ts"
+import { MetadataStore } from "../../../src/metadata/MetadataStore.ts"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
 import * as Table from "../Table.ts"
 import * as Circle from "./Circle.ts"

@@ -6,7 +6,7 @@ import { Data, DateTime, Effect, Redacted } from "effect"
 import { DatabaseError, Pool } from "pg"
 import PostgresJs from "postgres"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
-import { EmbeddedPostgres } from "../../../src/storage/EmbeddedPostgres.ts"
+import { EmbeddedPostgres } from "../../../src/postgres/EmbeddedPostgres.ts"
 
 const statement = `
   SELECT updated, changed_agent_ids AS agents

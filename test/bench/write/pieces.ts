@@ -1,9 +1,9 @@
 /** The same updates written in one batch, report by report and key by key: what batching saves. */
 import { DateTime, Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import * as AgentIdChunks from "../../../src/batcher/AgentIdChunks.ts"
-import * as MetadataBatcher from "../../../src/batcher/MetadataBatcher.ts"
-import { MetadataStore } from "../../../src/batcher/MetadataStore.ts"
+import * as AgentIdChunks from "../../../src/metadata/AgentIdChunks.ts"
+import * as MetadataBatcher from "../../../src/metadata/MetadataBatcher.ts"
+import { MetadataStore } from "../../../src/metadata/MetadataStore.ts"
 import type { AgentId } from "../../../src/domain/Ids.ts"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
 import { PubSub } from "../../../src/pubsub/PubSub.ts"

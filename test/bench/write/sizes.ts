@@ -1,6 +1,6 @@
 /** Batches of each size, by the store, by other clients, and by `pgbench`. */
 import { Effect, Result } from "effect"
-import { MetadataStore } from "../../../src/batcher/MetadataStore.ts"
+import { MetadataStore } from "../../../src/metadata/MetadataStore.ts"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
 import * as Postgres from "../Postgres.ts"
 import * as Table from "../Table.ts"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import * as AgentIdChunks from "../../../src/batcher/AgentIdChunks.ts"
+import * as AgentIdChunks from "../../../src/metadata/AgentIdChunks.ts"
 import * as PubSub from "../../../src/pubsub/PubSub.ts"
 import * as Changes from "../../../src/watch/internal/changes.ts"
 import { agent } from "../../support/metadataBatcher.ts"

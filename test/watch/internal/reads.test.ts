@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { MetadataStore, MetadataStoreError } from "../../../src/batcher/MetadataStore.ts"
+import { MetadataStore, MetadataStoreError } from "../../../src/metadata/MetadataStore.ts"
 import type { AgentId } from "../../../src/domain/Ids.ts"
 import * as Reads from "../../../src/watch/internal/reads.ts"
 import { agent } from "../../support/metadataBatcher.ts"

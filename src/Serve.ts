@@ -1,0 +1,136 @@
+/**
+ * The service as a process: what it says when it is ready, what it shows of a demonstration, what it says when it stops.
+ */
+import type { Metric } from "effect"
+import { Console, Effect, Layer, Option, Redacted, Schedule } from "effect"
+import { HttpServer } from "effect/http"
+import { NetAddress } from "effect/net"
+import * as Token from "./access/Token.ts"
+import * as Metrics from "./metadata/MetadataBatcherMetrics.ts"
+import type { Settings } from "./Config.ts"
+import * as Demo from "./fleet/Demo.ts"
+import * as Fleet from "./fleet/Fleet.ts"
+import * as Simulation from "./fleet/Simulation.ts"
+import * as Administrator from "./admin/Administrator.ts"
+import { Directory } from "./admin/Directory.ts"
+import * as Server from "./Server.ts"
+import { EmbeddedPostgres } from "./postgres/EmbeddedPostgres.ts"
+import * as Fatal from "./telemetry/Fatal.ts"
+
+/** Runs until it is interrupted, or fails with what the service cannot go on without. */
+export const run = Effect.fnUntraced(function* (settings: Settings) {
+  let before: number | undefined
+  // the first to be added runs last, when all of the server has ended
+  yield* Effect.addFinalizer(() =>
+    Effect.flatMap(written, ({ entries, lost }) =>
+      before === undefined
+        ? Effect.void
+        : Console.log(`stopped: ${entries - before} pending entries written, ${lost === 0 ? "none" : lost} lost`)
+    )
+  )
+  const services = yield* Layer.build(Server.layer(settings))
+  yield* Effect.addFinalizer(() =>
+    Effect.flatMap(written, ({ entries }) => {
+      before = entries
+      return Console.log("stopping: no more connections, writing what is pending")
+    })
+  )
+
+  return yield* Effect.gen(function* () {
+    const { failure } = yield* Fatal.Fatal
+    const url = yield* address
+    const minted = yield* Administrator.ensure(settings.adminToken)
+    const embedded = yield* Effect.serviceOption(EmbeddedPostgres)
+    yield* Console.log(welcome(url, yield* dashboard(settings, url, embedded), embedded, minted))
+    const demo =
+      settings.databaseUrl === undefined && settings.demoAgents > 0 ? demonstrate(settings, url) : Effect.never
+    return yield* Effect.raceFirst(failure, demo)
+  }).pipe(Effect.provideContext(services))
+})
+
+const address = Effect.map(HttpServer.HttpServer, (server) =>
+  NetAddress.formatUrlUnsafe(server.address).replace(/\/\/(0\.0\.0\.0|\[::\])/, "//127.0.0.1")
+)
+
+/**
+ * Where the dashboard is. Of a service that nobody else can reach, on a database of its own, the address signs in. What
+ * signs in is derived from the password of that database, which could do as much: so the address is the same after each
+ * start, and a page that is open goes on.
+ */
+const dashboard = Effect.fnUntraced(function* (
+  { host }: Settings,
+  url: string,
+  embedded: Option.Option<EmbeddedPostgres["Service"]>
+) {
+  if (Option.isNone(embedded) || !/^(localhost|127(\.\d+){3}|::1)$/.test(host)) return `${url}/`
+  const password = Redacted.make(new URL(Redacted.value(embedded.value.url)).password)
+  const token = yield* Token.derive(password, "dashboard")
+  const directory = yield* Directory
+  yield* directory.putToken({
+    username: Administrator.username,
+    name: "dashboard",
+    token: yield* Token.digest(token)
+  })
+  return `${url}/#token=${Redacted.value(token)}`
+})
+
+const welcome = (
+  url: string,
+  dashboard: string,
+  embedded: Option.Option<EmbeddedPostgres["Service"]>,
+  minted: Option.Option<Token.Token>
+): string =>
+  [
+    `ready at ${url}`,
+    `  dashboard              ${dashboard}`,
+    `  API and documentation  ${url}/docs`,
+    `  metrics                ${url}/metrics`,
+    ...Option.match(embedded, {
+      onNone: () => ["  database               DATABASE_URL"],
+      onSome: ({ database, host, passwordFile, port, username }) => [
+        `  database               embedded: postgresql://${username}@${host}:${port}/${database}`,
+        `                         with the password in ${passwordFile}`
+      ]
+    }),
+    ...Option.match(minted, {
+      onNone: () => [],
+      onSome: (token) => [
+        `  administrator's token  ${Redacted.value(token)}`,
+        "                         (shown this once: keep it, or set ADMIN_TOKEN)"
+      ]
+    })
+  ].join("\n")
+
+const demonstrate = Effect.fnUntraced(function* ({ demoAgents: agents }: Settings, url: string) {
+  const demo = yield* Demo.make({ url, agents })
+  const query = `${Token.parameter}=${Redacted.value(demo.token)}`
+  yield* Console.log(
+    [
+      `${agents} simulated agents report every two seconds; watch one of them with`,
+      `  curl -N '${url}/api/v2/workspaceagents/${demo.watched.id}/watch-metadata?${query}'`
+    ].join("\n")
+  )
+  let before = { reports: 0, entries: 0 }
+  const line = Effect.gen(function* () {
+    const { entries, lost, statements } = yield* written
+    const reports = Fleet.reports(demo.figures)
+    const rate = (reports - before.reports) / 5
+    const fresh = entries - before.entries
+    before = { reports, entries }
+    yield* Console.log(
+      `${Simulation.describe(agents, demo.figures, rate)}; entries written: ${entries} (${fresh} new), flushes: ${statements}, lost: ${lost}`
+    )
+  })
+  return yield* Effect.raceFirst(
+    Effect.andThen(demo.run, Effect.never),
+    Effect.andThen(Effect.schedule(line, Schedule.spaced("5 seconds")), Effect.never)
+  )
+})
+
+/** What the batcher of this process has written and lost. */
+const written = Effect.map(Effect.context<never>(), (context) => {
+  const count = (metric: Metric.Metric<number, Metric.CounterState<number>>) => metric.valueUnsafe(context).count
+  const sum = (metrics: Readonly<Record<string, Metric.Metric<number, Metric.CounterState<number>>>>) =>
+    Object.values(metrics).reduce((total, metric) => total + count(metric), 0)
+  return { entries: count(Metrics.flushed), statements: sum(Metrics.batches), lost: sum(Metrics.lostKeys) }
+})

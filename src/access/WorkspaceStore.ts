@@ -1,0 +1,14 @@
+/** The port through which an agent's workspace is looked up. */
+import { Context, type Effect, type Option } from "effect"
+import type { AgentId, WorkspaceId } from "../domain/Ids.ts"
+import type { Workspace } from "../domain/Workspace.ts"
+import type { AgentStoreError } from "../agentapi/AgentError.ts"
+
+export class WorkspaceStore extends Context.Service<
+  WorkspaceStore,
+  {
+    readonly workspace: (id: WorkspaceId) => Effect.Effect<Option.Option<Workspace>, AgentStoreError>
+    /** The workspace that an agent belongs to. */
+    readonly workspaceOf: (agentId: AgentId) => Effect.Effect<Option.Option<Workspace>, AgentStoreError>
+  }
+>()("metadata-batcher/access/WorkspaceStore") {}

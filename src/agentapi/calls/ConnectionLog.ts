@@ -1,0 +1,99 @@
+/**
+ * `ReportConnection`: an agent says that a person has connected to it, or has left.
+ *
+ * - Whose agent it is was settled when it connected, and the workspace is the cached one: only where that is absent is it
+ *   looked up. Nothing is read of the agent.
+ * - A connection and its end are one record, whichever is reported first and however often.
+ * - A status code and a reason belong to the end of a connection: with its beginning they mean nothing.
+ * - An address that is none is left out; so is an empty reason. What says `localhost` is at 127.0.0.1.
+ */
+import { Context, DateTime, Effect, Option, Result, Schema } from "effect"
+import { NetAddress } from "effect/net"
+import { Rpc } from "effect/rpc"
+import { ConnectionId, nil } from "../../domain/Ids.ts"
+import { OptionalText } from "../../domain/PostgresText.ts"
+import type { Workspace } from "../../domain/Workspace.ts"
+import { type AgentStoreError, unavailable, Unavailable } from "../AgentError.ts"
+import { AgentSession } from "../session/AgentSession.ts"
+import { int32, time, word, zeroTime } from "../../domain/Fields.ts"
+
+/** The beginning or the end of a person's connection to an agent. */
+export interface ConnectionReport {
+  readonly connectionId: ConnectionId
+  readonly agentName: string
+  readonly workspace: Pick<Workspace, "id" | "name" | "ownerId" | "organizationId">
+  readonly type: typeof Type.Type
+  /** When it was, by the clock of the agent. */
+  readonly at: DateTime.Utc
+  readonly ip: string | null
+  readonly appName: string | null
+  /** What the end was like; null when this is the beginning. */
+  readonly end: { readonly code: number; readonly reason: string | null } | null
+}
+
+/** The port through which connections are recorded. */
+export class ConnectionLogStore extends Context.Service<
+  ConnectionLogStore,
+  {
+    /** Completes the record of the connection, or begins it. What is known already stays. */
+    readonly record: (report: ConnectionReport) => Effect.Effect<void, AgentStoreError>
+  }
+>()("metadata-batcher/agentapi/calls/ConnectionLogStore") {}
+
+const Type = word("ssh", "vscode", "jetbrains", "reconnecting_pty")
+
+const Connection = Schema.Struct({
+  id: ConnectionId.check(Schema.makeFilter((id) => id !== nil, { expected: "an id other than the nil id" })),
+  action: word("connect", "disconnect"),
+  type: Type,
+  /** Without one, or with the zero time, it is the time of receipt. */
+  timestamp: Schema.optionalKey(time),
+  ip: OptionalText,
+  status_code: int32,
+  reason: OptionalText,
+  app_name: OptionalText
+})
+
+export const ReportConnectionRequest = Schema.Struct({ connection: Connection })
+export type ReportConnectionRequest = typeof ReportConnectionRequest.Type
+
+export const ReportConnection = Rpc.make("ReportConnection", {
+  payload: ReportConnectionRequest,
+  success: Schema.Struct({}),
+  error: Unavailable
+})
+
+export const make = Effect.gen(function* () {
+  const store = yield* ConnectionLogStore
+
+  const reportConnection = Effect.fnUntraced(
+    function* ({ connection }: ReportConnectionRequest) {
+      const session = yield* AgentSession
+      const { timestamp } = connection
+      yield* store.record({
+        connectionId: connection.id,
+        agentName: session.identity.agentName,
+        workspace: yield* session.workspace,
+        type: connection.type,
+        at: timestamp === undefined || DateTime.Equivalence(timestamp, zeroTime) ? yield* DateTime.now : timestamp,
+        ip: toIp(connection.ip),
+        appName: orNull(connection.app_name),
+        end:
+          connection.action === "disconnect"
+            ? { code: connection.status_code, reason: orNull(connection.reason) }
+            : null
+      })
+      return {}
+    },
+    Effect.catchTag("AgentStoreError", unavailable)
+  )
+
+  return { ReportConnection: reportConnection }
+})
+
+const toIp = (text: string): string | null =>
+  text === "localhost"
+    ? "127.0.0.1"
+    : Option.getOrNull(Option.map(Result.getSuccess(NetAddress.ipFromString(text)), NetAddress.formatIp))
+
+const orNull = (text: string): string | null => (text === "" ? null : text)

@@ -1,0 +1,172 @@
+/**
+ * `UpdateLifecycle` and `UpdateStartup`: an agent says how far it has come, and what it is.
+ *
+ * - A state sets, clears or keeps the times of the agent's start and of its readiness, in one write.
+ * - A change without a time, or with the zero time, happens now; the answer says when it happened.
+ * - A change is announced once it is written. One that could not be announced is not accepted.
+ * - When the last agent of a build has ended its startup, how long that took since the build was made is measured: once for
+ *   a build, whatever its agents report later and to whichever replica. A measurement that fails is a warning.
+ * - The version of an agent is a semantic version behind a `v`. Subsystems are stored once each, in their order.
+ */
+import { Context, DateTime, Duration, Effect, Metric, Option, Schema } from "effect"
+import { Rpc } from "effect/rpc"
+import * as AgentLifecycle from "../../domain/AgentLifecycle.ts"
+import type { AgentId, BuildId } from "../../domain/Ids.ts"
+import { OptionalText } from "../../domain/PostgresText.ts"
+import { type AgentStoreError, unavailable, Unavailable } from "../AgentError.ts"
+import { buildDuration } from "../AgentMetrics.ts"
+import { AgentSession } from "../session/AgentSession.ts"
+import * as ApiVersion from "../ApiVersion.ts"
+import { list, time, word, zeroTime } from "../../domain/Fields.ts"
+import * as WorkspaceEvents from "../../pubsub/WorkspaceEvents.ts"
+
+const State = word(...AgentLifecycle.states)
+export type State = typeof State.Type
+
+export interface LifecycleChange {
+  readonly state: State
+  readonly changedAt: DateTime.Utc
+  /** What becomes of the time at which the agent started: the time of the change, where it has to be set. */
+  readonly startedAt: "keep" | "set" | "set if missing"
+  readonly readyAt: "keep" | "set" | "clear"
+}
+
+/** How an agent has introduced itself. */
+export interface Startup {
+  readonly version: string
+  readonly apiVersion: string
+  readonly expandedDirectory: string
+  readonly subsystems: ReadonlyArray<string>
+}
+
+/** A build all of whose agents have ended their startup. */
+export interface StartedBuild {
+  readonly createdAt: DateTime.Utc
+  /** When the last of its agents was ready. */
+  readonly readyAt: DateTime.Utc
+  readonly templateName: string
+  readonly organizationName: string
+  readonly transition: "start" | "stop" | "delete"
+  /** What became of the agent that fared worst. */
+  readonly status: "success" | "timeout" | "error"
+  readonly isPrebuild: boolean
+}
+
+/** The port through which agents are noted to come along. */
+export class LifecycleStore extends Context.Service<
+  LifecycleStore,
+  {
+    readonly change: (agentId: AgentId, change: LifecycleChange) => Effect.Effect<void, AgentStoreError>
+    /**
+     * Notes that all agents of a build have ended their startup, once they have. Answers the build to the one caller whose
+     * note it is, of all replicas. Sub-agents do not count: they come and go later.
+     */
+    readonly completeStartup: (buildId: BuildId) => Effect.Effect<Option.Option<StartedBuild>, AgentStoreError>
+    readonly introduce: (agentId: AgentId, startup: Startup) => Effect.Effect<void, AgentStoreError>
+  }
+>()("metadata-batcher/agentapi/calls/LifecycleStore") {}
+
+export const UpdateLifecycleRequest = Schema.Struct({
+  lifecycle: Schema.Struct({ state: State, changed_at: Schema.optionalKey(time) })
+})
+export type UpdateLifecycleRequest = typeof UpdateLifecycleRequest.Type
+
+export const UpdateLifecycle = Rpc.make("UpdateLifecycle", {
+  payload: UpdateLifecycleRequest,
+  success: Schema.Struct({ state: State, changed_at: time }),
+  error: Unavailable
+})
+
+// as golang.org/x/mod/semver, which knows v1 and v1.2 for versions
+const version =
+  /^v(0|[1-9]\d*)(\.(0|[1-9]\d*)(\.(0|[1-9]\d*)(-(0|[1-9]\d*|\d*[a-z-][\da-z-]*)(\.(0|[1-9]\d*|\d*[a-z-][\da-z-]*))*)?(\+[\da-z-]+(\.[\da-z-]+)*)?)?)?$/i
+
+const StartupFields = Schema.Struct({
+  version: Schema.String.check(
+    Schema.isMaxLength(255, { expected: "a version of at most 255 characters" }),
+    Schema.isPattern(version, { expected: "a semantic version that begins with v, as v2.31.0" })
+  ),
+  expanded_directory: OptionalText,
+  subsystems: list(word("envbox", "envbuilder", "exectrace"))
+})
+
+export const UpdateStartupRequest = Schema.Struct({ startup: StartupFields })
+export type UpdateStartupRequest = typeof UpdateStartupRequest.Type
+
+export const UpdateStartup = Rpc.make("UpdateStartup", {
+  payload: UpdateStartupRequest,
+  success: StartupFields,
+  error: Unavailable
+})
+
+export const make = Effect.gen(function* () {
+  const store = yield* LifecycleStore
+  const events = yield* WorkspaceEvents.make
+
+  const measureBuild = Effect.fnUntraced(
+    function* (buildId: BuildId) {
+      const build = yield* store.completeStartup(buildId)
+      if (Option.isSome(build)) yield* observe(build.value)
+    },
+    Effect.catch((error) => Effect.logWarning("how long a build took cannot be measured", error))
+  )
+
+  const updateLifecycle = Effect.fnUntraced(
+    function* ({ lifecycle: { changed_at, state } }: UpdateLifecycleRequest) {
+      const { identity } = yield* AgentSession
+      const changedAt = changed_at === undefined || isZero(changed_at) ? yield* DateTime.now : changed_at
+      yield* store.change(identity.agentId, { state, changedAt, ...consequences(state) })
+      yield* events.publish("agt_lifecycle_update")
+      if (endsStartup(state)) yield* measureBuild(identity.buildId)
+      return { state, changed_at: changedAt }
+    },
+    Effect.catchTag(["AgentStoreError", "PubSubError"], unavailable)
+  )
+
+  const updateStartup = Effect.fnUntraced(
+    function* ({ startup }: UpdateStartupRequest) {
+      const { apiVersion, identity } = yield* AgentSession
+      yield* store.introduce(identity.agentId, {
+        version: startup.version,
+        apiVersion: ApiVersion.format(apiVersion),
+        expandedDirectory: startup.expanded_directory,
+        subsystems: [...new Set(startup.subsystems)].sort()
+      })
+      return startup
+    },
+    Effect.catchTag("AgentStoreError", unavailable)
+  )
+
+  return { UpdateLifecycle: updateLifecycle, UpdateStartup: updateStartup }
+})
+
+const isZero = (time: DateTime.Utc) => DateTime.Equivalence(time, zeroTime)
+
+/** Whether a state is one that a startup ends in, well or not. */
+const endsStartup = (state: State): boolean => state === "ready" || state === "start_timeout" || state === "start_error"
+
+/** What a state means to the two times. */
+const consequences = (state: State): Pick<LifecycleChange, "startedAt" | "readyAt"> => {
+  if (state === "starting") return { startedAt: "set", readyAt: "clear" }
+  if (endsStartup(state)) return { startedAt: "set if missing", readyAt: "set" }
+  return { startedAt: "keep", readyAt: "keep" }
+}
+
+const observe = (build: StartedBuild) => {
+  const { createdAt, readyAt } = build
+  // the clocks of agents are not those of the service
+  if (isZero(createdAt) || isZero(readyAt) || DateTime.isLessThan(readyAt, createdAt)) {
+    return Effect.logWarning("a build has no times that it can be measured by", {
+      createdAt: DateTime.formatIso(createdAt),
+      readyAt: DateTime.formatIso(readyAt)
+    })
+  }
+  const metric = Metric.withAttributes(buildDuration, {
+    template_name: build.templateName,
+    organization_name: build.organizationName,
+    transition: build.transition,
+    status: build.status,
+    is_prebuild: String(build.isPrebuild)
+  })
+  return Metric.update(metric, Duration.toSeconds(DateTime.distance(createdAt, readyAt)))
+}

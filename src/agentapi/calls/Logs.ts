@@ -1,0 +1,126 @@
+/**
+ * `BatchCreateLogs`: an agent hands over what its scripts and programs print.
+ *
+ * - The lines of a call get the one time it was received at: the clock of an agent is not trusted.
+ * - A line is cut by the rules of {@link AgentLog}; one without a level is of the level info.
+ * - Lines without a source are those of a program outside, whose source comes to be with its first line.
+ * - Of lines that are too many for the agent those before the limit are stored. The agent is told, and so are its owner's
+ *   programs, once; from then on nothing of it is stored.
+ * - What was stored is announced with the number that it begins behind, and that an agent has logged at all as an event. An
+ *   announcement that fails is a warning: the lines are there.
+ * - No byte of a line is logged.
+ */
+import { Context, DateTime, Effect, Option, Schema } from "effect"
+import { Rpc } from "effect/rpc"
+import * as AgentLog from "../../domain/AgentLog.ts"
+import { type AgentId, LogSourceId, nil } from "../../domain/Ids.ts"
+import { OptionalText } from "../../domain/PostgresText.ts"
+import { PubSub } from "../../pubsub/PubSub.ts"
+import { type AgentStoreError, unavailable, Unavailable } from "../AgentError.ts"
+import { AgentSession } from "../session/AgentSession.ts"
+import { list, word } from "../../domain/Fields.ts"
+import * as WorkspaceEvents from "../../pubsub/WorkspaceEvents.ts"
+
+/** A line as it is to be stored. */
+export interface LogLine {
+  readonly level: AgentLog.LogLevel
+  readonly output: string
+}
+
+/** Lines of one source that were received at one time. */
+export interface LogBatch {
+  /** Null stands for a program outside, whose source comes to be when it is missing. */
+  readonly sourceId: LogSourceId | null
+  readonly receivedAt: DateTime.Utc
+  readonly lines: ReadonlyArray<LogLine>
+}
+
+/** What became of a batch. */
+export interface Appended {
+  /** The number of the first line that was stored, if one was. */
+  readonly firstId: Option.Option<AgentLog.LogId>
+  /** Whether the agent had logged nothing before. */
+  readonly isFirst: boolean
+  readonly limit: "kept" | "crossed" | "crossed before"
+}
+
+/** The port through which logs are stored. */
+export class LogStore extends Context.Service<
+  LogStore,
+  {
+    /**
+     * Stores as many lines as an agent may have, and notes when it were too many. Nothing of that is visible without the
+     * rest. Lines of an agent become visible in the order of their numbers.
+     */
+    readonly append: (agentId: AgentId, batch: LogBatch) => Effect.Effect<Appended, AgentStoreError>
+  }
+>()("metadata-batcher/agentapi/calls/LogStore") {}
+
+const Level = word("level_unspecified", "trace", "debug", "info", "warn", "error")
+
+/** The most lines of one call. An agent sends a mebibyte at a time, in which it counts 21 bytes for an empty line. */
+export const maxLines = 65_536
+
+const Line = Schema.Struct({
+  /** Taken and not looked at. */
+  created_at: Schema.optionalKey(Schema.String),
+  output: OptionalText,
+  level: Level.pipe(Schema.withDecodingDefaultKey(Effect.succeed("LEVEL_UNSPECIFIED")))
+})
+
+export const BatchCreateLogsRequest = Schema.Struct({
+  /** The nil id stands for a program outside. */
+  log_source_id: LogSourceId,
+  logs: list(Line).check(Schema.isMaxLength(maxLines, { expected: `at most ${maxLines} lines` }))
+})
+export type BatchCreateLogsRequest = typeof BatchCreateLogsRequest.Type
+
+export const BatchCreateLogs = Rpc.make("BatchCreateLogs", {
+  payload: BatchCreateLogsRequest,
+  success: Schema.Struct({ log_limit_exceeded: Schema.Boolean }),
+  error: Unavailable
+})
+
+export const make = Effect.gen(function* () {
+  const store = yield* LogStore
+  const pubsub = yield* PubSub
+  const events = yield* WorkspaceEvents.make
+
+  const announce = (agentId: AgentId, { firstId, isFirst, limit }: Appended) =>
+    Effect.forEach(
+      [
+        ...Option.toArray(firstId).map((id) =>
+          pubsub.publish(AgentLog.channel(agentId), encodeAnnouncement({ created_after: id - 1 }))
+        ),
+        ...(isFirst ? [events.publish("agt_first_logs")] : []),
+        ...(limit === "crossed" ? [events.publish("agt_logs_overflow")] : [])
+      ],
+      Effect.ignore({ log: "Warn", message: "logs of an agent cannot be announced" }),
+      { discard: true }
+    )
+
+  const batchCreateLogs = Effect.fnUntraced(
+    function* (request: BatchCreateLogsRequest) {
+      const { identity } = yield* AgentSession
+      const { agentId } = identity
+      const appended = yield* store.append(agentId, {
+        sourceId: request.log_source_id === nil ? null : request.log_source_id,
+        receivedAt: yield* DateTime.now,
+        lines: request.logs.map(({ level, output }) => ({
+          level: level === "level_unspecified" ? "info" : level,
+          output: AgentLog.cut(output)
+        }))
+      })
+      if (appended.limit === "crossed") {
+        yield* Effect.annotateLogs(Effect.logWarning("an agent has logged as much as it may"), { agentId })
+      }
+      yield* announce(agentId, appended)
+      return { log_limit_exceeded: appended.limit !== "kept" }
+    },
+    Effect.catchTag("AgentStoreError", unavailable)
+  )
+
+  return { BatchCreateLogs: batchCreateLogs }
+})
+
+const encodeAnnouncement = Schema.encodeSync(AgentLog.Announcement)

@@ -1,0 +1,158 @@
+/**
+ * `GetManifest`: all that an agent has to know to begin.
+ *
+ * - What it consists of is read at the same time. When any of it cannot be read there is no manifest.
+ * - An app of which something is stored that the protocol has no word for is named.
+ * - The address under which an editor finds the ports of the agent is empty where the deployment has no host for apps.
+ * - Of the providers that people can sign in with those count that serve git.
+ */
+import { Context, Effect, Schema } from "effect"
+import { Rpc } from "effect/rpc"
+import { AgentId, WorkspaceId } from "../../domain/Ids.ts"
+import { unavailable, Unavailable } from "../AgentError.ts"
+import { AgentSession } from "../session/AgentSession.ts"
+import { healths } from "../ports/AppStore.ts"
+import { word } from "../../domain/Fields.ts"
+import {
+  DeclaredAgent,
+  DeclaredApp,
+  Devcontainer,
+  ManifestStore,
+  MetadataDescription,
+  Script
+} from "../ports/ManifestStore.ts"
+import { DerpMap, SiteConfigs } from "../ports/SiteConfigs.ts"
+import { sharingLevels } from "./SubAgentApps.ts"
+
+/** What agents are told of the deployment. Default: it has no host for apps and no providers, and any connection will do. */
+export const Deployment = Context.Reference<{
+  /** The address of apps, with a `*` where the name of one stands. */
+  readonly wildcardAccessUrl?: string | undefined
+  /** The types of the providers that people can sign in with. */
+  readonly externalAuthProviders: ReadonlyArray<string>
+  readonly disableDirectConnections: boolean
+  readonly derpForceWebsockets: boolean
+}>("metadata-batcher/agentapi/Deployment", {
+  defaultValue: () => ({ externalAuthProviders: [], disableDirectConnections: false, derpForceWebsockets: false })
+})
+
+const SharingLevel = word(...sharingLevels)
+const Health = word(...healths)
+
+const App = Schema.Struct({
+  ...DeclaredApp.fields,
+  /** The part of the app's host that is its own, where it has a host of its own. */
+  subdomain_name: Schema.String,
+  sharing_level: SharingLevel,
+  health: Health
+})
+
+export const Manifest = Schema.Struct({
+  agent_id: AgentId,
+  agent_name: Schema.String,
+  parent_id: Schema.optionalKey(AgentId),
+  owner_username: Schema.String,
+  workspace_id: WorkspaceId,
+  workspace_name: Schema.String,
+  git_auth_configs: Schema.Int,
+  ...DeclaredAgent.fields,
+  vs_code_port_proxy_uri: Schema.String,
+  disable_direct_connections: Schema.Boolean,
+  derp_force_websockets: Schema.Boolean,
+  derp_map: DerpMap,
+  scripts: Schema.Array(Script),
+  apps: Schema.Array(App),
+  metadata: Schema.Array(MetadataDescription),
+  devcontainers: Schema.Array(Devcontainer)
+})
+
+/** Something is stored of an app that the protocol has no word for. */
+export class UnknownAppSetting extends Schema.TaggedError<UnknownAppSetting>()("UnknownAppSetting", {
+  /** The slug of the app. */
+  app: Schema.String,
+  setting: Schema.Literals(["sharing level", "health"]),
+  value: Schema.String
+}) {
+  override get message() {
+    return `the app “${this.app}” has an unknown ${this.setting}: “${this.value}”`
+  }
+}
+
+export const GetManifest = Rpc.make("GetManifest", {
+  payload: Schema.Struct({}),
+  success: Manifest,
+  error: Schema.Union([UnknownAppSetting, Unavailable])
+})
+
+export const make = Effect.gen(function* () {
+  const store = yield* ManifestStore
+  const configs = yield* SiteConfigs
+  const deployment = yield* Deployment
+  const gitAuthConfigs = deployment.externalAuthProviders.filter((type) => gitProviders.has(type)).length
+
+  const getManifest = Effect.fnUntraced(
+    function* () {
+      const session = yield* AgentSession
+      const { agentId, agentName, parentId } = session.identity
+      const { agent, apps, workspace, ...rest } = yield* Effect.all(
+        {
+          workspace: session.workspace,
+          agent: store.agent(agentId),
+          apps: store.apps(agentId),
+          scripts: store.scripts(agentId),
+          metadata: store.metadata(agentId),
+          devcontainers: store.devcontainers(agentId),
+          derp_map: configs.derpMap
+        },
+        { concurrency: "unbounded" }
+      )
+      const hostOf = (name: string) => `${name}--${agentName}--${workspace.name}--${workspace.ownerName}`
+      return {
+        agent_id: agentId,
+        agent_name: agentName,
+        ...(parentId === null ? {} : { parent_id: parentId }),
+        owner_username: workspace.ownerName,
+        workspace_id: workspace.id,
+        workspace_name: workspace.name,
+        git_auth_configs: gitAuthConfigs,
+        vs_code_port_proxy_uri: deployment.wildcardAccessUrl?.replace("*", () => hostOf("{{port}}")) ?? "",
+        disable_direct_connections: deployment.disableDirectConnections,
+        derp_force_websockets: deployment.derpForceWebsockets,
+        apps: yield* Effect.forEach(apps, (app) => toApp(app, hostOf)),
+        ...agent,
+        ...rest
+      }
+    },
+    Effect.tapErrorTag("UnknownAppSetting", (error) => Effect.logError(error.message)),
+    Effect.catchTag("AgentStoreError", unavailable)
+  )
+
+  return { GetManifest: getManifest }
+})
+
+const gitProviders: ReadonlySet<string> = new Set([
+  "azure-devops",
+  "azure-devops-entra",
+  "bitbucket-cloud",
+  "bitbucket-server",
+  "gitea",
+  "github",
+  "gitlab"
+])
+
+const isSharingLevel = Schema.is(SharingLevel)
+const isHealth = Schema.is(Health)
+
+const toApp = (
+  app: DeclaredApp,
+  hostOf: (name: string) => string
+): Effect.Effect<typeof App.Type, UnknownAppSetting> => {
+  const { health, sharing_level, slug, subdomain } = app
+  if (!isSharingLevel(sharing_level)) {
+    return Effect.fail(new UnknownAppSetting({ app: slug, setting: "sharing level", value: sharing_level }))
+  }
+  if (!isHealth(health)) {
+    return Effect.fail(new UnknownAppSetting({ app: slug, setting: "health", value: health }))
+  }
+  return Effect.succeed({ ...app, subdomain_name: subdomain ? hostOf(slug) : "", sharing_level, health })
+}

@@ -1,0 +1,83 @@
+/**
+ * `ScriptCompleted`: an agent says how long one of its scripts ran, and how that ended.
+ *
+ * - A run begins and ends at times that the agent names, in this order.
+ * - The script is one of the agent's own: of any other, nothing is stored.
+ */
+import { Context, DateTime, Effect, Schema } from "effect"
+import { Rpc } from "effect/rpc"
+import { type AgentId, ScriptId } from "../../domain/Ids.ts"
+import { type AgentStoreError, InvalidRequest, unavailable, Unavailable } from "../AgentError.ts"
+import { AgentSession } from "../session/AgentSession.ts"
+import { int32, time, word, zeroTime } from "../../domain/Fields.ts"
+
+/** One run of a script. */
+export interface ScriptTiming {
+  readonly scriptId: ScriptId
+  readonly startedAt: DateTime.Utc
+  readonly endedAt: DateTime.Utc
+  readonly exitCode: number
+  readonly stage: typeof Stage.Type
+  readonly status: typeof Status.Type
+}
+
+/** The port through which the runs of scripts are stored. */
+export class ScriptStore extends Context.Service<
+  ScriptStore,
+  {
+    /** Stores a run of one of the agent's scripts. Whether there is such a script. */
+    readonly addTiming: (agentId: AgentId, timing: ScriptTiming) => Effect.Effect<boolean, AgentStoreError>
+  }
+>()("metadata-batcher/agentapi/calls/ScriptStore") {}
+
+const Stage = word("start", "stop", "cron")
+const Status = word("ok", "exit_failure", "timed_out", "pipes_left_open")
+
+const Time = time.check(
+  Schema.makeFilter((time) => DateTime.isGreaterThan(time, zeroTime), { expected: "a time after the zero time" })
+)
+
+const Timing = Schema.Struct({
+  script_id: ScriptId,
+  start: Time,
+  end: Time,
+  exit_code: int32,
+  stage: Stage.pipe(Schema.withDecodingDefaultKey(Effect.succeed("START"))),
+  status: Status.pipe(Schema.withDecodingDefaultKey(Effect.succeed("OK")))
+}).check(
+  Schema.makeFilter(({ end, start }) => DateTime.isLessThanOrEqualTo(start, end), {
+    expected: "a start that is not after the end"
+  })
+)
+
+export const ScriptCompletedRequest = Schema.Struct({ timing: Timing })
+export type ScriptCompletedRequest = typeof ScriptCompletedRequest.Type
+
+export const ScriptCompleted = Rpc.make("ScriptCompleted", {
+  payload: ScriptCompletedRequest,
+  success: Schema.Struct({}),
+  error: Schema.Union([InvalidRequest, Unavailable])
+})
+
+export const make = Effect.gen(function* () {
+  const store = yield* ScriptStore
+
+  const scriptCompleted = Effect.fnUntraced(
+    function* ({ timing }: ScriptCompletedRequest) {
+      const { identity } = yield* AgentSession
+      const isOwn = yield* store.addTiming(identity.agentId, {
+        scriptId: timing.script_id,
+        startedAt: timing.start,
+        endedAt: timing.end,
+        exitCode: timing.exit_code,
+        stage: timing.stage,
+        status: timing.status
+      })
+      if (isOwn) return {}
+      return yield* new InvalidRequest({ field: "timing.script_id", problem: "not a script of this agent" })
+    },
+    Effect.catchTag("AgentStoreError", unavailable)
+  )
+
+  return { ScriptCompleted: scriptCompleted }
+})

@@ -1,0 +1,59 @@
+/**
+ * `UpdateStats`: an agent reports how it is connected, and learns when to report next.
+ *
+ * - The answer is always the interval of reports, in seconds. A request without statistics asks for that alone.
+ * - Reports get the time of the service. What becomes of them is up to the {@link StatsReporter}.
+ * - No query is made while the workspace is cached; otherwise it is looked up by its agent.
+ * - Where people's programs report sessions, those that agents report are not counted again.
+ */
+import { Context, DateTime, Duration, Effect, Schema } from "effect"
+import { Rpc } from "effect/rpc"
+import { unavailable, Unavailable } from "../AgentError.ts"
+import { AgentSession } from "../session/AgentSession.ts"
+import { AgentStats, withoutSessions } from "../../usage/AgentStats.ts"
+import { StatsReporter } from "../../usage/StatsReporter.ts"
+
+export const UpdateStatsRequest = Schema.Struct({ stats: Schema.optionalKey(AgentStats) })
+export type UpdateStatsRequest = typeof UpdateStatsRequest.Type
+
+export const UpdateStats = Rpc.make("UpdateStats", {
+  payload: UpdateStatsRequest,
+  /** In seconds. */
+  success: Schema.Struct({ report_interval: Schema.Finite }),
+  error: Unavailable
+})
+
+export const StatsOptions = Context.Reference<{
+  /** How often agents are to report. Default 30 seconds. */
+  readonly reportInterval: Duration.Input
+  /** Whether people's programs report sessions: the experiment workspace-usage. Default: they do not. */
+  readonly workspaceUsage: boolean
+}>("metadata-batcher/agentapi/StatsOptions", {
+  defaultValue: () => ({ reportInterval: "30 seconds", workspaceUsage: false })
+})
+
+export const make = Effect.gen(function* () {
+  const reporter = yield* StatsReporter
+  const { reportInterval, workspaceUsage } = yield* StatsOptions
+  const answer = { report_interval: Duration.toSeconds(reportInterval) }
+
+  const updateStats = Effect.fnUntraced(
+    function* ({ stats }: UpdateStatsRequest) {
+      if (stats === undefined) return answer
+      const session = yield* AgentSession
+      const { metrics, ...figures } = stats
+      yield* reporter.report({
+        at: yield* DateTime.now,
+        workspace: yield* session.workspace,
+        agentId: session.identity.agentId,
+        figures: workspaceUsage ? withoutSessions(figures) : figures,
+        usage: false,
+        metrics: { agentName: session.identity.agentName, all: metrics }
+      })
+      return answer
+    },
+    Effect.catchTag("AgentStoreError", unavailable)
+  )
+
+  return { UpdateStats: updateStats }
+})

@@ -1,0 +1,167 @@
+/**
+ * The apps that a sub-agent is created with: which of those asked for can be, and what is wrong with the others.
+ *
+ * - An app needs a slug that no other app of the request has, and words that are known.
+ * - Its slug is stored behind a hash of the agent's name and the slug, so that agents of one workspace may use the same.
+ * - Nobody sees more of an app than the template allows.
+ */
+import { Effect, Schema } from "effect"
+import { Digest } from "effect/crypto"
+import { Hex } from "effect/encoding"
+import { OptionalText } from "../../domain/PostgresText.ts"
+
+/** The longest slug, in characters: what is stored of it is looked up by an index. */
+const maxSlug = 255
+
+/** Who may use an app, from the fewest to the most. */
+export const sharingLevels = ["owner", "organization", "authenticated", "public"] as const
+export type SharingLevel = (typeof sharingLevels)[number]
+
+/** An app as it is stored. */
+export interface App {
+  readonly slug: string
+  readonly command: string
+  readonly displayName: string
+  readonly displayGroup: string
+  readonly displayOrder: number
+  readonly external: boolean
+  readonly hidden: boolean
+  readonly icon: string
+  readonly openIn: "slim-window" | "tab"
+  readonly sharingLevel: SharingLevel
+  readonly subdomain: boolean
+  readonly url: string
+  readonly healthcheckUrl: string
+  readonly healthcheckInterval: number
+  readonly healthcheckThreshold: number
+  readonly health: "disabled" | "initializing"
+}
+
+const optional = <S extends Schema.Top>(schema: S, fallback: S["Type"]) =>
+  schema.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(fallback)))
+
+const int32 = (minimum: number) =>
+  optional(
+    Schema.Int.check(
+      Schema.isBetween(
+        { minimum, maximum: 2_147_483_647 },
+        { expected: `a whole number from ${minimum} to 2147483647` }
+      )
+    ),
+    0
+  )
+
+const Flag = optional(Schema.Boolean, false)
+
+/** An app as it is asked for. What may be wrong with one app alone is checked later. */
+export const RequestedApp = Schema.Struct({
+  slug: OptionalText,
+  command: OptionalText,
+  display_name: OptionalText,
+  external: Flag,
+  group: OptionalText,
+  healthcheck: Schema.optionalKey(Schema.Struct({ url: OptionalText, interval: int32(0), threshold: int32(0) })),
+  hidden: Flag,
+  icon: OptionalText,
+  /** SLIM_WINDOW or TAB. */
+  open_in: optional(Schema.String, "SLIM_WINDOW"),
+  order: int32(-2_147_483_648),
+  /** OWNER, AUTHENTICATED, PUBLIC or ORGANIZATION. */
+  share: optional(Schema.String, "OWNER"),
+  subdomain: Flag,
+  url: OptionalText
+})
+export type RequestedApp = typeof RequestedApp.Type
+
+/** An app that was not created, and why. */
+export const AppCreationError = Schema.Struct({
+  /** Its place in the request. */
+  index: Schema.Int,
+  /** What of it is wrong; absent where nothing is. */
+  field: Schema.optionalKey(Schema.String),
+  error: Schema.String
+})
+export type AppCreationError = typeof AppCreationError.Type
+
+/** What is wrong with an app by itself. */
+const problemOf = ({ open_in, share, slug }: RequestedApp): Omit<AppCreationError, "index"> | undefined => {
+  if (slug === "") return { field: "slug", error: "must not be empty" }
+  if (slug.length > maxSlug) return { field: "slug", error: `must have at most ${maxSlug} characters` }
+  if (!slugPattern.test(slug)) {
+    return { field: "slug", error: "must be lower-case letters and digits, in parts with a dash between them" }
+  }
+  if (!isKey(shares, share)) return { field: "share", error: `must be one of ${Object.keys(shares).join(", ")}` }
+  if (!isKey(openIns, open_in)) return { field: "open_in", error: `must be one of ${Object.keys(openIns).join(", ")}` }
+  return undefined
+}
+
+/** The apps of a request that can be created, with their places in it, and what is wrong with the others. */
+export const accept = (requested: ReadonlyArray<RequestedApp>) => {
+  const accepted: Array<{ readonly index: number; readonly app: RequestedApp }> = []
+  const errors: Array<AppCreationError> = []
+  const slugs = new Set<string>()
+  for (const [index, app] of requested.entries()) {
+    const problem =
+      problemOf(app) ??
+      (slugs.has(app.slug) ? { field: "slug", error: "is that of another app of the request" } : undefined)
+    if (problem === undefined) {
+      slugs.add(app.slug)
+      accepted.push({ index, app })
+    } else errors.push({ index, ...problem })
+  }
+  return { accepted, errors }
+}
+
+/** Whether an app asks for more than its owner. */
+export const isShared = ({ share }: RequestedApp): boolean => share !== "OWNER"
+
+/** What is stored of an accepted app of the agent with this name, under the limit of its template. */
+export const stored = Effect.fnUntraced(function* (
+  app: RequestedApp,
+  agentName: string,
+  limit: SharingLevel
+): Effect.fn.Return<App, never, Digest.Digest> {
+  const { healthcheck = { url: "", interval: 0, threshold: 0 } } = app
+  const share = isKey(shares, app.share) ? shares[app.share] : "owner"
+  return {
+    slug: yield* storedSlug(agentName, app.slug),
+    command: app.command,
+    displayName: app.display_name,
+    displayGroup: app.group,
+    displayOrder: app.order,
+    external: app.external,
+    hidden: app.hidden,
+    icon: app.icon,
+    openIn: isKey(openIns, app.open_in) ? openIns[app.open_in] : "slim-window",
+    sharingLevel: sharingLevels[Math.min(sharingLevels.indexOf(share), sharingLevels.indexOf(limit))] ?? "owner",
+    subdomain: app.subdomain,
+    url: app.url,
+    healthcheckUrl: healthcheck.url,
+    healthcheckInterval: healthcheck.interval,
+    healthcheckThreshold: healthcheck.threshold,
+    health: healthcheck.url === "" ? "disabled" : "initializing"
+  }
+})
+
+/** 40 bits of the hash are eight digits of base 32. */
+const storedSlug = Effect.fnUntraced(function* (agentName: string, slug: string) {
+  const hash = yield* Digest.Digest.use((digest) =>
+    digest.digest(Digest.sha256, new TextEncoder().encode(`${agentName}/${slug}`))
+  )
+  return `${BigInt(`0x${Hex.encode(hash.subarray(0, 5))}`)
+    .toString(32)
+    .padStart(8, "0")}-${slug}`
+})
+
+const shares = {
+  OWNER: "owner",
+  AUTHENTICATED: "authenticated",
+  PUBLIC: "public",
+  ORGANIZATION: "organization"
+} as const
+
+const openIns = { SLIM_WINDOW: "slim-window", TAB: "tab" } as const
+
+const slugPattern = /^[a-z0-9](-?[a-z0-9])*$/
+
+const isKey = <A extends object>(record: A, key: PropertyKey): key is keyof A => Object.hasOwn(record, key)

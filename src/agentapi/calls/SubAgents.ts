@@ -1,0 +1,235 @@
+/**
+ * `CreateSubAgent`, `DeleteSubAgent` and `ListSubAgents`: an agent has agents of its own.
+ *
+ * - A sub-agent belongs to the build of its parent and goes with it. What it is not told it has from its parent.
+ * - Its token is derived from the one that its parent has shown, so that the parent can be shown it again, although only
+ *   digests are stored. When the parent gets another token, those of its sub-agents let nobody in any more; they get others
+ *   with the next answer to the parent. What shows the old token of the parent gets no token of a sub-agent.
+ * - An agent sees, changes and deletes its own sub-agents alone. A deleted one is kept, and is let in no more; so are those
+ *   that it has itself.
+ * - An app that cannot be created is answered as such; the sub-agent and its other apps are created.
+ */
+import { Context, Effect, Option, Redacted, Schema } from "effect"
+import { Digest, Mac, SecureRandom } from "effect/crypto"
+import { Rpc } from "effect/rpc"
+import * as Token from "../../access/Token.ts"
+import { AgentId, type TemplateId } from "../../domain/Ids.ts"
+import { OptionalText } from "../../domain/PostgresText.ts"
+import { type AgentStoreError, InvalidRequest, unavailable, Unavailable } from "../AgentError.ts"
+import { AgentSession } from "../session/AgentSession.ts"
+import { list } from "../../domain/Fields.ts"
+import * as SubAgentApps from "./SubAgentApps.ts"
+
+const displayApps = ["VSCODE", "VSCODE_INSIDERS", "WEB_TERMINAL", "SSH_HELPER", "PORT_FORWARDING_HELPER"] as const
+
+/** The most apps of one request. */
+const maxApps = 1_000
+
+/** The longest name of a sub-agent, in characters. */
+const maxName = 64
+
+const isName = (name: string) => name.length <= maxName && /^[a-z0-9](-?[a-z0-9])*$/i.test(name)
+
+export const CreateSubAgentRequest = Schema.Struct({
+  /** Required, unless there is an id. */
+  name: OptionalText,
+  directory: OptionalText,
+  architecture: OptionalText,
+  operating_system: OptionalText,
+  apps: list(SubAgentApps.RequestedApp).check(Schema.isMaxLength(maxApps, { expected: `at most ${maxApps} apps` })),
+  display_apps: list(Schema.Literals(displayApps)),
+  /** A sub-agent that there is: its display apps are replaced, and its directory where there is one. */
+  id: Schema.optionalKey(AgentId)
+}).check(
+  Schema.makeFilter(({ id, name }) =>
+    id !== undefined || isName(name)
+      ? undefined
+      : {
+          path: ["name"],
+          issue: `Expected a name of 1 to ${maxName} letters and digits, in parts with a dash between them`
+        }
+  )
+)
+export type CreateSubAgentRequest = typeof CreateSubAgentRequest.Type
+
+export const DeleteSubAgentRequest = Schema.Struct({ id: AgentId })
+
+const SubAgent = Schema.Struct({ name: Schema.String, id: AgentId, auth_token: Schema.String })
+
+/** The token that the parent has shown was replaced since it connected, and its sub-agents have others since then too. */
+export class TokenReplaced extends Schema.TaggedError<TokenReplaced>()("TokenReplaced", { message: Schema.String }) {}
+
+export const CreateSubAgent = Rpc.make("CreateSubAgent", {
+  payload: CreateSubAgentRequest,
+  success: Schema.Struct({ agent: SubAgent, app_creation_errors: Schema.Array(SubAgentApps.AppCreationError) }),
+  error: Schema.Union([InvalidRequest, TokenReplaced, Unavailable])
+})
+
+export const DeleteSubAgent = Rpc.make("DeleteSubAgent", {
+  payload: DeleteSubAgentRequest,
+  success: Schema.Struct({}),
+  error: Schema.Union([InvalidRequest, Unavailable])
+})
+
+export const ListSubAgents = Rpc.make("ListSubAgents", {
+  payload: Schema.Struct({}),
+  success: Schema.Struct({ agents: Schema.Array(SubAgent) }),
+  error: Schema.Union([TokenReplaced, Unavailable])
+})
+
+/** An agent and what is stored of its token. */
+export interface Keyed {
+  readonly id: AgentId
+  readonly digest: Token.TokenDigest
+}
+
+export interface Child extends Keyed {
+  readonly name: string
+}
+
+export interface NewChild extends Child {
+  readonly directory: string
+  readonly architecture: string
+  readonly operatingSystem: string
+  readonly displayApps: ReadonlyArray<string>
+}
+
+/** The port through which sub-agents are kept. A child is an agent with this parent that is not deleted. */
+export class SubAgentStore extends Context.Service<
+  SubAgentStore,
+  {
+    /** Creates a child, unless its name is taken within the build or the parent has got another token, or is deleted. */
+    readonly create: (
+      parent: Keyed,
+      child: NewChild
+    ) => Effect.Effect<"created" | "name taken" | "token replaced", AgentStoreError>
+    /** Replaces the display apps of a child, and its directory unless the new one is empty. */
+    readonly change: (
+      parentId: AgentId,
+      child: Pick<NewChild, "id" | "directory" | "displayApps">
+    ) => Effect.Effect<Option.Option<Child>, AgentStoreError>
+    /** The children of an agent, the oldest first. */
+    readonly children: (parentId: AgentId) => Effect.Effect<ReadonlyArray<Child>, AgentStoreError>
+    /** Gives children other tokens, and answers whether it did: it does not where the parent has got another one itself. */
+    readonly rekey: (parent: Keyed, children: ReadonlyArray<Keyed>) => Effect.Effect<boolean, AgentStoreError>
+    /** Deletes a child with its own children, and answers whether the agent has had it. */
+    readonly remove: (parentId: AgentId, id: AgentId) => Effect.Effect<boolean, AgentStoreError>
+    /** Creates the apps of an agent, or changes those that it has. */
+    readonly putApps: (agentId: AgentId, apps: ReadonlyArray<SubAgentApps.App>) => Effect.Effect<void, AgentStoreError>
+    /** How much of an app a template lets others see. */
+    readonly maxSharingLevel: (templateId: TemplateId) => Effect.Effect<SubAgentApps.SharingLevel, AgentStoreError>
+  }
+>()("metadata-batcher/agentapi/calls/SubAgentStore") {}
+
+export const make = Effect.gen(function* () {
+  const store = yield* SubAgentStore
+  const random = yield* SecureRandom.SecureRandom
+  const crypto = Context.pick(Digest.Digest, Mac.Mac)(yield* Effect.context<Digest.Digest | Mac.Mac>())
+
+  /** The token of a child of the session's agent. */
+  const keyOf = Effect.fnUntraced(function* (id: AgentId) {
+    const { token: parent } = yield* AgentSession
+    const token = yield* Token.derive(parent, `sub-agent ${id}`)
+    return { id, token, digest: yield* Token.digest(token) }
+  }, Effect.provideContext(crypto))
+
+  /** The session's agent, with the token that it has shown. */
+  const parent = Effect.gen(function* () {
+    const { identity, token } = yield* AgentSession
+    return { id: identity.agentId, digest: yield* Token.digest(token) }
+  }).pipe(Effect.provideContext(crypto))
+
+  /** Children with tokens that let them in. */
+  const shown = Effect.fnUntraced(function* (children: ReadonlyArray<Child>) {
+    const keys = yield* Effect.forEach(children, ({ id }) => keyOf(id))
+    const outdated = keys.filter(({ digest }, index) => !Token.isSame(digest, children[index]!.digest))
+    if (outdated.length > 0 && !(yield* store.rekey(yield* parent, outdated))) return yield* tokenReplaced
+    return children.map(({ id, name }, index) => ({ id, name, auth_token: Redacted.value(keys[index]!.token) }))
+  })
+
+  const create = Effect.fnUntraced(function* ({
+    architecture,
+    directory,
+    display_apps,
+    name,
+    operating_system
+  }: CreateSubAgentRequest) {
+    const key = yield* keyOf(AgentId.make(yield* random.uuidV4()))
+    const child = { id: key.id, digest: key.digest, name }
+    const displayApps = toDisplayApps(display_apps)
+    const details = { directory, architecture, operatingSystem: operating_system, displayApps }
+    switch (yield* store.create(yield* parent, { ...child, ...details })) {
+      case "created":
+        return child
+      case "name taken":
+        return yield* new InvalidRequest({ field: "name", problem: "is that of another agent of the workspace" })
+      case "token replaced":
+        return yield* tokenReplaced
+    }
+  })
+
+  const createSubAgent = Effect.fnUntraced(
+    function* (request: CreateSubAgentRequest) {
+      const { identity, workspace } = yield* AgentSession
+      const { id } = request
+      const { accepted, errors } = SubAgentApps.accept(request.apps)
+      const limit = accepted.some(({ app }) => SubAgentApps.isShared(app))
+        ? yield* store.maxSharingLevel((yield* workspace).templateId)
+        : "owner"
+      const child =
+        id === undefined
+          ? yield* create(request)
+          : Option.getOrUndefined(
+              yield* store.change(identity.agentId, {
+                id,
+                directory: request.directory,
+                displayApps: toDisplayApps(request.display_apps)
+              })
+            )
+      if (child === undefined) return yield* unknownChild
+      const [agent] = yield* shown([child])
+      const apps = yield* Effect.forEach(accepted, ({ app }) =>
+        Effect.provideContext(SubAgentApps.stored(app, child.name, limit), crypto)
+      )
+      const failures = yield* (apps.length === 0 ? Effect.void : store.putApps(child.id, apps)).pipe(
+        Effect.as([]),
+        Effect.catchTag("AgentStoreError", (error) =>
+          Effect.map(Effect.flip(unavailable(error)), ({ message }) =>
+            accepted.map(({ index }) => ({ index, error: message }))
+          )
+        )
+      )
+      const all = [...errors, ...failures].toSorted((one, other) => one.index - other.index)
+      return { agent: agent!, app_creation_errors: all }
+    },
+    Effect.catchTag("AgentStoreError", unavailable)
+  )
+
+  const deleteSubAgent = Effect.fnUntraced(
+    function* ({ id }: typeof DeleteSubAgentRequest.Type) {
+      const { identity } = yield* AgentSession
+      return (yield* store.remove(identity.agentId, id)) ? {} : yield* unknownChild
+    },
+    Effect.catchTag("AgentStoreError", unavailable)
+  )
+
+  const listSubAgents = Effect.fnUntraced(
+    function* () {
+      const { identity } = yield* AgentSession
+      return { agents: yield* shown(yield* store.children(identity.agentId)) }
+    },
+    Effect.catchTag("AgentStoreError", unavailable)
+  )
+
+  return { CreateSubAgent: createSubAgent, DeleteSubAgent: deleteSubAgent, ListSubAgents: listSubAgents }
+})
+
+const toDisplayApps = (apps: CreateSubAgentRequest["display_apps"]) => [
+  ...new Set(apps.map((app) => app.toLowerCase()))
+]
+
+const unknownChild = new InvalidRequest({ field: "id", problem: "is that of no sub-agent of this agent" })
+
+const tokenReplaced = new TokenReplaced({
+  message: "the token of this agent was replaced since it connected: connect again with the new one"
+})

@@ -1,0 +1,73 @@
+/**
+ * The port through which an agent learns what it was declared to be.
+ *
+ * What is stored as it is sent has the names of the protocol.
+ */
+import { Context, type Effect, Schema } from "effect"
+import { type AgentId, AppId, LogSourceId, ScriptId } from "../../domain/Ids.ts"
+import type { AgentStoreError } from "../AgentError.ts"
+import { seconds } from "../../domain/Fields.ts"
+
+export const DeclaredAgent = Schema.Struct({
+  environment_variables: Schema.Record(Schema.String, Schema.String),
+  directory: Schema.String,
+  motd_path: Schema.String
+})
+
+export const DeclaredApp = Schema.Struct({
+  id: AppId,
+  url: Schema.String,
+  external: Schema.Boolean,
+  slug: Schema.String,
+  display_name: Schema.String,
+  command: Schema.String,
+  icon: Schema.String,
+  subdomain: Schema.Boolean,
+  sharing_level: Schema.String,
+  healthcheck: Schema.Struct({ url: Schema.String, interval: seconds, threshold: Schema.Int }),
+  health: Schema.String,
+  hidden: Schema.Boolean
+})
+export type DeclaredApp = typeof DeclaredApp.Type
+
+export const Script = Schema.Struct({
+  id: ScriptId,
+  log_source_id: LogSourceId,
+  log_path: Schema.String,
+  display_name: Schema.String,
+  script: Schema.String,
+  cron: Schema.String,
+  run_on_start: Schema.Boolean,
+  run_on_stop: Schema.Boolean,
+  start_blocks_login: Schema.Boolean,
+  timeout: seconds
+})
+
+/** A key that an agent is to report, and how it gets its values. */
+export const MetadataDescription = Schema.Struct({
+  key: Schema.String,
+  display_name: Schema.String,
+  script: Schema.String,
+  interval: seconds,
+  timeout: seconds
+})
+
+export const Devcontainer = Schema.Struct({
+  id: Schema.String,
+  name: Schema.String,
+  workspace_folder: Schema.String,
+  config_path: Schema.String
+})
+
+type Declared<S extends Schema.Top> = (agentId: AgentId) => Effect.Effect<ReadonlyArray<S["Type"]>, AgentStoreError>
+
+export class ManifestStore extends Context.Service<
+  ManifestStore,
+  {
+    readonly agent: (agentId: AgentId) => Effect.Effect<typeof DeclaredAgent.Type, AgentStoreError>
+    readonly apps: Declared<typeof DeclaredApp>
+    readonly scripts: Declared<typeof Script>
+    readonly metadata: Declared<typeof MetadataDescription>
+    readonly devcontainers: Declared<typeof Devcontainer>
+  }
+>()("metadata-batcher/agentapi/ports/ManifestStore") {}

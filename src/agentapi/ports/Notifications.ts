@@ -1,0 +1,41 @@
+/**
+ * The port through which people are told of what happens in their workspaces.
+ *
+ * What is enqueued is sent by whoever reads the queue. The same message is enqueued once a day.
+ */
+import { Context, type Effect, type Schema } from "effect"
+import type { AgentId, AppId, OrganizationId, TemplateId, UserId, WorkspaceId } from "../../domain/Ids.ts"
+import type { AgentStoreError } from "../AgentError.ts"
+
+/** Which text a message is made from. */
+export type MessageTemplate =
+  | "task_working"
+  | "task_idle"
+  | "task_completed"
+  | "task_failed"
+  | "workspace_out_of_memory"
+  | "workspace_out_of_disk"
+
+export interface Notification {
+  /** Who is told. */
+  readonly userId: UserId
+  readonly template: MessageTemplate
+  /** The words that stand in the text, by their names. */
+  readonly labels: Readonly<Record<string, string>>
+  /** What the text needs that is more than a word. */
+  readonly data: Readonly<Record<string, Schema.Json>>
+  /** What it is about. */
+  readonly targets: ReadonlyArray<AgentId | AppId | OrganizationId | TemplateId | UserId | WorkspaceId>
+  /** The part of the service that speaks. */
+  readonly createdBy: string
+  /** Tells apart messages that are the same in everything else: both are sent. Default: none. */
+  readonly dedupeKey?: string | undefined
+}
+
+export class Notifications extends Context.Service<
+  Notifications,
+  {
+    /** Enqueues a message, unless the same one was already enqueued on this day (UTC). */
+    readonly enqueue: (notification: Notification) => Effect.Effect<void, AgentStoreError>
+  }
+>()("metadata-batcher/agentapi/ports/Notifications") {}

@@ -1,0 +1,223 @@
+/**
+ * Watches the memory and the volumes of an agent: an actor of its session.
+ *
+ * - What is watched is read once, when the session opens, and known from then on without a query.
+ * - A report gives every monitor that is on its next state: what is used of the last 20 points, each taken every 10
+ *   seconds, against the threshold of the monitor.
+ * - When a monitor stops being well, the owner of the workspace is told: once, and not again within 30 minutes. All
+ *   volumes that a report finds full are one message.
+ * - A state is written with each report, and known as the present one only when it was. What could not be written or told
+ *   is tried again with the next report; the owner is told once all the same.
+ * - Memory and volumes fail apart. Reports of one connection are taken one after the other.
+ */
+import { Context, DateTime, type Duration, Effect, SynchronizedRef } from "effect"
+import type { AgentId } from "../../domain/Ids.ts"
+import type { Workspace } from "../../domain/Workspace.ts"
+import type { AgentStoreError } from "../AgentError.ts"
+import { type Notification, Notifications } from "../ports/Notifications.ts"
+
+/** Whether what is watched is well. */
+export type State = "ok" | "nok"
+
+export interface Monitor {
+  readonly enabled: boolean
+  /** The share of the total from which on it is not well, in percent. */
+  readonly threshold: number
+  readonly state: State
+  /** Until when nobody is told. */
+  readonly debouncedUntil: DateTime.Utc
+}
+
+export interface VolumeMonitor extends Monitor {
+  readonly path: string
+}
+
+export interface Monitors {
+  /** Null where memory is not watched. */
+  readonly memory: Monitor | null
+  readonly volumes: ReadonlyArray<VolumeMonitor>
+}
+
+/** How much of something is used, both in one unit. */
+export interface Usage {
+  readonly used: number
+  readonly total: number
+}
+
+/** What an agent has found at one time. */
+export interface Datapoint {
+  readonly memory?: Usage | undefined
+  readonly volumes: ReadonlyArray<Usage & { readonly volume: string }>
+}
+
+/** The port through which monitors are kept. */
+export class MonitorStore extends Context.Service<
+  MonitorStore,
+  {
+    readonly load: (agentId: AgentId) => Effect.Effect<Monitors, AgentStoreError>
+    /** Writes the state of what watches the memory of an agent, and until when nobody is told of it. */
+    readonly putMemory: (agentId: AgentId, monitor: Monitor, at: DateTime.Utc) => Effect.Effect<void, AgentStoreError>
+    /** The same for volumes, all or none. */
+    readonly putVolumes: (
+      agentId: AgentId,
+      monitors: ReadonlyArray<VolumeMonitor>,
+      at: DateTime.Utc
+    ) => Effect.Effect<void, AgentStoreError>
+  }
+>()("metadata-batcher/agentapi/session/MonitorStore") {}
+
+export interface ResourceMonitors {
+  /** What is watched, without a query. */
+  readonly configuration: Effect.Effect<Monitors>
+  /** Takes a report, the oldest point first, and answers what of it could not be written or told. */
+  readonly push: (points: ReadonlyArray<Datapoint>) => Effect.Effect<ReadonlyArray<AgentStoreError>>
+}
+
+/** The points of a report. */
+export const datapoints = 20
+
+/** The time between two points. */
+export const collectionInterval: Duration.Input = "10 seconds"
+
+/** The share of points in a row that makes a monitor not well, in percent. */
+export const consecutiveNok = 50
+
+/** The share of points, wherever they are, that makes a monitor not well, in percent. */
+export const minimumNok = 20
+
+/** For how long nobody is told again. */
+export const debounce: Duration.Input = "30 minutes"
+
+/** What a point says by itself: a share equal to the threshold is not well, a total of nothing says nothing. */
+export const pointOf = (usage: Usage | undefined, threshold: number): State | "unknown" => {
+  if (usage === undefined || usage.total <= 0) return "unknown"
+  return Math.trunc((usage.used / usage.total) * 100) < threshold ? "ok" : "nok"
+}
+
+/** What the points of a report say together. Without a point there is nothing wrong. */
+export const stateAfter = (state: State, points: ReadonlyArray<State | "unknown">): State => {
+  const share = (count: number) => (points.length === 0 ? 0 : Math.round((count / points.length) * 100))
+  let [longest, run, total] = [0, 0, 0]
+  for (const point of points) {
+    run = point === "nok" ? run + 1 : 0
+    longest = Math.max(longest, run)
+    if (point === "nok") total++
+  }
+  if (share(longest) >= consecutiveNok || share(total) >= minimumNok) return "nok"
+  return points.every((point) => point === "ok") ? "ok" : state
+}
+
+/** A monitor after a report, and whether that is news for the owner. */
+export const advance = <M extends Monitor>(
+  monitor: M,
+  points: ReadonlyArray<State | "unknown">,
+  now: DateTime.Utc
+): { readonly monitor: M; readonly alarming: boolean } => {
+  const state = stateAfter(monitor.state, points)
+  const alarming = monitor.state === "ok" && state === "nok" && DateTime.isGreaterThan(now, monitor.debouncedUntil)
+  const debouncedUntil = alarming ? DateTime.addDuration(now, debounce) : monitor.debouncedUntil
+  return { monitor: { ...monitor, state, debouncedUntil }, alarming }
+}
+
+/** Loads what watches an agent of `workspace`. */
+export const load = Effect.fnUntraced(function* (
+  agentId: AgentId,
+  workspace: Effect.Effect<Workspace, AgentStoreError>
+): Effect.fn.Return<ResourceMonitors, AgentStoreError, MonitorStore | Notifications> {
+  const store = yield* MonitorStore
+  const notifications = yield* Notifications
+  const known = yield* SynchronizedRef.make(yield* store.load(agentId))
+
+  const tell = Effect.fnUntraced(function* (
+    causes: ReadonlyArray<Monitor>,
+    { labels, ...message }: Pick<Notification, "template" | "labels" | "data" | "createdBy">
+  ) {
+    const { id, name, organizationId, ownerId } = yield* workspace
+    yield* notifications.enqueue({
+      ...message,
+      userId: ownerId,
+      labels: { workspace: name, ...labels },
+      targets: [id, ownerId, organizationId],
+      // the same for another try at the same turn, another for the next turn of the same day
+      dedupeKey: causes.map(({ debouncedUntil }) => DateTime.formatIso(debouncedUntil)).join()
+    })
+  })
+
+  const memory = Effect.fnUntraced(function* (
+    monitor: Monitor | null,
+    points: ReadonlyArray<Datapoint>,
+    now: DateTime.Utc
+  ) {
+    if (monitor === null || !monitor.enabled) return monitor
+    const next = advance(
+      monitor,
+      points.map(({ memory }) => pointOf(memory, monitor.threshold)),
+      now
+    )
+    if (next.alarming) {
+      yield* tell([monitor], {
+        template: "workspace_out_of_memory",
+        labels: { threshold: `${monitor.threshold}%` },
+        data: {},
+        createdBy: "workspace-monitor-memory"
+      })
+    }
+    yield* store.putMemory(agentId, next.monitor, now)
+    return next.monitor
+  })
+
+  const volumes = Effect.fnUntraced(function* (
+    monitors: ReadonlyArray<VolumeMonitor>,
+    points: ReadonlyArray<Datapoint>,
+    now: DateTime.Utc
+  ) {
+    const next = monitors.map((monitor) =>
+      monitor.enabled ? advance(monitor, points.map(pointOfVolume(monitor)), now) : { monitor, alarming: false }
+    )
+    const full = monitors.filter((_, index) => next[index]?.alarming)
+    if (full.length > 0) {
+      yield* tell(full, {
+        template: "workspace_out_of_disk",
+        labels: {},
+        data: { volumes: full.map(({ path, threshold }) => ({ path, threshold: `${threshold}%` })) },
+        createdBy: "workspace-monitor-volumes"
+      })
+    }
+    const changed = next.map(({ monitor }) => monitor)
+    const enabled = changed.filter(({ enabled }) => enabled)
+    if (enabled.length > 0) yield* store.putVolumes(agentId, enabled, now)
+    return changed
+  })
+
+  return {
+    configuration: SynchronizedRef.get(known),
+    push: (points) =>
+      SynchronizedRef.modifyEffect(
+        known,
+        Effect.fnUntraced(function* (before) {
+          const now = yield* DateTime.now
+          const failures: Array<AgentStoreError> = []
+          const orElse = <A>(part: Effect.Effect<A, AgentStoreError>, before: A) =>
+            Effect.catch(part, (failure) =>
+              Effect.sync(() => {
+                failures.push(failure)
+                return before
+              })
+            )
+          const after: Monitors = {
+            memory: yield* orElse(memory(before.memory, points, now), before.memory),
+            volumes: yield* orElse(volumes(before.volumes, points, now), before.volumes)
+          }
+          return [failures, after] as const
+        })
+      )
+  }
+})
+
+const pointOfVolume =
+  ({ path, threshold }: VolumeMonitor) =>
+  ({ volumes }: Datapoint) =>
+    pointOf(
+      volumes.find(({ volume }) => volume === path),
+      threshold
+    )

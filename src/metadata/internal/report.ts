@@ -1,0 +1,60 @@
+/**
+ * What an agent reported at once, held as it came: a row of it is made when it is merged, straight into the batch.
+ *
+ * To make all rows when the report comes would cost an array for each report and a second walk over each row.
+ */
+import type { Types } from "effect"
+import type { AgentId } from "../../domain/Ids.ts"
+import type { MetadataEntry, MetadataRow } from "../../domain/Metadata.ts"
+import type { Updates } from "../../batcher/Accumulator.ts"
+
+/**
+ * A plain object, as of a literal. But the objects of a literal V8 may come to allocate with the old generation, as soon
+ * as most of them are pending at one young collection; those of a constructor it does not.
+ */
+const Row = function (
+  this: Types.Mutable<MetadataRow>,
+  agentId: AgentId,
+  { collectedAt, error, key, value }: MetadataEntry
+) {
+  this.agentId = agentId
+  this.key = key
+  this.value = value
+  this.error = error
+  this.collectedAt = collectedAt
+} as unknown as { new (agentId: AgentId, entry: MetadataEntry): MetadataRow; prototype: object }
+Row.prototype = Object.prototype
+
+export const rowOf = (agentId: AgentId, entry: MetadataEntry): MetadataRow => new Row(agentId, entry)
+
+export class Report implements Updates<MetadataRow, Report> {
+  readonly agentId: AgentId
+  readonly entries: ReadonlyArray<MetadataEntry>
+  readonly #onRow: ((row: MetadataRow) => void) | undefined
+
+  /** `onRow` hears of every row that is made. */
+  constructor(agentId: AgentId, entries: ReadonlyArray<MetadataEntry>, onRow?: (row: MetadataRow) => void) {
+    this.agentId = agentId
+    this.entries = entries
+    this.#onRow = onRow
+  }
+
+  get length(): number {
+    return this.entries.length
+  }
+
+  row(index: number): MetadataRow {
+    const row = rowOf(this.agentId, this.entries[index]!)
+    this.#onRow?.(row)
+    return row
+  }
+
+  slice(from: number, to?: number): Report {
+    return new Report(this.agentId, this.entries.slice(from, to), this.#onRow)
+  }
+
+  filter(keep: (row: MetadataRow, index: number, all: Report) => boolean): Report {
+    const kept = this.entries.filter((_, index) => keep(this.row(index), index, this))
+    return new Report(this.agentId, kept, this.#onRow)
+  }
+}

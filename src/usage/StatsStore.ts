@@ -1,0 +1,52 @@
+/** The port through which statistics are written. */
+import { Context, type DateTime, type Effect, Schema } from "effect"
+import type { AgentId, TemplateId, UserId, WorkspaceId } from "../domain/Ids.ts"
+import type { AgentStoreError } from "../agentapi/AgentError.ts"
+import type { Figures } from "./AgentStats.ts"
+
+/** The figures of one report of one agent. */
+export interface StatsRow {
+  /** Makes the row the same one when it is written again. */
+  readonly id: string
+  readonly at: DateTime.Utc
+  readonly userId: UserId
+  readonly workspaceId: WorkspaceId
+  readonly templateId: TemplateId
+  readonly agentId: AgentId
+  readonly figures: Figures
+  /** Whether a person's program has reported it, not the agent. */
+  readonly usage: boolean
+}
+
+/** How a person has used an app through the service. */
+export interface AppStats {
+  readonly userId: UserId
+  readonly workspaceId: WorkspaceId
+  readonly agentId: AgentId
+  readonly accessMethod: "path" | "subdomain" | "terminal"
+  readonly slugOrPort: string
+  readonly sessionId: string
+  readonly sessionStartedAt: DateTime.Utc
+  readonly sessionEndedAt: DateTime.Utc
+  readonly requests: number
+}
+
+/** The store refuses rows for what they are: it would refuse them again. */
+export class StatsRefused extends Schema.TaggedError<StatsRefused>()("StatsRefused", { cause: Schema.Defect() }) {
+  override get message() {
+    return "the store refuses statistics"
+  }
+}
+
+export class StatsStore extends Context.Service<
+  StatsStore,
+  {
+    /** Writes rows, all or none; those that are there already stay. */
+    readonly insert: (rows: ReadonlyArray<StatsRow>) => Effect.Effect<void, StatsRefused | AgentStoreError>
+    /**
+     * Writes the use of apps, and the time given as the last use of their workspaces, all or nothing. A session that is
+     * known already gets its later end.
+     */
+    readonly insertApps: (stats: ReadonlyArray<AppStats>, at: DateTime.Utc) => Effect.Effect<void, AgentStoreError>
+  }
+>()("metadata-batcher/usage/StatsStore") {}

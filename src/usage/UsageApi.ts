@@ -1,0 +1,32 @@
+/** The contract of usage: people's programs say that a workspace is in use, and which app of it. */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import { AgentNotFound } from "../access/AccessError.ts"
+import { ReaderAuthentication } from "../access/Authentication.ts"
+import { AgentId, WorkspaceId } from "../domain/Ids.ts"
+import { DirectoryUnavailable, WorkspaceNotFound } from "../admin/Directory.ts"
+
+/** What is in use: an app of an agent, or the workspace as such. */
+const Usage = Schema.Struct({
+  agent_id: Schema.optionalKey(AgentId),
+  app_name: Schema.optionalKey(Schema.Literals(["vscode", "jetbrains", "reconnecting-pty", "ssh"]))
+}).check(
+  Schema.makeFilter(
+    (usage) =>
+      (usage.agent_id === undefined) === (usage.app_name === undefined) || "Expected agent_id and app_name, or neither"
+  )
+)
+
+export const UsageApi = HttpApi.make("usage").add(
+  HttpApiGroup.make("usage")
+    .add(
+      HttpApiEndpoint.post("mark", "/api/v2/workspaces/:workspace/usage", {
+        params: { workspace: WorkspaceId },
+        payload: [Usage, Schema.Null],
+        success: HttpApiSchema.NoContent,
+        error: [WorkspaceNotFound, AgentNotFound, DirectoryUnavailable]
+      }).annotate(OpenApi.Summary, "Mark a workspace as in use now")
+    )
+    .middleware(ReaderAuthentication)
+    .middleware(HttpApiMiddleware.ProblemDetails)
+)

@@ -1,0 +1,113 @@
+/** The service as a process runs it, on a database of its own. */
+import { assert, layer } from "@effect/vitest"
+import { ConfigProvider, Effect, Fiber, Redacted } from "effect"
+import { FetchHttpClient, HttpClient } from "effect/http"
+import { SqlClient } from "effect/sql"
+import * as Net from "node:net"
+import * as Config from "../src/Config.ts"
+import * as Fleet from "../src/fleet/Fleet.ts"
+import * as Service from "../src/Serve.ts"
+import * as Agent from "./support/agent.ts"
+import * as Console from "./support/console.ts"
+import * as People from "./support/directory.ts"
+import * as Postgres from "./support/Postgres.ts"
+
+/** The settings of a service on the suite's database, which writes when it stops and not before. */
+const settings = Effect.fnUntraced(function* (environment: Readonly<Record<string, string>> = {}) {
+  const { url } = yield* Postgres.TestDatabase
+  return yield* Effect.provideService(
+    Config.read({
+      PORT: "0",
+      DATABASE_URL: Redacted.value(url),
+      METADATA_FLUSH_INTERVAL: "1 hour",
+      ...environment
+    }),
+    ConfigProvider.ConfigProvider,
+    ConfigProvider.fromEnvRecord({})
+  )
+})
+
+/** Starts a service and waits until it is ready. */
+const start = Effect.fnUntraced(function* (environment?: Readonly<Record<string, string>>) {
+  const { next, printing } = yield* Console.watched
+  const run = Effect.scoped(Service.run(yield* settings(environment)))
+  const fiber = yield* Effect.forkScoped(printing(run))
+  const welcome = yield* Effect.raceFirst(next, Fiber.join(fiber))
+  return {
+    welcome,
+    url: /ready at (\S+)/.exec(welcome)![1]!,
+    token: /administrator's token +(\S+)/.exec(welcome)?.[1],
+    next,
+    stop: Fiber.interrupt(fiber)
+  }
+})
+
+const status = (url: string, token: string) =>
+  Effect.map(
+    HttpClient.get(`${url}/api/v2/users`, { headers: People.bearer(Redacted.make(token)) }),
+    (response) => response.status
+  ).pipe(Effect.provide(FetchHttpClient.layer))
+
+layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
+  it.effect("says where it is, shows the first token once, and what it wrote and lost when it stops", () =>
+    Effect.gen(function* () {
+      const { next, stop, token = "", url, welcome } = yield* start()
+      for (const part of [`${url}/docs`, `${url}/metrics`, "DATABASE_URL", "shown this once"])
+        assert.include(welcome, part)
+      assert.strictEqual(yield* status(url, token), 200)
+      const [member] = yield* Fleet.provision({
+        url,
+        token: Redacted.make(token),
+        workspace: "dev",
+        owner: "ada",
+        count: 1,
+        keys: ["cpu", "disk"],
+        interval: (yield* settings()).flushInterval
+      }).pipe(Effect.provide(FetchHttpClient.layer))
+      const connection = yield* Agent.connect(url, People.showing(member!.token))
+      const report = Agent.report("1", Agent.sample("cpu", "1"), Agent.sample("disk", "2"), Agent.sample("cpu", "3"))
+      assert.deepStrictEqual(yield* Agent.exchange(connection, report), Agent.accepted("1"))
+
+      yield* stop
+
+      assert.strictEqual((yield* connection.closed).code, 1_001)
+      assert.strictEqual(yield* next, "stopping: no more connections, writing what is pending")
+      assert.strictEqual(yield* next, "stopped: 2 pending entries written, none lost")
+      assert.deepStrictEqual(
+        yield* SqlClient.SqlClient.use((sql) => sql`SELECT key, value FROM workspace_agent_metadata ORDER BY key`),
+        [
+          { key: "cpu", value: "3" },
+          { key: "disk", value: "2" }
+        ]
+      )
+
+      const second = yield* start()
+      assert.isUndefined(second.token)
+      assert.strictEqual(yield* status(second.url, token), 200)
+      yield* second.stop
+
+      const third = yield* start({ ADMIN_TOKEN: token })
+      assert.isUndefined(third.token)
+      assert.strictEqual(yield* status(third.url, token), 200)
+      assert.notInclude(third.welcome, token)
+    })
+  )
+
+  it.effect("names the variables when it cannot listen", () =>
+    Effect.gen(function* () {
+      const port = yield* Effect.acquireRelease(
+        Effect.callback<Net.Server>((resume) => {
+          const server = Net.createServer().listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      ).pipe(Effect.map((server) => (server.address() as Net.AddressInfo).port))
+      const { printing } = yield* Console.watched
+
+      const error = yield* Effect.flip(printing(Effect.scoped(Service.run(yield* settings({ PORT: String(port) })))))
+
+      assert.include(error.message, `cannot listen on 127.0.0.1:${port} (`)
+      assert.include(error.message, "EADDRINUSE")
+      assert.include(error.message, "set HOST and PORT")
+    })
+  )
+})

@@ -1,0 +1,197 @@
+/** The workspace of a session, under the test clock, over a store whose answers the test gives. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Option, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
+import * as CachedWorkspace from "../../../src/agentapi/session/CachedWorkspace.ts"
+import { WorkspaceStore } from "../../../src/access/WorkspaceStore.ts"
+import { prebuildsUserId, type Workspace } from "../../../src/domain/Workspace.ts"
+import { workspace } from "../../support/identity.ts"
+import { collectLogs, type LogRecord } from "../../support/logs.ts"
+
+type Answer = Effect.Effect<Option.Option<Workspace>, AgentStoreError>
+
+const away = Effect.fail(
+  new AgentStoreError({ operation: "read the workspace", reason: "unavailable", cause: new Error("away") })
+)
+
+/** A cached workspace in a scope of its own; `answer` is what the store says from then on. */
+const start = Effect.fnUntraced(function* (initial: Workspace) {
+  const logs: Array<LogRecord> = []
+  const asked: Array<string> = []
+  let current: Answer = Effect.succeedSome(initial)
+  const scope = yield* Scope.make()
+  yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
+  const { get } = yield* CachedWorkspace.make(initial).pipe(
+    Scope.provide(scope),
+    collectLogs(logs),
+    Effect.provideService(WorkspaceStore, {
+      workspace: (id) => {
+        asked.push(id)
+        return current
+      },
+      workspaceOf: () => Effect.die("nobody asks for that")
+    })
+  )
+  return {
+    get,
+    asked,
+    logs,
+    answer: (answer: Answer): void => {
+      current = answer
+    },
+    end: Scope.close(scope, Exit.void)
+  }
+})
+
+const prebuild: Workspace = { ...workspace, ownerId: prebuildsUserId, ownerName: "prebuilds" }
+
+describe("CachedWorkspace", () => {
+  it.effect("is there from the start without a query [CW-01]", () =>
+    Effect.gen(function* () {
+      const { asked, get } = yield* start(workspace)
+
+      assert.deepStrictEqual(yield* get, Option.some(workspace))
+      assert.deepStrictEqual(asked, [])
+    })
+  )
+
+  it.effect("is absent while nobody has claimed the workspace, and stays so [CW-02]", () =>
+    Effect.gen(function* () {
+      const { asked, get, logs } = yield* start(prebuild)
+
+      assert.isTrue(Option.isNone(yield* get))
+      yield* TestClock.adjust("5 minutes")
+      assert.isTrue(Option.isNone(yield* get))
+      assert.deepStrictEqual(asked, [prebuild.id])
+      assert.deepStrictEqual(logs, [])
+    })
+  )
+
+  it.effect("is read again every five minutes, and then has its new name [CW-03]", () =>
+    Effect.gen(function* () {
+      const { answer, asked, get, logs } = yield* start(workspace)
+      const renamed = { ...workspace, name: "prod", autostartSchedule: "0 9 * * 1-5" }
+      answer(Effect.succeedSome(renamed))
+
+      yield* TestClock.adjust("299999 millis")
+      assert.deepStrictEqual(yield* get, Option.some(workspace))
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* get, Option.some(renamed))
+      yield* TestClock.adjust("10 minutes")
+
+      assert.strictEqual(asked.length, 3)
+      assert.deepStrictEqual(
+        logs.map(({ level, message }) => [level, message]),
+        [["Debug", "the workspace has changed"]]
+      )
+    })
+  )
+
+  it.effect("is there at the next reading after somebody has claimed it [CW-04]", () =>
+    Effect.gen(function* () {
+      const { answer, get } = yield* start(prebuild)
+
+      answer(Effect.succeedSome(workspace))
+      yield* TestClock.adjust("5 minutes")
+
+      assert.deepStrictEqual(yield* get, Option.some(workspace))
+    })
+  )
+
+  it.effect("stays as it was while it cannot be read, with a warning each time [CW-05]", () =>
+    Effect.gen(function* () {
+      const { answer, get, logs } = yield* start(workspace)
+      const renamed = { ...workspace, name: "prod" }
+
+      answer(away)
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(yield* get, Option.some(workspace))
+      assert.deepStrictEqual(
+        logs.map(({ level }) => level),
+        ["Warn", "Warn"]
+      )
+
+      answer(Effect.succeedSome(renamed))
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(yield* get, Option.some(renamed))
+    })
+  )
+
+  it.effect("stays as it was when the workspace is found no more, or is a prebuild again", () =>
+    Effect.gen(function* () {
+      const { answer, get } = yield* start(workspace)
+
+      for (const gone of [Effect.succeedNone, Effect.succeedSome(prebuild)]) {
+        answer(gone)
+        yield* TestClock.adjust("5 minutes")
+        assert.deepStrictEqual(yield* get, Option.some(workspace))
+      }
+    })
+  )
+
+  it.effect("is the same value, and nothing is logged, when nothing has changed [CW-06]", () =>
+    Effect.gen(function* () {
+      const { answer, asked, get, logs } = yield* start(workspace)
+      const before = Option.getOrThrow(yield* get)
+
+      answer(Effect.succeedSome({ ...workspace }))
+      yield* TestClock.adjust("15 minutes")
+
+      assert.strictEqual(Option.getOrThrow(yield* get), before)
+      assert.strictEqual(asked.length, 3)
+      assert.deepStrictEqual(logs, [])
+    })
+  )
+
+  it.effect("is absent once the session has ended, and is read no more [CW-07]", () =>
+    Effect.gen(function* () {
+      const { asked, end, get, logs } = yield* start(workspace)
+
+      yield* end
+      assert.isTrue(Option.isNone(yield* get))
+      yield* TestClock.adjust("1 hours")
+
+      assert.isTrue(Option.isNone(yield* get))
+      assert.deepStrictEqual(asked, [])
+      assert.deepStrictEqual(
+        logs.map(({ level, message }) => [level, message]),
+        [["Debug", "the workspace is no longer cached"]]
+      )
+    })
+  )
+
+  it.effect("ends while it is being read [CW-07]", () =>
+    Effect.gen(function* () {
+      const { answer, end, get } = yield* start(workspace)
+
+      answer(Effect.never)
+      yield* TestClock.adjust("5 minutes")
+      yield* end
+
+      assert.isTrue(Option.isNone(yield* get))
+    })
+  )
+
+  it.effect("can be asked for while it is being read, and is then either whole [CW-10]", () =>
+    Effect.gen(function* () {
+      const { answer, get } = yield* start(workspace)
+      const renamed = { ...workspace, name: "prod", ownerName: "grace", templateName: "kubernetes" }
+      answer(Effect.delay(Effect.succeedSome(renamed), "1 seconds"))
+
+      yield* TestClock.adjust("5 minutes")
+      const during = yield* Effect.all(
+        Array.from({ length: 50 }, () => get),
+        { concurrency: "unbounded" }
+      )
+      yield* TestClock.adjust("1 seconds")
+      const after = yield* Effect.all(
+        Array.from({ length: 50 }, () => get),
+        { concurrency: "unbounded" }
+      )
+
+      for (const found of during) assert.deepStrictEqual(found, Option.some(workspace))
+      for (const found of after) assert.deepStrictEqual(found, Option.some(renamed))
+    })
+  )
+})

@@ -1,0 +1,222 @@
+/** How the connections of many agents are noted together, under the test clock. */
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime, Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
+import { AgentSession } from "../../../src/agentapi/session/AgentSession.ts"
+import * as ConnectionMonitor from "../../../src/agentapi/session/ConnectionMonitor.ts"
+import { Replica } from "../../../src/domain/Replica.ts"
+import type { AgentId } from "../../../src/domain/Ids.ts"
+import { PubSub } from "../../../src/pubsub/PubSub.ts"
+import { replica, session } from "../../support/agentApi.ts"
+import { collectLogs, type LogRecord } from "../../support/logs.ts"
+import { agent } from "../../support/metadataBatcher.ts"
+
+const away = Effect.fail(
+  new AgentStoreError({ operation: "note the connections of agents", reason: "unavailable", cause: new Error("away") })
+)
+
+/** A monitor of agents that answer every ping, with the default period of 15 seconds. */
+const start = Effect.gen(function* () {
+  const logs: Array<LogRecord> = []
+  const world = {
+    /** What each write had in it. */
+    writes: [] as Array<ReadonlyArray<ConnectionMonitor.ConnectionNote>>,
+    alone: [] as Array<AgentId>,
+    writing: Effect.void as Effect.Effect<void, AgentStoreError>,
+    locked: new Set<AgentId>(),
+    unlocked: Effect.void as Effect.Effect<void>
+  }
+  const monitor = yield* ConnectionMonitor.make().pipe(
+    Effect.provideService(ConnectionMonitor.ConnectionStore, {
+      noteMany: (notes) =>
+        Effect.suspend(() => {
+          world.writes.push(notes)
+          return Effect.as(
+            world.writing,
+            new Map(notes.filter(({ agentId }) => !world.locked.has(agentId)).map(({ agentId }) => [agentId, true]))
+          )
+        }),
+      note: ({ agentId }) =>
+        Effect.suspend(() => {
+          world.alone.push(agentId)
+          return Effect.as(world.unlocked, true)
+        })
+    }),
+    Effect.provideService(Replica, replica),
+    Effect.provideService(PubSub, { publish: () => Effect.void, subscribe: () => Stream.never })
+  )
+  const connect = Effect.fnUntraced(function* (number: number) {
+    const scope = yield* Scope.fork(yield* Scope.Scope)
+    const started = yield* monitor
+      .start(Effect.void)
+      .pipe(
+        Scope.provide(scope),
+        collectLogs(logs),
+        Effect.provideService(AgentSession, session(agent(number))),
+        Effect.exit,
+        Effect.forkScoped({ startImmediately: true })
+      )
+    return { started, leave: Scope.close(scope, Exit.void) }
+  })
+  return {
+    world,
+    logs,
+    connect,
+    /** The agents of each write since this was asked. */
+    written: () => world.writes.splice(0).map((notes) => notes.map(({ agentId }) => agentId))
+  }
+})
+
+describe("notes of ConnectionMonitor", () => {
+  it.effect("writes those of a thousand agents once a second, each agent once in a period [CN-10]", () =>
+    Effect.gen(function* () {
+      const { connect, written } = yield* start
+      for (let number = 0; number < 1_000; number++) {
+        yield* connect(number)
+        if (number % 100 === 99) yield* TestClock.adjust("1 second")
+      }
+      yield* TestClock.adjust("5 seconds")
+      written()
+
+      yield* TestClock.adjust("15 seconds")
+
+      const writes = written()
+      assert.isAtMost(writes.length, 16)
+      assert.lengthOf(writes.flat(), 1_000)
+      assert.lengthOf(new Set(writes.flat()), 1_000)
+    })
+  )
+
+  it.effect("writes the first ones together that come while another write is in progress, and serves none before", () =>
+    Effect.gen(function* () {
+      const { connect, world, written } = yield* start
+      const gate = yield* Deferred.make<void>()
+      world.writing = Deferred.await(gate)
+
+      const one = yield* connect(1)
+      yield* TestClock.adjust(0)
+      const others = [yield* connect(2), yield* connect(3)]
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(written(), [[agent(1)]])
+      assert.isUndefined(one.started.pollUnsafe())
+      world.writing = Effect.void
+      yield* Deferred.succeed(gate, undefined)
+
+      for (const { started } of [one, ...others]) assert.isTrue(Exit.isSuccess(yield* Fiber.join(started)))
+      assert.deepStrictEqual(written(), [[agent(2), agent(3)]])
+    })
+  )
+
+  it.effect("writes the newest of an agent, and not what was to be noted before it left", () =>
+    Effect.gen(function* () {
+      const { connect, world } = yield* start
+      yield* connect(1)
+      const older = yield* connect(2)
+      const newer = yield* connect(2)
+      yield* TestClock.adjust("14 seconds")
+      world.writes.length = 0
+
+      // agent 1 is noted at once; the notes of agent 2 wait for a second
+      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("500 millis")
+      yield* newer.leave
+
+      const last = world.writes.at(-1)!
+      assert.deepStrictEqual(
+        last.map(({ agentId, disconnectedAt }) => [agentId, disconnectedAt && DateTime.toEpochMillis(disconnectedAt)]),
+        [[agent(2), 15_500]]
+      )
+      yield* older.leave
+    })
+  )
+
+  it.effect("keeps every agent of a write that fails, with a warning each [CN-10]", () =>
+    Effect.gen(function* () {
+      const { connect, logs, world, written } = yield* start
+      for (const number of [1, 2, 3]) yield* connect(number)
+      world.writing = away
+      yield* TestClock.adjust("16 seconds")
+      assert.deepStrictEqual(
+        logs.filter(({ level }) => level === "Warn").map(({ annotations }) => annotations["agentId"]),
+        [agent(1), agent(2), agent(3)]
+      )
+      world.writing = Effect.void
+      written()
+      yield* TestClock.adjust("16 seconds")
+
+      assert.sameMembers(written().flat(), [agent(1), agent(2), agent(3)])
+    })
+  )
+
+  it.effect("notes an agent alone whose row is locked, and goes on with the others meanwhile", () =>
+    Effect.gen(function* () {
+      const { connect, world } = yield* start
+      const gate = yield* Deferred.make<void>()
+      world.locked.add(agent(1))
+      world.unlocked = Deferred.await(gate)
+
+      const stuck = yield* connect(1)
+      const free = yield* connect(2)
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(free.started)))
+      assert.deepStrictEqual(world.alone, [agent(1)])
+      assert.isUndefined(stuck.started.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(stuck.started)))
+    })
+  )
+
+  it.effect("notes no more than two agents alone at a time, and the others go on and are served", () =>
+    Effect.gen(function* () {
+      const { connect, world } = yield* start
+      const gate = yield* Deferred.make<void>()
+      world.unlocked = Deferred.await(gate)
+      const numbers = [1, 2, 3, 4]
+      for (const number of numbers) world.locked.add(agent(number))
+
+      const stuck = yield* Effect.forEach(numbers, connect)
+      const free = yield* connect(5)
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(free.started)))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(world.alone, [agent(1), agent(2)])
+      yield* Deferred.succeed(gate, undefined)
+
+      for (const { started } of stuck) assert.isTrue(Exit.isSuccess(yield* Fiber.join(started)))
+      assert.deepStrictEqual(world.alone, numbers.map(agent))
+    })
+  )
+
+  it.effect("leaves other notes of agents whose rows are locked for the next period, and never the last one", () =>
+    Effect.gen(function* () {
+      const { connect, logs, world, written } = yield* start
+      const gate = yield* Deferred.make<void>()
+      const connections = yield* Effect.forEach([1, 2, 3, 4], connect)
+      const [, , third] = connections
+      for (const number of [1, 2, 3, 4]) world.locked.add(agent(number))
+      world.unlocked = Deferred.await(gate)
+
+      yield* TestClock.adjust("16 seconds")
+      assert.deepStrictEqual(world.alone, [agent(1), agent(2)])
+      assert.deepStrictEqual(
+        logs.map(({ annotations, level }) => [level, annotations["agentId"]]),
+        [
+          ["Warn", agent(3)],
+          ["Warn", agent(4)]
+        ]
+      )
+      const leaving = yield* Effect.forkScoped(third!.leave, { startImmediately: true })
+      yield* TestClock.adjust(0)
+      assert.lengthOf(world.alone, 2)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(leaving)
+      assert.deepStrictEqual(world.alone, [agent(1), agent(2), agent(3)])
+
+      world.locked.clear()
+      written()
+      yield* TestClock.adjust("16 seconds")
+      assert.sameMembers(written().flat(), [agent(1), agent(2), agent(4)])
+      assert.lengthOf(logs, 2)
+    })
+  )
+})

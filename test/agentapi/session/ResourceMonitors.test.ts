@@ -1,0 +1,394 @@
+/** The pure rules, and the actor under the test clock over a store and notifications that remember what they were asked. */
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime, Deferred, Duration, Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
+import { type Notification, Notifications } from "../../../src/agentapi/ports/Notifications.ts"
+import * as ResourceMonitors from "../../../src/agentapi/session/ResourceMonitors.ts"
+import { workspace } from "../../support/identity.ts"
+import { agent, at } from "../../support/metadataBatcher.ts"
+
+type Point = ResourceMonitors.State | "unknown"
+
+/** Points by their initials: ok, nok (`x`), unknown. */
+const points = (initials: string): ReadonlyArray<Point> =>
+  Array.from(initials, (initial) => (initial === "o" ? "ok" : initial === "x" ? "nok" : "unknown"))
+
+const { advance, pointOf, stateAfter } = ResourceMonitors
+
+/** What both states become. */
+const after = (initials: string) => [stateAfter("ok", points(initials)), stateAfter("nok", points(initials))]
+
+const [unchanged, well, full] = [
+  ["ok", "nok"],
+  ["ok", "ok"],
+  ["nok", "nok"]
+]
+
+describe("a monitor", () => {
+  it("has the constants of the original [AP-09]", () => {
+    const { collectionInterval, consecutiveNok, datapoints, debounce, minimumNok } = ResourceMonitors
+
+    assert.deepStrictEqual([datapoints, consecutiveNok, minimumNok], [20, 50, 20])
+    assert.deepStrictEqual([Duration.toSeconds(collectionInterval), Duration.toMinutes(debounce)], [10, 30])
+  })
+
+  it("finds a point not well at its threshold, by whole percents [RM-04]", () => {
+    assert.strictEqual(pointOf({ used: 80, total: 100 }, 80), "nok")
+    assert.strictEqual(pointOf({ used: 79, total: 100 }, 80), "ok")
+    assert.strictEqual(pointOf({ used: 7_999, total: 10_000 }, 80), "ok")
+    assert.strictEqual(pointOf({ used: 2 ** 50, total: 2 ** 50 }, 100), "nok")
+    assert.strictEqual(pointOf({ used: 0, total: 1 }, 0), "nok")
+  })
+
+  it("knows nothing of a point that is missing, or whose total is nothing [RM-05, RM-11]", () => {
+    assert.strictEqual(pointOf(undefined, 80), "unknown")
+    assert.strictEqual(pointOf({ used: 0, total: 0 }, 80), "unknown")
+    assert.strictEqual(pointOf({ used: 5, total: 0 }, 0), "unknown")
+  })
+
+  it("counts unknown points among all [RM-05]", () => {
+    assert.deepStrictEqual(after("xxx?????????????????"), unchanged)
+    assert.deepStrictEqual(after("xxxxo???????????????"), full)
+    assert.deepStrictEqual(after("o?"), unchanged)
+    assert.deepStrictEqual(after("????????????????????"), unchanged)
+  })
+
+  it("is not well after half of the points in a row, wherever they are [RM-06]", () => {
+    assert.deepStrictEqual(after(`${"x".repeat(10)}${"o".repeat(10)}`), full)
+    assert.deepStrictEqual(after(`ooooo${"x".repeat(10)}ooooo`), full)
+    assert.deepStrictEqual(after("xo"), full)
+  })
+
+  it("is not well after a fifth of the points [RM-07]", () => {
+    assert.deepStrictEqual(after("xoooxoooxoooxooooooo"), full)
+    assert.deepStrictEqual(after("xoooxoooxooooooooooo"), unchanged)
+  })
+
+  it("rounds shares to whole percents [RM-07]", () => {
+    // 7 of 36 are 19.4 %, 8 of 41 are 19.5 %
+    assert.deepStrictEqual(after(`${"xo".repeat(7)}${"o".repeat(22)}`), unchanged)
+    assert.deepStrictEqual(after(`${"xo".repeat(8)}${"o".repeat(25)}`), full)
+  })
+
+  it("is well again when all points are [RM-08]", () => {
+    assert.deepStrictEqual(after("o".repeat(20)), well)
+    assert.deepStrictEqual(after("o"), well)
+  })
+
+  it("stays as it is after a few points that are not well [RM-09]", () => {
+    for (const initials of [`x${"o".repeat(19)}`, `${"o".repeat(17)}xxx`, `?${"o".repeat(19)}`]) {
+      assert.deepStrictEqual(after(initials), unchanged, initials)
+    }
+  })
+
+  it("is well without a point [RM-10]", () => {
+    assert.deepStrictEqual(after(""), well)
+  })
+
+  it("alarms at the turn alone, after its debounce, which then lasts half an hour [RM-12, RM-13]", () => {
+    const monitor = { enabled: true, threshold: 80, state: "ok", debouncedUntil: at(0) } as const
+    const turn = advance(monitor, points("x"), at(1))
+
+    assert.isTrue(turn.alarming)
+    assert.deepStrictEqual(turn.monitor, { ...monitor, state: "nok", debouncedUntil: at(1 + 30 * 60_000) })
+    assert.deepStrictEqual(advance(turn.monitor, points("x"), at(2 ** 40)), { monitor: turn.monitor, alarming: false })
+    assert.deepStrictEqual(advance(monitor, points("x"), at(0)), {
+      monitor: { ...monitor, state: "nok" },
+      alarming: false
+    })
+  })
+})
+
+const never = at(-1_700_000_000_000)
+
+const memory = { enabled: true, threshold: 90, state: "ok", debouncedUntil: never } as const
+
+const volume = (path: string, overrides: Partial<ResourceMonitors.VolumeMonitor> = {}) => ({
+  path,
+  enabled: true,
+  threshold: 80,
+  state: "ok" as const,
+  debouncedUntil: never,
+  ...overrides
+})
+
+const away = (operation: string) =>
+  Effect.fail(new AgentStoreError({ operation, reason: "unavailable", cause: new Error("away") }))
+
+/** The monitors of a session; `written` and `told` grow with what they ask. */
+const start = Effect.fnUntraced(function* (monitors: ResourceMonitors.Monitors) {
+  yield* TestClock.setTime(1_000)
+  const written: Array<ReadonlyArray<unknown>> = []
+  const told: Array<Notification> = []
+  const world = {
+    putMemory: Effect.void as Effect.Effect<void, AgentStoreError>,
+    putVolumes: Effect.void as Effect.Effect<void, AgentStoreError>,
+    enqueue: Effect.void as Effect.Effect<void, AgentStoreError>
+  }
+  let loads = 0
+  const millis = DateTime.toEpochMillis
+  const started = yield* ResourceMonitors.load(agent(1), Effect.succeed(workspace)).pipe(
+    Effect.provideService(ResourceMonitors.MonitorStore, {
+      load: () =>
+        Effect.sync(() => {
+          loads++
+          return monitors
+        }),
+      putMemory: (agentId, { debouncedUntil, state }, at) =>
+        Effect.andThen(
+          world.putMemory,
+          Effect.sync(() => written.push([agentId, "memory", state, millis(debouncedUntil), millis(at)]))
+        ),
+      putVolumes: (agentId, monitors, at) =>
+        Effect.andThen(
+          world.putVolumes,
+          Effect.sync(() => {
+            for (const { debouncedUntil, path, state } of monitors) {
+              written.push([agentId, path, state, millis(debouncedUntil), millis(at)])
+            }
+          })
+        )
+    }),
+    Effect.provideService(Notifications, {
+      enqueue: (notification) =>
+        Effect.andThen(
+          world.enqueue,
+          Effect.sync(() => void told.push(notification))
+        )
+    })
+  )
+  return { ...started, world, told, loads: () => loads, since: () => written.splice(0) }
+})
+
+/** One point at which the memory and these volumes are used to so many percent. */
+const point = (memory: number | undefined, volumes: Readonly<Record<string, number>> = {}) => ({
+  ...(memory === undefined ? {} : { memory: { used: memory, total: 100 } }),
+  volumes: Object.entries(volumes).map(([volume, used]) => ({ volume, used, total: 100 }))
+})
+
+const initially = DateTime.toEpochMillis(never)
+
+const halfAnHour = 30 * 60_000
+
+describe("ResourceMonitors", () => {
+  it.effect("are read once, and known without a query [RM-01]", () =>
+    Effect.gen(function* () {
+      const monitors = { memory, volumes: [volume("/home")] }
+      const { configuration, loads, push } = yield* start(monitors)
+
+      for (let round = 0; round < 3; round++) assert.deepStrictEqual(yield* configuration, monitors)
+      yield* push([point(10, { "/home": 10 })])
+
+      assert.strictEqual(loads(), 1)
+    })
+  )
+
+  it.effect("write nothing of memory that is not watched, and the rest all the same [RM-02]", () =>
+    Effect.gen(function* () {
+      const { push, since } = yield* start({ memory: null, volumes: [volume("/home")] })
+
+      assert.deepStrictEqual(yield* push([point(100, { "/home": 10 })]), [])
+
+      assert.deepStrictEqual(since(), [[agent(1), "/home", "ok", initially, 1_000]])
+    })
+  )
+
+  it.effect("leave alone what is switched off [RM-03]", () =>
+    Effect.gen(function* () {
+      const off = { enabled: false }
+      const { push, since, told } = yield* start({ memory: { ...memory, ...off }, volumes: [volume("/home", off)] })
+
+      assert.deepStrictEqual(yield* push([point(100, { "/home": 100 })]), [])
+
+      assert.deepStrictEqual([since(), told], [[], []])
+    })
+  )
+
+  it.effect("write their state with every report, changed or not", () =>
+    Effect.gen(function* () {
+      const { push, since } = yield* start({ memory, volumes: [volume("/home"), volume("/data", { enabled: false })] })
+
+      yield* push([point(10, { "/home": 10, "/data": 100 })])
+      yield* TestClock.adjust("10 seconds")
+      yield* push([])
+
+      assert.deepStrictEqual(since(), [
+        [agent(1), "memory", "ok", initially, 1_000],
+        [agent(1), "/home", "ok", initially, 1_000],
+        [agent(1), "memory", "ok", initially, 11_000],
+        [agent(1), "/home", "ok", initially, 11_000]
+      ])
+    })
+  )
+
+  it.effect("tell the owner once that memory runs out, not again while it does [RM-12]", () =>
+    Effect.gen(function* () {
+      const { configuration, push, since, told } = yield* start({ memory, volumes: [] })
+
+      yield* push([point(95)])
+      yield* push([point(95)])
+      yield* TestClock.adjust("2 hours")
+      yield* push([point(95)])
+
+      assert.deepStrictEqual(
+        told.map(({ dedupeKey: _, ...message }) => message),
+        [
+          {
+            userId: workspace.ownerId,
+            template: "workspace_out_of_memory",
+            labels: { workspace: "dev", threshold: "90%" },
+            data: {},
+            targets: [workspace.id, workspace.ownerId, workspace.organizationId],
+            createdBy: "workspace-monitor-memory"
+          }
+        ]
+      )
+      assert.deepStrictEqual(since()[0], [agent(1), "memory", "nok", 1_000 + halfAnHour, 1_000])
+      assert.strictEqual((yield* configuration).memory?.state, "nok")
+    })
+  )
+
+  it.effect("tell nobody again within half an hour, and of the next turn after that, on the same day [RM-13]", () =>
+    Effect.gen(function* () {
+      const { push, told } = yield* start({ memory, volumes: [] })
+      const turn = Effect.andThen(push([point(10)]), push([point(95)]))
+
+      yield* turn
+      yield* TestClock.adjust(halfAnHour)
+      yield* turn
+      assert.lengthOf(told, 1)
+      yield* TestClock.adjust(1)
+      yield* turn
+
+      assert.lengthOf(told, 2)
+      assert.notStrictEqual(told[0]!.dedupeKey, told[1]!.dedupeKey)
+    })
+  )
+
+  it.effect("tell of all volumes that a report finds full in one message [RM-14]", () =>
+    Effect.gen(function* () {
+      const volumes = [volume("/home"), volume("/data", { threshold: 95 }), volume("/tmp"), volume("/off")]
+      const { push, since, told } = yield* start({ memory: null, volumes })
+
+      yield* push([point(undefined, { "/home": 80, "/data": 99, "/tmp": 10 })])
+
+      assert.deepStrictEqual(
+        told.map(({ createdBy, data, labels, template }) => ({ createdBy, data, labels, template })),
+        [
+          {
+            template: "workspace_out_of_disk",
+            labels: { workspace: "dev" },
+            data: {
+              volumes: [
+                { path: "/home", threshold: "80%" },
+                { path: "/data", threshold: "95%" }
+              ]
+            },
+            createdBy: "workspace-monitor-volumes"
+          }
+        ]
+      )
+      assert.deepStrictEqual(
+        since().map(([, path, state]) => [path, state]),
+        [
+          ["/home", "nok"],
+          ["/data", "nok"],
+          ["/tmp", "ok"],
+          // nothing was said of it
+          ["/off", "ok"]
+        ]
+      )
+      yield* push([point(undefined, { "/home": 80, "/data": 99, "/tmp": 90 })])
+      assert.deepStrictEqual(told[1]?.data, { volumes: [{ path: "/tmp", threshold: "80%" }] })
+    })
+  )
+
+  it.effect("fail apart: what could be written counts, and every failure is answered [RM-15]", () =>
+    Effect.gen(function* () {
+      const { configuration, push, since, world } = yield* start({ memory, volumes: [volume("/home")] })
+      const report = push([point(95, { "/home": 95 })])
+
+      world.putMemory = away("write the memory monitor")
+      assert.deepStrictEqual(
+        (yield* report).map(({ message }) => message),
+        ["cannot write the memory monitor"]
+      )
+      assert.deepStrictEqual(
+        since().map(([, what]) => what),
+        ["/home"]
+      )
+      const { memory: before, volumes } = yield* configuration
+      assert.deepStrictEqual([before?.state, volumes[0]?.state], ["ok", "nok"])
+
+      world.putVolumes = away("write the volume monitors")
+      assert.deepStrictEqual(
+        (yield* report).map(({ message }) => message),
+        ["cannot write the memory monitor", "cannot write the volume monitors"]
+      )
+    })
+  )
+
+  it.effect("stay as they were when they cannot be written, and try again without telling twice [RM-16]", () =>
+    Effect.gen(function* () {
+      const monitors = { memory, volumes: [volume("/home")] }
+      const { configuration, push, since, told, world } = yield* start(monitors)
+      const report = push([point(95, { "/home": 95 })])
+      Object.assign(world, { putMemory: away("a"), putVolumes: away("b") })
+
+      assert.lengthOf(yield* report, 2)
+      assert.deepStrictEqual(yield* configuration, monitors)
+      Object.assign(world, { putMemory: Effect.void, putVolumes: Effect.void })
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* report, [])
+
+      assert.deepStrictEqual(
+        since().map(([, what, state]) => [what, state]),
+        [
+          ["memory", "nok"],
+          ["/home", "nok"]
+        ]
+      )
+      // the same key: whoever keeps the messages takes the second try for the first
+      assert.deepStrictEqual(told[0], told[2])
+      assert.deepStrictEqual(told[1], told[3])
+    })
+  )
+
+  it.effect("stay as they were when the owner cannot be told, and tell with the next report", () =>
+    Effect.gen(function* () {
+      const { configuration, push, since, told, world } = yield* start({ memory, volumes: [] })
+
+      world.enqueue = away("enqueue a notification")
+      assert.lengthOf(yield* push([point(95)]), 1)
+      assert.deepStrictEqual([since(), (yield* configuration).memory], [[], memory])
+      world.enqueue = Effect.void
+      yield* push([point(95)])
+
+      assert.lengthOf(told, 1)
+    })
+  )
+
+  it.effect("take reports one after the other [RM-17]", () =>
+    Effect.gen(function* () {
+      const { configuration, push, since, told, world } = yield* start({ memory, volumes: [volume("/home")] })
+      const gate = yield* Deferred.make<void>()
+      world.putMemory = Deferred.await(gate)
+
+      const reports = yield* Effect.forEach([95, 10, 95], (used) =>
+        Effect.forkScoped(push([point(used, { "/home": used })]))
+      )
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(since(), [])
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.forEach(reports, Fiber.join)
+
+      assert.deepStrictEqual(
+        since().map(([, what, state]) => `${String(what)} ${String(state)}`),
+        ["memory nok", "/home nok", "memory ok", "/home ok", "memory nok", "/home nok"]
+      )
+      assert.lengthOf(told, 2)
+      assert.strictEqual((yield* configuration).memory?.state, "nok")
+    })
+  )
+})

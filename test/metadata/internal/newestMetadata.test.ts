@@ -1,0 +1,138 @@
+/** The pending map against a model that is too simple to be wrong. */
+import { assert, describe, it } from "@effect/vitest"
+import { Array, Schema } from "effect"
+import { type NewestMetadata, newestMetadata } from "../../../src/metadata/internal/newestMetadata.ts"
+import { Report } from "../../../src/metadata/internal/report.ts"
+import type { MetadataRow } from "../../../src/domain/Metadata.ts"
+import { agent, entry, row } from "../../support/metadataBatcher.ts"
+
+const upTo = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
+
+/** A few agents, keys and times, so that samples meet often. */
+const Samples = Schema.Array(Schema.Struct({ agent: upTo(3), key: upTo(4), time: upTo(6) }))
+
+const rowsOf = (samples: typeof Samples.Type): ReadonlyArray<MetadataRow> =>
+  samples.map((sample, index) => row(agent(sample.agent), entry(`key-${sample.key}`, `sample ${index}`, sample.time)))
+
+const id = (row: MetadataRow) => `${row.agentId} ${row.key}`
+
+const byId = (rows: ReadonlyArray<MetadataRow>) => Object.fromEntries(rows.map((row) => [id(row), row.value]))
+
+/** Of each key the row that is collected last, of those the one that arrives last. */
+const newestOf = (rows: ReadonlyArray<MetadataRow>): Record<string, string> =>
+  byId(rows.toSorted((a, b) => a.collectedAt.epochMilliseconds - b.collectedAt.epochMilliseconds))
+
+/** Rows of one agent that follow one another are a report. */
+const addAll = (rows: ReadonlyArray<MetadataRow>, state = newestMetadata.empty()): NewestMetadata =>
+  Array.isReadonlyArrayNonEmpty(rows)
+    ? Array.groupWith(rows, (a, b) => a.agentId === b.agentId).reduce(addReport, state)
+    : state
+
+const addReport = (state: NewestMetadata, rows: ReadonlyArray<MetadataRow>): NewestMetadata =>
+  newestMetadata.add(state, new Report(rows[0]!.agentId, rows), 0, rows.length)
+
+const takeAll = (state: NewestMetadata) => newestMetadata.take(state, Number.MAX_SAFE_INTEGER)[0]
+
+describe("newestMetadata", () => {
+  it.prop(
+    "keeps the newest row of each key, whatever the order of arrival [MB-15, MB-16, MB-17]",
+    { samples: Samples },
+    ({ samples }) => {
+      const rows = rowsOf(samples)
+
+      assert.deepStrictEqual(byId(takeAll(addAll(rows))), newestOf(rows))
+    }
+  )
+
+  it.prop("holds one row for each key, and none that was not added [MB-18]", { samples: Samples }, ({ samples }) => {
+    const rows = rowsOf(samples)
+    const state = addAll(rows)
+
+    assert.strictEqual(state.size, new Set(rows.map(id)).size)
+    assert.isTrue(rows.every((row) => newestMetadata.has(state, row)))
+    assert.isTrue(takeAll(state).every((taken) => rows.some(({ value }) => value === taken.value)))
+  })
+
+  it.prop(
+    "takes batches of at most the size asked for, that are together all there is",
+    { samples: Samples, size: upTo(5) },
+    ({ samples, size }) => {
+      const rows = rowsOf(samples)
+      const taken: Array<MetadataRow> = []
+      let state = addAll(rows)
+      while (state.size > 0) {
+        const before = state.size
+        const [batch, rest] = newestMetadata.take(state, size + 1)
+        assert.strictEqual(batch.length, Math.min(size + 1, before))
+        assert.strictEqual(rest.size, before - batch.length)
+        taken.push(...batch)
+        state = rest
+      }
+
+      assert.deepStrictEqual(byId(taken), newestOf(rows))
+    }
+  )
+
+  it.prop(
+    "puts rows back as if they had never been taken",
+    { earlier: Samples, later: Samples },
+    ({ earlier, later }) => {
+      const before = rowsOf(earlier)
+      const after = rowsOf(later).map((row) => ({ ...row, value: `${row.value}, later` }))
+      const failed = takeAll(addAll(before))
+
+      const state = failed.reduce(newestMetadata.restore, addAll(after))
+
+      assert.deepStrictEqual(byId(takeAll(state)), newestOf([...before, ...after]))
+    }
+  )
+
+  it("finds the keys of an agent that has many", () => {
+    const rows = Array.makeBy(100, (number) => row(agent(1), entry(`key-${number}`, "first")))
+    const again = rows.toReversed().map((row) => ({ ...row, value: "second" }))
+    const more = row(agent(1), entry("key-100", "new"))
+
+    const state = addAll([more, ...again.slice(0, 50)], addAll(rows))
+
+    assert.strictEqual(state.size, 101)
+    assert.deepStrictEqual(byId(takeAll(state)), byId([...rows.slice(0, 50), ...again.slice(0, 50), more]))
+  })
+
+  it.prop(
+    "leaves reports as they were given, and batches as they were taken",
+    { earlier: Samples, later: Samples, size: upTo(5) },
+    ({ earlier, later, size }) => {
+      const rows = rowsOf(earlier)
+      const [batch, rest] = newestMetadata.take(addAll(rows), size + 1)
+      const taken = [...batch]
+      const again = addAll(rowsOf(later), batch.reduce(newestMetadata.restore, rest))
+
+      assert.deepStrictEqual(batch, taken)
+      assert.deepStrictEqual(rows, rowsOf(earlier))
+      assert.strictEqual(takeAll(again).length, again.size)
+    }
+  )
+
+  it("takes from every agent in turn, although one of them always has more than a batch", () => {
+    const state = addAll(["a", "b", "c"].map((key) => row(agent(1), entry(key))))
+    const more = addAll(
+      [2, 3, 4].map((number) => row(agent(number), entry("a"))),
+      state
+    )
+
+    const [first, afterFirst] = newestMetadata.take(more, 2)
+    const [second, afterSecond] = newestMetadata.take(addAll(first, afterFirst), 2)
+    const [third] = newestMetadata.take(afterSecond, 2)
+
+    assert.deepStrictEqual(first.map(id), [`${agent(1)} a`, `${agent(1)} b`])
+    assert.deepStrictEqual(second.map(id), [`${agent(2)} a`, `${agent(3)} a`])
+    assert.deepStrictEqual(third.map(id), [`${agent(4)} a`, `${agent(1)} c`])
+  })
+
+  it.prop("keeps the rows of an agent side by side", { samples: Samples }, ({ samples }) => {
+    const agents = takeAll(addAll(rowsOf(samples))).map(({ agentId }) => agentId)
+    const runs = agents.filter((agentId, index) => agentId !== agents[index - 1])
+
+    assert.strictEqual(runs.length, new Set(agents).size)
+  })
+})

@@ -1,0 +1,103 @@
+/** How readings become the figures that people look at. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Overview from "../../src/operations/Overview.ts"
+import type * as Reading from "../../src/operations/Reading.ts"
+
+const none: Reading.Distribution = { bounds: [0.1, 1], counts: [0, 0, 0], sum: 0 }
+
+/** A reading so many seconds after the start. */
+const at = (seconds: number, over: Partial<Reading.Reading> = {}): Reading.Reading => ({
+  at: seconds * 1_000,
+  agents: 0,
+  isListening: true,
+  updates: 0,
+  rows: 0,
+  notifies: 0,
+  pending: 0,
+  queued: 0,
+  sizes: none,
+  flushes: {
+    capacity: { batches: 0, durations: none },
+    scheduled: { batches: 0, durations: none },
+    manual: { batches: 0, durations: none },
+    shutdown: { batches: 0, durations: none }
+  },
+  incidents: {},
+  ...over
+})
+
+const make = (readings: ReadonlyArray<Reading.Reading>, problem?: string) =>
+  Overview.make(readings, { problem, startedAt: 0 })
+
+describe("the overview", () => {
+  it("shows rates as averages over ten seconds, or over what there is", () => {
+    const readings = Array.from({ length: 21 }, (_, second) => at(second, { updates: second < 10 ? 0 : second * 100 }))
+
+    assert.strictEqual(make(readings).point.updates, 100)
+    assert.strictEqual(make(readings.slice(0, 11)).point.updates, 100)
+    assert.strictEqual(make([at(5, { rows: 7 })]).point.rows, 0)
+    assert.strictEqual(make([at(0), at(2, { rows: 1 })]).point.rows, 0.5)
+  })
+
+  it("counts the statements that one for each update would have been, less those that were made", () => {
+    const flushes = { ...at(0).flushes, scheduled: { batches: 3, durations: none } }
+
+    assert.strictEqual(make([at(1, { updates: 1_000, pending: 40, queued: 60, flushes })]).totals.saved, 897)
+    assert.strictEqual(make([at(1, { updates: 1, flushes })]).totals.saved, 0)
+  })
+
+  it("is healthy when nothing is wrong, and says what is", () => {
+    assert.deepStrictEqual(make([at(0), at(1)]).problems, [])
+    assert.deepStrictEqual(make([at(0), at(1)], "the database does not answer").problems, [
+      "the database does not answer"
+    ])
+    assert.deepStrictEqual(make([at(0), at(1, { isListening: false })]).problems, [
+      "changes are not heard: the listening connection is away"
+    ])
+  })
+
+  it("names what was lost for five minutes, and goes on counting it", () => {
+    const lost = (updates: number) => ({ incidents: { "updates lost: shutdown": updates } })
+    const incident = (overview: Overview.Overview) =>
+      overview.incidents.find(({ label }) => label === "updates lost: shutdown")
+
+    const soon = make([at(0), at(1, lost(7)), at(300, lost(7))])
+    const later = make([at(0), at(1, lost(7)), at(302, lost(7))])
+
+    assert.deepStrictEqual(soon.problems, ["7 updates lost: shutdown"])
+    assert.deepStrictEqual(incident(soon), { label: "updates lost: shutdown", isLoss: true, total: 7, recent: 7 })
+    assert.deepStrictEqual(later.problems, [])
+    assert.deepStrictEqual(incident(later), { label: "updates lost: shutdown", isLoss: true, total: 7, recent: 0 })
+  })
+
+  it("tells sizes and durations of the flushes of five minutes alone", () => {
+    const flushed = (batches: number, counts: ReadonlyArray<number>, sum: number) => ({
+      sizes: { bounds: [10, 50], counts, sum },
+      flushes: { ...at(0).flushes, capacity: { batches, durations: { bounds: [0, 1], counts, sum } } }
+    })
+
+    const overview = make([
+      at(0, flushed(4, [4, 0, 0], 0.2)),
+      at(1, flushed(4, [4, 0, 0], 0.2)),
+      at(301, flushed(6, [5, 1, 0], 1.2))
+    ])
+
+    assert.deepInclude(overview.flushes[0], { reason: "capacity", total: 6, mean: 0.5 })
+    assert.approximately(overview.flushes[0]!.p95!, 0.9, 1e-9)
+    assert.deepStrictEqual(overview.flushes[1], { reason: "scheduled", total: 0, mean: null, p95: null })
+    assert.deepStrictEqual(overview.sizes, [
+      { upTo: 10, count: 1 },
+      { upTo: 50, count: 1 },
+      { upTo: null, count: 0 }
+    ])
+  })
+
+  it("finds quantiles between the bounds, and none above the last", () => {
+    const bounds = [10, 20]
+
+    assert.strictEqual(Overview.quantile({ bounds, counts: [0, 0, 0], sum: 0 }, 0.5), null)
+    assert.strictEqual(Overview.quantile({ bounds, counts: [10, 0, 0], sum: 0 }, 0.5), 5)
+    assert.strictEqual(Overview.quantile({ bounds, counts: [5, 5, 0], sum: 0 }, 0.75), 15)
+    assert.strictEqual(Overview.quantile({ bounds, counts: [0, 0, 3], sum: 0 }, 0.5), 20)
+  })
+})

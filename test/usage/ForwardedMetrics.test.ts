@@ -1,0 +1,196 @@
+/** What agents have shown of their metrics. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Metric, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import type { AgentMetric } from "../../src/usage/AgentStats.ts"
+import * as ForwardedMetrics from "../../src/usage/ForwardedMetrics.ts"
+import * as Metrics from "../../src/usage/StatsMetrics.ts"
+import * as Prometheus from "../support/prometheus.ts"
+
+const owner = (agent: string, overrides: Partial<ForwardedMetrics.Owner> = {}): ForwardedMetrics.Owner => ({
+  username: "ada",
+  workspace: "dev",
+  agent,
+  template: "docker",
+  ...overrides
+})
+
+const gauge = (name: string, value: number, labels: Readonly<Record<string, string>> = {}): AgentMetric => ({
+  name,
+  type: "GAUGE",
+  value,
+  labels: Object.entries(labels).map(([name, value]) => ({ name, value }))
+})
+
+const counter = (name: string, value: number, labels?: Readonly<Record<string, string>>): AgentMetric => ({
+  ...gauge(name, value, labels),
+  type: "COUNTER"
+})
+
+/** What metrics are shown with, in a registry of their own. */
+const start = Effect.fnUntraced(function* (options?: ForwardedMetrics.Options) {
+  const registry: Metric.MetricRegistry = new Map()
+  const own = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.provideService(self, Metric.MetricRegistry, registry)
+  const { page, report } = yield* own(ForwardedMetrics.make(options))
+  return {
+    report,
+    page,
+    /** The series on the page, beside those of the service. */
+    series: (beside = "") =>
+      Effect.map(page(beside), (text) =>
+        text === ""
+          ? []
+          : [...Prometheus.parse(beside + text).values()]
+              .flatMap(({ samples }) => samples)
+              .filter(({ labels }) => "username" in labels)
+      ),
+    dropped: (reason: keyof typeof Metrics.droppedSeries) =>
+      own(Effect.map(Metric.value(Metrics.droppedSeries[reason]), ({ count }) => count))
+  }
+})
+
+describe("ForwardedMetrics", () => {
+  it.effect("shows metrics with the labels of their agent before their own [ST-13]", () =>
+    Effect.gen(function* () {
+      const { page, report } = yield* start()
+
+      yield* report(owner("main"), [
+        counter("scripts_total", 3, { success: "true", kind: "start" }),
+        gauge("load", 0.5)
+      ])
+
+      assert.deepStrictEqual((yield* page("")).split("\n"), [
+        "# HELP scripts_total Forwarded from agents that are connected to this replica.",
+        "# TYPE scripts_total counter",
+        `scripts_total{username="ada",workspace="dev",agent="main",template="docker",kind="start",success="true"} 3`,
+        "# HELP load Forwarded from agents that are connected to this replica.",
+        "# TYPE load gauge",
+        `load{username="ada",workspace="dev",agent="main",template="docker"} 0.5`,
+        ""
+      ])
+    })
+  )
+
+  it.effect("shows what an agent has reported last, and nothing some time after that", () =>
+    Effect.gen(function* () {
+      const { report, series } = yield* start({ expireAfter: "1 minute" })
+      const values = Effect.map(series(), (all) => all.map(({ name, value }) => [name, value]))
+
+      yield* report(owner("a"), [gauge("load", 1), gauge("once", 1)])
+      yield* TestClock.adjust("30 seconds")
+      yield* report(owner("b"), [gauge("load", 2)])
+      yield* report(owner("a"), [gauge("load", 3)])
+      assert.sameDeepMembers(yield* values, [
+        ["load", 2],
+        ["load", 3]
+      ])
+
+      yield* TestClock.adjust("59 seconds")
+      yield* report(owner("b"), [])
+      assert.deepStrictEqual(yield* values, [["load", 3]])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* values, [])
+    })
+  )
+
+  it.effect("leaves out and counts what cannot be shown", () =>
+    Effect.gen(function* () {
+      const { dropped, report, series } = yield* start()
+
+      yield* report(owner("main"), [
+        gauge("", 1),
+        gauge("1st", 1),
+        gauge("with-dash", 1),
+        gauge("line\nbreak 1", 1),
+        gauge("load", 1, { "a-b": "c" }),
+        gauge("load", 1, { __name__: "other" }),
+        gauge("load", 1, { username: "somebody else" }),
+        counter("below", -1),
+        {
+          ...gauge("load", 1),
+          labels: [
+            { name: "a", value: "1" },
+            { name: "a", value: "2" }
+          ]
+        }
+      ])
+      assert.deepStrictEqual([yield* dropped("invalid"), yield* series()], [9, []])
+
+      yield* report(owner("main"), [gauge("load", 1, { a: "" }), gauge("load", 2), counter("load", 3, { b: "c" })])
+      assert.deepStrictEqual(
+        (yield* series()).map(({ name, value }) => [name, value]),
+        [["load", 1]]
+      )
+      assert.deepStrictEqual([yield* dropped("duplicate"), yield* dropped("type_conflict")], [1, 1])
+    })
+  )
+
+  it.effect("leaves out and counts what the service has metrics for itself", () =>
+    Effect.gen(function* () {
+      const { dropped, report, series } = yield* start()
+      const own = [
+        "# HELP agents Agents.",
+        "# TYPE agents gauge",
+        "agents 1",
+        "# HELP took Times.",
+        "# TYPE took histogram",
+        `took_bucket{le="+Inf"} 1`,
+        "took_sum 1",
+        "took_count 1",
+        ""
+      ].join("\n")
+
+      for (const _ of [1, 2]) {
+        yield* report(
+          owner("main"),
+          ["agents", "took", "took_count", "took_max"].map((name) => gauge(name, 1))
+        )
+        assert.deepStrictEqual(
+          (yield* series(own)).map(({ name }) => name),
+          ["took_max"]
+        )
+      }
+      assert.strictEqual(yield* dropped("reserved"), 6)
+    })
+  )
+
+  it.effect("leaves out and counts series beyond the limit, until others have gone", () =>
+    Effect.gen(function* () {
+      const { dropped, report, series } = yield* start({ maxSeries: 3 })
+
+      yield* report(owner("a"), [gauge("x", 1), gauge("y", 1)])
+      yield* report(owner("b"), [gauge("x", 1), gauge("y", 1)])
+      assert.deepStrictEqual([(yield* series()).length, yield* dropped("full")], [3, 1])
+
+      yield* report(owner("a"), [gauge("x", 1), gauge("y", 1)])
+      assert.deepStrictEqual([(yield* series()).length, yield* dropped("full")], [3, 1])
+
+      yield* TestClock.adjust("2 minutes")
+      yield* report(owner("b"), [gauge("x", 1), gauge("y", 1), gauge("z", 1)])
+      assert.deepStrictEqual([(yield* series()).length, yield* dropped("full")], [3, 1])
+    })
+  )
+
+  const Text = Schema.String.check(Schema.isMaxLength(3))
+  const Name = Schema.Union([Schema.Literals(["a", "b", "_x", "__x", "agents", "username", ""]), Text])
+  const Reports = Schema.Array(
+    Schema.Struct({
+      owner: Schema.Struct({ username: Text, workspace: Text, agent: Text, template: Text }),
+      metrics: Schema.Array(
+        Schema.Struct({
+          name: Name,
+          type: Schema.Literals(["COUNTER", "GAUGE"]),
+          value: Schema.Finite,
+          labels: Schema.Array(Schema.Struct({ name: Name, value: Text }))
+        })
+      )
+    })
+  )
+  it.effect.prop("is a page that Prometheus takes, whatever agents report", { reports: Reports }, ({ reports }) =>
+    Effect.gen(function* () {
+      const { report, series } = yield* start()
+      for (const { metrics, owner } of reports) yield* report(owner, metrics)
+      yield* series("# HELP agents Agents.\n# TYPE agents gauge\nagents 1\n")
+    })
+  )
+})
