@@ -10,7 +10,7 @@ import * as Config from "./Config.ts"
 import * as Status from "./operations/Status.ts"
 import * as Simulation from "./fleet/Simulation.ts"
 import * as Server from "./Server.ts"
-import * as Service from "./Serve.ts"
+import * as Serve from "./Serve.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
 import * as Logging from "./telemetry/Logging.ts"
@@ -71,7 +71,7 @@ const serve = Command.make(
     demoAgents: setting("demo-agents", variables.demoAgents),
     ...commonFlags
   },
-  (flags) => withSettings(flags, (settings) => Effect.scoped(Service.run(settings)))
+  (flags) => withSettings(flags, (settings) => Effect.scoped(Serve.run(settings)))
 ).pipe(
   Command.withShortDescription("Run the service"),
   Command.withDescription(

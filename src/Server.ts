@@ -9,6 +9,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Data, Duration, Effect, Layer, Schedule } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
+import { HttpApi, OpenApi } from "effect/http-api"
 import * as Access from "./access/Access.ts"
 import * as ActivityBump from "./usage/ActivityBump.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
@@ -16,16 +17,22 @@ import * as BoundaryUsage from "./usage/BoundaryUsage.ts"
 import * as ForwardedMetrics from "./usage/ForwardedMetrics.ts"
 import * as Manifest from "./agentapi/calls/Manifest.ts"
 import * as Replica from "./domain/Replica.ts"
-import { StatsOptions } from "./agentapi/calls/Stats.ts"
 import * as StatsBatcher from "./usage/StatsBatcher.ts"
 import * as StatsReporter from "./usage/StatsReporter.ts"
 import * as MetadataBatcher from "./metadata/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
 import * as DashboardRoutes from "./dashboard/DashboardRoutes.ts"
 import * as OverviewFeed from "./operations/OverviewFeed.ts"
+import { AdminApi } from "./admin/AdminApi.ts"
+import { AgentSocketApi } from "./agentapi/AgentSocketApi.ts"
+import { DashboardApi } from "./dashboard/DashboardApi.ts"
+import { OverviewApi } from "./operations/OverviewApi.ts"
+import { UsageApi } from "./usage/UsageApi.ts"
+import { WatchApi } from "./watch/WatchApi.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import * as OperationsRoutes from "./operations/OperationsRoutes.ts"
-import * as Refusals from "./operations/ProblemDetails.ts"
+import * as OverviewRoutes from "./operations/OverviewRoutes.ts"
+import * as ProblemDetails from "./operations/ProblemDetails.ts"
 import * as UsageRoutes from "./usage/UsageRoutes.ts"
 import { ByteWebSocket } from "./platform/ByteWebSocket.ts"
 import * as ConnectionLimits from "./platform/ConnectionLimits.ts"
@@ -65,6 +72,17 @@ import * as UsageTracker from "./usage/UsageTracker.ts"
 import * as LogWatch from "./watch/LogWatch.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
 import * as WatchRoutes from "./watch/WatchRoutes.ts"
+import { StatsOptions } from "./usage/StatsOptions.ts"
+
+/** The whole HTTP API. */
+const Api = HttpApi.make("metadata-batcher")
+  .addHttpApi(AdminApi)
+  .addHttpApi(UsageApi)
+  .addHttpApi(WatchApi)
+  .addHttpApi(DashboardApi)
+  .addHttpApi(OverviewApi)
+  .addHttpApi(AgentSocketApi)
+  .annotateMerge(OpenApi.annotations({ title: "metadata-batcher", version: "2" }))
 
 /** The database of the settings, its schema up to date: the one at the given address, or the embedded one. */
 export const layerDatabase = (settings: Settings) => {
@@ -165,8 +183,9 @@ const routes = ({
     UsageRoutes.layer,
     AdminRoutes.layer,
     DashboardRoutes.layer,
-    OperationsRoutes.layer,
-    Refusals.layer
+    OverviewRoutes.layer,
+    OperationsRoutes.layer(Api),
+    ProblemDetails.layer
   )
 
 /** The address to listen on cannot be had. */

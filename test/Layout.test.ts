@@ -1,62 +1,76 @@
-/** The structure that the design promises: which room may look into which. */
+/** The structure that `src/README.md` draws: which room may look into which. */
 import { assert, describe, it } from "@effect/vitest"
 import { globSync, readFileSync } from "node:fs"
 import * as Path from "node:path"
 
-const files = globSync("src/**/*.ts")
+const files = globSync("src/**/*.{ts,tsx}", { exclude: (name) => name.endsWith(".d.ts") })
 
-/** The room of a file: its folder under src, or its own name at the top. */
+/** From the ground up: a room looks only into rooms that stand before it. */
+const rooms = [
+  "domain",
+  "platform",
+  "batcher",
+  "pubsub",
+  "access",
+  "metadata",
+  "usage",
+  "telemetry",
+  "agentapi",
+  "watch",
+  "admin",
+  "operations",
+  "dashboard",
+  "postgres",
+  "storage",
+  "fleet",
+  "Config",
+  "Server",
+  "Serve",
+  "Cli",
+  "main",
+  "index"
+]
+
+/** The room of a file: its folder under `src`, or its own name at the top. */
 const roomOf = (file: string): string => {
   const [first, ...rest] = Path.relative("src", file).split(Path.sep)
   return rest.length === 0 ? Path.basename(first!, ".ts") : first!
 }
 
 const imports = files.flatMap((file) =>
-  [...readFileSync(file, "utf8").matchAll(/^(?:import|export)\b[^"]*?\bfrom "([^"]+)"/gms)].map(([, target]) => ({
-    file,
-    target: target!.startsWith(".") ? Path.join(Path.dirname(file), target!) : target!
-  }))
+  [...readFileSync(file, "utf8").matchAll(/^(?:import|export)\b[^"]*?\bfrom "([^"]+)"|\bimport\("([^"]+)"\)/gms)].map(
+    ([, from, dynamic]) => {
+      const target = (from ?? dynamic)!
+      return { file, target: target.startsWith(".") ? Path.join(Path.dirname(file), target) : target }
+    }
+  )
 )
 
-/** From the ground up: a room looks only into rooms below its own floor, and into its neighbours where it says so. */
-const floors = [
-  ["domain", "platform"],
-  ["batcher", "pubsub", "usage"],
-  ["access"],
-  ["agentapi", "watch", "http", "storage", "telemetry", "fleet", "dashboard"],
-  ["Config"],
-  ["Server"],
-  ["Service"],
-  ["Cli"],
-  ["main", "index"]
-]
-
-const floorOf = (room: string) => floors.findIndex((rooms) => rooms.includes(room))
-
-/** Ports live with their consumers, so that adapters look at them; clients look at contracts. */
-const neighbours: Readonly<Record<string, ReadonlyArray<string>>> = {
-  batcher: ["pubsub"],
-  usage: ["batcher"],
-  http: ["agentapi", "watch", "dashboard"],
-  dashboard: ["agentapi", "http"],
-  storage: ["agentapi", "http", "dashboard", "watch"],
-  fleet: ["agentapi", "http"]
+/** Every node that leads back to itself. */
+const circular = (nodes: ReadonlyArray<string>, edges: ReadonlyArray<readonly [string, string]>) => {
+  const next = Map.groupBy(edges, ([from]) => from)
+  const reaches = (from: string, goal: string, seen: Set<string>): boolean =>
+    (next.get(from) ?? []).some(([, to]) => {
+      if (to === goal) return true
+      if (seen.has(to)) return false
+      seen.add(to)
+      return reaches(to, goal, seen)
+    })
+  return nodes.filter((node) => reaches(node, node, new Set()))
 }
 
 describe("the layout", () => {
   it("gives every file a room", () => {
     assert.deepStrictEqual(
-      files.filter((file) => floorOf(roomOf(file)) === -1),
+      files.filter((file) => !rooms.includes(roomOf(file))),
       []
     )
   })
 
-  it("lets imports point down, or to a neighbour that is named", () => {
-    const forbidden = imports.filter(({ file, target }) => {
-      if (!target.startsWith("src")) return false
-      const [from, to] = [roomOf(file), roomOf(target)]
-      return from !== to && floorOf(to) >= floorOf(from) && !(neighbours[from] ?? []).includes(to)
-    })
+  it("lets a room look only into rooms that stand before it", () => {
+    const forbidden = imports.filter(
+      ({ file, target }) => target.startsWith("src") && rooms.indexOf(roomOf(target)) > rooms.indexOf(roomOf(file))
+    )
 
     assert.deepStrictEqual(forbidden, [])
   })
@@ -69,7 +83,26 @@ describe("the layout", () => {
     assert.deepStrictEqual(forbidden, [])
   })
 
-  it("lets only storage and the Postgres pubsub see SQL", () => {
+  it("has no circle of files", () => {
+    assert.deepStrictEqual(
+      circular(
+        files,
+        imports.map(({ file, target }) => [file, target] as const)
+      ),
+      []
+    )
+  })
+
+  it("has no circle of rooms", () => {
+    const between = imports
+      .filter(({ target }) => target.startsWith("src"))
+      .map(({ file, target }) => [roomOf(file), roomOf(target)] as const)
+      .filter(([from, to]) => from !== to)
+
+    assert.deepStrictEqual(circular(rooms, between), [])
+  })
+
+  it("lets only adapters to Postgres see SQL: those of storage, and the pubsub over Postgres with its listener", () => {
     const forbidden = imports.filter(
       ({ file, target }) =>
         /^(@effect\/sql-pg|effect\/sql)/.test(target) &&
@@ -80,37 +113,37 @@ describe("the layout", () => {
     assert.deepStrictEqual(forbidden, [])
   })
 
-  it("lets the domain depend on effect alone", () => {
+  it("lets no port load what only its callers need", () => {
+    const ports = new Set(
+      files.filter((file) => /^src\/agentapi\/ports\/|Store\.ts$/.test(file) && !/\/Pg\w+\.ts$/.test(file))
+    )
+
+    assert.deepStrictEqual(
+      imports.filter(({ file, target }) => ports.has(file) && /^effect\/(rpc|http|http-api|sql)/.test(target)),
+      []
+    )
+  })
+
+  it("lets the domain and the batcher depend on effect alone", () => {
     const forbidden = imports.filter(
-      ({ file, target }) => roomOf(file) === "domain" && !target.startsWith("src") && !/^effect(\/|$)/.test(target)
+      ({ file, target }) =>
+        ["domain", "batcher"].includes(roomOf(file)) && !target.startsWith("src") && !/^effect(\/|$)/.test(target)
     )
 
     assert.deepStrictEqual(forbidden, [])
   })
 
-  it("has no import that leads back to itself", () => {
-    const edges = new Map(
-      files.map((file) => [file, imports.filter((one) => one.file === file).map(({ target }) => target)])
-    )
-    const reaches = (from: string, goal: string, seen = new Set<string>()): boolean =>
-      (edges.get(from) ?? []).some((next) => {
-        if (next === goal) return true
-        if (seen.has(next)) return false
-        seen.add(next)
-        return reaches(next, goal, seen)
-      })
+  it("has no file over 400 lines, and no folder over 30 files", () => {
+    const all = [...files, ...globSync("test/**/*.ts")]
+    const inFolders = Map.groupBy(files, (file) => Path.dirname(file))
 
     assert.deepStrictEqual(
-      files.filter((file) => reaches(file, file)),
+      all.filter((file) => readFileSync(file, "utf8").split("\n").length > 401),
       []
     )
-  })
-
-  it("has no file over 400 lines", () => {
-    const long = [...files, ...globSync("test/**/*.ts")].filter(
-      (file) => readFileSync(file, "utf8").split("\n").length > 401
+    assert.deepStrictEqual(
+      [...inFolders].filter(([, held]) => held.length > 30).map(([folder]) => folder),
+      []
     )
-
-    assert.deepStrictEqual(long, [])
   })
 })

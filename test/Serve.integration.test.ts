@@ -6,7 +6,7 @@ import { SqlClient } from "effect/sql"
 import * as Net from "node:net"
 import * as Config from "../src/Config.ts"
 import * as Fleet from "../src/fleet/Fleet.ts"
-import * as Service from "../src/Serve.ts"
+import * as Serve from "../src/Serve.ts"
 import * as Agent from "./support/agent.ts"
 import * as Console from "./support/console.ts"
 import * as People from "./support/directory.ts"
@@ -30,7 +30,7 @@ const settings = Effect.fnUntraced(function* (environment: Readonly<Record<strin
 /** Starts a service and waits until it is ready. */
 const start = Effect.fnUntraced(function* (environment?: Readonly<Record<string, string>>) {
   const { next, printing } = yield* Console.watched
-  const run = Effect.scoped(Service.run(yield* settings(environment)))
+  const run = Effect.scoped(Serve.run(yield* settings(environment)))
   const fiber = yield* Effect.forkScoped(printing(run))
   const welcome = yield* Effect.raceFirst(next, Fiber.join(fiber))
   return {
@@ -103,7 +103,7 @@ layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
       ).pipe(Effect.map((server) => (server.address() as Net.AddressInfo).port))
       const { printing } = yield* Console.watched
 
-      const error = yield* Effect.flip(printing(Effect.scoped(Service.run(yield* settings({ PORT: String(port) })))))
+      const error = yield* Effect.flip(printing(Effect.scoped(Serve.run(yield* settings({ PORT: String(port) })))))
 
       assert.include(error.message, `cannot listen on 127.0.0.1:${port} (`)
       assert.include(error.message, "EADDRINUSE")

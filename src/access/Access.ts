@@ -11,7 +11,8 @@ import type { AgentIdentity } from "../domain/AgentIdentity.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import { mayRead, type User } from "../domain/User.ts"
 import { AccessUnavailable, AgentNotFound, Unauthenticated } from "./AccessError.ts"
-import { AccessStore, type AccessStoreError, type Found } from "./AccessStore.ts"
+import type { StoreError } from "../domain/StoreError.ts"
+import { AccessStore, type Found } from "./AccessStore.ts"
 import * as Token from "./Token.ts"
 
 export class Access extends Context.Service<
@@ -30,15 +31,15 @@ export const make = Effect.gen(function* () {
   const store = yield* AccessStore
   const digest = yield* Digest.Digest
 
-  const lookup = <A>(found: Effect.Effect<A, AccessStoreError>) =>
+  const lookup = <A>(found: Effect.Effect<A, StoreError>) =>
     found.pipe(
       Effect.tapError((error) => Effect.logError(error.message, error.cause)),
-      Effect.mapError(({ message }) => new AccessUnavailable({ message }))
+      Effect.mapError(() => new AccessUnavailable({ message: "tokens cannot be looked up now" }))
     )
 
   const identify = Effect.fnUntraced(function* <A>(
     token: Token.Token,
-    find: (digest: Token.TokenDigest) => Effect.Effect<Option.Option<Found<A>>, AccessStoreError>
+    find: (digest: Token.TokenDigest) => Effect.Effect<Option.Option<Found<A>>, StoreError>
   ) {
     if (Redacted.value(token) === "") return yield* unauthenticated
     const shown = yield* Effect.provideService(Token.digest(token), Digest.Digest, digest)

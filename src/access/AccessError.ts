@@ -20,3 +20,13 @@ export class AgentNotFound extends Schema.TaggedError<AgentNotFound>()("AgentNot
 export class AccessUnavailable extends Schema.TaggedError<AccessUnavailable>()("AccessUnavailable", fields, {
   httpApiStatus: 503
 }) {}
+
+/** There is no such workspace. */
+export class WorkspaceNotFound extends Schema.TaggedError<WorkspaceNotFound>()("WorkspaceNotFound", fields, {
+  httpApiStatus: 404
+}) {}
+
+/** The directory cannot be read or written now. */
+export class DirectoryUnavailable extends Schema.TaggedError<DirectoryUnavailable>()("DirectoryUnavailable", fields, {
+  httpApiStatus: 503
+}) {}

@@ -5,10 +5,10 @@
  */
 import { Effect, Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
-import { AgentNotFound } from "../access/AccessError.ts"
+import { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import { AdminAuthentication } from "../access/Authentication.ts"
 import { AgentId, UserId, WorkspaceId } from "../domain/Ids.ts"
-import { DirectoryUnavailable, NameTaken, UserNotFound, WorkspaceNotFound } from "./Directory.ts"
+import { NameTaken, UserNotFound } from "./Directory.ts"
 
 /** Names that fit into addresses and file names. */
 const Name = Schema.String.check(

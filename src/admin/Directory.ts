@@ -4,7 +4,7 @@
  * Tokens come and go as digests only. Names are unique where the errors say so, among what is not deleted.
  */
 import { Context, type Effect, Schema } from "effect"
-import type { AgentNotFound } from "../access/AccessError.ts"
+import type { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import type { TokenDigest } from "../access/Token.ts"
 import type { AgentId, WorkspaceId } from "../domain/Ids.ts"
 import type { MetadataDescription } from "../domain/Metadata.ts"
@@ -15,18 +15,8 @@ const fields = { message: Schema.String }
 /** There is no user of this name. */
 export class UserNotFound extends Schema.TaggedError<UserNotFound>()("UserNotFound", fields, { httpApiStatus: 404 }) {}
 
-/** There is no such workspace. */
-export class WorkspaceNotFound extends Schema.TaggedError<WorkspaceNotFound>()("WorkspaceNotFound", fields, {
-  httpApiStatus: 404
-}) {}
-
 /** The name is taken already. */
 export class NameTaken extends Schema.TaggedError<NameTaken>()("NameTaken", fields, { httpApiStatus: 409 }) {}
-
-/** The directory cannot be read or written now. */
-export class DirectoryUnavailable extends Schema.TaggedError<DirectoryUnavailable>()("DirectoryUnavailable", fields, {
-  httpApiStatus: 503
-}) {}
 
 export interface Workspace {
   readonly id: WorkspaceId

@@ -22,8 +22,8 @@ import * as Stats from "./calls/Stats.ts"
 import * as SubAgents from "./calls/SubAgents.ts"
 
 /** Gives each call the session of the connection that it came over, and refuses a request that is not what it must be. */
-export class SessionOfConnection extends RpcMiddleware.Service<SessionOfConnection, { provides: AgentSession }>()(
-  "metadata-batcher/agentapi/SessionOfConnection",
+export class AgentSessionMiddleware extends RpcMiddleware.Service<AgentSessionMiddleware, { provides: AgentSession }>()(
+  "metadata-batcher/agentapi/AgentSessionMiddleware",
   { error: InvalidRequest }
 ) {}
 
@@ -47,4 +47,4 @@ export const AgentApi = RpcGroup.make(
   SubAgents.DeleteSubAgent,
   SubAgents.ListSubAgents,
   Apps.UpdateAppStatus
-).middleware(SessionOfConnection)
+).middleware(AgentSessionMiddleware)

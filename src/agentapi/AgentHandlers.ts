@@ -1,6 +1,6 @@
 /** All that answers an agent: the sub-APIs, one line each, and the session that they act for. */
 import { Effect, Layer } from "effect"
-import { AgentApi, SessionOfConnection } from "./AgentApi.ts"
+import { AgentApi, AgentSessionMiddleware } from "./AgentApi.ts"
 import { AgentConnections } from "./AgentConnections.ts"
 import { InvalidRequest } from "./AgentError.ts"
 import { AgentSession } from "./session/AgentSession.ts"
@@ -41,9 +41,9 @@ const handlers = AgentApi.toLayer(
 
 /** Takes the session from the connection that a call came over, and counts the call. */
 const sessions = Layer.effect(
-  SessionOfConnection,
+  AgentSessionMiddleware,
   AgentConnections.useSync((connections) =>
-    SessionOfConnection.of((handler, { client, payload }) =>
+    AgentSessionMiddleware.of((handler, { client, payload }) =>
       Effect.suspend(() => {
         const connection = connections.get(client.id)
         if (connection === undefined) return Effect.die("a call came over a connection without a session")

@@ -23,7 +23,7 @@ import * as AgentHandlers from "./AgentHandlers.ts"
 import * as AgentProtocol from "./AgentProtocol.ts"
 import * as AgentSession from "./session/AgentSession.ts"
 import * as ApiVersion from "./ApiVersion.ts"
-import { ConnectApi, ConnectionRefused, SessionUnavailable } from "./AgentSocketApi.ts"
+import { AgentSocketApi, ConnectionRefused, SessionUnavailable } from "./AgentSocketApi.ts"
 import * as CallRate from "./RateLimiter.ts"
 import * as ConnectionMonitor from "./session/ConnectionMonitor.ts"
 
@@ -34,7 +34,7 @@ export interface Options extends ConnectionMonitor.Options {
 
 const handlers = (options: Options = {}) =>
   HttpApiBuilder.group(
-    ConnectApi,
+    AgentSocketApi,
     "agent",
     Effect.fnUntraced(function* (handlers) {
       const serve = yield* AgentProtocol.make
@@ -85,7 +85,7 @@ const handlers = (options: Options = {}) =>
   )
 
 export const layer = (options?: Options) =>
-  HttpApiBuilder.layer(ConnectApi).pipe(
+  HttpApiBuilder.layer(AgentSocketApi).pipe(
     Layer.provide(handlers(options)),
     Layer.provide([AgentHandlers.layer, Authentication.layerAgent]),
     Layer.provide(AgentConnections.layer)

@@ -23,7 +23,7 @@ export class SessionUnavailable extends Schema.TaggedError<SessionUnavailable>()
   { httpApiStatus: 503 }
 ) {}
 
-export const ConnectApi = HttpApi.make("agent").add(
+export const AgentSocketApi = HttpApi.make("agent").add(
   HttpApiGroup.make("agent")
     .add(
       HttpApiEndpoint.get("connect", path, {

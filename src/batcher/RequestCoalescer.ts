@@ -32,7 +32,7 @@ export interface Options<Q, A, E> {
   readonly call: (questions: ReadonlyArray<Q>) => Effect.Effect<(question: Q) => A, E>
 }
 
-export interface SharedCalls<Q, A, E> {
+export interface RequestCoalescer<Q, A, E> {
   /** Asks a question, with others. */
   readonly ask: (question: Q) => Effect.Effect<A, E>
   /** Asks a question without a wait for the window. */
@@ -41,7 +41,7 @@ export interface SharedCalls<Q, A, E> {
 
 export const make = Effect.fnUntraced(function* <Q, A, E>(
   options: Options<Q, A, E>
-): Effect.fn.Return<SharedCalls<Q, A, E>> {
+): Effect.fn.Return<RequestCoalescer<Q, A, E>> {
   type Asked = Request.Request<A, E> & { readonly question: Q }
   const request = Request.of<Asked>()
   const calls = yield* Semaphore.make(options.concurrency)

@@ -5,16 +5,8 @@
  */
 import { Context, type Effect, type Option, Schema } from "effect"
 import { AgentId } from "../domain/Ids.ts"
+import type { StoreError } from "../domain/StoreError.ts"
 import type { User } from "../domain/User.ts"
-
-/** Agents cannot be looked up. */
-export class AgentCatalogError extends Schema.TaggedError<AgentCatalogError>()("AgentCatalogError", {
-  cause: Schema.Defect()
-}) {
-  override get message() {
-    return "agents cannot be looked up"
-  }
-}
 
 /**
  * Whether an agent is connected: it has a connection, had one, has yet to make its first, or has taken longer for that
@@ -91,7 +83,7 @@ export class AgentCatalog extends Context.Service<
   AgentCatalog,
   {
     /** A page of the agents that a user may see; numbers at the end of names count as numbers. */
-    readonly list: (viewer: User, query: Query) => Effect.Effect<Page, AgentCatalogError>
-    readonly find: (agentId: AgentId) => Effect.Effect<Option.Option<AgentDetails>, AgentCatalogError>
+    readonly list: (viewer: User, query: Query) => Effect.Effect<Page, StoreError>
+    readonly find: (agentId: AgentId) => Effect.Effect<Option.Option<AgentDetails>, StoreError>
   }
 >()("metadata-batcher/dashboard/AgentCatalog") {}

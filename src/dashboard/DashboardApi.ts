@@ -1,11 +1,10 @@
-/** The contract of the dashboard: the state of the service, once or live, and the agents that a person may see. */
+/** The contract of the dashboard: the agents that a person may see. */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, OpenApi } from "effect/http-api"
 import { AccessUnavailable, AgentNotFound } from "../access/AccessError.ts"
 import { ReaderAuthentication } from "../access/Authentication.ts"
 import { AgentId } from "../domain/Ids.ts"
 import { AgentDetails, AgentSummary, SortKey } from "./AgentCatalog.ts"
-import { Overview, Point } from "../operations/Overview.ts"
 
 /** Agents cannot be looked up now. */
 export class AgentsUnavailable extends Schema.TaggedError<AgentsUnavailable>()(
@@ -16,12 +15,6 @@ export class AgentsUnavailable extends Schema.TaggedError<AgentsUnavailable>()(
 
 /** Who calls. */
 const Viewer = Schema.Struct({ username: Schema.String, is_admin: Schema.Boolean })
-
-/** The points of the last ten minutes, and then an overview a second. */
-export const OverviewSse = Schema.Union([
-  Schema.Struct({ event: Schema.Literal("history"), data: Schema.fromJsonString(Schema.Array(Point)) }),
-  Schema.Struct({ event: Schema.Literal("overview"), data: Schema.fromJsonString(Overview) })
-])
 
 const count = (maximum: number) =>
   Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum }))
@@ -36,13 +29,6 @@ export const DashboardApi = HttpApi.make("dashboard").add(
         OpenApi.Summary,
         "Tell who the token belongs to"
       ),
-      HttpApiEndpoint.get("overview", "/api/v2/dashboard/overview", { success: Overview }).annotate(
-        OpenApi.Summary,
-        "Read the state of the service"
-      ),
-      HttpApiEndpoint.get("watch", "/api/v2/dashboard/watch-overview", {
-        success: HttpApiSchema.StreamSse({ events: OverviewSse })
-      }).annotate(OpenApi.Summary, "Watch the state of the service, as server-sent events"),
       HttpApiEndpoint.get("agents", "/api/v2/dashboard/agents", {
         query: {
           search: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))),

@@ -6,16 +6,16 @@
  * - The page may load and reach nothing but its own origin, may be framed by nobody, and runs no script but its own file:
  *   its Content-Security-Policy allows none in text, and no text to become one.
  */
-import { Effect, Layer, Option, Stream } from "effect"
-import { HttpEffect, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Effect, Layer, Option } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { Access } from "../access/Access.ts"
 import { AgentNotFound } from "../access/AccessError.ts"
 import * as Authentication from "../access/Authentication.ts"
-import { AgentCatalog, type AgentCatalogError } from "./AgentCatalog.ts"
+import { AgentCatalog } from "./AgentCatalog.ts"
+import type { StoreError } from "../domain/StoreError.ts"
 import * as Assets from "./Assets.ts"
-import { AgentsUnavailable, DashboardApi, maxPage, type OverviewSse } from "./DashboardApi.ts"
-import { type Event, OverviewFeed } from "../operations/OverviewFeed.ts"
+import { AgentsUnavailable, DashboardApi, maxPage } from "./DashboardApi.ts"
 
 const handlers = HttpApiBuilder.group(
   DashboardApi,
@@ -23,14 +23,11 @@ const handlers = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const access = yield* Access
     const catalog = yield* AgentCatalog
-    const feed = yield* OverviewFeed
 
     return handlers
       .handle("viewer", () =>
         Authentication.CurrentUser.useSync(({ isAdmin, username }) => ({ username, is_admin: isAdmin }))
       )
-      .handle("overview", () => feed.current)
-      .handle("watch", () => Effect.as(HttpEffect.appendPreResponseHandler(unbuffered), Stream.map(feed.watch, toSse)))
       .handle(
         "agents",
         Effect.fnUntraced(function* ({ query: { limit, offset, order, search, sort } }) {
@@ -105,14 +102,7 @@ const page = HttpRouter.addAll(Effect.map(Assets.load, (assets) => assets.map(se
 
 export const layer = Layer.merge(api, page)
 
-// without these a proxy may hold the events back
-const unbuffered: HttpEffect.PreResponseHandler = (_, response) =>
-  Effect.succeed(HttpServerResponse.setHeaders(response, { "cache-control": "no-cache", "x-accel-buffering": "no" }))
-
-const toSse = (event: Event): typeof OverviewSse.Type =>
-  event.type === "history" ? { event: "history", data: event.data } : { event: "overview", data: event.data }
-
-const unavailable = (error: AgentCatalogError) =>
+const unavailable = (error: StoreError) =>
   Effect.andThen(
     Effect.logError(error.message, error.cause),
     Effect.fail(new AgentsUnavailable({ message: `${error.message} now` }))

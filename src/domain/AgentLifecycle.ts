@@ -10,3 +10,4 @@ export const states = [
   "shutdown_error",
   "off"
 ] as const
+export type State = (typeof states)[number]

@@ -6,9 +6,9 @@ export const storable = (text: string): string =>
   (text.includes("\0") ? text.replaceAll("\0", "") : text).toWellFormed()
 
 /** Text that loses what cannot be stored when it is decoded. */
-export const StorableText = Schema.String.pipe(
+export const PostgresText = Schema.String.pipe(
   Schema.decode({ decode: SchemaGetter.transform(storable), encode: SchemaGetter.passthrough() })
 )
 
 /** The same where it may be left out, which is the empty text. */
-export const OptionalText = StorableText.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed("")))
+export const OptionalText = PostgresText.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed("")))

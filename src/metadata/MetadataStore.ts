@@ -5,32 +5,12 @@
  * harm; a row that is older than what is stored changes nothing; and only the agents of whom something changed are
  * answered, because those are announced. How long it may take is its own to bound: a batcher waits for it.
  */
-import { Context, DateTime, Duration, Effect, Layer, Schema } from "effect"
+import { Context, DateTime, Duration, Effect, Layer } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
+import type { StoreError } from "../domain/StoreError.ts"
 import type { AgentMetadata, MetadataRow } from "../domain/Metadata.ts"
 
-/**
- * A store that could not write or read.
- *
- * - `rejected`: the data is bad and would be refused again; the batch is worth splitting.
- * - `unavailable`: the store is away or overloaded; the same batch may succeed later.
- * - `cancelled`: the statement was cancelled, by a timeout or on purpose.
- */
-export class MetadataStoreError extends Schema.TaggedError<MetadataStoreError>()("MetadataStoreError", {
-  reason: Schema.Literals(["rejected", "unavailable", "cancelled"]),
-  cause: Schema.Defect()
-}) {
-  override get message() {
-    return explanations[this.reason]
-  }
-}
-
-const explanations: Readonly<Record<MetadataStoreError["reason"], string>> = {
-  rejected: "the metadata store refused the data: the same data would be refused again",
-  unavailable: "the metadata store is away or overloaded: try again when it can be reached",
-  cancelled:
-    "the metadata store cancelled the statement: raise its timeout, or find out what it waits for, then try again"
-}
+export { StoreError as MetadataStoreError } from "../domain/StoreError.ts"
 
 export class MetadataStore extends Context.Service<
   MetadataStore,
@@ -39,25 +19,33 @@ export class MetadataStore extends Context.Service<
      * Writes rows of any agents in one go and answers the agents of whom a row changed. A row must not name the same
      * agent and key as another. Undeclared keys and stale rows change nothing and are no error.
      */
-    readonly updateBatch: (
-      rows: ReadonlyArray<MetadataRow>
-    ) => Effect.Effect<ReadonlyArray<AgentId>, MetadataStoreError>
+    readonly updateBatch: (rows: ReadonlyArray<MetadataRow>) => Effect.Effect<ReadonlyArray<AgentId>, StoreError>
     /** The metadata of one agent: the listed keys, or all of them when `keys` is absent or empty. In no order. */
     readonly read: (
       agentId: AgentId,
       keys?: ReadonlyArray<string>
-    ) => Effect.Effect<ReadonlyArray<AgentMetadata>, MetadataStoreError>
+    ) => Effect.Effect<ReadonlyArray<AgentMetadata>, StoreError>
     /**
-     * The metadata of several agents, each named once, with all their keys. An agent that is missing in the answer has
-     * none. A store that has nothing better than to read one agent after the other leaves it out.
+     * The metadata of several agents, each named once, with all their keys. An agent without metadata is absent from
+     * the result.
      */
-    readonly readMany?:
-      | ((
-          agentIds: ReadonlyArray<AgentId>
-        ) => Effect.Effect<ReadonlyMap<AgentId, ReadonlyArray<AgentMetadata>>, MetadataStoreError>)
-      | undefined
+    readonly readMany: (
+      agentIds: ReadonlyArray<AgentId>
+    ) => Effect.Effect<ReadonlyMap<AgentId, ReadonlyArray<AgentMetadata>>, StoreError>
   }
 >()("metadata-batcher/metadata/MetadataStore") {}
+
+/** A store that is not given `readMany` reads one agent after the other. */
+export const make = (
+  store: Pick<MetadataStore["Service"], "updateBatch" | "read"> & Partial<Pick<MetadataStore["Service"], "readMany">>
+): MetadataStore["Service"] => ({
+  readMany: (agentIds) =>
+    Effect.map(
+      Effect.forEach(agentIds, (agentId) => Effect.map(store.read(agentId), (rows) => [agentId, rows] as const)),
+      (found) => new Map(found.filter(([, rows]) => rows.length > 0))
+    ),
+  ...store
+})
 
 /**
  * A store in this process's memory, for tests and for trying things out. It knows no declarations: a key exists from
@@ -76,14 +64,14 @@ export const layerMemory: Layer.Layer<MetadataStore> = Layer.sync(MetadataStore,
     return true
   }
 
-  return {
+  return make({
     updateBatch: (rows) => Effect.sync(() => [...new Set(rows.filter(write).map((row) => row.agentId))]),
     read: (agentId, keys = []) =>
       Effect.sync(() => {
         const all = [...(agents.get(agentId)?.values() ?? [])]
         return keys.length === 0 ? all : all.filter((metadata) => keys.includes(metadata.key))
       })
-  }
+  })
 })
 
 const undeclared = (key: string) => ({

@@ -9,26 +9,12 @@
  */
 import { Effect, Layer, Metric } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import { HttpApi, HttpApiScalar, OpenApi } from "effect/http-api"
+import { type HttpApi, type HttpApiGroup, HttpApiScalar, OpenApi } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import * as AgentMetrics from "../agentapi/AgentMetrics.ts"
-import { ConnectApi } from "../agentapi/AgentSocketApi.ts"
 import { ForwardedMetrics } from "../usage/ForwardedMetrics.ts"
-import { DashboardApi } from "../dashboard/DashboardApi.ts"
 import * as PubSubMetrics from "../pubsub/PubSubMetrics.ts"
-import { WatchApi } from "../watch/WatchApi.ts"
-import { AdminApi } from "../admin/AdminApi.ts"
 import { Readiness } from "./Readiness.ts"
-import { UsageApi } from "../usage/UsageApi.ts"
-
-/** The whole HTTP API, for its description; each part has its own routes. */
-const Api = HttpApi.make("metadata-batcher")
-  .addHttpApi(AdminApi)
-  .addHttpApi(UsageApi)
-  .addHttpApi(WatchApi)
-  .addHttpApi(DashboardApi)
-  .addHttpApi(ConnectApi)
-  .annotateMerge(OpenApi.annotations({ title: "metadata-batcher", version: "2" }))
 
 const ready = Effect.gen(function* () {
   const problem = yield* (yield* Readiness).problem
@@ -59,11 +45,13 @@ const shown = Layer.effectDiscard(
   )
 )
 
-export const layer = Layer.mergeAll(
-  shown,
-  HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n")),
-  HttpRouter.add("GET", "/readyz", ready),
-  HttpRouter.add("GET", "/openapi.json", HttpServerResponse.json(OpenApi.fromApi(Api))),
-  HttpRouter.add("GET", "/metrics", metrics),
-  HttpApiScalar.layer(Api, { path: "/docs" })
-)
+/** `api` is the whole HTTP API, for its description; each part of it has routes of its own. */
+export const layer = <Id extends string, Groups extends HttpApiGroup.Constraint>(api: HttpApi.HttpApi<Id, Groups>) =>
+  Layer.mergeAll(
+    shown,
+    HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n")),
+    HttpRouter.add("GET", "/readyz", ready),
+    HttpRouter.add("GET", "/openapi.json", HttpServerResponse.json(OpenApi.fromApi(api))),
+    HttpRouter.add("GET", "/metrics", metrics),
+    HttpApiScalar.layer(api, { path: "/docs" })
+  )

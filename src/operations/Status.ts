@@ -5,7 +5,7 @@ import { Console, Data, Effect, Redacted } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import * as Token from "../access/Token.ts"
-import { DashboardApi } from "../dashboard/DashboardApi.ts"
+import { OverviewApi } from "./OverviewApi.ts"
 import { count, duration, rate } from "./FigureFormat.ts"
 import type { Overview } from "./Overview.ts"
 
@@ -44,11 +44,11 @@ export class NotHealthy extends Data.TaggedError("NotHealthy")<{ readonly proble
 /** Prints the state of a service, and fails if it is not healthy. */
 export const run = Effect.fn("Status.run")(function* (options: Options) {
   const url = options.url.replace(/\/+$/, "")
-  const overview = yield* HttpApiClient.make(DashboardApi, {
+  const overview = yield* HttpApiClient.make(OverviewApi, {
     baseUrl: url,
     transformClient: HttpClient.mapRequest(HttpClientRequest.setHeader(Token.header, Redacted.value(options.token)))
   }).pipe(
-    Effect.flatMap(({ dashboard }) => dashboard.overview()),
+    Effect.flatMap(({ overview }) => overview.overview()),
     Effect.timeout("10 seconds"),
     Effect.catchTag("Unauthenticated", () => Effect.fail(new StatusRefused({ url }))),
     Effect.mapError((cause) => (cause._tag === "StatusRefused" ? cause : new StatusUnknown({ url, cause }))),

@@ -1,5 +1,5 @@
 /**
- * Tells an owner's other programs that something about a workspace has changed.
+ * Tells the programs of an owner that something about a workspace has changed.
  *
  * Events go to the channel of the user who owned the workspace when the agent connected.
  */
@@ -8,25 +8,12 @@ import type { AgentId } from "../domain/Ids.ts"
 import type { Workspace } from "../domain/Workspace.ts"
 import { channel, type Kind, WorkspaceEvent } from "../domain/WorkspaceEvent.ts"
 import { PubSub, type PubSubError } from "./PubSub.ts"
-import { AgentSession } from "../agentapi/session/AgentSession.ts"
 
-export { channel, type Kind } from "../domain/WorkspaceEvent.ts"
-
-export const make = PubSub.useSync((pubsub) => {
-  /** Announces a change of an agent to the owner of a workspace. */
-  const publishOf = (
-    workspace: Pick<Workspace, "id" | "ownerId">,
-    agentId: AgentId,
-    kind: Kind
-  ): Effect.Effect<void, PubSubError> =>
-    pubsub.publish(channel(workspace.ownerId), encode({ kind, workspace_id: workspace.id, agent_id: agentId }))
-
-  return {
-    publishOf,
-    /** Announces a change of the session's agent. */
-    publish: (kind: Kind): Effect.Effect<void, PubSubError, AgentSession> =>
-      AgentSession.use(({ identity: { agentId, workspace } }) => publishOf(workspace, agentId, kind))
-  }
-})
+/** Publishes a change of an agent to the owner of its workspace. */
+export const make = PubSub.useSync(
+  (pubsub) =>
+    (workspace: Pick<Workspace, "id" | "ownerId">, agentId: AgentId, kind: Kind): Effect.Effect<void, PubSubError> =>
+      pubsub.publish(channel(workspace.ownerId), encode({ kind, workspace_id: workspace.id, agent_id: agentId }))
+)
 
 const encode = Schema.encodeSync(WorkspaceEvent)

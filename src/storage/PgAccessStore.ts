@@ -1,8 +1,9 @@
 /** Tokens in Postgres, looked up by their digests. A lookup that takes longer than five seconds is cancelled, and fails. */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { AccessStore, AccessStoreError } from "../access/AccessStore.ts"
+import { AccessStore } from "../access/AccessStore.ts"
 import { AgentId, BuildId, TemplateVersionId, UserId } from "../domain/Ids.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 import { workspaceJson, WorkspaceRow } from "./internal/workspaceRow.ts"
 
 const Agent = Schema.Struct({
@@ -91,8 +92,7 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
         WHERE agent.id = ${agentId} AND NOT agent.deleted AND NOT workspace.deleted`
     })
 
-    const bounded = <A, E>(lookup: Effect.Effect<A, E>) =>
-      Effect.mapError(Effect.timeout(lookup, "5 seconds"), (cause) => new AccessStoreError({ cause }))
+    const bounded = storeOperation("look up tokens", "5 seconds")
     const found = <A extends { readonly digest: Uint8Array }>({ digest, ...subject }: A) => ({ subject, digest })
 
     return AccessStore.of({

@@ -6,8 +6,8 @@
  */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { ActivityStore } from "../usage/ActivityBump.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
+import { ActivityStore } from "../usage/ActivityStore.ts"
 
 export const layer: Layer.Layer<ActivityStore, never, SqlClient.SqlClient> = Layer.effect(
   ActivityStore,
@@ -42,7 +42,7 @@ export const layer: Layer.Layer<ActivityStore, never, SqlClient.SqlClient> = Lay
           FROM bumped
           WHERE build.id = bumped.id
             AND by > interval '0'
-            AND build.deadline < at + by * 0.95`.pipe(Effect.asVoid, attempt("move the deadline of a workspace"))
+            AND build.deadline < at + by * 0.95`.pipe(Effect.asVoid, storeOperation("move the deadline of a workspace"))
     })
   )
 )

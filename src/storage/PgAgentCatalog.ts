@@ -8,7 +8,6 @@ import { Duration, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import {
   AgentCatalog,
-  AgentCatalogError,
   AgentDetails,
   AgentSummary,
   Connection,
@@ -17,7 +16,7 @@ import {
 } from "../dashboard/AgentCatalog.ts"
 import { AgentId } from "../domain/Ids.ts"
 import type { User } from "../domain/User.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 
 const { DateTimeUtcFromDate } = Schema
 const Time = Schema.NullOr(DateTimeUtcFromDate)
@@ -149,25 +148,17 @@ const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options)
   })
 
   return AgentCatalog.of({
-    list: Effect.fn("PgAgentCatalog.list")(
-      function* (viewer, query) {
-        const agents = yield* Effect.flatMap(page(viewer, query), decodePage)
-        const [counted] = yield* count(viewer, query.search)
-        return { total: counted?.total ?? 0, agents }
-      },
-      attempt("list agents"),
-      failed
-    ),
+    list: Effect.fn("PgAgentCatalog.list")(function* (viewer, query) {
+      const agents = yield* Effect.flatMap(page(viewer, query), decodePage)
+      const [counted] = yield* count(viewer, query.search)
+      return { total: counted?.total ?? 0, agents }
+    }, storeOperation("list agents")),
 
-    find: Effect.fn("PgAgentCatalog.find")(
-      function* (agentId) {
-        const found = yield* details(agentId)
-        if (Option.isNone(found)) return Option.none()
-        return Option.some({ ...found.value, connections: yield* connections(agentId) })
-      },
-      attempt("read an agent"),
-      failed
-    )
+    find: Effect.fn("PgAgentCatalog.find")(function* (agentId) {
+      const found = yield* details(agentId)
+      if (Option.isNone(found)) return Option.none()
+      return Option.some({ ...found.value, connections: yield* connections(agentId) })
+    }, storeOperation("read an agent"))
   })
 })
 
@@ -177,6 +168,3 @@ const words = (search: string): ReadonlyArray<string> =>
     .toLowerCase()
     .split(/\s+/)
     .filter((word) => word !== "")
-
-const failed = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.mapError(self, (cause) => new AgentCatalogError({ cause }))

@@ -8,7 +8,7 @@ import { Array, DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { appStates, AppStore, type AppStatus } from "../agentapi/ports/AppStore.ts"
 import { AgentId, AppId, type WorkspaceId } from "../domain/Ids.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 import { column } from "./internal/column.ts"
 
 export const layer: Layer.Layer<AppStore, never, SqlClient.SqlClient> = Layer.effect(
@@ -49,7 +49,7 @@ export const layer: Layer.Layer<AppStore, never, SqlClient.SqlClient> = Layer.ef
       FROM app`
 
     return AppStore.of({
-      healths: (agentId) => findHealths(agentId).pipe(attempt("read the health of apps")),
+      healths: (agentId) => findHealths(agentId).pipe(storeOperation("read the health of apps")),
 
       setHealths: (agentId, healths) =>
         sql`
@@ -60,14 +60,14 @@ export const layer: Layer.Layer<AppStore, never, SqlClient.SqlClient> = Layer.ef
           ) AS changed (id, health)
           WHERE app.id = changed.id AND app.agent_id = ${agentId}`.pipe(
           Effect.asVoid,
-          attempt("write the health of apps")
+          storeOperation("write the health of apps")
         ),
 
       addStatus: (agentId, workspaceId, status) =>
         add(agentId, workspaceId, status).pipe(
           Effect.flatMap(decodeAdded),
           Effect.map(Array.head),
-          attempt("add the status of an app")
+          storeOperation("add the status of an app")
         )
     })
   })

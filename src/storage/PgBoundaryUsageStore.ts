@@ -1,8 +1,8 @@
 /** The use of boundaries in Postgres: one row for each replica. */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { BoundaryUsageStore } from "../usage/BoundaryUsage.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
+import { BoundaryUsageStore } from "../usage/BoundaryUsageStore.ts"
 
 export const layer: Layer.Layer<BoundaryUsageStore, never, SqlClient.SqlClient> = Layer.effect(
   BoundaryUsageStore,
@@ -24,7 +24,7 @@ export const layer: Layer.Layer<BoundaryUsageStore, never, SqlClient.SqlClient> 
             updated_at = excluded.updated_at
           RETURNING xmax = 0 AS "isNew"`.pipe(
           Effect.map(([row]) => row?.isNew ?? false),
-          attempt("write the use of boundaries")
+          storeOperation("write the use of boundaries")
         )
     })
   )

@@ -6,8 +6,8 @@
  */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { ConnectionLogStore } from "../agentapi/calls/ConnectionLog.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
+import { ConnectionLogStore } from "../agentapi/ports/ConnectionLogStore.ts"
 
 export const layer: Layer.Layer<ConnectionLogStore, never, SqlClient.SqlClient> = Layer.effect(
   ConnectionLogStore,
@@ -30,7 +30,7 @@ export const layer: Layer.Layer<ConnectionLogStore, never, SqlClient.SqlClient> 
             code = coalesce(stored.code, excluded.code),
             disconnect_reason = coalesce(stored.disconnect_reason, excluded.disconnect_reason)`.pipe(
           Effect.asVoid,
-          attempt("record a connection")
+          storeOperation("record a connection")
         )
     })
   )

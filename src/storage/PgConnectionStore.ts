@@ -8,10 +8,10 @@
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { type ConnectionNote, ConnectionStore } from "../agentapi/session/ConnectionMonitor.ts"
 import type { AgentId } from "../domain/Ids.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 import { column } from "./internal/column.ts"
+import { type ConnectionNote, ConnectionStore } from "../agentapi/ports/ConnectionStore.ts"
 
 export const layer: Layer.Layer<ConnectionStore, never, SqlClient.SqlClient> = Layer.effect(
   ConnectionStore,
@@ -57,13 +57,13 @@ export const layer: Layer.Layer<ConnectionStore, never, SqlClient.SqlClient> = L
       note: (note) =>
         update([note], "").pipe(
           Effect.map(([noted]) => noted?.isLatest === true),
-          attempt("note the connection of an agent")
+          storeOperation("note the connection of an agent")
         ),
 
       noteMany: (notes) =>
         update(notes, "SKIP LOCKED").pipe(
           Effect.map((noted) => new Map(noted.map(({ agentId, isLatest }) => [agentId, isLatest]))),
-          attempt("note the connections of agents")
+          storeOperation("note the connections of agents")
         )
     })
   })

@@ -8,16 +8,9 @@ import { PgTypes } from "@effect/sql-pg"
 import { Cause, Duration, Effect, flow, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient, SqlError, SqlSchema } from "effect/sql"
-import { AgentNotFound } from "../access/AccessError.ts"
+import { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import { AgentId, BuildId, UserId, WorkspaceId } from "../domain/Ids.ts"
-import {
-  type Agent,
-  Directory,
-  DirectoryUnavailable,
-  NameTaken,
-  UserNotFound,
-  WorkspaceNotFound
-} from "../admin/Directory.ts"
+import { type Agent, Directory, NameTaken, UserNotFound } from "../admin/Directory.ts"
 import { column } from "./internal/column.ts"
 
 const User = Schema.Struct({ id: UserId, username: Schema.String, isAdmin: Schema.Boolean })

@@ -7,11 +7,11 @@
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { LifecycleStore } from "../agentapi/calls/Lifecycle.ts"
 import { BuildId } from "../domain/Ids.ts"
 import { prebuildsUserId } from "../domain/Workspace.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 import { array } from "./internal/column.ts"
+import { LifecycleStore } from "../agentapi/ports/LifecycleStore.ts"
 
 export const layer: Layer.Layer<LifecycleStore, never, SqlClient.SqlClient> = Layer.effect(
   LifecycleStore,
@@ -74,10 +74,10 @@ export const layer: Layer.Layer<LifecycleStore, never, SqlClient.SqlClient> = La
             END,
             ready_at = CASE ${readyAt}::text WHEN 'set' THEN ${at} WHEN 'keep' THEN ready_at END,
             updated_at = now()
-          WHERE id = ${agentId}`.pipe(Effect.asVoid, attempt("note how far an agent has come"))
+          WHERE id = ${agentId}`.pipe(Effect.asVoid, storeOperation("note how far an agent has come"))
       },
 
-      completeStartup: (buildId) => complete(buildId).pipe(attempt("read how long a build took")),
+      completeStartup: (buildId) => complete(buildId).pipe(storeOperation("read how long a build took")),
 
       introduce: (agentId, { apiVersion, expandedDirectory, subsystems, version }) =>
         sql`
@@ -87,7 +87,7 @@ export const layer: Layer.Layer<LifecycleStore, never, SqlClient.SqlClient> = La
             expanded_directory = ${expandedDirectory},
             subsystems = ${array(PgTypes.OID.text, subsystems)},
             updated_at = now()
-          WHERE id = ${agentId}`.pipe(Effect.asVoid, attempt("note what an agent is"))
+          WHERE id = ${agentId}`.pipe(Effect.asVoid, storeOperation("note what an agent is"))
     })
   })
 )

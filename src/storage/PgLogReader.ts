@@ -1,11 +1,10 @@
 /** What agents log and how far they have come, as people read it from Postgres. */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import type { AgentStoreError } from "../agentapi/AgentError.ts"
 import { AgentLog, LogId } from "../domain/AgentLog.ts"
 import { AgentId, UserId } from "../domain/Ids.ts"
-import { Lifecycle, LogReader, LogReaderError } from "../watch/LogReader.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { Lifecycle, LogReader } from "../watch/LogReader.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 
 const LogRow = Schema.Struct({ ...AgentLog.fields, created_at: Schema.DateTimeUtcFromDate })
 
@@ -45,16 +44,11 @@ export const layer: Layer.Layer<LogReader, never, SqlClient.SqlClient> = Layer.e
 
     return LogReader.of({
       logs: (agentId, after, limit) =>
-        logs({ agentId, after, limit }).pipe(attempt("read the logs of an agent"), Effect.mapError(failed)),
+        logs({ agentId, after, limit }).pipe(storeOperation("read the logs of an agent")),
       agent: (agentId) =>
-        agent(agentId).pipe(
-          attempt("read the lifecycle of an agent"),
-          Effect.mapBoth({ onFailure: failed, onSuccess: Option.map(toAgent) })
-        )
+        agent(agentId).pipe(storeOperation("read the lifecycle of an agent"), Effect.map(Option.map(toAgent)))
     })
   })
 )
 
 const toAgent = ({ ownerId, ...lifecycle }: typeof AgentRow.Type) => ({ ownerId, lifecycle })
-
-const failed = (cause: AgentStoreError) => new LogReaderError({ reason: cause.reason, cause })

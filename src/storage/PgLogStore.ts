@@ -7,10 +7,10 @@
  */
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import { type LogBatch, LogStore } from "../agentapi/calls/Logs.ts"
 import { LogId, maxBytes } from "../domain/AgentLog.ts"
 import { type AgentId, LogSourceId } from "../domain/Ids.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
+import { type LogBatch, LogStore } from "../agentapi/ports/LogStore.ts"
 
 /** The source of what programs outside print; the id is the original's. */
 export const externalSourceId = LogSourceId.make("3b579bf4-1ed8-4b99-87a8-e9a1e3410410")
@@ -60,7 +60,7 @@ export const layer: Layer.Layer<LogStore, never, SqlClient.SqlClient> = Layer.ef
       append: (agentId, batch) =>
         append(agentId, batch).pipe(
           Effect.flatMap(([appended]) => decode(appended)),
-          attempt("store the logs of an agent")
+          storeOperation("store the logs of an agent")
         )
     })
   })

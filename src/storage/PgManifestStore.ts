@@ -1,7 +1,6 @@
 /** What agents were declared to be, in Postgres. Lists are in the order in which people are shown them. */
 import { Effect, Layer, Option } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { AgentStoreError } from "../agentapi/AgentError.ts"
 import {
   DeclaredAgent,
   DeclaredApp,
@@ -11,7 +10,8 @@ import {
   Script
 } from "../agentapi/ports/ManifestStore.ts"
 import { AgentId } from "../domain/Ids.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
+import { StoreError } from "../domain/StoreError.ts"
 
 export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Layer.effect(
   ManifestStore,
@@ -77,12 +77,12 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
     return ManifestStore.of({
       agent: (id) =>
         findAgent(id).pipe(
-          attempt("read what an agent is"),
+          storeOperation("read what an agent is"),
           Effect.flatMap(
             Option.match({
               onNone: () =>
                 Effect.fail(
-                  new AgentStoreError({
+                  new StoreError({
                     operation: "read what an agent is",
                     reason: "unavailable",
                     cause: new Error("there is no such agent")
@@ -92,10 +92,10 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
             })
           )
         ),
-      apps: (id) => findApps(id).pipe(attempt("read the apps of an agent")),
-      scripts: (id) => findScripts(id).pipe(attempt("read the scripts of an agent")),
-      metadata: (id) => findMetadata(id).pipe(attempt("read the metadata of an agent")),
-      devcontainers: (id) => findDevcontainers(id).pipe(attempt("read the devcontainers of an agent"))
+      apps: (id) => findApps(id).pipe(storeOperation("read the apps of an agent")),
+      scripts: (id) => findScripts(id).pipe(storeOperation("read the scripts of an agent")),
+      metadata: (id) => findMetadata(id).pipe(storeOperation("read the metadata of an agent")),
+      devcontainers: (id) => findDevcontainers(id).pipe(storeOperation("read the devcontainers of an agent"))
     })
   })
 )

@@ -17,11 +17,11 @@
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, type Duration, Effect, Layer, Schedule, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
-import { MetadataStore, MetadataStoreError } from "../metadata/MetadataStore.ts"
+import { MetadataStore } from "../metadata/MetadataStore.ts"
 import { AgentId } from "../domain/Ids.ts"
 import type { MetadataRow } from "../domain/Metadata.ts"
 import { array, column } from "./internal/column.ts"
-import { codeOf } from "./internal/sqlCode.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 
 export interface Options {
   /** How long a batch may take, with the wait for a connection and with further attempts. Default: 10 seconds. */
@@ -34,7 +34,6 @@ export interface Options {
 export const layer = (options?: Options): Layer.Layer<MetadataStore, never, SqlClient.SqlClient> =>
   Layer.effect(MetadataStore, make(options))
 
-/** What `layer` provides. Its operations fail with a `MetadataStoreError`: a timeout is `cancelled`. */
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const sql = yield* SqlClient.SqlClient
 
@@ -103,16 +102,16 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
           isConflict(error) ? Effect.logDebug("Lost a conflict over rows", error) : Effect.void
         ),
         Effect.retry({ while: isConflict, times: 5, schedule: Schedule.jittered(Schedule.exponential("10 millis")) }),
-        within(options.writeTimeout)
+        storeOperation("write metadata", options.writeTimeout)
       )
       return yield* Effect.orDie(decodeAgents([...changed]))
     }),
     read: Effect.fn("PgMetadataStore.read")(function* (agentId, keys = []) {
-      const found = yield* find([agentId], keys).pipe(within(options.readTimeout))
+      const found = yield* find([agentId], keys).pipe(storeOperation("read metadata", options.readTimeout))
       return yield* Effect.orDie(decodeFound(found))
     }),
     readMany: Effect.fn("PgMetadataStore.readMany")(function* (agentIds) {
-      const found = yield* find(agentIds, []).pipe(within(options.readTimeout))
+      const found = yield* find(agentIds, []).pipe(storeOperation("read metadata", options.readTimeout))
       const decoded = yield* Effect.orDie(decodeFound(found))
       return Map.groupBy(decoded, (_, index) => found[index]!.agentId)
     })
@@ -150,32 +149,6 @@ const decodeFound = Schema.decodeUnknownEffect(
     })
   )
 )
-
-const within =
-  (timeout: Duration.Input = "10 seconds") =>
-  <A>(statement: Effect.Effect<A, SqlError.SqlError>) =>
-    statement.pipe(
-      Effect.mapError((cause) => new MetadataStoreError({ reason: reasonOf(cause), cause })),
-      Effect.timeoutOrElse({
-        duration: timeout,
-        orElse: () =>
-          Effect.fail(new MetadataStoreError({ reason: "cancelled", cause: new Error("the database took too long") }))
-      })
-    )
-
-/**
- * What a failed statement means to whoever wrote it. The driver tells apart fewer kinds of errors than the server, so
- * that this asks for the code. What has none and is not about a parameter is about the connection.
- */
-export const reasonOf = (error: SqlError.SqlError): MetadataStoreError["reason"] => {
-  const code = codeOf(error)
-  if (code === undefined) return error.reason.cause instanceof PgTypes.CodecError ? "rejected" : "unavailable"
-  if (code === "57014") return "cancelled"
-  return aboutData.some((sqlClass) => code.startsWith(sqlClass)) ? "rejected" : "unavailable"
-}
-
-// one row given twice; a value that is no such value; a constraint
-const aboutData = ["21", "22", "23"]
 
 const isConflict = (error: SqlError.SqlError): boolean =>
   error.reason._tag === "DeadlockError" || error.reason._tag === "SerializationError"

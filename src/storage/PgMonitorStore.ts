@@ -2,10 +2,10 @@
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { MonitorStore } from "../agentapi/session/ResourceMonitors.ts"
 import { AgentId } from "../domain/Ids.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 import { column } from "./internal/column.ts"
+import { MonitorStore } from "../agentapi/ports/MonitorStore.ts"
 
 const Row = Schema.Struct({
   /** Null for the memory. */
@@ -40,7 +40,7 @@ export const layer: Layer.Layer<MonitorStore, never, SqlClient.SqlClient> = Laye
             memory: rows.flatMap(({ path, ...monitor }) => (path === null ? [monitor] : []))[0] ?? null,
             volumes: rows.flatMap(({ path, ...monitor }) => (path === null ? [] : [{ path, ...monitor }]))
           })),
-          attempt("read the resource monitors")
+          storeOperation("read the resource monitors")
         ),
 
       putMemory: (agentId, { debouncedUntil, state }, at) =>
@@ -49,7 +49,7 @@ export const layer: Layer.Layer<MonitorStore, never, SqlClient.SqlClient> = Laye
             state = ${state},
             debounced_until = ${DateTime.toDateUtc(debouncedUntil)},
             updated_at = ${DateTime.toDateUtc(at)}
-          WHERE agent_id = ${agentId}`.pipe(Effect.asVoid, attempt("write the memory monitor")),
+          WHERE agent_id = ${agentId}`.pipe(Effect.asVoid, storeOperation("write the memory monitor")),
 
       putVolumes: (agentId, monitors, at) =>
         sql`
@@ -64,7 +64,7 @@ export const layer: Layer.Layer<MonitorStore, never, SqlClient.SqlClient> = Laye
           ) AS next (path, state, debounced_until)
           WHERE monitor.agent_id = ${agentId} AND monitor.path = next.path`.pipe(
           Effect.asVoid,
-          attempt("write the volume monitors")
+          storeOperation("write the volume monitors")
         )
     })
   })

@@ -7,7 +7,7 @@ import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { Notifications } from "../agentapi/ports/Notifications.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 import { array } from "./internal/column.ts"
 
 export const layer: Layer.Layer<Notifications, never, SqlClient.SqlClient> = Layer.effect(
@@ -42,7 +42,7 @@ export const layer: Layer.Layer<Notifications, never, SqlClient.SqlClient> = Lay
                 ${createdAt} AS created_at
             ) AS message
             ON CONFLICT (dedupe_hash) DO NOTHING`
-      }, attempt("enqueue a notification"))
+      }, storeOperation("enqueue a notification"))
     })
   )
 )

@@ -1,8 +1,8 @@
 /** The runs of agents' scripts in Postgres. */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { ScriptStore } from "../agentapi/calls/Scripts.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
+import { ScriptStore } from "../agentapi/ports/ScriptStore.ts"
 
 export const layer: Layer.Layer<ScriptStore, never, SqlClient.SqlClient> = Layer.effect(
   ScriptStore,
@@ -18,7 +18,7 @@ export const layer: Layer.Layer<ScriptStore, never, SqlClient.SqlClient> = Layer
           WHERE id = ${scriptId} AND workspace_agent_id = ${agentId}
           RETURNING script_id`.pipe(
           Effect.map((stored) => stored.length > 0),
-          attempt("store the run of a script")
+          storeOperation("store the run of a script")
         )
     })
   )

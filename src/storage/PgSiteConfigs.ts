@@ -2,7 +2,7 @@
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { Banner, DerpMap, SiteConfigs } from "../agentapi/ports/SiteConfigs.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 
 export const layer: Layer.Layer<SiteConfigs, never, SqlClient.SqlClient> = Layer.effect(
   SiteConfigs,
@@ -14,7 +14,7 @@ export const layer: Layer.Layer<SiteConfigs, never, SqlClient.SqlClient> = Layer
         execute: (key) => sql`SELECT value FROM site_configs WHERE key = ${key}`
       })(key).pipe(
         Effect.map(Option.match({ onNone: () => fallback, onSome: ({ value }) => value })),
-        attempt(`read the setting ${key}`)
+        storeOperation(`read the setting ${key}`)
       )
 
     return SiteConfigs.of({

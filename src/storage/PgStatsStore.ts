@@ -5,10 +5,9 @@
  * ids, so that replicas that write the same ones wait for each other, and a last use never moves backwards.
  */
 import { DateTime, Effect, Layer } from "effect"
-import { SqlClient, SqlError } from "effect/sql"
-import { type AppStats, StatsRefused, type StatsRow, StatsStore } from "../usage/StatsStore.ts"
-import { attempt } from "./internal/agentStore.ts"
-import { reasonOf } from "./PgMetadataStore.ts"
+import { SqlClient } from "effect/sql"
+import { type AppStats, type StatsRow, StatsStore } from "../usage/StatsStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 
 export const layer: Layer.Layer<StatsStore, never, SqlClient.SqlClient> = Layer.effect(
   StatsStore,
@@ -19,15 +18,7 @@ export const layer: Layer.Layer<StatsStore, never, SqlClient.SqlClient> = Layer.
           INSERT INTO workspace_agent_stats (${sql.literal(columns)})
           SELECT ${sql.literal(columns)}
           FROM json_populate_recordset(NULL::workspace_agent_stats, ${JSON.stringify(rows.map(toRecord))}::json)
-          ON CONFLICT (id) DO NOTHING`.pipe(
-          Effect.asVoid,
-          attempt("write statistics"),
-          Effect.mapError((error) =>
-            SqlError.isSqlError(error.cause) && reasonOf(error.cause) === "rejected"
-              ? new StatsRefused({ cause: error.cause })
-              : error
-          )
-        ),
+          ON CONFLICT (id) DO NOTHING`.pipe(Effect.asVoid, storeOperation("write statistics")),
 
       insertApps: (stats, at) =>
         sql`
@@ -49,7 +40,7 @@ export const layer: Layer.Layer<StatsStore, never, SqlClient.SqlClient> = Layer.
             SET session_ended_at = excluded.session_ended_at, requests = excluded.requests
             WHERE stored.session_ended_at < excluded.session_ended_at`.pipe(
           Effect.asVoid,
-          attempt("write the use of apps")
+          storeOperation("write the use of apps")
         )
     })
   )

@@ -2,11 +2,10 @@
 import { PgTypes } from "@effect/sql-pg"
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { SubAgentStore } from "../agentapi/calls/SubAgents.ts"
-import { sharingLevels } from "../agentapi/calls/SubAgentApps.ts"
 import { AgentId, TemplateId } from "../domain/Ids.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 import { column } from "./internal/column.ts"
+import { SubAgentStore, sharingLevels } from "../agentapi/ports/SubAgentStore.ts"
 
 const Child = Schema.Struct({ id: AgentId, name: Schema.String, digest: Schema.Uint8Array })
 
@@ -81,14 +80,14 @@ export const layer: Layer.Layer<SubAgentStore, never, SqlClient.SqlClient> = Lay
           END AS outcome`.pipe(
           Effect.flatMap(decodeCreated),
           Effect.map(([{ outcome }]) => outcome),
-          attempt("create a sub-agent")
+          storeOperation("create a sub-agent")
         ),
 
-      change: (parentId, child) => change({ parentId, ...child }).pipe(attempt("change a sub-agent")),
+      change: (parentId, child) => change({ parentId, ...child }).pipe(storeOperation("change a sub-agent")),
 
-      children: (parentId) => children(parentId).pipe(attempt("read the sub-agents")),
+      children: (parentId) => children(parentId).pipe(storeOperation("read the sub-agents")),
 
-      rekey: (parent, keys) =>
+      rotateTokens: (parent, keys) =>
         sql`
           UPDATE workspace_agents AS child SET auth_token_hash = key.digest, updated_at = now()
           FROM workspace_agents AS parent, unnest(
@@ -102,7 +101,7 @@ export const layer: Layer.Layer<SubAgentStore, never, SqlClient.SqlClient> = Lay
             AND NOT child.deleted
           RETURNING child.id`.pipe(
           Effect.map((changed) => changed.length > 0),
-          attempt("change the tokens of sub-agents")
+          storeOperation("change the tokens of sub-agents")
         ),
 
       remove: (parentId, id) =>
@@ -116,7 +115,7 @@ export const layer: Layer.Layer<SubAgentStore, never, SqlClient.SqlClient> = Lay
           WHERE id IN (SELECT id FROM removed)
           RETURNING id`.pipe(
           Effect.map((removed) => removed.length > 0),
-          attempt("delete a sub-agent")
+          storeOperation("delete a sub-agent")
         ),
 
       putApps: (agentId, apps) =>
@@ -149,13 +148,13 @@ export const layer: Layer.Layer<SubAgentStore, never, SqlClient.SqlClient> = Lay
             healthcheck_url = excluded.healthcheck_url,
             healthcheck_interval_seconds = excluded.healthcheck_interval_seconds,
             healthcheck_threshold = excluded.healthcheck_threshold,
-            health = excluded.health`.pipe(Effect.asVoid, attempt("create the apps of a sub-agent")),
+            health = excluded.health`.pipe(Effect.asVoid, storeOperation("create the apps of a sub-agent")),
 
       maxSharingLevel: (templateId) =>
         maxSharingLevel(templateId).pipe(
           Effect.map(({ level }) => level),
           Effect.catchTag("NoSuchElementError", () => Effect.succeed("owner" as const)),
-          attempt("read what a template allows")
+          storeOperation("read what a template allows")
         )
     })
   })

@@ -7,17 +7,17 @@
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { UsageStore, UsageStoreError } from "../usage/UsageStore.ts"
+import { UsageStore } from "../usage/UsageStore.ts"
 import { array } from "./internal/column.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 
 export const layer: Layer.Layer<UsageStore, never, SqlClient.SqlClient> = Layer.effect(
   UsageStore,
   SqlClient.SqlClient.useSync((sql) =>
     UsageStore.of({
-      updateLastUsedAt: Effect.fn("PgUsageStore.updateLastUsedAt")(
-        function* (workspaceIds, lastUsedAt) {
-          const at = DateTime.toDateUtc(lastUsedAt)
-          yield* sql`
+      updateLastUsedAt: Effect.fn("PgUsageStore.updateLastUsedAt")(function* (workspaceIds, lastUsedAt) {
+        const at = DateTime.toDateUtc(lastUsedAt)
+        yield* sql`
             UPDATE workspaces SET last_used_at = ${at}
             WHERE id IN (
               SELECT id FROM workspaces
@@ -26,9 +26,7 @@ export const layer: Layer.Layer<UsageStore, never, SqlClient.SqlClient> = Layer.
               ORDER BY id
               FOR UPDATE
             )`
-        },
-        Effect.mapError((cause) => new UsageStoreError({ cause }))
-      )
+      }, storeOperation("write the last use of workspaces"))
     })
   )
 )

@@ -3,7 +3,7 @@ import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { WorkspaceStore } from "../access/WorkspaceStore.ts"
 import { AgentId, WorkspaceId } from "../domain/Ids.ts"
-import { attempt } from "./internal/agentStore.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 import { workspaceJson, WorkspaceRow } from "./internal/workspaceRow.ts"
 
 const Found = Schema.Struct({ workspace: WorkspaceRow })
@@ -40,8 +40,9 @@ export const layer: Layer.Layer<WorkspaceStore, never, SqlClient.SqlClient> = La
     const found = Option.map(({ workspace }: typeof Found.Type) => workspace)
 
     return WorkspaceStore.of({
-      workspace: (id) => byId(id).pipe(attempt("read the workspace"), Effect.map(found)),
-      workspaceOf: (agentId) => byAgent(agentId).pipe(attempt("read the workspace of the agent"), Effect.map(found))
+      workspace: (id) => byId(id).pipe(storeOperation("read the workspace"), Effect.map(found)),
+      workspaceOf: (agentId) =>
+        byAgent(agentId).pipe(storeOperation("read the workspace of the agent"), Effect.map(found))
     })
   })
 )

@@ -8,32 +8,9 @@
  * - A bump never fails, and takes {@link patience} at most: what goes wrong is logged. The next activity makes up for it.
  */
 import { type Cause, Context, Cron, DateTime, Effect, Layer, Result } from "effect"
-import type { WorkspaceId } from "../domain/Ids.ts"
 import { isPrebuild, type Workspace } from "../domain/Workspace.ts"
-import type { AgentStoreError } from "../agentapi/AgentError.ts"
-
-/** The port through which deadlines are moved. */
-export class ActivityStore extends Context.Service<
-  ActivityStore,
-  {
-    /**
-     * Moves the deadline of the latest build of a workspace, by these rules:
-     *
-     * - It moves to the time given plus what the template says a bump is.
-     * - Where that is beyond the next autostart, and the template allows autostarts, it moves to the autostart plus the time
-     *   to live of the workspace, or of the template where users may not set their own. Where neither has one it is a bump
-     *   like any other.
-     * - It never moves backwards, nor beyond the maximum of the build.
-     * - It stays until 5 % of what it would move by have passed since it was moved last.
-     * - Only a start that has ended and that has a deadline is bumped, and only where the template has bumps.
-     */
-    readonly bump: (
-      workspaceId: WorkspaceId,
-      at: DateTime.Utc,
-      nextAutostart: DateTime.Utc | null
-    ) => Effect.Effect<void, AgentStoreError>
-  }
->()("metadata-batcher/usage/ActivityStore") {}
+import type { StoreError } from "../domain/StoreError.ts"
+import { ActivityStore } from "./ActivityStore.ts"
 
 export class ActivityBump extends Context.Service<
   ActivityBump,
@@ -97,5 +74,5 @@ export const nextAutostart = (
   )
 }
 
-const isCancelled = (error: AgentStoreError | Cause.TimeoutError) =>
-  error._tag === "AgentStoreError" && error.reason === "cancelled"
+const isCancelled = (error: StoreError | Cause.TimeoutError) =>
+  error._tag === "StoreError" && error.reason === "cancelled"

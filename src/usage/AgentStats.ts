@@ -5,7 +5,7 @@
  * limit. Numbers are whole and from zero up, where nothing else is said.
  */
 import { Effect, Schema } from "effect"
-import { StorableText } from "../domain/PostgresText.ts"
+import { PostgresText } from "../domain/PostgresText.ts"
 import { list } from "../domain/Fields.ts"
 
 /** Names in one map. */
@@ -18,7 +18,7 @@ const maxMetrics = 1_000
 const maxLabels = 10
 
 const text = (maximum: number) =>
-  StorableText.check(Schema.isMaxLength(maximum, { expected: `at most ${maximum} characters` }))
+  PostgresText.check(Schema.isMaxLength(maximum, { expected: `at most ${maximum} characters` }))
 
 const Count = Schema.Int.check(
   Schema.isBetween(

@@ -11,9 +11,9 @@
  * - Closing writes what is pending, within `writeTimeout`.
  */
 import { Context, DateTime, type Duration, Effect, Layer, Schedule, type Scope, Semaphore } from "effect"
-import type { ReplicaId, UserId, WorkspaceId } from "../domain/Ids.ts"
-import type { AgentStoreError } from "../agentapi/AgentError.ts"
+import type { UserId, WorkspaceId } from "../domain/Ids.ts"
 import { Replica } from "../domain/Replica.ts"
+import { type BoundaryCounts, BoundaryUsageStore } from "./BoundaryUsageStore.ts"
 
 /** Requests of one workspace that met a boundary. */
 export interface BoundaryRequests {
@@ -22,29 +22,6 @@ export interface BoundaryRequests {
   readonly allowed: number
   readonly denied: number
 }
-
-/** How many there were. */
-export interface BoundaryCounts {
-  readonly workspaces: number
-  readonly users: number
-  readonly allowed: number
-  readonly denied: number
-}
-
-/** The port through which the use of boundaries is written. */
-export class BoundaryUsageStore extends Context.Service<
-  BoundaryUsageStore,
-  {
-    /**
-     * Makes `total` the row of a replica, or `recent` where it has none. Whether it had none.
-     */
-    readonly write: (
-      replicaId: ReplicaId,
-      counts: { readonly recent: BoundaryCounts; readonly total: BoundaryCounts },
-      at: DateTime.Utc
-    ) => Effect.Effect<boolean, AgentStoreError>
-  }
->()("metadata-batcher/usage/BoundaryUsageStore") {}
 
 export interface Options {
   /** Time from the end of a write to the next one. Default 60 seconds. */

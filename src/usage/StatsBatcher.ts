@@ -58,7 +58,7 @@ export const make = Effect.fnUntraced(function* (
     shutdownTimeout: options.shutdownTimeout ?? "15 seconds",
     onWriteFailure: "retain",
     write: (rows) => store.insert(SessionTypes.limit(rows, maxSessionTypes)),
-    isRejection: (error) => error._tag === "StatsRefused",
+    isRejection: (error) => error.reason === "rejected",
     observer: {
       onWritten: ({ count }) => Metric.update(Metrics.written, count),
       onFailed: ({ cause, unwritten }) =>

@@ -18,12 +18,12 @@ import type { Workspace } from "../domain/Workspace.ts"
 import type { PubSub } from "../pubsub/PubSub.ts"
 import { UsageTracker } from "./UsageTracker.ts"
 import { ActivityBump, patience } from "./ActivityBump.ts"
-import type { AgentStoreError } from "../agentapi/AgentError.ts"
 import { type AgentMetric, type Figures, hasSessions } from "./AgentStats.ts"
 import { ForwardedMetrics } from "./ForwardedMetrics.ts"
 import { StatsBatcher } from "./StatsBatcher.ts"
 import { type AppStats, StatsStore } from "./StatsStore.ts"
 import * as WorkspaceEvents from "../pubsub/WorkspaceEvents.ts"
+import type { StoreError } from "../domain/StoreError.ts"
 
 export interface Report {
   readonly at: DateTime.Utc
@@ -41,7 +41,7 @@ export class StatsReporter extends Context.Service<
   {
     readonly report: (report: Report) => Effect.Effect<void>
     /** Writes the use of apps at a time, and that time as the last use of each of their workspaces, all or nothing. */
-    readonly reportApps: (stats: ReadonlyArray<AppStats>, at: DateTime.Utc) => Effect.Effect<void, AgentStoreError>
+    readonly reportApps: (stats: ReadonlyArray<AppStats>, at: DateTime.Utc) => Effect.Effect<void, StoreError>
   }
 >()("metadata-batcher/usage/StatsReporter") {}
 
@@ -50,7 +50,7 @@ export const make = Effect.gen(function* () {
   const forwarded = yield* ForwardedMetrics
   const activity = yield* ActivityBump
   const usageTracker = yield* UsageTracker
-  const events = yield* WorkspaceEvents.make
+  const publish = yield* WorkspaceEvents.make
   const store = yield* StatsStore
 
   const report = Effect.fn("StatsReporter.report")(function* ({
@@ -77,7 +77,7 @@ export const make = Effect.gen(function* () {
     if (!(usage ? hasSessions(figures) : figures.connection_count > 0)) return
     yield* activity.bumpFor(workspace)
     yield* usageTracker.add(workspace.id)
-    yield* events.publishOf(workspace, agentId, "stats_update").pipe(
+    yield* publish(workspace, agentId, "stats_update").pipe(
       Effect.timeout(patience),
       Effect.catch((error) => Effect.logWarning("that there are new statistics could not be announced", error)),
       Effect.annotateLogs({ agentId, workspaceId: workspace.id })

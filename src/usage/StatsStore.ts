@@ -1,8 +1,8 @@
 /** The port through which statistics are written. */
-import { Context, type DateTime, type Effect, Schema } from "effect"
+import { Context, type DateTime, type Effect } from "effect"
 import type { AgentId, TemplateId, UserId, WorkspaceId } from "../domain/Ids.ts"
-import type { AgentStoreError } from "../agentapi/AgentError.ts"
 import type { Figures } from "./AgentStats.ts"
+import type { StoreError } from "../domain/StoreError.ts"
 
 /** The figures of one report of one agent. */
 export interface StatsRow {
@@ -31,22 +31,15 @@ export interface AppStats {
   readonly requests: number
 }
 
-/** The store refuses rows for what they are: it would refuse them again. */
-export class StatsRefused extends Schema.TaggedError<StatsRefused>()("StatsRefused", { cause: Schema.Defect() }) {
-  override get message() {
-    return "the store refuses statistics"
-  }
-}
-
 export class StatsStore extends Context.Service<
   StatsStore,
   {
     /** Writes rows, all or none; those that are there already stay. */
-    readonly insert: (rows: ReadonlyArray<StatsRow>) => Effect.Effect<void, StatsRefused | AgentStoreError>
+    readonly insert: (rows: ReadonlyArray<StatsRow>) => Effect.Effect<void, StoreError>
     /**
      * Writes the use of apps, and the time given as the last use of their workspaces, all or nothing. A session that is
      * known already gets its later end.
      */
-    readonly insertApps: (stats: ReadonlyArray<AppStats>, at: DateTime.Utc) => Effect.Effect<void, AgentStoreError>
+    readonly insertApps: (stats: ReadonlyArray<AppStats>, at: DateTime.Utc) => Effect.Effect<void, StoreError>
   }
 >()("metadata-batcher/usage/StatsStore") {}

@@ -1,10 +1,9 @@
 /** The contract of usage: people's programs say that a workspace is in use, and which app of it. */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
-import { AgentNotFound } from "../access/AccessError.ts"
+import { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import { ReaderAuthentication } from "../access/Authentication.ts"
 import { AgentId, WorkspaceId } from "../domain/Ids.ts"
-import { DirectoryUnavailable, WorkspaceNotFound } from "../admin/Directory.ts"
 
 /** What is in use: an app of an agent, or the workspace as such. */
 const Usage = Schema.Struct({

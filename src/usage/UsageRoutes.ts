@@ -8,19 +8,18 @@
  */
 import { DateTime, Effect, Layer, Option } from "effect"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
-import { AgentNotFound } from "../access/AccessError.ts"
+import { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import * as Authentication from "../access/Authentication.ts"
-import type { AgentStoreError } from "../agentapi/AgentError.ts"
 import * as AgentStats from "./AgentStats.ts"
-import { StatsOptions } from "../agentapi/calls/Stats.ts"
 import { StatsReporter } from "./StatsReporter.ts"
 import { WorkspaceStore } from "../access/WorkspaceStore.ts"
 import type { AgentId, WorkspaceId } from "../domain/Ids.ts"
 import { mayRead } from "../domain/User.ts"
 import type { Workspace } from "../domain/Workspace.ts"
 import { UsageTracker } from "./UsageTracker.ts"
-import { DirectoryUnavailable, WorkspaceNotFound } from "../admin/Directory.ts"
 import { UsageApi } from "./UsageApi.ts"
+import type { StoreError } from "../domain/StoreError.ts"
+import { StatsOptions } from "./StatsOptions.ts"
 
 const sessionOf = {
   vscode: "session_count_vscode",
@@ -81,7 +80,7 @@ export const layer = HttpApiBuilder.layer(UsageApi).pipe(
   Layer.provide([Authentication.layerReader, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
 )
 
-const unavailable = (error: AgentStoreError) =>
+const unavailable = (error: StoreError) =>
   Effect.andThen(
     Effect.logError(error.message, error.cause),
     Effect.fail(new DirectoryUnavailable({ message: `${error.message} now` }))

@@ -1,15 +1,7 @@
 /** The port through which the last use of workspaces is written. */
-import { Context, type DateTime, type Effect, Schema } from "effect"
+import { Context, type DateTime, type Effect } from "effect"
 import type { WorkspaceId } from "../domain/Ids.ts"
-
-/** The last use of workspaces could not be written. */
-export class UsageStoreError extends Schema.TaggedError<UsageStoreError>()("UsageStoreError", {
-  cause: Schema.Defect()
-}) {
-  override get message() {
-    return "the last use of workspaces cannot be written"
-  }
-}
+import type { StoreError } from "../domain/StoreError.ts"
 
 export class UsageStore extends Context.Service<
   UsageStore,
@@ -18,6 +10,6 @@ export class UsageStore extends Context.Service<
     readonly updateLastUsedAt: (
       workspaceIds: ReadonlyArray<WorkspaceId>,
       lastUsedAt: DateTime.Utc
-    ) => Effect.Effect<void, UsageStoreError>
+    ) => Effect.Effect<void, StoreError>
   }
 >()("metadata-batcher/usage/UsageStore") {}

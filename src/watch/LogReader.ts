@@ -3,6 +3,7 @@ import { Context, type Effect, type Option, Schema } from "effect"
 import * as AgentLifecycle from "../domain/AgentLifecycle.ts"
 import type { AgentLog, LogId } from "../domain/AgentLog.ts"
 import type { AgentId, UserId } from "../domain/Ids.ts"
+import type { StoreError } from "../domain/StoreError.ts"
 
 /** How far an agent has come: the state it is in, when it began to start, when it had. */
 export const Lifecycle = Schema.Struct({
@@ -12,29 +13,14 @@ export const Lifecycle = Schema.Struct({
 })
 export type Lifecycle = typeof Lifecycle.Type
 
-/** Logs or the lifecycle could not be read. */
-export class LogReaderError extends Schema.TaggedError<LogReaderError>()("LogReaderError", {
-  /** Whether it was given up rather than failed. */
-  reason: Schema.Literals(["unavailable", "cancelled"]),
-  cause: Schema.Defect()
-}) {
-  override get message() {
-    return "what an agent logs cannot be read"
-  }
-}
-
 export class LogReader extends Context.Service<
   LogReader,
   {
     /** The first `limit` lines of an agent that come after one of its lines. */
-    readonly logs: (
-      agentId: AgentId,
-      after: LogId,
-      limit: number
-    ) => Effect.Effect<ReadonlyArray<AgentLog>, LogReaderError>
+    readonly logs: (agentId: AgentId, after: LogId, limit: number) => Effect.Effect<ReadonlyArray<AgentLog>, StoreError>
     /** How far an agent has come, and who owns it, unless it is gone. */
     readonly agent: (
       agentId: AgentId
-    ) => Effect.Effect<Option.Option<{ readonly ownerId: UserId; readonly lifecycle: Lifecycle }>, LogReaderError>
+    ) => Effect.Effect<Option.Option<{ readonly ownerId: UserId; readonly lifecycle: Lifecycle }>, StoreError>
   }
 >()("metadata-batcher/watch/LogReader") {}

@@ -18,7 +18,8 @@ import type { AgentId } from "../domain/Ids.ts"
 import * as WorkspaceEvent from "../domain/WorkspaceEvent.ts"
 import * as PubSub from "../pubsub/PubSub.ts"
 import { passedMillis } from "./internal/passedMillis.ts"
-import { type Lifecycle, LogReader, type LogReaderError } from "./LogReader.ts"
+import { type Lifecycle, LogReader } from "./LogReader.ts"
+import type { StoreError } from "../domain/StoreError.ts"
 import { type LogEvent, LogsUnavailable } from "./WatchApi.ts"
 
 /** The most lines of one event, and of one read. */
@@ -158,7 +159,7 @@ const decodeEvent = Schema.decodeUnknownOption(WorkspaceEvent.WorkspaceEvent)
 const isLifecycleOf = (agentId: AgentId, payload: string): boolean =>
   Option.exists(decodeEvent(payload), (event) => event.kind === "agt_lifecycle_update" && event.agent_id === agentId)
 
-const readFailed = (error: LogReaderError): Stream.Stream<LogEvent> =>
+const readFailed = (error: StoreError): Stream.Stream<LogEvent> =>
   error.reason === "cancelled"
     ? Stream.empty
     : Stream.fromEffect(

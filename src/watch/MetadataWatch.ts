@@ -16,7 +16,8 @@
  * - Intervals are what time has passed, whatever becomes of the time of day; of that only ages are told.
  */
 import { Context, DateTime, Effect, Layer, type Scope, Stream } from "effect"
-import { MetadataStore, type MetadataStoreError } from "../metadata/MetadataStore.ts"
+import type { StoreError } from "../domain/StoreError.ts"
+import { MetadataStore } from "../metadata/MetadataStore.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import type { AgentMetadata } from "../domain/Metadata.ts"
 import * as MetadataView from "../domain/MetadataView.ts"
@@ -62,9 +63,7 @@ export const make = Effect.gen(function* () {
       })
       .pipe(Effect.mapError(unavailable("metadata changes cannot be subscribed to")))
 
-    const refresh = Effect.fnUntraced(function* (
-      read: Effect.Effect<ReadonlyArray<AgentMetadata>, MetadataStoreError>
-    ) {
+    const refresh = Effect.fnUntraced(function* (read: Effect.Effect<ReadonlyArray<AgentMetadata>, StoreError>) {
       isStale = false
       for (const row of yield* read) rows.set(row.key, row)
     })
@@ -110,7 +109,7 @@ export const layer: Layer.Layer<MetadataWatch, never, MetadataStore | PubSub> = 
 
 const unavailable = (message: string) => (cause: Error) => new MetadataUnavailable({ message, detail: cause.message })
 
-const readFailed = (error: MetadataStoreError): Stream.Stream<WatchEvent> =>
+const readFailed = (error: StoreError): Stream.Stream<WatchEvent> =>
   error.reason === "cancelled"
     ? Stream.empty
     : Stream.fromEffect(

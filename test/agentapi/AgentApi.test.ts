@@ -17,7 +17,7 @@ const listed = new Map(
 
 /** The calls of each file, as they are made there. */
 const made = new Map(
-  globSync("src/agentapi/*.ts").flatMap((file) => {
+  globSync("src/agentapi/calls/*.ts").flatMap((file) => {
     const calls = namesIn(readFileSync(file, "utf8"), /Rpc\.make\("(\w+)"/g)
     return calls.length === 0 ? [] : [[Path.basename(file), calls] as const]
   })

@@ -2,15 +2,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Deferred, Effect, Layer, Queue } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
-import type { ConnectionStore } from "../../src/agentapi/session/ConnectionMonitor.ts"
-import { MonitorStore } from "../../src/agentapi/session/ResourceMonitors.ts"
 import { layerConnections, layerPorts } from "../support/agentApi.ts"
 import * as Fake from "../support/accessStore.ts"
 import * as Agent from "../support/agent.ts"
 import { requests, type Tag } from "../support/agentCalls.ts"
 import { other, serve, token } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
+import type { ConnectionStore } from "../../src/agentapi/ports/ConnectionStore.ts"
+import { MonitorStore } from "../../src/agentapi/ports/MonitorStore.ts"
 
 const frame = (id: string, key: string) => Agent.report(id, Agent.sample(key, "a value"))
 
@@ -144,7 +144,7 @@ describe("AgentRoutes", () => {
   it.effect("answers 503 before any upgrade to an agent whose monitors or connection fail, and logs why [AP-03]", () =>
     Effect.gen(function* () {
       const away = Effect.fail(
-        new AgentStoreError({ operation: "do that", reason: "unavailable", cause: new Error("as the test wants it") })
+        new StoreError({ operation: "do that", reason: "unavailable", cause: new Error("as the test wants it") })
       )
       const broken = [noting(() => away), Layer.merge(layerPorts, Layer.mock(MonitorStore)({ load: () => away }))]
 

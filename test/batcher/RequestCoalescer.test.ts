@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import * as SharedCalls from "../../src/batcher/RequestCoalescer.ts"
+import * as RequestCoalescer from "../../src/batcher/RequestCoalescer.ts"
 
 interface Word {
   readonly text: string
@@ -14,7 +14,7 @@ const start = Effect.fnUntraced(function* (options: { readonly maxSize?: number;
     calls: [] as Array<ReadonlyArray<Word>>,
     calling: Effect.void as Effect.Effect<void, string>
   }
-  const { ask, askNow } = yield* SharedCalls.make({
+  const { ask, askNow } = yield* RequestCoalescer.make({
     name: "test",
     window: "50 millis",
     maxSize: options.maxSize ?? 100,
@@ -56,7 +56,7 @@ const polled = (fibers: ReadonlyArray<Fiber.Fiber<Exit.Exit<number, string>>>) =
       : undefined
   })
 
-describe("SharedCalls", () => {
+describe("RequestCoalescer", () => {
   it.effect("asks at once when no call has begun within the window, and else what comes by its end together", () =>
     Effect.gen(function* () {
       const { asked, fork } = yield* start()

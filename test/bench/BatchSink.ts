@@ -4,7 +4,7 @@
  */
 import { Effect, Layer, Stream } from "effect"
 import * as AgentIdChunks from "../../src/metadata/AgentIdChunks.ts"
-import { MetadataStore } from "../../src/metadata/MetadataStore.ts"
+import { make as makeStore, MetadataStore } from "../../src/metadata/MetadataStore.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import type { MetadataRow } from "../../src/domain/Metadata.ts"
 import { PubSub } from "../../src/pubsub/PubSub.ts"
@@ -54,10 +54,13 @@ export const writeNow = (sink: BatchSink, rows: ReadonlyArray<MetadataRow>): voi
 /** The sink as what a metadata batcher writes to. */
 export const layer = (sink: BatchSink): Layer.Layer<MetadataStore | PubSub> =>
   Layer.merge(
-    Layer.succeed(MetadataStore, {
-      updateBatch: (rows) => Effect.map(sink.ready, () => sink.write(rows)),
-      read: () => Effect.succeed([])
-    }),
+    Layer.succeed(
+      MetadataStore,
+      makeStore({
+        updateBatch: (rows) => Effect.map(sink.ready, () => sink.write(rows)),
+        read: () => Effect.succeed([])
+      })
+    ),
     Layer.succeed(PubSub, {
       publish: (_, payload) => Effect.sync(() => sink.publish(payload)),
       subscribe: () => Stream.never

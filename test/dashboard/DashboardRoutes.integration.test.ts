@@ -1,15 +1,13 @@
 /** The dashboard of a running service: its page, and what that asks for. */
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Effect, Option, Stream } from "effect"
+import { Effect, Option } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import * as Token from "../../src/access/Token.ts"
 import { DashboardApi } from "../../src/dashboard/DashboardApi.ts"
-import * as Status from "../../src/operations/Status.ts"
 import { Directory } from "../../src/admin/Directory.ts"
 import * as Agent from "../support/agent.ts"
-import * as Console from "../support/console.ts"
 import * as People from "../support/directory.ts"
 import * as Service from "../support/service.ts"
 
@@ -88,27 +86,6 @@ layer(Service.layer, { excludeTestServices: true })("what the page asks for", (i
       }
       const { token, username } = yield* People.user()
       assert.deepStrictEqual(yield* (yield* asking(token)).viewer(), { username, is_admin: false })
-    })
-  )
-
-  it.effect("is the state of the service, once and live, for any user", () =>
-    Effect.gen(function* () {
-      const { token } = yield* People.user()
-      const dashboard = yield* asking(token)
-
-      const overview = yield* dashboard.overview()
-      const events = yield* Stream.runCollect(Stream.take(Stream.unwrap(dashboard.watch()), 4))
-
-      assert.strictEqual(overview.totals.rows, 0)
-      assert.deepStrictEqual(
-        events.map(({ event }) => event),
-        ["history", "overview", "overview", "overview"]
-      )
-      const [, , second, third] = events
-      assert.isTrue(second?.event === "overview" && third?.event === "overview")
-      if (second?.event === "overview" && third?.event === "overview") {
-        assert.approximately(third.data.point.at - second.data.point.at, 1_000, 900)
-      }
     })
   )
 
@@ -225,56 +202,6 @@ layer(Service.layer, { excludeTestServices: true })("what the page asks for", (i
         SELECT gen_random_uuid(), id, 2, 'stop' FROM workspaces WHERE owner_id = ${owner.id}`
       assert.deepStrictEqual(yield* list, [])
       assert.isTrue(Option.isSome(yield* Effect.option(dashboard.agent({ params: { agent: silent!.id } }))))
-    })
-  )
-})
-
-layer(Service.layer, { excludeTestServices: true })("the status on a terminal", (it) => {
-  it.effect("is what the dashboard says of a running service", () =>
-    Effect.gen(function* () {
-      const { url } = yield* Service.TestService
-      const { token } = yield* People.user()
-      const out = yield* Console.watched
-
-      yield* out.printing(Status.run({ url: `${url}/`, token }))
-
-      assert.match(yield* out.next, /^healthy, up for \d.*\n  agents connected +0\n/)
-    })
-  )
-
-  it.effect("is refused without a user's token, and unknown where there is no service, and both say what to do", () =>
-    Effect.gen(function* () {
-      const { url } = yield* Service.TestService
-      const { token } = yield* People.agent()
-      const refused = yield* Effect.flip(Status.run({ url, token }))
-      const unknown = yield* Effect.flip(Status.run({ url: "http://127.0.0.1:9", token }))
-
-      assert.strictEqual(
-        refused.message,
-        `the service at ${url} refuses the token: set ADMIN_TOKEN, or --token, to that of a user`
-      )
-      assert.match(unknown.message, /^the service at http:\/\/127\.0\.0\.1:9 says nothing of its state.*or set --url$/)
-    })
-  )
-
-  it.effect("is a failure when the service is not healthy, which names what is wrong", () =>
-    Effect.gen(function* () {
-      const { url } = yield* Service.TestService
-      const { token } = yield* People.user()
-      const out = yield* Console.watched
-      const sql = yield* PgClient.PgClient
-      yield* sql`
-        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name LIKE '%listener'`
-      yield* Effect.repeat(
-        Effect.flatMap(asking(token), (dashboard) => dashboard.overview()),
-        { until: ({ problems }) => problems.includes("1 listening connections lost") }
-      )
-
-      const failed = yield* Effect.flip(out.printing(Status.run({ url, token })))
-
-      assert.match(yield* out.next, /^needs attention/)
-      assert.match(failed.message, /^the service needs attention\n.*1 listening connections lost/s)
     })
   )
 })

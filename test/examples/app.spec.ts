@@ -7,14 +7,17 @@ import { report } from "./app.ts"
 
 it.effect("writes the newest value of each key when five seconds have passed", () => {
   const batches: Array<ReadonlyArray<string>> = []
-  const Store = Layer.succeed(MetadataStore.MetadataStore, {
-    updateBatch: (rows) =>
-      Effect.sync(() => {
-        batches.push(rows.map(({ key, value }) => `${key}=${value}`))
-        return rows.map(({ agentId }) => agentId)
-      }),
-    read: () => Effect.succeed([])
-  })
+  const Store = Layer.succeed(
+    MetadataStore.MetadataStore,
+    MetadataStore.make({
+      updateBatch: (rows) =>
+        Effect.sync(() => {
+          batches.push(rows.map(({ key, value }) => `${key}=${value}`))
+          return rows.map(({ agentId }) => agentId)
+        }),
+      read: () => Effect.succeed([])
+    })
+  )
 
   return Effect.gen(function* () {
     yield* report("cpu", "12 %")

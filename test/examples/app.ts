@@ -3,13 +3,16 @@ import { DateTime, Effect, Layer } from "effect"
 import { Ids, MetadataBatcher, MetadataStore, PubSub } from "metadata-batcher"
 
 // One call writes a whole batch, and answers the agents of whom something changed.
-export const Store = Layer.sync(MetadataStore.MetadataStore, () => ({
-  updateBatch: (rows) =>
-    Effect.as(Effect.log(`writing ${rows.length} rows: ${rows.map(({ key, value }) => `${key}=${value}`).join(" ")}`), [
-      ...new Set(rows.map(({ agentId }) => agentId))
-    ]),
-  read: () => Effect.succeed([])
-}))
+export const Store = Layer.sync(MetadataStore.MetadataStore, () =>
+  MetadataStore.make({
+    updateBatch: (rows) =>
+      Effect.as(
+        Effect.log(`writing ${rows.length} rows: ${rows.map(({ key, value }) => `${key}=${value}`).join(" ")}`),
+        [...new Set(rows.map(({ agentId }) => agentId))]
+      ),
+    read: () => Effect.succeed([])
+  })
+)
 
 export const Batching = MetadataBatcher.layer({ maxBatchSize: 500, interval: "5 seconds" }).pipe(
   Layer.provide([Store, PubSub.layerMemory])

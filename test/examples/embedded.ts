@@ -24,7 +24,7 @@ const Badges = HttpRouter.use((router) =>
       "/badges/:agent/:key",
       Effect.catchTags(badge, {
         SchemaError: () => Effect.succeed(HttpServerResponse.text("no such badge", { status: 404 })),
-        MetadataStoreError: ({ message }) => Effect.succeed(HttpServerResponse.text(message, { status: 503 }))
+        StoreError: ({ message }) => Effect.succeed(HttpServerResponse.text(message, { status: 503 }))
       })
     )
   })

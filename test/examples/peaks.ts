@@ -5,14 +5,17 @@ import { appendFile, readFile } from "node:fs/promises"
 
 // Our store: a line of JSON for each row. A failure says whether trying again makes sense.
 export const layerFile = (path: string) =>
-  Layer.succeed(MetadataStore.MetadataStore, {
-    updateBatch: (rows) =>
-      Effect.tryPromise({
-        try: () => appendFile(path, rows.map(({ key, value }) => JSON.stringify({ key, value }) + "\n").join("")),
-        catch: (cause) => new MetadataStore.MetadataStoreError({ reason: "unavailable", cause })
-      }).pipe(Effect.as([])),
-    read: () => Effect.succeed([])
-  })
+  Layer.succeed(
+    MetadataStore.MetadataStore,
+    MetadataStore.make({
+      updateBatch: (rows) =>
+        Effect.tryPromise({
+          try: () => appendFile(path, rows.map(({ key, value }) => JSON.stringify({ key, value }) + "\n").join("")),
+          catch: (cause) => new MetadataStore.MetadataStoreError({ reason: "unavailable", cause })
+        }).pipe(Effect.as([])),
+      read: () => Effect.succeed([])
+    })
+  )
 
 // Our rule: of two readings of one machine and key the higher one stays.
 const highest = Accumulator.keyed({

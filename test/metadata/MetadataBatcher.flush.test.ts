@@ -287,14 +287,17 @@ describe("MetadataBatcher flush", () => {
       const actors: Array<string> = []
       const services = yield* MetadataBatcher.layer().pipe(
         Layer.provide([
-          Layer.succeed(MetadataStore.MetadataStore, {
-            updateBatch: (rows) =>
-              Effect.flatMap(Actor, (actor) => {
-                actors.push(actor)
-                return well(rows)
-              }),
-            read: () => Effect.succeed([])
-          }),
+          Layer.succeed(
+            MetadataStore.MetadataStore,
+            MetadataStore.make({
+              updateBatch: (rows) =>
+                Effect.flatMap(Actor, (actor) => {
+                  actors.push(actor)
+                  return well(rows)
+                }),
+              read: () => Effect.succeed([])
+            })
+          ),
           Layer.succeed(PubSub.PubSub, { publish: () => Effect.void, subscribe: () => Stream.never })
         ]),
         Layer.build,

@@ -2,7 +2,7 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { HttpClient, HttpClientRequest, HttpRouter } from "effect/http"
-import * as Refusals from "../../src/operations/ProblemDetails.ts"
+import * as ProblemDetails from "../../src/operations/ProblemDetails.ts"
 import * as People from "../support/directory.ts"
 import * as Service from "../support/service.ts"
 import * as WebSocket from "../support/webSocket.ts"
@@ -28,7 +28,7 @@ const post = Effect.fnUntraced(function* (body: string, contentType: string) {
 describe("a request that died", () => {
   it.effect("is answered, and not with why", () =>
     Effect.gen(function* () {
-      const routes = Layer.merge(HttpRouter.add("GET", "/", Effect.die("a secret")), Refusals.layer)
+      const routes = Layer.merge(HttpRouter.add("GET", "/", Effect.die("a secret")), ProblemDetails.layer)
       const { dispose, handler } = HttpRouter.toWebHandler(routes, { disableLogger: true })
       yield* Effect.addFinalizer(() => Effect.promise(dispose))
 

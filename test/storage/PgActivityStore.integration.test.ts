@@ -2,11 +2,11 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
-import { ActivityStore } from "../../src/usage/ActivityBump.ts"
 import { WorkspaceId } from "../../src/domain/Ids.ts"
 import * as PgActivityStore from "../../src/storage/PgActivityStore.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
+import { ActivityStore } from "../../src/usage/ActivityStore.ts"
 
 const hour = 3_600_000
 const start = Date.UTC(2026, 0, 22, 9)

@@ -1,11 +1,11 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
-import { BoundaryUsageStore } from "../../src/usage/BoundaryUsage.ts"
 import { ReplicaId } from "../../src/domain/Ids.ts"
 import * as PgBoundaryUsageStore from "../../src/storage/PgBoundaryUsageStore.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
+import { BoundaryUsageStore } from "../../src/usage/BoundaryUsageStore.ts"
 
 const at = (minute: number) => DateTime.makeUnsafe(Date.UTC(2026, 2, 1, 12, minute))
 

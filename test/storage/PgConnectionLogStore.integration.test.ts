@@ -1,12 +1,12 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
-import { type ConnectionReport, ConnectionLogStore } from "../../src/agentapi/calls/ConnectionLog.ts"
 import { ConnectionId } from "../../src/domain/Ids.ts"
 import * as PgConnectionLogStore from "../../src/storage/PgConnectionLogStore.ts"
 import { workspace } from "../support/identity.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
+import { type ConnectionReport, ConnectionLogStore } from "../../src/agentapi/ports/ConnectionLogStore.ts"
 
 const at = (minute: number) => DateTime.makeUnsafe(Date.UTC(2026, 2, 1, 12, minute))
 

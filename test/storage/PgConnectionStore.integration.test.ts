@@ -3,11 +3,11 @@ import { assert, layer } from "@effect/vitest"
 import { Context, DateTime, Deferred, Effect, Fiber, Layer } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
-import { ConnectionStore } from "../../src/agentapi/session/ConnectionMonitor.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
 import * as PgConnectionStore from "../../src/storage/PgConnectionStore.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
+import { ConnectionStore } from "../../src/agentapi/ports/ConnectionStore.ts"
 
 const at = (text: string) => DateTime.makeUnsafe(text)
 

@@ -2,12 +2,12 @@ import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer, Option } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
-import { type LifecycleChange, LifecycleStore } from "../../src/agentapi/calls/Lifecycle.ts"
 import type { AgentId, BuildId } from "../../src/domain/Ids.ts"
 import { prebuildsUserId } from "../../src/domain/Workspace.ts"
 import * as PgLifecycleStore from "../../src/storage/PgLifecycleStore.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
+import { type LifecycleChange, LifecycleStore } from "../../src/agentapi/ports/LifecycleStore.ts"
 
 const environment = PgLifecycleStore.layer.pipe(
   Layer.provideMerge(Postgres.layer),

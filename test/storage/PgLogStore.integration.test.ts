@@ -2,7 +2,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer, Option } from "effect"
-import { type LogLine, LogStore } from "../../src/agentapi/calls/Logs.ts"
 import { type AgentLog, LogId, maxBytes } from "../../src/domain/AgentLog.ts"
 import { AgentId, LogSourceId } from "../../src/domain/Ids.ts"
 import * as PgLogReader from "../../src/storage/PgLogReader.ts"
@@ -10,6 +9,7 @@ import * as PgLogStore from "../../src/storage/PgLogStore.ts"
 import { LogReader } from "../../src/watch/LogReader.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
+import { type LogLine, LogStore } from "../../src/agentapi/ports/LogStore.ts"
 
 const noon = DateTime.makeUnsafe("2026-03-01T12:00:00.000Z")
 const sourceId = Seed.newId(LogSourceId)
@@ -163,7 +163,7 @@ layer(Layer.merge(PgLogStore.layer, PgLogReader.layer).pipe(Layer.provideMerge(P
 
       const error = yield* Effect.flip(append(agentId, lines(maxBytes + 1)))
 
-      assert.deepInclude(error, { _tag: "AgentStoreError", operation: "store the logs of an agent" })
+      assert.deepInclude(error, { _tag: "StoreError", operation: "store the logs of an agent" })
       assert.deepStrictEqual(yield* all(agentId), [])
       assert.deepStrictEqual(yield* state(agentId), { length: 0, overflowed: false })
     })
@@ -194,7 +194,7 @@ layer(Layer.merge(PgLogStore.layer, PgLogReader.layer).pipe(Layer.provideMerge(P
 
       const error = yield* Effect.flip(append(Seed.newId(AgentId), batch("one")))
 
-      assert.deepInclude(error, { _tag: "AgentStoreError", reason: "unavailable" })
+      assert.deepInclude(error, { _tag: "StoreError", reason: "unavailable" })
     })
   )
 

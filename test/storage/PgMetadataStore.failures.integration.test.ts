@@ -76,7 +76,7 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore failures", (i
     })
   )
 
-  it.effect("is cancelled after its own timeout, and leaves nothing running on the server", () =>
+  it.effect("is unavailable after its own timeout, and leaves nothing running on the server", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const [agent] = yield* Seed.agents(1, ["cpu"])
@@ -91,7 +91,7 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore failures", (i
         ])
       )
 
-      assert.strictEqual(error.reason, "cancelled")
+      assert.strictEqual(error.reason, "unavailable")
       assert.deepStrictEqual(running, [])
     })
   )

@@ -146,8 +146,8 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore", (it) => {
       const [stranger] = Seed.newIds(1)
       yield* updateBatch([row(a, "cpu", "1"), row(b, "ram", "2", at(1), "late")])
 
-      const one = yield* readMany!([b])
-      const many = yield* readMany!([a, stranger, silent, b])
+      const one = yield* readMany([b])
+      const many = yield* readMany([a, stranger, silent, b])
 
       assert.deepStrictEqual(one, new Map([[b, yield* read(b)]]))
       assert.deepStrictEqual(
@@ -181,7 +181,7 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore", (it) => {
         SELECT workspace_agent_id, key FROM workspace_agent_metadata_descriptions ON CONFLICT DO NOTHING`
       const before = yield* scans
 
-      for (const size of [1, 20, 500]) assert.strictEqual((yield* readMany!(agents.slice(0, size))).size, size)
+      for (const size of [1, 20, 500]) assert.strictEqual((yield* readMany(agents.slice(0, size))).size, size)
 
       assert.deepStrictEqual(yield* scans, before)
     })

@@ -1,10 +1,10 @@
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { MonitorStore } from "../../src/agentapi/session/ResourceMonitors.ts"
 import * as PgMonitorStore from "../../src/storage/PgMonitorStore.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
+import { MonitorStore } from "../../src/agentapi/ports/MonitorStore.ts"
 
 const never = DateTime.makeUnsafe("0001-01-01T00:00:00Z")
 

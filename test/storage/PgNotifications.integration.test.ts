@@ -89,7 +89,7 @@ layer(environment, { concurrent: false })("PgNotifications", (it) => {
 
       const error = yield* Effect.flip(enqueue({ ...notification, userId: Seed.newId(UserId) }))
 
-      assert.deepInclude(error, { _tag: "AgentStoreError", reason: "unavailable" })
+      assert.deepInclude(error, { _tag: "StoreError", reason: "rejected" })
       assert.strictEqual(error.message, "cannot enqueue a notification")
     })
   )

@@ -1,11 +1,11 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
-import { type ScriptTiming, ScriptStore } from "../../src/agentapi/calls/Scripts.ts"
 import { LogSourceId, ScriptId } from "../../src/domain/Ids.ts"
 import * as PgScriptStore from "../../src/storage/PgScriptStore.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
+import { type ScriptTiming, ScriptStore } from "../../src/agentapi/ports/ScriptStore.ts"
 
 const timing = (scriptId: ScriptId): ScriptTiming => ({
   scriptId,

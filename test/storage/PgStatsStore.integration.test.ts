@@ -106,7 +106,7 @@ layer(PgStatsStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTest
         const { insert } = yield* StatsStore
         const rows = [row(10), row(11, { session_counts: { "a\0b": 1 } })]
 
-        assert.strictEqual((yield* Effect.flip(insert(rows)))._tag, "StatsRefused")
+        assert.strictEqual((yield* Effect.flip(insert(rows))).reason, "rejected")
         assert.deepStrictEqual(yield* stored(rows), [])
       })
     )
@@ -166,7 +166,7 @@ layer(PgStatsStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTest
         const failed = yield* Effect.flip(
           insertApps([session(4, untouched!, 9, 1), { ...session(5, used!, 9, 1), sessionId: "none" }], at(200))
         )
-        assert.deepInclude(failed, { _tag: "AgentStoreError", operation: "write the use of apps" })
+        assert.deepInclude(failed, { _tag: "StoreError", operation: "write the use of apps" })
         assert.deepStrictEqual(yield* lastUsed, [time(100), time(100), never])
         assert.strictEqual((yield* sessions).length, 3)
       })

@@ -2,16 +2,15 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Crypto from "node:crypto"
-import type { App } from "../../src/agentapi/calls/SubAgentApps.ts"
-import { type NewChild, SubAgentStore } from "../../src/agentapi/calls/SubAgents.ts"
 import { AgentId, TemplateId } from "../../src/domain/Ids.ts"
 import * as PgSubAgentStore from "../../src/storage/PgSubAgentStore.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
+import { type App, type NewSubAgent, SubAgentStore } from "../../src/agentapi/ports/SubAgentStore.ts"
 
 const digest = () => new Uint8Array(Crypto.randomBytes(32))
 
-const newChild = (name: string): NewChild => ({
+const newChild = (name: string): NewSubAgent => ({
   id: Seed.newId(AgentId),
   name,
   digest: digest(),
@@ -28,7 +27,7 @@ const parents = Effect.gen(function* () {
 })
 
 /** Creates a child of an agent that shows the token that it has. */
-const create = Effect.fnUntraced(function* (parentId: AgentId, child: NewChild) {
+const create = Effect.fnUntraced(function* (parentId: AgentId, child: NewSubAgent) {
   const { create } = yield* SubAgentStore
   return yield* create({ id: parentId, digest: yield* digestOf(parentId) }, child)
 })
@@ -41,7 +40,7 @@ const digestOf = Effect.fnUntraced(function* (id: AgentId) {
   return row!.digest
 })
 
-const child = ({ digest, id, name }: NewChild) => ({ id, name, digest })
+const child = ({ digest, id, name }: NewSubAgent) => ({ id, name, digest })
 
 /** An app as a row may be compared with it. */
 const app = (slug: string, overrides: Partial<App> = {}): { readonly [Field in keyof App]: App[Field] } => ({
@@ -223,7 +222,7 @@ layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestSe
 
     it.effect("gives children other tokens, as long as the parent has the token that is said [SA-13]", () =>
       Effect.gen(function* () {
-        const { children, rekey } = yield* SubAgentStore
+        const { children, rotateTokens } = yield* SubAgentStore
         const { neighbour, parent } = yield* parents
         const [dev, test, other] = [newChild("dev"), newChild("test"), newChild("other")]
         yield* create(parent, dev)
@@ -232,11 +231,11 @@ layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestSe
         const now = { id: parent, digest: yield* digestOf(parent) }
         const [first, second] = [digest(), digest()]
 
-        assert.isFalse(yield* rekey({ id: parent, digest: digest() }, [{ id: dev.id, digest: first }]))
-        assert.isFalse(yield* rekey(now, [{ id: other.id, digest: first }]))
+        assert.isFalse(yield* rotateTokens({ id: parent, digest: digest() }, [{ id: dev.id, digest: first }]))
+        assert.isFalse(yield* rotateTokens(now, [{ id: other.id, digest: first }]))
         assert.deepStrictEqual(yield* children(parent), [child(dev), child(test)])
         assert.isTrue(
-          yield* rekey(now, [
+          yield* rotateTokens(now, [
             { id: dev.id, digest: first },
             { id: test.id, digest: second }
           ])

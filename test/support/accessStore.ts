@@ -3,11 +3,12 @@
  */
 import { Effect, Layer, Option, Redacted } from "effect"
 import * as Crypto from "node:crypto"
-import { AccessStore, AccessStoreError } from "../../src/access/AccessStore.ts"
+import { AccessStore } from "../../src/access/AccessStore.ts"
 import type { Token, TokenDigest } from "../../src/access/Token.ts"
 import type { AgentIdentity } from "../../src/domain/AgentIdentity.ts"
 import { type AgentId, UserId } from "../../src/domain/Ids.ts"
 import type { User } from "../../src/domain/User.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
 
 export interface Known {
   readonly agents?: ReadonlyArray<readonly [Token, AgentIdentity]>
@@ -43,6 +44,9 @@ export const layer = ({ agents, owners, users }: Known) =>
 
 /** A store that cannot be asked. */
 export const layerAway = Layer.sync(AccessStore, () => {
-  const away = () => Effect.fail(new AccessStoreError({ cause: new Error("connection refused") }))
+  const away = () =>
+    Effect.fail(
+      new StoreError({ operation: "look up tokens", reason: "unavailable", cause: new Error("connection refused") })
+    )
   return { agent: away, user: away, ownerOf: away }
 })

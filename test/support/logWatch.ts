@@ -5,16 +5,19 @@ import * as AgentLog from "../../src/domain/AgentLog.ts"
 import { LogSourceId } from "../../src/domain/Ids.ts"
 import * as WorkspaceEvent from "../../src/domain/WorkspaceEvent.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
-import { type Lifecycle, LogReader, LogReaderError } from "../../src/watch/LogReader.ts"
+import { type Lifecycle, LogReader } from "../../src/watch/LogReader.ts"
 import * as LogWatch from "../../src/watch/LogWatch.ts"
 import type { LogEvent } from "../../src/watch/WatchApi.ts"
 import { workspace } from "./identity.ts"
 import { agent } from "./metadataBatcher.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
 
 export const sourceId = LogSourceId.make("10000000-0000-4000-8000-000000000001")
 
 export const failing = (reason: "unavailable" | "cancelled") =>
-  Effect.fail(new LogReaderError({ reason, cause: new Error("as the test wants it") }))
+  Effect.fail(
+    new StoreError({ operation: "read the logs of an agent", reason, cause: new Error("as the test wants it") })
+  )
 
 export const created: Lifecycle = { state: "created", started_at: null, ready_at: null }
 
@@ -28,7 +31,7 @@ export const makeWorld = Effect.gen(function* () {
     logReads: 0,
     lifecycleReads: 0,
     subscribed: 0,
-    reading: Effect.void as Effect.Effect<void, LogReaderError>,
+    reading: Effect.void as Effect.Effect<void, StoreError>,
     /** Stores lines and tells nobody. */
     store: (...outputs: ReadonlyArray<string>) =>
       Effect.sync(() => {

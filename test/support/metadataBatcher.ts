@@ -92,14 +92,17 @@ export const start = Effect.fnUntraced(function* (
   const logs: Array<LogRecord> = []
 
   const dependencies = Layer.mergeAll(
-    Layer.succeed(MetadataStore.MetadataStore, {
-      updateBatch: (rows) =>
-        Effect.suspend(() => {
-          calls.push(rows)
-          return write(rows)
-        }),
-      read: () => Effect.succeed([])
-    }),
+    Layer.succeed(
+      MetadataStore.MetadataStore,
+      MetadataStore.make({
+        updateBatch: (rows) =>
+          Effect.suspend(() => {
+            calls.push(rows)
+            return write(rows)
+          }),
+        read: () => Effect.succeed([])
+      })
+    ),
     Layer.succeed(PubSub.PubSub, {
       publish: (channel, payload) =>
         Effect.suspend(() => {

@@ -2,13 +2,13 @@
 import { NodeCrypto } from "@effect/platform-node"
 import { Context, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
 import * as AgentStats from "../../src/usage/AgentStats.ts"
 import * as StatsBatcher from "../../src/usage/StatsBatcher.ts"
-import { StatsRefused, type StatsRow, StatsStore } from "../../src/usage/StatsStore.ts"
+import { type StatsRow, StatsStore } from "../../src/usage/StatsStore.ts"
 import { at, agent } from "./metadataBatcher.ts"
 import { workspace } from "./identity.ts"
 import { collectLogs, type LogRecord } from "./logs.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
 
 /** The figures of a report that says this and nothing else. */
 export const figures = (said: Partial<AgentStats.Figures> = {}): AgentStats.Figures => ({ ...AgentStats.none, ...said })
@@ -27,9 +27,7 @@ export const report = (number: number, said?: Partial<AgentStats.Figures>): Omit
 type Insert = typeof StatsStore.Service.insert
 
 export const away: Insert = () =>
-  Effect.fail(
-    new AgentStoreError({ operation: "write statistics", reason: "unavailable", cause: new Error("no route") })
-  )
+  Effect.fail(new StoreError({ operation: "write statistics", reason: "unavailable", cause: new Error("no route") }))
 
 /** A store that never answers. */
 export const hanging: Insert = () => Effect.never
@@ -39,7 +37,7 @@ export const refusing =
   (number: number): Insert =>
   (rows) =>
     rows.some(({ agentId }) => agentId === agent(number))
-      ? Effect.fail(new StatsRefused({ cause: new Error("a secret") }))
+      ? Effect.fail(new StoreError({ operation: "write statistics", reason: "rejected", cause: new Error("a secret") }))
       : Effect.void
 
 /** Answers the writes given, in turn, and is well afterwards. */

@@ -2,8 +2,6 @@
 import { NodeCrypto } from "@effect/platform-node"
 import { Effect, Option, Schema } from "effect"
 import type { Token } from "../../src/access/Token.ts"
-import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
-import type { App } from "../../src/agentapi/calls/SubAgentApps.ts"
 import * as SubAgents from "../../src/agentapi/calls/SubAgents.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import { digestOf, token } from "./accessStore.ts"
@@ -11,20 +9,22 @@ import { calling, session } from "./agentApi.ts"
 import { identity } from "./identity.ts"
 import { collectLogs, type LogRecord } from "./logs.ts"
 import { agent } from "./metadataBatcher.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
+import { type App, SubAgentStore, type NewSubAgent } from "../../src/agentapi/ports/SubAgentStore.ts"
 
-type Store = SubAgents.SubAgentStore["Service"]
+type Store = SubAgentStore["Service"]
 
 export const [parent, stranger] = [agent(1), agent(2)]
 
 export const away = Effect.fail(
-  new AgentStoreError({ operation: "do that", reason: "unavailable", cause: new Error("connection refused") })
+  new StoreError({ operation: "do that", reason: "unavailable", cause: new Error("connection refused") })
 )
 
 /** A store in which `parents` have these tokens, and others whichever they show. */
 export const memory = (parents: ReadonlyMap<AgentId, Token>, overrides: Partial<Store> = {}) => {
-  const rows = new Map<AgentId, SubAgents.NewChild & { readonly parentId: AgentId }>()
+  const rows = new Map<AgentId, NewSubAgent & { readonly parentId: AgentId }>()
   const apps: Array<App> = []
-  const rekeyed: Array<AgentId> = []
+  const rotated: Array<AgentId> = []
   const store: Store = {
     create: ({ digest, id: parentId }, child) =>
       Effect.sync(() => {
@@ -43,11 +43,11 @@ export const memory = (parents: ReadonlyMap<AgentId, Token>, overrides: Partial<
         return Option.some(changed)
       }),
     children: (parentId) => Effect.sync(() => [...rows.values()].filter((row) => row.parentId === parentId)),
-    rekey: (parent, keys) =>
+    rotateTokens: (parent, keys) =>
       Effect.sync(() => {
         if (String(digestOf(parents.get(parent.id)!)) !== String(parent.digest)) return false
         for (const { digest, id } of keys) {
-          rekeyed.push(id)
+          rotated.push(id)
           rows.set(id, { ...rows.get(id)!, digest })
         }
         return true
@@ -57,7 +57,7 @@ export const memory = (parents: ReadonlyMap<AgentId, Token>, overrides: Partial<
     maxSharingLevel: () => Effect.succeed("public"),
     ...overrides
   }
-  return { store, rows, apps, rekeyed }
+  return { store, rows, apps, rotated }
 }
 
 /** The calls of an agent. */
@@ -66,7 +66,7 @@ export const calls = Effect.fnUntraced(function* (
   { agentId = parent, shows = token(`of ${parent}`) }: { readonly agentId?: AgentId; readonly shows?: Token } = {}
 ) {
   const logs: Array<LogRecord> = []
-  const handlers = yield* Effect.provideService(SubAgents.make, SubAgents.SubAgentStore, store).pipe(
+  const handlers = yield* Effect.provideService(SubAgents.make, SubAgentStore, store).pipe(
     Effect.provide(NodeCrypto.layer)
   )
   const of = session(agentId, { identity: identity(agentId), token: shows })

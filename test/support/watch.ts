@@ -23,7 +23,13 @@ export const metadata = (key: string, value: string, rest: Partial<AgentMetadata
 })
 
 export const failing = (reason: "unavailable" | "cancelled") =>
-  Effect.fail(new MetadataStore.MetadataStoreError({ reason, cause: new Error("as the test wants it") }))
+  Effect.fail(
+    new MetadataStore.MetadataStoreError({
+      operation: "read metadata",
+      reason,
+      cause: new Error("as the test wants it")
+    })
+  )
 
 /** What a watcher depends on. */
 export const makeWorld = Effect.gen(function* () {
@@ -54,14 +60,17 @@ export const makeWorld = Effect.gen(function* () {
             Stream.ensuring(Effect.sync(() => world.subscribed--))
           )
       }),
-      Layer.succeed(MetadataStore.MetadataStore, {
-        updateBatch: () => Effect.succeed([]),
-        read: () =>
-          Effect.suspend(() => {
-            world.reads++
-            return Effect.as(world.reading, world.rows)
-          })
-      })
+      Layer.succeed(
+        MetadataStore.MetadataStore,
+        MetadataStore.make({
+          updateBatch: () => Effect.succeed([]),
+          read: () =>
+            Effect.suspend(() => {
+              world.reads++
+              return Effect.as(world.reading, world.rows)
+            })
+        })
+      )
     ])
   )
   const { open } = Context.get(yield* Layer.build(layer), MetadataWatch.MetadataWatch)

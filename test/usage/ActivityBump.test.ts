@@ -3,20 +3,21 @@ import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Fiber, Result } from "effect"
 import { TestClock } from "effect/testing"
 import * as ActivityBump from "../../src/usage/ActivityBump.ts"
-import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
 import { prebuildsUserId } from "../../src/domain/Workspace.ts"
 import { workspace } from "../support/identity.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
+import { ActivityStore } from "../../src/usage/ActivityStore.ts"
 
-const failed = (reason: AgentStoreError["reason"]) =>
-  Effect.fail(new AgentStoreError({ operation: "do that", reason, cause: new Error("no route to host") }))
+const failed = (reason: StoreError["reason"]) =>
+  Effect.fail(new StoreError({ operation: "do that", reason, cause: new Error("no route to host") }))
 
 /** Bumps over a store of the test's own, on a Thursday at nine, and remembers what is asked of it. */
-const start = Effect.fnUntraced(function* (store: Partial<typeof ActivityBump.ActivityStore.Service> = {}) {
+const start = Effect.fnUntraced(function* (store: Partial<typeof ActivityStore.Service> = {}) {
   const bumps: Array<readonly [id: string, at: string, nextAutostart: string | null]> = []
   const logs: Array<LogRecord> = []
   yield* TestClock.setTime(Date.UTC(2026, 0, 22, 9))
-  const { bumpFor } = yield* Effect.provideService(ActivityBump.make, ActivityBump.ActivityStore, {
+  const { bumpFor } = yield* Effect.provideService(ActivityBump.make, ActivityStore, {
     bump: (id, at, next) =>
       Effect.sync(() => void bumps.push([id, DateTime.formatIso(at), next && DateTime.formatIso(next)])),
     ...store

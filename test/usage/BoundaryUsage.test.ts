@@ -2,12 +2,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
 import * as BoundaryUsage from "../../src/usage/BoundaryUsage.ts"
 import { Replica } from "../../src/domain/Replica.ts"
 import { UserId, WorkspaceId } from "../../src/domain/Ids.ts"
 import { replica } from "../support/agentApi.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
+import { BoundaryUsageStore, type BoundaryCounts } from "../../src/usage/BoundaryUsageStore.ts"
 
 const id = (number: number) => `10000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}`
 
@@ -18,19 +19,19 @@ const requests = (workspace: number, user: number, allowed = 1, denied = 0): Bou
   denied
 })
 
-const failed = Effect.fail(new AgentStoreError({ operation: "write", reason: "unavailable", cause: "no route" }))
+const failed = Effect.fail(new StoreError({ operation: "write", reason: "unavailable", cause: "no route" }))
 
 /** A tracker that runs, over a table with one row at most. */
 const start = Effect.fnUntraced(function* (options: BoundaryUsage.Options = {}) {
   const logs: Array<LogRecord> = []
   const scope = yield* Scope.make()
   const world = {
-    row: undefined as BoundaryUsage.BoundaryCounts | undefined,
+    row: undefined as BoundaryCounts | undefined,
     writes: 0,
-    writing: Effect.void as Effect.Effect<void, AgentStoreError>
+    writing: Effect.void as Effect.Effect<void, StoreError>
   }
   const usage = yield* BoundaryUsage.make(options).pipe(
-    Effect.provideService(BoundaryUsage.BoundaryUsageStore, {
+    Effect.provideService(BoundaryUsageStore, {
       write: (replicaId, { recent, total }) =>
         Effect.suspend(() => {
           assert.strictEqual(replicaId, replica)

@@ -3,7 +3,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, DateTime, Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as ActivityBump from "../../src/usage/ActivityBump.ts"
-import { AgentStoreError } from "../../src/agentapi/AgentError.ts"
 import type { Figures } from "../../src/usage/AgentStats.ts"
 import { ForwardedMetrics } from "../../src/usage/ForwardedMetrics.ts"
 import { StatsBatcher } from "../../src/usage/StatsBatcher.ts"
@@ -16,10 +15,12 @@ import { workspace } from "../support/identity.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { agent, at } from "../support/metadataBatcher.ts"
 import { figures } from "../support/stats.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
+import { ActivityStore } from "../../src/usage/ActivityStore.ts"
 
 interface Given {
   readonly publish?: Effect.Effect<void, PubSub.PubSubError>
-  readonly bump?: Effect.Effect<void, AgentStoreError>
+  readonly bump?: Effect.Effect<void, StoreError>
 }
 
 /** A reporter over parts that write down what is asked of them. */
@@ -39,7 +40,7 @@ const start = Effect.fnUntraced(function* (given: Given = {}) {
         }),
         ActivityBump.layer.pipe(
           Layer.provide(
-            Layer.mock(ActivityBump.ActivityStore)({
+            Layer.mock(ActivityStore)({
               bump: (id) => Effect.andThen(note("bump", id), given.bump ?? Effect.void)
             })
           )
@@ -154,9 +155,7 @@ describe("StatsReporter", () => {
         publish: Effect.fail(
           new PubSub.PubSubError({ operation: "publish", channel: "any", cause: new Error("no route to host") })
         ),
-        bump: Effect.fail(
-          new AgentStoreError({ operation: "bump", reason: "unavailable", cause: new Error("no route") })
-        )
+        bump: Effect.fail(new StoreError({ operation: "bump", reason: "unavailable", cause: new Error("no route") }))
       })
 
       yield* report({ connection_count: 1 })

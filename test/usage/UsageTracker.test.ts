@@ -3,16 +3,24 @@ import type { DateTime } from "effect"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { WorkspaceId } from "../../src/domain/Ids.ts"
-import { UsageStore, UsageStoreError } from "../../src/usage/UsageStore.ts"
+import { UsageStore } from "../../src/usage/UsageStore.ts"
 import * as UsageTracker from "../../src/usage/UsageTracker.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
 
 const workspace = (number: number) => `10000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}` as WorkspaceId
 
 type Write = UsageStore["Service"]["updateLastUsedAt"]
 
 const well: Write = () => Effect.void
-const failing: Write = () => Effect.fail(new UsageStoreError({ cause: "as the test wants it" }))
+const failing: Write = () =>
+  Effect.fail(
+    new StoreError({
+      operation: "write the last use of workspaces",
+      reason: "unavailable",
+      cause: "as the test wants it"
+    })
+  )
 const hanging: Write = () => Effect.never
 
 /** Answers the writes given, in turn, and is well afterwards. */

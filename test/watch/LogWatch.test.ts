@@ -206,7 +206,7 @@ describe("LogWatch", () => {
       yield* Fiber.join(failed.fiber)
       assert.deepStrictEqual(failed.events.at(-1), {
         type: "error",
-        data: { message: "logs cannot be read", detail: "what an agent logs cannot be read" }
+        data: { message: "logs cannot be read", detail: "cannot read the logs of an agent" }
       })
       assert.include(
         logs.filter(({ level }) => level === "Error").map(({ message }) => message)[0],
@@ -233,7 +233,7 @@ describe("LogWatch", () => {
 
       const error = yield* Effect.flip(Effect.scoped(made.open(agent(1), LogId.make(0))))
 
-      assert.deepInclude(error, { _tag: "LogsUnavailable", detail: "what an agent logs cannot be read" })
+      assert.deepInclude(error, { _tag: "LogsUnavailable", detail: "cannot read the logs of an agent" })
       assert.strictEqual(made.world.subscribed, 0)
     })
   )

@@ -180,7 +180,7 @@ describe("MetadataWatch", () => {
         type: "error",
         data: {
           message: "metadata cannot be read",
-          detail: "the metadata store is away or overloaded: try again when it can be reached"
+          detail: "cannot read metadata"
         }
       })
       assert.deepStrictEqual(fiber.pollUnsafe(), Exit.void)

@@ -7,7 +7,7 @@ import { TestClock } from "effect/testing"
 import * as Http from "node:http"
 import * as AgentIdChunks from "../../src/metadata/AgentIdChunks.ts"
 import * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"
-import { MetadataStore, MetadataStoreError } from "../../src/metadata/MetadataStore.ts"
+import { make as makeStore, MetadataStore, MetadataStoreError } from "../../src/metadata/MetadataStore.ts"
 import type { AgentMetadata } from "../../src/domain/Metadata.ts"
 import { Directory } from "../../src/admin/Directory.ts"
 import { AgentCatalog } from "../../src/dashboard/AgentCatalog.ts"
@@ -37,7 +37,9 @@ const metadata = (key: string, value: string): AgentMetadata => ({
   collectedAt: DateTime.makeUnsafe(0)
 })
 
-const unavailable = Effect.fail(new MetadataStoreError({ reason: "unavailable", cause: new Error("no route") }))
+const unavailable = Effect.fail(
+  new MetadataStoreError({ operation: "read metadata", reason: "unavailable", cause: new Error("no route") })
+)
 
 /** What watches depend on, and the services of a server over it. */
 const serve = Effect.gen(function* () {
@@ -51,14 +53,17 @@ const serve = Effect.gen(function* () {
     /** Waits for the end of a subscription. */
     left: Queue.take(left)
   }
-  const store = Layer.succeed(MetadataStore, {
-    updateBatch: () => Effect.succeed([]),
-    read: () =>
-      Effect.suspend(() => {
-        world.reads++
-        return Effect.map(world.reading, () => world.rows)
-      })
-  })
+  const store = Layer.succeed(
+    MetadataStore,
+    makeStore({
+      updateBatch: () => Effect.succeed([]),
+      read: () =>
+        Effect.suspend(() => {
+          world.reads++
+          return Effect.map(world.reading, () => world.rows)
+        })
+    })
+  )
   const pubsub = Layer.effect(
     PubSub.PubSub,
     PubSub.PubSub.useSync(({ publish, subscribe }) => ({
@@ -164,7 +169,7 @@ for (const [way, watch, row] of ways) {
           assert.deepStrictEqual(JSON.parse(body), {
             _tag: "MetadataUnavailable",
             message: "metadata cannot be read",
-            detail: "the metadata store is away or overloaded: try again when it can be reached"
+            detail: "cannot read metadata"
           })
           yield* world.left
           assert.strictEqual(world.subscribed, 0)
@@ -218,7 +223,7 @@ for (const [way, watch, row] of ways) {
             type: "error",
             data: {
               message: "metadata cannot be read",
-              detail: "the metadata store is away or overloaded: try again when it can be reached"
+              detail: "cannot read metadata"
             }
           })
           assert.strictEqual((yield* Effect.flip(next))._tag, "Done")

@@ -24,7 +24,7 @@ export const GetServiceBanner = Rpc.make("GetServiceBanner", {
 const noBanner: Banner = { enabled: false, message: "", background_color: "" }
 
 export const make = SiteConfigs.useSync((configs) => {
-  const banners = Effect.catchTag(configs.announcementBanners, "AgentStoreError", unavailable)
+  const banners = Effect.catchTag(configs.announcementBanners, "StoreError", unavailable)
   return {
     GetAnnouncementBanners: () => Effect.map(banners, (announcement_banners) => ({ announcement_banners })),
     GetServiceBanner: () => Effect.map(banners, (banners) => banners.find(({ enabled }) => enabled) ?? noBanner)

@@ -29,7 +29,7 @@ import {
 } from "../ports/AppStore.ts"
 import { list, word } from "../../domain/Fields.ts"
 import { type MessageTemplate, Notifications } from "../ports/Notifications.ts"
-import * as WorkspaceEvents from "../../pubsub/WorkspaceEvents.ts"
+import * as SessionEvents from "../session/SessionEvents.ts"
 
 export const BatchUpdateAppHealthsRequest = Schema.Struct({
   updates: list(Schema.Struct({ id: AppId, health: word(...healths) }))
@@ -64,7 +64,7 @@ export const UpdateAppStatus = Rpc.make("UpdateAppStatus", {
 
 export const make = Effect.gen(function* () {
   const store = yield* AppStore
-  const events = yield* WorkspaceEvents.make
+  const publish = yield* SessionEvents.make
   const notifications = yield* Notifications
   const { bumpFor } = yield* ActivityBump
 
@@ -75,10 +75,10 @@ export const make = Effect.gen(function* () {
       const changed = yield* changes(updates, yield* store.healths(identity.agentId))
       if (changed.length === 0) return {}
       yield* store.setHealths(identity.agentId, changed)
-      yield* events.publish("app_health")
+      yield* publish("app_health")
       return {}
     },
-    Effect.catchTag(["AgentStoreError", "PubSubError"], unavailable)
+    Effect.catchTag(["StoreError", "PubSubError"], unavailable)
   )
 
   /** Tells the owner of a task what it has come to. */
@@ -112,13 +112,13 @@ export const make = Effect.gen(function* () {
       if (Option.isNone(added)) {
         return yield* new InvalidRequest({ field: "slug", problem: "the agent has no app of this slug" })
       }
-      yield* events.publish("agt_app_status_update")
+      yield* publish("agt_app_status_update")
       const { appId, previous, task } = added.value
       if (task !== null && isNews(added.value, state)) yield* notify(workspace, appId, task.name, state)
       if (state === "working" || previous === "working") yield* bumpFor(workspace)
       return {}
     },
-    Effect.catchTag(["AgentStoreError", "PubSubError"], unavailable)
+    Effect.catchTag(["StoreError", "PubSubError"], unavailable)
   )
 
   return { BatchUpdateAppHealths: batchUpdateAppHealths, UpdateAppStatus: updateAppStatus }

@@ -7,40 +7,17 @@
  * - A status code and a reason belong to the end of a connection: with its beginning they mean nothing.
  * - An address that is none is left out; so is an empty reason. What says `localhost` is at 127.0.0.1.
  */
-import { Context, DateTime, Effect, Option, Result, Schema } from "effect"
+import { DateTime, Effect, Option, Result, Schema } from "effect"
 import { NetAddress } from "effect/net"
 import { Rpc } from "effect/rpc"
 import { ConnectionId, nil } from "../../domain/Ids.ts"
 import { OptionalText } from "../../domain/PostgresText.ts"
-import type { Workspace } from "../../domain/Workspace.ts"
-import { type AgentStoreError, unavailable, Unavailable } from "../AgentError.ts"
+import { unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { int32, time, word, zeroTime } from "../../domain/Fields.ts"
+import { ConnectionLogStore, connectionTypes } from "../ports/ConnectionLogStore.ts"
 
-/** The beginning or the end of a person's connection to an agent. */
-export interface ConnectionReport {
-  readonly connectionId: ConnectionId
-  readonly agentName: string
-  readonly workspace: Pick<Workspace, "id" | "name" | "ownerId" | "organizationId">
-  readonly type: typeof Type.Type
-  /** When it was, by the clock of the agent. */
-  readonly at: DateTime.Utc
-  readonly ip: string | null
-  readonly appName: string | null
-  /** What the end was like; null when this is the beginning. */
-  readonly end: { readonly code: number; readonly reason: string | null } | null
-}
-
-/** The port through which connections are recorded. */
-export class ConnectionLogStore extends Context.Service<
-  ConnectionLogStore,
-  {
-    /** Completes the record of the connection, or begins it. What is known already stays. */
-    readonly record: (report: ConnectionReport) => Effect.Effect<void, AgentStoreError>
-  }
->()("metadata-batcher/agentapi/calls/ConnectionLogStore") {}
-
-const Type = word("ssh", "vscode", "jetbrains", "reconnecting_pty")
+const Type = word(...connectionTypes)
 
 const Connection = Schema.Struct({
   id: ConnectionId.check(Schema.makeFilter((id) => id !== nil, { expected: "an id other than the nil id" })),
@@ -85,7 +62,7 @@ export const make = Effect.gen(function* () {
       })
       return {}
     },
-    Effect.catchTag("AgentStoreError", unavailable)
+    Effect.catchTag("StoreError", unavailable)
   )
 
   return { ReportConnection: reportConnection }

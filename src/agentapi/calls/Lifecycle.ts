@@ -8,63 +8,21 @@
  *   a build, whatever its agents report later and to whichever replica. A measurement that fails is a warning.
  * - The version of an agent is a semantic version behind a `v`. Subsystems are stored once each, in their order.
  */
-import { Context, DateTime, Duration, Effect, Metric, Option, Schema } from "effect"
+import { DateTime, Duration, Effect, Metric, Option, Schema } from "effect"
 import { Rpc } from "effect/rpc"
 import * as AgentLifecycle from "../../domain/AgentLifecycle.ts"
-import type { AgentId, BuildId } from "../../domain/Ids.ts"
+import type { BuildId } from "../../domain/Ids.ts"
 import { OptionalText } from "../../domain/PostgresText.ts"
-import { type AgentStoreError, unavailable, Unavailable } from "../AgentError.ts"
+import { unavailable, Unavailable } from "../AgentError.ts"
 import { buildDuration } from "../AgentMetrics.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import * as ApiVersion from "../ApiVersion.ts"
 import { list, time, word, zeroTime } from "../../domain/Fields.ts"
-import * as WorkspaceEvents from "../../pubsub/WorkspaceEvents.ts"
+import * as SessionEvents from "../session/SessionEvents.ts"
+import { type LifecycleChange, type StartedBuild, LifecycleStore } from "../ports/LifecycleStore.ts"
 
 const State = word(...AgentLifecycle.states)
-export type State = typeof State.Type
-
-export interface LifecycleChange {
-  readonly state: State
-  readonly changedAt: DateTime.Utc
-  /** What becomes of the time at which the agent started: the time of the change, where it has to be set. */
-  readonly startedAt: "keep" | "set" | "set if missing"
-  readonly readyAt: "keep" | "set" | "clear"
-}
-
-/** How an agent has introduced itself. */
-export interface Startup {
-  readonly version: string
-  readonly apiVersion: string
-  readonly expandedDirectory: string
-  readonly subsystems: ReadonlyArray<string>
-}
-
-/** A build all of whose agents have ended their startup. */
-export interface StartedBuild {
-  readonly createdAt: DateTime.Utc
-  /** When the last of its agents was ready. */
-  readonly readyAt: DateTime.Utc
-  readonly templateName: string
-  readonly organizationName: string
-  readonly transition: "start" | "stop" | "delete"
-  /** What became of the agent that fared worst. */
-  readonly status: "success" | "timeout" | "error"
-  readonly isPrebuild: boolean
-}
-
-/** The port through which agents are noted to come along. */
-export class LifecycleStore extends Context.Service<
-  LifecycleStore,
-  {
-    readonly change: (agentId: AgentId, change: LifecycleChange) => Effect.Effect<void, AgentStoreError>
-    /**
-     * Notes that all agents of a build have ended their startup, once they have. Answers the build to the one caller whose
-     * note it is, of all replicas. Sub-agents do not count: they come and go later.
-     */
-    readonly completeStartup: (buildId: BuildId) => Effect.Effect<Option.Option<StartedBuild>, AgentStoreError>
-    readonly introduce: (agentId: AgentId, startup: Startup) => Effect.Effect<void, AgentStoreError>
-  }
->()("metadata-batcher/agentapi/calls/LifecycleStore") {}
+type State = AgentLifecycle.State
 
 export const UpdateLifecycleRequest = Schema.Struct({
   lifecycle: Schema.Struct({ state: State, changed_at: Schema.optionalKey(time) })
@@ -101,7 +59,7 @@ export const UpdateStartup = Rpc.make("UpdateStartup", {
 
 export const make = Effect.gen(function* () {
   const store = yield* LifecycleStore
-  const events = yield* WorkspaceEvents.make
+  const publish = yield* SessionEvents.make
 
   const measureBuild = Effect.fnUntraced(
     function* (buildId: BuildId) {
@@ -116,11 +74,11 @@ export const make = Effect.gen(function* () {
       const { identity } = yield* AgentSession
       const changedAt = changed_at === undefined || isZero(changed_at) ? yield* DateTime.now : changed_at
       yield* store.change(identity.agentId, { state, changedAt, ...consequences(state) })
-      yield* events.publish("agt_lifecycle_update")
+      yield* publish("agt_lifecycle_update")
       if (endsStartup(state)) yield* measureBuild(identity.buildId)
       return { state, changed_at: changedAt }
     },
-    Effect.catchTag(["AgentStoreError", "PubSubError"], unavailable)
+    Effect.catchTag(["StoreError", "PubSubError"], unavailable)
   )
 
   const updateStartup = Effect.fnUntraced(
@@ -134,7 +92,7 @@ export const make = Effect.gen(function* () {
       })
       return startup
     },
-    Effect.catchTag("AgentStoreError", unavailable)
+    Effect.catchTag("StoreError", unavailable)
   )
 
   return { UpdateLifecycle: updateLifecycle, UpdateStartup: updateStartup }

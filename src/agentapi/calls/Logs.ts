@@ -10,51 +10,17 @@
  *   announcement that fails is a warning: the lines are there.
  * - No byte of a line is logged.
  */
-import { Context, DateTime, Effect, Option, Schema } from "effect"
+import { DateTime, Effect, Option, Schema } from "effect"
 import { Rpc } from "effect/rpc"
 import * as AgentLog from "../../domain/AgentLog.ts"
 import { type AgentId, LogSourceId, nil } from "../../domain/Ids.ts"
 import { OptionalText } from "../../domain/PostgresText.ts"
 import { PubSub } from "../../pubsub/PubSub.ts"
-import { type AgentStoreError, unavailable, Unavailable } from "../AgentError.ts"
+import { unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { list, word } from "../../domain/Fields.ts"
-import * as WorkspaceEvents from "../../pubsub/WorkspaceEvents.ts"
-
-/** A line as it is to be stored. */
-export interface LogLine {
-  readonly level: AgentLog.LogLevel
-  readonly output: string
-}
-
-/** Lines of one source that were received at one time. */
-export interface LogBatch {
-  /** Null stands for a program outside, whose source comes to be when it is missing. */
-  readonly sourceId: LogSourceId | null
-  readonly receivedAt: DateTime.Utc
-  readonly lines: ReadonlyArray<LogLine>
-}
-
-/** What became of a batch. */
-export interface Appended {
-  /** The number of the first line that was stored, if one was. */
-  readonly firstId: Option.Option<AgentLog.LogId>
-  /** Whether the agent had logged nothing before. */
-  readonly isFirst: boolean
-  readonly limit: "kept" | "crossed" | "crossed before"
-}
-
-/** The port through which logs are stored. */
-export class LogStore extends Context.Service<
-  LogStore,
-  {
-    /**
-     * Stores as many lines as an agent may have, and notes when it were too many. Nothing of that is visible without the
-     * rest. Lines of an agent become visible in the order of their numbers.
-     */
-    readonly append: (agentId: AgentId, batch: LogBatch) => Effect.Effect<Appended, AgentStoreError>
-  }
->()("metadata-batcher/agentapi/calls/LogStore") {}
+import * as SessionEvents from "../session/SessionEvents.ts"
+import { type Appended, LogStore } from "../ports/LogStore.ts"
 
 const Level = word("level_unspecified", "trace", "debug", "info", "warn", "error")
 
@@ -84,7 +50,7 @@ export const BatchCreateLogs = Rpc.make("BatchCreateLogs", {
 export const make = Effect.gen(function* () {
   const store = yield* LogStore
   const pubsub = yield* PubSub
-  const events = yield* WorkspaceEvents.make
+  const publish = yield* SessionEvents.make
 
   const announce = (agentId: AgentId, { firstId, isFirst, limit }: Appended) =>
     Effect.forEach(
@@ -92,8 +58,8 @@ export const make = Effect.gen(function* () {
         ...Option.toArray(firstId).map((id) =>
           pubsub.publish(AgentLog.channel(agentId), encodeAnnouncement({ created_after: id - 1 }))
         ),
-        ...(isFirst ? [events.publish("agt_first_logs")] : []),
-        ...(limit === "crossed" ? [events.publish("agt_logs_overflow")] : [])
+        ...(isFirst ? [publish("agt_first_logs")] : []),
+        ...(limit === "crossed" ? [publish("agt_logs_overflow")] : [])
       ],
       Effect.ignore({ log: "Warn", message: "logs of an agent cannot be announced" }),
       { discard: true }
@@ -117,7 +83,7 @@ export const make = Effect.gen(function* () {
       yield* announce(agentId, appended)
       return { log_limit_exceeded: appended.limit !== "kept" }
     },
-    Effect.catchTag("AgentStoreError", unavailable)
+    Effect.catchTag("StoreError", unavailable)
   )
 
   return { BatchCreateLogs: batchCreateLogs }

@@ -22,7 +22,7 @@ import {
   Script
 } from "../ports/ManifestStore.ts"
 import { DerpMap, SiteConfigs } from "../ports/SiteConfigs.ts"
-import { sharingLevels } from "./SubAgentApps.ts"
+import { sharingLevels } from "../ports/SubAgentStore.ts"
 
 /** What agents are told of the deployment. Default: it has no host for apps and no providers, and any connection will do. */
 export const Deployment = Context.Reference<{
@@ -124,7 +124,7 @@ export const make = Effect.gen(function* () {
       }
     },
     Effect.tapErrorTag("UnknownAppSetting", (error) => Effect.logError(error.message)),
-    Effect.catchTag("AgentStoreError", unavailable)
+    Effect.catchTag("StoreError", unavailable)
   )
 
   return { GetManifest: getManifest }

@@ -4,34 +4,16 @@
  * - A run begins and ends at times that the agent names, in this order.
  * - The script is one of the agent's own: of any other, nothing is stored.
  */
-import { Context, DateTime, Effect, Schema } from "effect"
+import { DateTime, Effect, Schema } from "effect"
 import { Rpc } from "effect/rpc"
-import { type AgentId, ScriptId } from "../../domain/Ids.ts"
-import { type AgentStoreError, InvalidRequest, unavailable, Unavailable } from "../AgentError.ts"
+import { ScriptId } from "../../domain/Ids.ts"
+import { InvalidRequest, unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { int32, time, word, zeroTime } from "../../domain/Fields.ts"
+import { ScriptStore, scriptStages, scriptStatuses } from "../ports/ScriptStore.ts"
 
-/** One run of a script. */
-export interface ScriptTiming {
-  readonly scriptId: ScriptId
-  readonly startedAt: DateTime.Utc
-  readonly endedAt: DateTime.Utc
-  readonly exitCode: number
-  readonly stage: typeof Stage.Type
-  readonly status: typeof Status.Type
-}
-
-/** The port through which the runs of scripts are stored. */
-export class ScriptStore extends Context.Service<
-  ScriptStore,
-  {
-    /** Stores a run of one of the agent's scripts. Whether there is such a script. */
-    readonly addTiming: (agentId: AgentId, timing: ScriptTiming) => Effect.Effect<boolean, AgentStoreError>
-  }
->()("metadata-batcher/agentapi/calls/ScriptStore") {}
-
-const Stage = word("start", "stop", "cron")
-const Status = word("ok", "exit_failure", "timed_out", "pipes_left_open")
+const Stage = word(...scriptStages)
+const Status = word(...scriptStatuses)
 
 const Time = time.check(
   Schema.makeFilter((time) => DateTime.isGreaterThan(time, zeroTime), { expected: "a time after the zero time" })
@@ -76,7 +58,7 @@ export const make = Effect.gen(function* () {
       if (isOwn) return {}
       return yield* new InvalidRequest({ field: "timing.script_id", problem: "not a script of this agent" })
     },
-    Effect.catchTag("AgentStoreError", unavailable)
+    Effect.catchTag("StoreError", unavailable)
   )
 
   return { ScriptCompleted: scriptCompleted }

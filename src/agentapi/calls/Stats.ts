@@ -6,12 +6,13 @@
  * - No query is made while the workspace is cached; otherwise it is looked up by its agent.
  * - Where people's programs report sessions, those that agents report are not counted again.
  */
-import { Context, DateTime, Duration, Effect, Schema } from "effect"
+import { DateTime, Duration, Effect, Schema } from "effect"
 import { Rpc } from "effect/rpc"
 import { unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { AgentStats, withoutSessions } from "../../usage/AgentStats.ts"
 import { StatsReporter } from "../../usage/StatsReporter.ts"
+import { StatsOptions } from "../../usage/StatsOptions.ts"
 
 export const UpdateStatsRequest = Schema.Struct({ stats: Schema.optionalKey(AgentStats) })
 export type UpdateStatsRequest = typeof UpdateStatsRequest.Type
@@ -21,15 +22,6 @@ export const UpdateStats = Rpc.make("UpdateStats", {
   /** In seconds. */
   success: Schema.Struct({ report_interval: Schema.Finite }),
   error: Unavailable
-})
-
-export const StatsOptions = Context.Reference<{
-  /** How often agents are to report. Default 30 seconds. */
-  readonly reportInterval: Duration.Input
-  /** Whether people's programs report sessions: the experiment workspace-usage. Default: they do not. */
-  readonly workspaceUsage: boolean
-}>("metadata-batcher/agentapi/StatsOptions", {
-  defaultValue: () => ({ reportInterval: "30 seconds", workspaceUsage: false })
 })
 
 export const make = Effect.gen(function* () {
@@ -52,7 +44,7 @@ export const make = Effect.gen(function* () {
       })
       return answer
     },
-    Effect.catchTag("AgentStoreError", unavailable)
+    Effect.catchTag("StoreError", unavailable)
   )
 
   return { UpdateStats: updateStats }

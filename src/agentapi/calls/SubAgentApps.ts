@@ -9,33 +9,10 @@ import { Effect, Schema } from "effect"
 import { Digest } from "effect/crypto"
 import { Hex } from "effect/encoding"
 import { OptionalText } from "../../domain/PostgresText.ts"
+import { type App, type SharingLevel, sharingLevels } from "../ports/SubAgentStore.ts"
 
 /** The longest slug, in characters: what is stored of it is looked up by an index. */
 const maxSlug = 255
-
-/** Who may use an app, from the fewest to the most. */
-export const sharingLevels = ["owner", "organization", "authenticated", "public"] as const
-export type SharingLevel = (typeof sharingLevels)[number]
-
-/** An app as it is stored. */
-export interface App {
-  readonly slug: string
-  readonly command: string
-  readonly displayName: string
-  readonly displayGroup: string
-  readonly displayOrder: number
-  readonly external: boolean
-  readonly hidden: boolean
-  readonly icon: string
-  readonly openIn: "slim-window" | "tab"
-  readonly sharingLevel: SharingLevel
-  readonly subdomain: boolean
-  readonly url: string
-  readonly healthcheckUrl: string
-  readonly healthcheckInterval: number
-  readonly healthcheckThreshold: number
-  readonly health: "disabled" | "initializing"
-}
 
 const optional = <S extends Schema.Top>(schema: S, fallback: S["Type"]) =>
   schema.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(fallback)))

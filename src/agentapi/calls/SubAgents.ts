@@ -13,12 +13,13 @@ import { Context, Effect, Option, Redacted, Schema } from "effect"
 import { Digest, Mac, SecureRandom } from "effect/crypto"
 import { Rpc } from "effect/rpc"
 import * as Token from "../../access/Token.ts"
-import { AgentId, type TemplateId } from "../../domain/Ids.ts"
+import { AgentId } from "../../domain/Ids.ts"
 import { OptionalText } from "../../domain/PostgresText.ts"
-import { type AgentStoreError, InvalidRequest, unavailable, Unavailable } from "../AgentError.ts"
+import { InvalidRequest, unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { list } from "../../domain/Fields.ts"
 import * as SubAgentApps from "./SubAgentApps.ts"
+import { type SubAgent, SubAgentStore } from "../ports/SubAgentStore.ts"
 
 const displayApps = ["VSCODE", "VSCODE_INSIDERS", "WEB_TERMINAL", "SSH_HELPER", "PORT_FORWARDING_HELPER"] as const
 
@@ -54,14 +55,14 @@ export type CreateSubAgentRequest = typeof CreateSubAgentRequest.Type
 
 export const DeleteSubAgentRequest = Schema.Struct({ id: AgentId })
 
-const SubAgent = Schema.Struct({ name: Schema.String, id: AgentId, auth_token: Schema.String })
+const SubAgentResponse = Schema.Struct({ name: Schema.String, id: AgentId, auth_token: Schema.String })
 
 /** The token that the parent has shown was replaced since it connected, and its sub-agents have others since then too. */
 export class TokenReplaced extends Schema.TaggedError<TokenReplaced>()("TokenReplaced", { message: Schema.String }) {}
 
 export const CreateSubAgent = Rpc.make("CreateSubAgent", {
   payload: CreateSubAgentRequest,
-  success: Schema.Struct({ agent: SubAgent, app_creation_errors: Schema.Array(SubAgentApps.AppCreationError) }),
+  success: Schema.Struct({ agent: SubAgentResponse, app_creation_errors: Schema.Array(SubAgentApps.AppCreationError) }),
   error: Schema.Union([InvalidRequest, TokenReplaced, Unavailable])
 })
 
@@ -73,53 +74,9 @@ export const DeleteSubAgent = Rpc.make("DeleteSubAgent", {
 
 export const ListSubAgents = Rpc.make("ListSubAgents", {
   payload: Schema.Struct({}),
-  success: Schema.Struct({ agents: Schema.Array(SubAgent) }),
+  success: Schema.Struct({ agents: Schema.Array(SubAgentResponse) }),
   error: Schema.Union([TokenReplaced, Unavailable])
 })
-
-/** An agent and what is stored of its token. */
-export interface Keyed {
-  readonly id: AgentId
-  readonly digest: Token.TokenDigest
-}
-
-export interface Child extends Keyed {
-  readonly name: string
-}
-
-export interface NewChild extends Child {
-  readonly directory: string
-  readonly architecture: string
-  readonly operatingSystem: string
-  readonly displayApps: ReadonlyArray<string>
-}
-
-/** The port through which sub-agents are kept. A child is an agent with this parent that is not deleted. */
-export class SubAgentStore extends Context.Service<
-  SubAgentStore,
-  {
-    /** Creates a child, unless its name is taken within the build or the parent has got another token, or is deleted. */
-    readonly create: (
-      parent: Keyed,
-      child: NewChild
-    ) => Effect.Effect<"created" | "name taken" | "token replaced", AgentStoreError>
-    /** Replaces the display apps of a child, and its directory unless the new one is empty. */
-    readonly change: (
-      parentId: AgentId,
-      child: Pick<NewChild, "id" | "directory" | "displayApps">
-    ) => Effect.Effect<Option.Option<Child>, AgentStoreError>
-    /** The children of an agent, the oldest first. */
-    readonly children: (parentId: AgentId) => Effect.Effect<ReadonlyArray<Child>, AgentStoreError>
-    /** Gives children other tokens, and answers whether it did: it does not where the parent has got another one itself. */
-    readonly rekey: (parent: Keyed, children: ReadonlyArray<Keyed>) => Effect.Effect<boolean, AgentStoreError>
-    /** Deletes a child with its own children, and answers whether the agent has had it. */
-    readonly remove: (parentId: AgentId, id: AgentId) => Effect.Effect<boolean, AgentStoreError>
-    /** Creates the apps of an agent, or changes those that it has. */
-    readonly putApps: (agentId: AgentId, apps: ReadonlyArray<SubAgentApps.App>) => Effect.Effect<void, AgentStoreError>
-    /** How much of an app a template lets others see. */
-    readonly maxSharingLevel: (templateId: TemplateId) => Effect.Effect<SubAgentApps.SharingLevel, AgentStoreError>
-  }
->()("metadata-batcher/agentapi/calls/SubAgentStore") {}
 
 export const make = Effect.gen(function* () {
   const store = yield* SubAgentStore
@@ -140,10 +97,10 @@ export const make = Effect.gen(function* () {
   }).pipe(Effect.provideContext(crypto))
 
   /** Children with tokens that let them in. */
-  const shown = Effect.fnUntraced(function* (children: ReadonlyArray<Child>) {
+  const withTokens = Effect.fnUntraced(function* (children: ReadonlyArray<SubAgent>) {
     const keys = yield* Effect.forEach(children, ({ id }) => keyOf(id))
     const outdated = keys.filter(({ digest }, index) => !Token.isSame(digest, children[index]!.digest))
-    if (outdated.length > 0 && !(yield* store.rekey(yield* parent, outdated))) return yield* tokenReplaced
+    if (outdated.length > 0 && !(yield* store.rotateTokens(yield* parent, outdated))) return yield* tokenReplaced
     return children.map(({ id, name }, index) => ({ id, name, auth_token: Redacted.value(keys[index]!.token) }))
   })
 
@@ -187,13 +144,13 @@ export const make = Effect.gen(function* () {
               })
             )
       if (child === undefined) return yield* unknownChild
-      const [agent] = yield* shown([child])
+      const [agent] = yield* withTokens([child])
       const apps = yield* Effect.forEach(accepted, ({ app }) =>
         Effect.provideContext(SubAgentApps.stored(app, child.name, limit), crypto)
       )
       const failures = yield* (apps.length === 0 ? Effect.void : store.putApps(child.id, apps)).pipe(
         Effect.as([]),
-        Effect.catchTag("AgentStoreError", (error) =>
+        Effect.catchTag("StoreError", (error) =>
           Effect.map(Effect.flip(unavailable(error)), ({ message }) =>
             accepted.map(({ index }) => ({ index, error: message }))
           )
@@ -202,7 +159,7 @@ export const make = Effect.gen(function* () {
       const all = [...errors, ...failures].toSorted((one, other) => one.index - other.index)
       return { agent: agent!, app_creation_errors: all }
     },
-    Effect.catchTag("AgentStoreError", unavailable)
+    Effect.catchTag("StoreError", unavailable)
   )
 
   const deleteSubAgent = Effect.fnUntraced(
@@ -210,15 +167,15 @@ export const make = Effect.gen(function* () {
       const { identity } = yield* AgentSession
       return (yield* store.remove(identity.agentId, id)) ? {} : yield* unknownChild
     },
-    Effect.catchTag("AgentStoreError", unavailable)
+    Effect.catchTag("StoreError", unavailable)
   )
 
   const listSubAgents = Effect.fnUntraced(
     function* () {
       const { identity } = yield* AgentSession
-      return { agents: yield* shown(yield* store.children(identity.agentId)) }
+      return { agents: yield* withTokens(yield* store.children(identity.agentId)) }
     },
-    Effect.catchTag("AgentStoreError", unavailable)
+    Effect.catchTag("StoreError", unavailable)
   )
 
   return { CreateSubAgent: createSubAgent, DeleteSubAgent: deleteSubAgent, ListSubAgents: listSubAgents }

@@ -1,7 +1,7 @@
 /** The port through which an agent's apps are read and written. */
 import { Context, type DateTime, type Effect, type Option } from "effect"
 import type { AgentId, AppId, WorkspaceId } from "../../domain/Ids.ts"
-import type { AgentStoreError } from "../AgentError.ts"
+import type { StoreError } from "../../domain/StoreError.ts"
 
 /** How an app may be. */
 export const healths = ["disabled", "initializing", "healthy", "unhealthy"] as const
@@ -48,14 +48,14 @@ export interface AddedStatus {
 export class AppStore extends Context.Service<
   AppStore,
   {
-    readonly healths: (agentId: AgentId) => Effect.Effect<ReadonlyArray<HealthOfApp>, AgentStoreError>
+    readonly healths: (agentId: AgentId) => Effect.Effect<ReadonlyArray<HealthOfApp>, StoreError>
     /** Writes the healths of apps of one agent, all of them or none. Each app is there once. */
-    readonly setHealths: (agentId: AgentId, healths: ReadonlyArray<AppHealth>) => Effect.Effect<void, AgentStoreError>
+    readonly setHealths: (agentId: AgentId, healths: ReadonlyArray<AppHealth>) => Effect.Effect<void, StoreError>
     /** Adds a status of an agent's app. None where the agent has no app of this slug. */
     readonly addStatus: (
       agentId: AgentId,
       workspaceId: WorkspaceId,
       status: AppStatus
-    ) => Effect.Effect<Option.Option<AddedStatus>, AgentStoreError>
+    ) => Effect.Effect<Option.Option<AddedStatus>, StoreError>
   }
 >()("metadata-batcher/agentapi/ports/AppStore") {}

@@ -5,8 +5,8 @@
  */
 import { Context, type Effect, Schema } from "effect"
 import { type AgentId, AppId, LogSourceId, ScriptId } from "../../domain/Ids.ts"
-import type { AgentStoreError } from "../AgentError.ts"
 import { seconds } from "../../domain/Fields.ts"
+import type { StoreError } from "../../domain/StoreError.ts"
 
 export const DeclaredAgent = Schema.Struct({
   environment_variables: Schema.Record(Schema.String, Schema.String),
@@ -59,12 +59,12 @@ export const Devcontainer = Schema.Struct({
   config_path: Schema.String
 })
 
-type Declared<S extends Schema.Top> = (agentId: AgentId) => Effect.Effect<ReadonlyArray<S["Type"]>, AgentStoreError>
+type Declared<S extends Schema.Top> = (agentId: AgentId) => Effect.Effect<ReadonlyArray<S["Type"]>, StoreError>
 
 export class ManifestStore extends Context.Service<
   ManifestStore,
   {
-    readonly agent: (agentId: AgentId) => Effect.Effect<typeof DeclaredAgent.Type, AgentStoreError>
+    readonly agent: (agentId: AgentId) => Effect.Effect<typeof DeclaredAgent.Type, StoreError>
     readonly apps: Declared<typeof DeclaredApp>
     readonly scripts: Declared<typeof Script>
     readonly metadata: Declared<typeof MetadataDescription>

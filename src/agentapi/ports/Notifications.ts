@@ -5,7 +5,7 @@
  */
 import { Context, type Effect, type Schema } from "effect"
 import type { AgentId, AppId, OrganizationId, TemplateId, UserId, WorkspaceId } from "../../domain/Ids.ts"
-import type { AgentStoreError } from "../AgentError.ts"
+import type { StoreError } from "../../domain/StoreError.ts"
 
 /** Which text a message is made from. */
 export type MessageTemplate =
@@ -36,6 +36,6 @@ export class Notifications extends Context.Service<
   Notifications,
   {
     /** Enqueues a message, unless the same one was already enqueued on this day (UTC). */
-    readonly enqueue: (notification: Notification) => Effect.Effect<void, AgentStoreError>
+    readonly enqueue: (notification: Notification) => Effect.Effect<void, StoreError>
   }
 >()("metadata-batcher/agentapi/ports/Notifications") {}

@@ -1,6 +1,6 @@
 /** The port through which agents learn what the administrators of the deployment have set. */
 import { Context, type Effect, Schema } from "effect"
-import type { AgentStoreError } from "../AgentError.ts"
+import type { StoreError } from "../../domain/StoreError.ts"
 
 /** Something that everybody is to read. */
 export const Banner = Schema.Struct({
@@ -19,8 +19,8 @@ export class SiteConfigs extends Context.Service<
   SiteConfigs,
   {
     /** None where nothing was set. */
-    readonly announcementBanners: Effect.Effect<ReadonlyArray<Banner>, AgentStoreError>
+    readonly announcementBanners: Effect.Effect<ReadonlyArray<Banner>, StoreError>
     /** Empty where nothing was set. */
-    readonly derpMap: Effect.Effect<DerpMap, AgentStoreError>
+    readonly derpMap: Effect.Effect<DerpMap, StoreError>
   }
 >()("metadata-batcher/agentapi/ports/SiteConfigs") {}

@@ -8,13 +8,14 @@ import { Context, Effect, Metric, Option, type Scope } from "effect"
 import type * as Token from "../../access/Token.ts"
 import type { AgentIdentity } from "../../domain/AgentIdentity.ts"
 import type { Workspace } from "../../domain/Workspace.ts"
-import { AgentStoreError } from "../AgentError.ts"
 import { connectedAgents } from "../AgentMetrics.ts"
 import type { ApiVersion } from "../ApiVersion.ts"
 import * as CachedWorkspace from "./CachedWorkspace.ts"
 import type { Notifications } from "../ports/Notifications.ts"
 import * as ResourceMonitors from "./ResourceMonitors.ts"
+import type { MonitorStore } from "../ports/MonitorStore.ts"
 import { WorkspaceStore } from "../../access/WorkspaceStore.ts"
+import { StoreError } from "../../domain/StoreError.ts"
 
 export class AgentSession extends Context.Service<
   AgentSession,
@@ -28,7 +29,7 @@ export class AgentSession extends Context.Service<
     /** What watches its memory and its volumes. */
     readonly monitors: ResourceMonitors.ResourceMonitors
     /** The workspace: the cached one, or the one that the agent is found to belong to. */
-    readonly workspace: Effect.Effect<Workspace, AgentStoreError>
+    readonly workspace: Effect.Effect<Workspace, StoreError>
   }
 >()("metadata-batcher/agentapi/session/AgentSession") {}
 
@@ -40,13 +41,13 @@ export interface Introduction {
 }
 
 /** What a session is opened with. */
-export type Services = WorkspaceStore | ResourceMonitors.MonitorStore | Notifications
+export type Services = WorkspaceStore | MonitorStore | Notifications
 
 /** Opens the session of a connection; it ends with the scope. Without its resource monitors there is no session. */
 export const open = Effect.fnUntraced(
   function* (
     introduction: Introduction
-  ): Effect.fn.Return<AgentSession["Service"], AgentStoreError, Services | Scope.Scope> {
+  ): Effect.fn.Return<AgentSession["Service"], StoreError, Services | Scope.Scope> {
     const { identity } = introduction
     const store = yield* WorkspaceStore
     yield* Effect.acquireRelease(Effect.andThen(Effect.logDebug("an agent has connected"), count(1)), () =>
@@ -56,9 +57,9 @@ export const open = Effect.fnUntraced(
     const lookup = Effect.flatMap(store.workspaceOf(identity.agentId), Effect.fromOption).pipe(
       Effect.mapError(
         (cause) =>
-          new AgentStoreError({
+          new StoreError({
             operation: `find the workspace of agent ${identity.agentId}`,
-            reason: cause._tag === "AgentStoreError" ? cause.reason : "unavailable",
+            reason: cause._tag === "StoreError" ? cause.reason : "unavailable",
             cause
           })
       )

@@ -8,66 +8,21 @@
  *   written the agent stays, with a warning.
  * - The connection of an agent whose build is no longer the latest ends with the next note, so within a period.
  * - However a connection ends, that is noted and announced. For each there is as much time as the timeout.
- * - Notes of a process are {@link SharedCalls}: those of a fifteenth of a period, but no more than a second, are written
+ * - Notes of a process are {@link RequestCoalescer}: those of a fifteenth of a period, but no more than a second, are written
  *   together, the newest of each agent, and none after a newer one. The first and the last of a connection wait for no more
  *   than what is being written, and take along what waits.
  * - A write never waits for a row that something else has locked: that agent is noted alone, and holds up nobody whose row
  *   is free. No more than two are noted alone at a time, however many are locked, so that connections are left for others;
  *   the first and the last note of a connection wait for their turn, any other for the next period, with a warning.
  */
-import {
-  Clock,
-  Context,
-  DateTime,
-  Duration,
-  Effect,
-  Fiber,
-  Option,
-  Predicate,
-  Ref,
-  type Scope,
-  Semaphore
-} from "effect"
-import * as SharedCalls from "../../batcher/RequestCoalescer.ts"
-import type { AgentId, ReplicaId } from "../../domain/Ids.ts"
+import { Clock, DateTime, Duration, Effect, Fiber, Option, Predicate, Ref, type Scope, Semaphore } from "effect"
+import * as RequestCoalescer from "../../batcher/RequestCoalescer.ts"
 import type { PubSubError } from "../../pubsub/PubSub.ts"
-import type { AgentStoreError } from "../AgentError.ts"
 import { AgentSession } from "./AgentSession.ts"
 import { Replica } from "../../domain/Replica.ts"
-import * as WorkspaceEvents from "../../pubsub/WorkspaceEvents.ts"
-
-/** When an agent was connected, as it is stored. */
-export interface ConnectionTimes {
-  readonly firstConnectedAt: DateTime.Utc
-  readonly lastConnectedAt: DateTime.Utc
-  /** Null while the agent is connected. */
-  readonly disconnectedAt: DateTime.Utc | null
-}
-
-/** The times of an agent's connection, and which replica it is with. */
-export interface ConnectionNote extends ConnectionTimes {
-  readonly agentId: AgentId
-  readonly replicaId: ReplicaId
-}
-
-/**
- * The port through which connections are noted, and that they were noted now. Both answer whether the build of an agent
- * is the latest of its workspace. How long they may take is the adapter's to bound: the notes of others wait meanwhile.
- */
-export class ConnectionStore extends Context.Service<
-  ConnectionStore,
-  {
-    /** Notes the connection of one agent. Of an agent that is gone nothing is noted, and no build is the latest. */
-    readonly note: (note: ConnectionNote) => Effect.Effect<boolean, AgentStoreError>
-    /**
-     * Notes the connections of several agents, each named once, in one go. It waits for nothing that something else has
-     * locked: agents of whom it could not note anything are missing in the answer.
-     */
-    readonly noteMany: (
-      notes: ReadonlyArray<ConnectionNote>
-    ) => Effect.Effect<ReadonlyMap<AgentId, boolean>, AgentStoreError>
-  }
->()("metadata-batcher/agentapi/session/ConnectionStore") {}
+import * as SessionEvents from "./SessionEvents.ts"
+import type { StoreError } from "../../domain/StoreError.ts"
+import { type ConnectionNote, ConnectionStore } from "../ports/ConnectionStore.ts"
 
 /** Agents in a write. */
 const maxNotes = 1_000
@@ -96,12 +51,12 @@ export interface Monitored {
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const store = yield* ConnectionStore
   const replica = yield* Replica
-  const events = yield* WorkspaceEvents.make
+  const publish = yield* SessionEvents.make
   const period = Duration.fromInputUnsafe(options.period ?? "15 seconds")
   const least = Duration.max(Duration.times(period, 2), Duration.seconds(2))
   const timeout = Duration.max(Duration.fromInputUnsafe(options.timeout ?? least), least)
 
-  const { ask, askNow } = yield* SharedCalls.make({
+  const { ask, askNow } = yield* RequestCoalescer.make({
     name: "ConnectionMonitor.note",
     window: Duration.min(Duration.divideUnsafe(period, 15), Duration.seconds(1)),
     maxSize: maxNotes,
@@ -130,7 +85,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
    */
   const start = Effect.fnUntraced(function* (
     ping: Effect.Effect<void>
-  ): Effect.fn.Return<Monitored, AgentStoreError | PubSubError, AgentSession | Scope.Scope> {
+  ): Effect.fn.Return<Monitored, StoreError | PubSubError, AgentSession | Scope.Scope> {
     const session = yield* AgentSession
     const { identity } = session
     const start = yield* DateTime.now
@@ -144,7 +99,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     const annotate = Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspace.id })
     const heardAt = yield* Ref.make(yield* Clock.monotonicTimeNanos)
 
-    const announce = events.publish("agt_connection_update")
+    const announce = publish("agt_connection_update")
 
     yield* Effect.addFinalizer(() =>
       DateTime.now.pipe(

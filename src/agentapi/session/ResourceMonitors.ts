@@ -10,33 +10,18 @@
  *   is tried again with the next report; the owner is told once all the same.
  * - Memory and volumes fail apart. Reports of one connection are taken one after the other.
  */
-import { Context, DateTime, type Duration, Effect, SynchronizedRef } from "effect"
+import { DateTime, type Duration, Effect, SynchronizedRef } from "effect"
 import type { AgentId } from "../../domain/Ids.ts"
 import type { Workspace } from "../../domain/Workspace.ts"
-import type { AgentStoreError } from "../AgentError.ts"
 import { type Notification, Notifications } from "../ports/Notifications.ts"
-
-/** Whether what is watched is well. */
-export type State = "ok" | "nok"
-
-export interface Monitor {
-  readonly enabled: boolean
-  /** The share of the total from which on it is not well, in percent. */
-  readonly threshold: number
-  readonly state: State
-  /** Until when nobody is told. */
-  readonly debouncedUntil: DateTime.Utc
-}
-
-export interface VolumeMonitor extends Monitor {
-  readonly path: string
-}
-
-export interface Monitors {
-  /** Null where memory is not watched. */
-  readonly memory: Monitor | null
-  readonly volumes: ReadonlyArray<VolumeMonitor>
-}
+import type { StoreError } from "../../domain/StoreError.ts"
+import {
+  type MonitorState,
+  type Monitor,
+  type VolumeMonitor,
+  type Monitors,
+  MonitorStore
+} from "../ports/MonitorStore.ts"
 
 /** How much of something is used, both in one unit. */
 export interface Usage {
@@ -50,27 +35,11 @@ export interface Datapoint {
   readonly volumes: ReadonlyArray<Usage & { readonly volume: string }>
 }
 
-/** The port through which monitors are kept. */
-export class MonitorStore extends Context.Service<
-  MonitorStore,
-  {
-    readonly load: (agentId: AgentId) => Effect.Effect<Monitors, AgentStoreError>
-    /** Writes the state of what watches the memory of an agent, and until when nobody is told of it. */
-    readonly putMemory: (agentId: AgentId, monitor: Monitor, at: DateTime.Utc) => Effect.Effect<void, AgentStoreError>
-    /** The same for volumes, all or none. */
-    readonly putVolumes: (
-      agentId: AgentId,
-      monitors: ReadonlyArray<VolumeMonitor>,
-      at: DateTime.Utc
-    ) => Effect.Effect<void, AgentStoreError>
-  }
->()("metadata-batcher/agentapi/session/MonitorStore") {}
-
 export interface ResourceMonitors {
   /** What is watched, without a query. */
   readonly configuration: Effect.Effect<Monitors>
   /** Takes a report, the oldest point first, and answers what of it could not be written or told. */
-  readonly push: (points: ReadonlyArray<Datapoint>) => Effect.Effect<ReadonlyArray<AgentStoreError>>
+  readonly push: (points: ReadonlyArray<Datapoint>) => Effect.Effect<ReadonlyArray<StoreError>>
 }
 
 /** The points of a report. */
@@ -89,13 +58,13 @@ export const minimumNok = 20
 export const debounce: Duration.Input = "30 minutes"
 
 /** What a point says by itself: a share equal to the threshold is not well, a total of nothing says nothing. */
-export const pointOf = (usage: Usage | undefined, threshold: number): State | "unknown" => {
+export const pointOf = (usage: Usage | undefined, threshold: number): MonitorState | "unknown" => {
   if (usage === undefined || usage.total <= 0) return "unknown"
   return Math.trunc((usage.used / usage.total) * 100) < threshold ? "ok" : "nok"
 }
 
 /** What the points of a report say together. Without a point there is nothing wrong. */
-export const stateAfter = (state: State, points: ReadonlyArray<State | "unknown">): State => {
+export const stateAfter = (state: MonitorState, points: ReadonlyArray<MonitorState | "unknown">): MonitorState => {
   const share = (count: number) => (points.length === 0 ? 0 : Math.round((count / points.length) * 100))
   let [longest, run, total] = [0, 0, 0]
   for (const point of points) {
@@ -110,7 +79,7 @@ export const stateAfter = (state: State, points: ReadonlyArray<State | "unknown"
 /** A monitor after a report, and whether that is news for the owner. */
 export const advance = <M extends Monitor>(
   monitor: M,
-  points: ReadonlyArray<State | "unknown">,
+  points: ReadonlyArray<MonitorState | "unknown">,
   now: DateTime.Utc
 ): { readonly monitor: M; readonly alarming: boolean } => {
   const state = stateAfter(monitor.state, points)
@@ -122,8 +91,8 @@ export const advance = <M extends Monitor>(
 /** Loads what watches an agent of `workspace`. */
 export const load = Effect.fnUntraced(function* (
   agentId: AgentId,
-  workspace: Effect.Effect<Workspace, AgentStoreError>
-): Effect.fn.Return<ResourceMonitors, AgentStoreError, MonitorStore | Notifications> {
+  workspace: Effect.Effect<Workspace, StoreError>
+): Effect.fn.Return<ResourceMonitors, StoreError, MonitorStore | Notifications> {
   const store = yield* MonitorStore
   const notifications = yield* Notifications
   const known = yield* SynchronizedRef.make(yield* store.load(agentId))
@@ -196,8 +165,8 @@ export const load = Effect.fnUntraced(function* (
         known,
         Effect.fnUntraced(function* (before) {
           const now = yield* DateTime.now
-          const failures: Array<AgentStoreError> = []
-          const orElse = <A>(part: Effect.Effect<A, AgentStoreError>, before: A) =>
+          const failures: Array<StoreError> = []
+          const orElse = <A>(part: Effect.Effect<A, StoreError>, before: A) =>
             Effect.catch(part, (failure) =>
               Effect.sync(() => {
                 failures.push(failure)

@@ -2,15 +2,13 @@
 import { useEffect, useRef, useState } from "preact/hooks"
 import type * as Wire from "../AgentCatalog.ts"
 import type { MetadataView } from "../../domain/MetadataView.ts"
-import type { Lifecycle as LifecycleWire } from "../../watch/LogReader.ts"
 import { Status, words } from "./Agents.tsx"
-import { type Client, type Connection, useAnswer, useNow, useStream } from "./client.ts"
+import { type Client, useAnswer, useNow, useStream } from "./client.ts"
 import { age, duration, isCollected, isStale } from "../../operations/FigureFormat.ts"
-import { Logs } from "./Logs.tsx"
+import { Live } from "./Live.tsx"
+import { type LifecycleNow, Logs } from "./Logs.tsx"
 
 type Details = typeof Wire.AgentDetails.Encoded
-
-export type LifecycleNow = typeof LifecycleWire.Encoded
 
 const close = () => {
   location.hash = "#/"
@@ -64,10 +62,6 @@ export const Agent = ({ client, id }: { client: Client; id: string }) => {
     </dialog>
   )
 }
-
-export const Live = ({ connection }: { connection: Connection }) => (
-  <span class={`live live-${connection}`}>{connection === "lost" ? "no connection: trying again" : connection}</span>
-)
 
 const Values = ({ client, id }: { client: Client; id: string }) => {
   const now = useNow()

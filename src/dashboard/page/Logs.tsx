@@ -1,10 +1,13 @@
 /** What an agent logs, as it comes. Only lines in view are in the page; at the end it stays at the end. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks"
 import type { AgentLog } from "../../domain/AgentLog.ts"
-import { Live, type LifecycleNow } from "./Agent.tsx"
+import type { Lifecycle } from "../../watch/LogReader.ts"
+import { Live } from "./Live.tsx"
 import { type Client, useStream } from "./client.ts"
 import { count, plain } from "../../operations/FigureFormat.ts"
 import { rowsInView } from "./window.ts"
+
+export type LifecycleNow = typeof Lifecycle.Encoded
 
 interface Line {
   readonly id: number

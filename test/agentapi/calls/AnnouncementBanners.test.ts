@@ -1,9 +1,9 @@
 /** `GetAnnouncementBanners` and `GetServiceBanner`, called as an agent calls them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
 import * as AnnouncementBanners from "../../../src/agentapi/calls/AnnouncementBanners.ts"
 import { type Banner, SiteConfigs } from "../../../src/agentapi/ports/SiteConfigs.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
 
 const start = (announcementBanners: SiteConfigs["Service"]["announcementBanners"]) =>
   Effect.provide(AnnouncementBanners.make, Layer.mock(SiteConfigs)({ announcementBanners }))
@@ -11,7 +11,7 @@ const start = (announcementBanners: SiteConfigs["Service"]["announcementBanners"
 const banner = (message: string, enabled = true): Banner => ({ enabled, message, background_color: "#00ff7f" })
 
 const failing = Effect.fail(
-  new AgentStoreError({ operation: "read it", reason: "unavailable", cause: new Error("as the test wants it") })
+  new StoreError({ operation: "read it", reason: "unavailable", cause: new Error("as the test wants it") })
 )
 
 describe("announcement banners", () => {

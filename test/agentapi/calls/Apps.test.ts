@@ -3,7 +3,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { ActivityBump } from "../../../src/usage/ActivityBump.ts"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
 import * as Apps from "../../../src/agentapi/calls/Apps.ts"
 import { type AddedStatus, AppStore } from "../../../src/agentapi/ports/AppStore.ts"
 import { Notifications } from "../../../src/agentapi/ports/Notifications.ts"
@@ -13,6 +12,7 @@ import * as Announcements from "../../support/announcements.ts"
 import { workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import { agent } from "../../support/metadataBatcher.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
 
 const app = (number: number) => AppId.make(`00000000-0000-4000-a000-00000000000${number}`)
 
@@ -51,7 +51,7 @@ const start = Effect.fnUntraced(function* (world: World = {}) {
 })
 
 const failing = Effect.fail(
-  new AgentStoreError({ operation: "do that", reason: "unavailable", cause: new Error("as the test wants it") })
+  new StoreError({ operation: "do that", reason: "unavailable", cause: new Error("as the test wants it") })
 )
 
 const refusal = (request: Effect.Effect<unknown, unknown>) => Effect.map(Effect.flip(request), String)

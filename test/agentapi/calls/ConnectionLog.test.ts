@@ -2,17 +2,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
 import type { AgentSession } from "../../../src/agentapi/session/AgentSession.ts"
 import * as ConnectionLog from "../../../src/agentapi/calls/ConnectionLog.ts"
 import { ConnectionId, nil } from "../../../src/domain/Ids.ts"
 import { calling, session } from "../../support/agentApi.ts"
 import { workspace } from "../../support/identity.ts"
 import { agent } from "../../support/metadataBatcher.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
+import { type ConnectionReport, ConnectionLogStore } from "../../../src/agentapi/ports/ConnectionLogStore.ts"
 
 const connect = Effect.fnUntraced(function* (overrides: Partial<AgentSession["Service"]> = {}) {
-  const reports: Array<ConnectionLog.ConnectionReport> = []
-  const { ReportConnection } = yield* Effect.provideService(ConnectionLog.make, ConnectionLog.ConnectionLogStore, {
+  const reports: Array<ConnectionReport> = []
+  const { ReportConnection } = yield* Effect.provideService(ConnectionLog.make, ConnectionLogStore, {
     record: (report) => Effect.sync(() => reports.push(report))
   })
   return {
@@ -151,7 +152,7 @@ describe("ReportConnection", () => {
 
       const lost = yield* connect({
         workspace: Effect.fail(
-          new AgentStoreError({ operation: "find the workspace", reason: "unavailable", cause: "no route" })
+          new StoreError({ operation: "find the workspace", reason: "unavailable", cause: "no route" })
         )
       })
       assert.deepInclude(yield* Effect.flip(lost.call({ connection: begin })), {

@@ -2,7 +2,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Layer, Metric, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
 import { buildDuration } from "../../../src/agentapi/AgentMetrics.ts"
 import * as Lifecycle from "../../../src/agentapi/calls/Lifecycle.ts"
 import type { BuildId } from "../../../src/domain/Ids.ts"
@@ -11,12 +10,14 @@ import * as Announcements from "../../support/announcements.ts"
 import { workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import { agent } from "../../support/metadataBatcher.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
+import { LifecycleStore, type StartedBuild } from "../../../src/agentapi/ports/LifecycleStore.ts"
 
 const identity = session(agent(7)).identity
 const announced = `agt_lifecycle_update of ${workspace.id} by ${agent(7)} on workspace_owner:${workspace.ownerId}`
 const noon = "2031-05-01T12:00:00.000Z"
 
-type Store = Lifecycle.LifecycleStore["Service"]
+type Store = LifecycleStore["Service"]
 
 /** A store that lets everything happen, and no build be complete. */
 const start = Effect.fnUntraced(function* (
@@ -29,7 +30,7 @@ const start = Effect.fnUntraced(function* (
   const api = yield* Effect.provide(
     Lifecycle.make,
     Layer.merge(
-      Layer.succeed(Lifecycle.LifecycleStore, {
+      Layer.succeed(LifecycleStore, {
         change: (agentId, change) => note({ agentId, ...change, changedAt: DateTime.formatIso(change.changedAt) }),
         completeStartup: (buildId) => Effect.as(note(`completed ${buildId}?`), Option.none()),
         introduce: (agentId, startup) => note({ agentId, ...startup }),
@@ -50,8 +51,8 @@ const start = Effect.fnUntraced(function* (
   }
 })
 
-const failing = (reason: AgentStoreError["reason"]) =>
-  Effect.fail(new AgentStoreError({ operation: "note that", reason, cause: new Error("as the test wants it") }))
+const failing = (reason: StoreError["reason"]) =>
+  Effect.fail(new StoreError({ operation: "note that", reason, cause: new Error("as the test wants it") }))
 
 /** What is refused of a request, as an agent is told. */
 const refusal = (request: Effect.Effect<unknown, unknown>) => Effect.map(Effect.flip(request), String)
@@ -188,7 +189,7 @@ describe("UpdateLifecycle", () => {
 })
 
 describe("the duration of builds", () => {
-  const build: Lifecycle.StartedBuild = {
+  const build: StartedBuild = {
     createdAt: DateTime.makeUnsafe("2031-05-01T11:59:15Z"),
     readyAt: DateTime.makeUnsafe(noon),
     templateName: "docker",

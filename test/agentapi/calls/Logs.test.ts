@@ -2,7 +2,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
 import * as Logs from "../../../src/agentapi/calls/Logs.ts"
 import { channel, LogId } from "../../../src/domain/AgentLog.ts"
 import * as WorkspaceEvent from "../../../src/domain/WorkspaceEvent.ts"
@@ -12,10 +11,12 @@ import { calling, session } from "../../support/agentApi.ts"
 import { workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import { agent } from "../../support/metadataBatcher.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
+import { LogStore, type LogBatch, type Appended } from "../../../src/agentapi/ports/LogStore.ts"
 
 const source = "10000000-0000-4000-8000-000000000001"
 
-const stored = (id: number): Logs.Appended => ({
+const stored = (id: number): Appended => ({
   firstId: Option.some(LogId.make(id)),
   isFirst: false,
   limit: "kept"
@@ -23,14 +24,14 @@ const stored = (id: number): Logs.Appended => ({
 
 /** An agent whose batches are answered so, and what becomes of them. */
 const connect = Effect.fnUntraced(function* (
-  answer: Effect.Effect<Logs.Appended, AgentStoreError> = Effect.succeed(stored(7)),
+  answer: Effect.Effect<Appended, StoreError> = Effect.succeed(stored(7)),
   publish: Effect.Effect<void, PubSubError> = Effect.void
 ) {
-  const batches: Array<Logs.LogBatch> = []
+  const batches: Array<LogBatch> = []
   const published: Array<readonly [channel: string, payload: unknown]> = []
   const logs: Array<LogRecord> = []
   const { BatchCreateLogs } = yield* Logs.make.pipe(
-    Effect.provideService(Logs.LogStore, {
+    Effect.provideService(LogStore, {
       append: (agentId, batch) => {
         assert.strictEqual(agentId, agent(7))
         batches.push(batch)
@@ -207,7 +208,7 @@ describe("BatchCreateLogs", () => {
   it.effect("answers that it cannot store now, without the reason", () =>
     Effect.gen(function* () {
       const { call } = yield* connect(
-        Effect.fail(new AgentStoreError({ operation: "store the logs", reason: "unavailable", cause: "no route" }))
+        Effect.fail(new StoreError({ operation: "store the logs", reason: "unavailable", cause: "no route" }))
       )
 
       const error = yield* Effect.flip(call(batch({ output: "one" })))

@@ -2,7 +2,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
 import { AgentSession } from "../../../src/agentapi/session/AgentSession.ts"
 import * as Manifest from "../../../src/agentapi/calls/Manifest.ts"
 import { type DeclaredApp, ManifestStore } from "../../../src/agentapi/ports/ManifestStore.ts"
@@ -12,6 +11,7 @@ import { session } from "../../support/agentApi.ts"
 import { workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import { agent } from "../../support/metadataBatcher.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
 
 const id = (number: number) => `00000000-0000-4000-a000-00000000000${number}`
 
@@ -95,7 +95,7 @@ const manifest = ({ deployment, derpMap, session: overrides, store }: World = {}
   )
 
 const failing = (operation: string) =>
-  Effect.fail(new AgentStoreError({ operation, reason: "unavailable", cause: new Error("as the test wants it") }))
+  Effect.fail(new StoreError({ operation, reason: "unavailable", cause: new Error("as the test wants it") }))
 
 describe("GetManifest", () => {
   it.effect("answers everything that is known of an agent, in the words of the protocol [MF-03]", () =>

@@ -1,20 +1,21 @@
 /** The sub-API of resource monitoring, called as an agent calls it. */
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Schema } from "effect"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
-import type { Datapoint, Monitors, ResourceMonitors } from "../../../src/agentapi/session/ResourceMonitors.ts"
+import type { Datapoint, ResourceMonitors } from "../../../src/agentapi/session/ResourceMonitors.ts"
 import * as ResourcesMonitoring from "../../../src/agentapi/calls/ResourcesMonitoring.ts"
 import { calling, session } from "../../support/agentApi.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import { agent } from "../../support/metadataBatcher.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
+import type { Monitors } from "../../../src/agentapi/ports/MonitorStore.ts"
 
 const monitor = { enabled: true, threshold: 80, state: "ok", debouncedUntil: DateTime.makeUnsafe(0) } as const
 
 const failure = (operation: string) =>
-  new AgentStoreError({ operation, reason: "unavailable", cause: new Error("connection refused") })
+  new StoreError({ operation, reason: "unavailable", cause: new Error("connection refused") })
 
 /** Calls of a session whose monitors are these, and fail with these. */
-const connect = Effect.fnUntraced(function* (monitors: Monitors, failures: ReadonlyArray<AgentStoreError> = []) {
+const connect = Effect.fnUntraced(function* (monitors: Monitors, failures: ReadonlyArray<StoreError> = []) {
   const pushed: Array<ReadonlyArray<Datapoint>> = []
   const logs: Array<LogRecord> = []
   const actor: ResourceMonitors = {

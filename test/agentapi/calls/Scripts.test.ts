@@ -4,10 +4,11 @@ import { Effect } from "effect"
 import * as Scripts from "../../../src/agentapi/calls/Scripts.ts"
 import { calling, session } from "../../support/agentApi.ts"
 import { agent } from "../../support/metadataBatcher.ts"
+import { ScriptStore, type ScriptTiming } from "../../../src/agentapi/ports/ScriptStore.ts"
 
 const connect = Effect.fnUntraced(function* (isOwn = true) {
-  const timings: Array<Scripts.ScriptTiming> = []
-  const { ScriptCompleted } = yield* Effect.provideService(Scripts.make, Scripts.ScriptStore, {
+  const timings: Array<ScriptTiming> = []
+  const { ScriptCompleted } = yield* Effect.provideService(Scripts.make, ScriptStore, {
     addTiming: (agentId, timing) =>
       Effect.sync(() => {
         assert.strictEqual(agentId, agent(7))

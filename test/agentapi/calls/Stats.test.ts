@@ -2,7 +2,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
 import type { AgentSession } from "../../../src/agentapi/session/AgentSession.ts"
 import * as Stats from "../../../src/agentapi/calls/Stats.ts"
 import { type Report, StatsReporter } from "../../../src/usage/StatsReporter.ts"
@@ -10,11 +9,13 @@ import { calling, session } from "../../support/agentApi.ts"
 import { identity, workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import { agent } from "../../support/metadataBatcher.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
+import { StatsOptions } from "../../../src/usage/StatsOptions.ts"
 
 /** Calls with what an agent puts on the wire, and remembers what is reported. */
 const connect = Effect.fnUntraced(function* (
   given: {
-    readonly options?: Partial<typeof Stats.StatsOptions.Service>
+    readonly options?: Partial<typeof StatsOptions.Service>
     readonly session?: Partial<AgentSession["Service"]>
     readonly report?: (report: Report) => Effect.Effect<void>
   } = {}
@@ -26,7 +27,7 @@ const connect = Effect.fnUntraced(function* (
       report: given.report ?? ((report) => Effect.sync(() => void reports.push(report))),
       reportApps: () => Effect.die("nobody asks for that")
     }),
-    Effect.provideService(Stats.StatsOptions, {
+    Effect.provideService(StatsOptions, {
       reportInterval: "30 seconds",
       workspaceUsage: false,
       ...given.options
@@ -108,7 +109,7 @@ describe("UpdateStats", () => {
       yield* there.call({ stats: {} })
       assert.strictEqual(there.reports[0]?.workspace.name, "found")
 
-      const error = new AgentStoreError({
+      const error = new StoreError({
         operation: `find the workspace of agent ${agent(7)}`,
         reason: "unavailable",
         cause: new Error("no route to host")

@@ -2,9 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Crypto from "node:crypto"
-import { sharingLevels } from "../../../src/agentapi/calls/SubAgentApps.ts"
 import { workspace } from "../../support/identity.ts"
 import { away, start } from "../../support/subAgents.ts"
+import { sharingLevels } from "../../../src/agentapi/ports/SubAgentStore.ts"
 
 describe("the apps of CreateSubAgent", () => {
   it.effect("lists each app that is wrong with its place and field, and creates the others [SA-06, SA-07]", () =>

@@ -99,7 +99,7 @@ describe("CreateSubAgent", () => {
 
   it.effect("answers the same token again for an id, with new display apps and directory [SA-10]", () =>
     Effect.gen(function* () {
-      const { apps, create, rekeyed, rows } = yield* start()
+      const { apps, create, rotated, rows } = yield* start()
       const { agent } = yield* create({ name: "dev", directory: "/old", display_apps: ["VSCODE"] })
       const again = { id: agent.id.toUpperCase(), display_apps: ["SSH_HELPER"] }
 
@@ -109,7 +109,7 @@ describe("CreateSubAgent", () => {
 
       yield* create({ ...again, name: "another name", directory: "/new", display_apps: [], apps: [{ slug: "web" }] })
       assert.deepInclude(rows.get(agent.id), { name: "dev", directory: "/new", displayApps: [] })
-      assert.deepStrictEqual([rows.size, apps.length, rekeyed], [1, 1, []])
+      assert.deepStrictEqual([rows.size, apps.length, rotated], [1, 1, []])
     })
   )
 
@@ -166,7 +166,7 @@ describe("ListSubAgents", () => {
       yield* foreign.create({ name: "theirs" })
 
       assert.deepStrictEqual(yield* own.list, { agents: created })
-      assert.deepStrictEqual(world.rekeyed, [])
+      assert.deepStrictEqual(world.rotated, [])
     })
   )
 
@@ -183,7 +183,7 @@ describe("ListSubAgents", () => {
       assert.notStrictEqual(agents[0]!.auth_token, agent.auth_token)
       assert.deepStrictEqual(new Uint8Array(world.rows.get(agent.id)!.digest), digestOf(token(agents[0]!.auth_token)))
       assert.deepStrictEqual(yield* after.list, { agents })
-      assert.deepStrictEqual(world.rekeyed, [agent.id])
+      assert.deepStrictEqual(world.rotated, [agent.id])
     })
   )
 

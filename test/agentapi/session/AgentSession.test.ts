@@ -2,11 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Metric, Option, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
 import { connectedAgents } from "../../../src/agentapi/AgentMetrics.ts"
 import * as AgentSession from "../../../src/agentapi/session/AgentSession.ts"
 import * as ApiVersion from "../../../src/agentapi/ApiVersion.ts"
-import * as WorkspaceEvents from "../../../src/pubsub/WorkspaceEvents.ts"
+import * as SessionEvents from "../../../src/agentapi/session/SessionEvents.ts"
 import { WorkspaceStore } from "../../../src/access/WorkspaceStore.ts"
 import type { AgentIdentity } from "../../../src/domain/AgentIdentity.ts"
 import { prebuildsUserId, type Workspace } from "../../../src/domain/Workspace.ts"
@@ -16,11 +15,12 @@ import { layerPorts, session } from "../../support/agentApi.ts"
 import { identity, workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import { agent } from "../../support/metadataBatcher.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
 
-type Answer = Effect.Effect<Option.Option<Workspace>, AgentStoreError>
+type Answer = Effect.Effect<Option.Option<Workspace>, StoreError>
 
-const failing = (reason: AgentStoreError["reason"]) =>
-  Effect.fail(new AgentStoreError({ operation: "read the workspace", reason, cause: new Error("away") }))
+const failing = (reason: StoreError["reason"]) =>
+  Effect.fail(new StoreError({ operation: "read the workspace", reason, cause: new Error("away") }))
 
 /** A session in a scope of its own, over a store that answers with these. */
 const open = Effect.fnUntraced(function* (
@@ -142,7 +142,7 @@ describe("AgentSession", () => {
         const error = yield* lookup(failing(reason))
         assert.strictEqual(error.message, `cannot find the workspace of agent ${agent(1)}`)
         assert.strictEqual(error.reason, reason)
-        assert.propertyVal(error.cause, "_tag", "AgentStoreError")
+        assert.propertyVal(error.cause, "_tag", "StoreError")
       }
       const gone = yield* lookup(Effect.succeedNone)
       assert.include(gone.message, agent(1))
@@ -151,10 +151,10 @@ describe("AgentSession", () => {
   )
 })
 
-describe("WorkspaceEvents", () => {
+describe("SessionEvents", () => {
   it.effect("names kind, workspace and agent on the channel of whoever owned the workspace at connect [AP-08]", () =>
     Effect.gen(function* () {
-      const { publish } = yield* WorkspaceEvents.make
+      const publish = yield* SessionEvents.make
       const events = yield* Stream.toQueue(PubSub.messages(`workspace_owner:${workspace.ownerId}`), {
         capacity: "unbounded"
       })

@@ -2,17 +2,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
 import * as CachedWorkspace from "../../../src/agentapi/session/CachedWorkspace.ts"
 import { WorkspaceStore } from "../../../src/access/WorkspaceStore.ts"
 import { prebuildsUserId, type Workspace } from "../../../src/domain/Workspace.ts"
 import { workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
 
-type Answer = Effect.Effect<Option.Option<Workspace>, AgentStoreError>
+type Answer = Effect.Effect<Option.Option<Workspace>, StoreError>
 
 const away = Effect.fail(
-  new AgentStoreError({ operation: "read the workspace", reason: "unavailable", cause: new Error("away") })
+  new StoreError({ operation: "read the workspace", reason: "unavailable", cause: new Error("away") })
 )
 
 /** A cached workspace in a scope of its own; `answer` is what the store says from then on. */

@@ -2,7 +2,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
 import { AgentSession } from "../../../src/agentapi/session/AgentSession.ts"
 import * as ConnectionMonitor from "../../../src/agentapi/session/ConnectionMonitor.ts"
 import { Replica } from "../../../src/domain/Replica.ts"
@@ -11,9 +10,11 @@ import { PubSub } from "../../../src/pubsub/PubSub.ts"
 import { replica, session } from "../../support/agentApi.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import { agent } from "../../support/metadataBatcher.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
+import { type ConnectionNote, ConnectionStore } from "../../../src/agentapi/ports/ConnectionStore.ts"
 
 const away = Effect.fail(
-  new AgentStoreError({ operation: "note the connections of agents", reason: "unavailable", cause: new Error("away") })
+  new StoreError({ operation: "note the connections of agents", reason: "unavailable", cause: new Error("away") })
 )
 
 /** A monitor of agents that answer every ping, with the default period of 15 seconds. */
@@ -21,14 +22,14 @@ const start = Effect.gen(function* () {
   const logs: Array<LogRecord> = []
   const world = {
     /** What each write had in it. */
-    writes: [] as Array<ReadonlyArray<ConnectionMonitor.ConnectionNote>>,
+    writes: [] as Array<ReadonlyArray<ConnectionNote>>,
     alone: [] as Array<AgentId>,
-    writing: Effect.void as Effect.Effect<void, AgentStoreError>,
+    writing: Effect.void as Effect.Effect<void, StoreError>,
     locked: new Set<AgentId>(),
     unlocked: Effect.void as Effect.Effect<void>
   }
   const monitor = yield* ConnectionMonitor.make().pipe(
-    Effect.provideService(ConnectionMonitor.ConnectionStore, {
+    Effect.provideService(ConnectionStore, {
       noteMany: (notes) =>
         Effect.suspend(() => {
           world.writes.push(notes)

@@ -3,7 +3,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, DateTime, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentSession } from "../../../src/agentapi/session/AgentSession.ts"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
 import * as ConnectionMonitor from "../../../src/agentapi/session/ConnectionMonitor.ts"
 import { Replica } from "../../../src/domain/Replica.ts"
 import type { AgentIdentity } from "../../../src/domain/AgentIdentity.ts"
@@ -13,15 +12,16 @@ import { identity, workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import { agent } from "../../support/metadataBatcher.ts"
 import * as WallClock from "../../support/WallClock.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
 
 const millis = (time: DateTime.Utc | null) => (time === null ? null : time.epochMilliseconds)
 
 const away = Effect.fail(
-  new AgentStoreError({ operation: "note the connection of an agent", reason: "unavailable", cause: new Error("away") })
+  new StoreError({ operation: "note the connection of an agent", reason: "unavailable", cause: new Error("away") })
 )
 
 interface World {
-  note: Effect.Effect<void, AgentStoreError>
+  note: Effect.Effect<void, StoreError>
   isLatest: Effect.Effect<boolean>
   ping: Effect.Effect<void>
   publish: Effect.Effect<void>

@@ -2,13 +2,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Deferred, Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { AgentStoreError } from "../../../src/agentapi/AgentError.ts"
 import { type Notification, Notifications } from "../../../src/agentapi/ports/Notifications.ts"
 import * as ResourceMonitors from "../../../src/agentapi/session/ResourceMonitors.ts"
 import { workspace } from "../../support/identity.ts"
 import { agent, at } from "../../support/metadataBatcher.ts"
+import { StoreError } from "../../../src/domain/StoreError.ts"
+import {
+  MonitorStore,
+  type Monitors,
+  type VolumeMonitor,
+  type MonitorState
+} from "../../../src/agentapi/ports/MonitorStore.ts"
 
-type Point = ResourceMonitors.State | "unknown"
+type Point = MonitorState | "unknown"
 
 /** Points by their initials: ok, nok (`x`), unknown. */
 const points = (initials: string): ReadonlyArray<Point> =>
@@ -104,7 +110,7 @@ const never = at(-1_700_000_000_000)
 
 const memory = { enabled: true, threshold: 90, state: "ok", debouncedUntil: never } as const
 
-const volume = (path: string, overrides: Partial<ResourceMonitors.VolumeMonitor> = {}) => ({
+const volume = (path: string, overrides: Partial<VolumeMonitor> = {}) => ({
   path,
   enabled: true,
   threshold: 80,
@@ -114,22 +120,22 @@ const volume = (path: string, overrides: Partial<ResourceMonitors.VolumeMonitor>
 })
 
 const away = (operation: string) =>
-  Effect.fail(new AgentStoreError({ operation, reason: "unavailable", cause: new Error("away") }))
+  Effect.fail(new StoreError({ operation, reason: "unavailable", cause: new Error("away") }))
 
 /** The monitors of a session; `written` and `told` grow with what they ask. */
-const start = Effect.fnUntraced(function* (monitors: ResourceMonitors.Monitors) {
+const start = Effect.fnUntraced(function* (monitors: Monitors) {
   yield* TestClock.setTime(1_000)
   const written: Array<ReadonlyArray<unknown>> = []
   const told: Array<Notification> = []
   const world = {
-    putMemory: Effect.void as Effect.Effect<void, AgentStoreError>,
-    putVolumes: Effect.void as Effect.Effect<void, AgentStoreError>,
-    enqueue: Effect.void as Effect.Effect<void, AgentStoreError>
+    putMemory: Effect.void as Effect.Effect<void, StoreError>,
+    putVolumes: Effect.void as Effect.Effect<void, StoreError>,
+    enqueue: Effect.void as Effect.Effect<void, StoreError>
   }
   let loads = 0
   const millis = DateTime.toEpochMillis
   const started = yield* ResourceMonitors.load(agent(1), Effect.succeed(workspace)).pipe(
-    Effect.provideService(ResourceMonitors.MonitorStore, {
+    Effect.provideService(MonitorStore, {
       load: () =>
         Effect.sync(() => {
           loads++

@@ -10,7 +10,7 @@ import { metadata } from "../../support/watch.ts"
 const refused = new MetadataStoreError({ reason: "unavailable", cause: new Error("away") })
 
 /** Reads of a store that fails for agent 13, and has no rows of agent 11. `reads` has what it was asked. */
-const start = Effect.fnUntraced(function* (hasMany: boolean) {
+const start = Effect.fnUntraced(function* () {
   const reads: Array<ReadonlyArray<AgentId>> = []
   const rowsOf = (agentId: AgentId) => [metadata("cpu", agentId)]
   const ask = <A>(agentIds: ReadonlyArray<AgentId>, answer: () => A) =>
@@ -21,10 +21,8 @@ const start = Effect.fnUntraced(function* (hasMany: boolean) {
   const read = yield* Effect.provideService(Reads.make, MetadataStore, {
     updateBatch: () => Effect.succeed([]),
     read: (agentId) => ask([agentId], () => rowsOf(agentId)),
-    readMany: hasMany
-      ? (agentIds) =>
-          ask(agentIds, () => new Map(agentIds.filter((id) => id !== agent(11)).map((id) => [id, rowsOf(id)])))
-      : undefined
+    readMany: (agentIds) =>
+      ask(agentIds, () => new Map(agentIds.filter((id) => id !== agent(11)).map((id) => [id, rowsOf(id)])))
   })
   const fork = (...agents: ReadonlyArray<number>) =>
     Effect.forEach(agents, (number) => Effect.forkScoped(Effect.exit(read(agent(number))), { startImmediately: true }))
@@ -42,7 +40,7 @@ const values = (fibers: ReadonlyArray<Fiber.Fiber<Exit.Exit<ReadonlyArray<{ read
 describe("reads", () => {
   it.effect("reads agents together, one agent once, and answers each its rows or none", () =>
     Effect.gen(function* () {
-      const { fork, reads } = yield* start(true)
+      const { fork, reads } = yield* start()
 
       const fibers = yield* fork(1, 2, 1, 11)
       yield* TestClock.adjust(Reads.window)
@@ -54,7 +52,7 @@ describe("reads", () => {
 
   it.effect("reads no more than so many agents in one statement, of which one that fails fails alone", () =>
     Effect.gen(function* () {
-      const { fork, reads } = yield* start(true)
+      const { fork, reads } = yield* start()
 
       const fibers = yield* fork(13, ...Array.from({ length: 2 * Reads.maxAgents }, (_, number) => number + 100))
       yield* TestClock.adjust(Reads.window)
@@ -66,18 +64,6 @@ describe("reads", () => {
       const failed = (yield* values(fibers)).map((value) => value === "failed")
       assert.deepStrictEqual(new Set(failed.slice(0, Reads.maxAgents)), new Set([true]))
       assert.deepStrictEqual(new Set(failed.slice(Reads.maxAgents)), new Set([false]))
-    })
-  )
-
-  it.effect("asks a store that cannot read many agents in one go for each of them, and for each of them once", () =>
-    Effect.gen(function* () {
-      const { fork, reads } = yield* start(false)
-
-      const fibers = yield* fork(1, 13, 2, 1)
-      yield* TestClock.adjust(Reads.window)
-
-      assert.deepStrictEqual(reads, [[agent(1)], [agent(13)], [agent(2)]])
-      assert.deepStrictEqual(yield* values(fibers), [[agent(1)], "failed", [agent(2)], [agent(1)]])
     })
   )
 })

@@ -1,14 +1,14 @@
 import { PgTypes } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { SqlError } from "effect/sql"
-import { reasonOf } from "../../src/storage/PgMetadataStore.ts"
+import { reasonOf } from "../../../src/storage/internal/storeOperation.ts"
 
 const failedWith = (cause: unknown) =>
   new SqlError.SqlError({ reason: new SqlError.UnknownError({ cause, message: "failed", operation: "query" }) })
 
 const failedWithCode = (code: string) => failedWith(Object.assign(new Error("no"), { code }))
 
-describe("PgMetadataStore.reasonOf", () => {
+describe("reasonOf", () => {
   it.each(["21000", "22001", "22021", "23502", "23503", "23505"])("blames the data for %s", (code) => {
     assert.strictEqual(reasonOf(failedWithCode(code)), "rejected")
   })

@@ -1,0 +1,47 @@
+/** The port that stores how far agents have come, and what they say of themselves. */
+import { Context, type DateTime, type Effect, type Option } from "effect"
+import type * as AgentLifecycle from "../../domain/AgentLifecycle.ts"
+import type { AgentId, BuildId } from "../../domain/Ids.ts"
+import type { StoreError } from "../../domain/StoreError.ts"
+
+export interface LifecycleChange {
+  readonly state: AgentLifecycle.State
+  readonly changedAt: DateTime.Utc
+  /** What becomes of the time at which the agent started: the time of the change, where it has to be set. */
+  readonly startedAt: "keep" | "set" | "set if missing"
+  readonly readyAt: "keep" | "set" | "clear"
+}
+
+/** How an agent has introduced itself. */
+export interface Startup {
+  readonly version: string
+  readonly apiVersion: string
+  readonly expandedDirectory: string
+  readonly subsystems: ReadonlyArray<string>
+}
+
+/** A build all of whose agents have ended their startup. */
+export interface StartedBuild {
+  readonly createdAt: DateTime.Utc
+  /** When the last of its agents was ready. */
+  readonly readyAt: DateTime.Utc
+  readonly templateName: string
+  readonly organizationName: string
+  readonly transition: "start" | "stop" | "delete"
+  /** What became of the agent that fared worst. */
+  readonly status: "success" | "timeout" | "error"
+  readonly isPrebuild: boolean
+}
+
+export class LifecycleStore extends Context.Service<
+  LifecycleStore,
+  {
+    readonly change: (agentId: AgentId, change: LifecycleChange) => Effect.Effect<void, StoreError>
+    /**
+     * Notes that all agents of a build have ended their startup, once they have. Answers the build to the one caller whose
+     * note it is, of all replicas. Sub-agents do not count: they come and go later.
+     */
+    readonly completeStartup: (buildId: BuildId) => Effect.Effect<Option.Option<StartedBuild>, StoreError>
+    readonly introduce: (agentId: AgentId, startup: Startup) => Effect.Effect<void, StoreError>
+  }
+>()("metadata-batcher/agentapi/ports/LifecycleStore") {}

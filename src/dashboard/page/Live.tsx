@@ -1,0 +1,6 @@
+/** Whether what is shown is live. */
+import type { Connection } from "./client.ts"
+
+export const Live = ({ connection }: { connection: Connection }) => (
+  <span class={`live live-${connection}`}>{connection === "lost" ? "no connection: trying again" : connection}</span>
+)

@@ -1,0 +1,21 @@
+/** The one error of every port that stores something. */
+import { Effect, Schema } from "effect"
+
+/**
+ * A store that could not do what it was asked to.
+ *
+ * - `rejected`: the data is bad, and would be rejected again.
+ * - `unavailable`: the store cannot be reached, is overloaded or took too long; the same call may succeed later.
+ * - `cancelled`: the store was told to stop the statement.
+ */
+export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
+  /** What was attempted; completes the sentence "cannot …". */
+  operation: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed("use the store"))),
+  reason: Schema.Literals(["rejected", "unavailable", "cancelled"]),
+  /** For the log alone: it may hold what was sent. */
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `cannot ${this.operation}`
+  }
+}

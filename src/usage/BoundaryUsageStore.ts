@@ -1,0 +1,26 @@
+/** The port that stores how boundaries are used, one row a replica. */
+import { Context, type DateTime, type Effect } from "effect"
+import type { ReplicaId } from "../domain/Ids.ts"
+import type { StoreError } from "../domain/StoreError.ts"
+
+/** The workspaces, users and requests of a period. */
+export interface BoundaryCounts {
+  readonly workspaces: number
+  readonly users: number
+  readonly allowed: number
+  readonly denied: number
+}
+
+export class BoundaryUsageStore extends Context.Service<
+  BoundaryUsageStore,
+  {
+    /**
+     * Makes `total` the row of a replica, or `recent` where it has none. Whether it had none.
+     */
+    readonly write: (
+      replicaId: ReplicaId,
+      counts: { readonly recent: BoundaryCounts; readonly total: BoundaryCounts },
+      at: DateTime.Utc
+    ) => Effect.Effect<boolean, StoreError>
+  }
+>()("metadata-batcher/usage/BoundaryUsageStore") {}
