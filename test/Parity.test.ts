@@ -22,7 +22,7 @@ describe("PARITY.md", () => {
   it("has every row once", () => {
     const rows = table.map(({ row }) => row)
 
-    assert.strictEqual(rows.length, 329)
+    assert.isAtLeast(rows.length, 329)
     assert.strictEqual(new Set(rows).size, rows.length)
   })
 
