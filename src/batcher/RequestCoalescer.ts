@@ -1,92 +1,90 @@
 /**
- * Makes one call for all who ask within a moment of each other. It stands here because both watch and agentapi ask so, and
- * batcher is what both may import.
+ * Combines requests that arrive within a short window into one call, for `watch` and `agentapi`.
  *
- * - A question goes at once when no call has begun within the last `window`. Otherwise it waits for the end of that window;
- *   and then for a call to end, when `concurrency` of them are being made. What is asked meanwhile goes along.
- * - A question that is asked with `askNow` ends the wait for the window, for itself and for those that wait.
- * - A call begins after each of its questions was asked. Questions of the same key are one: the last one stands for all.
- * - A call has at most `maxSize` questions. When there are more, there are more calls, and all of them begin before what
- *   was asked since.
- * - Calls for one key begin in the order of asking. With a `concurrency` of 1 each has ended before the next one begins, so
- *   that no older question comes after a newer one; with more of it they may go side by side, and end in any order.
- * - Who asks gets what has become of the call that the question was in, be that a failure or a defect, and of no other.
- * - Who no longer waits takes no answer from anyone else. A question that nobody waits for before its call has begun is
- *   not asked; a call that has begun goes on.
- * - A call is a trace of its own, with links to the spans of those who asked. How long it may take is its own to bound.
+ * - A request starts a call at once if no call started within the last `window`. Otherwise it waits for the end of the
+ *   window and, while `concurrency` calls are running, for one of them to finish. Requests that arrive meanwhile join it.
+ * - `requestNow` ends the wait for the window, for its own request and for all that are waiting.
+ * - A call starts after all of its requests were made. Requests with the same key are one request: the last one is sent.
+ * - A call carries at most `maxSize` requests. If there are more, there are more calls, and all of them start before any
+ *   request that was made later.
+ * - Calls for one key start in the order of the requests. With a `concurrency` of 1 each call finishes before the next one
+ *   starts; with more, calls for one key may overlap and finish in any order.
+ * - Each caller gets the result of the call that carried its request: a value, a failure or a defect. A caller that is
+ *   interrupted affects no other. A request that nobody waits for is not sent; a call that has started runs to its end.
+ * - A call is a root span with links to the spans of its callers. The call bounds its own duration.
  */
 import { Array as Arr, Clock, Duration, Effect, Exit, Latch, Request, RequestResolver, Semaphore } from "effect"
 
 export interface Options<Q, A, E> {
   /** The name of the span of a call. */
   readonly name: string
-  /** The least time from the beginning of one call to that of the next. */
+  /** The least time from the start of one call to the start of the next. */
   readonly window: Duration.Input
-  /** Questions in a call. */
+  /** Requests per call. */
   readonly maxSize: number
-  /** Calls that are made at the same time. */
+  /** Calls that run at the same time. */
   readonly concurrency: number
-  /** What makes questions the same. */
-  readonly keyOf: (question: Q) => unknown
-  /** Asks questions of which no two have the same key, and answers what says what the answer to each is. */
-  readonly call: (questions: ReadonlyArray<Q>) => Effect.Effect<(question: Q) => A, E>
+  /** Requests with equal keys are one request. */
+  readonly keyOf: (request: Q) => unknown
+  /** Sends requests, no two of which have the same key. Returns the lookup of each request's result. */
+  readonly call: (requests: ReadonlyArray<Q>) => Effect.Effect<(request: Q) => A, E>
 }
 
 export interface RequestCoalescer<Q, A, E> {
-  /** Asks a question, with others. */
-  readonly ask: (question: Q) => Effect.Effect<A, E>
-  /** Asks a question without a wait for the window. */
-  readonly askNow: (question: Q) => Effect.Effect<A, E>
+  /** Sends a request together with others. */
+  readonly request: (request: Q) => Effect.Effect<A, E>
+  /** Sends a request without waiting for the window. */
+  readonly requestNow: (request: Q) => Effect.Effect<A, E>
 }
 
 export const make = Effect.fnUntraced(function* <Q, A, E>(
   options: Options<Q, A, E>
 ): Effect.fn.Return<RequestCoalescer<Q, A, E>> {
-  type Asked = Request.Request<A, E> & { readonly question: Q }
-  const request = Request.of<Asked>()
+  type Pending = Request.Request<A, E> & { readonly content: Q }
+  const makePending = Request.of<Pending>()
   const calls = yield* Semaphore.make(options.concurrency)
   const window = Duration.toNanosUnsafe(Duration.fromInputUnsafe(options.window))
-  const hurry = yield* Latch.make(false)
-  // a resolver forgets those who leave before it runs, and no later ones
-  const left = new WeakSet<Asked>()
-  let restsUntil = 0n
+  const wake = yield* Latch.make(false)
+  // a resolver only forgets callers that are interrupted before it runs
+  const abandoned = new WeakSet<Pending>()
+  let cooldownUntil = 0n
 
-  const rest = Effect.gen(function* () {
-    const left = restsUntil - (yield* Clock.monotonicTimeNanos)
-    if (left > 0n) yield* Effect.raceFirst(Effect.sleep(Duration.nanos(left)), hurry.await)
+  const cooldown = Effect.gen(function* () {
+    const left = cooldownUntil - (yield* Clock.monotonicTimeNanos)
+    if (left > 0n) yield* Effect.raceFirst(Effect.sleep(Duration.nanos(left)), wake.await)
     yield* calls.withPermit(Effect.void)
   })
 
-  const call = Effect.fnUntraced(function* (chunk: ReadonlyArray<ReadonlyArray<Request.Entry<Asked>>>) {
+  const call = Effect.fnUntraced(function* (chunk: ReadonlyArray<ReadonlyArray<Request.Entry<Pending>>>) {
     const groups = chunk
-      .map((group) => group.filter(({ request }) => !left.has(request)))
+      .map((group) => group.filter(({ request }) => !abandoned.has(request)))
       .filter((group) => group.length > 0)
     if (groups.length === 0) return
-    const questions = groups.map((group) => group.at(-1)!.request.question)
-    const exit = yield* options.call(questions).pipe(
-      Effect.map((answerTo) => questions.map(answerTo)),
+    const requests = groups.map((group) => group.at(-1)!.request.content)
+    const exit = yield* options.call(requests).pipe(
+      Effect.map((resultOf) => requests.map(resultOf)),
       Effect.exit
     )
     groups.forEach((group, index) => {
-      const answer = Exit.map(exit, (answers) => answers[index]!)
-      for (const entry of group) entry.completeUnsafe(answer)
+      const result = Exit.map(exit, (results) => results[index]!)
+      for (const entry of group) entry.completeUnsafe(result)
     })
   }, calls.withPermit)
 
-  const resolver = RequestResolver.make<Asked>(
+  const resolver = RequestResolver.make<Pending>(
     Effect.fnUntraced(function* (entries) {
-      hurry.closeUnsafe()
-      restsUntil = (yield* Clock.monotonicTimeNanos) + window
-      const groups = [...Map.groupBy(entries, ({ request }) => options.keyOf(request.question)).values()]
-      // each takes its place among those that wait for a permit now, before anyone who asks from now on
+      wake.closeUnsafe()
+      cooldownUntil = (yield* Clock.monotonicTimeNanos) + window
+      const groups = [...Map.groupBy(entries, ({ request }) => options.keyOf(request.content)).values()]
+      // every chunk queues for a permit now, before any later request can
       yield* Effect.forEach(Arr.chunksOf(groups, options.maxSize), call, { concurrency: "unbounded", discard: true })
     })
-  ).pipe(RequestResolver.setDelayEffect(rest), RequestResolver.withSpan(options.name, { root: true }))
+  ).pipe(RequestResolver.setDelayEffect(cooldown), RequestResolver.withSpan(options.name, { root: true }))
 
-  const ask = (question: Q): Effect.Effect<A, E> =>
+  const request = (content: Q): Effect.Effect<A, E> =>
     Effect.suspend(() => {
-      const asked = request({ question })
-      return Effect.onInterrupt(Effect.request(asked, resolver), () => Effect.sync(() => left.add(asked)))
+      const pending = makePending({ content })
+      return Effect.onInterrupt(Effect.request(pending, resolver), () => Effect.sync(() => abandoned.add(pending)))
     })
-  return { ask, askNow: (question) => Effect.andThen(hurry.open, ask(question)) }
+  return { request, requestNow: (content) => Effect.andThen(wake.open, request(content)) }
 })

@@ -56,7 +56,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const least = Duration.max(Duration.times(period, 2), Duration.seconds(2))
   const timeout = Duration.max(Duration.fromInputUnsafe(options.timeout ?? least), least)
 
-  const { ask, askNow } = yield* RequestCoalescer.make({
+  const { request, requestNow } = yield* RequestCoalescer.make({
     name: "ConnectionMonitor.note",
     window: Duration.min(Duration.divideUnsafe(period, 15), Duration.seconds(1)),
     maxSize: maxNotes,
@@ -74,11 +74,11 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const alone = yield* Semaphore.make(maxAlone)
   /** Answers nothing when it is left for the next period. */
   const note = (note: ConnectionNote) =>
-    Effect.filterOrElse(ask(note), Predicate.isNotUndefined, () =>
+    Effect.filterOrElse(request(note), Predicate.isNotUndefined, () =>
       Effect.map(alone.withPermitsIfAvailable(1)(store.note(note)), Option.getOrUndefined)
     )
   const noteNow = (note: ConnectionNote) =>
-    Effect.filterOrElse(askNow(note), Predicate.isNotUndefined, () => alone.withPermit(store.note(note)))
+    Effect.filterOrElse(requestNow(note), Predicate.isNotUndefined, () => alone.withPermit(store.note(note)))
 
   /**
    * Monitors the connection of the session until the scope closes. `ping` succeeds when the agent has answered.

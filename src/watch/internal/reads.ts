@@ -23,7 +23,7 @@ export const concurrency = 4
 
 export const make = Effect.gen(function* () {
   const { readMany } = yield* MetadataStore
-  const { ask } = yield* RequestCoalescer.make({
+  const { request } = yield* RequestCoalescer.make({
     name: "MetadataWatch.read",
     window,
     maxSize: maxAgents,
@@ -37,5 +37,5 @@ export const make = Effect.gen(function* () {
             found.get(agentId) ?? []
       )
   })
-  return ask
+  return request
 })
