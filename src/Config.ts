@@ -159,6 +159,20 @@ export const variables = {
     aDuration,
     "The longest that writing a batch may take before it is cancelled and tried again."
   ),
+  pubsubWatchdogInterval: required(
+    "PUBSUB_WATCHDOG_INTERVAL",
+    "15 seconds",
+    PositiveDuration,
+    aDuration,
+    "How often a heartbeat is published that every replica has to hear."
+  ),
+  pubsubWatchdogTimeout: required(
+    "PUBSUB_WATCHDOG_TIMEOUT",
+    "5 minutes",
+    PositiveDuration,
+    aDuration,
+    "The longest that no heartbeat may be heard although they are published: then the process ends."
+  ),
   statsReportInterval: required(
     "STATS_REPORT_INTERVAL",
     "30 seconds",
@@ -357,6 +371,11 @@ const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boole
     holds: ({ agentPingInterval = Duration.zero, agentPingTimeout = Duration.infinity }) =>
       Duration.isGreaterThanOrEqualTo(agentPingTimeout, Duration.times(agentPingInterval, 2)),
     problem: `${variables.agentPingTimeout.name} must be at least two times ${variables.agentPingInterval.name}`
+  },
+  {
+    holds: ({ pubsubWatchdogInterval = Duration.zero, pubsubWatchdogTimeout = Duration.infinity }) =>
+      Duration.isGreaterThanOrEqualTo(pubsubWatchdogTimeout, Duration.times(pubsubWatchdogInterval, 2)),
+    problem: `${variables.pubsubWatchdogTimeout.name} must be at least two times ${variables.pubsubWatchdogInterval.name}`
   }
 ]
 

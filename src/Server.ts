@@ -150,7 +150,13 @@ const layerServices = (settings: Settings) =>
       shutdownTimeout: settings.shutdownTimeout,
       onWriteFailure: "retain"
     }),
-    Fatal.watch("the pubsub", Effect.flatMap(PubSubWatchdog.make(), ({ timeout }) => timeout).pipe(Effect.scoped)),
+    Fatal.watch(
+      "the pubsub",
+      PubSubWatchdog.make({ interval: settings.pubsubWatchdogInterval, timeout: settings.pubsubWatchdogTimeout }).pipe(
+        Effect.flatMap(({ timeout }) => timeout),
+        Effect.scoped
+      )
+    ),
     Fatal.watch("the measurement of latencies", measureLatencies)
   )
 

@@ -34,6 +34,8 @@ const defaults = {
   queueCapacity: undefined,
   maxPending: 100_000,
   writeTimeout: "10s",
+  pubsubWatchdogInterval: "15s",
+  pubsubWatchdogTimeout: "5m",
   statsReportInterval: "30s",
   experiments: undefined,
   shutdownTimeout: "15s",
@@ -73,6 +75,8 @@ const others: Readonly<Record<string, readonly [value: string, setting: keyof ty
   METADATA_QUEUE_CAPACITY: ["7", "queueCapacity", 7],
   METADATA_MAX_PENDING: ["600", "maxPending", 600],
   METADATA_WRITE_TIMEOUT: ["1 minute", "writeTimeout", "1m"],
+  PUBSUB_WATCHDOG_INTERVAL: ["5 seconds", "pubsubWatchdogInterval", "5s"],
+  PUBSUB_WATCHDOG_TIMEOUT: ["1 minute", "pubsubWatchdogTimeout", "1m"],
   STATS_REPORT_INTERVAL: ["5 minutes", "statsReportInterval", "5m"],
   EXPERIMENTS: ["workspace-usage", "experiments", ["workspace-usage"]],
   SHUTDOWN_TIMEOUT: ["2 seconds", "shutdownTimeout", "2s"],
@@ -115,6 +119,8 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   METADATA_QUEUE_CAPACITY: [["0", "1000001"], between(1, 1_000_000)],
   METADATA_MAX_PENDING: [["0", "10000001"], between(1, 10_000_000)],
   METADATA_WRITE_TIMEOUT: [durations, duration],
+  PUBSUB_WATCHDOG_INTERVAL: [durations, duration],
+  PUBSUB_WATCHDOG_TIMEOUT: [durations, duration],
   STATS_REPORT_INTERVAL: [durations, duration],
   EXPERIMENTS: [
     ["flying-cars", "workspace-usage,", "workspace-usage flying-cars"],
@@ -215,7 +221,8 @@ describe("Config", () => {
           LOG_LEVEL: "loud",
           DATABASE_LISTEN_URL: "postgresql://h/d",
           METADATA_MAX_PENDING: "499",
-          AGENT_PING_TIMEOUT: "29 seconds"
+          AGENT_PING_TIMEOUT: "29 seconds",
+          PUBSUB_WATCHDOG_TIMEOUT: "29 seconds"
         })
       )
 
@@ -224,7 +231,8 @@ describe("Config", () => {
         "LOG_LEVEL must be debug, info, warn or error",
         "METADATA_MAX_PENDING must be at least METADATA_MAX_BATCH_SIZE",
         "DATABASE_LISTEN_URL must be left out where there is no DATABASE_URL",
-        "AGENT_PING_TIMEOUT must be at least two times AGENT_PING_INTERVAL"
+        "AGENT_PING_TIMEOUT must be at least two times AGENT_PING_INTERVAL",
+        "PUBSUB_WATCHDOG_TIMEOUT must be at least two times PUBSUB_WATCHDOG_INTERVAL"
       ])
     })
   )
