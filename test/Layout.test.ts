@@ -136,7 +136,7 @@ describe("the layout", () => {
   })
 
   it("has no file over 400 lines, and no folder over 30 files", () => {
-    const all = [...files, ...globSync("test/**/*.ts")]
+    const all = [...files, ...globSync("test/**/*.ts")].filter((file) => !file.startsWith("src/wire/generated/"))
     const inFolders = Map.groupBy(files, (file) => Path.dirname(file))
 
     assert.deepStrictEqual(
