@@ -1,13 +1,24 @@
 /**
- * Text measured in UTF-8 bytes, the unit of every size limit of this project.
+ * Measures text in UTF-8 bytes, the unit of every size limit of this project. It uses no globals of Node.
  */
 
 const encoder = new TextEncoder()
 
-/** The size of `text` in UTF-8 bytes; a lone surrogate counts as the replacement character it is written as. */
-export const byteLength = (text: string): number => Buffer.byteLength(text, "utf8")
+// room for any text of 2 048 UTF-16 units, the longest value of metadata
+const scratch = new Uint8Array(6_144)
 
-/** The longest prefix of `text` that fits into `maxBytes` and ends on a character boundary. */
+/** Returns the size of `text` in UTF-8 bytes. A lone surrogate counts as the replacement character that is written for it. */
+export const byteLength = (text: string): number => {
+  let { read, written: bytes } = encoder.encodeInto(text, scratch)
+  while (read < text.length) {
+    const next = encoder.encodeInto(text.slice(read), scratch)
+    read += next.read
+    bytes += next.written
+  }
+  return bytes
+}
+
+/** Returns the longest prefix of `text` that fits into `maxBytes` and ends on a character boundary. */
 export const truncate = (text: string, maxBytes: number): string => {
   // one UTF-16 unit is at most three bytes, so a short text needs no measuring
   if (text.length * 3 <= maxBytes) return text

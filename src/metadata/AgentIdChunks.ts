@@ -1,12 +1,13 @@
 /**
- * Agent ids packed into notification payloads.
+ * Packs agent ids into the payloads of announcements.
  *
- * - An id is its 16 bytes as 22 characters of unpadded standard base64; ids follow one another without a separator, in
- *   the order given. A payload is plain ASCII, so a channel that carries text carries it.
- * - A payload has at most 363 ids (7 986 bytes), because a Postgres notification must stay under 8 000.
- * - A payload that is damaged is no reason to lose what it names: `has` finds an id whatever stands around it.
+ * - An id is its 16 bytes as 22 characters of unpadded standard base64. Ids follow one another without a separator, in
+ *   the given order. A payload is plain ASCII, so any channel that carries text carries it.
+ * - A payload holds at most 363 ids (7 986 bytes), because a Postgres notification must stay under 8 000 bytes.
+ * - `has` finds an id even if the payload is damaged elsewhere.
+ * - It uses no globals of Node, so it also runs in a browser or a worker.
  *
- * The digits are turned by hand: a `Buffer` per id costs four times as much.
+ * Digits are converted by hand: a Buffer per id costs four times as much to encode and twice as much to decode.
  */
 import { Data, Result } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
@@ -20,36 +21,36 @@ export const maxPayloadBytes = 8_000
 /** The most ids in one payload. */
 export const maxIdsPerChunk = Math.floor(maxPayloadBytes / encodedLength)
 
-/** A payload that is no list of ids. */
+/** The payload is not a list of ids. */
 export class InvalidChunk extends Data.TaggedError("InvalidChunk")<{ readonly reason: string }> {
   override get message() {
-    return `not a chunk of agent ids: ${this.reason}; nothing but what AgentIdChunks.encode makes may be published where they are`
+    return `not a chunk of agent ids: ${this.reason}; publish only payloads of AgentIdChunks.encode on this channel`
   }
 }
 
-/** An array that is too short for an id. */
+/** The target array is too short for an id. */
 export class TargetTooSmall extends Data.TaggedError("TargetTooSmall")<{
   readonly actual: number
   readonly required: number
 }> {
   override get message() {
-    return `an agent id takes ${this.required} bytes, but there is room for ${this.actual}: use a longer array`
+    return `an agent id takes ${this.required} bytes (got an array of ${this.actual}): use a longer array`
   }
 }
 
-/** The payloads that announce `ids`; none for no ids. Throws a `RangeError` on an id that is no UUID. */
+/** Returns the payloads that announce `ids`; none for no ids. Throws a `RangeError` if an id is not a UUID. */
 export const encode = (ids: ReadonlyArray<AgentId>): ReadonlyArray<string> => {
   const chunks: Array<string> = []
   for (let start = 0; start < ids.length; start += maxIdsPerChunk) {
     const end = Math.min(start + maxIdsPerChunk, ids.length)
-    const bytes = Buffer.allocUnsafe((end - start) * encodedLength)
+    const bytes = new Uint8Array((end - start) * encodedLength)
     for (let index = start; index < end; index++) write(bytes, (index - start) * encodedLength, ids[index]!)
-    chunks.push(bytes.toString("latin1"))
+    chunks.push(text(bytes))
   }
   return chunks
 }
 
-/** Writes the 22 characters of one id to the front of `target`. Throws a `RangeError` on an id that is no UUID. */
+/** Writes the 22 characters of one id to the front of `target`. Throws a `RangeError` if the id is not a UUID. */
 export const encodeInto = (target: Uint8Array, id: AgentId): Result.Result<void, TargetTooSmall> => {
   if (target.length < encodedLength) {
     return Result.fail(new TargetTooSmall({ actual: target.length, required: encodedLength }))
@@ -58,28 +59,21 @@ export const encodeInto = (target: Uint8Array, id: AgentId): Result.Result<void,
   return Result.void
 }
 
-/** The ids of a payload, in their order. */
+/** Returns the ids of a payload, in their order. */
 export const decode = (payload: string): Result.Result<ReadonlyArray<AgentId>, InvalidChunk> => {
   if (payload.length % encodedLength !== 0) {
     return invalid(`its ${payload.length} characters are no multiple of ${encodedLength}`)
   }
   const ids: Array<AgentId> = []
   for (let start = 0; start < payload.length; start += encodedLength) {
-    const encoded = payload.slice(start, start + encodedLength)
-    const bytes = Buffer.from(encoded, "base64")
-    // what does not survive the way back was not the base64 of 16 bytes
-    if (bytes.length !== 16 || bytes.toString("base64") !== `${encoded}==`) {
-      return invalid(`the ${encodedLength} characters from ${start} on are no id`)
-    }
-    const hex = bytes.toString("hex")
-    ids.push(
-      `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}` as AgentId
-    )
+    const id = read(payload, start)
+    if (id === undefined) return invalid(`the ${encodedLength} characters from ${start} on are no id`)
+    ids.push(id)
   }
   return Result.succeed(ids)
 }
 
-/** Whether a payload names `id`. */
+/** Whether a payload contains `id`. */
 export const has = (payload: string, id: AgentId): boolean => {
   const [encoded] = encode([id])
   let found = payload.indexOf(encoded!)
@@ -89,17 +83,27 @@ export const has = (payload: string, id: AgentId): boolean => {
 
 const invalid = (reason: string) => Result.fail(new InvalidChunk({ reason }))
 
-const alphabet = Uint8Array.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", (character) =>
-  character.codePointAt(0)!
-)
+const decoder = new TextDecoder("latin1")
+const text = (bytes: Uint8Array): string => decoder.decode(bytes)
 
-/** The value of each hexadecimal digit by its character code; anything else has 255. */
-const digits = Uint8Array.from({ length: 128 }, (_, code) => {
-  const value = Number.parseInt(String.fromCodePoint(code), 16)
-  return Number.isNaN(value) ? 255 : value
-})
+/** The character codes of a list of characters. */
+const codesOf = (characters: string): Uint8Array => Uint8Array.from(characters, (each) => each.codePointAt(0)!)
 
-/** Where the 32 digits of a UUID stand between its hyphens. */
+/** The value of each character by its code; characters that are not listed have 255. */
+const valuesOf = (codes: Uint8Array): Uint8Array => {
+  const values = new Uint8Array(128).fill(255)
+  codes.forEach((code, value) => (values[code] = value))
+  return values
+}
+
+const base64Codes = codesOf("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+const base64Values = valuesOf(base64Codes)
+const hexCodes = codesOf("0123456789abcdef")
+const hexValues = valuesOf(hexCodes)
+// upper case digits of an id are accepted as well
+codesOf("ABCDEF").forEach((code, index) => (hexValues[code] = 10 + index))
+
+/** The places of the 32 digits of a UUID, which its hyphens separate. */
 const positions = Uint8Array.from({ length: 36 }, (_, index) => index).filter(
   (index) => ![8, 13, 18, 23].includes(index)
 )
@@ -110,16 +114,37 @@ const write = (target: Uint8Array, offset: number, id: AgentId): void => {
   let pending = 0
   let at = offset
   for (let index = 0; index < positions.length; index++) {
-    const digit = digits[id.charCodeAt(positions[index]!)] ?? 255
+    const digit = hexValues[id.charCodeAt(positions[index]!)] ?? 255
     seen |= digit
     pending = (pending << 4) | digit
     bits += 4
     if (bits >= 6) {
       bits -= 6
-      target[at++] = alphabet[(pending >> bits) & 63]!
+      target[at++] = base64Codes[(pending >> bits) & 63]!
     }
   }
-  target[at] = alphabet[(pending << (6 - bits)) & 63]!
-  if (seen > 15)
-    throw new RangeError("an agent id is no UUID: make ids with Ids.AgentId.make, or decode them with Ids.AgentId")
+  target[at] = base64Codes[(pending << (6 - bits)) & 63]!
+  if (seen > 15) {
+    throw new RangeError("an agent id is not a UUID: make ids with Ids.AgentId.make, or decode them with Ids.AgentId")
+  }
+}
+
+const uuid = new Uint8Array(36).fill("-".codePointAt(0)!)
+
+/** Returns the id at a place of a payload, or nothing if its characters are not the base64 of 16 bytes. */
+const read = (payload: string, start: number): AgentId | undefined => {
+  let seen = 0
+  let bits = 0
+  let pending = 0
+  let digit = 0
+  for (let index = start; index < start + encodedLength; index++) {
+    const value = base64Values[payload.charCodeAt(index)] ?? 255
+    seen |= value
+    pending = (pending << 6) | value
+    for (bits += 6; bits >= 4 && digit < positions.length; bits -= 4) {
+      uuid[positions[digit++]!] = hexCodes[(pending >> (bits - 4)) & 15]!
+    }
+  }
+  // 22 characters carry 132 bits; the last 4 of them must be zero
+  return seen > 63 || (pending & 15) !== 0 ? undefined : (text(uuid) as AgentId)
 }

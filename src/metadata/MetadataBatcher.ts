@@ -27,8 +27,7 @@ import { Report } from "./internal/report.ts"
 import * as Metrics from "./MetadataBatcherMetrics.ts"
 import * as MetadataStore from "./MetadataStore.ts"
 
-/** The channel on which changed agents are announced, as {@link AgentIdChunks}. */
-export const channel = "workspace_agent_metadata_batch"
+export { channel } from "./MetadataStore.ts"
 
 export interface Options extends Settings.Settings {
   /** Dropped entries are logged as a warning at most once in this time, otherwise at debug. Default 10 seconds. */
@@ -63,8 +62,10 @@ export const make = Effect.fnUntraced(function* (
 
   const publish = (chunk: string) => {
     const size = { agents: chunk.length / AgentIdChunks.encodedLength, bytes: chunk.length }
-    const published = pubsub.publish(channel, chunk)
-    return (spans === undefined ? published : spans.publish(published, { channel, ...size })).pipe(
+    const published = pubsub.publish(MetadataStore.channel, chunk)
+    return (
+      spans === undefined ? published : spans.publish(published, { channel: MetadataStore.channel, ...size })
+    ).pipe(
       Effect.catchCause((cause) => {
         update(Metrics.publishErrors, 1)
         return Effect.annotateLogs(Effect.logError("changed agents could not be announced", cause), size)

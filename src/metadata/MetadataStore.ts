@@ -12,6 +12,9 @@ import type { AgentMetadata, MetadataRow } from "../domain/Metadata.ts"
 
 export { StoreError as MetadataStoreError } from "../domain/StoreError.ts"
 
+/** The channel on which writers announce the agents that `updateBatch` returned, as payloads of `AgentIdChunks`. */
+export const channel = "workspace_agent_metadata_batch"
+
 export class MetadataStore extends Context.Service<
   MetadataStore,
   {

@@ -7,6 +7,12 @@ describe("Utf8", () => {
     assert.strictEqual(Utf8.byteLength("aé€😀"), 1 + 2 + 3 + 4)
   })
 
+  it("measures a text that is longer than its working memory, and lone surrogates as the runtime does", () => {
+    for (const text of ["€".repeat(5_000), `a${"😀".repeat(5_000)}`, "\uD800a\uDC00\uD83D\uDE00"]) {
+      assert.strictEqual(Utf8.byteLength(text), Buffer.byteLength(text))
+    }
+  })
+
   it("keeps a text of exactly the limit whole", () => {
     assert.strictEqual(Utf8.truncate("aé€😀", 10), "aé€😀")
   })

@@ -6,15 +6,15 @@
  * - What may have been lost counts as a change of every agent.
  * - When the subscription ends, so does whatever was watched through it; who comes later has another one.
  */
-import { Deferred, Effect, Exit, RcRef, type Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, RcRef, Result, type Scope, Stream } from "effect"
 import * as AgentIdChunks from "../../metadata/AgentIdChunks.ts"
-import * as MetadataBatcher from "../../metadata/MetadataBatcher.ts"
+import * as MetadataStore from "../../metadata/MetadataStore.ts"
 import type { AgentId } from "../../domain/Ids.ts"
 import * as PubSub from "../../pubsub/PubSub.ts"
 
 interface Subscription {
-  /** Who is to be told of an agent, by the id as it is in a payload. */
-  readonly listeners: Map<string, Set<() => void>>
+  /** The listeners of each agent. */
+  readonly listeners: Map<AgentId, Set<() => void>>
   readonly over: Deferred.Deferred<void>
 }
 
@@ -23,10 +23,11 @@ const tellAll = ({ listeners }: Subscription): void => {
 }
 
 const tellNamed = ({ listeners }: Subscription, payload: string): void => {
-  for (let start = 0; start < payload.length; start += AgentIdChunks.encodedLength) {
-    const those = listeners.get(payload.slice(start, start + AgentIdChunks.encodedLength))
-    if (those !== undefined) for (const tell of those) tell()
-  }
+  const agents = Result.getOrElse(AgentIdChunks.decode(payload), () =>
+    // a damaged payload still names the agents that stand whole in it
+    [...listeners.keys()].filter((agentId) => AgentIdChunks.has(payload, agentId))
+  )
+  for (const agentId of agents) for (const tell of listeners.get(agentId) ?? []) tell()
 }
 
 export const make = Effect.gen(function* () {
@@ -35,7 +36,7 @@ export const make = Effect.gen(function* () {
   const subscribe: Effect.Effect<Subscription, PubSub.PubSubError, Scope.Scope> = Effect.gen(function* () {
     const inPlace = yield* Deferred.make<void, PubSub.PubSubError>()
     const subscription: Subscription = { listeners: new Map(), over: yield* Deferred.make<void>() }
-    yield* pubsub.subscribe(MetadataBatcher.channel).pipe(
+    yield* pubsub.subscribe(MetadataStore.channel).pipe(
       Stream.runForEach((event) => {
         if (PubSub.is("Message")(event)) tellNamed(subscription, event.payload)
         else tellAll(subscription)
@@ -62,17 +63,16 @@ export const make = Effect.gen(function* () {
     tell: () => void
   ): Effect.fn.Return<{ readonly over: Effect.Effect<void> }, PubSub.PubSubError, Scope.Scope> {
     const { listeners, over } = yield* RcRef.get(shared)
-    const name = AgentIdChunks.encode([agentId]).join("")
     yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const those = listeners.get(name) ?? new Set()
-        listeners.set(name, those.add(tell))
+        const those = listeners.get(agentId) ?? new Set()
+        listeners.set(agentId, those.add(tell))
         return those
       }),
       (those) =>
         Effect.sync(() => {
           those.delete(tell)
-          if (those.size === 0) listeners.delete(name)
+          if (those.size === 0) listeners.delete(agentId)
         })
     )
     return { over: Deferred.await(over) }
