@@ -7,6 +7,7 @@
 import { Config as EffectConfig, Console, Duration, Effect, Layer, Option, Schema } from "effect"
 import { CliError, Command, Flag, GlobalFlag } from "effect/cli"
 import * as Config from "./Config.ts"
+import * as SettingValue from "./domain/SettingValue.ts"
 import * as Status from "./operations/Status.ts"
 import * as Simulation from "./fleet/Simulation.ts"
 import * as Server from "./Server.ts"
@@ -24,9 +25,9 @@ const { variables } = Config
 type Values = Readonly<Record<string, string>>
 
 /** A setting as a flag, whose value is one for the variable of the setting. */
-const setting = (name: string, { description, fallback, name: variable }: Config.Variable<unknown>) =>
+const setting = (name: string, { default: written, description, name: variable }: Config.Variable<unknown>) =>
   Flag.String(name).pipe(
-    Flag.withDescription(`${description} [${variable}${fallback === undefined ? "" : `, default ${fallback}`}]`),
+    Flag.withDescription(`${description} [${variable}${written === undefined ? "" : `, default ${written}`}]`),
     Flag.map((value): Values => ({ [variable]: value })),
     Flag.withDefault({})
   )
@@ -55,8 +56,8 @@ const lines = (texts: ReadonlyArray<string>) => texts.join("\n  ")
 const toUserError = (cause: Error) => new CliError.UserError({ cause, userMessage: lines(cause.message.split("\n")) })
 
 const environment = Object.values<Config.Variable<unknown>>(variables).map(
-  ({ description, fallback, name }) =>
-    `  ${name.padEnd(24)}  ${description}${fallback === undefined ? "" : ` Default: ${fallback}.`}`
+  ({ default: written, description, name }) =>
+    `  ${name.padEnd(24)}  ${description}${written === undefined ? "" : ` Default: ${written}.`}`
 )
 
 // -----------------------------------------------------------------------------
@@ -102,10 +103,10 @@ const count = (name: string, maximum: number) =>
     )
   )
 
-const duration = (name: string) =>
+const durationFlag = (name: string) =>
   Flag.String(name).pipe(
     Flag.withMetavar("duration"),
-    Flag.filterMap(Schema.decodeOption(Config.PositiveDuration), () => Config.aDuration)
+    Flag.filterMap(Schema.decodeOption(SettingValue.duration.codec), () => SettingValue.duration.requirement)
   )
 
 /** Which service to ask, and as whom. */
@@ -118,7 +119,7 @@ const serviceFlags = (token: string) => ({
       )
     ),
     "Where the service is",
-    `http://${variables.host.fallback}:${variables.port.fallback}`
+    `http://${variables.host.default}:${variables.port.default}`
   ),
   token: Flag.Redacted("token").pipe(
     Flag.withDescription(`${token} [${variables.adminToken.name}]`),
@@ -133,7 +134,7 @@ const simulate = Command.make(
     agents: optional(count("agents", 100_000), "How many agents", 100),
     keys: optional(count("keys", 500), "How many keys each of them reports", 10),
     interval: optional(
-      duration("interval"),
+      durationFlag("interval"),
       "The time between two reports of an agent",
       Duration.seconds(10),
       "10 seconds"
@@ -152,12 +153,12 @@ const simulate = Command.make(
       Flag.withDescription("Report metadata and say nothing else; without it agents do all that real ones do"),
       Flag.withDefault(false)
     ),
-    rampUp: optional(duration("ramp-up"), "The time over which the agents start", Duration.seconds(5), "5 seconds"),
-    reconnectAfter: duration("reconnect-after").pipe(
+    rampUp: optional(durationFlag("ramp-up"), "The time over which the agents start", Duration.seconds(5), "5 seconds"),
+    reconnectAfter: durationFlag("reconnect-after").pipe(
       Flag.withDescription("Leave and come back after this time; without it, only when the connection breaks"),
       Flag.optional
     ),
-    duration: duration("duration").pipe(
+    duration: durationFlag("duration").pipe(
       Flag.withDescription("Stop after this time; without it, with Ctrl-C"),
       Flag.optional
     )

@@ -1,320 +1,276 @@
 /**
- * Every setting of the service: the variable of the environment that holds it, its default and what it must be.
+ * Every setting of the service: its environment variable, its default and its requirement.
  *
- * A flag of the command line stands above the environment, the environment above the default. An empty variable counts
- * as absent. Reading the settings finds everything that is wrong with them at once, and says so without a value.
+ * - A flag of the command line wins over the environment, and the environment over the default.
+ * - An empty variable counts as absent.
+ * - Reading the settings reports everything that is wrong with them at once, and never repeats a secret.
+ * - The code's name of a setting is the name of its variable in camel case, without `METADATA_`.
  */
-import { Config, ConfigProvider, Data, Duration, Effect, Option, Result, Schema, SchemaTransformation } from "effect"
+import { Config, ConfigProvider, Data, Duration, Effect, Option, Result, Schema } from "effect"
+import * as Value from "./domain/SettingValue.ts"
 
+/** A setting as its environment variable. */
 export interface Variable<A> {
   readonly name: string
-  /** What it is for. */
   readonly description: string
-  /** What a value has to be. */
-  readonly must: string
-  /** The default, as it would be written. */
-  readonly fallback: string | undefined
+  /** The default, as a person would write it. */
+  readonly default: string | undefined
+  /** The end of the sentence "The variable must be …". */
+  readonly requirement: string
+  readonly isSecret: boolean
   readonly config: Config.Config<A>
 }
 
-type Codec<A> = Schema.ConstraintCodec<A, unknown>
+interface Definition<A> {
+  readonly name: string
+  readonly value: Value.SettingValue<A>
+  readonly description: string
+}
 
-const required = <A>(
-  name: string,
-  fallback: string,
-  codec: Codec<A>,
-  must: string,
-  description: string
-): Variable<A> => ({ name, description, must, fallback, config: Config.schema(codec, name) })
-
-const optional = <A>(name: string, codec: Codec<A>, must: string, description: string): Variable<A | undefined> => ({
-  name,
-  description,
-  must,
-  fallback: undefined,
-  config: Config.map(Config.option(Config.schema(codec, name)), Option.getOrUndefined)
+const required = <A>(definition: Definition<A> & { readonly default: string }): Variable<A> => ({
+  ...described(definition),
+  default: definition.default,
+  config: Config.schema(definition.value.codec, definition.name)
 })
 
-const text = Schema.NonEmptyString
-const secret = (minimum: number) => Schema.RedactedFromValue(Schema.String.check(Schema.isMinLength(minimum)))
-const count = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
-/** A duration above zero that comes to an end, as text. */
-export const PositiveDuration = Schema.DurationFromString.check(
-  Schema.makeFilter((value: Duration.Duration) => Duration.isFinite(value) && Duration.isPositive(value))
-)
-const flag = Schema.Literals(["true", "false"]).pipe(
-  Schema.decodeTo(
-    Schema.Boolean,
-    SchemaTransformation.transform({
-      decode: (text) => text === "true",
-      encode: (value) => (value ? ("true" as const) : ("false" as const))
-    })
-  )
-)
-/** Elements with commas between them. */
-const listOf = <A extends string>(element: Schema.Codec<A, string>) =>
-  Schema.String.pipe(
-    Schema.decodeTo(
-      Schema.Array(element),
-      SchemaTransformation.transform({
-        decode: (text): ReadonlyArray<string> => text.split(",").map((part) => part.trim()),
-        encode: (parts) => parts.join(",")
-      })
-    )
-  )
-const word = Schema.String.check(Schema.isPattern(/^[a-z\d-]+$/))
-const postgresUrl = Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^postgres(ql)?:\/\//)))
+const optional = <A>(definition: Definition<A>): Variable<A | undefined> => ({
+  ...described(definition),
+  default: undefined,
+  config: Config.map(Config.option(Config.schema(definition.value.codec, definition.name)), Option.getOrUndefined)
+})
 
-/** What {@link PositiveDuration} takes. */
-export const aDuration = "a duration above zero, such as “5 seconds” or “500 millis”"
-const aPostgresUrl = "an address that begins with postgresql://"
-const aCount = (minimum: number, maximum: number) => `a whole number from ${minimum} to ${maximum}`
+const described = ({ description, name, value: { isSecret, requirement } }: Definition<unknown>) => ({
+  name,
+  description,
+  requirement,
+  isSecret
+})
 
+const lowerCaseWord = Schema.String.check(Schema.isPattern(/^[a-z\d-]+$/))
+
+/** All variables by the names of their settings in code. */
 export const variables = {
-  host: required("HOST", "127.0.0.1", text, "an address of this machine", "The address to listen on."),
-  port: required(
-    "PORT",
-    "3000",
-    count(0, 65_535),
-    "a port from 1 to 65535, or 0 for a free one",
-    "The port to listen on."
-  ),
-  databaseUrl: optional(
-    "DATABASE_URL",
-    postgresUrl,
-    aPostgresUrl,
-    "The Postgres to use. Without it an embedded one is started."
-  ),
-  databaseListenUrl: optional(
-    "DATABASE_LISTEN_URL",
-    postgresUrl,
-    aPostgresUrl,
-    "Where to LISTEN, when DATABASE_URL leads through a transaction pooler."
-  ),
-  databasePrepare: required(
-    "DATABASE_PREPARE",
-    "true",
-    flag,
-    "true or false",
-    "false for poolers that cannot keep prepared statements."
-  ),
-  databaseMaxConnections: required(
-    "DATABASE_MAX_CONNECTIONS",
-    "10",
-    count(2, 1_000),
-    aCount(2, 1_000),
-    "The size of the connection pool; the listener has a connection of its own."
-  ),
-  dataDir: required(
-    "DATA_DIR",
-    ".metadata-batcher/postgres",
-    text,
-    "a folder",
-    "Where the embedded Postgres keeps its data."
-  ),
-  adminToken: optional(
-    "ADMIN_TOKEN",
-    secret(16),
-    "at least 16 characters",
-    "The token of the administrator. Without it one is made at the first start and printed once."
-  ),
-  maxBatchSize: required(
-    "METADATA_MAX_BATCH_SIZE",
-    "500",
-    count(1, 10_000),
-    aCount(1, 10_000),
-    "Entries in a batch; as soon as this many are pending they are written."
-  ),
-  maxBatchBytes: required(
-    "METADATA_MAX_BATCH_BYTES",
-    "4194304",
-    count(1_024, 1_073_741_824),
-    aCount(1_024, 1_073_741_824),
-    "Bytes in a batch; a larger entry is written alone."
-  ),
-  flushInterval: required(
-    "METADATA_FLUSH_INTERVAL",
-    "5 seconds",
-    PositiveDuration,
-    aDuration,
-    "The longest that an entry waits for its batch."
-  ),
-  queueCapacity: optional(
-    "METADATA_QUEUE_CAPACITY",
-    count(1, 1_000_000),
-    aCount(1, 1_000_000),
-    "Entries that may wait while a batch is being written. Without it, five batches."
-  ),
-  maxPending: required(
-    "METADATA_MAX_PENDING",
-    "100000",
-    count(1, 10_000_000),
-    aCount(1, 10_000_000),
-    "Keys of which the latest value is kept while the database is away."
-  ),
-  writeTimeout: required(
-    "METADATA_WRITE_TIMEOUT",
-    "10 seconds",
-    PositiveDuration,
-    aDuration,
-    "The longest that writing a batch may take before it is cancelled and tried again."
-  ),
-  pubsubWatchdogInterval: required(
-    "PUBSUB_WATCHDOG_INTERVAL",
-    "15 seconds",
-    PositiveDuration,
-    aDuration,
-    "How often a heartbeat is published that every replica has to hear."
-  ),
-  pubsubWatchdogTimeout: required(
-    "PUBSUB_WATCHDOG_TIMEOUT",
-    "5 minutes",
-    PositiveDuration,
-    aDuration,
-    "The longest that no heartbeat may be heard although they are published: then the process ends."
-  ),
-  statsReportInterval: required(
-    "STATS_REPORT_INTERVAL",
-    "30 seconds",
-    PositiveDuration,
-    aDuration,
-    "How often agents are to report their statistics."
-  ),
-  experiments: optional(
-    "EXPERIMENTS",
-    listOf(Schema.Literals(["workspace-usage"])),
-    "experiments with commas between them; there is workspace-usage",
-    "What is tried out. workspace-usage: sessions are counted by the programs of people, not by agents."
-  ),
-  shutdownTimeout: required(
-    "SHUTDOWN_TIMEOUT",
-    "15 seconds",
-    PositiveDuration,
-    aDuration,
-    "The longest that the last flush may take when the service stops."
-  ),
-  agentPingInterval: required(
-    "AGENT_PING_INTERVAL",
-    "15 seconds",
-    PositiveDuration,
-    aDuration,
-    "How often an agent is pinged, and its connection noted."
-  ),
-  agentPingTimeout: optional(
-    "AGENT_PING_TIMEOUT",
-    PositiveDuration,
-    aDuration,
-    "The longest that an agent may leave pings unanswered: two intervals or more. Without it two, at least 2 seconds."
-  ),
-  agentMaxCallRate: required(
-    "AGENT_MAX_CALL_RATE",
-    "100",
-    count(1, 1_000_000),
-    aCount(1, 1_000_000),
-    "Calls that an agent may make in a second; one that makes more is read more slowly."
-  ),
-  maxMessageBytes: required(
-    "AGENT_MAX_MESSAGE_BYTES",
-    "4194304",
-    count(1_024, 1_073_741_824),
-    aCount(1_024, 1_073_741_824),
-    "The largest message of an agent; a larger one ends its connection."
-  ),
-  maxBodyBytes: required(
-    "MAX_BODY_BYTES",
-    "16777216",
-    count(1_024, 1_073_741_824),
-    aCount(1_024, 1_073_741_824),
-    "The largest body of an HTTP request; a larger one is answered with 413."
-  ),
-  maxConnections: required(
-    "MAX_CONNECTIONS",
-    "20000",
-    count(10, 1_000_000),
-    aCount(10, 1_000_000),
-    "Connections of all kinds; further ones are closed at once."
-  ),
-  maxStrangers: required(
-    "MAX_UNAUTHENTICATED_CONNECTIONS",
-    "1000",
-    count(5, 1_000_000),
-    aCount(5, 1_000_000),
-    "Connections without a valid token so far; when there are more the oldest one is closed."
-  ),
-  requestTimeout: required(
-    "REQUEST_TIMEOUT",
-    "30 seconds",
-    PositiveDuration,
-    aDuration,
-    "The longest that a request may take to arrive."
-  ),
-  idleTimeout: required(
-    "IDLE_TIMEOUT",
-    "1 minute",
-    PositiveDuration,
-    aDuration,
-    "How long nothing may move over the connection of a watcher or an HTTP client; then it is closed."
-  ),
-  wildcardAccessUrl: optional(
-    "WILDCARD_ACCESS_URL",
-    Schema.String.check(Schema.isPattern(/^https?:\/\/[^*/\s]*\*[^*/\s]*\/?$/)),
-    "an address with one * in its host, such as https://*.apps.example.com",
-    "Where agents tell editors to find their ports. Without it editors are told nothing."
-  ),
-  externalAuthProviders: optional(
-    "EXTERNAL_AUTH_PROVIDERS",
-    listOf(word),
-    "types of providers with commas between them, such as github,gitlab",
-    "The providers that people can sign in with. Agents are told how many of them serve git."
-  ),
-  disableDirectConnections: required(
-    "DISABLE_DIRECT_CONNECTIONS",
-    "false",
-    flag,
-    "true or false",
-    "true where agents must be reached through relays alone."
-  ),
-  derpForceWebsockets: required(
-    "DERP_FORCE_WEBSOCKETS",
-    "false",
-    flag,
-    "true or false",
-    "true where relays can only be reached by WebSocket."
-  ),
-  logFormat: required(
-    "LOG_FORMAT",
-    "auto",
-    Schema.Literals(["auto", "pretty", "json"]),
-    "auto, pretty or json",
-    "How logs are written; auto is pretty on a terminal and json elsewhere."
-  ),
-  logLevel: required(
-    "LOG_LEVEL",
-    "info",
-    Schema.Literals(["debug", "info", "warn", "error"]),
-    "debug, info, warn or error",
-    "The least important log records that are written."
-  ),
-  traceEndpoint: optional(
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    Schema.String.check(Schema.isPattern(/^https?:\/\/[^/\s]+\S*$/)),
-    "an address that begins with http:// or https://",
-    "Where to send traces, by OTLP over HTTP. Without it none are made."
-  ),
-  traceSampleRatio: required(
-    "TRACE_SAMPLE_RATIO",
-    "1",
-    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
-    "a number from 0 to 1",
-    "The part of all traces that is kept and sent."
-  ),
-  demoAgents: required(
-    "DEMO_AGENTS",
-    "0",
-    count(0, 10_000),
-    aCount(0, 10_000),
-    "Simulated agents to run beside the service when its database is the embedded one."
-  )
+  host: required({
+    name: "HOST",
+    default: "127.0.0.1",
+    value: Value.text("an address of this machine"),
+    description: "The address to listen on."
+  }),
+  port: required({
+    name: "PORT",
+    default: "3000",
+    value: Value.wholeNumber(0, 65_535, "a port from 1 to 65535, or 0 for a free one"),
+    description: "The port to listen on."
+  }),
+  databaseUrl: optional({
+    name: "DATABASE_URL",
+    value: Value.postgresUrl,
+    description: "The Postgres to use. Without it the service starts an embedded one."
+  }),
+  databaseListenUrl: optional({
+    name: "DATABASE_LISTEN_URL",
+    value: Value.postgresUrl,
+    description: "The Postgres to LISTEN on, when DATABASE_URL leads through a transaction pooler."
+  }),
+  databasePrepare: required({
+    name: "DATABASE_PREPARE",
+    default: "true",
+    value: Value.flag,
+    description: "Use prepared statements; false for poolers that cannot keep them."
+  }),
+  databaseMaxConnections: required({
+    name: "DATABASE_MAX_CONNECTIONS",
+    default: "10",
+    value: Value.wholeNumber(2, 1_000),
+    description: "The size of the connection pool; the listener has a connection of its own."
+  }),
+  dataDir: required({
+    name: "DATA_DIR",
+    default: ".metadata-batcher/postgres",
+    value: Value.text("a folder"),
+    description: "The folder in which the embedded Postgres keeps its data."
+  }),
+  adminToken: optional({
+    name: "ADMIN_TOKEN",
+    value: Value.secret(16),
+    description: "The administrator's token. Without it the first start makes one and prints it once."
+  }),
+  maxBatchSize: required({
+    name: "METADATA_MAX_BATCH_SIZE",
+    default: "500",
+    value: Value.wholeNumber(1, 10_000),
+    description: "Entries in a batch; the batcher writes as soon as so many are pending."
+  }),
+  maxBatchBytes: required({
+    name: "METADATA_MAX_BATCH_BYTES",
+    default: "4194304",
+    value: Value.wholeNumber(1_024, 1_073_741_824),
+    description: "Bytes in a batch; a larger entry is written alone."
+  }),
+  flushInterval: required({
+    name: "METADATA_FLUSH_INTERVAL",
+    default: "5 seconds",
+    value: Value.duration,
+    description: "The longest time that an entry is pending."
+  }),
+  queueCapacity: optional({
+    name: "METADATA_QUEUE_CAPACITY",
+    value: Value.wholeNumber(1, 1_000_000),
+    description: "Entries that may queue while a batch is being written. Without it, five batches."
+  }),
+  maxPending: required({
+    name: "METADATA_MAX_PENDING",
+    default: "100000",
+    value: Value.wholeNumber(1, 10_000_000),
+    description: "Keys whose newest value is kept while the database is away."
+  }),
+  writeTimeout: required({
+    name: "METADATA_WRITE_TIMEOUT",
+    default: "10 seconds",
+    value: Value.duration,
+    description: "The longest time that one write may take; then it is cancelled and tried again."
+  }),
+  pubsubWatchdogInterval: required({
+    name: "PUBSUB_WATCHDOG_INTERVAL",
+    default: "15 seconds",
+    value: Value.duration,
+    description: "How often a heartbeat is published that every replica has to receive."
+  }),
+  pubsubWatchdogTimeout: required({
+    name: "PUBSUB_WATCHDOG_TIMEOUT",
+    default: "5 minutes",
+    value: Value.duration,
+    description: "How long no heartbeat may arrive although they are published; then the process ends."
+  }),
+  statsReportInterval: required({
+    name: "STATS_REPORT_INTERVAL",
+    default: "30 seconds",
+    value: Value.duration,
+    description: "How often agents shall report their statistics."
+  }),
+  experiments: optional({
+    name: "EXPERIMENTS",
+    value: Value.listOf(
+      Schema.Literals(["workspace-usage"]),
+      "a list of experiments with commas; there is workspace-usage"
+    ),
+    description:
+      "Experiments to enable. With workspace-usage, people's programs report their sessions, and agents' counts are ignored."
+  }),
+  shutdownTimeout: required({
+    name: "SHUTDOWN_TIMEOUT",
+    default: "15 seconds",
+    value: Value.duration,
+    description: "The longest time that the last flush may take when the service stops."
+  }),
+  agentPingInterval: required({
+    name: "AGENT_PING_INTERVAL",
+    default: "15 seconds",
+    value: Value.duration,
+    description: "How often the service pings an agent and records its heartbeat."
+  }),
+  agentPingTimeout: optional({
+    name: "AGENT_PING_TIMEOUT",
+    value: Value.duration,
+    description:
+      "How long an agent may leave pings without a pong: at least two intervals. Without it two, and at least 2 seconds."
+  }),
+  agentMaxCallRate: required({
+    name: "AGENT_MAX_CALL_RATE",
+    default: "100",
+    value: Value.wholeNumber(1, 1_000_000),
+    description: "Calls that an agent may make in a second; the calls of a faster one are read more slowly."
+  }),
+  agentMaxMessageBytes: required({
+    name: "AGENT_MAX_MESSAGE_BYTES",
+    default: "4194304",
+    value: Value.wholeNumber(1_024, 1_073_741_824),
+    description: "The largest message of an agent; a larger one ends its connection."
+  }),
+  maxBodyBytes: required({
+    name: "MAX_BODY_BYTES",
+    default: "16777216",
+    value: Value.wholeNumber(1_024, 1_073_741_824),
+    description: "The largest body of an HTTP request; a larger one fails with 413."
+  }),
+  maxConnections: required({
+    name: "MAX_CONNECTIONS",
+    default: "20000",
+    value: Value.wholeNumber(10, 1_000_000),
+    description: "Connections of all kinds; further ones are closed at once."
+  }),
+  maxUnauthenticatedConnections: required({
+    name: "MAX_UNAUTHENTICATED_CONNECTIONS",
+    default: "1000",
+    value: Value.wholeNumber(5, 1_000_000),
+    description: "Connections that have not shown a valid token; the oldest one is closed when there are more."
+  }),
+  requestTimeout: required({
+    name: "REQUEST_TIMEOUT",
+    default: "30 seconds",
+    value: Value.duration,
+    description: "The longest time that a request may take to arrive."
+  }),
+  idleTimeout: required({
+    name: "IDLE_TIMEOUT",
+    default: "1 minute",
+    value: Value.duration,
+    description: "How long nothing may move over the connection of a watcher or an HTTP client before it is closed."
+  }),
+  wildcardAccessUrl: optional({
+    name: "WILDCARD_ACCESS_URL",
+    value: Value.pattern(
+      /^https?:\/\/[^*/\s]*\*[^*/\s]*\/?$/,
+      "an address with one * in its host, such as https://*.apps.example.com"
+    ),
+    description: "The address under which editors find the ports of agents. Without it agents name none."
+  }),
+  externalAuthProviders: optional({
+    name: "EXTERNAL_AUTH_PROVIDERS",
+    value: Value.listOf(lowerCaseWord, "a list of types with commas, such as github,gitlab"),
+    description: "The types of the providers of external sign-in. Agents learn how many of them serve git."
+  }),
+  disableDirectConnections: required({
+    name: "DISABLE_DIRECT_CONNECTIONS",
+    default: "false",
+    value: Value.flag,
+    description: "Let people reach agents through relays alone."
+  }),
+  derpForceWebsockets: required({
+    name: "DERP_FORCE_WEBSOCKETS",
+    default: "false",
+    value: Value.flag,
+    description: "Let relays be reached by WebSocket alone."
+  }),
+  logFormat: required({
+    name: "LOG_FORMAT",
+    default: "auto",
+    value: Value.oneOf("auto", "pretty", "json"),
+    description: "The format of logs; auto is pretty on a terminal and json elsewhere."
+  }),
+  logLevel: required({
+    name: "LOG_LEVEL",
+    default: "info",
+    value: Value.oneOf("debug", "info", "warn", "error"),
+    description: "The least important log records that are written."
+  }),
+  otelExporterOtlpEndpoint: optional({
+    name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    value: Value.pattern(/^https?:\/\/[^/\s]+\S*$/, "an address that begins with http:// or https://"),
+    description: "The OTLP collector to which traces are sent over HTTP. Without it none are made."
+  }),
+  traceSampleRatio: required({
+    name: "TRACE_SAMPLE_RATIO",
+    default: "1",
+    value: Value.number(0, 1),
+    description: "The part of all traces that is kept and sent."
+  }),
+  demoAgents: required({
+    name: "DEMO_AGENTS",
+    default: "0",
+    value: Value.wholeNumber(0, 10_000),
+    description: "Simulated agents to run beside the service when its database is the embedded one."
+  })
 } as const
 
 type Variables = typeof variables
@@ -325,7 +281,7 @@ export type Setting = keyof Variables
 /** All settings, decoded. */
 export type Settings = { readonly [Name in Setting]: Config.Success<Variables[Name]["config"]> }
 
-/** Settings that cannot be used. Each problem names a variable and what it must be. */
+/** The settings cannot be used. Each problem names a variable and its requirement. */
 export class InvalidSettings extends Data.TaggedError("InvalidSettings")<{
   readonly problems: ReadonlyArray<string>
 }> {
@@ -334,7 +290,7 @@ export class InvalidSettings extends Data.TaggedError("InvalidSettings")<{
   }
 }
 
-/** Reads the settings; `flags` are values by the name of their variable. */
+/** Reads the settings; `flags` holds values by the names of their variables. */
 export const read = Effect.fnUntraced(function* (
   flags: Readonly<Record<string, string>> = {}
 ): Effect.fn.Return<Settings, InvalidSettings> {
@@ -344,19 +300,32 @@ export const read = Effect.fnUntraced(function* (
   )
   const problems: Array<string> = []
   const settings: { [Name in Setting]?: unknown } = {}
-  for (const [setting, { config, must, name }] of entries) {
-    const result = yield* Effect.result(Effect.provideService(config, ConfigProvider.ConfigProvider, provider))
+  for (const [setting, variable] of entries) {
+    const result = yield* Effect.result(Effect.provideService(variable.config, ConfigProvider.ConfigProvider, provider))
     if (Result.isSuccess(result)) settings[setting] = result.success
-    else problems.push(`${name} must be ${must}`)
+    else problems.push(yield* describeProblem(variable, provider))
   }
   const found = settings as Partial<Settings>
   for (const { holds, problem } of rules) if (!holds(found)) problems.push(problem)
   return problems.length === 0 ? (found as Settings) : yield* new InvalidSettings({ problems })
 })
 
+/** The longest value that a message repeats: longer ones may be secrets that stand in the wrong place. */
+const maxRepeatedLength = 15
+
+const describeProblem = Effect.fnUntraced(function* (
+  { isSecret, name, requirement }: Variable<unknown>,
+  provider: ConfigProvider.ConfigProvider
+) {
+  const node = yield* Effect.orElseSucceed(provider.load([name]), () => undefined)
+  const written = node?.value
+  const isRepeated = !isSecret && written !== undefined && written.length <= maxRepeatedLength
+  return `${name} must be ${requirement}${isRepeated ? ` (got ${JSON.stringify(written)})` : ""}`
+})
+
 const entries = Object.entries(variables) as ReadonlyArray<[Setting, Variable<unknown>]>
 
-/** What settings must be to each other. Of a setting that is wrong by itself nothing more is said. */
+/** Requirements between settings. A setting that is wrong by itself is reported once, not here again. */
 const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boolean; readonly problem: string }> = [
   {
     holds: ({ maxBatchSize = 0, maxPending = Infinity }) => maxPending >= maxBatchSize,
@@ -365,7 +334,7 @@ const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boole
   {
     holds: (found) =>
       found.databaseListenUrl === undefined || !("databaseUrl" in found) || found.databaseUrl !== undefined,
-    problem: `${variables.databaseListenUrl.name} must be left out where there is no ${variables.databaseUrl.name}`
+    problem: `${variables.databaseListenUrl.name} needs ${variables.databaseUrl.name}: set that too, or leave this out`
   },
   {
     holds: ({ agentPingInterval = Duration.zero, agentPingTimeout = Duration.infinity }) =>
@@ -380,5 +349,5 @@ const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boole
 ]
 
 const defaults = ConfigProvider.fromEnvRecord(
-  Object.fromEntries(entries.map(([, { fallback, name }]) => [name, fallback]))
+  Object.fromEntries(entries.map(([, variable]) => [variable.name, variable.default]))
 )

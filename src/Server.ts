@@ -211,7 +211,7 @@ const layerHttpServer = (settings: Settings) =>
   Layer.unwrap(
     Effect.gen(function* () {
       yield* MetadataBatcher.MetadataBatcher
-      const { host, maxMessageBytes: maxPayload, port } = settings
+      const { host, agentMaxMessageBytes: maxPayload, port } = settings
       const server = yield* ConnectionLimits.makeServer(settings)
       return NodeHttpServer.layer(() => server, {
         host,
@@ -232,7 +232,9 @@ export const layerService = (settings: Settings) =>
     Layer.provideMerge(layerServices(settings)),
     Layer.provide(Defects.layer),
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(settings.maxBodyBytes))),
-    Layer.provide(Tracing.layer({ endpoint: settings.traceEndpoint, sampleRatio: settings.traceSampleRatio }))
+    Layer.provide(
+      Tracing.layer({ endpoint: settings.otelExporterOtlpEndpoint, sampleRatio: settings.traceSampleRatio })
+    )
   )
 
 /** The whole service. */

@@ -7,6 +7,7 @@ import { spawn } from "node:child_process"
 import * as Consumers from "node:stream/consumers"
 import * as Cli from "../src/Cli.ts"
 import * as Config from "../src/Config.ts"
+import * as SettingValue from "../src/domain/SettingValue.ts"
 import { compileCache } from "./support/folder.ts"
 
 /** What a command prints, and whether it succeeded. */
@@ -58,10 +59,10 @@ describe("the command line", () => {
     Effect.gen(function* () {
       const { out } = yield* run(["serve", "--help"])
 
-      for (const { description, fallback, name } of Object.values(Config.variables)) {
+      for (const { default: written, description, name } of Object.values(Config.variables)) {
         const line = out.split("\n").find((line) => line.trim().startsWith(`${name} `))
         assert.include(line, description)
-        if (fallback !== undefined) assert.include(line, `Default: ${fallback}.`)
+        if (written !== undefined) assert.include(line, `Default: ${written}.`)
       }
       for (const flag of [/--host string .*\[HOST, default 127\.0\.0\.1\]/, /--port string .*\[PORT, default 3000\]/]) {
         assert.match(out, flag)
@@ -105,7 +106,10 @@ describe("the command line", () => {
     Effect.gen(function* () {
       const errors = yield* refusal(["serve", "--port", "http"], { LOG_LEVEL: "loud", PORT: "80" })
 
-      assert.include(errors, "  PORT must be a port from 1 to 65535, or 0 for a free one\n  LOG_LEVEL must be debug")
+      assert.include(
+        errors,
+        '  PORT must be a port from 1 to 65535, or 0 for a free one (got "http")\n  LOG_LEVEL must be debug'
+      )
       assert.include(yield* refusal(["migrate", "--log-format", "xml"]), "LOG_FORMAT must be auto, pretty or json")
     })
   )
@@ -118,11 +122,11 @@ describe("the command line", () => {
         ["--agents", ["0", "100001"], "a whole number from 1 to 100000"],
         ["--agents", ["1.5", "many"], "Expected"],
         ["--keys", ["0", "501"], "a whole number from 1 to 500"],
-        ["--interval", ["5", "soon", "0 seconds", "-1 seconds", "infinity"], Config.aDuration],
-        ["--ramp-up", ["0"], Config.aDuration],
+        ["--interval", ["5", "soon", "0 seconds", "-1 seconds", "infinity"], SettingValue.duration.requirement],
+        ["--ramp-up", ["0"], SettingValue.duration.requirement],
         ["--jitter", ["-0.1", "1.1"], "a number from 0 to 1"],
-        ["--reconnect-after", ["0 seconds"], Config.aDuration],
-        ["--duration", ["0 seconds"], Config.aDuration]
+        ["--reconnect-after", ["0 seconds"], SettingValue.duration.requirement],
+        ["--duration", ["0 seconds"], SettingValue.duration.requirement]
       ] as const) {
         for (const value of values) {
           const errors = yield* simulation(`${flag}=${value}`)
@@ -157,7 +161,7 @@ describe("the command line", () => {
 
       assert.strictEqual(status, 1)
       assert.strictEqual(out.trim(), "")
-      assert.match(errors, /PORT must be a port from 1 to 65535, or 0 for a free one\s*$/)
+      assert.match(errors, /PORT must be a port from 1 to 65535, or 0 for a free one \(got "http"\)\s*$/)
     })
   )
 })

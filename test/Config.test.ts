@@ -42,10 +42,10 @@ const defaults = {
   agentPingInterval: "15s",
   agentPingTimeout: undefined,
   agentMaxCallRate: 100,
-  maxMessageBytes: 4_194_304,
+  agentMaxMessageBytes: 4_194_304,
   maxBodyBytes: 16_777_216,
   maxConnections: 20_000,
-  maxStrangers: 1_000,
+  maxUnauthenticatedConnections: 1_000,
   requestTimeout: "30s",
   idleTimeout: "1m",
   wildcardAccessUrl: undefined,
@@ -54,7 +54,7 @@ const defaults = {
   derpForceWebsockets: false,
   logFormat: "auto",
   logLevel: "info",
-  traceEndpoint: undefined,
+  otelExporterOtlpEndpoint: undefined,
   traceSampleRatio: 1,
   demoAgents: 0
 }
@@ -83,10 +83,10 @@ const others: Readonly<Record<string, readonly [value: string, setting: keyof ty
   AGENT_PING_INTERVAL: ["5 seconds", "agentPingInterval", "5s"],
   AGENT_PING_TIMEOUT: ["1 minute", "agentPingTimeout", "1m"],
   AGENT_MAX_CALL_RATE: ["7", "agentMaxCallRate", 7],
-  AGENT_MAX_MESSAGE_BYTES: ["1024", "maxMessageBytes", 1_024],
+  AGENT_MAX_MESSAGE_BYTES: ["1024", "agentMaxMessageBytes", 1_024],
   MAX_BODY_BYTES: ["1048576", "maxBodyBytes", 1_048_576],
   MAX_CONNECTIONS: ["100", "maxConnections", 100],
-  MAX_UNAUTHENTICATED_CONNECTIONS: ["10", "maxStrangers", 10],
+  MAX_UNAUTHENTICATED_CONNECTIONS: ["10", "maxUnauthenticatedConnections", 10],
   REQUEST_TIMEOUT: ["5 seconds", "requestTimeout", "5s"],
   IDLE_TIMEOUT: ["5 minutes", "idleTimeout", "5m"],
   WILDCARD_ACCESS_URL: ["https://*.apps.example.com", "wildcardAccessUrl", "https://*.apps.example.com"],
@@ -95,14 +95,25 @@ const others: Readonly<Record<string, readonly [value: string, setting: keyof ty
   DERP_FORCE_WEBSOCKETS: ["true", "derpForceWebsockets", true],
   LOG_FORMAT: ["json", "logFormat", "json"],
   LOG_LEVEL: ["debug", "logLevel", "debug"],
-  OTEL_EXPORTER_OTLP_ENDPOINT: ["http://collector:4318", "traceEndpoint", "http://collector:4318"],
+  OTEL_EXPORTER_OTLP_ENDPOINT: ["http://collector:4318", "otelExporterOtlpEndpoint", "http://collector:4318"],
   TRACE_SAMPLE_RATIO: ["0.25", "traceSampleRatio", 0.25],
   DEMO_AGENTS: ["20", "demoAgents", 20]
 }
 
 const between = (minimum: number, maximum: number) => `a whole number from ${minimum} to ${maximum}`
-const duration = "a duration above zero, such as “5 seconds” or “500 millis”"
-const durations = ["5", "soon", "0 seconds", "-1 seconds", "infinity"]
+const duration = "a positive duration such as 5s, 500ms or 1m30s"
+const durations = [
+  "5",
+  "soon",
+  "0 seconds",
+  "0s",
+  "-1 seconds",
+  "infinity",
+  "5sec.",
+  "1m30",
+  "5 s 3",
+  `${"9".repeat(400)}s`
+]
 const address = "an address that begins with postgresql://"
 
 /** For each variable values that cannot be, and what it must be instead. */
@@ -112,7 +123,7 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   DATABASE_LISTEN_URL: [["localhost", "mysql://h/d"], address],
   DATABASE_PREPARE: [["yes", "0", "TRUE"], "true or false"],
   DATABASE_MAX_CONNECTIONS: [["1", "1001", "many"], between(2, 1_000)],
-  ADMIN_TOKEN: [["0123456789abcde"], "at least 16 characters"],
+  ADMIN_TOKEN: [["0123456789abcde"], "at least 16 characters long"],
   METADATA_MAX_BATCH_SIZE: [["0", "10001", "1.5"], between(1, 10_000)],
   METADATA_MAX_BATCH_BYTES: [["1023", "1073741825", "4 MiB"], between(1_024, 1_073_741_824)],
   METADATA_FLUSH_INTERVAL: [durations, duration],
@@ -124,7 +135,7 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   STATS_REPORT_INTERVAL: [durations, duration],
   EXPERIMENTS: [
     ["flying-cars", "workspace-usage,", "workspace-usage flying-cars"],
-    "experiments with commas between them; there is workspace-usage"
+    "a list of experiments with commas; there is workspace-usage"
   ],
   SHUTDOWN_TIMEOUT: [durations, duration],
   AGENT_PING_INTERVAL: [durations, duration],
@@ -142,7 +153,7 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   ],
   EXTERNAL_AUTH_PROVIDERS: [
     ["git hub", "github,", ",", "GitHub"],
-    "types of providers with commas between them, such as github,gitlab"
+    "a list of types with commas, such as github,gitlab"
   ],
   DISABLE_DIRECT_CONNECTIONS: [["yes"], "true or false"],
   DERP_FORCE_WEBSOCKETS: [["1"], "true or false"],
@@ -160,6 +171,54 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
 const beside: Readonly<Record<string, Environment>> = { DATABASE_LISTEN_URL: { DATABASE_URL: "postgresql://h/d" } }
 
 describe("Config", () => {
+  it("names each setting as its variable, in camel case and without METADATA_", () => {
+    for (const [setting, { name }] of Object.entries(Config.variables)) {
+      const [first, ...rest] = name
+        .replace(/^METADATA_/, "")
+        .toLowerCase()
+        .split("_")
+      assert.strictEqual(setting, [first, ...rest.map((word) => word[0]!.toUpperCase() + word.slice(1))].join(""))
+    }
+  })
+
+  it.effect("reads durations as people write them", () =>
+    Effect.gen(function* () {
+      const written = {
+        "5s": 5_000,
+        "500ms": 500,
+        "1m30s": 90_000,
+        "5 seconds": 5_000,
+        "1 minute": 60_000,
+        "1.5 h": 5_400_000,
+        "1 day 2 hours": 93_600_000,
+        " 2 Weeks ": 1_209_600_000,
+        "1.5millis": 1.5
+      }
+      for (const [text, millis] of Object.entries(written)) {
+        const { flushInterval } = yield* read({ METADATA_FLUSH_INTERVAL: text })
+        assert.strictEqual(Duration.toMillis(flushInterval), millis, text)
+      }
+    })
+  )
+
+  it.effect("repeats a wrong value if it is short and no secret", () =>
+    Effect.gen(function* () {
+      const problems = yield* problemsOf({
+        METADATA_FLUSH_INTERVAL: "5",
+        LOG_FORMAT: "0123456789abcdef",
+        ADMIN_TOKEN: "short",
+        DATABASE_URL: "db"
+      })
+
+      assert.deepStrictEqual(problems, [
+        "DATABASE_URL must be an address that begins with postgresql://",
+        "ADMIN_TOKEN must be at least 16 characters long",
+        'METADATA_FLUSH_INTERVAL must be a positive duration such as 5s, 500ms or 1m30s (got "5")',
+        "LOG_FORMAT must be auto, pretty or json"
+      ])
+    })
+  )
+
   it("names each variable once, and all of them are tested here", () => {
     const names = Object.values(Config.variables).map(({ name }) => name)
 
@@ -195,11 +254,9 @@ describe("Config", () => {
     Effect.gen(function* () {
       for (const [name, [values, must]] of Object.entries(wrong)) {
         for (const value of values) {
-          assert.deepStrictEqual(
-            yield* problemsOf({ [name]: value, ...beside[name] }),
-            [`${name} must be ${must}`],
-            value
-          )
+          const [problem, ...further] = yield* problemsOf({ [name]: value, ...beside[name] })
+          assert.strictEqual(problem!.replace(/ \(got .*\)$/, ""), `${name} must be ${must}`, value)
+          assert.deepStrictEqual(further, [])
         }
       }
     })
@@ -207,8 +264,8 @@ describe("Config", () => {
 
   it.effect("says of the default of each variable that it is fine", () =>
     Effect.gen(function* () {
-      for (const { fallback, name } of Object.values(Config.variables)) {
-        if (fallback !== undefined) yield* read({ [name]: fallback })
+      for (const { default: written, name } of Object.values(Config.variables)) {
+        if (written !== undefined) yield* read({ [name]: written })
       }
     })
   )
@@ -227,10 +284,10 @@ describe("Config", () => {
       )
 
       assert.deepStrictEqual(error.message.split("\n"), [
-        "PORT must be a port from 1 to 65535, or 0 for a free one",
-        "LOG_LEVEL must be debug, info, warn or error",
+        'PORT must be a port from 1 to 65535, or 0 for a free one (got "http")',
+        'LOG_LEVEL must be debug, info, warn or error (got "loud")',
         "METADATA_MAX_PENDING must be at least METADATA_MAX_BATCH_SIZE",
-        "DATABASE_LISTEN_URL must be left out where there is no DATABASE_URL",
+        "DATABASE_LISTEN_URL needs DATABASE_URL: set that too, or leave this out",
         "AGENT_PING_TIMEOUT must be at least two times AGENT_PING_INTERVAL",
         "PUBSUB_WATCHDOG_TIMEOUT must be at least two times PUBSUB_WATCHDOG_INTERVAL"
       ])

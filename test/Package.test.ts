@@ -208,8 +208,8 @@ describe("the README", () => {
   }
 
   it("names every setting with its default and what it is for", () => {
-    for (const { description, fallback, name } of Object.values<Config.Variable<unknown>>(Config.variables)) {
-      assert.include(readme, `| \`${name}\` | ${fallback === undefined ? "" : `${fallback} `}| ${description} |`)
+    for (const { default: written, description, name } of Object.values<Config.Variable<unknown>>(Config.variables)) {
+      assert.include(readme, `| \`${name}\` | ${written === undefined ? "" : `${written} `}| ${description} |`)
     }
   })
 

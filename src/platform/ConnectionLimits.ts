@@ -2,7 +2,7 @@
  * What connections to the service may take of it, whoever is at the other end.
  *
  * - There are at most `maxConnections`. Further ones are closed at once.
- * - At most `maxStrangers` of them belong to somebody who has not shown a valid token over them. When there are more, the
+ * - At most `maxUnauthenticatedConnections` of them belong to somebody who has not shown a valid token over them. When there are more, the
  *   one that has been there longest is closed: whoever has a token shows it at once.
  * - A request that has not arrived as a whole within `requestTimeout` is answered with 408 and its connection closed.
  * - A connection over which nothing has moved for `idleTimeout`, in either direction, is closed. WebSockets are no longer
@@ -16,7 +16,7 @@ import { onVouched } from "./RequestSocket.ts"
 
 export interface ConnectionLimits {
   readonly maxConnections: number
-  readonly maxStrangers: number
+  readonly maxUnauthenticatedConnections: number
   readonly requestTimeout: Duration.Duration
   readonly idleTimeout: Duration.Duration
 }
@@ -33,7 +33,12 @@ export const closedConnections = {
 }
 
 /** A server that keeps to the limits; it does not listen yet. */
-export const makeServer = ({ idleTimeout, maxConnections, maxStrangers, requestTimeout }: ConnectionLimits) =>
+export const makeServer = ({
+  idleTimeout,
+  maxConnections,
+  maxUnauthenticatedConnections,
+  requestTimeout
+}: ConnectionLimits) =>
   Effect.map(Effect.context<never>(), (context) => {
     const timeout = Duration.toMillis(requestTimeout)
     const server = Http.createServer({
@@ -54,7 +59,7 @@ export const makeServer = ({ idleTimeout, maxConnections, maxStrangers, requestT
       socket.once("close", leave)
       onVouched(socket, leave)
       const [oldest] = strangers
-      if (strangers.size <= maxStrangers || oldest === undefined) return
+      if (strangers.size <= maxUnauthenticatedConnections || oldest === undefined) return
       closedConnections.strangers.updateUnsafe(1, context)
       strangers.delete(oldest)
       oldest.destroy()
