@@ -1,28 +1,28 @@
 /**
- * The pubsub over LISTEN and NOTIFY of Postgres: what one replica publishes, the subscribers of all of them get.
+ * The pubsub over LISTEN and NOTIFY of Postgres: a message reaches the subscribers of all replicas.
  *
- * - One connection of its own, outside the pool, listens for all subscribers. Building the layer fails when it cannot
- *   be opened or does not hear itself; later it is replaced for as long as that takes, after 1 s, 2 s, … 1 min. As soon as
- *   a publication has got through it is tried again, no sooner than 1 s after the last time.
- * - Whatever may have lost messages ends in a `Resync`: a subscriber whose queue was full gets one behind what it
- *   holds, and everyone gets one after a lost connection, as soon as the new one listens to their channel.
- * - A connection that is dead without saying so is noticed by its heartbeat, within 20 s, and replaced.
+ * - One connection outside the pool listens for all subscribers. Building the layer fails when it cannot be opened or does
+ *   not hear itself. Later a lost connection is replaced, however long that takes: after 1 s, then every 2 s, and at once
+ *   when a publication has succeeded, though no sooner than 1 s after the last attempt.
+ * - Every possible loss of messages ends in a `Resync`: a subscriber whose queue was full gets one behind the messages it
+ *   holds, and every subscriber gets one after a lost connection, as soon as the new one listens to its channel.
+ * - A connection that is dead without saying so is noticed by its heartbeat within 20 s, and replaced.
  * - The end of the scope closes the connection at once and fails the subscriptions that are still open.
- * - Publishing takes any connection of the pool, and takes effect at once: a transaction around it makes no
- *   difference. Postgres refuses payloads of 8 000 bytes and more; payloads hold no NUL. What takes longer than
- *   `publishTimeout` fails, so that neither a dead connection nor a pool without a free one holds a publisher up for
- *   good; the driver takes up to 5 s more to abandon a dead connection.
- * - The name of a channel may be any text of 1 to 63 bytes without NUL. With another one both operations fail.
+ * - A publication takes any connection of the pool and takes effect at once, also inside a transaction. Postgres rejects
+ *   payloads of 8 000 bytes and more, and payloads with NUL. A publication that takes longer than `publishTimeout` fails;
+ *   the driver closes a dead connection up to 5 s later.
+ * - The name of a channel is any text of 1 to 63 bytes without NUL. With another one both operations fail.
  */
 import { PgClient, type PgConnection } from "@effect/sql-pg"
 import { type Duration, Effect, Layer, Metric, Queue, Redacted, type Scope, Stream } from "effect"
 import * as Utf8 from "../domain/Utf8.ts"
 import * as Listener from "./internal/listener.ts"
+import { ListenerError } from "./internal/listenerError.ts"
 import * as Subscribers from "./internal/subscribers.ts"
 import { PubSub, PubSubError } from "./PubSub.ts"
 import * as PubSubMetrics from "./PubSubMetrics.ts"
 
-export { ListenerError } from "./internal/listener.ts"
+export { ListenerError } from "./internal/listenerError.ts"
 
 export interface Options {
   /**
@@ -30,22 +30,22 @@ export interface Options {
    * credentials of the pool, which are the default; other settings, such as certificates, remain those of the pool.
    */
   readonly listenUrl?: Redacted.Redacted | undefined
-  /** How often the listening connection has to hear itself. Default: 10 s. */
+  /** The time between two heartbeats of the listening connection. Default: 10 s. */
   readonly heartbeatInterval?: Duration.Input | undefined
   /** How late a heartbeat may be before the connection is replaced. Default: 10 s. */
   readonly heartbeatTimeout?: Duration.Input | undefined
   /** The pause before a lost connection is replaced, doubling as long as that fails. Default: 1 s. */
   readonly minBackoff?: Duration.Input | undefined
-  /** The longest of these pauses, while no publication gets through. Default: 1 min. */
+  /** The longest of these pauses. Default: 2 s, so that watches are live soon after the return of the database. */
   readonly maxBackoff?: Duration.Input | undefined
   /**
-   * How long a new subscription may wait to come into place: for a connection that is being replaced, for the answer
-   * of the server. Then it fails. Default: 30 s, in which a dead connection is noticed and replaced.
+   * The longest wait of a new subscription for a connection that is being replaced and for the answer of the server. Then
+   * it fails. Default: 30 s, in which a dead connection is noticed and replaced.
    */
   readonly subscribeTimeout?: Duration.Input | undefined
   /**
-   * How long a publication may take, with the wait for a connection. Then it fails, and may have been made or not.
-   * Default: 10 s, as long as a batch of metadata may take.
+   * The longest time of a publication, the wait for a connection included. Then it fails, and may have been made or not.
+   * Default: 10 s, as for a batch of metadata.
    */
   readonly publishTimeout?: Duration.Input | undefined
 }
@@ -53,12 +53,12 @@ export interface Options {
 /** A pubsub that listens as long as the scope is open. Fails when the listening connection cannot be set up. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
-): Effect.fn.Return<PubSub["Service"], Listener.ListenerError, PgClient.PgClient | Scope.Scope> {
+): Effect.fn.Return<PubSub["Service"], ListenerError, PgClient.PgClient | Scope.Scope> {
   const pg = yield* PgClient.PgClient
   const connection = listenConfig(pg.config, options.listenUrl)
-  // what the driver says of a URL that is none contains it, password and all
+  // the driver's error about an invalid URL contains the URL and its password
   if (connection.url !== undefined && !URL.canParse(Redacted.value(connection.url))) {
-    return yield* new Listener.ListenerError({ reason: "connection", cause: new Error("the URL is not valid") })
+    return yield* new ListenerError({ reason: "connection", cause: new Error("the URL is not valid") })
   }
 
   yield* PubSubMetrics.initialize
@@ -78,7 +78,7 @@ export const make = Effect.fnUntraced(function* (
     heartbeatInterval: options.heartbeatInterval ?? "10 seconds",
     heartbeatTimeout: options.heartbeatTimeout ?? "10 seconds",
     minBackoff: options.minBackoff ?? "1 second",
-    maxBackoff: options.maxBackoff ?? "1 minute"
+    maxBackoff: options.maxBackoff ?? "2 seconds"
   })
 
   const subscription = Effect.fnUntraced(
@@ -99,19 +99,20 @@ export const make = Effect.fnUntraced(function* (
     publish: Effect.fn("PubSub.publish")(
       function* (channel, payload) {
         yield* Effect.timeout(pg.notify(channel, payload), options.publishTimeout ?? "10 seconds")
-        listener.nudge()
+        listener.retryNow()
         yield* Metric.update(PubSubMetrics.publishedBytes, Utf8.byteLength(payload))
       },
       (effect, channel) => Effect.mapError(effect, failed("publish", channel)),
       Effect.tapError(() => Metric.update(PubSubMetrics.publishes.failed, 1)),
       Effect.tap(() => Metric.update(PubSubMetrics.publishes.succeeded, 1))
     ),
-    subscribe: (channel) => Stream.unwrap(subscription(channel))
+    subscribe: (channel) => Stream.unwrap(subscription(channel)),
+    reconnecting: Effect.sync(listener.isConnecting)
   })
 })
 
 /** Provides `PubSub` over the pool's database. Fails when the listening connection cannot be set up. */
-export const layer = (options?: Options): Layer.Layer<PubSub, Listener.ListenerError, PgClient.PgClient> =>
+export const layer = (options?: Options): Layer.Layer<PubSub, ListenerError, PgClient.PgClient> =>
   Layer.effect(PubSub, make(options))
 
 const failed = (operation: PubSubError["operation"], channel: string) => (cause: unknown) =>

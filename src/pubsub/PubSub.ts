@@ -1,9 +1,9 @@
 /**
- * Announcements between replicas: named channels that carry short texts to whoever listens at that moment.
+ * Announcements between replicas: named channels that carry short texts to the subscribers of that moment.
  *
- * Delivery is at most once, but never silently less: a subscription begins with a {@link Event Resync}, and gets another
- * one wherever messages may have been lost (a queue that overflowed, a connection that broke). A subscriber that reads
- * the present state on each `Resync`, and what a message names on each `Message`, therefore misses nothing.
+ * Delivery is at most once, and no loss is silent: a subscription begins with a {@link Event Resync} and gets another one
+ * when messages may have been lost (a queue overflowed, a connection broke). A subscriber that reads the present state on
+ * each `Resync`, and the state that a message names on each `Message`, therefore misses nothing.
  */
 import { Context, Effect, Layer, Stream } from "effect"
 import * as Subscribers from "./internal/subscribers.ts"
@@ -14,22 +14,21 @@ export * from "./PubSubEvent.ts"
 export class PubSub extends Context.Service<
   PubSub,
   {
-    /** Sends `payload` to everyone who is subscribed to `channel` now. */
+    /** Sends `payload` to the present subscribers of `channel`. */
     readonly publish: (channel: string, payload: string) => Effect.Effect<void, PubSubError>
     /**
-     * The messages of a channel, in the order of their publication. The first event is a `Resync`: it says that the
-     * subscription is in place. The stream ends its subscription with its own end.
+     * The messages of a channel, in the order of their publication. The first event is a `Resync`: the channel is
+     * subscribed. The subscription ends with the stream.
      *
-     * 2 048 messages wait for a subscriber that is busy; of what comes beyond that a `Resync` is all it hears.
+     * 2 048 messages wait for a busy subscriber; a `Resync` stands for those beyond that.
      */
     readonly subscribe: (channel: string) => Stream.Stream<Event, PubSubError>
+    /** Whether the connection for subscriptions was lost and is being replaced. Absent where there is no connection. */
+    readonly reconnecting?: Effect.Effect<boolean> | undefined
   }
 >()("metadata-batcher/pubsub/PubSub") {}
 
-/**
- * The payloads of a channel alone, for a subscriber that has no state to read again and so no use for a `Resync`: it
- * does not learn of the messages it lost.
- */
+/** The payloads of a channel alone, for a subscriber without a state to read again. It does not learn of lost messages. */
 export const messages = (channel: string): Stream.Stream<string, PubSubError, PubSub> =>
   PubSub.useSync((pubsub) => pubsub.subscribe(channel)).pipe(
     Stream.unwrap,
@@ -38,11 +37,11 @@ export const messages = (channel: string): Stream.Stream<string, PubSubError, Pu
   )
 
 /**
- * Within this process: a message is with all its subscribers when `publish` returns, whether they are busy or not.
- * Neither operation fails, and names and payloads have no limits.
+ * Within this process: `publish` returns when all subscribers have the message, busy or not. Neither operation fails, and
+ * names and payloads have no limits.
  */
 export const layerMemory: Layer.Layer<PubSub> = Layer.sync(PubSub, () => {
-  const subscribers = Subscribers.make({ initialState: "in place" })
+  const subscribers = Subscribers.make({ initialState: "subscribed" })
   return {
     publish: (channel, payload) => Effect.sync(() => subscribers.deliver(channel, payload)),
     subscribe: (channel) => Stream.unwrap(Effect.map(subscribers.join(channel), Stream.fromQueue))

@@ -1,9 +1,9 @@
-/** What a subscriber is told, and what it is told instead. */
+/** The events of a subscription, and its error. */
 import { Data, Schema } from "effect"
 
 export type Event = Data.TaggedEnum<{
   Message: { readonly payload: string }
-  /** From here on nothing is lost; what came before may have been. */
+  /** Messages before this event may have been lost: the state is to be read again. */
   Resync: {}
 }>
 

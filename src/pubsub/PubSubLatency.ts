@@ -1,9 +1,8 @@
 /**
- * How long messages take: one is published, and its arrival awaited.
+ * Measures the latency of the pubsub: publishes a message and awaits its arrival.
  *
- * - Every measurement has a channel to itself, so that a message that comes late disturbs no later measurement.
- * - A failure says how long the publication took, if it came that far.
- * - Nothing is measured unless it is asked for: typically once per scrape of the metrics.
+ * - Every measurement has its own channel, so that a late message disturbs no later measurement.
+ * - A failure holds the duration of the publication, if there was one.
  */
 import { Clock, Deferred, Duration, Effect, Fiber, Metric, Option, Schema, Stream } from "effect"
 import { randomUuid } from "../domain/RandomUuid.ts"
@@ -11,15 +10,15 @@ import { match, PubSub } from "./PubSub.ts"
 import * as PubSubMetrics from "./PubSubMetrics.ts"
 
 export interface Latency {
-  /** From the beginning of the publication until it was accepted. */
+  /** From the beginning of the publication to its acceptance. */
   readonly send: Duration.Duration
-  /** From the beginning of the publication until the message was here; it may come before the acceptance does. */
+  /** From the beginning of the publication to the arrival of the message, which may precede the acceptance. */
   readonly receive: Duration.Duration
 }
 
-/** A measurement without a result: it was not possible to subscribe or to publish, or the message did not come. */
+/** A measurement without a result: the subscription or the publication failed, or the message did not arrive. */
 export class PubSubLatencyError extends Schema.TaggedError<PubSubLatencyError>()("PubSubLatencyError", {
-  /** How long the publication took, if it was accepted: then only the message is missing. */
+  /** The duration of the publication, if it was accepted: then only the message is missing. */
   send: Schema.Option(Schema.Duration),
   cause: Schema.Defect()
 }) {
@@ -29,7 +28,7 @@ export class PubSubLatencyError extends Schema.TaggedError<PubSubLatencyError>()
 }
 
 export interface Options {
-  /** How long a measurement may take in all. Default: 10 s. */
+  /** The longest time of a measurement. Default: 10 s. */
   readonly timeout?: Duration.Input | undefined
   /** The label `backend` of the latencies among the metrics. Default: `postgres`. */
   readonly backend?: string | undefined
@@ -53,15 +52,15 @@ export const make = Effect.fnUntraced(function* (
 
   const exchange = Effect.fnUntraced(function* (channel: string, onSent: (send: Duration.Duration) => void) {
     const id = yield* randomUuid
-    const inPlace = yield* Deferred.make<void>()
+    const subscribed = yield* Deferred.make<void>()
     const arrival = yield* pubsub.subscribe(channel).pipe(
       Stream.filterEffect(
         match({
-          Resync: () => Effect.as(Deferred.succeed(inPlace, undefined), false),
+          Resync: () => Effect.as(Deferred.succeed(subscribed, undefined), false),
           Message: ({ payload }) =>
             payload === id
               ? Effect.succeed(true)
-              : Effect.as(Effect.logWarning("Ignored an unexpected message to a latency measurement"), false)
+              : Effect.as(Effect.logWarning("ignored an unexpected message to a latency measurement"), false)
         })
       ),
       Stream.runHead,
@@ -69,7 +68,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.andThen(Clock.currentTimeNanos),
       Effect.forkScoped
     )
-    yield* Effect.raceFirst(Deferred.await(inPlace), Fiber.join(arrival))
+    yield* Effect.raceFirst(Deferred.await(subscribed), Fiber.join(arrival))
 
     const start = yield* Clock.currentTimeNanos
     const [send] = yield* Effect.timed(pubsub.publish(channel, id))

@@ -1,11 +1,7 @@
-/**
- * What the pubsub tells about itself.
- *
- * The gauges are moved by differences, never set: with several pubsubs on one registry each shows the sum of all.
- */
+/** The metrics of the pubsub. Gauges are moved by differences, so that several pubsubs on one registry add up. */
 import { Effect, Metric } from "effect"
 
-/** Payloads of this many bytes are near the limit of Postgres, which refuses 8 000: 95 % of it. */
+/** From this size on a payload counts as colossal: 95 % of the limit of Postgres, which rejects 8 000 bytes. */
 export const colossalBytes = 7_600
 
 /** Latencies in seconds, 1 ms to 16 s. */
@@ -17,22 +13,22 @@ const publishesTotal = Metric.counter("coder_pubsub_publishes_total", {
 })
 
 const subscribesTotal = Metric.counter("coder_pubsub_subscribes_total", {
-  description: "Subscriptions by whether they came into place",
+  description: "Subscriptions by whether they were established",
   incremental: true
 })
 
 const messagesTotal = Metric.counter("coder_pubsub_messages_total", {
-  description: "Messages received, by size: colossal ones are close to what the database refuses",
+  description: "Messages received, by size: colossal ones are near the limit of the database",
   incremental: true
 })
 
 const sendLatency = Metric.histogram("coder_pubsub_send_latency_seconds", {
-  description: "How long one publication took",
+  description: "Duration of a publication",
   boundaries
 })
 
 const receiveLatency = Metric.histogram("coder_pubsub_receive_latency_seconds", {
-  description: "How long a message took from before its publication to its subscriber",
+  description: "Time from the beginning of a publication to its arrival at a subscriber",
   boundaries
 })
 
@@ -66,20 +62,20 @@ export const receivedBytes = Metric.counter("coder_pubsub_received_bytes_total",
 })
 
 export const disconnections = Metric.counter("coder_pubsub_disconnections_total", {
-  description: "Listening connections that stood and were lost",
+  description: "Listening connections that were lost",
   incremental: true
 })
 
 export const connected = Metric.gauge("coder_pubsub_connected", {
-  description: "1 while the listening connection stands, 0 while it is being replaced"
+  description: "1 while the listening connection is up, 0 while it is being replaced"
 })
 
 export const currentSubscribers = Metric.gauge("coder_pubsub_current_subscribers", {
-  description: "Subscriptions in place"
+  description: "Present subscriptions"
 })
 
 export const currentEvents = Metric.gauge("coder_pubsub_current_events", {
-  description: "Channels that somebody is subscribed to"
+  description: "Channels with subscribers"
 })
 
 export const latencyMeasures = Metric.counter("coder_pubsub_latency_measures_total", {
@@ -92,7 +88,7 @@ export const latencyMeasureErrors = Metric.counter("coder_pubsub_latency_measure
   incremental: true
 })
 
-/** Shows the counters of a pubsub at zero from its start on, so that the first loss of each kind is seen as an increase. */
+/** Shows the counters at zero from the start, so that the first loss of each kind is visible as an increase. */
 export const initialize = Effect.forEach(
   [
     publishes.succeeded,

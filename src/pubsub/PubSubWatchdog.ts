@@ -1,23 +1,25 @@
 /**
  * Notices that messages no longer arrive, by whatever means they got lost.
  *
- * - All replicas publish on one channel, each at every `interval`, and all listen: it does not matter whose heartbeat
- *   is heard.
- * - The signal is given when none is heard for `timeout`, and at once when the channel cannot be listened to. It is
- *   given once, and logged as fatal: what to do about it is for who awaits it to say.
- * - The end of the scope ends the watchdog and is no reason for a signal.
+ * - Every replica publishes a heartbeat on one channel at every `interval`, and every replica listens: any heartbeat counts.
+ * - A heartbeat that cannot be published is a warning, and the next one is tried.
+ * - Silence counts only while publications succeed, one `interval` for each: neither an outage of the broker nor a process
+ *   that was stopped counts. It does not count either while the pubsub is replacing a lost connection.
+ * - The signal is given after a silence of `timeout`, and at once when the channel cannot be listened to although the
+ *   connection stands. It is given once and logged as fatal; its reader decides what follows.
+ * - The end of the scope ends the watchdog without a signal.
  */
-import { Cause, Deferred, type Duration, Effect, Schedule, Schema, type Scope, Stream } from "effect"
+import { Cause, Deferred, Duration, Effect, Schedule, Schema, type Scope, Stream } from "effect"
 import { is, PubSub } from "./PubSub.ts"
 
 /** The channel of the heartbeats. */
 export const channel = "pubsub_watchdog"
 
 /**
- * What the watchdog has to say.
+ * The signal of the watchdog.
  *
- * - `silence`: no heartbeat came for as long as one is waited for.
- * - `subscribe`: the channel of the heartbeats cannot be listened to, or no longer.
+ * - `silence`: no heartbeat arrived for `timeout`.
+ * - `subscribe`: the channel of the heartbeats cannot be listened to.
  */
 export class PubSubWatchdogError extends Schema.TaggedError<PubSubWatchdogError>()("PubSubWatchdogError", {
   reason: Schema.Literals(["silence", "subscribe"]),
@@ -29,49 +31,63 @@ export class PubSubWatchdogError extends Schema.TaggedError<PubSubWatchdogError>
 }
 
 export interface Options {
-  /** How often a heartbeat is published. Default: 15 s. */
+  /** The time between two heartbeats. Default: 15 s. */
   readonly interval?: Duration.Input | undefined
-  /** How long to wait for a heartbeat, from the start and then from each one. Default: 5 min. */
+  /** The silence that gives the signal, from the start and then from each heartbeat. Default: 5 min. */
   readonly timeout?: Duration.Input | undefined
 }
 
 export interface PubSubWatchdog {
-  /** Waits for the signal, and fails with it. Without a signal it never returns, not even after the watchdog's end. */
+  /** Fails with the signal. Without one it never returns, not even after the end of the watchdog. */
   readonly timeout: Effect.Effect<never, PubSubWatchdogError>
 }
 
-/** Watches until the scope ends. A heartbeat that cannot be published is the last one that is tried. */
+/** Watches until the scope ends. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<PubSubWatchdog, never, PubSub | Scope.Scope> {
   const pubsub = yield* PubSub
+  const reconnecting = pubsub.reconnecting ?? Effect.succeed(false)
+  const interval = Duration.fromInputUnsafe(options.interval ?? "15 seconds")
+  const timeout = Duration.fromInputUnsafe(options.timeout ?? "5 minutes")
   const signal = yield* Deferred.make<never, PubSubWatchdogError>()
+  let silence = Duration.zero
+  let isPublished = true
 
-  yield* pubsub.subscribe(channel).pipe(
+  const listen = pubsub.subscribe(channel).pipe(
     Stream.filter(is("Message")),
-    Stream.mapError((cause) => new PubSubWatchdogError({ reason: "subscribe", cause })),
-    Stream.timeoutOrElse({
-      duration: options.timeout ?? "5 minutes",
-      orElse: () => Stream.fail(new PubSubWatchdogError({ reason: "silence" }))
-    }),
-    Stream.runDrain,
+    Stream.runForEach(() => Effect.sync(() => void (silence = Duration.zero))),
+    Effect.mapError((cause) => new PubSubWatchdogError({ reason: "subscribe", cause })),
     Effect.andThen(Effect.fail(new PubSubWatchdogError({ reason: "subscribe" }))),
+    Effect.tapError((error) => Effect.logWarning("lost the heartbeats of the pubsub", Cause.fail(error))),
+    Effect.retry({ while: () => reconnecting, schedule: Schedule.spaced("1 second") })
+  )
+
+  const publish = pubsub.publish(channel, "").pipe(
+    Effect.timeout(interval),
+    Effect.as(true),
+    Effect.catchCauseIf(
+      (cause) => !Cause.hasInterruptsOnly(cause),
+      (cause) => Effect.as(Effect.logWarning("cannot publish a heartbeat of the pubsub", cause), false)
+    )
+  )
+
+  const beat = Effect.gen(function* () {
+    if (isPublished && !(yield* reconnecting)) silence = Duration.sum(silence, interval)
+    if (Duration.isGreaterThanOrEqualTo(silence, timeout)) {
+      return yield* new PubSubWatchdogError({ reason: "silence" })
+    }
+    isPublished = yield* publish
+  })
+
+  yield* Effect.raceFirst(listen, Effect.schedule(beat, Schedule.fixed(interval))).pipe(
     Effect.onError((cause) =>
       Cause.hasInterruptsOnly(cause)
         ? Effect.void
         : Effect.andThen(
-            Effect.logFatal("The watchdog of the pubsub gives its signal", cause),
-            Deferred.failCause(signal, cause)
+            Effect.logFatal("the watchdog of the pubsub gave its signal", cause),
+            Deferred.failCause(signal, cause as Cause.Cause<PubSubWatchdogError>)
           )
-    ),
-    Effect.forkScoped
-  )
-
-  yield* pubsub.publish(channel, "").pipe(
-    Effect.schedule(Schedule.fixed(options.interval ?? "15 seconds")),
-    Effect.catchCauseIf(
-      (cause) => !Cause.hasInterruptsOnly(cause),
-      (cause) => Effect.logWarning("The watchdog of the pubsub publishes no more heartbeats", cause)
     ),
     Effect.forkScoped
   )

@@ -70,7 +70,7 @@ layer(Postgres.layer, { excludeTestServices: true })("the service on a database 
       const killed = yield* sql<{ pid: number }>`
         SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name LIKE '%listener'`
-      yield* service.line(/Lost the listening connection/)
+      yield* service.line(/lost the listening connection/)
       yield* Fiber.interrupt(load)
       yield* reportAll("after")
 

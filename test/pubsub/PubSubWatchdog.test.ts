@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
 import { layerMemory, PubSub, PubSubError } from "../../src/pubsub/PubSub.ts"
 import * as PubSubWatchdog from "../../src/pubsub/PubSubWatchdog.ts"
@@ -136,23 +136,134 @@ describe("PubSubWatchdog", () => {
     }).pipe(Effect.provide(silent))
   )
 
-  it.effect("warns of a heartbeat that cannot be published, and publishes no more [PS-25]", () => {
+  it.effect("warns of a heartbeat that cannot be published, and publishes the next one [PS-25, FT-01]", () => {
     let attempts = 0
     return Effect.gen(function* () {
       const signal = yield* watch
 
-      yield* TestClock.adjust("5 minutes")
+      yield* TestClock.adjust("1 hour")
 
-      assert.strictEqual(attempts, 1)
-      assert.include((yield* TestConsole.logLines).join(), "publishes no more heartbeats")
-      assert.strictEqual((yield* Fiber.join(signal)).reason, "silence")
+      assert.strictEqual(attempts, 240)
+      assert.include((yield* TestConsole.logLines).join(), "cannot publish a heartbeat")
+      assert.isUndefined(signal.pollUnsafe())
     }).pipe(
       Effect.provide(
-        publishing(() => {
-          attempts++
-          return broken("publish")
-        })
+        publishing((channel) =>
+          Effect.suspend(() => {
+            attempts++
+            return attempts % 2 === 0 ? broken("publish") : Effect.die(new Error(`a defect on ${channel}`))
+          })
+        )
       )
     )
   })
+
+  it.effect("goes on for hours after an outage at one heartbeat [FT-01]", () => {
+    let isUp = true
+    return Effect.gen(function* () {
+      const signal = yield* watch
+      yield* TestClock.adjust("1 minute")
+
+      isUp = false
+      yield* TestClock.adjust("15 seconds")
+      isUp = true
+      yield* TestClock.adjust("3 hours")
+
+      assert.isUndefined(signal.pollUnsafe())
+    }).pipe(
+      Effect.provide(
+        Layer.effect(
+          PubSub,
+          PubSub.useSync((memory) => ({
+            ...memory,
+            publish: (...heartbeat) => Effect.suspend(() => (isUp ? memory.publish(...heartbeat) : broken("publish")))
+          }))
+        ).pipe(Layer.provide(layerMemory))
+      )
+    )
+  })
+
+  it.effect("counts silence only while publications succeed [FT-01]", () => {
+    let isUp = true
+    return Effect.gen(function* () {
+      const signal = yield* watch
+      yield* TestClock.adjust("4 minutes")
+      isUp = false
+      yield* TestClock.adjust("10 minutes")
+      assert.isUndefined(signal.pollUnsafe())
+
+      isUp = true
+      yield* TestClock.adjust("45 seconds")
+      assert.isUndefined(signal.pollUnsafe())
+      yield* TestClock.adjust("15 seconds")
+
+      assert.strictEqual((yield* Fiber.join(signal)).reason, "silence")
+    }).pipe(Effect.provide(publishing(() => Effect.suspend(() => (isUp ? Effect.void : broken("publish"))))))
+  })
+
+  it.effect("gives no signal while the pubsub is replacing its connection [FT-01]", () => {
+    let isReconnecting = false
+    return Effect.gen(function* () {
+      const pubsub = yield* PubSub
+      const signal = yield* watch.pipe(
+        Effect.provideService(PubSub, {
+          publish: () => Effect.void,
+          subscribe: (channel) =>
+            Stream.unwrap(
+              Effect.sync(() => (isReconnecting ? Stream.unwrap(broken("subscribe")) : pubsub.subscribe(channel)))
+            ),
+          reconnecting: Effect.sync(() => isReconnecting)
+        })
+      )
+      isReconnecting = true
+      yield* TestClock.adjust("1 hour")
+      assert.isUndefined(signal.pollUnsafe())
+
+      isReconnecting = false
+      yield* TestClock.adjust("5 minutes")
+
+      assert.strictEqual((yield* Fiber.join(signal)).reason, "silence")
+    }).pipe(Effect.provide(layerMemory))
+  })
+
+  it.effect("subscribes again when it could not while the connection was being replaced [FT-01]", () => {
+    let isReconnecting = true
+    return Effect.gen(function* () {
+      const pubsub = yield* PubSub
+      const signal = yield* watch.pipe(
+        Effect.provideService(PubSub, {
+          ...pubsub,
+          subscribe: (channel) =>
+            Stream.unwrap(
+              Effect.sync(() => (isReconnecting ? Stream.unwrap(broken("subscribe")) : pubsub.subscribe(channel)))
+            ),
+          reconnecting: Effect.sync(() => isReconnecting)
+        })
+      )
+      yield* TestClock.adjust("1 minute")
+      isReconnecting = false
+
+      yield* TestClock.adjust("1 hour")
+
+      assert.isUndefined(signal.pollUnsafe())
+    }).pipe(Effect.provide(layerMemory))
+  })
+
+  it.effect("takes the time that a process was stopped for one interval [FT-01]", () =>
+    Effect.gen(function* () {
+      const stopped = yield* Clock.Clock
+      let stop = Duration.zero
+      const clock: Clock.Clock = Object.assign(Object.create(stopped), {
+        monotonicTimeNanosUnsafe: () => stopped.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(stop),
+        currentTimeMillisUnsafe: () => stopped.currentTimeMillisUnsafe() + Duration.toMillis(stop)
+      })
+      const signal = yield* Effect.provideService(watch, Clock.Clock, clock)
+      yield* TestClock.adjust("1 minute")
+
+      stop = Duration.hours(1)
+      yield* TestClock.adjust("30 seconds")
+
+      assert.isUndefined(signal.pollUnsafe())
+    }).pipe(Effect.provide(silent))
+  )
 })

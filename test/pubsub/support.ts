@@ -1,6 +1,4 @@
-/**
- * What the suites of the pubsub over Postgres have in common.
- */
+/** Shared parts of the suites of the pubsub over Postgres. */
 import { Effect, Layer, Logger, Metric, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import * as PgPubSub from "../../src/pubsub/PgPubSub.ts"
@@ -8,7 +6,7 @@ import { Message, PubSub } from "../../src/pubsub/PubSub.ts"
 import * as PgProxy from "../support/PgProxy.ts"
 import * as Postgres from "../support/Postgres.ts"
 
-/** A pubsub that listens through a proxy and loses no time. */
+/** A pubsub that listens through a proxy, with short pauses. */
 export const pubsub = (options?: PgPubSub.Options) =>
   Layer.unwrap(
     PgProxy.PgProxy.useSync(({ url }) =>
@@ -20,11 +18,11 @@ export const publish = (channel: string, payload: string) => PubSub.use((pubsub)
 
 export const message = (payload: string) => Message({ payload })
 
-/** Waits until the listening connection sends a statement, and answers what it has sent before. */
+/** Waits until the listening connection sends a statement that begins so, and returns those that it sent before. */
 export const sent = (statement: string) =>
   PgProxy.PgProxy.use(({ statements }) =>
     Stream.fromQueue(statements).pipe(
-      Stream.takeUntil((text) => text === statement, { excludeLast: true }),
+      Stream.takeUntil((text) => text.startsWith(statement), { excludeLast: true }),
       Stream.runCollect
     )
   )
@@ -46,8 +44,8 @@ export const count = (metric: Metric.Counter<number>) => Effect.map(Metric.value
 
 export const level = (metric: Metric.Gauge<number>) => Effect.map(Metric.value(metric), (state) => state.value)
 
-/** Tells what hangs on a dead connection from what does not: the driver gives up on one after 5 s. */
+/** Fails a test that waits for a dead connection, which the driver closes after 5 s. */
 export const promptly = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.orDie(Effect.timeout(self, "4 seconds"))
 
-/** What is lost here on purpose need not be reported. */
+/** No logs: connections are lost here on purpose. */
 export const quiet = Layer.merge(Postgres.layer, Logger.layer([]))

@@ -1,32 +1,32 @@
 /**
- * Who listens to which channel, and what waits for each of them.
+ * The subscribers of each channel, and the events that wait for each subscriber.
  *
- * - A message goes to everyone who is on its channel at that moment, in order; nobody waits for anybody.
- * - A subscriber holds up to {@link capacity} messages. One that finds no room is discarded, and one `Resync` behind
+ * - A message goes to every subscriber of its channel at that moment, in order; no subscriber waits for another.
+ * - A subscriber holds up to {@link capacity} messages. A message that finds no room is discarded, and one `Resync` behind
  *   the messages held says so. A `Resync` takes no room.
- * - Everyone on a channel gets a `Resync` whenever the channel comes into place, whoever joins later at once, and an
- *   error when it cannot come into place.
- * - Leaving discards what was held.
+ * - Every subscriber of a channel gets a `Resync` when the channel becomes subscribed, one that joins later at once, and
+ *   an error when the channel is refused.
+ * - Leaving discards the events held.
  */
 import { Cause, Effect, Queue, type Scope } from "effect"
 import type { Event, PubSubError } from "../PubSubEvent.ts"
 
-/** How many messages wait for one subscriber. */
+/** The number of messages that wait for one subscriber. */
 export const capacity = 2_048
 
-/** What joining a channel means now: waiting for it to come into place, being there, or being turned away. */
-export type State = "pending" | "in place" | PubSubError
+/** The state of a channel: not listened to yet, listened to, or refused. */
+export type State = "pending" | "subscribed" | PubSubError
 
 export interface Subscribers {
-  /** A place on `channel` for as long as the scope lasts. */
+  /** The events of `channel` for as long as the scope lasts. */
   readonly join: (channel: string) => Effect.Effect<Queue.Dequeue<Event, PubSubError>, never, Scope.Scope>
-  /** Hands `payload` to everyone on `channel`. */
+  /** Hands `payload` to every subscriber of `channel`. */
   readonly deliver: (channel: string, payload: string) => void
-  /** Moves a channel to a state; one that nobody is on has none. */
-  readonly settle: (channel: string, state: State) => void
-  /** The channels that someone is on. */
+  /** Moves a channel to a state. Does nothing when the channel has no subscriber. */
+  readonly setState: (channel: string, state: State) => void
+  /** The channels that have a subscriber. */
   readonly channels: () => ReadonlyArray<string>
-  /** Is anyone on `channel`? */
+  /** Whether `channel` has a subscriber. */
   readonly has: (channel: string) => boolean
 }
 
@@ -56,7 +56,7 @@ export const make = (options: Options): Subscribers => {
     const known = channels.get(name)
     const channel = known ?? { state: options.initialState, members: new Set() }
     channel.members.add(member)
-    admit(member, channel.state)
+    applyState(member, channel.state)
     if (known === undefined) {
       channels.set(name, channel)
       yield* onDemand(name, 1)
@@ -82,25 +82,25 @@ export const make = (options: Options): Subscribers => {
     deliver: (name, payload) => {
       for (const member of channels.get(name)?.members ?? []) member.offer({ _tag: "Message", payload })
     },
-    settle: (name, state) => {
+    setState: (name, state) => {
       const channel = channels.get(name)
       if (channel === undefined) return
       channel.state = state
-      for (const member of channel.members) admit(member, state)
+      for (const member of channel.members) applyState(member, state)
     },
     channels: () => [...channels.keys()],
     has: (name) => channels.has(name)
   }
 }
 
-const admit = (member: Member, state: State): void => {
+const applyState = (member: Member, state: State): void => {
   if (state === "pending") return
-  if (state === "in place") return member.offer({ _tag: "Resync" })
+  if (state === "subscribed") return member.offer({ _tag: "Resync" })
   Queue.failCauseUnsafe(member.queue, Cause.fail(state))
 }
 
 const makeMember: Effect.Effect<Member> = Effect.map(Queue.unbounded<Event, PubSubError>(), (queue) => {
-  // of what the queue holds; a reader always takes all of it, so that both start again with an empty queue
+  // both describe the content of the queue; a reader takes all of it, so both start again with an empty queue
   let messages = 0
   let last: Event["_tag"] | undefined
 

@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Logger, Queue, Redacted, Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Layer, Logger, Queue, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import * as PgPubSub from "../../../src/pubsub/PgPubSub.ts"
@@ -252,11 +252,34 @@ layer(quiet)("listener by default", (it) => {
     }).pipe(Effect.provide(pubsub({ minBackoff: undefined, maxBackoff: undefined })))
   )
 
+  it.effect("is replaced within 5 s of the end of an outage of 70 s during which nobody published [FT-22]", () =>
+    Effect.gen(function* () {
+      const failures = yield* Queue.unbounded<void>()
+      const failed = Logger.make<unknown, void>(({ message }) => {
+        if (String(message).includes("cannot listen for messages")) Queue.offerUnsafe(failures, undefined)
+      })
+      const world = Layer.provideMerge(pubsub({ minBackoff: undefined, maxBackoff: undefined }), Logger.layer([failed]))
+      yield* Effect.gen(function* () {
+        const proxy = yield* PgProxy.PgProxy
+        const subscription = yield* subscribe("a")
+        yield* subscription.next
+        const began = yield* Clock.currentTimeMillis
+        const elapsed = Effect.map(Clock.currentTimeMillis, (now) => now - began)
+        const passes = Effect.raceFirst(Queue.take(failures), Effect.forever(TestClock.adjust("100 millis")))
+        yield* proxy.down(Effect.repeat(Effect.andThen(passes, elapsed), { while: (millis) => millis < 70_000 }))
+
+        yield* TestClock.adjust("5 seconds")
+
+        assert.deepStrictEqual(yield* promptly(subscription.next), Resync())
+      }).pipe(Effect.provide(world))
+    })
+  )
+
   it.effect("is replaced as soon as a publication has got through, however long the pause has become", () =>
     Effect.gen(function* () {
       const failures = yield* Queue.unbounded<void>()
       const failed = Logger.make<unknown, void>(({ message }) => {
-        if (String(message).includes("Cannot listen for messages")) Queue.offerUnsafe(failures, undefined)
+        if (String(message).includes("cannot listen for messages")) Queue.offerUnsafe(failures, undefined)
       })
       const world = Layer.provideMerge(pubsub({ minBackoff: undefined, maxBackoff: undefined }), Logger.layer([failed]))
       yield* Effect.gen(function* () {

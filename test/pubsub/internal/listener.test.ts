@@ -1,20 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Latch, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { insist } from "../../../src/pubsub/internal/listener.ts"
+import { retryForever } from "../../../src/pubsub/internal/listener.ts"
 
 /** Attempts that all fail, and the times of those so far, in seconds. */
 const start = Effect.fnUntraced(function* (random: number) {
-  const nudged = yield* Latch.make(false)
+  const retryRequested = yield* Latch.make(false)
   const times: Array<number> = []
   yield* Clock.currentTimeMillis.pipe(
     Effect.tap((now) => Effect.sync(() => times.push(now / 1_000))),
     Effect.andThen(Effect.fail("unreachable")),
-    insist({ minBackoff: "1 second", maxBackoff: "1 minute" }, nudged),
+    retryForever({ minBackoff: "1 second", maxBackoff: "1 minute" }, retryRequested),
     Effect.provideService(Random.Random, { nextDoubleUnsafe: () => random, nextIntUnsafe: () => 0 }),
     Effect.forkScoped
   )
-  return { times, nudge: Effect.andThen(nudged.open, TestClock.adjust(0)) }
+  return { times, retryNow: Effect.andThen(retryRequested.open, TestClock.adjust(0)) }
 })
 
 /** The pauses between the first `attempts` attempts, in seconds. */
@@ -41,17 +41,17 @@ describe("listener", () => {
     })
   )
 
-  it.effect("attempts at once when it is nudged, and no sooner than 1 s after the last attempt [PS-17]", () =>
+  it.effect("attempts at once when it is retryRequested, and no sooner than 1 s after the last attempt [PS-17]", () =>
     Effect.gen(function* () {
-      const { nudge, times } = yield* start(0.5)
+      const { retryNow, times } = yield* start(0.5)
       yield* TestClock.adjust("40 seconds")
       assert.deepStrictEqual(times.splice(0), [0, 1, 3, 7, 15, 31])
 
-      yield* nudge
+      yield* retryNow
       assert.deepStrictEqual(times.splice(0), [40])
       yield* TestClock.adjust("500 millis")
-      yield* nudge
-      yield* nudge
+      yield* retryNow
+      yield* retryNow
       assert.deepStrictEqual(times, [])
       yield* TestClock.adjust("500 millis")
       assert.deepStrictEqual(times.splice(0), [41])

@@ -10,7 +10,7 @@ const refused = new PubSubError({ operation: "subscribe", channel: "a", cause: "
 describe("subscribers", () => {
   it.effect("counts messages against the capacity, and not the Resync before them [PS-01]", () =>
     Effect.gen(function* () {
-      const subscribers = Subscribers.make({ initialState: "in place" })
+      const subscribers = Subscribers.make({ initialState: "subscribed" })
       const queue = yield* subscribers.join("a")
 
       for (const payload of payloads(Subscribers.capacity)) subscribers.deliver("a", payload)
@@ -22,11 +22,11 @@ describe("subscribers", () => {
 
   it.effect("adds no Resync to one that is still the last event held [PS-02]", () =>
     Effect.gen(function* () {
-      const subscribers = Subscribers.make({ initialState: "in place" })
+      const subscribers = Subscribers.make({ initialState: "subscribed" })
       const queue = yield* subscribers.join("a")
 
       for (const payload of payloads(Subscribers.capacity + 10)) subscribers.deliver("a", payload)
-      subscribers.settle("a", "in place")
+      subscribers.setState("a", "subscribed")
 
       const held = yield* Queue.takeAll(queue)
       assert.strictEqual(held.length, 1 + Subscribers.capacity + 1)
@@ -41,10 +41,10 @@ describe("subscribers", () => {
       const second = yield* subscribers.join("a")
       const elsewhere = yield* subscribers.join("b")
 
-      subscribers.settle("a", "in place")
+      subscribers.setState("a", "subscribed")
       subscribers.deliver("a", "1")
-      subscribers.settle("a", "pending")
-      subscribers.settle("a", "in place")
+      subscribers.setState("a", "pending")
+      subscribers.setState("a", "subscribed")
 
       for (const queue of [first, second]) {
         assert.deepStrictEqual(yield* Queue.takeAll(queue), [Resync(), Message({ payload: "1" }), Resync()])
@@ -59,7 +59,7 @@ describe("subscribers", () => {
       const first = yield* subscribers.join("a")
       assert.strictEqual(yield* Queue.size(first), 0)
 
-      subscribers.settle("a", "in place")
+      subscribers.setState("a", "subscribed")
       const second = yield* subscribers.join("a")
 
       assert.deepStrictEqual(yield* Queue.takeAll(second), [Resync()])
@@ -68,7 +68,7 @@ describe("subscribers", () => {
 
   it.effect("discards what it holds for a subscriber that leaves [PS-18]", () =>
     Effect.gen(function* () {
-      const subscribers = Subscribers.make({ initialState: "in place" })
+      const subscribers = Subscribers.make({ initialState: "subscribed" })
       const scope = yield* Scope.make()
       const queue = yield* Scope.provide(subscribers.join("a"), scope)
       subscribers.deliver("a", "1")
@@ -86,7 +86,7 @@ describe("subscribers", () => {
       const scope = yield* Scope.make()
       const waiting = yield* Scope.provide(subscribers.join("a"), scope)
 
-      subscribers.settle("a", refused)
+      subscribers.setState("a", refused)
       const late = yield* Scope.provide(subscribers.join("a"), scope)
 
       assert.strictEqual(yield* Effect.flip(Queue.take(waiting)), refused)
@@ -100,7 +100,7 @@ describe("subscribers", () => {
     Effect.gen(function* () {
       const demand: Array<[string, number]> = []
       const subscribers = Subscribers.make({
-        initialState: "in place",
+        initialState: "subscribed",
         onDemand: (channel, change) => Effect.sync(() => demand.push([channel, change]))
       })
 

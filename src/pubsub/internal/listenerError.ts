@@ -1,0 +1,30 @@
+/** The errors of the listening connection. */
+import { Schema } from "effect"
+import { PubSubError } from "../PubSubEvent.ts"
+
+/**
+ * Why there is no listening connection.
+ *
+ * - `connection`: it cannot be opened, or it broke.
+ * - `silence`: it does not hear its own heartbeat. On a new connection that is a transaction pooler, which does not
+ *   support LISTEN; later it is a peer that left without a word.
+ * - `read only`: its server no longer accepts writes, so that publications go to another one.
+ */
+export class ListenerError extends Schema.TaggedError<ListenerError>()("ListenerError", {
+  reason: Schema.Literals(["connection", "silence", "read only"]),
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message() {
+    return messages[this.reason]
+  }
+}
+
+const messages = {
+  connection: "the listening connection cannot be opened or broke",
+  silence: "the listening connection does not hear itself; is a transaction pooler in between?",
+  "read only": "the server of the listening connection became read-only"
+}
+
+export const broken = (cause: unknown) => new ListenerError({ reason: "connection", cause })
+
+export const refusal = (channel: string, cause: unknown) => new PubSubError({ operation: "subscribe", channel, cause })
