@@ -109,7 +109,7 @@ describe("the layout", () => {
       ({ file, target }) =>
         /^(@effect\/sql-pg|effect\/sql)/.test(target) &&
         roomOf(file) !== "storage" &&
-        !/^src\/pubsub\/(PgPubSub|internal\/listener)\.ts$/.test(file)
+        !/^src\/pubsub\/(PgPubSub|internal\/listenerSession)\.ts$/.test(file)
     )
 
     assert.deepStrictEqual(forbidden, [])
