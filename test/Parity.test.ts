@@ -11,7 +11,7 @@ const table = readFileSync("test/PARITY.md", "utf8")
 
 /** The rows named in brackets at the end of a test's title, which may be cut over lines by the formatter. */
 const proven = new Set(
-  globSync("test/**/*.test.ts").flatMap((file) =>
+  globSync(["test/**/*.test.ts", "test/**/*Suite.ts"]).flatMap((file) =>
     [...readFileSync(file, "utf8").matchAll(/\[((?:[A-Z]{2}-\d{2}(?:, )?)+)\]["`]/g)].flatMap(([, rows]) =>
       rows!.split(", ")
     )

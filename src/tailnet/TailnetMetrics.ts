@@ -1,0 +1,61 @@
+/** What is counted of the tailnet. */
+import { Effect, Metric } from "effect"
+
+const counter = (name: string, description: string) =>
+  Metric.counter(`coderd_tailnet_${name}`, { description, incremental: true })
+
+const labelled = <const Label extends string>(
+  metric: ReturnType<typeof counter>,
+  label: string,
+  values: ReadonlyArray<Label>
+) =>
+  Object.fromEntries(values.map((value) => [value, Metric.withAttributes(metric, { [label]: value })])) as {
+    readonly [L in Label]: typeof metric
+  }
+
+export const peers = Metric.gauge("coderd_tailnet_peers", {
+  description: "Peers that have a Coordinate stream on this replica."
+})
+
+export const tunnels = Metric.gauge("coderd_tailnet_tunnels", {
+  description: "Tunnels that this replica knows."
+})
+
+export const updates = labelled(counter("updates_total", "Updates about a peer that were sent to a partner."), "kind", [
+  "node",
+  "disconnected",
+  "lost",
+  "readyForHandshake"
+])
+
+export const streamsEnded = labelled(counter("streams_ended_total", "Coordinate streams that ended."), "reason", [
+  "disconnect",
+  "lost",
+  "overwritten",
+  "overflow",
+  "refused",
+  "closed",
+  "unhealthy"
+])
+
+export const refusals = labelled(counter("refusals_total", "Requests of peers that were refused."), "reason", [
+  "authorization",
+  "malformed",
+  "node_too_large",
+  "too_many_tunnels"
+])
+
+export const throttled = counter("throttled_total", "Requests of peers that waited, because the peer made too many.")
+
+/** From the node of a peer to its partner's queue. */
+export const updateLatency = Metric.histogram("coderd_tailnet_update_latency_seconds", {
+  description: "Seconds from the node of a peer on another replica until its partner here is told.",
+  boundaries: Metric.boundariesFromIterable([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
+})
+
+/** Shows the metrics from zero on. */
+export const register = Effect.forEach(
+  [...Object.values(updates), ...Object.values(streamsEnded), ...Object.values(refusals), throttled],
+  (metric) => Metric.update(metric, 0),
+  { discard: true }
+)
