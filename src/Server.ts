@@ -185,7 +185,7 @@ const routes = ({
 }: Settings) =>
   Layer.mergeAll(
     AgentRoutes.layer({ period, timeout, maxCallRate }),
-    WatchRoutes.layer({ patience: idleTimeout }),
+    WatchRoutes.layer({ idleTimeout }),
     UsageRoutes.layer,
     AdminRoutes.layer,
     DashboardRoutes.layer,

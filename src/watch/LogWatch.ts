@@ -1,45 +1,65 @@
 /**
- * Watching what one agent logs and how far it has come: an actor for each watcher.
+ * Follows the log lines and the lifecycle of one agent: one actor per watcher.
  *
- * - It is subscribed before it reads for the first time, so that nothing falls between the two. Lines come in their order,
- *   none twice and none left out: each read asks for what is above the last line that was sent.
- * - What is there comes at once, in pages of {@link pageSize} lines, with the lifecycle; from then on lines come when they
- *   are announced, and the lifecycle when it has changed.
- * - An announcement only marks what there is to read. However many there are, a watcher that has all there is costs at most
- *   ten reads a second of either kind, and none while its client does not take what was sent.
- * - A `Resync` of either subscription marks both. So does every fifteenth second, at which there is a `ping`: what nobody
- *   has announced is late, not lost. Seconds are those that have passed, whatever is done to the time of day.
- * - A read that fails ends the watch with an `error` event, one that was cancelled ends it without a word. So do the end of
- *   a subscription and that of the agent. As long as the agent may log, the watch does not end by itself.
+ * - The actor subscribes before its first read, so that nothing falls between the two. Lines come in their order, each one
+ *   once: a read asks for the lines after the last one that was sent.
+ * - Stored lines come at once, in pages of {@link pageSize}, with the lifecycle. New lines come when they are announced,
+ *   and the lifecycle when it has changed.
+ * - An announcement only marks what has to be read, and the mark is taken off before the read begins. A watcher that is up
+ *   to date costs at most ten reads a second of either kind, and none while its client does not take the events.
+ * - A `Resync` of either subscription marks both. So does the `ping` every fifteen seconds, by the monotonic clock: a
+ *   change that nobody announced is late, not missed.
+ * - A read that fails is tried again every second, and a subscription that ends is made again. The stream stays open; one
+ *   `error` event says why lines are late.
+ * - The stream ends with the agent.
  */
 import { Context, Deferred, Duration, Effect, Equal, Latch, Layer, Option, Schema, type Scope, Stream } from "effect"
 import * as AgentLog from "../domain/AgentLog.ts"
 import type { AgentId } from "../domain/Ids.ts"
+import type { StoreError } from "../domain/StoreError.ts"
 import * as WorkspaceEvent from "../domain/WorkspaceEvent.ts"
 import * as PubSub from "../pubsub/PubSub.ts"
-import { passedMillis } from "./internal/passedMillis.ts"
-import { type Lifecycle, LogReader } from "./LogReader.ts"
-import type { StoreError } from "../domain/StoreError.ts"
-import { type LogEvent, LogsUnavailable } from "./WatchApi.ts"
+import { monotonicMillis } from "./internal/monotonicMillis.ts"
+import { Lifecycle, LogReader } from "./LogReader.ts"
+import { WatchFailure } from "./WatchFailure.ts"
 
 /** The most lines of one event, and of one read. */
 export const pageSize = 500
 
-/** The pause between a read that had all there was and the next one. */
+/** The pause before the next read of a watcher that is up to date. */
 export const pause = Duration.millis(100)
 
-/** A ping is sent when this has passed since there was one. In milliseconds. */
+/** The pause before a failed read is tried again, and before an ended subscription is made again. */
+export const retryPause = Duration.seconds(1)
+
+/** The time from one ping to the next, in milliseconds. */
 export const heartbeatMillis = 15_000
+
+/** Logs cannot be read, or cannot be followed. */
+export class LogsUnavailable extends Schema.TaggedError<LogsUnavailable>()(
+  "LogsUnavailable",
+  { message: Schema.String, detail: Schema.String },
+  { httpApiStatus: 500 }
+) {}
+
+/** An event of the watch: new lines, the lifecycle, why lines are late, or a heartbeat. */
+export const LogEvent = Schema.Union([
+  Schema.Struct({ type: Schema.Literal("logs"), data: Schema.Array(AgentLog.AgentLog) }),
+  Schema.Struct({ type: Schema.Literal("lifecycle"), data: Lifecycle }),
+  Schema.Struct({ type: Schema.Literal("error"), data: WatchFailure }),
+  Schema.Struct({ type: Schema.Literal("ping") })
+])
+export type LogEvent = typeof LogEvent.Type
 
 export class LogWatch extends Context.Service<
   LogWatch,
   {
-    /** The first page of an agent's lines after a line. */
+    /** Returns the first page of an agent's lines after a line. */
     readonly read: (
       agentId: AgentId,
       after: AgentLog.LogId
     ) => Effect.Effect<ReadonlyArray<AgentLog.AgentLog>, LogsUnavailable>
-    /** Begins to watch an agent; the first events are there already. The watch ends with the scope. */
+    /** Watches an agent until the scope closes. The first events are ready when this succeeds. */
     readonly open: (
       agentId: AgentId,
       after: AgentLog.LogId
@@ -52,38 +72,22 @@ export const make = Effect.gen(function* () {
   const reader = yield* LogReader
 
   const open = Effect.fn("LogWatch.open")(function* (agentId: AgentId, after: AgentLog.LogId) {
-    const over = yield* Deferred.make<void>()
-    const news = yield* Latch.make()
+    const ended = yield* Deferred.make<void>()
+    const marked = yield* Latch.make()
     const stale = { logs: true, lifecycle: true }
     const mark = (what: Partial<typeof stale>) => {
       Object.assign(stale, what)
-      news.openUnsafe()
+      marked.openUnsafe()
     }
+    const markAll = () => mark({ logs: true, lifecycle: true })
 
-    // added first, so that it runs when all else of the watch has ended
-    yield* Effect.addFinalizer(() => Effect.annotateLogs(Effect.logDebug("a watcher of logs has left"), { agentId }))
-
-    /** Marks what the messages of a channel say, from now on. */
-    const follow = Effect.fnUntraced(function* (channel: string, onMessage: (payload: string) => void) {
-      const subscribed = yield* Deferred.make<void, PubSub.PubSubError>()
-      yield* pubsub.subscribe(channel).pipe(
-        Stream.runForEach((event) => {
-          PubSub.match(event, {
-            Message: ({ payload }) => onMessage(payload),
-            Resync: () => mark({ logs: true, lifecycle: true })
-          })
-          return Deferred.succeed(subscribed, undefined)
-        }),
-        Effect.onExit((exit) => Effect.andThen(Deferred.done(subscribed, exit), Deferred.succeed(over, undefined))),
-        Effect.forkScoped
-      )
-      yield* Deferred.await(subscribed)
-    })
+    // finalizers run in reverse order: this record comes after everything else of the watch
+    yield* Effect.addFinalizer(() => Effect.logDebug("log watcher left"))
 
     let cursor = after
     let isBehind = false
     let known: Lifecycle | undefined
-    const look = Effect.gen(function* () {
+    const poll = Effect.gen(function* () {
       const events: Array<LogEvent> = []
       const { lifecycle, logs } = stale
       Object.assign(stale, { logs: false, lifecycle: false })
@@ -98,7 +102,7 @@ export const make = Effect.gen(function* () {
       }
       if (lifecycle) {
         const agent = yield* reader.agent(agentId)
-        if (Option.isNone(agent)) yield* Deferred.succeed(over, undefined)
+        if (Option.isNone(agent)) yield* Deferred.succeed(ended, undefined)
         else if (!Equal.equals(agent.value.lifecycle, known)) {
           known = agent.value.lifecycle
           events.push({ type: "lifecycle", data: known })
@@ -109,36 +113,48 @@ export const make = Effect.gen(function* () {
 
     const first = yield* Effect.gen(function* () {
       const agent = yield* reader.agent(agentId)
-      yield* follow(AgentLog.channel(agentId), () => mark({ logs: true }))
+      yield* follow(pubsub, AgentLog.channel(agentId), markAll, () => mark({ logs: true }))
       if (Option.isSome(agent)) {
-        yield* follow(WorkspaceEvent.channel(agent.value.ownerId), (payload) => {
+        yield* follow(pubsub, WorkspaceEvent.channel(agent.value.ownerId), markAll, (payload) => {
           if (isLifecycleOf(agentId, payload)) mark({ lifecycle: true })
         })
       }
-      return yield* look
+      return yield* poll
     }).pipe(Effect.mapError(unavailable))
 
-    let pingedAt = yield* passedMillis
+    let failures = 0
+    const pollOrRetry = poll.pipe(
+      Effect.tap(() => {
+        if (failures === 0) return Effect.void
+        failures = 0
+        return Effect.logInfo("logs of a watched agent can be read again")
+      }),
+      Effect.catch((error) => {
+        markAll()
+        return failures++ === 0 ? readFailed(error) : Effect.succeed([])
+      }),
+      Effect.annotateLogs({ agentId })
+    )
+
+    let pingedAt = yield* monotonicMillis
     const next = Effect.gen(function* () {
-      if (!isBehind) {
-        yield* Effect.andThen(Effect.sleep(pause), news.await).pipe(
-          Effect.timeoutOption(pingedAt + heartbeatMillis - (yield* passedMillis))
+      if (!isBehind || failures > 0) {
+        yield* Effect.andThen(Effect.sleep(failures > 0 ? retryPause : pause), marked.await).pipe(
+          Effect.timeoutOption(pingedAt + heartbeatMillis - (yield* monotonicMillis))
         )
       }
-      const now = yield* passedMillis
-      const isDue = now - pingedAt >= heartbeatMillis
-      if (isDue) {
+      const now = yield* monotonicMillis
+      if (now - pingedAt >= heartbeatMillis) {
         pingedAt = now
-        mark({ logs: true, lifecycle: true })
+        markAll()
+        return ping
       }
-      news.closeUnsafe()
-      const events = yield* look
-      return isDue ? [...events, { type: "ping" } as const] : events
+      marked.closeUnsafe()
+      return yield* pollOrRetry
     })
 
     return Stream.concat(Stream.fromIterable(first), Stream.flattenIterable(Stream.fromEffectRepeat(next))).pipe(
-      Stream.catch(readFailed),
-      Stream.interruptWhen(Deferred.await(over))
+      Stream.interruptWhen(Deferred.await(ended))
     )
   })
 
@@ -146,10 +162,40 @@ export const make = Effect.gen(function* () {
     Effect.mapError(reader.logs(agentId, after, pageSize), unavailable)
   )
 
-  return LogWatch.of({ open, read })
+  return LogWatch.of({
+    open: (agentId, after) => Effect.annotateLogs(open(agentId, after), { agentId }),
+    read
+  })
 })
 
 export const layer: Layer.Layer<LogWatch, never, LogReader | PubSub.PubSub> = Layer.effect(LogWatch, make)
+
+const ping: ReadonlyArray<LogEvent> = [{ type: "ping" }]
+
+/**
+ * Calls `onMessage` for the messages of a channel and `onResync` where messages may be missing, until the scope closes.
+ * Fails when the first subscription does; later ones are made again.
+ */
+const follow = Effect.fnUntraced(function* (
+  pubsub: PubSub.PubSub["Service"],
+  channel: string,
+  onResync: () => void,
+  onMessage: (payload: string) => void
+) {
+  const subscribed = yield* Deferred.make<void, PubSub.PubSubError>()
+  yield* pubsub.subscribe(channel).pipe(
+    Stream.runForEach((event) => {
+      PubSub.match(event, { Message: ({ payload }) => onMessage(payload), Resync: onResync })
+      return Deferred.succeed(subscribed, undefined)
+    }),
+    Effect.onExit((exit) => Deferred.done(subscribed, exit)),
+    Effect.catchCause((cause) => Effect.logDebug("subscription of a log watcher ended", cause)),
+    Effect.andThen(Effect.sleep(retryPause)),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  yield* Deferred.await(subscribed)
+})
 
 const unavailable = (cause: Error) =>
   new LogsUnavailable({ message: "logs cannot be read or followed", detail: cause.message })
@@ -159,12 +205,12 @@ const decodeEvent = Schema.decodeUnknownOption(WorkspaceEvent.WorkspaceEvent)
 const isLifecycleOf = (agentId: AgentId, payload: string): boolean =>
   Option.exists(decodeEvent(payload), (event) => event.kind === "agt_lifecycle_update" && event.agent_id === agentId)
 
-const readFailed = (error: StoreError): Stream.Stream<LogEvent> =>
-  error.reason === "cancelled"
-    ? Stream.empty
-    : Stream.fromEffect(
-        Effect.as(Effect.logError("logs of a watched agent cannot be read", error), {
-          type: "error",
-          data: { message: "logs cannot be read", detail: error.message }
-        })
-      )
+/** Logs the first failure in a row, and returns the event that tells the watcher. */
+const readFailed = (error: StoreError): Effect.Effect<ReadonlyArray<LogEvent>> =>
+  Effect.as(
+    Effect.logWithLevel(error.reason === "cancelled" ? "Debug" : "Error")(
+      "logs of a watched agent cannot be read",
+      error
+    ),
+    [{ type: "error", data: { message: "logs cannot be read", detail: error.message } }]
+  )

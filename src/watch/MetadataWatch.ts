@@ -1,47 +1,60 @@
 /**
- * Watching the metadata of one agent: an actor for each watcher.
+ * Follows the metadata of one agent: one actor per watcher.
  *
- * - It is subscribed before it reads for the first time, so that no change falls between the two.
- * - The whole list comes at once, again one second later, and from then on when something has changed, at most once a
- *   second, but at least every five seconds, so that ages stay fresh.
- * - All watchers of a process share one subscription: an announcement is gone through once for all of them.
- * - A change only marks the list as stale; it is read again when the next event is due. However many changes there are,
- *   a watcher asks for at most one read a second, and for one at all while its client does not take what was sent.
- * - Reads of a process that fall due within 50 milliseconds are one statement; the first list of each is read on its own,
- *   at once. A statement begins after its lists were marked as fresh, so that a change during it marks them as stale again.
- * - A `Resync` of the subscription counts as a change, so that a lost announcement is made good within a second.
- * - A read that fails ends the watches that it was for with an `error` event, one that was cancelled ends them without a
- *   word. So does the end of the subscription. A watch that ends takes its read from no other.
- * - Every fifteen seconds there is a `ping`.
- * - Intervals are what time has passed, whatever becomes of the time of day; of that only ages are told.
+ * - The actor subscribes before its first read, so that no change falls between the two.
+ * - The whole list comes at once, again after one second, and then at most once a second when something has changed, but
+ *   at least every five seconds, so that ages stay fresh. A `ping` comes every fifteen seconds.
+ * - All watchers of a process share one subscription, which parses an announcement once.
+ * - A change, or a `Resync`, only marks the list as stale; the list is read when the next event is due. However many
+ *   changes there are, a watcher reads at most once a second, and once at all while its client does not take the events.
+ * - Reads of a process that fall due within 50 milliseconds are one statement; the first list of each watcher is read at
+ *   once. The mark is taken off before the statement begins, so that a change during the statement causes another one.
+ * - A read that fails ends the watches that it was for with an `error` event; a cancelled one ends them without an event.
+ *   So does the end of the subscription. A watch that ends cancels the read of no other.
+ * - Intervals follow the monotonic clock; only ages come from the time of day.
  */
-import { Context, DateTime, Effect, Layer, type Scope, Stream } from "effect"
-import type { StoreError } from "../domain/StoreError.ts"
-import { MetadataStore } from "../metadata/MetadataStore.ts"
+import { Context, DateTime, Effect, Layer, Schema, type Scope, Stream } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 import type { AgentMetadata } from "../domain/Metadata.ts"
 import * as MetadataView from "../domain/MetadataView.ts"
+import type { StoreError } from "../domain/StoreError.ts"
+import { MetadataStore } from "../metadata/MetadataStore.ts"
 import type { PubSub } from "../pubsub/PubSub.ts"
 import * as Changes from "./internal/changes.ts"
-import { passedMillis } from "./internal/passedMillis.ts"
+import { monotonicMillis } from "./internal/monotonicMillis.ts"
 import * as Reads from "./internal/reads.ts"
-import { type WatchEvent, MetadataUnavailable } from "./WatchApi.ts"
+import { WatchFailure } from "./WatchFailure.ts"
 
-/** The pause between two looks at whether there is something to send. */
+/** The pause between two checks for a due event. */
 export const tick = "1 second"
 
-/** The list is sent when this has passed since it was, although nothing has changed. In milliseconds. */
+/** The longest time from one list to the next, in milliseconds. */
 export const refreshMillis = 5_000
 
-/** A ping is sent when this has passed since there was one. In milliseconds. */
+/** The time from one ping to the next, in milliseconds. */
 export const heartbeatMillis = 15_000
+
+/** Metadata cannot be read, or its changes cannot be followed. */
+export class MetadataUnavailable extends Schema.TaggedError<MetadataUnavailable>()(
+  "MetadataUnavailable",
+  { message: Schema.String, detail: Schema.String },
+  { httpApiStatus: 500 }
+) {}
+
+/** An event of the watch: all metadata of the agent, why the watch ends, or a heartbeat. */
+export const WatchEvent = Schema.Union([
+  Schema.Struct({ type: Schema.Literal("data"), data: Schema.Array(MetadataView.MetadataView) }),
+  Schema.Struct({ type: Schema.Literal("error"), data: WatchFailure }),
+  Schema.Struct({ type: Schema.Literal("ping") })
+])
+export type WatchEvent = typeof WatchEvent.Type
 
 export class MetadataWatch extends Context.Service<
   MetadataWatch,
   {
-    /** The metadata of an agent as it is now. */
+    /** Returns the metadata of an agent as it is now. */
     readonly read: (agentId: AgentId) => Effect.Effect<ReadonlyArray<MetadataView.MetadataView>, MetadataUnavailable>
-    /** Begins to watch an agent; the first event is there already. The watch ends with the scope. */
+    /** Watches an agent until the scope closes. The first event is ready when this succeeds. */
     readonly open: (agentId: AgentId) => Effect.Effect<Stream.Stream<WatchEvent>, MetadataUnavailable, Scope.Scope>
   }
 >()("metadata-batcher/watch/MetadataWatch") {}
@@ -55,9 +68,9 @@ export const make = Effect.gen(function* () {
     const rows = new Map<string, AgentMetadata>()
     let isStale = true
 
-    // added first, so that it runs when all else of the watch has ended
-    yield* Effect.addFinalizer(() => Effect.annotateLogs(Effect.logDebug("a watcher has left"), { agentId }))
-    const { over } = yield* changes
+    // finalizers run in reverse order: this record comes after everything else of the watch
+    yield* Effect.addFinalizer(() => Effect.logDebug("metadata watcher left"))
+    const { ended } = yield* changes
       .listen(agentId, () => {
         isStale = true
       })
@@ -71,13 +84,13 @@ export const make = Effect.gen(function* () {
 
     let sends = 0
     let sentAt = 0
-    let pingedAt = yield* passedMillis
-    const next = Effect.gen(function* () {
+    let pingedAt = yield* monotonicMillis
+    const poll = Effect.gen(function* () {
       const events: Array<WatchEvent> = []
-      const isNews = isStale || sends < 2
+      const isDue = isStale || sends < 2
       if (isStale) yield* refresh(readTogether(agentId))
-      const now = yield* passedMillis
-      if (isNews || now - sentAt >= refreshMillis) {
+      const now = yield* monotonicMillis
+      if (isDue || now - sentAt >= refreshMillis) {
         events.push({ type: "data", data: MetadataView.make(rows.values(), yield* DateTime.now) })
         sends++
         sentAt = now
@@ -90,10 +103,10 @@ export const make = Effect.gen(function* () {
     })
 
     return Stream.tick(tick).pipe(
-      Stream.mapEffect(() => next),
+      Stream.mapEffect(() => poll),
       Stream.flattenIterable,
-      Stream.catch(readFailed),
-      Stream.interruptWhen(over)
+      Stream.catch(readFailed(agentId)),
+      Stream.interruptWhen(ended)
     )
   })
 
@@ -102,19 +115,21 @@ export const make = Effect.gen(function* () {
     return MetadataView.make(rows, yield* DateTime.now)
   })
 
-  return MetadataWatch.of({ open, read })
+  return MetadataWatch.of({ open: (agentId) => Effect.annotateLogs(open(agentId), { agentId }), read })
 })
 
 export const layer: Layer.Layer<MetadataWatch, never, MetadataStore | PubSub> = Layer.effect(MetadataWatch, make)
 
 const unavailable = (message: string) => (cause: Error) => new MetadataUnavailable({ message, detail: cause.message })
 
-const readFailed = (error: StoreError): Stream.Stream<WatchEvent> =>
-  error.reason === "cancelled"
-    ? Stream.empty
-    : Stream.fromEffect(
-        Effect.as(Effect.logError("metadata of a watched agent cannot be read", error), {
-          type: "error",
-          data: { message: "metadata cannot be read", detail: error.message }
-        })
-      )
+const readFailed =
+  (agentId: AgentId) =>
+  (error: StoreError): Stream.Stream<WatchEvent> =>
+    error.reason === "cancelled"
+      ? Stream.empty
+      : Stream.fromEffect(
+          Effect.logError("metadata of a watched agent cannot be read", error).pipe(
+            Effect.annotateLogs({ agentId }),
+            Effect.as({ type: "error", data: { message: "metadata cannot be read", detail: error.message } })
+          )
+        )

@@ -1,7 +1,7 @@
 /** People who watch agents over bare WebSockets, and how old values are when they see them. */
 import { Effect } from "effect"
 import type { AgentId } from "../../src/domain/Ids.ts"
-import type { WatchEvent } from "../../src/watch/WatchApi.ts"
+import type { WatchEvent } from "../../src/watch/MetadataWatch.ts"
 import * as WebSockets from "./WebSockets.ts"
 
 export interface Watchers {

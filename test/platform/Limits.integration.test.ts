@@ -121,13 +121,13 @@ layer(Service.layerWith(limits), { excludeTestServices: true })("the limits of t
 
       const { tcp } = yield* WebSocket.connect(`${url}${pathOf(id, "watch-metadata-ws")}`, headers)
       tcp.pause()
-      yield* logged("a watcher has left", id)
+      yield* logged("metadata watcher left", id)
 
       const { socket } = yield* stranger
       const [[name, token]] = Object.entries(headers) as [[string, string]]
       socket.write(`GET ${pathOf(id, "watch-metadata")} HTTP/1.1\r\nHost: here\r\n${name}: ${token}\r\n\r\n`)
       socket.pause()
-      yield* logged("a watcher has left", id)
+      yield* logged("metadata watcher left", id)
     })
   )
 

@@ -7,7 +7,7 @@ import * as WorkspaceEvent from "../../src/domain/WorkspaceEvent.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import { type Lifecycle, LogReader } from "../../src/watch/LogReader.ts"
 import * as LogWatch from "../../src/watch/LogWatch.ts"
-import type { LogEvent } from "../../src/watch/WatchApi.ts"
+import type { LogEvent } from "../../src/watch/LogWatch.ts"
 import { workspace } from "./identity.ts"
 import { agent } from "./metadataBatcher.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
@@ -23,7 +23,7 @@ export const created: Lifecycle = { state: "created", started_at: null, ready_at
 
 /** What a watcher depends on. */
 export const makeWorld = Effect.gen(function* () {
-  const extra = yield* Queue.unbounded<PubSub.Event, PubSub.PubSubError>()
+  let extra = yield* Queue.unbounded<PubSub.Event, PubSub.PubSubError>()
   const pubsub = Context.get(yield* Layer.build(PubSub.layerMemory), PubSub.PubSub)
   const world = {
     lines: [] as ReadonlyArray<AgentLog.AgentLog>,
@@ -56,11 +56,13 @@ export const makeWorld = Effect.gen(function* () {
         Schema.encodeSync(WorkspaceEvent.WorkspaceEvent)({ kind, workspace_id: workspace.id, agent_id: agentId })
       ),
     noise: pubsub.publish(WorkspaceEvent.channel(workspace.ownerId), "no event"),
-    resync: Queue.offer(extra, PubSub.Resync()),
-    endSubscription: Queue.fail(
-      extra,
-      new PubSub.PubSubError({ operation: "subscribe", channel: "any", cause: "refused" })
-    )
+    resync: Effect.suspend(() => Queue.offer(extra, PubSub.Resync())),
+    /** Ends the subscription to lines; another one can be made. */
+    endSubscription: Effect.gen(function* () {
+      const ending = extra
+      extra = yield* Queue.unbounded<PubSub.Event, PubSub.PubSubError>()
+      yield* Queue.fail(ending, new PubSub.PubSubError({ operation: "subscribe", channel: "any", cause: "refused" }))
+    })
   }
   const layer = LogWatch.layer.pipe(
     Layer.provide([
@@ -69,7 +71,7 @@ export const makeWorld = Effect.gen(function* () {
         subscribe: (channel) =>
           Stream.merge(
             pubsub.subscribe(channel),
-            channel === AgentLog.channel(agent(1)) ? Stream.fromQueue(extra) : Stream.empty
+            channel === AgentLog.channel(agent(1)) ? Stream.suspend(() => Stream.fromQueue(extra)) : Stream.empty
           ).pipe(
             Stream.onStart(Effect.sync(() => world.subscribed++)),
             Stream.ensuring(Effect.sync(() => world.subscribed--))
@@ -79,15 +81,15 @@ export const makeWorld = Effect.gen(function* () {
         logs: (_, after, limit) =>
           Effect.suspend(() => {
             world.logReads++
-            return Effect.map(world.reading, () => world.lines.filter(({ id }) => id > after).slice(0, limit))
+            // a statement sees what was stored when it began
+            const found = world.lines.filter(({ id }) => id > after).slice(0, limit)
+            return Effect.as(world.reading, found)
           }),
         agent: () =>
           Effect.suspend(() => {
             world.lifecycleReads++
-            return Effect.as(
-              world.reading,
-              Option.map(world.lifecycle, (lifecycle) => ({ ownerId: workspace.ownerId, lifecycle }))
-            )
+            const found = Option.map(world.lifecycle, (lifecycle) => ({ ownerId: workspace.ownerId, lifecycle }))
+            return Effect.as(world.reading, found)
           })
       })
     ])

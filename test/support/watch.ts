@@ -6,7 +6,7 @@ import * as MetadataStore from "../../src/metadata/MetadataStore.ts"
 import type { AgentMetadata } from "../../src/domain/Metadata.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import * as MetadataWatch from "../../src/watch/MetadataWatch.ts"
-import type { WatchEvent } from "../../src/watch/WatchApi.ts"
+import type { WatchEvent } from "../../src/watch/MetadataWatch.ts"
 import { agent } from "./metadataBatcher.ts"
 
 export const metadata = (key: string, value: string, rest: Partial<AgentMetadata> = {}): AgentMetadata => ({

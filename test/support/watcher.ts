@@ -3,7 +3,7 @@
  */
 import { type Cause, Effect, Exit, Queue, Scope, Stream } from "effect"
 import { HttpClient } from "effect/http"
-import type { WatchEvent } from "../../src/watch/WatchApi.ts"
+import type { WatchEvent } from "../../src/watch/MetadataWatch.ts"
 import { TestService } from "./service.ts"
 import * as WebSocket from "./webSocket.ts"
 

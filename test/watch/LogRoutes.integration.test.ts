@@ -156,7 +156,7 @@ layer(Service.layer, { excludeTestServices: true })("a watcher of logs", (it) =>
         })
       )
 
-      yield* logged("a watcher of logs has left", id)
+      yield* logged("log watcher left", id)
       assert.strictEqual(metric(currentSubscribers).value, before)
     })
   )

@@ -10,6 +10,9 @@ import * as WallClock from "../support/WallClock.ts"
 
 const starting = Option.some({ ...created, state: "starting" as const })
 
+/** Long enough for the subscriber to have heard of what was announced. */
+const heard = Effect.replicateEffect(Effect.yieldNow, 5, { discard: true })
+
 describe("LogWatch", () => {
   it.effect("brings what is there at once, in pages, and the lifecycle", () =>
     Effect.gen(function* () {
@@ -58,14 +61,14 @@ describe("LogWatch", () => {
     })
   )
 
-  it.effect("misses nothing that is logged while it subscribes and reads", () =>
+  it.effect("misses no line that is announced during a read [FT-26]", () =>
     Effect.gen(function* () {
       const made = yield* makeWorld
       const { world } = made
       let reads = 0
       // each read finds a line, and another one is announced before its result is there
       world.reading = Effect.suspend(() =>
-        reads++ < 5 ? Effect.orDie(world.log(`while reading ${reads}`)) : Effect.void
+        reads++ < 5 ? Effect.andThen(Effect.orDie(world.log(`while reading ${reads}`)), heard) : Effect.void
       )
 
       const { pages } = yield* watchFrom(made)
@@ -102,6 +105,23 @@ describe("LogWatch", () => {
     })
   )
 
+  it.effect("misses no lifecycle that is announced during a read [FT-26]", () =>
+    Effect.gen(function* () {
+      const { states, world } = yield* watch
+      yield* soon
+      world.reading = Effect.suspend(() => {
+        world.reading = Effect.void
+        world.lifecycle = starting
+        return Effect.andThen(Effect.orDie(world.event("agt_lifecycle_update")), heard)
+      })
+
+      yield* world.event("agt_lifecycle_update")
+      for (let round = 0; round < 10; round++) yield* soon
+
+      assert.deepStrictEqual(states(), ["created", "starting"])
+    })
+  )
+
   it.effect("pings every 15 s, and brings what nobody has announced", () =>
     Effect.gen(function* () {
       const { events, pages, states, world } = yield* watch
@@ -112,6 +132,8 @@ describe("LogWatch", () => {
       yield* TestClock.adjust("14999 millis")
       assert.deepStrictEqual([pages(), pings()], [[], 0])
       yield* TestClock.adjust("1 millis")
+      assert.strictEqual(pings(), 1)
+      yield* soon
       assert.deepStrictEqual([pages(), states(), pings()], [[["silent"]], ["created", "starting"], 1])
 
       // however much there is to say
@@ -188,6 +210,7 @@ describe("LogWatch", () => {
 
       yield* ready.open
       yield* soon
+      yield* soon
       assert.deepStrictEqual(
         pages().flat(),
         world.lines.map(({ output }) => output)
@@ -195,34 +218,45 @@ describe("LogWatch", () => {
     })
   )
 
-  it.effect("ends with an error when a read fails, and without a word when it was given up", () =>
+  it.effect("stays open while reads fail, says so once, and goes on within a second of their return [FT-60]", () =>
     Effect.gen(function* () {
       const logs: Array<LogRecord> = []
-      const failed = yield* collectLogs(logs)(watch)
+      const { events, fiber, pages, states, world } = yield* collectLogs(logs)(watch)
       yield* soon
-      failed.world.reading = failing("unavailable")
-      yield* failed.world.log("one")
-      yield* soon
-      yield* Fiber.join(failed.fiber)
-      assert.deepStrictEqual(failed.events.at(-1), {
-        type: "error",
-        data: { message: "logs cannot be read", detail: "cannot read the logs of an agent" }
-      })
-      assert.include(
-        logs.filter(({ level }) => level === "Error").map(({ message }) => message)[0],
-        "logs of a watched agent cannot be read"
-      )
+      world.reading = failing("unavailable")
+      yield* world.log("one")
+      world.lifecycle = starting
+      yield* TestClock.adjust("70 seconds")
+      const errors = events.filter(({ type }) => type === "error")
+      assert.deepStrictEqual(errors, [
+        { type: "error", data: { message: "logs cannot be read", detail: "cannot read the logs of an agent" } }
+      ])
+      assert.strictEqual(events.filter(({ type }) => type === "ping").length, 4)
+      assert.strictEqual(logs.filter(({ level }) => level === "Error").length, 1)
+      assert.isUndefined(fiber.pollUnsafe())
 
-      const cancelled = yield* watch
+      world.reading = Effect.void
+      yield* TestClock.adjust("1 second")
+
+      assert.deepStrictEqual([pages(), states()], [[["one"]], ["created", "starting"]])
+    })
+  )
+
+  it.effect("reads once a second while reads fail [FT-60]", () =>
+    Effect.gen(function* () {
+      const { world } = yield* watch
       yield* soon
-      cancelled.world.reading = failing("cancelled")
-      yield* cancelled.world.log("one")
+      world.reading = failing("cancelled")
+      yield* world.log("one")
       yield* soon
-      yield* Fiber.join(cancelled.fiber)
-      assert.deepStrictEqual(
-        cancelled.events.map(({ type }) => type),
-        ["lifecycle"]
-      )
+      const reads = world.logReads
+
+      for (let tick = 0; tick < 100; tick++) {
+        yield* world.log(`${tick}`)
+        yield* TestClock.adjust("100 millis")
+      }
+
+      assert.isAtMost(world.logReads - reads, 11)
     })
   )
 
@@ -238,20 +272,32 @@ describe("LogWatch", () => {
     })
   )
 
-  it.effect("ends with its subscription, and with the agent", () =>
+  it.effect("subscribes again when its subscription ends, and reads what it missed [FT-60]", () =>
     Effect.gen(function* () {
-      const unsubscribed = yield* watch
-      yield* unsubscribed.world.endSubscription
+      const { pages, world } = yield* watch
       yield* soon
-      assert.isTrue(Exit.isSuccess(yield* Fiber.await(unsubscribed.fiber)))
+      yield* world.endSubscription
+      yield* soon
+      assert.strictEqual(world.subscribed, 1)
+      yield* world.log("missed")
 
-      const orphan = yield* watch
+      yield* TestClock.adjust("2 seconds")
+
+      assert.deepStrictEqual([pages(), world.subscribed], [[["missed"]], 2])
+    })
+  )
+
+  it.effect("ends with the agent", () =>
+    Effect.gen(function* () {
+      const { fiber, world } = yield* watch
       yield* TestClock.adjust("1 hour")
-      assert.isUndefined(orphan.fiber.pollUnsafe())
-      orphan.world.lifecycle = Option.none()
-      yield* TestClock.adjust("15 seconds")
-      assert.isTrue(Exit.isSuccess(yield* Fiber.await(orphan.fiber)))
-      assert.strictEqual(orphan.world.subscribed, 0)
+      assert.isUndefined(fiber.pollUnsafe())
+
+      world.lifecycle = Option.none()
+      yield* TestClock.adjust("16 seconds")
+
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
+      assert.strictEqual(world.subscribed, 0)
     })
   )
 

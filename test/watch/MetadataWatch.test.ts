@@ -6,7 +6,7 @@ import * as AgentIdChunks from "../../src/metadata/AgentIdChunks.ts"
 import * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"
 import { neverCollected } from "../../src/domain/Metadata.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
-import type { WatchEvent } from "../../src/watch/WatchApi.ts"
+import type { WatchEvent } from "../../src/watch/MetadataWatch.ts"
 import { agent } from "../support/metadataBatcher.ts"
 import { change, chunk, failing, makeWorld, metadata, seconds, values, watch } from "../support/watch.ts"
 

@@ -6,7 +6,8 @@ import { HttpApiClient } from "effect/http-api"
 import * as Token from "../../src/access/Token.ts"
 import { AgentId } from "../../src/domain/Ids.ts"
 import { currentSubscribers } from "../../src/pubsub/PubSubMetrics.ts"
-import { WatchApi, type WatchEvent } from "../../src/watch/WatchApi.ts"
+import type { WatchEvent } from "../../src/watch/MetadataWatch.ts"
+import { WatchApi } from "../../src/watch/WatchApi.ts"
 import * as Agent from "../support/agent.ts"
 import * as People from "../support/directory.ts"
 import { newId } from "../support/seed.ts"
@@ -140,10 +141,10 @@ layer(Service.layer, { excludeTestServices: true })("a watcher", (it) => {
         assert.strictEqual(metric(currentSubscribers).value, 2)
 
         yield* one.leave
-        yield* logged("a watcher has left", id)
+        yield* logged("metadata watcher left", id)
         assert.strictEqual(metric(currentSubscribers).value, 2)
         yield* other.leave
-        yield* logged("a watcher has left", id)
+        yield* logged("metadata watcher left", id)
         assert.strictEqual(metric(currentSubscribers).value, 1)
       })
     )

@@ -1,128 +1,17 @@
 /** Both ways to watch an agent, over real connections and under the test clock, with a store that the test controls. */
-import { NodeCrypto } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
-import * as Http from "node:http"
-import * as AgentIdChunks from "../../src/metadata/AgentIdChunks.ts"
-import * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"
-import { make as makeStore, MetadataStore, MetadataStoreError } from "../../src/metadata/MetadataStore.ts"
-import type { AgentMetadata } from "../../src/domain/Metadata.ts"
-import { Directory } from "../../src/admin/Directory.ts"
-import { AgentCatalog } from "../../src/dashboard/AgentCatalog.ts"
-import { Readiness } from "../../src/operations/Readiness.ts"
+
 import * as PubSub from "../../src/pubsub/PubSub.ts"
-import type { WatchEvent } from "../../src/watch/WatchApi.ts"
-import * as AgentApi from "../support/agentApi.ts"
-import * as Fake from "../support/accessStore.ts"
+import type { WatchEvent } from "../../src/watch/MetadataWatch.ts"
+
 import { showing } from "../support/directory.ts"
 import { agent } from "../support/metadataBatcher.ts"
-import * as Service from "../support/service.ts"
+
+import { announce, behind, change, token, unavailable } from "../support/watchRoutes.ts"
 import * as Watcher from "../support/watcher.ts"
-import * as WebSocket from "../support/webSocket.ts"
-
-const owner = Fake.user(1)
-const token = Fake.token("of user 1")
-
-const metadata = (key: string, value: string): AgentMetadata => ({
-  displayName: key,
-  key,
-  script: "",
-  interval: Duration.seconds(10),
-  timeout: Duration.seconds(2),
-  displayOrder: 0,
-  value,
-  error: "",
-  collectedAt: DateTime.makeUnsafe(0)
-})
-
-const unavailable = Effect.fail(
-  new MetadataStoreError({ operation: "read metadata", reason: "unavailable", cause: new Error("no route") })
-)
-
-/** What watches depend on, and the services of a server over it. */
-const serve = Effect.gen(function* () {
-  const left = yield* Queue.unbounded<void>()
-  const world = {
-    rows: [metadata("cpu", "1")] as ReadonlyArray<AgentMetadata>,
-    reads: 0,
-    reading: Effect.void as Effect.Effect<void, MetadataStoreError>,
-    subscribing: Stream.empty as Stream.Stream<never, PubSub.PubSubError>,
-    subscribed: 0,
-    /** Waits for the end of a subscription. */
-    left: Queue.take(left)
-  }
-  const store = Layer.succeed(
-    MetadataStore,
-    makeStore({
-      updateBatch: () => Effect.succeed([]),
-      read: () =>
-        Effect.suspend(() => {
-          world.reads++
-          return Effect.map(world.reading, () => world.rows)
-        })
-    })
-  )
-  const pubsub = Layer.effect(
-    PubSub.PubSub,
-    PubSub.PubSub.useSync(({ publish, subscribe }) => ({
-      publish,
-      subscribe: (channel) =>
-        channel === MetadataBatcher.channel
-          ? Stream.suspend(() => {
-              world.subscribed++
-              return Stream.concat(world.subscribing, subscribe(channel))
-            }).pipe(
-              Stream.ensuring(
-                Effect.suspend(() => {
-                  world.subscribed--
-                  return Queue.offer(left, undefined)
-                })
-              )
-            )
-          : subscribe(channel)
-    }))
-  ).pipe(Layer.provide(PubSub.layerMemory))
-  const ports = Layer.mergeAll(
-    store,
-    pubsub,
-    Fake.layer({ users: [[token, owner]], owners: [[agent(1), owner.id]] }),
-    Layer.mock(Directory)({}),
-    Layer.mock(AgentCatalog)({}),
-    AgentApi.layerPorts,
-    Layer.succeed(Readiness, { problem: Effect.undefined }),
-    NodeCrypto.layer
-  )
-  const scope = yield* Scope.make()
-  const services = yield* Layer.buildWithScope(
-    Service.layerOver(() => ports),
-    scope
-  )
-  // the server may wait for connections to end, by the test clock
-  yield* Effect.addFinalizer(() =>
-    Effect.flatMap(Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true }), (closing) =>
-      Effect.andThen(TestClock.adjust("1 second"), Fiber.join(closing))
-    )
-  )
-  return { world, services }
-})
-
-type World = Effect.Success<typeof serve>["world"]
-
-/** The test of a behaviour behind real routes. */
-const behind = <A, E, R>(body: (world: World) => Effect.Effect<A, E, R>) =>
-  Effect.flatMap(serve, ({ services, world }) => Effect.provideContext(body(world), services))
-
-const announce = PubSub.PubSub.use(({ publish }) =>
-  publish(MetadataBatcher.channel, AgentIdChunks.encode([agent(1)]).join(""))
-)
-
-const change = (world: World, value: string) =>
-  Effect.suspend(() => {
-    world.rows = [metadata("cpu", value)]
-    return announce
-  })
 
 const seconds = (count: number) => Effect.replicateEffect(TestClock.adjust("1 second"), count)
 
@@ -262,55 +151,6 @@ describe("reading metadata once", () => {
 
         assert.strictEqual(response.status, 500)
         assert.deepInclude(yield* response.json, { message: "metadata cannot be read" })
-      })
-    )
-  )
-})
-
-/** Lists so long that the network does not take many of them. */
-const long = (text: string) => Array.from({ length: 100 }, (_, index) => metadata(`key-${index}`, text.repeat(65_000)))
-
-const changeEverySecond = (count: number) =>
-  Effect.replicateEffect(Effect.andThen(announce, TestClock.adjust("1 second")), count)
-
-describe("a watcher that takes nothing", () => {
-  it.effect("costs a few reads over a WebSocket, however much changes, and has the newest list in the end", () =>
-    behind((world) =>
-      Effect.gen(function* () {
-        const { url } = yield* Service.TestService
-        world.rows = long("a")
-        const address = `${url}${Watcher.pathOf(agent(1), "watch-metadata-ws")}`
-        const { messages, tcp } = yield* WebSocket.connect(address, showing(token))
-        yield* Queue.take(messages)
-        tcp.pause()
-
-        yield* changeEverySecond(30)
-        assert.isBelow(world.reads, 10)
-
-        world.rows = long("b")
-        tcp.resume()
-        const next = Effect.map(Queue.take(messages), (text) => text.includes('"value":"bbb'))
-        yield* Effect.repeat(Effect.andThen(changeEverySecond(1), next), { until: (isNewest) => isNewest })
-      })
-    )
-  )
-
-  it.effect("costs a few reads by server-sent events, however much changes", () =>
-    behind((world) =>
-      Effect.gen(function* () {
-        const { url } = yield* Service.TestService
-        world.rows = long("a")
-        const address = `${url}${Watcher.pathOf(agent(1), "watch-metadata")}`
-        yield* Effect.acquireRelease(
-          Effect.callback<Http.IncomingMessage>((resume) => {
-            Http.get(address, { headers: showing(token) }, (response) => resume(Effect.succeed(response.pause())))
-          }),
-          (response) => Effect.sync(() => response.destroy())
-        )
-
-        yield* changeEverySecond(30)
-
-        assert.isBelow(world.reads, 10)
       })
     )
   )

@@ -1,81 +1,84 @@
 /**
- * Which agents have changed, for everyone of this process who watches one.
+ * Tells the watchers of this process which agents have changed.
  *
- * - One subscription serves all: it begins with the first watcher and ends with the last. A payload is gone through once,
- *   however many watch.
- * - What may have been lost counts as a change of every agent.
- * - When the subscription ends, so does whatever was watched through it; who comes later has another one.
+ * - One subscription serves all watchers: it begins with the first of them and ends with the last. A payload is parsed
+ *   once, however many watchers there are.
+ * - A `Resync` counts as a change of every agent.
+ * - When the subscription ends, the watches that use it end too; a later watcher starts a new subscription.
  */
 import { Deferred, Effect, Exit, RcRef, Result, type Scope, Stream } from "effect"
+import type { AgentId } from "../../domain/Ids.ts"
 import * as AgentIdChunks from "../../metadata/AgentIdChunks.ts"
 import * as MetadataStore from "../../metadata/MetadataStore.ts"
-import type { AgentId } from "../../domain/Ids.ts"
 import * as PubSub from "../../pubsub/PubSub.ts"
 
+type Listener = () => void
+
 interface Subscription {
-  /** The listeners of each agent. */
-  readonly listeners: Map<AgentId, Set<() => void>>
-  readonly over: Deferred.Deferred<void>
+  readonly listeners: Map<AgentId, Set<Listener>>
+  readonly ended: Deferred.Deferred<void>
 }
 
-const tellAll = ({ listeners }: Subscription): void => {
-  for (const those of listeners.values()) for (const tell of those) tell()
+const notify = (listeners: ReadonlySet<Listener> | undefined): void => {
+  if (listeners !== undefined) for (const listener of listeners) listener()
 }
 
-const tellNamed = ({ listeners }: Subscription, payload: string): void => {
+const notifyAll = ({ listeners }: Subscription): void => listeners.forEach(notify)
+
+const notifyNamed = ({ listeners }: Subscription, payload: string): void => {
   const agents = Result.getOrElse(AgentIdChunks.decode(payload), () =>
-    // a damaged payload still names the agents that stand whole in it
+    // a damaged payload still names the agents whose ids are whole
     [...listeners.keys()].filter((agentId) => AgentIdChunks.has(payload, agentId))
   )
-  for (const agentId of agents) for (const tell of listeners.get(agentId) ?? []) tell()
+  for (const agentId of agents) notify(listeners.get(agentId))
 }
 
 export const make = Effect.gen(function* () {
   const pubsub = yield* PubSub.PubSub
 
   const subscribe: Effect.Effect<Subscription, PubSub.PubSubError, Scope.Scope> = Effect.gen(function* () {
-    const inPlace = yield* Deferred.make<void, PubSub.PubSubError>()
-    const subscription: Subscription = { listeners: new Map(), over: yield* Deferred.make<void>() }
+    const subscribed = yield* Deferred.make<void, PubSub.PubSubError>()
+    const subscription: Subscription = { listeners: new Map(), ended: yield* Deferred.make<void>() }
     yield* pubsub.subscribe(MetadataStore.channel).pipe(
       Stream.runForEach((event) => {
-        if (PubSub.is("Message")(event)) tellNamed(subscription, event.payload)
-        else tellAll(subscription)
-        return Deferred.succeed(inPlace, undefined)
+        if (PubSub.is("Message")(event)) notifyNamed(subscription, event.payload)
+        else notifyAll(subscription)
+        return Deferred.succeed(subscribed, undefined)
       }),
       Effect.onExit((exit) =>
         Effect.gen(function* () {
-          yield* Deferred.done(inPlace, exit)
-          yield* Deferred.succeed(subscription.over, undefined)
-          // who comes from now on needs another one; an interruption is the end of the last watcher
+          yield* Deferred.done(subscribed, exit)
+          yield* Deferred.succeed(subscription.ended, undefined)
+          // an interruption is the end of the last watcher, after which the reference is empty anyway
           if (!Exit.hasInterrupts(exit)) yield* RcRef.invalidate(shared)
         })
       ),
       Effect.forkScoped
     )
-    yield* Deferred.await(inPlace)
+    yield* Deferred.await(subscribed)
     return subscription
   })
   const shared = yield* RcRef.make({ acquire: subscribe })
 
-  /** Calls `tell` for each change of an agent, until the scope closes. It is in place when this succeeds. */
+  /** Calls `listener` for each change of an agent until the scope closes. The subscription stands when this succeeds. */
   const listen = Effect.fnUntraced(function* (
     agentId: AgentId,
-    tell: () => void
-  ): Effect.fn.Return<{ readonly over: Effect.Effect<void> }, PubSub.PubSubError, Scope.Scope> {
-    const { listeners, over } = yield* RcRef.get(shared)
+    listener: Listener
+  ): Effect.fn.Return<{ readonly ended: Effect.Effect<void> }, PubSub.PubSubError, Scope.Scope> {
+    const { ended, listeners } = yield* RcRef.get(shared)
     yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const those = listeners.get(agentId) ?? new Set()
-        listeners.set(agentId, those.add(tell))
-        return those
+        const ofAgent = listeners.get(agentId) ?? new Set()
+        listeners.set(agentId, ofAgent.add(listener))
+        return ofAgent
       }),
-      (those) =>
+      (ofAgent) =>
         Effect.sync(() => {
-          those.delete(tell)
-          if (those.size === 0) listeners.delete(agentId)
+          ofAgent.delete(listener)
+          if (ofAgent.size === 0) listeners.delete(agentId)
         })
     )
-    return { over: Deferred.await(over) }
+    return { ended: Deferred.await(ended) }
   })
 
   return { listen }

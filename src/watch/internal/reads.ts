@@ -1,24 +1,24 @@
 /**
- * Reading the metadata of agents, for everyone of this process who watches one.
+ * Reads the metadata of agents for all watchers of this process.
  *
- * - Reads are {@link RequestCoalescer}: one that nobody has read within the last {@link window} before is made at once, those
- *   that fall due until then are made together. So there is one statement in a window, however many watch; a second one
- *   for more than {@link maxAgents} agents. Who watches the same agent shares its rows.
- * - A read that fails fails for those who were in it, and for nobody else.
+ * - A read goes at once when no statement began within the last {@link window}; otherwise it waits for the end of that
+ *   window. So there is one statement per window, however many watchers there are, and one more per {@link maxAgents}
+ *   agents. Watchers of the same agent share its rows.
+ * - A read that fails fails for the watchers that were in it, and for no others.
  */
 import { Effect } from "effect"
-import { MetadataStore } from "../../metadata/MetadataStore.ts"
 import * as RequestCoalescer from "../../batcher/RequestCoalescer.ts"
 import type { AgentId } from "../../domain/Ids.ts"
 import type { AgentMetadata } from "../../domain/Metadata.ts"
+import { MetadataStore } from "../../metadata/MetadataStore.ts"
 
 /** The least time from one statement to the next. */
 export const window = "50 millis"
 
-/** Agents in a statement. */
+/** The most agents of one statement. */
 export const maxAgents = 200
 
-/** Statements that are made at the same time, so that watchers leave connections to others. */
+/** The most statements at a time, so that watchers leave connections to others. */
 export const concurrency = 4
 
 export const make = Effect.gen(function* () {

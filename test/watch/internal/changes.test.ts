@@ -33,11 +33,11 @@ const start = Effect.gen(function* () {
     /** Listens for changes of an agent until the answered effect is run. */
     listen: Effect.fnUntraced(function* (number: number) {
       const scope = yield* Scope.make()
-      const { over } = yield* Scope.provide(
+      const { ended } = yield* Scope.provide(
         changes.listen(agent(number), () => void told.push(number)),
         scope
       )
-      return { over, leave: Scope.close(scope, Exit.void) }
+      return { ended, leave: Scope.close(scope, Exit.void) }
     }),
     announce: (...numbers: ReadonlyArray<number>) =>
       Effect.andThen(
@@ -97,7 +97,7 @@ describe("changes", () => {
       const before = yield* listen(1)
 
       yield* fail
-      yield* before.over
+      yield* before.ended
       const after = yield* listen(1)
       assert.deepStrictEqual(counts(), [2, 1])
       yield* announce(1)

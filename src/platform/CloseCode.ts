@@ -1,0 +1,21 @@
+/**
+ * The close codes of WebSockets: they tell a client whether to reconnect. Programs of the original never reconnect after
+ * 1000 and 1001, so the service closes with neither while a client should come back.
+ */
+import { CloseEvent } from "effect/socket/Socket"
+
+export const closeCodes = {
+  /** The service stops, restarts or drains: reconnect. */
+  restart: 1012,
+  /** The service is overloaded: reconnect later. */
+  overload: 1013,
+  /** The token or the right to read is gone: do not reconnect with this token. */
+  forbidden: 1008,
+  /** The service failed: reconnect. */
+  failure: 1011
+} as const
+
+export type CloseReason = keyof typeof closeCodes
+
+/** The frame that closes a connection. The text is for people. */
+export const closeEvent = (reason: CloseReason, text: string): CloseEvent => new CloseEvent(closeCodes[reason], text)
