@@ -8,7 +8,7 @@ import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Data, Duration, Effect, Layer, Schedule } from "effect"
-import { HttpIncomingMessage, HttpRouter } from "effect/http"
+import { HttpIncomingMessage, HttpRouter, type HttpServer } from "effect/http"
 import { HttpApi, OpenApi } from "effect/http-api"
 import * as Access from "./access/Access.ts"
 import * as ActivityBump from "./usage/ActivityBump.ts"
@@ -19,8 +19,10 @@ import * as Manifest from "./agentapi/calls/Manifest.ts"
 import * as Replica from "./domain/Replica.ts"
 import * as StatsBatcher from "./usage/StatsBatcher.ts"
 import * as StatsReporter from "./usage/StatsReporter.ts"
+import type { MetadataStore } from "./metadata/MetadataStore.ts"
 import * as MetadataBatcher from "./metadata/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
+import type * as DashboardAssets from "./dashboard/Assets.ts"
 import * as DashboardRoutes from "./dashboard/DashboardRoutes.ts"
 import * as OverviewFeed from "./operations/OverviewFeed.ts"
 import { AdminApi } from "./admin/AdminApi.ts"
@@ -29,6 +31,7 @@ import { DashboardApi } from "./dashboard/DashboardApi.ts"
 import { OverviewApi } from "./operations/OverviewApi.ts"
 import { UsageApi } from "./usage/UsageApi.ts"
 import { WatchApi } from "./watch/WatchApi.ts"
+import type { Directory } from "./admin/Directory.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import * as OperationsRoutes from "./operations/OperationsRoutes.ts"
 import * as OverviewRoutes from "./operations/OverviewRoutes.ts"
@@ -36,6 +39,7 @@ import * as ProblemDetails from "./operations/ProblemDetails.ts"
 import * as UsageRoutes from "./usage/UsageRoutes.ts"
 import { ByteWebSocket } from "./platform/ByteWebSocket.ts"
 import * as ConnectionLimits from "./platform/ConnectionLimits.ts"
+import type { PubSub } from "./pubsub/PubSub.ts"
 import * as PgPubSub from "./pubsub/PgPubSub.ts"
 import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
 import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
@@ -68,6 +72,7 @@ import * as Defects from "./telemetry/Defects.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
 import * as ProcessMetrics from "./telemetry/ProcessMetrics.ts"
 import * as Tracing from "./telemetry/Tracing.ts"
+import type { UsageStore } from "./usage/UsageStore.ts"
 import * as UsageTracker from "./usage/UsageTracker.ts"
 import * as LogWatch from "./watch/LogWatch.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
@@ -84,7 +89,11 @@ const Api = HttpApi.make("metadata-batcher")
   .addHttpApi(AgentSocketApi)
   .annotateMerge(OpenApi.annotations({ title: "metadata-batcher", version: "2" }))
 
-/** The database of the settings, its schema up to date: the one at the given address, or the embedded one. */
+/**
+ * The database of the settings with its schema up to date: the one at the given address, or the embedded one.
+ *
+ * @internal
+ */
 export const layerDatabase = (settings: Settings) => {
   const { databaseMaxConnections: maxConnections, databasePrepare: prepare, databaseUrl, dataDir } = settings
   if (databaseUrl !== undefined) return Postgres.layerMigrated({ url: databaseUrl, maxConnections, prepare })
@@ -95,7 +104,11 @@ export const layerDatabase = (settings: Settings) => {
   ).pipe(Layer.provideMerge(EmbeddedPostgres.layer({ dataDir })), Layer.provide(NodeFileSystem.layer))
 }
 
-/** What keeps things in the database: every port of the service. */
+/**
+ * Every port of the service, over the database.
+ *
+ * @internal
+ */
 export const layerStorage = (settings: Settings) =>
   Layer.mergeAll(
     PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
@@ -223,7 +236,11 @@ const layerHttpServer = (settings: Settings) =>
     })
   )
 
-/** The service over whatever keeps its things. It serves as soon as the layer is built. */
+/**
+ * The service over its ports. It serves as soon as the layer is built.
+ *
+ * @internal
+ */
 export const layerService = (settings: Settings) =>
   HttpRouter.serve(routes(settings), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(layerHttpServer(settings)),
@@ -237,8 +254,29 @@ export const layerService = (settings: Settings) =>
     )
   )
 
+/** The services that an application of its own finds beside the service, of all that the service is made of. */
+export type Services =
+  | Directory
+  | Fatal.Fatal
+  | HttpServer.HttpServer
+  | MetadataBatcher.MetadataBatcher
+  | MetadataStore
+  | PubSub
+  | UsageStore
+  | UsageTracker.UsageTracker
+  | Layer.Success<ReturnType<typeof Postgres.layer>>
+  | Layer.Success<typeof NodeCrypto.layer>
+
+/** The service cannot start. */
+export type StartError =
+  | CannotListen
+  | DashboardAssets.PageMissing
+  | EmbeddedPostgres.EmbeddedPostgresError
+  | PgPubSub.ListenerError
+  | Postgres.PostgresError
+
 /** The whole service. */
-export const layer = (settings: Settings) =>
+export const layer = (settings: Settings): Layer.Layer<Services, StartError> =>
   layerService(settings).pipe(
     Layer.provideMerge(layerStorage(settings)),
     Layer.provide(PgClock.layer()),

@@ -1,12 +1,12 @@
 /**
- * Everything that needs `effect` alone, from what most applications want to what few do. The rest has paths of its own,
- * those of its files: `metadata-batcher/storage/…` and `metadata-batcher/pubsub/PgPubSub` for Postgres,
- * `metadata-batcher/Server` and `metadata-batcher/Config` for the service.
+ * Everything that needs `effect` alone, from the most used to the least. Each module has a path of its own as well, such
+ * as `metadata-batcher/MetadataBatcher`, beside those that need more: `PgMetadataStore`, `PgPubSub`, `Server` and the
+ * rest of `exports` in `package.json`.
  */
 
 // --- metadata of agents ---
 
-/** The service: newest value of each agent and key, written in batches, announced once. */
+/** The metadata batcher: newest value of each agent and key, written in batches, announced once. */
 export * as MetadataBatcher from "./metadata/MetadataBatcher.ts"
 
 /** The port through which metadata is written and read, and a store in memory. */
@@ -18,29 +18,32 @@ export * as PubSub from "./pubsub/PubSub.ts"
 /** Agent ids packed into announcements. */
 export * as AgentIdChunks from "./metadata/AgentIdChunks.ts"
 
-/** What the metadata batcher counts. */
+/** Metrics of the metadata batcher. */
 export * as MetadataBatcherMetrics from "./metadata/MetadataBatcherMetrics.ts"
 
 // --- updates of any kind ---
 
-/** The generic coalescing actor. */
+/** The generic batcher. */
 export * as Batcher from "./batcher/Batcher.ts"
 
-/** How updates merge until they are written. */
+/** The rules by which pending updates merge. */
 export * as Accumulator from "./batcher/Accumulator.ts"
 
 // --- use of workspaces ---
 
-/** Remembers which workspaces were used, and writes that now and then. */
+/** Collects the workspaces that are used, and writes their last use once a minute. */
 export * as UsageTracker from "./usage/UsageTracker.ts"
 
 /** The port through which the last use of workspaces is written. */
 export * as UsageStore from "./usage/UsageStore.ts"
 
-// --- what all of them speak of ---
+// --- vocabulary ---
 
 /** Identifiers of agents, workspaces and people. */
 export * as Ids from "./domain/Ids.ts"
 
-/** What agents report and people read. */
+/** Entries, rows and views of metadata. */
 export * as Metadata from "./domain/Metadata.ts"
+
+/** The error with which every store fails. */
+export * as StoreError from "./domain/StoreError.ts"

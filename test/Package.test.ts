@@ -32,13 +32,54 @@ beforeAll(() => {
 }, 60_000)
 afterAll(() => app.remove())
 
+/** The paths that the package names, as one imports them. */
+const entries = Object.keys(JSON.parse(readFileSync("package.json", "utf8")).exports)
+  .filter((path) => path !== "./package.json")
+  .map((path) => path.replace(".", "metadata-batcher"))
+
+const tsc = Path.resolve("node_modules/typescript/bin/tsc")
+
+const tsconfig = (files: ReadonlyArray<string>, options: object = {}) =>
+  JSON.stringify({
+    compilerOptions: {
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      module: "NodeNext",
+      target: "ES2024",
+      lib: ["ES2024"],
+      types: ["node"],
+      skipLibCheck: true,
+      noEmit: true,
+      allowImportingTsExtensions: true,
+      rewriteRelativeImportExtensions: true,
+      ...options
+    },
+    files
+  })
+
+/** An application that exports what it makes of the package, so that its declarations have to name the types of it. */
+const composition = `import { Effect, Layer } from "effect"
+import { MetadataBatcher, MetadataStore } from "metadata-batcher"
+import * as Config from "metadata-batcher/Config"
+import * as PgMetadataStore from "metadata-batcher/PgMetadataStore"
+import * as PgPubSub from "metadata-batcher/PgPubSub"
+import * as Postgres from "metadata-batcher/Postgres"
+import * as Server from "metadata-batcher/Server"
+export const Service = Layer.unwrap(Effect.map(Config.read(), (settings) => Server.layer(settings)))
+export const Stores = (options: Postgres.Options) =>
+  Layer.merge(PgMetadataStore.layer(), PgPubSub.layer()).pipe(Layer.provideMerge(Postgres.layer(options)))
+export const Batching = MetadataBatcher.layer()
+export const batcher = MetadataBatcher.MetadataBatcher.use(Effect.succeed)
+export const store = MetadataStore.MetadataStore.use(Effect.succeed)
+`
+
 const linkTools = () => {
   for (const name of ["@types/node", "@effect/vitest", "vitest"]) app.link(name)
 }
 
 /** What the package itself would bring. */
 const linkDependencies = () => {
-  for (const name of ["@effect/platform-node", "@effect/sql-pg"]) app.link(name)
+  for (const name of ["@bufbuild/protobuf", "@effect/platform-node", "@effect/sql-pg"]) app.link(name)
 }
 
 describe("the package", () => {
@@ -86,9 +127,7 @@ console.log(JSON.stringify(loaded))`
 
   it("loads no HTTP for Postgres", () => {
     linkDependencies()
-    const loaded = loadedBy(
-      ...["storage/PgMetadataStore", "pubsub/PgPubSub", "storage/Postgres"].map((path) => `metadata-batcher/${path}`)
-    )
+    const loaded = loadedBy(...["PgMetadataStore", "PgPubSub", "Postgres"].map((path) => `metadata-batcher/${path}`))
 
     assert.isTrue(loaded.some((url) => url.includes("sql-pg")))
     assert.deepStrictEqual(
@@ -103,7 +142,7 @@ console.log(JSON.stringify(loaded))`
     app.write(
       "page.ts",
       `import { Effect } from "effect"
-import { load } from "metadata-batcher/dashboard/Assets"
+import { load } from "metadata-batcher/DashboardAssets"
 for (const { content, path } of await Effect.runPromise(load)) console.log(path, content.length)`
     )
 
@@ -113,35 +152,92 @@ for (const { content, path } of await Effect.runPromise(load)) console.log(path,
     )
   })
 
-  it("keeps its internals to itself", () => {
-    app.write("internal.mjs", `await import("metadata-batcher/batcher/internal/mailbox")`)
+  it("can be imported by the names of its exports, and by nothing else", () => {
+    linkDependencies()
+    const modules = globSync("**/*.js", { cwd: app.path("dist") }).map((file) => file.replace(/\.js$/, ""))
+    const others = modules.flatMap((module) => [module, `${module}.js`, `dist/${module}.js`, `src/${module}.ts`])
+    app.write(
+      "exports.mjs",
+      `for (const name of ${JSON.stringify(entries)}) await import(name)
+const importable = ${JSON.stringify(others)}.filter((path) => {
+  try {
+    return import.meta.resolve("metadata-batcher/" + path)
+  } catch (error) {
+    if (error.code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw error
+  }
+})
+console.log(JSON.stringify(importable))`
+    )
 
-    assert.throws(() => app.node("internal.mjs"), /ERR_PACKAGE_PATH_NOT_EXPORTED/)
+    assert.isAbove(others.length, 400)
+    // the two that stand at the top level, where the name of a module is the name of its export
+    assert.deepStrictEqual(JSON.parse(app.node("exports.mjs")), ["Config", "Server"])
+  })
+
+  it("needs nothing to be installed but effect, and says what else it can use", () => {
+    const { dependencies, peerDependencies, peerDependenciesMeta } = JSON.parse(readFileSync("package.json", "utf8"))
+    const imported = globSync("**/*.js", { cwd: app.path("dist") }).flatMap((file) =>
+      [
+        ...readFileSync(Path.join(app.path("dist"), file), "utf8").matchAll(
+          /(?:from|import\()\s?"((?:@[\w-]+\/)?[\w-]+)/g
+        )
+      ].map(([, name]) => name!)
+    )
+    const packages = new Set(imported.filter((name) => name !== "node" && name !== "metadata-batcher"))
+    packages.delete("esbuild")
+
+    assert.isUndefined(dependencies)
+    assert.sameMembers(
+      Object.keys(peerDependencies).filter((name) => !(name in peerDependenciesMeta)),
+      ["effect"]
+    )
+    assert.deepStrictEqual(
+      [...packages].filter((name) => !(name in peerDependencies)),
+      []
+    )
+  })
+
+  it("gives the declarations of its users names that they can import", () => {
+    linkTools()
+    linkDependencies()
+    const users = entries.map((name) => ({
+      name,
+      file: `${name.replace("metadata-batcher", "user").replace("/", "-")}.ts`
+    }))
+    for (const { file, name } of users) {
+      app.write(file, `import * as Module from "${name}"\nexport const all = { ...Module }\n`)
+    }
+    app.write("user-composition.ts", composition)
+    const files = [...users.map(({ file }) => file), "user-composition.ts"]
+    app.write("tsconfig.emit.json", tsconfig(files, { noEmit: false, declaration: true, outDir: "emitted" }))
+    app.node(tsc, "-p", "tsconfig.emit.json")
+    const emitted = files.map((file) => file.replace(".ts", ".d.ts"))
+
+    for (const file of emitted) {
+      const text = readFileSync(Path.join(app.folder, "emitted", file), "utf8")
+      const named = [...text.matchAll(/(?:from |import\()"([^"]+)"/g)].map(([, name]) => name!)
+      assert.deepStrictEqual(
+        named.filter((name) => !(entries.includes(name) || /^(effect|@effect\/[\w-]+)(\/|$)/.test(name))),
+        [],
+        file
+      )
+      // as a source, because the declarations of libraries are not checked
+      app.write(`emitted/checked/${file.replace(".d.ts", ".ts")}`, text)
+    }
+    app.write(
+      "tsconfig.emitted.json",
+      tsconfig(emitted.map((file) => `emitted/checked/${file.replace(".d.ts", ".ts")}`))
+    )
+    assert.strictEqual(app.node(tsc, "-p", "tsconfig.emitted.json"), "")
   })
 
   it("is typed for who uses it, and against who misuses it", () => {
     app.write("PublicApi.types.ts", readFileSync("test/PublicApi.types.ts", "utf8"))
     linkTools()
     linkDependencies()
-    app.write(
-      "tsconfig.json",
-      JSON.stringify({
-        compilerOptions: {
-          strict: true,
-          exactOptionalPropertyTypes: true,
-          module: "NodeNext",
-          target: "ES2024",
-          lib: ["ES2024"],
-          types: ["node"],
-          skipLibCheck: true,
-          noEmit: true,
-          allowImportingTsExtensions: true
-        },
-        files: ["PublicApi.types.ts", ...examples.map(({ name }) => name)]
-      })
-    )
+    app.write("tsconfig.json", tsconfig(["PublicApi.types.ts", ...examples.map(({ name }) => name)]))
 
-    assert.strictEqual(app.node(Path.resolve("node_modules/typescript/bin/tsc"), "-p", "."), "")
+    assert.strictEqual(app.node(tsc, "-p", "."), "")
   })
 })
 
@@ -206,6 +302,16 @@ describe("the README", () => {
       assert.include(app.node(name), output!.trim())
     })
   }
+
+  it("installs the versions that are tested, of packages that the package can use", () => {
+    const { devDependencies, peerDependencies } = JSON.parse(readFileSync("package.json", "utf8"))
+    const lines = readme.match(/^npm install .*$/gm) ?? []
+    for (const [, name, version] of lines.join(" ").matchAll(/ ((?:@[\w-]+\/)?[\w-]+)@(\S+)/g)) {
+      assert.property(peerDependencies, name!)
+      assert.strictEqual(version, devDependencies[name!], name)
+    }
+    assert.lengthOf(lines, 2)
+  })
 
   it("names every setting with its default and what it is for", () => {
     for (const { default: written, description, name } of Object.values<Config.Variable<unknown>>(Config.variables)) {

@@ -48,3 +48,8 @@ export const AgentApi = RpcGroup.make(
   SubAgents.ListSubAgents,
   Apps.UpdateAppStatus
 ).middleware(AgentSessionMiddleware)
+
+/** The failures of calls that no other call shares, so that a program that uses the contract can name them. */
+export { UnknownAppSetting } from "./calls/Manifest.ts"
+export { MetadataKeysTooLong } from "./calls/Metadata.ts"
+export { TokenReplaced } from "./calls/SubAgents.ts"

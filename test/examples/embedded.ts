@@ -4,9 +4,9 @@ import { Console, Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { Ids, MetadataStore } from "metadata-batcher"
 import * as Config from "metadata-batcher/Config"
-import * as Administrator from "metadata-batcher/admin/Administrator"
+import * as Administrator from "metadata-batcher/Administrator"
 import * as Server from "metadata-batcher/Server"
-import * as Fatal from "metadata-batcher/telemetry/Fatal"
+import * as Fatal from "metadata-batcher/Fatal"
 
 const Params = HttpRouter.schemaPathParams(Schema.Struct({ agent: Ids.AgentId, key: Schema.String }))
 

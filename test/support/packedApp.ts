@@ -10,7 +10,9 @@ import { compileCache } from "./folder.ts"
 export interface PackedApp {
   readonly folder: string
   readonly write: (name: string, text: string) => void
-  /** Runs a file of the application and answers what it printed. */
+  /** The path of a file of the installed package. */
+  readonly path: (name: string) => string
+  /** Runs a file of the application and returns what it printed. */
   readonly node: (...args: ReadonlyArray<string>) => string
   /** Links a package of this repository into the application. */
   readonly link: (name: string) => void
@@ -43,7 +45,11 @@ export const make = (): PackedApp => {
 
   return {
     folder,
-    write: (name, text) => writeFileSync(Path.join(folder, name), text),
+    path: (name) => Path.join(modules, "metadata-batcher", name),
+    write: (name, text) => {
+      mkdirSync(Path.dirname(Path.join(folder, name)), { recursive: true })
+      writeFileSync(Path.join(folder, name), text)
+    },
     node: (...args) => run(process.execPath, args, folder),
     link,
     remove: () => rmSync(folder, { recursive: true, force: true })

@@ -1,0 +1,82 @@
+/**
+ * `npm run check:package`: the packed tarball as the registry's tools and a new user see it.
+ *
+ * - publint and the check of types find nothing in it.
+ * - The two `npm install` lines of the README work in empty folders, by the registry, and the library stays small.
+ * - The installed service starts with its embedded database, is ready, and ends with 0.
+ */
+import { execFileSync, spawn } from "node:child_process"
+import { once } from "node:events"
+import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as Path from "node:path"
+import * as Readline from "node:readline"
+
+/** Bytes that the library may take on disk, with `effect` and everything that `effect` brings. */
+const maxLibrarySize = 70_000_000
+
+const folder = mkdtempSync(Path.join(tmpdir(), "metadata-batcher-package-"))
+const say = (text: string) => process.stdout.write(`${text}\n`)
+
+const run = (command: string, args: ReadonlyArray<string>, cwd = process.cwd()) =>
+  execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] })
+
+const tool = (name: string, ...args: ReadonlyArray<string>) => run(Path.resolve("node_modules/.bin", name), args)
+
+const sizeOf = (path: string) =>
+  globSync("**", { cwd: path }).reduce((total, file) => {
+    const stats = statSync(Path.join(path, file))
+    return total + (stats.isFile() ? stats.size : 0)
+  }, 0)
+
+/** Runs an install line of the README in an empty application. */
+const install = (name: string, line: string) => {
+  const app = Path.join(folder, name)
+  run("mkdir", [app])
+  run("cp", [Path.join(folder, tarball), app])
+  writeFileSync(Path.join(app, "package.json"), JSON.stringify({ private: true, type: "module" }))
+  const [command, ...args] = line.split(" ")
+  run(command!, [...args, "--no-audit", "--no-fund"], app)
+  return app
+}
+
+const serve = async (app: string) => {
+  const service = spawn(Path.join(app, "node_modules/.bin/metadata-batcher"), ["serve", "--port", "0"], {
+    cwd: app,
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  const exit = once(service, "exit")
+  for await (const line of Readline.createInterface(service.stdout)) {
+    const [, url] = /^ready at (\S+)$/.exec(line) ?? []
+    if (url !== undefined) {
+      const { status } = await fetch(`${url}/readyz`)
+      if (status !== 200) throw new Error(`/readyz has the status ${status}`)
+      service.kill("SIGTERM")
+    }
+  }
+  const [code] = await exit
+  if (code !== 0) throw new Error(`the service ended with ${code}`)
+}
+
+let tarball = ""
+try {
+  tarball = run("npm", ["pack", "--silent", "--pack-destination", folder]).trim().split("\n").at(-1)!
+  say(tool("publint", Path.join(folder, tarball), "--strict"))
+  tool("attw", Path.join(folder, tarball), "--profile", "esm-only", "--quiet")
+  say("the types of every export resolve")
+
+  const lines = readFileSync("README.md", "utf8").match(/^npm install \.\/metadata-batcher-.*$/gm) ?? []
+  const [library, service] = lines
+  if (lines.length !== 2) throw new Error("README.md has to name one line for the library and one for the service")
+
+  const size = sizeOf(Path.join(install("library", library!), "node_modules"))
+  say(`the library and effect: ${(size / 1e6).toFixed(1)} MB`)
+  if (size > maxLibrarySize) throw new Error(`the library takes more than ${maxLibrarySize / 1e6} MB`)
+
+  const app = install("service", service!)
+  say(`the service: ${(sizeOf(Path.join(app, "node_modules")) / 1e6).toFixed(1)} MB`)
+  await serve(app)
+  say("the installed service starts, is ready, and ends")
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
