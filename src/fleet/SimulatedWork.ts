@@ -131,10 +131,10 @@ export const stats = Effect.fnUntraced(function* (visitor: Visitor | undefined) 
       labels: [{ name: "success", value: "true" }]
     }
   ]
-  if (visitor === undefined) return { ...AgentStats.none, metrics }
+  if (visitor === undefined) return { ...AgentStats.zeroCounters, metrics }
   const packets = yield* Random.nextIntBetween(10, 500)
   return {
-    ...AgentStats.none,
+    ...AgentStats.zeroCounters,
     metrics,
     connections_by_proto: { TCP: 1 },
     connection_count: 1,

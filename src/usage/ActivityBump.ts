@@ -1,11 +1,11 @@
 /**
  * Keeps a workspace running while it is in use: activity moves the deadline of its build.
  *
- * - How far, and whether at all, the store decides from the template and the build, in one step.
- * - A workspace that nobody has claimed yet is left alone.
- * - Where the workspace starts by itself, the bump knows when that is next. When that cannot be found out, the bump happens
- *   without, and that is logged.
- * - A bump never fails, and takes {@link patience} at most: what goes wrong is logged. The next activity makes up for it.
+ * - The store decides from the template and the build whether the deadline moves, and how far, in one statement.
+ * - A prebuilt workspace that nobody has claimed is left alone.
+ * - The bump passes the next autostart of the workspace on. A schedule that cannot be parsed is logged, and the bump happens
+ *   without an autostart.
+ * - A bump never fails and takes at most {@link bumpTimeout}: errors are logged, and the next activity makes up for it.
  */
 import { type Cause, Context, Cron, DateTime, Effect, Layer, Result } from "effect"
 import { isPrebuild, type Workspace } from "../domain/Workspace.ts"
@@ -15,13 +15,13 @@ import { ActivityStore } from "./ActivityStore.ts"
 export class ActivityBump extends Context.Service<
   ActivityBump,
   {
-    /** Notes that a workspace is in use now. */
+    /** Moves the deadline of a workspace that is in use now. */
     readonly bumpFor: (workspace: Workspace) => Effect.Effect<void>
   }
 >()("metadata-batcher/usage/ActivityBump") {}
 
-/** The longest that a bump may take: agents wait for it with their reports. */
-export const patience = "2 seconds"
+/** The longest time of a bump, for which the report of an agent waits. */
+export const bumpTimeout = "2 seconds"
 
 export const make = Effect.gen(function* () {
   const store = yield* ActivityStore
@@ -30,10 +30,7 @@ export const make = Effect.gen(function* () {
     autostartSchedule === null
       ? Effect.succeed(null)
       : Effect.catch(Effect.fromResult(nextAutostart(autostartSchedule, now)), (error) =>
-          Effect.as(
-            Effect.logError("the next autostart of a workspace is not known: it is bumped without", error),
-            null
-          )
+          Effect.as(Effect.logError("next autostart of a workspace unknown", error), null)
         )
 
   const bumpFor = Effect.fn("ActivityBump.bumpFor")(
@@ -42,9 +39,9 @@ export const make = Effect.gen(function* () {
       const now = yield* DateTime.now
       yield* store.bump(workspace.id, now, yield* autostartOf(workspace, now))
     },
-    Effect.timeout(patience),
+    Effect.timeout(bumpTimeout),
     Effect.catch((error) =>
-      Effect.logWithLevel(isCancelled(error) ? "Debug" : "Error")("the deadline of a workspace cannot be moved", error)
+      Effect.logWithLevel(isCancelled(error) ? "Debug" : "Error")("deadline of a workspace not moved", error)
     ),
     (effect, { id }) => Effect.annotateLogs(effect, { workspaceId: id })
   )
@@ -55,10 +52,10 @@ export const make = Effect.gen(function* () {
 export const layer: Layer.Layer<ActivityBump, never, ActivityStore> = Layer.effect(ActivityBump, make)
 
 /**
- * When a schedule starts a workspace next, strictly after a time.
+ * Returns the next start of a workspace by its schedule, strictly after a time.
  *
- * A schedule is a cron expression of five fields, with the time zone that it is meant in: `CRON_TZ=Europe/Berlin 30 9 *
- * * 1-5`. Without one it is meant in UTC.
+ * A schedule is a cron expression of five fields after its time zone: `CRON_TZ=Europe/Berlin 30 9 * * 1-5`. The default zone
+ * is UTC.
  */
 export const nextAutostart = (
   schedule: string,
@@ -68,7 +65,7 @@ export const nextAutostart = (
   return Result.flatMap(Cron.parse(expression, zone), (cron) =>
     Result.try({
       try: () => DateTime.fromDateUnsafe(Cron.next(cron, after)),
-      // such as the 30th of February
+      // for example the 30th of February
       catch: () => new Cron.CronParseError({ message: "a schedule that never comes", input: schedule })
     })
   )

@@ -10,12 +10,12 @@ export class ActivityStore extends Context.Service<
      * Moves the deadline of the latest build of a workspace, by these rules:
      *
      * - It moves to the time given plus what the template says a bump is.
-     * - Where that is beyond the next autostart, and the template allows autostarts, it moves to the autostart plus the time
-     *   to live of the workspace, or of the template where users may not set their own. Where neither has one it is a bump
-     *   like any other.
+     * - If that is beyond the next autostart and the template allows autostarts, it moves to the autostart plus the time to
+     *   live of the workspace, or of the template if users may not set their own. If neither has a time to live, the first
+     *   rule holds.
      * - It never moves backwards, nor beyond the maximum of the build.
-     * - It stays until 5 % of what it would move by have passed since it was moved last.
-     * - Only a start that has ended and that has a deadline is bumped, and only where the template has bumps.
+     * - It stays until 5 % of its movement have passed since it was moved last.
+     * - Only a start that has ended and has a deadline is bumped, and only if the template has bumps.
      */
     readonly bump: (
       workspaceId: WorkspaceId,

@@ -1,20 +1,20 @@
 /**
- * What an agent says in a report of its statistics, and what can be read from it.
+ * The statistics that an agent reports.
  *
  * Everything is bounded, because reports are kept until they are written: a report beyond a limit is refused with the
- * limit. Numbers are whole and from zero up, where nothing else is said.
+ * limit. Numbers are whole and not negative, unless a field says otherwise.
  */
 import { Effect, Schema } from "effect"
 import { PostgresText } from "../domain/PostgresText.ts"
 import { list } from "../domain/Fields.ts"
 
-/** Names in one map. */
+/** The most names in one map. */
 const maxNames = 64
 
-/** Metrics in one report. */
+/** The most metrics in one report. */
 const maxMetrics = 1_000
 
-/** Labels of one metric. */
+/** The most labels of one metric. */
 const maxLabels = 10
 
 const text = (maximum: number) =>
@@ -34,7 +34,7 @@ const counts = Schema.Record(text(64), Count).pipe(
   Schema.withDecodingDefaultKey(Effect.succeed({}))
 )
 
-/** A metric of a program beside the agent, as it is to be shown to whoever collects metrics. */
+/** A metric of a program beside the agent, which `/metrics` shows. */
 export const AgentMetric = Schema.Struct({
   name: text(200),
   type: Schema.Literals(["COUNTER", "GAUGE"]),
@@ -45,11 +45,11 @@ export const AgentMetric = Schema.Struct({
 })
 export type AgentMetric = typeof AgentMetric.Type
 
-/** The figures of a report: what is stored of it. */
-export const Figures = Schema.Struct({
+/** The counters of a report, which are stored. */
+export const StatsCounters = Schema.Struct({
   connections_by_proto: counts,
   connection_count: count,
-  /** In milliseconds, below zero where it is not known. */
+  /** In milliseconds; negative when it is unknown. */
   connection_median_latency_ms: Schema.Finite.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
   rx_packets: count,
   rx_bytes: count,
@@ -59,19 +59,19 @@ export const Figures = Schema.Struct({
   session_count_jetbrains: count,
   session_count_reconnecting_pty: count,
   session_count_ssh: count,
-  /** Sessions by their type, in place of the four above. */
+  /** Sessions by type; programs that send this leave the four counters above at zero. */
   session_counts: counts
 })
-export type Figures = typeof Figures.Type
+export type StatsCounters = typeof StatsCounters.Type
 
 export const AgentStats = Schema.Struct({
-  ...Figures.fields,
+  ...StatsCounters.fields,
   metrics: list(AgentMetric).check(Schema.isMaxLength(maxMetrics, { expected: `at most ${maxMetrics} metrics` }))
 })
 export type AgentStats = typeof AgentStats.Type
 
-/** The figures of nothing. */
-export const none: Figures = {
+/** The counters of a report without any activity. */
+export const zeroCounters: StatsCounters = {
   connections_by_proto: {},
   connection_count: 0,
   connection_median_latency_ms: -1,
@@ -86,9 +86,9 @@ export const none: Figures = {
   session_counts: {}
 }
 
-/** The same figures with no sessions in them. */
-export const withoutSessions = (figures: Figures): Figures => ({
-  ...figures,
+/** Returns the counters without their sessions. */
+export const withoutSessions = (counters: StatsCounters): StatsCounters => ({
+  ...counters,
   session_count_vscode: 0,
   session_count_jetbrains: 0,
   session_count_reconnecting_pty: 0,
@@ -96,12 +96,12 @@ export const withoutSessions = (figures: Figures): Figures => ({
   session_counts: {}
 })
 
-/** Whether anyone has a session. */
-export const hasSessions = (figures: Figures): boolean =>
+/** Returns whether there is any session. */
+export const hasSessions = (counters: StatsCounters): boolean =>
   [
-    figures.session_count_vscode,
-    figures.session_count_jetbrains,
-    figures.session_count_reconnecting_pty,
-    figures.session_count_ssh,
-    ...Object.values(figures.session_counts)
+    counters.session_count_vscode,
+    counters.session_count_jetbrains,
+    counters.session_count_reconnecting_pty,
+    counters.session_count_ssh,
+    ...Object.values(counters.session_counts)
   ].some((sessions) => sessions > 0)

@@ -1,12 +1,11 @@
 /**
- * Counts how boundaries are used, and writes that now and then: an actor of the process.
+ * Counts the use of boundaries, and writes the counts at an interval: one actor per process.
  *
  * - The row of this replica holds the workspaces, the users and the requests of a period. A period begins when the row is
- *   written for the first time, and when it was taken away since: then it holds what came after the last write, and
- *   nothing of the period before.
- * - What was not used since the last write is not written.
- * - What a failed write held is in the next one.
- * - `maxIds` workspaces and as many users are told apart in a period; of those beyond only the requests count, with a
+ *   written for the first time, and again when the row was deleted: the new row holds the counts since the last write.
+ * - Without requests since the last write there is no write.
+ * - The counts of a failed write are in the next one.
+ * - At most `maxIds` workspaces and `maxIds` users are distinguished in a period. Beyond that only requests count, with a
  *   warning.
  * - Closing writes what is pending, within `writeTimeout`.
  */
@@ -15,7 +14,7 @@ import type { UserId, WorkspaceId } from "../domain/Ids.ts"
 import { Replica } from "../domain/Replica.ts"
 import { type BoundaryCounts, BoundaryUsageStore } from "./BoundaryUsageStore.ts"
 
-/** Requests of one workspace that met a boundary. */
+/** Requests of one workspace to which a boundary applied. */
 export interface BoundaryRequests {
   readonly workspaceId: WorkspaceId
   readonly userId: UserId
@@ -24,11 +23,11 @@ export interface BoundaryRequests {
 }
 
 export interface Options {
-  /** Time from the end of a write to the next one. Default 60 seconds. */
+  /** The time from the end of a write to the next one. Default 60 seconds. */
   readonly interval?: Duration.Input | undefined
-  /** The longest that a write may take, the last one included. Default 10 seconds. */
+  /** The longest time of a write, the last one included. Default 10 seconds. */
   readonly writeTimeout?: Duration.Input | undefined
-  /** The most workspaces, and the most users, that are told apart. Default 100 000. */
+  /** The most workspaces, and the most users, that are distinguished. Default 100 000. */
   readonly maxIds?: number | undefined
 }
 
@@ -39,7 +38,7 @@ export class BoundaryUsage extends Context.Service<
     readonly track: (requests: BoundaryRequests) => Effect.Effect<void>
     /** Writes what is pending now. */
     readonly flush: Effect.Effect<void>
-    /** Writes once an interval, for ever. */
+    /** Writes at the interval, for ever. */
     readonly run: Effect.Effect<never>
   }
 >()("metadata-batcher/usage/BoundaryUsage") {}
@@ -52,7 +51,7 @@ export const make = Effect.fnUntraced(function* (
   const { interval = "60 seconds", maxIds = 100_000, writeTimeout = "10 seconds" } = options
   const oneWriter = yield* Semaphore.make(1)
 
-  /** What the row holds, and what came since. */
+  /** The counts in the row, and the counts since the last write. */
   let written = empty()
   let recent = empty()
 
@@ -65,7 +64,9 @@ export const make = Effect.fnUntraced(function* (
         const total = union(written, news, maxIds)
         const counts = { recent: count(news), total: count(total) }
         if (Math.max(counts.total.workspaces, counts.total.users) >= maxIds) {
-          yield* Effect.logWarning(`only ${maxIds} workspaces and users of boundaries are told apart`)
+          yield* Effect.annotateLogs(Effect.logWarning("too many workspaces or users of boundaries to distinguish"), {
+            maxIds
+          })
         }
         yield* restore(Effect.timeout(store.write(replica, counts, yield* DateTime.now), writeTimeout)).pipe(
           Effect.matchCauseEffect({
@@ -75,7 +76,7 @@ export const make = Effect.fnUntraced(function* (
               }),
             onFailure: (cause) => {
               recent = union(news, recent, maxIds)
-              return Effect.logWarning("the use of boundaries cannot be written now", cause)
+              return Effect.logWarning("boundary usage not written", cause)
             }
           })
         )
@@ -89,7 +90,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.suspend(() =>
         isIdle(recent)
           ? Effect.void
-          : Effect.annotateLogs(Effect.logWarning("the use of boundaries was lost at the end"), { ...count(recent) })
+          : Effect.annotateLogs(Effect.logWarning("boundary usage lost at shutdown"), { ...count(recent) })
       )
     )
   )
@@ -101,7 +102,7 @@ export const make = Effect.fnUntraced(function* (
   })
 })
 
-/** The boundary usage, which is written by itself as long as something runs its `run`. */
+/** The boundary usage. It is written at its interval while something runs its `run`. */
 export const layer = (options?: Options): Layer.Layer<BoundaryUsage, never, BoundaryUsageStore | Replica> =>
   Layer.effect(BoundaryUsage, make(options))
 

@@ -1,4 +1,4 @@
-/** The port that stores how boundaries are used, one row a replica. */
+/** The port that stores the use of boundaries, one row per replica. */
 import { Context, type DateTime, type Effect } from "effect"
 import type { ReplicaId } from "../domain/Ids.ts"
 import type { StoreError } from "../domain/StoreError.ts"
@@ -14,9 +14,7 @@ export interface BoundaryCounts {
 export class BoundaryUsageStore extends Context.Service<
   BoundaryUsageStore,
   {
-    /**
-     * Makes `total` the row of a replica, or `recent` where it has none. Whether it had none.
-     */
+    /** Replaces the row of a replica by `total`, or inserts `recent` if there is none. Returns whether it was inserted. */
     readonly write: (
       replicaId: ReplicaId,
       counts: { readonly recent: BoundaryCounts; readonly total: BoundaryCounts },

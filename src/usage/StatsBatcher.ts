@@ -1,13 +1,13 @@
 /**
- * Collects the statistics that agents report, and writes many in one step.
+ * Collects the reported statistics, and writes many in one statement.
  *
- * It is a {@link Batcher} and has its guarantees; beyond them:
+ * It is a {@link Batcher} with its guarantees, and these:
  *
- * - There is a write every second, and as soon as a batch is full by four fifths.
- * - What could not be written is kept, as long as there is room, and written later: each report once.
- * - In a batch there are 64 types of sessions beside the well-known ones. What is beyond counts as `unknown`.
- * - Closing writes what is kept, within 15 seconds.
- * - Every report that was not kept, or never written, is counted under its reason.
+ * - There is a write every second, and as soon as four fifths of a batch are full.
+ * - A failed batch is retained while there is room, and written later: each report once.
+ * - A batch has at most 64 types of sessions beside the well-known ones. Further types count as `unknown`.
+ * - Closing writes what is pending, within 15 seconds.
+ * - Every report that is dropped or lost is counted by its reason.
  */
 import { Cause, Context, type Duration, Effect, Layer, Metric, type Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -18,24 +18,24 @@ import * as Metrics from "./StatsMetrics.ts"
 import { type StatsRow, StatsStore } from "./StatsStore.ts"
 
 export interface Options {
-  /** Time from the end of a write to the next one. Default 1 second. */
+  /** The time from the end of a write to the next one. Default 1 second. */
   readonly interval?: Duration.Input | undefined
-  /** Reports for which there is room in a batch; with four fifths of them it is written. Default 1 024. */
+  /** The most reports of a batch, which is written when four fifths of it are full. Default 1 024. */
   readonly size?: number | undefined
-  /** Reports that are kept while they cannot be written. Default 10 sizes. */
+  /** The most reports that are retained while writes fail. Default 10 times `size`. */
   readonly maxPending?: number | undefined
-  /** Types of sessions in a batch, beside the well-known ones. Default 64. */
+  /** The most types of sessions in a batch, beside the well-known ones. Default 64. */
   readonly maxSessionTypes?: number | undefined
-  /** The longest that the last write may take. Default 15 seconds. */
+  /** The longest time of closing. Default 15 seconds. */
   readonly shutdownTimeout?: Duration.Input | undefined
 }
 
 export class StatsBatcher extends Context.Service<
   StatsBatcher,
   {
-    /** Keeps a report for the next batch. Never fails, never waits. */
+    /** Adds a report to the next batch. Never fails, never waits. */
     readonly add: (report: Omit<StatsRow, "id">) => Effect.Effect<void>
-    /** Writes what is kept now; returns when it is written, or when an attempt to do so has failed. */
+    /** Writes what is pending; returns when it is written, or when the write has failed. */
     readonly flush: Effect.Effect<void>
   }
 >()("metadata-batcher/usage/StatsBatcher") {}
@@ -63,18 +63,18 @@ export const make = Effect.fnUntraced(function* (
       onWritten: ({ count }) => Metric.update(Metrics.written, count),
       onFailed: ({ cause, unwritten }) =>
         Metric.update(Metrics.flushFailures, 1).pipe(
-          Effect.andThen(Effect.logError("statistics could not be written and are kept", Cause.squash(cause))),
+          Effect.andThen(Effect.logError("batch of statistics not written and retained", Cause.squash(cause))),
           Effect.annotateLogs({ reports: unwritten.length })
         ),
-      // without the cause: what a database says about bad data repeats the data
+      // without the cause: a database repeats bad data in its message
       onRejected: ({ agentId }) =>
         Metric.update(Metrics.lost.rejected, 1).pipe(
-          Effect.andThen(Effect.logError("the store refused a report of statistics, which is lost")),
+          Effect.andThen(Effect.logError("report of statistics rejected and lost")),
           Effect.annotateLogs({ agentId })
         ),
       onClosed: ({ cutOff, written }) =>
         Metric.update(Metrics.lost.shutdown, cutOff).pipe(
-          Effect.andThen(Effect.logWithLevel(cutOff > 0 ? "Warn" : "Info")("the batcher of statistics has closed")),
+          Effect.andThen(Effect.logWithLevel(cutOff > 0 ? "Warn" : "Info")("batcher of statistics closed")),
           Effect.annotateLogs({ written, lost: cutOff })
         )
     }
@@ -85,12 +85,12 @@ export const make = Effect.fnUntraced(function* (
       if (batcher.addUnsafe([{ id: yield* random.uuidV4(), ...report }]) === 0) return
       const reason = batcher.isOpenUnsafe() ? "full" : "closed"
       Metrics.dropped[reason].updateUnsafe(1, context)
-      yield* Effect.annotateLogs(Effect.logDebug("statistics were dropped"), { agentId: report.agentId, reason })
+      yield* Effect.annotateLogs(Effect.logDebug("report of statistics dropped"), { agentId: report.agentId, reason })
     }),
     flush: batcher.flush
   }
 })
 
-/** The batcher of statistics. Closing the layer's scope writes what is kept, within `shutdownTimeout`. */
+/** The batcher of statistics. Closing the layer's scope writes what is pending, within `shutdownTimeout`. */
 export const layer = (options?: Options): Layer.Layer<StatsBatcher, never, StatsStore | SecureRandom.SecureRandom> =>
   Layer.effect(StatsBatcher, make(options))

@@ -1,4 +1,4 @@
-/** What is counted of statistics, and of the metrics that come with them. */
+/** Metrics of reported statistics, and of the metrics that come with them. */
 import { Effect, Metric } from "effect"
 
 const counter = (name: string, description: string) =>
@@ -36,7 +36,7 @@ export const droppedSeries = byReason(
   ["invalid", "duplicate", "type_conflict", "reserved", "full"]
 )
 
-/** Shows the counters from zero on. */
+/** Registers the counters, so that they are shown from zero on. */
 export const register = Effect.forEach(
   [written, flushFailures, ...[dropped, lost, droppedSeries].flatMap((metrics) => Object.values(metrics))],
   (metric) => Metric.update(metric, 0),

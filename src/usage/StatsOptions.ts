@@ -1,10 +1,10 @@
-/** How agents report statistics, and whether the programs of people report sessions. */
+/** How often agents report statistics, and whether programs of users report sessions. */
 import { Context, type Duration } from "effect"
 
 export const StatsOptions = Context.Reference<{
-  /** How often agents are to report. Default 30 seconds. */
+  /** The time from one report of an agent to the next. Default 30 seconds. */
   readonly reportInterval: Duration.Input
-  /** Whether people's programs report sessions: the experiment workspace-usage. Default: they do not. */
+  /** Whether programs of users report sessions, as the experiment workspace-usage has it. Default: false. */
   readonly workspaceUsage: boolean
 }>("metadata-batcher/usage/StatsOptions", {
   defaultValue: () => ({ reportInterval: "30 seconds", workspaceUsage: false })

@@ -1,24 +1,23 @@
 /**
- * What becomes of a report of statistics, in this order:
+ * Handles a report of statistics, in this order:
  *
- * 1. Its figures are kept for the next batch, whatever they say.
- * 2. The metrics that came with it are shown, with the labels of their agent.
- * 3. Unless it shows activity, that is all. An agent shows it with connections, a person's program with sessions.
+ * 1. Its counters go into the next batch.
+ * 2. Its metrics are shown, with the labels of the agent.
+ * 3. A report without activity ends here. Connections of an agent are activity, and sessions of a program of a user.
  * 4. The deadline of the workspace is moved.
  * 5. The workspace counts as used.
- * 6. That there are new statistics is announced to the owner. When that fails, or takes longer than two seconds, there is a
- *    warning.
+ * 6. The new statistics are announced to the owner, or a warning is logged after two seconds.
  *
- * A report never fails: what goes wrong on the way is logged and counted where it happens. While the database is away it
- * takes four seconds at most, which is less than agents wait for the answer.
+ * A report never fails: each step logs and counts its errors. While the database is away a report takes at most four
+ * seconds, which is less than agents wait.
  */
 import { Context, type DateTime, Effect, Layer } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 import type { Workspace } from "../domain/Workspace.ts"
 import type { PubSub } from "../pubsub/PubSub.ts"
 import { UsageTracker } from "./UsageTracker.ts"
-import { ActivityBump, patience } from "./ActivityBump.ts"
-import { type AgentMetric, type Figures, hasSessions } from "./AgentStats.ts"
+import { ActivityBump, bumpTimeout } from "./ActivityBump.ts"
+import { type AgentMetric, type StatsCounters, hasSessions } from "./AgentStats.ts"
 import { ForwardedMetrics } from "./ForwardedMetrics.ts"
 import { StatsBatcher } from "./StatsBatcher.ts"
 import { type AppStats, StatsStore } from "./StatsStore.ts"
@@ -29,10 +28,10 @@ export interface Report {
   readonly at: DateTime.Utc
   readonly workspace: Workspace
   readonly agentId: AgentId
-  readonly figures: Figures
-  /** Whether a person's program reports it, not the agent. */
+  readonly figures: StatsCounters
+  /** Whether a program of a user reports it, and not the agent. */
   readonly usage: boolean
-  /** What the agent, of which this is the name, wants to be shown. */
+  /** The name of the agent, and the metrics that `/metrics` shows for it. */
   readonly metrics?: { readonly agentName: string; readonly all: ReadonlyArray<AgentMetric> } | undefined
 }
 
@@ -40,7 +39,7 @@ export class StatsReporter extends Context.Service<
   StatsReporter,
   {
     readonly report: (report: Report) => Effect.Effect<void>
-    /** Writes the use of apps at a time, and that time as the last use of each of their workspaces, all or nothing. */
+    /** Writes the use of apps, and `at` as the last use of their workspaces, all or nothing. */
     readonly reportApps: (stats: ReadonlyArray<AppStats>, at: DateTime.Utc) => Effect.Effect<void, StoreError>
   }
 >()("metadata-batcher/usage/StatsReporter") {}
@@ -78,8 +77,8 @@ export const make = Effect.gen(function* () {
     yield* activity.bumpFor(workspace)
     yield* usageTracker.add(workspace.id)
     yield* publish(workspace, agentId, "stats_update").pipe(
-      Effect.timeout(patience),
-      Effect.catch((error) => Effect.logWarning("that there are new statistics could not be announced", error)),
+      Effect.timeout(bumpTimeout),
+      Effect.catch((error) => Effect.logWarning("new statistics not announced", error)),
       Effect.annotateLogs({ agentId, workspaceId: workspace.id })
     )
   })

@@ -1,11 +1,11 @@
-/** The contract of usage: people's programs say that a workspace is in use, and which app of it. */
+/** The contract through which programs of users report that a workspace, or an app of it, is in use. */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import { ReaderAuthentication } from "../access/Authentication.ts"
 import { AgentId, WorkspaceId } from "../domain/Ids.ts"
 
-/** What is in use: an app of an agent, or the workspace as such. */
+/** An app of an agent that is in use, or nothing for the workspace itself. */
 const Usage = Schema.Struct({
   agent_id: Schema.optionalKey(AgentId),
   app_name: Schema.optionalKey(Schema.Literals(["vscode", "jetbrains", "reconnecting-pty", "ssh"]))

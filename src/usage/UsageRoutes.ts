@@ -1,10 +1,10 @@
 /**
- * Usage that connections do not show, such as an open port: people's programs say it themselves.
+ * The handlers of {@link UsageApi}: usage that connections do not show, such as an open port.
  *
- * - A workspace is marked by its owner or by an administrator. To anyone else it does not exist.
- * - A mark is written with the next ones, by the {@link UsageTracker}.
- * - Where sessions are counted by people's programs, an app that is named counts as a session with its agent, as if the
- *   agent had reported one. Elsewhere the agent does that, and the name of the app says nothing new.
+ * - The owner of a workspace and administrators may mark it as used. For others the workspace does not exist.
+ * - The {@link UsageTracker} writes a mark with its next write.
+ * - If programs of users report sessions, a named app counts as a session of its agent, as if the agent had reported one.
+ *   Otherwise the agent reports its sessions, and the name is ignored.
  */
 import { DateTime, Effect, Layer, Option } from "effect"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
@@ -26,7 +26,7 @@ const sessionOf = {
   jetbrains: "session_count_jetbrains",
   "reconnecting-pty": "session_count_reconnecting_pty",
   ssh: "session_count_ssh"
-} as const satisfies Readonly<Record<string, keyof AgentStats.Figures>>
+} as const satisfies Readonly<Record<string, keyof AgentStats.StatsCounters>>
 
 const handlers = HttpApiBuilder.group(
   UsageApi,
@@ -57,7 +57,7 @@ const handlers = HttpApiBuilder.group(
         at: yield* DateTime.now,
         workspace,
         agentId,
-        figures: { ...AgentStats.none, connection_count: 1, [sessionOf[app]]: 1 },
+        figures: { ...AgentStats.zeroCounters, connection_count: 1, [sessionOf[app]]: 1 },
         usage: true
       })
     })

@@ -6,7 +6,7 @@ import type { StoreError } from "../domain/StoreError.ts"
 export class UsageStore extends Context.Service<
   UsageStore,
   {
-    /** Notes that workspaces were used at a time. A last use never moves backwards; unknown workspaces are ignored. */
+    /** Writes the last use of workspaces. It never moves backwards; unknown workspaces are ignored. */
     readonly updateLastUsedAt: (
       workspaceIds: ReadonlyArray<WorkspaceId>,
       lastUsedAt: DateTime.Utc

@@ -1,92 +1,104 @@
 /**
- * Remembers which workspaces were used, and writes that now and then.
+ * Remembers which workspaces were used, and writes their last use at a fixed rate.
  *
- * It is a {@link Batcher} of workspace ids, and has its guarantees; beyond them:
- *
- * - A workspace is in a write once, however often it was used. All of a write get its time as their last use, which is
- *   accurate enough to tell a dormant workspace from one in use.
- * - Ids are written in the order of their bytes, so that replicas lock rows in one order.
- * - A write may take `writeTimeout`. What a failed one held is not written later: a workspace that is still in use is
- *   reported again. The first failure is logged as a warning, further ones in a row as errors with their number.
- * - Closing writes what is pending, within `writeTimeout`. The original loses up to an interval of usage. A use that
- *   comes later is dropped.
+ * - A workspace is in a write once, however often it was used. All workspaces of a write get the time of the tick as their
+ *   last use, which is accurate enough to tell a dormant workspace from one in use.
+ * - Ticks keep their rate however long writes take: after 60, 120, 180 seconds. Of the ticks during a write only the last
+ *   one is made up for, at its end.
+ * - Ids are written in the order of their bytes, so that replicas lock rows in one order. One write runs at a time.
+ * - A write may take `writeTimeout`. A failed write is not repeated: a workspace that is still in use is reported again.
+ *   The first failure is logged as a warning, further ones in a row as errors with their number.
+ * - Closing writes what is pending, within `writeTimeout`. The original loses up to an interval of usage.
+ * - A use after closing is dropped. So is one of a workspace beyond {@link maxWorkspaces} in an interval.
  */
-import { Cause, Context, DateTime, Duration, Effect, Layer, Order, type Scope } from "effect"
-import * as Accumulator from "../batcher/Accumulator.ts"
-import * as Batcher from "../batcher/Batcher.ts"
+import { type Cause, Context, DateTime, Duration, Effect, Layer, Order, type Scope, Semaphore } from "effect"
 import * as Settings from "../batcher/BatcherSettings.ts"
 import type { WorkspaceId } from "../domain/Ids.ts"
+import type { StoreError } from "../domain/StoreError.ts"
+import { ticks } from "./internal/ticks.ts"
 import { UsageStore } from "./UsageStore.ts"
 
 export interface Options {
-  /** Time from the end of a write to the next one. Default 60 seconds. */
+  /** The time from one write to the next. Default 60 seconds. */
   readonly interval?: Duration.Input | undefined
-  /** The longest that a write may take, the last one included. Default 10 seconds. */
+  /** The longest time of a write, and of closing. Default 10 seconds. */
   readonly writeTimeout?: Duration.Input | undefined
 }
 
 export class UsageTracker extends Context.Service<
   UsageTracker,
   {
-    /** Notes a use. Never fails, never waits. */
+    /** Records a use of a workspace. Never fails, never waits. */
     readonly add: (workspaceId: WorkspaceId) => Effect.Effect<void>
-    /** Writes what is pending now; returns when it is written, or when an attempt to do so has failed. */
+    /** Writes what is pending; returns when it is written, or when the write has failed. */
     readonly flush: Effect.Effect<void>
   }
 >()("metadata-batcher/usage/UsageTracker") {}
 
-/** More workspaces than this are not remembered between two writes, nor during one. */
-const maxWorkspaces = 1_000_000
+/** The most workspaces that are remembered from one write to the next. */
+export const maxWorkspaces = 1_000_000
 
 /** A usage tracker that lives as long as the scope. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<UsageTracker["Service"], never, UsageStore | Scope.Scope> {
   const store = yield* UsageStore
+  const interval = yield* Settings.duration("interval", options.interval, Duration.seconds(60))
   const writeTimeout = yield* Settings.duration("writeTimeout", options.writeTimeout, Duration.seconds(10))
+  const oneWriter = yield* Semaphore.make(1)
+  let isOpen = true
+  let used = new Set<WorkspaceId>()
   let failures = 0
 
-  const batcher = yield* Batcher.make({
-    accumulator: Accumulator.keyed<WorkspaceId, WorkspaceId>({ key: (id) => id, merge: (older) => older }),
-    interval: options.interval ?? "60 seconds",
-    // only time causes a write; uses are folded into the set of workspaces as often as the mailbox is full
-    maxBatchSize: maxWorkspaces,
-    maxPending: 2 * maxWorkspaces,
-    queueCapacity: 1_024,
-    shutdownTimeout: writeTimeout,
-    write: (ids) =>
-      Effect.flatMap(DateTime.now, (now) => store.updateLastUsedAt(ids.toSorted(Order.String), now)).pipe(
-        Effect.timeout(writeTimeout)
-      ),
-    observer: {
-      onWritten: ({ count }) => {
-        failures = 0
-        return Effect.annotateLogs(Effect.logInfo("the last use of workspaces was written"), { workspaces: count })
-      },
-      onFailed: ({ cause, unwritten }) => {
-        failures++
-        return Effect.logWithLevel(failures === 1 ? "Warn" : "Error")(
-          "the last use of workspaces could not be written and is lost",
-          Cause.squash(cause)
-        ).pipe(Effect.annotateLogs({ workspaces: unwritten.length, failures }))
-      },
-      onClosed: ({ cutOff }) =>
-        cutOff === 0
-          ? Effect.void
-          : Effect.annotateLogs(Effect.logWarning("the last use of workspaces was lost at the end"), {
-              workspaces: cutOff
-            })
-    }
-  })
+  const logLost = (workspaces: number) =>
+    Effect.annotateLogs(Effect.logWarning("last use of workspaces lost at shutdown"), { workspaces })
+
+  const write = (now: DateTime.Utc) =>
+    Effect.suspend(() => {
+      const ids = [...used].toSorted(Order.String)
+      if (ids.length === 0) return Effect.logDebug("no workspace was used")
+      used = new Set()
+      return store.updateLastUsedAt(ids, now).pipe(
+        Effect.timeout(writeTimeout),
+        Effect.matchEffect({
+          onSuccess: () => {
+            failures = 0
+            return Effect.logInfo("last use of workspaces written")
+          },
+          onFailure: (error: StoreError | Cause.TimeoutError) => {
+            failures++
+            return Effect.annotateLogs(
+              Effect.logWithLevel(failures === 1 ? "Warn" : "Error")("last use of workspaces not written", error),
+              { failures }
+            )
+          }
+        }),
+        Effect.onInterrupt(() => logLost(ids.length)),
+        Effect.annotateLogs({ workspaces: ids.length, now: DateTime.formatIso(now) })
+      )
+    }).pipe(oneWriter.withPermit)
+
+  const flush = Effect.flatMap(DateTime.now, write)
+
+  yield* ticks(interval, write).pipe(Effect.ensuring(Effect.logDebug("usage tracker stopped")), Effect.forkScoped)
+  // runs before the ticks are interrupted
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      isOpen = false
+      return Effect.timeoutOption(used.size === 0 ? oneWriter.withPermit(Effect.void) : flush, writeTimeout)
+    }).pipe(Effect.andThen(Effect.suspend(() => (used.size === 0 ? Effect.void : logLost(used.size)))))
+  )
 
   return {
     add: (workspaceId) =>
-      Effect.flatMap(batcher.add([workspaceId]), (dropped) =>
-        dropped === 0
-          ? Effect.void
-          : Effect.annotateLogs(Effect.logDebug("the last use of a workspace was dropped"), { workspaceId })
-      ),
-    flush: batcher.flush
+      Effect.suspend(() => {
+        if (isOpen && (used.size < maxWorkspaces || used.has(workspaceId))) {
+          used.add(workspaceId)
+          return Effect.void
+        }
+        return Effect.annotateLogs(Effect.logDebug("use of a workspace dropped"), { workspaceId })
+      }),
+    flush
   }
 })
 

@@ -3,7 +3,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer, Option, Schema } from "effect"
 import * as Crypto from "node:crypto"
-import { Figures } from "../../src/usage/AgentStats.ts"
+import { StatsCounters } from "../../src/usage/AgentStats.ts"
 import { type AppStats, type StatsRow, StatsStore } from "../../src/usage/StatsStore.ts"
 import type { WorkspaceId } from "../../src/domain/Ids.ts"
 import { AgentId } from "../../src/domain/Ids.ts"
@@ -94,7 +94,7 @@ layer(PgStatsStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTest
       { raw: Raw },
       ({ raw }) =>
         Effect.gen(function* () {
-          const decoded = yield* Effect.option(Schema.decodeEffect(Figures)(raw))
+          const decoded = yield* Effect.option(Schema.decodeEffect(StatsCounters)(raw))
           if (Option.isNone(decoded)) return
           yield* (yield* StatsStore).insert([{ ...row(0, decoded.value), id: Crypto.randomUUID() }])
         }),

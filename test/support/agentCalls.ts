@@ -1,7 +1,7 @@
 /** A request for each call of the agent API, as it is on the wire. A call without one does not compile. */
 import type { RpcGroup } from "effect/rpc"
 import type { AgentApi } from "../../src/agentapi/AgentApi.ts"
-import { none } from "../../src/usage/AgentStats.ts"
+import { zeroCounters } from "../../src/usage/AgentStats.ts"
 import { nil } from "../../src/domain/Ids.ts"
 import { sample } from "./agent.ts"
 
@@ -18,7 +18,7 @@ export const requests = ({ app = id, child = id, script = id } = {}): Readonly<R
   GetServiceBanner: {},
   GetAnnouncementBanners: {},
   UpdateStats: {
-    stats: { ...none, connection_count: 1, metrics: [{ name: "load", type: "GAUGE", value: 1 }] }
+    stats: { ...zeroCounters, connection_count: 1, metrics: [{ name: "load", type: "GAUGE", value: 1 }] }
   },
   UpdateLifecycle: { lifecycle: { state: "READY", changed_at: at } },
   UpdateStartup: { startup: { version: "v2.31.0", expanded_directory: "/home", subsystems: ["ENVBOX"] } },

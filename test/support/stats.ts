@@ -11,10 +11,13 @@ import { collectLogs, type LogRecord } from "./logs.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
 
 /** The figures of a report that says this and nothing else. */
-export const figures = (said: Partial<AgentStats.Figures> = {}): AgentStats.Figures => ({ ...AgentStats.none, ...said })
+export const figures = (said: Partial<AgentStats.StatsCounters> = {}): AgentStats.StatsCounters => ({
+  ...AgentStats.zeroCounters,
+  ...said
+})
 
 /** A report of the agent with this number. */
-export const report = (number: number, said?: Partial<AgentStats.Figures>): Omit<StatsRow, "id"> => ({
+export const report = (number: number, said?: Partial<AgentStats.StatsCounters>): Omit<StatsRow, "id"> => ({
   at: at(number),
   userId: workspace.ownerId,
   workspaceId: workspace.id,

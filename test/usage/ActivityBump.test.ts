@@ -81,7 +81,7 @@ describe("ActivityBump", () => {
         yield* bumpFor()
 
         assert.deepInclude(logs[0], { level, annotations: { workspaceId: workspace.id } })
-        assert.include(logs[0]?.message, "the deadline of a workspace cannot be moved")
+        assert.include(logs[0]?.message, "deadline of a workspace not moved")
       }
     })
   )

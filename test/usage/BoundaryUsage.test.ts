@@ -156,7 +156,7 @@ describe("BoundaryUsage", () => {
       assert.isUndefined(closing.pollUnsafe())
       yield* TestClock.adjust("1 millis")
       yield* Fiber.join(closing)
-      assert.deepInclude(stuck.logs.at(-1), { level: "Warn", message: "the use of boundaries was lost at the end" })
+      assert.deepInclude(stuck.logs.at(-1), { level: "Warn", message: "boundary usage lost at shutdown" })
       assert.deepInclude(stuck.logs.at(-1)!.annotations, { workspaces: 1, allowed: 1 })
     })
   )

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, DateTime, Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as ActivityBump from "../../src/usage/ActivityBump.ts"
-import type { Figures } from "../../src/usage/AgentStats.ts"
+import type { StatsCounters } from "../../src/usage/AgentStats.ts"
 import { ForwardedMetrics } from "../../src/usage/ForwardedMetrics.ts"
 import { StatsBatcher } from "../../src/usage/StatsBatcher.ts"
 import * as StatsReporter from "../../src/usage/StatsReporter.ts"
@@ -63,7 +63,7 @@ const start = Effect.fnUntraced(function* (given: Given = {}) {
     logs,
     reportApps,
     kinds: () => done.map(([kind]) => kind),
-    report: (said: Partial<Figures>, overrides: Partial<StatsReporter.Report> = {}) =>
+    report: (said: Partial<StatsCounters>, overrides: Partial<StatsReporter.Report> = {}) =>
       report({ at: at(1), workspace, agentId: agent(7), figures: figures(said), usage: false, ...overrides }).pipe(
         collectLogs(logs)
       )

@@ -57,6 +57,7 @@ const start = Effect.fnUntraced(function* (write: Write = well, options: UsageTr
     calls,
     ids: () => calls.map(({ ids }) => ids),
     logs: () => logs.filter(({ message }) => message.includes("last use")),
+    debugLogs: () => logs.filter(({ level }) => level === "Debug").map(({ message }) => message),
     close
   }
 })
@@ -108,6 +109,61 @@ describe("UsageTracker", () => {
         calls.map(({ at }) => at.epochMilliseconds),
         [60_000]
       )
+    })
+  )
+
+  it.effect("writes at a fixed rate, however long writes take [UT-22]", () =>
+    Effect.gen(function* () {
+      const { calls, tracker } = yield* start(() => Effect.delay(Effect.void, "8 seconds"))
+      for (let second = 0; second < 200; second++) {
+        yield* tracker.add(workspace(second))
+        yield* TestClock.adjust("1 second")
+      }
+
+      assert.deepStrictEqual(
+        calls.map(({ at }) => at.epochMilliseconds),
+        [60_000, 120_000, 180_000]
+      )
+    })
+  )
+
+  it.effect("makes up for one tick at most after a long write, and gives it the time of the tick [UT-22, UT-23]", () =>
+    Effect.gen(function* () {
+      const { calls, tracker } = yield* start(
+        inTurn(() => Effect.delay(Effect.void, "17 seconds")),
+        { interval: "5 seconds", writeTimeout: "1 minute" }
+      )
+      const written: Array<number> = []
+      for (let second = 0; second < 40; second++) {
+        yield* tracker.add(workspace(second))
+        yield* TestClock.adjust("1 second")
+        while (written.length < calls.length) written.push(second + 1)
+      }
+
+      assert.deepStrictEqual(written, [5, 22, 25, 30, 35, 40])
+      assert.deepStrictEqual(
+        calls.map(({ at }) => at.epochMilliseconds / 1_000),
+        [5, 20, 25, 30, 35, 40]
+      )
+    })
+  )
+
+  it.effect("logs the time of a success, a tick without usage, and its end [UT-24]", () =>
+    Effect.gen(function* () {
+      const { close, debugLogs, logs, tracker } = yield* start()
+      yield* minute
+      assert.deepStrictEqual(debugLogs(), ["no workspace was used"])
+      yield* tracker.add(workspace(1))
+      yield* minute
+      assert.deepInclude(logs()[0], {
+        level: "Info",
+        message: "last use of workspaces written",
+        annotations: { workspaces: 1, now: "1970-01-01T00:02:00.000Z" }
+      })
+
+      yield* close
+
+      assert.strictEqual(debugLogs().at(-1), "usage tracker stopped")
     })
   )
 

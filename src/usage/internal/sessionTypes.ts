@@ -1,12 +1,12 @@
-/** Keeps the types of sessions few: they become labels of whatever reads the statistics. */
+/** Limits the types of sessions, because they become labels of metrics. */
 import type { StatsRow } from "../StatsStore.ts"
 
-/** What sessions of types beyond the limit are counted as. */
+/** The type of sessions beyond the limit. */
 export const unknown = "unknown"
 
 const wellKnown = ["vscode", "jetbrains", "reconnecting_pty", "ssh", unknown]
 
-/** Rows with at most `max` types of sessions, beside those that every program knows; the others become one. */
+/** Returns rows with at most `max` types of sessions beside the well-known ones; all others become {@link unknown}. */
 export const limit = (rows: ReadonlyArray<StatsRow>, max: number): ReadonlyArray<StatsRow> => {
   const known = new Set(wellKnown)
   const limited = (counts: Readonly<Record<string, number>>) => {
