@@ -53,9 +53,11 @@ export const updateLatency = Metric.histogram("coderd_tailnet_update_latency_sec
   boundaries: Metric.boundariesFromIterable([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
 })
 
+export const derpMapFailures = counter("derp_map_failures_total", "Readings of the DERP map that gave no valid map.")
+
 /** Shows the metrics from zero on. */
 export const register = Effect.forEach(
-  [...Object.values(updates), ...Object.values(streamsEnded), ...Object.values(refusals), throttled],
+  [...Object.values(updates), ...Object.values(streamsEnded), ...Object.values(refusals), throttled, derpMapFailures],
   (metric) => Metric.update(metric, 0),
   { discard: true }
 )

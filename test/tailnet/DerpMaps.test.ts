@@ -1,0 +1,174 @@
+/** The DERP map, from files and addresses that come and go. */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Logger, Option, Queue, References, Stream } from "effect"
+import { FetchHttpClient } from "effect/http"
+import { TestClock } from "effect/testing"
+import { rename, writeFile } from "node:fs/promises"
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
+import { setImmediate } from "node:timers/promises"
+import * as DerpMap from "../../src/tailnet/DerpMap.ts"
+import * as DerpMaps from "../../src/tailnet/DerpMaps.ts"
+import { emptyFolder } from "../support/folder.ts"
+import type * as Logs from "../support/logs.ts"
+
+const services = Layer.merge(NodeFileSystem.layer, FetchHttpClient.layer)
+
+const map = (hostName: string, more: object = {}): string =>
+  JSON.stringify({
+    Regions: {
+      "1": {
+        RegionID: 1,
+        RegionCode: "here",
+        Nodes: [{ Name: "1a", RegionID: 1, HostName: hostName, ...more }]
+      }
+    }
+  })
+
+const hostOf = (read: DerpMap.DerpMap) => read.Regions["1"]?.Nodes?.[0]?.HostName
+
+/** Maps from a source, and the log records of reading it. */
+const from = Effect.fnUntraced(function* (source: DerpMaps.Source) {
+  const records = yield* Queue.unbounded<Logs.LogRecord>()
+  const logger = Logger.make(({ fiber, logLevel, message }) => {
+    const annotations = fiber.getRef(References.CurrentLogAnnotations)
+    Queue.offerUnsafe(records, { level: logLevel, message: String(message), annotations })
+  })
+  const maps = yield* DerpMaps.make({ source }).pipe(Effect.provide(Layer.merge(Logger.layer([logger]), services)))
+  const queue = yield* Queue.unbounded<DerpMap.DerpMap>()
+  yield* Effect.forkScoped(
+    Stream.runForEach(maps.changes, (map) => Queue.offer(queue, map)),
+    { startImmediately: true }
+  )
+  return { maps, next: Queue.take(queue), now: Queue.clear(queue), nextLog: Queue.take(records) }
+})
+
+/** Lets time pass, poll after poll, until `awaited` has come. */
+const passing = Effect.fnUntraced(function* <A>(awaited: Effect.Effect<A>) {
+  const fiber = yield* Effect.forkChild(awaited, { startImmediately: true })
+  while (fiber.pollUnsafe() === undefined) {
+    yield* TestClock.adjust("5 seconds")
+    // the reading itself is real, and must not time out
+    for (let turn = 0; turn < 500 && fiber.pollUnsafe() === undefined; turn++) {
+      yield* Effect.promise(() => setImmediate())
+    }
+  }
+  return yield* Fiber.join(fiber)
+})
+
+/** A file with a text, if any, and the maps that are read from it. */
+const fromFile = Effect.fnUntraced(function* (text: string | undefined) {
+  const folder = yield* Effect.provide(emptyFolder, services)
+  const file = `${folder}/derp.json`
+  const write = (text: string | Uint8Array) =>
+    Effect.promise(() => writeFile(`${file}.new`, text).then(() => rename(`${file}.new`, file)))
+  if (text !== undefined) yield* write(text)
+  return { ...(yield* from({ file })), file, write }
+})
+
+/** A server that responds with what it is told to. */
+const server = Effect.gen(function* () {
+  const response = { status: 200, body: map("one") }
+  const http = Http.createServer((_, res) => res.writeHead(response.status).end(response.body))
+  yield* Effect.acquireRelease(
+    Effect.callback<void>((resume) => void http.listen(0, "127.0.0.1", () => resume(Effect.void))),
+    () => Effect.callback<void>((resume) => void http.close(() => resume(Effect.void)).closeAllConnections())
+  )
+  const { port } = http.address() as AddressInfo
+  return { response, url: `http://127.0.0.1:${port}/map.json?key=secret` }
+})
+
+describe("DerpMaps", () => {
+  it.effect("has a map without relays when there is no source [TU-01]", () =>
+    Effect.gen(function* () {
+      const maps = yield* DerpMaps.make()
+
+      assert.deepStrictEqual(yield* maps.current, { Regions: {} })
+      assert.deepStrictEqual(yield* Stream.runHead(maps.changes), Option.some({ Regions: {} }))
+    }).pipe(Effect.provide(services))
+  )
+
+  it.effect("reads a file again every 5 seconds, and passes on each map that differs [TU-02]", () =>
+    Effect.gen(function* () {
+      const { next, nextLog, now, write } = yield* fromFile(map("one"))
+      assert.strictEqual(hostOf(yield* next), "one")
+      assert.deepInclude(yield* nextLog, { level: "Info", message: "a DERP map was read" })
+
+      yield* write(map("two"))
+      yield* TestClock.adjust("4999 millis")
+      assert.deepStrictEqual(yield* now, [])
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(hostOf(yield* next), "two")
+
+      // the same map in another spelling is no change
+      yield* write(`${map("two")}\n\n`)
+      yield* TestClock.adjust("5 seconds")
+      yield* write(map("three", { CanPort80: true }))
+      assert.strictEqual(hostOf(yield* passing(next)), "three")
+    })
+  )
+
+  it.effect("keeps the last map when a reading gives no valid one, and says why once [TU-03]", () =>
+    Effect.gen(function* () {
+      const { file, maps, next, nextLog, now, write } = yield* fromFile(map("one"))
+      yield* next
+      yield* nextLog
+
+      for (const [text, problem] of [
+        ["{", /JSON|Expected/],
+        [map("", {}), /host name or an address/],
+        [JSON.stringify({ Regions: { "2": { RegionID: 1, RegionCode: "" } } }), /key is its RegionID/],
+        [map("x", { RegionID: 2 }), /RegionID of their region/],
+        [map("x", { DERPPort: 65_536 }), /65535/],
+        [Buffer.from([0x7b, 0xff, 0x7d]), /UTF-8/],
+        ["x".repeat(DerpMap.maxBytes + 1), /1048576 bytes at most/]
+      ] as const) {
+        yield* write(text)
+        const record = yield* passing(nextLog)
+        assert.deepInclude(record, {
+          level: "Error",
+          message: "the DERP map cannot be used, the last one stays in place"
+        })
+        assert.strictEqual(record.annotations["source"], file)
+        assert.match(String(record.annotations["problem"]), problem)
+      }
+      assert.strictEqual(hostOf(yield* maps.current), "one")
+      assert.deepStrictEqual(yield* now, [])
+
+      yield* write(map("two"))
+      assert.strictEqual(hostOf(yield* passing(next)), "two")
+      assert.deepInclude(yield* nextLog, { message: "a DERP map was read" })
+    })
+  )
+
+  it.effect("begins without relays when the file is not there, and takes it when it comes [TU-04]", () =>
+    Effect.gen(function* () {
+      const { next, nextLog, write } = yield* fromFile(undefined)
+      assert.deepStrictEqual(yield* next, DerpMap.empty)
+      assert.deepInclude(yield* nextLog, { level: "Error" })
+
+      yield* write(map("one"))
+      assert.strictEqual(hostOf(yield* passing(next)), "one")
+    })
+  )
+
+  it.effect("reads an address, and neither logs its secrets nor takes an error page for a map [TU-05]", () =>
+    Effect.gen(function* () {
+      const { response, url } = yield* server
+      const { maps, next, nextLog } = yield* from({ url })
+      assert.strictEqual(hostOf(yield* next), "one")
+      const first = yield* nextLog
+      assert.match(String(first.annotations["source"]), /^http:\/\/127\.0\.0\.1:\d+\/map\.json$/)
+
+      Object.assign(response, { status: 500, body: map("two") })
+      const failed = yield* passing(nextLog)
+      assert.match(String(failed.annotations["problem"]), /500/)
+      assert.notInclude(JSON.stringify([first, failed]), "secret")
+      assert.strictEqual(hostOf(yield* maps.current), "one")
+
+      Object.assign(response, { status: 200 })
+      assert.strictEqual(hostOf(yield* passing(next)), "two")
+    })
+  )
+})
