@@ -1,8 +1,8 @@
 /**
- * A Postgres of a scenario's own, which it can stop and start again.
+ * A Postgres server that belongs to one scenario, which stops it, starts it again, copies it and sets its clock.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Exit, Redacted, Scope } from "effect"
+import { Effect, Exit, FileSystem, Redacted, Scope } from "effect"
 import type { SqlClient } from "effect/sql"
 import * as Path from "node:path"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
@@ -11,11 +11,21 @@ import { run } from "../../src/postgres/internal/childProcess.ts"
 import * as Cluster from "../../src/postgres/internal/cluster.ts"
 import * as Binaries from "../../src/postgres/internal/postgresBinaries.ts"
 import { emptyFolder } from "../support/folder.ts"
+import type { FakeClock } from "./FakeClock.ts"
 import type { Row } from "./Ledger.ts"
 
-const settings = { fsync: "off", full_page_writes: "off", max_connections: "200" }
+export interface Options {
+  /** Where the server keeps its data; by default in an empty folder. */
+  readonly dataDir?: string | undefined
+  /** Postgres settings, beside those of every scenario. */
+  readonly settings?: Readonly<Record<string, string>> | undefined
+  /** The clock of the server; by default that of the machine. */
+  readonly clock?: FakeClock | undefined
+}
 
-/** Runs statements of the oracle at `url`, over a connection that is gone afterwards. */
+const defaults = { fsync: "off", full_page_writes: "off", max_connections: "200" }
+
+/** Runs statements of the oracle at `url`, each over a connection that is closed afterwards. */
 export const at = (url: string) => {
   const using = <A, E>(use: (sql: SqlClient.SqlClient) => Effect.Effect<A, E>) =>
     Effect.scoped(Effect.flatMap(PgClient.make({ url: Redacted.make(url), applicationName: "oracle" }), use)).pipe(
@@ -23,19 +33,19 @@ export const at = (url: string) => {
     )
   return {
     using,
-    /** What the table holds. */
+    /** The values that the table holds. */
     rows: using(
       (sql) => sql<Row>`
         SELECT workspace_agent_id::text AS "agentId", key, value
         FROM workspace_agent_metadata WHERE value <> ''`
     ),
-    /** Ends every connection of the service; answers how many there were. */
+    /** Ends every connection of the service and returns one row for each. */
     terminateAll: using(
       (sql) => sql<{ ended: boolean }>`
         SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity
         WHERE backend_type = 'client backend' AND application_name LIKE 'metadata-batcher%'`
     ),
-    /** Notes every update that puts an older sample in the place of a newer one. */
+    /** From now on records every update that replaces a newer sample by an older one. */
     witness: using((sql) => Effect.forEach(witness, (statement) => sql.unsafe(statement), { discard: true })),
     /** How many such updates there were. */
     regressions: Effect.map(
@@ -56,12 +66,14 @@ const witness = [
 
 export type Database = Effect.Success<ReturnType<typeof make>>
 
-/** A server that runs until the scope closes. */
-export const make = Effect.fnUntraced(function* () {
-  const dataDir = yield* emptyFolder
+/** Starts a server that runs until the scope closes. */
+export const make = Effect.fnUntraced(function* (options: Options = {}) {
+  const dataDir = options.dataDir ?? (yield* emptyFolder)
+  const folder = options.clock === undefined ? undefined : yield* withClock(options.clock)
+  const settings = { ...defaults, ...options.settings }
   let running = yield* Scope.make()
   yield* Effect.addFinalizer(() => Scope.close(running, Exit.void))
-  const { port, url } = yield* Scope.provide(EmbeddedPostgres.make({ dataDir, settings }), running)
+  const { port, url } = yield* Scope.provide(EmbeddedPostgres.make({ dataDir, settings, package: folder }), running)
 
   const account = yield* unprivileged(Cluster.folderOf(dataDir))
   const source = yield* Binaries.open(yield* Binaries.locate(import.meta.url))
@@ -71,7 +83,8 @@ export const make = Effect.fnUntraced(function* () {
     ...at(Redacted.value(url)),
     url: Redacted.value(url),
     port,
-    /** `pg_ctl stop`: `immediate` is a crash, `fast` ends in order. */
+    dataDir,
+    /** Stops the server as `pg_ctl stop` does: `immediate` is a crash, `fast` is in order. */
     stop: Effect.fnUntraced(function* (mode: "immediate" | "fast") {
       const args = ["stop", "-w", "-m", mode, "-D", Cluster.folderOf(dataDir)]
       const { code, output } = yield* Effect.orDie(run({ command, args, cwd: dataDir, account }))
@@ -80,7 +93,39 @@ export const make = Effect.fnUntraced(function* () {
     }),
     start: Effect.gen(function* () {
       running = yield* Scope.make()
-      yield* Scope.provide(EmbeddedPostgres.make({ dataDir, settings, port }), running)
+      yield* Scope.provide(EmbeddedPostgres.make({ dataDir, settings, port, package: folder }), running)
     })
   }
 })
+
+/** Starts a standby of `primary`, which is stopped for the time of the copy. */
+export const standbyOf = Effect.fnUntraced(function* (primary: Database) {
+  const fs = yield* FileSystem.FileSystem
+  const dataDir = Path.join(yield* emptyFolder, "standby")
+  yield* primary.stop("fast")
+  // with the owners of the files, which only root can keep
+  const copied = yield* run({ command: "cp", args: ["-a", primary.dataDir, dataDir], cwd: "/", account: undefined })
+  if (copied.code !== 0) return yield* Effect.die(new Error(copied.output))
+  yield* primary.start
+  yield* fs.writeFileString(Path.join(Cluster.folderOf(dataDir), "standby.signal"), "")
+  const { password, port } = new URL(primary.url)
+  const source = `host=127.0.0.1 port=${port} user=postgres password=${password} application_name=standby`
+  return yield* make({ dataDir, settings: { ...replicated, primary_conninfo: source } })
+}, Effect.orDie)
+
+/** The settings of a server that has a standby, or is one. */
+export const replicated = { wal_level: "replica", max_wal_senders: "5" }
+
+/** A package of the Postgres binaries in which the server goes by the clock. */
+const withClock = Effect.fnUntraced(function* ({ env }: FakeClock) {
+  const fs = yield* FileSystem.FileSystem
+  const source = yield* Binaries.locate(import.meta.url)
+  const folder = yield* emptyFolder
+  for (const name of ["native", "package.json"]) yield* fs.copy(Path.join(source, name), Path.join(folder, name))
+  const server = Path.join(folder, "native", "bin", "postgres")
+  yield* fs.rename(server, `${server}.real`)
+  const variables = Object.entries(env).map(([name, value]) => `${name}='${value}'`)
+  yield* fs.writeFileString(server, `#!/bin/sh\nexec env ${variables.join(" ")} "$0.real" "$@"\n`)
+  yield* fs.chmod(server, 0o755)
+  return folder
+}, Effect.orDie)

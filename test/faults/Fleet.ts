@@ -32,7 +32,7 @@ export interface Load {
   readonly padding?: string | undefined
 }
 
-interface Member {
+export interface Member {
   readonly index: number
   readonly id: AgentId
   readonly token: string

@@ -1,5 +1,5 @@
 /**
- * A network between the service and its database that can stall, cut and swallow.
+ * A network between the service and its database that can stall, cut, swallow, delay, and lead to another server.
  */
 import { Effect } from "effect"
 import * as Net from "node:net"
@@ -10,15 +10,25 @@ interface Pair {
   swallow: boolean
 }
 
-/** Passes on what comes to a port of its own, until the scope closes. */
-export const make = Effect.fnUntraced(function* (target: string) {
+export interface Options {
+  /** Milliseconds that a round trip takes longer than without the proxy. */
+  readonly latency?: number | undefined
+}
+
+/** Forwards the connections to a port of its own, until the scope closes. */
+export const make = Effect.fnUntraced(function* (target: string, { latency = 0 }: Options = {}) {
   const pairs = new Set<Pair>()
   let stalled = false
   let opened = 0
+  let upstreamPort = Number(new URL(target).port)
 
   const forward = (pair: Pair, from: Net.Socket, to: Net.Socket) => {
+    const pass = (chunk: Buffer) => {
+      if (!pair.swallow && !to.destroyed) to.write(chunk)
+    }
     from.on("data", (chunk) => {
-      if (!pair.swallow) to.write(chunk)
+      if (latency === 0) pass(chunk)
+      else setTimeout(pass, latency / 2, chunk)
     })
     from.on("error", () => {})
     from.on("close", () => {
@@ -27,10 +37,10 @@ export const make = Effect.fnUntraced(function* (target: string) {
     })
   }
 
-  const { hostname, port } = new URL(target)
+  const { hostname } = new URL(target)
   const server = Net.createServer({ noDelay: true }, (client) => {
     opened++
-    const upstream = Net.connect({ host: hostname, port: Number(port), noDelay: true })
+    const upstream = Net.connect({ host: hostname, port: upstreamPort, noDelay: true })
     const pair = { client, upstream, swallow: false }
     pairs.add(pair)
     forward(pair, client, upstream)
@@ -42,7 +52,7 @@ export const make = Effect.fnUntraced(function* (target: string) {
   const resume = ({ client, upstream }: Pair) => void [client.resume(), upstream.resume()]
   const destroy = ({ client, upstream }: Pair) => void [client.destroy(), upstream.destroy()]
 
-  const everyone = (act: (pair: Pair) => void) =>
+  const forEach = (act: (pair: Pair) => void) =>
     Effect.sync(() => {
       const count = pairs.size
       for (const pair of pairs) act(pair)
@@ -64,7 +74,11 @@ export const make = Effect.fnUntraced(function* (target: string) {
     url: url.href,
     /** How many connections there have been. */
     opened: () => opened,
-    /** While the effect runs nothing is passed on, and nothing is lost. */
+    /** How many connections there are. */
+    open: () => pairs.size,
+    /** Leads new connections to the server on another port of this machine; open ones stay. */
+    leadTo: (port: number) => Effect.sync(() => void (upstreamPort = port)),
+    /** Forwards nothing while the effect runs, and loses nothing. */
     stalled: <A, E, R>(self: Effect.Effect<A, E, R>) =>
       Effect.acquireUseRelease(
         Effect.sync(() => {
@@ -78,10 +92,10 @@ export const make = Effect.fnUntraced(function* (target: string) {
             for (const pair of pairs) resume(pair)
           })
       ),
-    /** Ends every connection on both sides; answers how many there were. */
-    cut: everyone(destroy),
-    /** From now on the present connections pass nothing on, and stay open. New ones work. Answers how many there were. */
-    swallow: everyone((pair) => {
+    /** Ends every connection on both sides and returns how many there were. */
+    cut: forEach(destroy),
+    /** From now on the open connections forward nothing and stay open. New ones work. Returns how many there were. */
+    swallow: forEach((pair) => {
       pair.swallow = true
     })
   }

@@ -1,4 +1,4 @@
-/** A process of the service, and what it tells about itself. */
+/** A process of the service and the figures that it publishes. */
 import { Effect } from "effect"
 import { readFileSync } from "node:fs"
 import * as Prometheus from "../support/prometheus.ts"
@@ -8,17 +8,22 @@ export const adminToken = "the administrator of the faults"
 
 export type Replica = Effect.Success<ReturnType<typeof start>>
 
-/** What a service of a scenario is set to. */
-const defaults = {
+/** The settings of every replica of a scenario, unless it has others. */
+export const defaults = {
   ADMIN_TOKEN: adminToken,
   METADATA_FLUSH_INTERVAL: "1 second",
   LOG_FORMAT: "json",
-  // what lives has to fit: without this the growth of a process says how lazily garbage is collected
+  // a small heap, so that the growth of the process shows what it holds and not how rarely garbage is collected
   NODE_OPTIONS: "--max-old-space-size=256"
 }
 
+/** Starts a replica and waits until it is ready. It listens on a free port unless `PORT` says otherwise. */
 export const start = Effect.fnUntraced(function* (env: Readonly<Record<string, string>>) {
-  const service = yield* ServiceProcess.start(["serve", "--port", "0"], { ...defaults, ...env })
+  return yield* ready(yield* ServiceProcess.start(["serve"], { PORT: "0", ...defaults, ...env }))
+})
+
+/** Waits until a process of the service is ready. */
+export const ready = Effect.fnUntraced(function* (service: ServiceProcess.ServiceProcess) {
   const [, url = ""] = yield* service.line(/^ready at (\S+)/)
 
   const get = (path: string) =>
@@ -46,12 +51,12 @@ export const start = Effect.fnUntraced(function* (env: Readonly<Record<string, s
     get,
     /** The sum of a metric's samples with these labels. */
     metrics,
-    /** Samples that were accepted and not kept, and those that were not accepted. */
+    /** Samples that the service says that it has lost or dropped. */
     counted: Effect.map(metrics, (metric) => metric("lost_keys_total") + metric("dropped_keys_total")),
     /** The memory of the process in MiB: now, and at most so far. */
     rss: Effect.sync(() => memory("VmRSS")),
     peakRss: Effect.sync(() => memory("VmHWM")),
-    /** How many milliseconds an answer that the process is up takes. */
+    /** How long `/healthz` takes, and its status. */
     health: Effect.map(Effect.timed(get("/healthz")), ([elapsed, { status }]) => ({ elapsed, status }))
   }
 })

@@ -1,5 +1,5 @@
 /**
- * The world of most scenarios: a database, replicas of the service on it, a fleet, watchers, and the oracle.
+ * The world of most scenarios: a database, replicas of the service on it, agents, watchers, and an oracle that compares.
  */
 import { Effect } from "effect"
 import * as Database from "./Database.ts"
@@ -13,7 +13,7 @@ export interface Options {
   readonly agents?: number | undefined
   readonly keys?: number | undefined
   readonly replicas?: ReadonlyArray<Readonly<Record<string, string>>> | undefined
-  /** Where the service finds the database; by default there where it is. */
+  /** The address of the database for the service; by default the real one. */
   readonly databaseUrl?: string | undefined
   readonly database?: Database.Database | undefined
 }
@@ -44,11 +44,11 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   return { database, ledger, fleet, replicas, replica: replicas[0]!, watchers: watchers.flat(), counted }
 })
 
-/** How many keys watchers have not seen the newest values of that were accepted until then, by default until now. */
+/** The number of keys in which watchers lack the newest value that was accepted until `until`, by default until now. */
 export const stale = ({ ledger, watchers }: Pick<World, "ledger" | "watchers">, until?: number) =>
   watchers.reduce((sum, watcher) => sum + Watcher.behind(watcher, ledger.compare(watcher.rows(), until).missing), 0)
 
-/** What the oracle finds, when everything had the time to arrive. */
+/** Compares table and watchers with the ledger once everything has had the time to arrive. */
 export const look = Effect.fnUntraced(function* (world: World) {
   const { counted, database, ledger, watchers } = world
   const inTable = yield* settle(
@@ -69,7 +69,7 @@ export const look = Effect.fnUntraced(function* (world: World) {
     counted: yield* counted,
     problems: [
       ...expect(accepted > 0, "nothing was accepted"),
-      ...expect(invented === 0, `${invented} rows hold what nobody sent`),
+      ...expect(invented === 0, `${invented} rows hold values that nobody sent`),
       ...expect(regressions === 0, `${regressions} updates put an older value over a newer one`),
       ...expect(behind === 0, `watchers are behind in ${behind} keys`),
       ...expect(seenRegressions === 0, `watchers saw ${seenRegressions} values go back`)
@@ -78,7 +78,7 @@ export const look = Effect.fnUntraced(function* (world: World) {
   return outcome
 })
 
-/** Nothing may be lost. */
+/** Adds the guarantee that nothing is lost or dropped. */
 export const lossless = (outcome: Outcome): Outcome => ({
   ...outcome,
   problems: [
@@ -88,7 +88,7 @@ export const lossless = (outcome: Outcome): Outcome => ({
   ]
 })
 
-/** Looks every 200 ms, for at most 20 s, until it is as it should be; answers what it saw last. */
+/** Repeats `self` every 200 ms, for at most 20 s, until `isSo` holds; returns the last result. */
 export const settle = <A, E, R>(self: Effect.Effect<A, E, R>, isSo: (a: A) => boolean, attempts = 100) =>
   Effect.gen(function* () {
     let last = yield* self

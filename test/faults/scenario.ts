@@ -1,8 +1,8 @@
 /**
- * A scenario: something breaks under a service that is at work, and an oracle looks at what is left.
+ * A scenario: something breaks while the service works, and an oracle compares what is left with what was accepted.
  *
- * What it answers are figures for the table and the promises that were not kept. `FAULTS_PACE` below 1 shortens all
- * times, for whoever works on a scenario.
+ * Each returns figures for the table and the guarantees that did not hold. `FAULTS_PACE` below 1 shortens the times of
+ * older scenarios, for somebody who works on one.
  */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
@@ -10,17 +10,17 @@ import { Duration, Effect, type FileSystem, Layer, References, type Scope } from
 import { Reactivity } from "effect/reactivity"
 
 export interface Figures {
-  /** Keys of which the service has accepted a value. */
+  /** Keys with an accepted value. */
   readonly accepted: number
-  /** Keys of which the table holds the newest accepted value, or one that was sent later. */
+  /** Keys for which the table holds the newest accepted value, or one that was sent later. */
   readonly present: number
   readonly lost: number
-  /** What the service says itself that it has lost or dropped. */
+  /** Samples that the service says that it has lost or dropped. */
   readonly counted: number
 }
 
 export interface Outcome extends Figures {
-  /** What does not hold. */
+  /** The guarantees that did not hold. */
   readonly problems: ReadonlyArray<string>
 }
 
@@ -33,7 +33,7 @@ declare module "vitest" {
 const environment = Layer.mergeAll(
   NodeFileSystem.layer,
   Reactivity.layer,
-  // what the embedded servers of the suite say when the suite ends them
+  // the suite ends its embedded servers, and each of them would log that
   Layer.succeed(References.MinimumLogLevel, "None")
 )
 
@@ -52,8 +52,8 @@ export const scenario = <E>(title: string, run: Effect.Effect<Outcome, E, Enviro
 
 const pace = Number(process.env["FAULTS_PACE"] ?? 1)
 
-/** A time of the scenario, which the pace shortens. */
+/** A duration that `FAULTS_PACE` shortens. */
 export const seconds = (count: number): Duration.Duration => Duration.seconds(count * pace)
 
-/** A promise as a list of problems: empty if it is kept. */
-export const expect = (isKept: boolean, otherwise: string): ReadonlyArray<string> => (isKept ? [] : [otherwise])
+/** No problem if the guarantee holds, else the one that is given. */
+export const expect = (holds: boolean, otherwise: string): ReadonlyArray<string> => (holds ? [] : [otherwise])

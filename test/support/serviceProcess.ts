@@ -23,6 +23,13 @@ export const start = (args: ReadonlyArray<string>, env?: Readonly<Record<string,
 export const startProgram = (path: string, env?: Readonly<Record<string, string>>) =>
   spawned(process.execPath, ["--expose-gc", Path.resolve(path)], env)
 
+/** Starts `metadata-batcher` through another program, such as `unshare`. */
+export const startThrough = (
+  [command, ...prefix]: readonly [string, ...ReadonlyArray<string>],
+  args: ReadonlyArray<string>,
+  env?: Readonly<Record<string, string>>
+) => spawned(command, [...prefix, process.execPath, Path.resolve("src/main.ts"), ...args], env)
+
 /** Starts it by `npm start`, which gets the signals. */
 export const npmStart = (args: ReadonlyArray<string>) => spawned("npm", ["start", "--", ...args])
 
