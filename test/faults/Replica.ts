@@ -51,6 +51,13 @@ export const ready = Effect.fnUntraced(function* (service: ServiceProcess.Servic
     get,
     /** The sum of a metric's samples with these labels. */
     metrics,
+    /** Samples that were accepted and not written yet. */
+    pending: Effect.map(metrics, (metric) => metric("pending_keys") + metric("queue_depth")),
+    /** Whether `/healthz` returns 200; a process that has ended does not. */
+    isAlive: get("/healthz").pipe(
+      Effect.map(({ status }) => status === 200),
+      Effect.catchDefect(() => Effect.succeed(false))
+    ),
     /** Samples that the service says that it has lost or dropped. */
     counted: Effect.map(metrics, (metric) => metric("lost_keys_total") + metric("dropped_keys_total")),
     /** The memory of the process in MiB: now, and at most so far. */
