@@ -14,16 +14,28 @@ import * as ServiceProcess from "./support/serviceProcess.ts"
 
 const readme = readFileSync("README.md", "utf8")
 
+const settings = Object.values<Config.Variable<unknown>>(Config.variables)
+
+/** Settings as lines of a table. */
+const lines = (variables: ReadonlyArray<Config.Variable<unknown>>) =>
+  variables.map(
+    ({ default: written, description, name }) =>
+      `| \`${name}\` | ${written === undefined ? "" : `${written} `}| ${description} |`
+  )
+
 /** The applications that show how to use the package. */
 const examples = globSync("test/examples/*.ts").map((path) => ({
   name: Path.basename(path),
   code: readFileSync(path, "utf8")
 }))
 
-/** What the README shows of examples, and of their output. */
-const snippets = [...readme.matchAll(/<!-- test\/examples\/(\S+) -->\n```ts\n(.*?)```(?:\n\n```\n(.*?)```)?/gs)].map(
-  ([, name, code, output]) => ({ name: name!, code: code!, output })
-)
+/** The output of each example that prints something. */
+const outputs = {
+  "app.ts": "writing 2 rows: cpu=80 % disk=71 %",
+  "peaks.ts": '{"key":"celsius","value":"67"}',
+  "ten.ts": "[ 'cpu 12 %' ]",
+  "views.ts": "/ 2\n/docs 1"
+}
 
 let app: PackedApp.PackedApp
 beforeAll(() => {
@@ -83,24 +95,6 @@ const linkDependencies = () => {
 }
 
 describe("the package", () => {
-  it("works with only effect beside it, in ten lines", () => {
-    app.write(
-      "ten.ts",
-      `import { DateTime, Effect, Layer } from "effect"
-import { Ids, MetadataBatcher, MetadataStore, PubSub } from "metadata-batcher"
-const agent = Ids.AgentId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
-const program = Effect.gen(function* () {
-  const batcher = yield* MetadataBatcher.MetadataBatcher
-  yield* batcher.add(agent, [{ key: "cpu", value: "12 %", error: "", collectedAt: yield* DateTime.now }])
-  yield* batcher.flush
-  console.log((yield* (yield* MetadataStore.MetadataStore).read(agent)).map(({ key, value }) => key + " " + value))
-})
-await Effect.runPromise(Effect.provide(program, MetadataBatcher.layer().pipe(Layer.provideMerge(Layer.merge(MetadataStore.layerMemory, PubSub.layerMemory)))))`
-    )
-
-    assert.include(app.node("ten.ts"), "[ 'cpu 12 %' ]")
-  })
-
   /** The modules that these paths load, but for those of `effect` itself. */
   const loadedBy = (...paths: ReadonlyArray<string>): ReadonlyArray<string> => {
     app.write(
@@ -287,19 +281,19 @@ describe("an application of the package", () => {
 })
 
 describe("the README", () => {
-  it("shows what is in the examples, of each of them something", () => {
-    for (const { code, name } of snippets) {
-      assert.include(examples.find((example) => example.name === name)?.code, code)
-    }
-    assert.sameMembers(
-      [...new Set(snippets.map(({ name }) => name))],
-      examples.map(({ name }) => name)
-    )
+  it("shows the shortest example and its output by its 25th line, and links to the others", () => {
+    const shown = readme.indexOf("```ts\n")
+    const ten = examples.find(({ name }) => name === "ten.ts")!
+
+    assert.isAtMost(readme.slice(0, shown).split("\n").length, 25)
+    assert.include(readme, `\`\`\`ts\n${ten.code}\`\`\`\n\n\`\`\`\n${outputs["ten.ts"]}\n\`\`\``)
+    for (const { name } of examples.filter((example) => example !== ten))
+      assert.include(readme, `(test/examples/${name})`)
   })
 
-  for (const { name, output } of snippets.filter(({ output }) => output !== undefined)) {
-    it(`shows what ${name} prints`, () => {
-      assert.include(app.node(name), output!.trim())
+  for (const [name, output] of Object.entries(outputs)) {
+    it(`links to ${name}, which prints what it says`, () => {
+      assert.include(app.node(name), output)
     })
   }
 
@@ -313,16 +307,25 @@ describe("the README", () => {
     assert.lengthOf(lines, 2)
   })
 
-  it("names every setting with its default and what it is for", () => {
-    for (const { default: written, description, name } of Object.values<Config.Variable<unknown>>(Config.variables)) {
-      assert.include(readme, `| \`${name}\` | ${written === undefined ? "" : `${written} `}| ${description} |`)
-    }
+  it("names ten settings with their defaults", () => {
+    const shown = lines(settings).filter((line) => readme.includes(line))
+
+    assert.lengthOf(shown, 10)
+    assert.lengthOf(readme.match(/^\| `[A-Z_]+` \|/gm) ?? [], 10)
   })
 
-  it("says how to begin with the commands that it names", () => {
-    const { scripts } = JSON.parse(readFileSync("package.json", "utf8"))
-    for (const [, script] of readme.matchAll(/npm (?:run )?(start|test|check|bench|build|simulate)\b/g)) {
-      assert.property(scripts, script!)
+  it("says which options the service has", () => {
+    const { maxBatchSize, maxPending } = Config.variables
+    assert.include(readme, `| \`maxBatchSize\` | 500 | ${maxBatchSize.default} |`)
+    assert.include(
+      readme,
+      `| \`maxPending\` | 1 batch | ${Number(maxPending.default).toLocaleString("fr").replaceAll(/\s/g, " ")} |`
+    )
+    for (const { option, variable } of [
+      { option: "interval", variable: Config.variables.flushInterval },
+      { option: "shutdownTimeout", variable: Config.variables.shutdownTimeout }
+    ]) {
+      assert.include(readme, `| \`${option}\` | ${variable.default} | ${variable.default} |`)
     }
   })
 })

@@ -1,4 +1,4 @@
-/** The agent API as the README shows it. */
+/** The agent API as `src/README.md` lists it. */
 import { assert, describe, it } from "@effect/vitest"
 import { globSync, readFileSync } from "node:fs"
 import * as Path from "node:path"
@@ -7,10 +7,10 @@ import { AgentApi } from "../../src/agentapi/AgentApi.ts"
 const namesIn = (text: string, pattern: RegExp): ReadonlyArray<string> =>
   Array.from(text.matchAll(pattern), ([, name]) => name!).toSorted()
 
-/** The calls of each file, as the README lists them. */
+/** The calls of each file, as `src/README.md` lists them. */
 const listed = new Map(
   Array.from(
-    readFileSync("README.md", "utf8").matchAll(/^\| [^|]+ \| ((?:`[A-Z]\w+`(?:, )?)+) \| `(\w+\.ts)` \|$/gm),
+    readFileSync("src/README.md", "utf8").matchAll(/^\| [^|]+ \| ((?:`[A-Z]\w+`(?:, )?)+) \| `(\w+\.ts)` \|$/gm),
     ([, calls, file]) => [file!, namesIn(calls!, /`(\w+)`/g)]
   )
 )
@@ -24,7 +24,7 @@ const made = new Map(
 )
 
 describe("AgentApi", () => {
-  it("is listed in the README, with the file of each call", () => {
+  it("is listed in src/README.md, with the file of each call", () => {
     assert.deepStrictEqual(new Map([...listed].toSorted()), new Map([...made].toSorted()))
   })
 

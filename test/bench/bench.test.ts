@@ -49,7 +49,7 @@ describe("npm run bench", () => {
         const fs = yield* FileSystem.FileSystem
         const readme = Path.join(yield* emptyFolder, "README.md")
         yield* fs.writeFileString(readme, "before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n")
-        yield* Readme.write(readme, results)
+        yield* Readme.write(readme, results, Readme.shown)
         const text = yield* fs.readFileString(readme)
         assert.match(text, /^before\n<!-- bench -->\nMedians of 1 .*\n<!-- \/bench -->\nafter\n$/s)
         assert.match(text, /^\| MetadataBatcher \| \d+ \|/m)

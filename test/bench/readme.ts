@@ -1,7 +1,8 @@
 /**
- * Writes the performance section of the README from the JSON of a run: `npm run bench:readme -- figures.json`.
+ * Writes the tables of `test/bench/README.md`, and the one of the README, from the JSON of a run:
+ * `npm run bench:readme -- figures.json`.
  *
- * The section stands between two marks. Each figure has its ratio to that of the table's reference behind it.
+ * The tables stand between two marks. Each figure is followed by its ratio to that of the table's reference.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Data, Effect, FileSystem } from "effect"
@@ -9,13 +10,16 @@ import { Argument, Command } from "effect/cli"
 import * as Path from "node:path"
 import { type Figure, Results, type Row, type TableResults } from "./Results.ts"
 
-/** What people want to know, of all that was measured. */
-export const shown: ReadonlyArray<{
+/** A table of the results, as a document shows it. */
+export interface Shown {
   readonly part: string
   readonly table: string
   readonly columns: ReadonlyArray<string>
   readonly caption: string
-}> = [
+}
+
+/** The tables that documents show, of all that are measured; the first is that of the README. */
+export const shown: ReadonlyArray<Shown> = [
   {
     part: "hot",
     table: "throughput",
@@ -84,11 +88,11 @@ export const shown: ReadonlyArray<{
 const marks = { begin: "<!-- bench -->", end: "<!-- /bench -->" }
 
 /** The text between the marks. */
-export const section = ({ machine, parts, rounds }: Results): string =>
+export const section = ({ machine, parts, rounds }: Results, tables: ReadonlyArray<Shown>): string =>
   [
     `Medians of ${rounds} interleaved rounds on ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.platform}, Node ${machine.node}.`,
     "Behind each figure is its ratio to that of the first row, measured in the same rounds; a figure without one stands alone.",
-    ...shown.flatMap(({ caption, columns, part, table }) => {
+    ...tables.flatMap(({ caption, columns, part, table }) => {
       const results = parts.find(({ name }) => name === part)?.tables.find(({ name }) => name === table)
       return results === undefined ? [] : [`\n**${caption}**\n`, toMarkdown(results, columns)]
     })
@@ -120,8 +124,8 @@ class NoSection extends Data.TaggedError("NoSection")<{ readonly path: string }>
   }
 }
 
-/** Puts the section of some results into a text that has a place for it. */
-export const write = Effect.fnUntraced(function* (path: string, results: Results) {
+/** Writes tables of the results between the marks of a document. */
+export const write = Effect.fnUntraced(function* (path: string, results: Results, tables: ReadonlyArray<Shown>) {
   const fs = yield* FileSystem.FileSystem
   const text = yield* fs.readFileString(path)
   const begin = text.indexOf(marks.begin)
@@ -129,7 +133,7 @@ export const write = Effect.fnUntraced(function* (path: string, results: Results
   if (begin === -1 || end < begin) return yield* new NoSection({ path })
   yield* fs.writeFileString(
     path,
-    `${text.slice(0, begin + marks.begin.length)}\n${section(results)}\n${text.slice(end)}`
+    `${text.slice(0, begin + marks.begin.length)}\n${section(results, tables)}\n${text.slice(end)}`
   )
 })
 
@@ -137,11 +141,15 @@ const command = Command.make(
   "bench:readme",
   {
     results: Argument.FileSchema("figures", Results, { format: "json" }).pipe(
-      Argument.withDescription("What npm run bench -- --json has printed")
+      Argument.withDescription("The output of npm run bench -- --json")
     )
   },
-  ({ results }) => write(Path.resolve(import.meta.dirname, "../../README.md"), results)
-).pipe(Command.withDescription("Writes the performance section of the README."))
+  ({ results }) =>
+    Effect.andThen(
+      write(Path.resolve(import.meta.dirname, "../../README.md"), results, shown.slice(0, 1)),
+      write(Path.resolve(import.meta.dirname, "README.md"), results, shown)
+    )
+).pipe(Command.withDescription("Writes the tables of figures into the documents."))
 
 if (import.meta.main) {
   Command.run(command, { version: "1" }).pipe(Effect.provide(NodeServices.layer), NodeRuntime.runMain)

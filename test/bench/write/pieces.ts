@@ -86,7 +86,7 @@ export const table = Effect.fnUntraced(function* (rows: ReadonlyArray<MetadataRo
       inPieces("in one batch", { size: updates, times: 20 }, (rows) => Effect.flatMap(updateBatch(rows), announce)),
       inPieces(
         "report by report",
-        { size: Workload.keysPerReport, times: 4, remark: "what the original did before it batched" },
+        { size: Workload.keysPerReport, times: 4, remark: "as the original before it batched" },
         (rows) => Effect.andThen(updateBatch(rows), announceKeys(rows))
       ),
       inPieces("key by key", { size: 1, times: 1 }, writeKey),

@@ -1,0 +1,68 @@
+/** The documents of the repository against the files that they speak of. */
+import { assert, describe, it } from "@effect/vitest"
+import { execFileSync } from "node:child_process"
+import { existsSync, globSync, readFileSync } from "node:fs"
+import * as Path from "node:path"
+import * as Config from "../src/Config.ts"
+
+const documents = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "*.md"], { encoding: "utf8" })
+  .trim()
+  .split("\n")
+  .map((path) => ({ path, text: readFileSync(path, "utf8") }))
+
+const map = readFileSync("src/README.md", "utf8")
+
+describe("the documents", () => {
+  it("link to files that exist", () => {
+    const links = documents.flatMap(({ path, text }) =>
+      [...text.matchAll(/\]\(([^)#\s]+)[^)]*\)|<img src="([^"]+)"/g)]
+        .map(([, link, image]) => (link ?? image)!)
+        .filter((link) => !/^[a-z]+:/.test(link))
+        .map((link) => ({ path, link, target: Path.join(Path.dirname(path), link) }))
+    )
+
+    assert.isAbove(links.length, 50)
+    assert.deepStrictEqual(
+      links.filter(({ target }) => !existsSync(target)),
+      []
+    )
+  })
+
+  it("name scripts of npm that exist", () => {
+    const { scripts } = JSON.parse(readFileSync("package.json", "utf8"))
+    const named = documents.flatMap(({ text }) =>
+      [...text.matchAll(/npm run ([a-z:]+)|npm (start|test)\b/g)].map(([, script, short]) => (script ?? short)!)
+    )
+
+    assert.deepStrictEqual(
+      named.filter((script) => !(script in scripts)),
+      []
+    )
+  })
+})
+
+describe("the README", () => {
+  it("has at most 230 lines", () => {
+    assert.isAtMost(readFileSync("README.md", "utf8").split("\n").length, 231)
+  })
+})
+
+describe("src/README.md", () => {
+  it("lists every room, and only files that exist in its diagrams", () => {
+    const rooms = globSync("src/*/").map((path) => Path.basename(path))
+    const drawn = [...map.matchAll(/ ((?:\w+\/)+\w+\.ts)/g)].map(([, path]) => path!)
+
+    for (const room of rooms) assert.include(map, `| [\`${room}\`](${room}) |`)
+    assert.isAbove(drawn.length, 8)
+    assert.deepStrictEqual(
+      drawn.filter((path) => !existsSync(Path.join("src", path))),
+      []
+    )
+  })
+
+  it("lists every setting with its default", () => {
+    for (const { default: written, description, name } of Object.values<Config.Variable<unknown>>(Config.variables)) {
+      assert.include(map, `| \`${name}\` | ${written === undefined ? "" : `${written} `}| ${description} |`)
+    }
+  })
+})
