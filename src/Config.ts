@@ -203,7 +203,7 @@ export const variables = {
     name: "MAX_UNAUTHENTICATED_CONNECTIONS",
     default: "1000",
     value: Value.wholeNumber(5, 1_000_000),
-    description: "Connections that have not shown a valid token; the oldest one is closed when there are more."
+    description: "Connections that have not shown a valid token; further ones are closed at once."
   }),
   requestTimeout: required({
     name: "REQUEST_TIMEOUT",
@@ -213,9 +213,10 @@ export const variables = {
   }),
   idleTimeout: required({
     name: "IDLE_TIMEOUT",
-    default: "1 minute",
+    default: "75 seconds",
     value: Value.duration,
-    description: "How long nothing may move over the connection of a watcher or an HTTP client before it is closed."
+    description:
+      "How long nothing may move over the connection of a watcher or an HTTP client before it is closed; longer than the idle timeout of a proxy in front."
   }),
   wildcardAccessUrl: optional({
     name: "WILDCARD_ACCESS_URL",

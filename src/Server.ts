@@ -50,15 +50,15 @@ import * as PgAgentCatalog from "./storage/PgAgentCatalog.ts"
 import * as PgAppStore from "./storage/PgAppStore.ts"
 import * as PgClock from "./storage/PgClock.ts"
 import * as PgBoundaryUsageStore from "./storage/PgBoundaryUsageStore.ts"
-import * as PgConnectionLogStore from "./storage/PgConnectionLogStore.ts"
-import * as PgConnectionStore from "./storage/PgConnectionStore.ts"
+import * as PgUserSessionStore from "./storage/PgUserSessionStore.ts"
+import * as PgAgentSocketStore from "./storage/PgAgentSocketStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgLifecycleStore from "./storage/PgLifecycleStore.ts"
 import * as PgLogReader from "./storage/PgLogReader.ts"
 import * as PgLogStore from "./storage/PgLogStore.ts"
 import * as PgManifestStore from "./storage/PgManifestStore.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
-import * as PgMonitorStore from "./storage/PgMonitorStore.ts"
+import * as PgResourceMonitorStore from "./storage/PgResourceMonitorStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
 import * as PgScriptStore from "./storage/PgScriptStore.ts"
@@ -117,8 +117,8 @@ export const layerStorage = (settings: Settings) =>
     PgAgentCatalog.layer({ silentAfter: Duration.times(settings.agentPingInterval, 4) }),
     PgAppStore.layer,
     PgBoundaryUsageStore.layer,
-    PgConnectionLogStore.layer,
-    PgConnectionStore.layer,
+    PgUserSessionStore.layer,
+    PgAgentSocketStore.layer,
     PgLogReader.layer,
     PgLogStore.layer,
     PgScriptStore.layer,
@@ -129,7 +129,7 @@ export const layerStorage = (settings: Settings) =>
     PgDirectory.layer,
     PgLifecycleStore.layer,
     PgManifestStore.layer,
-    PgMonitorStore.layer,
+    PgResourceMonitorStore.layer,
     PgNotifications.layer,
     PgReadiness.layer,
     PgSiteConfigs.layer,
@@ -190,14 +190,9 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
 
-const routes = ({
-  agentMaxCallRate: maxCallRate,
-  agentPingInterval: period,
-  agentPingTimeout: timeout,
-  idleTimeout
-}: Settings) =>
+const routes = ({ agentMaxCallRate, agentPingInterval, agentPingTimeout, idleTimeout }: Settings) =>
   Layer.mergeAll(
-    AgentRoutes.layer({ period, timeout, maxCallRate }),
+    AgentRoutes.layer({ agentPingInterval, agentPingTimeout, agentMaxCallRate }),
     WatchRoutes.layer({ idleTimeout }),
     UsageRoutes.layer,
     AdminRoutes.layer,

@@ -47,7 +47,7 @@ const defaults = {
   maxConnections: 20_000,
   maxUnauthenticatedConnections: 1_000,
   requestTimeout: "30s",
-  idleTimeout: "1m",
+  idleTimeout: "1m 15s",
   wildcardAccessUrl: undefined,
   externalAuthProviders: undefined,
   disableDirectConnections: false,

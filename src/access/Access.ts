@@ -12,7 +12,7 @@ import type { AgentId } from "../domain/Ids.ts"
 import { mayRead, type User } from "../domain/User.ts"
 import { AccessUnavailable, AgentNotFound, Unauthenticated } from "./AccessError.ts"
 import type { StoreError } from "../domain/StoreError.ts"
-import { AccessStore, type Found } from "./AccessStore.ts"
+import { AccessStore, type TokenMatch } from "./AccessStore.ts"
 import * as Token from "./Token.ts"
 
 export class Access extends Context.Service<
@@ -39,7 +39,7 @@ export const make = Effect.gen(function* () {
 
   const identify = Effect.fnUntraced(function* <A>(
     token: Token.Token,
-    find: (digest: Token.TokenDigest) => Effect.Effect<Option.Option<Found<A>>, StoreError>
+    find: (digest: Token.TokenDigest) => Effect.Effect<Option.Option<TokenMatch<A>>, StoreError>
   ) {
     if (Redacted.value(token) === "") return yield* unauthenticated
     const shown = yield* Effect.provideService(Token.digest(token), Digest.Digest, digest)

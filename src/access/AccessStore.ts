@@ -7,7 +7,7 @@ import type { User } from "../domain/User.ts"
 import type { TokenDigest } from "./Token.ts"
 
 /** What a token was found to belong to, with the digest that is stored for it. */
-export interface Found<A> {
+export interface TokenMatch<A> {
   readonly subject: A
   readonly digest: TokenDigest
 }
@@ -19,9 +19,9 @@ export class AccessStore extends Context.Service<
      * The agent with this token, if neither it nor its workspace is deleted and it belongs to the latest build of the
      * workspace, or to the one that has started it while the latest is still about to stop it.
      */
-    readonly agent: (digest: TokenDigest) => Effect.Effect<Option.Option<Found<AgentIdentity>>, StoreError>
+    readonly agent: (digest: TokenDigest) => Effect.Effect<Option.Option<TokenMatch<AgentIdentity>>, StoreError>
     /** The user with this token, unless they are deleted. */
-    readonly user: (digest: TokenDigest) => Effect.Effect<Option.Option<Found<User>>, StoreError>
+    readonly user: (digest: TokenDigest) => Effect.Effect<Option.Option<TokenMatch<User>>, StoreError>
     /** Who owns the workspace of an agent. */
     readonly ownerOf: (agentId: AgentId) => Effect.Effect<Option.Option<UserId>, StoreError>
   }

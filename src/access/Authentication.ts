@@ -9,7 +9,7 @@ import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
 import type { User } from "../domain/User.ts"
-import { vouch } from "../platform/RequestSocket.ts"
+import { markAuthenticated } from "../platform/RequestSocket.ts"
 import { Access } from "./Access.ts"
 import { AccessUnavailable, Forbidden, Unauthenticated } from "./AccessError.ts"
 import * as Token from "./Token.ts"
@@ -102,7 +102,7 @@ const admitting = <Id, Caller>(
   ) {
     const identified = yield* Effect.result(identify(credential))
     if (Result.isSuccess(identified)) {
-      yield* Effect.flatMap(HttpServerRequest.HttpServerRequest, vouch)
+      yield* Effect.flatMap(HttpServerRequest.HttpServerRequest, markAuthenticated)
       return yield* Effect.provideService(endpoint, caller, identified.success)
     }
     const { failure } = identified

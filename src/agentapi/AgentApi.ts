@@ -11,13 +11,13 @@ import type { AgentSession } from "./session/AgentSession.ts"
 import * as AnnouncementBanners from "./calls/AnnouncementBanners.ts"
 import * as Apps from "./calls/Apps.ts"
 import * as BoundaryLogs from "./calls/BoundaryLogs.ts"
-import * as ConnectionLog from "./calls/ConnectionLog.ts"
+import * as UserSessions from "./calls/UserSessions.ts"
 import * as Lifecycle from "./calls/Lifecycle.ts"
 import * as Logs from "./calls/Logs.ts"
 import * as Manifest from "./calls/Manifest.ts"
 import * as Metadata from "./calls/Metadata.ts"
 import * as Scripts from "./calls/Scripts.ts"
-import * as ResourcesMonitoring from "./calls/ResourcesMonitoring.ts"
+import * as ResourceMonitors from "./calls/ResourceMonitors.ts"
 import * as Stats from "./calls/Stats.ts"
 import * as SubAgents from "./calls/SubAgents.ts"
 
@@ -39,10 +39,10 @@ export const AgentApi = RpcGroup.make(
   Logs.BatchCreateLogs,
   AnnouncementBanners.GetAnnouncementBanners,
   Scripts.ScriptCompleted,
-  ConnectionLog.ReportConnection,
+  UserSessions.ReportConnection,
   BoundaryLogs.ReportBoundaryLogs,
-  ResourcesMonitoring.GetResourcesMonitoringConfiguration,
-  ResourcesMonitoring.PushResourcesMonitoringUsage,
+  ResourceMonitors.GetResourcesMonitoringConfiguration,
+  ResourceMonitors.PushResourcesMonitoringUsage,
   SubAgents.CreateSubAgent,
   SubAgents.DeleteSubAgent,
   SubAgents.ListSubAgents,

@@ -1,4 +1,4 @@
-/** What is counted of connected agents, and measured of builds. */
+/** The metrics of agent connections and of builds. */
 import { Metric } from "effect"
 
 /** Agents connected to this replica. */
@@ -6,7 +6,13 @@ export const connectedAgents = Metric.gauge("coderd_agentapi_connected_agents", 
   description: "Agents that are connected to this replica."
 })
 
-/** From the creation of a build to the end of its last agent's startup. */
+/** Agent connections that ended with a socket error instead of a close frame. */
+export const socketErrors = Metric.counter("metadata_batcher_agent_socket_errors_total", {
+  description: "Agent connections that ended with a socket error.",
+  incremental: true
+})
+
+/** The time from the creation of a build until the last of its agents has ended its startup. */
 export const buildDuration = Metric.histogram("coderd_template_workspace_build_duration_seconds", {
   description: "Seconds from the creation of a workspace build until the last of its agents has ended its startup.",
   boundaries: Metric.boundariesFromIterable([1, 10, 30, 60, 300, 600, 1_800, 3_600])

@@ -1,40 +1,37 @@
 /**
- * How calls of agents come in over their WebSockets, and answers go out: two lanes into the same handlers.
+ * Carries the calls of agents over their WebSockets, as JSON messages of `effect/rpc`.
  *
- * - A call is the business of `effect/rpc`, but for reports, which are nearly all that agents send. A report begins at once,
- *   in the turn that read it; when it has succeeded by then, as it nearly always has, it is answered on the spot.
- * - Whatever else comes of a report is the business of `effect/rpc` too: one that is refused or malformed is handed on as
- *   it came, one that has failed or is not over yet as what has {@link Begun}. Its answer, its interruption and what is
- *   logged of it are those of any other call. The agent cannot tell the lanes apart.
- * - Where calls are traced all of them go the way that makes their spans.
- * - Calls run with the services of this layer: nothing of a connection is in a context, none of which is copied for it.
- * - The connection of an agent that does not take its answers, or that calls too often, is read from no faster than that.
+ * - A valid report is added to the batcher and replied to in the turn that read it: reports are nearly all that agents send.
+ * - Every other message takes the ordinary path through `effect/rpc`. So does a report that is invalid, too large or whose
+ *   `add` dies, before any of it counts as added. An agent cannot tell the two paths apart.
+ * - Where calls are traced, every call takes the ordinary path, which makes their spans.
+ * - A message is taken once the agent has taken its replies, is within its call rate, and has fewer than the maximum of
+ *   calls running. This holds for each message of a frame. Further frames stay unread.
+ * - Calls run with the services of this layer: a connection has no context of its own, so that none is copied for it.
  */
-import { Context, Effect, Exit, Fiber, Option, Queue, Result, Schema, Scope } from "effect"
+import { Context, Effect, Option, Queue, Result, Schema, Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { RpcMessage, RpcSerialization, RpcServer } from "effect/rpc"
 import type { Socket } from "effect/socket"
-import * as Traced from "../domain/Traced.ts"
-import { paced } from "../platform/RequestSocket.ts"
+import * as Tracing from "../domain/Tracing.ts"
+import { drained, paced } from "../platform/RequestSocket.ts"
 import { AgentApi } from "./AgentApi.ts"
-import { type AgentConnection, AgentConnections } from "./AgentConnections.ts"
-import { Begun } from "./internal/begun.ts"
+import { type AgentSocket, AgentSockets } from "./AgentSockets.ts"
 import * as Frames from "./internal/frames.ts"
 import * as Metadata from "./calls/Metadata.ts"
 
 export const make = Effect.gen(function* () {
-  const connections = yield* AgentConnections
-  const { report } = yield* Metadata.make
+  const agentSockets = yield* AgentSockets
+  const { addValid } = yield* Metadata.make
   const services = yield* Effect.context<never>()
-  const isTraced = Traced.isTraced(services)
-  const fork = Effect.runForkWith(services)
+  const isTraced = Tracing.isEnabled(services)
   const writers = new Map<number, (response: RpcMessage.FromServerEncoded) => Effect.Effect<void>>()
   const disconnects = yield* Queue.make<number>()
   let connected = 0
-  let handOn!: Parameters<RpcServer.Protocol["Service"]["run"]>[0]
+  let dispatch!: Parameters<RpcServer.Protocol["Service"]["run"]>[0]
 
   const protocol = yield* RpcServer.Protocol.make((write) => {
-    handOn = write
+    dispatch = write
     return Effect.succeed({
       disconnects,
       send: (clientId, response) => writers.get(clientId)?.(response) ?? Effect.void,
@@ -53,51 +50,48 @@ export const make = Effect.gen(function* () {
     Effect.forkScoped
   )
 
-  const isPrompt = (message: RpcMessage.FromClientEncoded): message is RpcMessage.RequestEncoded =>
-    !isTraced &&
+  const isReport = (message: RpcMessage.FromClientEncoded): message is RpcMessage.RequestEncoded =>
     Frames.isCall(message) &&
     message.tag === Metadata.BatchUpdateMetadata._tag &&
     message.discard !== true &&
     Frames.isId(message.id)
 
-  /** Serves what comes over the WebSocket of a request, until that has ended. */
+  /** Serves what comes over the WebSocket of a request, until it ends. */
   return Effect.fnUntraced(function* (
     request: HttpServerRequest.HttpServerRequest,
-    connection: AgentConnection
+    agentSocket: AgentSocket
   ): Effect.fn.Return<void, Socket.SocketError, Scope.Scope> {
-    const { pull, write } = yield* open(paced(request, connection.rate.ready))
-    const scope = yield* Effect.scope
+    const { callGate, rateLimiter, session } = agentSocket
+    const ready = drained(request).pipe(Effect.andThen(callGate.ready), Effect.andThen(rateLimiter.ready))
+    const { pull, write } = yield* open(request, ready)
     const parser = Frames.makeParser()
     const id = connected++
 
     yield* Effect.acquireRelease(
       Effect.sync(() => {
-        connections.set(id, connection)
+        agentSockets.set(id, agentSocket)
         writers.set(id, (message) => Effect.orDie(write(parser.encode(message))))
       }),
       () => {
-        connections.delete(id)
+        agentSockets.delete(id)
         writers.delete(id)
         return Queue.offer(disconnects, id)
       }
     )
 
-    const begin = (call: RpcMessage.RequestEncoded) => {
+    const report = (call: RpcMessage.RequestEncoded) => {
       const payload = decode(call.payload)
-      if (Option.isNone(payload)) return handOn(id, call)
-      const fiber = fork(report(connection.session.identity.agentId, payload.value))
-      const exit = fiber.pollUnsafe()
-      if (exit !== undefined && Exit.isSuccess(exit)) {
-        connection.rate.spendUnsafe()
-        return write(parser.encodeSuccess(call.id))
-      }
-      // a server that stops does not take it over
-      Fiber.runIn(fiber, scope)
-      const outcome = Effect.onInterrupt(Fiber.join(fiber), () => Fiber.interrupt(fiber))
-      return handOn(id, { ...call, payload: new Begun(outcome) })
+      if (Option.isNone(payload)) return dispatch(id, call)
+      return Effect.flatMap(
+        Effect.catchDefect(addValid(session.identity.agentId, payload.value), () => Effect.succeed(false)),
+        (added) => (added ? write(parser.encodeSuccess(call.id)) : dispatch(id, call))
+      )
     }
 
-    const take = (message: RpcMessage.FromClientEncoded) => (isPrompt(message) ? begin(message) : handOn(id, message))
+    const take = (message: RpcMessage.FromClientEncoded) => {
+      rateLimiter.consumeUnsafe()
+      return !isTraced && isReport(message) ? report(message) : dispatch(id, message)
+    }
 
     const takeFrame = (frame: string | Uint8Array) =>
       Result.match(
@@ -105,13 +99,23 @@ export const make = Effect.gen(function* () {
         {
           onFailure: (cause) => write(parser.encode(RpcMessage.ResponseDefectEncoded(encodeDefect(cause)))),
           onSuccess: (messages) =>
-            messages.length === 1 ? take(messages[0]!) : Effect.forEach(messages, take, { discard: true })
+            messages.length === 1
+              ? take(messages[0]!)
+              : Effect.forEach(
+                  messages,
+                  (message) =>
+                    Effect.andThen(
+                      ready,
+                      Effect.suspend(() => take(message))
+                    ),
+                  {
+                    discard: true
+                  }
+                )
         }
       )
 
-    yield* Effect.flatMap(pull, (frames) =>
-      frames.length === 1 ? takeFrame(frames[0]) : Effect.forEach(frames, takeFrame, { discard: true })
-    ).pipe(
+    yield* Effect.flatMap(pull, ([frame]) => takeFrame(frame)).pipe(
       Effect.forever({ disableYield: true }),
       Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void),
       Effect.updateContext((_: Context.Context<never>) => services)
@@ -119,10 +123,10 @@ export const make = Effect.gen(function* () {
   })
 })
 
-/** The WebSocket of a request. It keeps the context that it is opened in, and copies that for itself. */
-const open = (request: HttpServerRequest.HttpServerRequest) =>
+/** The WebSocket of a request. It keeps the context that it is opened in: one that holds nothing but the scope. */
+const open = (request: HttpServerRequest.HttpServerRequest, ready: Effect.Effect<void>) =>
   Effect.gen(function* () {
-    const socket = yield* Effect.orDie(request.upgrade)
+    const socket = paced(yield* Effect.orDie(request.upgrade), ready)
     const { write } = yield* socket.writer
     const { pull } = yield* socket.reader
     return { pull, write }

@@ -1,35 +1,37 @@
 /**
- * Where agents connect: a WebSocket that carries calls of the agent API.
+ * The address where agents connect: a WebSocket that carries the calls of the agent API.
  *
- * - The token is checked before the upgrade. Without a valid one the answer is 401 and no WebSocket comes to be.
- * - So is the version that the agent speaks: one that the service does not speak is answered with 400.
- * - What the session needs is there before anything is served. When it cannot be had the answer is 503.
- * - The times of an agent's connection are noted, unless it says that it connects in another role.
- * - Each connection has a session of its own, which ends with it.
- * - An agent that does not take its answers is not read from until it does, and one that calls too often as slowly as it
- *   may call. Pings that it leaves unanswered meanwhile end its connection.
- * - A defect in one call is the answer to that call; the others of the connection go on.
- * - A frame that is no message gets an error for an answer. One that is no WebSocket frame, or too large, ends the
- *   connection it came over, and is logged.
+ * - The token is checked before the upgrade: without a valid one the response is 401.
+ * - A version of the agent API that the service does not speak is refused with 400 before the upgrade.
+ * - The session is opened before the upgrade: when that fails the response is 503.
+ * - Each connection has a session of its own. Its times are recorded unless it connects in another role than `agent`.
+ * - An agent that does not take its replies, calls too often or has too many calls running is read more slowly.
+ * - A defect in a call is the reply to that call alone. A frame that holds no message gets an error as its reply.
+ * - A frame that is malformed or too large ends its connection, which is logged and counted.
  */
-import { Context, Effect, Layer, Option, Scope } from "effect"
+import { Context, Effect, Layer, Metric, Option, Scope } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { Socket } from "effect/socket"
 import * as Authentication from "../access/Authentication.ts"
 import { ping } from "../platform/RequestSocket.ts"
-import * as AgentConnections from "./AgentConnections.ts"
+import { upgradeRequired } from "../platform/Responses.ts"
+import * as AgentSockets from "./AgentSockets.ts"
 import * as AgentHandlers from "./AgentHandlers.ts"
 import * as AgentProtocol from "./AgentProtocol.ts"
 import * as AgentSession from "./session/AgentSession.ts"
 import * as ApiVersion from "./ApiVersion.ts"
+import { socketErrors } from "./AgentMetrics.ts"
 import { AgentSocketApi, ConnectionRefused, SessionUnavailable } from "./AgentSocketApi.ts"
-import * as CallRate from "./RateLimiter.ts"
-import * as ConnectionMonitor from "./session/ConnectionMonitor.ts"
+import * as CallGate from "./internal/callGate.ts"
+import * as RateLimiter from "./RateLimiter.ts"
+import * as AgentSocketMonitor from "./session/AgentSocketMonitor.ts"
 
-export interface Options extends ConnectionMonitor.Options {
-  /** How many calls an agent may make in a second. Default: any number. */
-  readonly maxCallRate?: number | undefined
+export interface Options extends AgentSocketMonitor.Options {
+  /** Calls that an agent may make in a second. Default: any number. */
+  readonly agentMaxCallRate?: number | undefined
+  /** Calls of a connection that may run at the same time. Default 16. */
+  readonly agentMaxRunningCalls?: number | undefined
 }
 
 const handlers = (options: Options = {}) =>
@@ -38,8 +40,8 @@ const handlers = (options: Options = {}) =>
     "agent",
     Effect.fnUntraced(function* (handlers) {
       const serve = yield* AgentProtocol.make
-      const rateOf = yield* CallRate.make(options.maxCallRate ?? Number.POSITIVE_INFINITY)
-      const monitor = yield* ConnectionMonitor.make(options)
+      const limiterOf = yield* RateLimiter.make(options.agentMaxCallRate ?? Number.POSITIVE_INFINITY)
+      const monitor = yield* AgentSocketMonitor.make(options)
       const services = yield* Effect.context<AgentSession.Services>()
 
       const open = Effect.fnUntraced(
@@ -49,19 +51,15 @@ const handlers = (options: Options = {}) =>
           role: string
         ) {
           const session = yield* AgentSession.open(introduction)
-          if (role !== "agent") return { over: Effect.never, session }
-          const { over } = yield* Effect.provideService(
-            monitor.start(ping(request)),
-            AgentSession.AgentSession,
-            session
-          )
-          return { over, session }
+          const start = role === "agent" ? monitor.start : monitor.startUnrecorded
+          const { ended } = yield* Effect.provideService(start(ping(request)), AgentSession.AgentSession, session)
+          return { ended, session }
         },
-        // what a connection is for long is in a context that shares these with all others
+        // connections share one context of these services
         Effect.updateContext((context: Context.Context<Scope.Scope>) =>
           Context.add(services, Scope.Scope, Context.get(context, Scope.Scope))
         ),
-        Effect.tapError((error) => Effect.logError("an agent cannot be served", error)),
+        Effect.tapError((error) => Effect.logError("agent session not opened", error)),
         Effect.mapError(() => new SessionUnavailable({ message: "agents cannot be served now" }))
       )
 
@@ -69,15 +67,18 @@ const handlers = (options: Options = {}) =>
         Effect.gen(function* () {
           const apiVersion = ApiVersion.negotiate(query.version)
           if (Option.isNone(apiVersion)) return yield* unknownVersion
-          if (request.headers["upgrade"]?.toLowerCase() !== "websocket") return upgradeRequired
+          if (request.headers["upgrade"]?.toLowerCase() !== "websocket") {
+            return upgradeRequired("agents connect by WebSocket")
+          }
           const introduction = { ...(yield* Authentication.CurrentAgent), apiVersion: apiVersion.value }
-          const { over, session } = yield* open(introduction, request, query.role ?? "agent")
-          const rate = yield* rateOf(session.identity.agentId)
-          return yield* serve(request, { session, rate }).pipe(
+          const { ended, session } = yield* open(introduction, request, query.role ?? "agent")
+          const rateLimiter = yield* limiterOf(session.identity.agentId)
+          const callGate = CallGate.make(options.agentMaxRunningCalls ?? 16)
+          return yield* serve(request, { session, rateLimiter, callGate }).pipe(
             Effect.catch((error) => broken(session, error)),
             Effect.as(HttpServerResponse.empty()),
             // an interruption tells the client that the service goes away
-            Effect.raceFirst(Effect.andThen(over, Effect.interrupt))
+            Effect.raceFirst(Effect.andThen(ended, Effect.interrupt))
           )
         })
       )
@@ -88,12 +89,14 @@ export const layer = (options?: Options) =>
   HttpApiBuilder.layer(AgentSocketApi).pipe(
     Layer.provide(handlers(options)),
     Layer.provide([AgentHandlers.layer, Authentication.layerAgent]),
-    Layer.provide(AgentConnections.layer)
+    Layer.provide(AgentSockets.layer)
   )
 
-/** There is nobody left to answer. */
 const broken = ({ identity }: AgentSession.AgentSession["Service"], error: Socket.SocketError) =>
-  Effect.logWarning("the connection of an agent broke", error).pipe(Effect.annotateLogs({ agentId: identity.agentId }))
+  Effect.logDebug("agent connection broke", error).pipe(
+    Effect.annotateLogs({ agentId: identity.agentId }),
+    Effect.andThen(Metric.update(socketErrors, 1))
+  )
 
 const unknownVersion = new ConnectionRefused({
   message: "the service does not speak this version of the agent API",
@@ -104,8 +107,3 @@ const unknownVersion = new ConnectionRefused({
     }
   ]
 })
-
-const upgradeRequired = HttpServerResponse.jsonUnsafe(
-  { _tag: "UpgradeRequired", message: "agents connect by WebSocket" },
-  { status: 426, headers: { upgrade: "websocket" } }
-)

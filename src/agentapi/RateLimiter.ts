@@ -1,69 +1,70 @@
 /**
- * How often agents may call.
+ * Limits how often agents may call: the generic cell rate algorithm, one bucket for each agent.
  *
- * - An agent may make `perSecond` calls a second, over all its connections, and as many again at once after a pause.
- * - One that calls more often is not refused: what it sends is read as slowly as it may call, so that it stays with the
- *   agent and the network.
- * - Time is what has passed, whatever is done to the clock.
+ * - An agent may make `callsPerSecond` calls a second over all its connections, and a burst of one second's calls after a
+ *   pause.
+ * - A call beyond the limit is not refused: the connection is read more slowly, so that further calls wait in the network.
+ * - Time is monotonic.
+ * - An agent that leaves over its limit is still over it when it returns.
  */
 import { Clock, Effect, type Scope } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 
-export interface CallRate {
+export interface RateLimiter {
   /** Counts a call. */
-  readonly spendUnsafe: () => void
+  readonly consumeUnsafe: () => void
   /** Waits until the agent may call again. */
   readonly ready: Effect.Effect<void>
 }
 
-interface Account {
-  /** When all calls so far would have been made, had they come one by one. */
-  even: number
+interface Bucket {
+  /** When the next call would be due if all calls so far had come at the allowed rate. */
+  theoreticalArrival: number
   connections: number
 }
 
-/** The rates of all agents that are connected, and of those that have left with calls to make up for. */
-export const make = (perSecond: number) =>
+/** The limiters of all connected agents, and of those that left over their limit. */
+export const make = (callsPerSecond: number) =>
   Effect.map(Clock.Clock, (clock) => {
-    const interval = 1_000 / perSecond
+    const interval = 1_000 / callsPerSecond
     const nowMillis = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-    const accounts = new Map<AgentId, Account>()
-    const debtors = new Set<AgentId>()
+    const buckets = new Map<AgentId, Bucket>()
+    const overLimit = new Set<AgentId>()
 
-    const forgetWhoIsEven = (now: number) => {
-      for (const agentId of debtors) {
-        const account = accounts.get(agentId)
-        if (account?.connections === 0 && account.even > now) continue
-        debtors.delete(agentId)
-        if (account?.connections === 0) accounts.delete(agentId)
+    const evictIdle = (now: number) => {
+      for (const agentId of overLimit) {
+        const bucket = buckets.get(agentId)
+        if (bucket?.connections === 0 && bucket.theoreticalArrival > now) continue
+        overLimit.delete(agentId)
+        if (bucket?.connections === 0) buckets.delete(agentId)
       }
     }
 
     const enter = (agentId: AgentId) =>
       Effect.sync(() => {
-        forgetWhoIsEven(nowMillis())
-        const account = accounts.get(agentId) ?? { even: 0, connections: 0 }
-        accounts.set(agentId, account)
-        account.connections++
-        return account
+        evictIdle(nowMillis())
+        const bucket = buckets.get(agentId) ?? { theoreticalArrival: 0, connections: 0 }
+        buckets.set(agentId, bucket)
+        bucket.connections++
+        return bucket
       })
 
-    const leave = (agentId: AgentId, account: Account) =>
+    const leave = (agentId: AgentId, bucket: Bucket) =>
       Effect.sync(() => {
-        account.connections--
-        debtors.add(agentId)
-        forgetWhoIsEven(nowMillis())
+        bucket.connections--
+        overLimit.add(agentId)
+        evictIdle(nowMillis())
       })
 
-    /** The rate of an agent, for one connection. */
-    return Effect.fnUntraced(function* (agentId: AgentId): Effect.fn.Return<CallRate, never, Scope.Scope> {
-      const account = yield* Effect.acquireRelease(enter(agentId), (account) => leave(agentId, account))
+    /** The limiter of an agent, for one connection. */
+    return Effect.fnUntraced(function* (agentId: AgentId): Effect.fn.Return<RateLimiter, never, Scope.Scope> {
+      const bucket = yield* Effect.acquireRelease(enter(agentId), (bucket) => leave(agentId, bucket))
       return {
-        spendUnsafe: () => {
-          account.even = Math.max(account.even, nowMillis()) + interval
+        consumeUnsafe: () => {
+          bucket.theoreticalArrival = Math.max(bucket.theoreticalArrival, nowMillis()) + interval
         },
         ready: Effect.suspend(() => {
-          const ahead = account.even - nowMillis() - 1_000
+          const ahead = bucket.theoreticalArrival - nowMillis() - 1_000
           return ahead > 0 ? Effect.sleep(ahead) : Effect.void
         })
       }

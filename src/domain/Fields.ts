@@ -6,7 +6,7 @@ export const list = <S extends Schema.Top>(element: S) =>
   Schema.Array(element).pipe(Schema.withDecodingDefaultKey(Effect.succeed([])))
 
 /** One of some words, which are in upper case on the wire. What is none of them is named in the refusal. */
-export const word = <const Words extends ReadonlyArray<string>>(...words: Words) => {
+export const upperCaseEnum = <const Words extends ReadonlyArray<string>>(...words: Words) => {
   const byName = new Map<string, Words[number]>(words.map((word) => [word.toUpperCase(), word]))
   const known = [...byName.keys()].join(", ")
   return Schema.String.check(

@@ -60,8 +60,8 @@ export const LogSourceId = Uuid.pipe(Schema.brand("LogSourceId"))
 export type LogSourceId = typeof LogSourceId.Type
 
 /** A connection of a person to an agent, as the agent numbers them. */
-export const ConnectionId = Uuid.pipe(Schema.brand("ConnectionId"))
-export type ConnectionId = typeof ConnectionId.Type
+export const UserSessionId = Uuid.pipe(Schema.brand("UserSessionId"))
+export type UserSessionId = typeof UserSessionId.Type
 
 /** A process of the service. */
 export const ReplicaId = Uuid.pipe(Schema.brand("ReplicaId"))

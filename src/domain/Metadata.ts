@@ -30,7 +30,7 @@ export interface MetadataDescription {
   readonly displayOrder: number
 }
 
-/** A declared key with its newest sample. `collectedAt` is {@link neverCollected} until the first one arrives. */
+/** A declared key with its newest sample. `collectedAt` is {@link zeroTime} until the first one arrives. */
 export interface AgentMetadata extends MetadataDescription {
   readonly value: string
   readonly error: string
@@ -38,4 +38,4 @@ export interface AgentMetadata extends MetadataDescription {
 }
 
 /** The time of a key that no agent has reported yet: the first instant of the year 1, as the original stores it. */
-export const neverCollected = DateTime.makeUnsafe("0001-01-01T00:00:00Z")
+export const zeroTime = DateTime.makeUnsafe("0001-01-01T00:00:00Z")

@@ -4,12 +4,12 @@
 import { Array as Arr, DateTime, Duration, Effect, Random } from "effect"
 import * as AgentStats from "../usage/AgentStats.ts"
 import type { BatchUpdateAppHealthsRequest, UpdateAppStatusRequest } from "../agentapi/calls/Apps.ts"
-import type { ReportConnectionRequest } from "../agentapi/calls/ConnectionLog.ts"
+import type { ReportConnectionRequest } from "../agentapi/calls/UserSessions.ts"
 import type { UpdateStartupRequest } from "../agentapi/calls/Lifecycle.ts"
 import type { BatchCreateLogsRequest } from "../agentapi/calls/Logs.ts"
 import type { Manifest } from "../agentapi/calls/Manifest.ts"
-import type { PushResourcesMonitoringUsageRequest } from "../agentapi/calls/ResourcesMonitoring.ts"
-import { ConnectionId } from "../domain/Ids.ts"
+import type { PushResourcesMonitoringUsageRequest } from "../agentapi/calls/ResourceMonitors.ts"
+import { UserSessionId } from "../domain/Ids.ts"
 import { randomUuid } from "../domain/RandomUuid.ts"
 import type { MetadataDeclaration } from "../admin/AdminApi.ts"
 
@@ -103,7 +103,7 @@ export type Visitor = Pick<ReportConnectionRequest["connection"], "id" | "type" 
 
 export const visitor = Effect.gen(function* () {
   const visitor: Visitor = {
-    id: ConnectionId.make(yield* randomUuid),
+    id: UserSessionId.make(yield* randomUuid),
     type: yield* Random.choice(["ssh", "vscode", "jetbrains", "reconnecting_pty"] as const),
     ip: `192.0.2.${yield* Random.nextIntBetween(1, 254)}`
   }

@@ -15,7 +15,7 @@
 import { Cause, Clock, Context, Duration, Effect, Layer, LogLevel, type Metric, Option, type Scope } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../domain/Metadata.ts"
-import { isTraced } from "../domain/Traced.ts"
+import * as Tracing from "../domain/Tracing.ts"
 import * as Utf8 from "../domain/Utf8.ts"
 import * as PubSub from "../pubsub/PubSub.ts"
 import * as AgentIdChunks from "./AgentIdChunks.ts"
@@ -56,7 +56,7 @@ export const make = Effect.fnUntraced(function* (
   const store = yield* MetadataStore.MetadataStore
   const pubsub = yield* PubSub.PubSub
   const context = yield* Effect.context<never>()
-  const spans = isTraced(context) ? makeReportSpans() : undefined
+  const spans = Tracing.isEnabled(context) ? makeReportSpans() : undefined
   const logsBatches = yield* LogLevel.isEnabled("Debug")
   const update = <Input>(metric: Metric.Metric<Input, unknown>, input: Input) => metric.updateUnsafe(input, context)
 

@@ -1,11 +1,21 @@
 /**
- * A WebSocket of the server that hands on text as the bytes that came in. Whoever reads it would otherwise make a text of
- * them, and bytes of the text again to know how many they are.
+ * A WebSocket of the server that passes text on as the bytes that came in, and that can be found by its TCP connection.
+ *
+ * - A text message is not decoded: its reader would have to encode it again to know its size.
+ * - The platform hands out a socket without pings; {@link webSocketOf} returns the WebSocket beneath it.
  */
 import * as NodeWS from "@effect/platform-node/NodeWS"
+import type { Duplex } from "node:stream"
+
+const open = new WeakMap<Duplex, ByteWebSocket>()
 
 export class ByteWebSocket extends NodeWS.WebSocket {
   override emit(event: string | symbol, ...args: Array<unknown>): boolean {
-    return event === "message" ? super.emit(event, args[0], true) : super.emit(event, ...args)
+    if (event === "message") return super.emit(event, args[0], true)
+    if (event === "open") open.set((this as unknown as { readonly _socket: Duplex })._socket, this)
+    return super.emit(event, ...args)
   }
 }
+
+/** The WebSocket that runs over a TCP connection, once the connection is one. */
+export const webSocketOf = (tcp: Duplex): ByteWebSocket | undefined => open.get(tcp)

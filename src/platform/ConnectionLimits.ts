@@ -1,18 +1,17 @@
 /**
- * What connections to the service may take of it, whoever is at the other end.
+ * Limits what connections may take of the service, whoever makes them.
  *
  * - There are at most `maxConnections`. Further ones are closed at once.
- * - At most `maxUnauthenticatedConnections` of them belong to somebody who has not shown a valid token over them. When there are more, the
- *   one that has been there longest is closed: whoever has a token shows it at once.
- * - A request that has not arrived as a whole within `requestTimeout` is answered with 408 and its connection closed.
- * - A connection over which nothing has moved for `idleTimeout`, in either direction, is closed. WebSockets are no longer
- *   this module's: whoever serves them has to find out.
- * - Every connection that is closed for one of the first two reasons is counted.
+ * - At most `maxUnauthenticatedConnections` of them are unauthenticated. While there are as many, a new one is closed.
+ * - A request that has not arrived within `requestTimeout` gets 408, and its connection is closed.
+ * - A connection on which nothing has moved for `idleTimeout`, in either direction, is closed; also between two requests.
+ *   WebSockets are left to the code that serves them.
+ * - Every connection that is closed by one of the first two limits is counted.
  */
 import { Duration, Effect, Metric } from "effect"
 import * as Http from "node:http"
 import type { Socket } from "node:net"
-import { onVouched } from "./RequestSocket.ts"
+import { onAuthenticated } from "./RequestSocket.ts"
 
 export interface ConnectionLimits {
   readonly maxConnections: number
@@ -26,13 +25,13 @@ const closed = Metric.counter("metadata_batcher_closed_connections_total", {
   incremental: true
 })
 
-/** The connections that were closed because there were too many of all, or of strangers. */
+/** Connections that were closed because of the limit on all connections, or on unauthenticated ones. */
 export const closedConnections = {
   all: Metric.withAttributes(closed, { reason: "connections" }),
-  strangers: Metric.withAttributes(closed, { reason: "unauthenticated" })
+  unauthenticated: Metric.withAttributes(closed, { reason: "unauthenticated" })
 }
 
-/** A server that keeps to the limits; it does not listen yet. */
+/** Returns a server that keeps to the limits; it does not listen yet. */
 export const makeServer = ({
   idleTimeout,
   maxConnections,
@@ -48,21 +47,23 @@ export const makeServer = ({
     })
     server.maxConnections = maxConnections
     server.timeout = Duration.toMillis(idleTimeout)
+    // for the connection between two requests: the default of 5 seconds is shorter than that of most proxies
+    server.keepAliveTimeout = Duration.toMillis(idleTimeout)
     for (const metric of Object.values(closedConnections)) metric.updateUnsafe(0, context)
 
-    // in the order of their arrival
-    const strangers = new Set<Socket>()
+    const unauthenticated = new Set<Socket>()
     server.on("drop", () => closedConnections.all.updateUnsafe(1, context))
     server.on("connection", (socket) => {
-      const leave = () => strangers.delete(socket)
-      strangers.add(socket)
+      // one that waits for the verdict on its token is nearer to it than a new one
+      if (unauthenticated.size >= maxUnauthenticatedConnections) {
+        closedConnections.unauthenticated.updateUnsafe(1, context)
+        socket.destroy()
+        return
+      }
+      const leave = () => unauthenticated.delete(socket)
+      unauthenticated.add(socket)
       socket.once("close", leave)
-      onVouched(socket, leave)
-      const [oldest] = strangers
-      if (strangers.size <= maxUnauthenticatedConnections || oldest === undefined) return
-      closedConnections.strangers.updateUnsafe(1, context)
-      strangers.delete(oldest)
-      oldest.destroy()
+      onAuthenticated(socket, leave)
     })
     return server
   })

@@ -77,13 +77,13 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
     return ManifestStore.of({
       agent: (id) =>
         findAgent(id).pipe(
-          storeOperation("read what an agent is"),
+          storeOperation(`read agent ${id}`),
           Effect.flatMap(
             Option.match({
               onNone: () =>
                 Effect.fail(
                   new StoreError({
-                    operation: "read what an agent is",
+                    operation: `read agent ${id}`,
                     reason: "unavailable",
                     cause: new Error("there is no such agent")
                   })
@@ -92,10 +92,10 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
             })
           )
         ),
-      apps: (id) => findApps(id).pipe(storeOperation("read the apps of an agent")),
-      scripts: (id) => findScripts(id).pipe(storeOperation("read the scripts of an agent")),
-      metadata: (id) => findMetadata(id).pipe(storeOperation("read the metadata of an agent")),
-      devcontainers: (id) => findDevcontainers(id).pipe(storeOperation("read the devcontainers of an agent"))
+      apps: (id) => findApps(id).pipe(storeOperation(`read the apps of agent ${id}`)),
+      scripts: (id) => findScripts(id).pipe(storeOperation(`read the scripts of agent ${id}`)),
+      metadata: (id) => findMetadata(id).pipe(storeOperation(`read the metadata of agent ${id}`)),
+      devcontainers: (id) => findDevcontainers(id).pipe(storeOperation(`read the devcontainers of agent ${id}`))
     })
   })
 )

@@ -18,6 +18,7 @@ import type { AgentId } from "../domain/Ids.ts"
 import * as CloseCode from "../platform/CloseCode.ts"
 import * as EventStream from "../platform/EventStream.ts"
 import { drained, ping } from "../platform/RequestSocket.ts"
+import { upgradeRequired } from "../platform/Responses.ts"
 import { type LogEvent, LogWatch } from "./LogWatch.ts"
 import { MetadataWatch, type WatchEvent } from "./MetadataWatch.ts"
 import { type LogSse, WatchApi, type WatchSse } from "./WatchApi.ts"
@@ -62,7 +63,9 @@ const handlers = ({ idleTimeout = "1 minute" }: Options) =>
         .handleRaw("watchWebSocket", ({ params, request }) =>
           request.headers["upgrade"]?.toLowerCase() === "websocket"
             ? Effect.flatMap(watched(params.agent), overWebSocket(idleTimeout))
-            : Effect.succeed(upgradeRequired)
+            : Effect.succeed(
+                upgradeRequired("this address takes WebSockets; use watch-metadata for server-sent events")
+              )
         )
     })
   )
@@ -125,8 +128,3 @@ const overWebSocket = (idleTimeout: Duration.Input) => (events: Stream.Stream<Wa
     Effect.ignore({ log: "Debug", message: "connection of a metadata watcher ended" }),
     Effect.as(HttpServerResponse.empty())
   )
-
-const upgradeRequired = HttpServerResponse.jsonUnsafe(
-  { _tag: "UpgradeRequired", message: "this address takes WebSockets; use watch-metadata for server-sent events" },
-  { status: 426, headers: { upgrade: "websocket" } }
-)

@@ -146,7 +146,7 @@ layer(Service.layer, { excludeTestServices: true })("the connection of an agent"
       assert.deepStrictEqual(yield* exchange(connection, report("1", Agent.sample("cpu"))), accepted("1"))
       assert.deepStrictEqual(yield* times(id), none)
       yield* connection.close
-      yield* logged("an agent has left", id)
+      yield* logged("agent disconnected", id)
       assert.deepStrictEqual(yield* times(id), none)
 
       yield* Agent.connect(url, People.showing(token), { search: "?role=agent" })
@@ -176,7 +176,7 @@ layer(layerImpatient, { excludeTestServices: true })("the connection of an agent
       )
 
       assert.strictEqual((yield* silence.closed).code, 1_001)
-      yield* logged("an agent does not answer pings", silent.id)
+      yield* logged("agent does not answer pings", silent.id)
       yield* next
       assert.isNotNull((yield* times(silent.id)).gone)
       yield* Fiber.join(answering)

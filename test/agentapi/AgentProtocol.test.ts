@@ -1,33 +1,39 @@
-/** The two lanes of reports: the same frames, over real WebSockets, where calls are traced and where they are not. */
+/** The two paths of reports, and the pace of calls: the same frames over real WebSockets, traced and not traced. */
 import { assert, describe, it } from "@effect/vitest"
-import { type Context, Deferred, Effect, identity, Queue, Tracer } from "effect"
+import { type Context, Deferred, Effect, identity, Layer, Queue, Tracer } from "effect"
+import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
 import * as Agent from "../support/agent.ts"
+import { layerPorts } from "../support/agentApi.ts"
 import { serve, token } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
 
-const lanes = { traced: true, untraced: false } as const
-
-/** An agent of a server whose batcher keeps what is called `slow` until it may go on, and dies of what is called `bad`. */
+/**
+ * An agent of a server whose batcher dies of the key `bad`, and whose banners are read when the gate opens.
+ */
 const start = Effect.fnUntraced(function* (isTraced: boolean) {
   const taken: Array<string> = []
   const contexts: Array<Context.Context<never>> = []
-  const began = yield* Queue.unbounded<string>()
-  const interrupted = yield* Queue.unbounded<string>()
+  const began = yield* Queue.unbounded<void>()
+  const interrupted = yield* Queue.unbounded<void>()
   const gate = yield* Deferred.make<void>()
+  const running = { now: 0, most: 0 }
+  const banners = Effect.gen(function* () {
+    running.most = Math.max(running.most, ++running.now)
+    Queue.offerUnsafe(began, undefined)
+    yield* Deferred.await(gate)
+    running.now--
+    return []
+  }).pipe(Effect.onInterrupt(() => Effect.sync(() => Queue.offerUnsafe(interrupted, undefined))))
   const { logs, url } = yield* serve({
+    ports: Layer.merge(layerPorts, Layer.mock(SiteConfigs)({ announcementBanners: banners })),
     add: (entries) => {
       const key = entries[0]?.key ?? ""
-      taken.push(...entries.map(({ key, value }) => `${key}=${value}`))
       if (key === "bad") return Effect.die(new Error("the batcher is broken"))
-      if (key !== "slow")
-        return Effect.contextWith((context) => {
-          contexts.push(context)
-          return Effect.succeed(0)
-        })
-      Queue.offerUnsafe(began, key)
-      return Effect.as(Deferred.await(gate), 0).pipe(
-        Effect.onInterrupt(() => Effect.sync(() => Queue.offerUnsafe(interrupted, key)))
-      )
+      taken.push(...entries.map(({ key, value }) => `${key}=${value}`))
+      return Effect.contextWith((context) => {
+        contexts.push(context)
+        return Effect.succeed(0)
+      })
     }
   }).pipe(isTraced ? Effect.provideService(Tracer.Tracer, Tracer.nativeTracer) : identity)
   const connection = yield* Agent.connect(url, showing(token))
@@ -38,6 +44,7 @@ const start = Effect.fnUntraced(function* (isTraced: boolean) {
     goOn: Deferred.succeed(gate, undefined),
     interrupted: Queue.take(interrupted),
     logs,
+    running,
     taken
   }
 })
@@ -48,7 +55,16 @@ const call = (id: unknown, payload: unknown, rest: object = {}) =>
 const report = (id: unknown, key: string, rest?: object) =>
   call(id, { metadata: [Agent.sample(key, `of ${String(id)}`)] }, rest)
 
-/** Everything that becomes of reports at once, and how many messages answer it. */
+/** A call that runs until the gate opens. */
+const slow = (id: unknown) => call(id, {}, { tag: "GetAnnouncementBanners" })
+
+const noBanners = (id: string) => ({
+  _tag: "Exit",
+  requestId: id,
+  exit: { _tag: "Success", value: { announcement_banners: [] } }
+})
+
+/** Reports with every outcome, and how many messages are the reply to each. */
 const frames: ReadonlyArray<readonly [frame: string, answers: number]> = [
   [report("1", "good"), 1],
   [report("1", "good"), 1],
@@ -71,7 +87,7 @@ const frames: ReadonlyArray<readonly [frame: string, answers: number]> = [
 ]
 
 describe("a report", () => {
-  it.effect("has the same answer, effect and log whether it is traced or not", () =>
+  it.effect("has the same reply, effect and log whether it is traced or not", () =>
     Effect.gen(function* () {
       const outcome = Effect.fnUntraced(function* (isTraced: boolean) {
         const { connection, logs, taken } = yield* start(isTraced)
@@ -101,50 +117,71 @@ describe("a report", () => {
       assert.strictEqual(contexts[0], contexts[1])
     })
   )
+})
 
-  for (const [lane, isTraced] of Object.entries(lanes)) {
-    it.effect(`that is not over leaves those behind it alone, and keeps its id until it is: ${lane}`, () =>
-      Effect.gen(function* () {
-        const { began, connection, goOn } = yield* start(isTraced)
+describe("a call", () => {
+  it.effect("does not hold up later messages, and keeps its id until it ends", () =>
+    Effect.gen(function* () {
+      const { began, connection, goOn } = yield* start(false)
 
-        yield* connection.send(report("1", "slow"))
-        yield* began
-        assert.deepStrictEqual(yield* Agent.exchange(connection, report("2", "good")), Agent.accepted("2"))
-        assert.deepStrictEqual(yield* Agent.exchange(connection, report("1", "good")), {
-          _tag: "Defect",
-          defect: { name: "Error", message: "A call with the id 1 is running" }
-        })
-        yield* goOn
-
-        assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), Agent.accepted("1"))
-        assert.deepStrictEqual(yield* Agent.exchange(connection, report("1", "good")), Agent.accepted("1"))
+      yield* connection.send(slow("1"))
+      yield* began
+      assert.deepStrictEqual(yield* Agent.exchange(connection, report("2", "good")), Agent.accepted("2"))
+      assert.deepStrictEqual(yield* Agent.exchange(connection, report("1", "good")), {
+        _tag: "Defect",
+        defect: { name: "Error", message: "a call with the id 1 is running" }
       })
-    )
+      yield* goOn
 
-    it.effect(`ends when the agent gives it up, which is the answer: ${lane}`, () =>
-      Effect.gen(function* () {
-        const { began, connection, interrupted } = yield* start(isTraced)
+      assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), noBanners("1"))
+      assert.deepStrictEqual(yield* Agent.exchange(connection, report("1", "good")), Agent.accepted("1"))
+    })
+  )
 
-        yield* connection.send(report("1", "slow"))
-        yield* began
-        const answer = yield* Agent.exchange(connection, '{"_tag":"Interrupt","requestId":"1"}')
-        yield* interrupted
+  it.effect("ends when the agent interrupts it, and the reply says so", () =>
+    Effect.gen(function* () {
+      const { began, connection, interrupted } = yield* start(false)
 
-        assert.deepNestedInclude(answer, { requestId: "1", "exit._tag": "Failure", "exit.cause[0]._tag": "Interrupt" })
-        assert.deepStrictEqual(yield* Agent.exchange(connection, report("1", "good")), Agent.accepted("1"))
-      })
-    )
+      yield* connection.send(slow("1"))
+      yield* began
+      const reply = yield* Agent.exchange(connection, '{"_tag":"Interrupt","requestId":"1"}')
+      yield* interrupted
 
-    it.effect(`ends with its connection: ${lane}`, () =>
-      Effect.gen(function* () {
-        const { began, connection, interrupted } = yield* start(isTraced)
+      assert.deepNestedInclude(reply, { requestId: "1", "exit._tag": "Failure", "exit.cause[0]._tag": "Interrupt" })
+      assert.deepStrictEqual(yield* Agent.exchange(connection, report("1", "good")), Agent.accepted("1"))
+    })
+  )
 
-        yield* connection.send(report("1", "slow"))
-        yield* began
-        connection.tcp.destroy()
+  it.effect("ends with its connection", () =>
+    Effect.gen(function* () {
+      const { began, connection, interrupted } = yield* start(false)
 
-        yield* interrupted
-      })
-    )
-  }
+      yield* connection.send(slow("1"))
+      yield* began
+      connection.tcp.destroy()
+
+      yield* interrupted
+    })
+  )
+
+  it.effect("runs beside at most 15 others of its connection, however many calls one frame has [FT-02]", () =>
+    Effect.gen(function* () {
+      const { began, connection, goOn, running } = yield* start(false)
+      const count = 40_000
+
+      yield* connection.send(`[${Array.from({ length: count }, (_, id) => slow(String(id))).join()}]`)
+      yield* Effect.replicateEffect(began, 16)
+      // a frame behind is not read either
+      yield* connection.send(report("after", "good"))
+      const waiting = yield* Effect.forkScoped(began, { startImmediately: true })
+      yield* Effect.replicateEffect(Effect.yieldNow, 100)
+      assert.isUndefined(waiting.pollUnsafe())
+      assert.strictEqual(running.now, 16)
+      yield* goOn
+
+      const replies = yield* Queue.takeN(connection.messages, count + 1)
+      assert.strictEqual(running.most, 16)
+      assert.deepStrictEqual(JSON.parse(replies.at(-1)!), Agent.accepted("after"))
+    })
+  )
 })

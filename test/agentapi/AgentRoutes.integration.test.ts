@@ -101,11 +101,11 @@ layer(Service.layer, { excludeTestServices: true })("the session of an agent", (
       assert.strictEqual(count(), 2)
 
       yield* first.close
-      yield* logged("an agent has left", id)
+      yield* logged("agent disconnected", id)
       assert.strictEqual(count(), 1)
 
       second.tcp.destroy()
-      yield* logged("an agent has left", id)
+      yield* logged("agent disconnected", id)
       assert.strictEqual(count(), 0)
     })
   )
@@ -252,7 +252,7 @@ layer(Service.layer, { excludeTestServices: true })("a report", (it) => {
 })
 
 const defect = (defect: unknown) => ({ _tag: "Defect", defect })
-const noMessage = defect({ name: "Error", message: "A message is an object with a _tag" })
+const noMessage = defect({ name: "Error", message: "a message must be an object with a _tag" })
 
 layer(Service.layer, { excludeTestServices: true })("a hostile agent", (it) => {
   it.effect("gets an error for each frame that is no call, and its next call is answered", () =>
@@ -297,9 +297,9 @@ layer(Service.layer, { excludeTestServices: true })("a hostile agent", (it) => {
       yield* hostile.connection.send(Agent.report("1", Agent.sample("cpu", "v".repeat(20_000_000))))
 
       assert.strictEqual((yield* hostile.connection.closed).code, 1_009)
-      const record = yield* logged("the connection of an agent broke", hostile.id)
-      assert.include(record, '"WARN"')
-      yield* logged("an agent has left", hostile.id)
+      const record = yield* logged("agent connection broke", hostile.id)
+      assert.include(record, '"DEBUG"')
+      yield* logged("agent disconnected", hostile.id)
       assert.deepStrictEqual(yield* Agent.exchange(other.connection, Agent.report("1")), Agent.accepted("1"))
       assert.deepStrictEqual(yield* stored(hostile.id), { cpu: ["", ""] })
     })
@@ -314,7 +314,7 @@ layer(Service.layer, { excludeTestServices: true })("a hostile agent", (it) => {
       hostile.connection.tcp.write("GET / HTTP/1.1\r\n\r\n")
 
       assert.strictEqual((yield* hostile.connection.closed).code, 1_002)
-      yield* logged("the connection of an agent broke", hostile.id)
+      yield* logged("agent connection broke", hostile.id)
       assert.deepStrictEqual(yield* Agent.exchange(other.connection, Agent.report("1")), Agent.accepted("1"))
     })
   )
@@ -334,7 +334,7 @@ layer(Service.layer, { excludeTestServices: true })("a hostile agent", (it) => {
       yield* HttpClient.get(path, { urlParams: { [Token.parameter]: secret } })
       yield* Effect.flip(Agent.connect(url, { [Token.header]: secret }))
       yield* connection.send(Agent.report("3", Agent.sample("cpu", secret.repeat(200_000))))
-      yield* logged("an agent has left", id)
+      yield* logged("agent disconnected", id)
 
       const all = logs.join("\n")
       assert.include(all, "metadata reported")

@@ -9,30 +9,41 @@ import { requests, type Tag } from "../support/agentCalls.ts"
 import { other, serve, token } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
-import type { ConnectionStore } from "../../src/agentapi/ports/ConnectionStore.ts"
-import { MonitorStore } from "../../src/agentapi/ports/MonitorStore.ts"
+import type { AgentSocketStore } from "../../src/agentapi/ports/AgentSocketStore.ts"
+import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
+import { ResourceMonitorStore } from "../../src/agentapi/ports/ResourceMonitorStore.ts"
 
 const frame = (id: string, key: string) => Agent.report(id, Agent.sample(key, "a value"))
 
-/** Ports of which that of connections answers like this. */
-const noting = (note: ConnectionStore["Service"]["note"]) => Layer.merge(layerPorts, layerConnections(note))
+/** Ports that record heartbeats like this. */
+const recording = (record: AgentSocketStore["Service"]["recordHeartbeat"]) =>
+  Layer.merge(layerPorts, layerConnections(record))
+
+/** A call that reads the banners, and ports that read them like this. */
+const slow = (id: string) =>
+  JSON.stringify({ _tag: "Request", id, tag: "GetAnnouncementBanners", payload: {}, headers: [] })
+const slowBanners = (read: Effect.Effect<void>) =>
+  Layer.merge(layerPorts, Layer.mock(SiteConfigs)({ announcementBanners: Effect.as(read, []) }))
+
+const noBanners = (id: string) => ({
+  _tag: "Exit",
+  requestId: id,
+  exit: { _tag: "Success", value: { announcement_banners: [] } }
+})
 
 describe("AgentRoutes", () => {
   it.effect("answers a defect to the call that died, logs it, and leaves the calls beside it alone [MR-09]", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { logs, url } = yield* serve({
+        ports: slowBanners(Deferred.await(gate)),
         add: (entries) =>
-          entries[0]?.key === "slow"
-            ? Effect.as(Deferred.await(gate), 0)
-            : entries[0]?.key === "bad"
-              ? Effect.die(new Error("the batcher is broken"))
-              : Effect.succeed(0)
+          entries[0]?.key === "bad" ? Effect.die(new Error("the batcher is broken")) : Effect.succeed(0)
       })
       const connection = yield* Agent.connect(url, showing(token))
       const neighbour = yield* Agent.connect(url, showing(other))
 
-      yield* connection.send(frame("slow", "slow"))
+      yield* connection.send(slow("slow"))
       assert.deepStrictEqual(
         yield* Agent.exchange(connection, frame("bad", "bad")),
         Agent.died("bad", { name: "Error", message: "the batcher is broken" })
@@ -42,7 +53,7 @@ describe("AgentRoutes", () => {
       }
       yield* Deferred.succeed(gate, undefined)
 
-      assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), Agent.accepted("slow"))
+      assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), noBanners("slow"))
       assert.deepStrictEqual(
         logs.filter(({ level }) => level === "Error").map(({ message }) => message),
         ["a request died"]
@@ -55,15 +66,22 @@ describe("AgentRoutes", () => {
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { logs, url } = yield* serve({
-        add: (entries) => (entries[0]?.key === "slow" ? Effect.as(Deferred.await(gate), 0) : Effect.die("broken"))
+        ports: slowBanners(Deferred.await(gate)),
+        add: () => Effect.die("broken")
       })
       const connection = yield* Agent.connect(url, showing(token))
       const call = (tag: Tag, payload: unknown) =>
         Agent.exchange(connection, JSON.stringify({ _tag: "Request", id: tag, tag, payload, headers: [] }))
       // what is watched is none, and known to be that
-      const { GetResourcesMonitoringConfiguration, PushResourcesMonitoringUsage, ...dying } = requests()
+      const {
+        GetAnnouncementBanners: _,
+        GetServiceBanner: __,
+        GetResourcesMonitoringConfiguration,
+        PushResourcesMonitoringUsage,
+        ...dying
+      } = requests()
 
-      yield* connection.send(frame("slow", "slow"))
+      yield* connection.send(slow("slow"))
       for (const [tag, payload] of Object.entries(dying) as Array<[Tag, unknown]>) {
         assert.deepInclude(Agent.defect(yield* call(tag, payload)), { requestId: tag })
       }
@@ -73,11 +91,10 @@ describe("AgentRoutes", () => {
       }
       yield* Deferred.succeed(gate, undefined)
 
-      assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), Agent.accepted("slow"))
-      // the two calls for banners die of one defect, which is logged once
+      assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), noBanners("slow"))
       assert.lengthOf(
         logs.filter(({ message }) => message === "a request died"),
-        Object.keys(dying).length - 1
+        Object.keys(dying).length
       )
     })
   )
@@ -88,12 +105,12 @@ describe("AgentRoutes", () => {
       Effect.gen(function* () {
         const gate = yield* Deferred.make<void>()
         const { url } = yield* serve({
-          add: (entries) => (entries[0]?.key === "slow" ? Effect.as(Deferred.await(gate), 0) : Effect.succeed(0))
+          ports: slowBanners(Deferred.await(gate))
         })
         const connection = yield* Agent.connect(url, showing(token))
-        const refused = { _tag: "Defect", defect: { name: "Error", message: "A call with the id 1 is running" } }
+        const refused = { _tag: "Defect", defect: { name: "Error", message: "a call with the id 1 is running" } }
 
-        yield* connection.send(frame("1", "slow"))
+        yield* connection.send(slow("1"))
         assert.deepStrictEqual(yield* Agent.exchange(connection, frame("1", "again")), refused)
         assert.deepStrictEqual(
           yield* Agent.exchange(connection, `[${frame("2", "any")},${frame("1", "again")}]`),
@@ -102,7 +119,7 @@ describe("AgentRoutes", () => {
         assert.deepStrictEqual(yield* Agent.exchange(connection, frame("2", "any")), Agent.accepted("2"))
         yield* Deferred.succeed(gate, undefined)
 
-        assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), Agent.accepted("1"))
+        assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), noBanners("1"))
         assert.deepStrictEqual(yield* Agent.exchange(connection, frame("1", "again")), Agent.accepted("1"))
       })
   )
@@ -112,14 +129,15 @@ describe("AgentRoutes", () => {
       const began = yield* Deferred.make<void>()
       const interrupted = yield* Deferred.make<void>()
       const { url } = yield* serve({
-        add: () =>
+        ports: slowBanners(
           Effect.andThen(Deferred.succeed(began, undefined), Effect.never).pipe(
             Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
           )
+        )
       })
       const connection = yield* Agent.connect(url, showing(token))
 
-      yield* connection.send(frame("1", "any"))
+      yield* connection.send(slow("1"))
       yield* Deferred.await(began)
       yield* connection.close
 
@@ -146,7 +164,10 @@ describe("AgentRoutes", () => {
       const away = Effect.fail(
         new StoreError({ operation: "do that", reason: "unavailable", cause: new Error("as the test wants it") })
       )
-      const broken = [noting(() => away), Layer.merge(layerPorts, Layer.mock(MonitorStore)({ load: () => away }))]
+      const broken = [
+        recording(() => away),
+        Layer.merge(layerPorts, Layer.mock(ResourceMonitorStore)({ load: () => away }))
+      ]
 
       for (const ports of broken) {
         const { logs, url } = yield* serve({ ports })
@@ -157,8 +178,10 @@ describe("AgentRoutes", () => {
           _tag: "SessionUnavailable",
           message: "agents cannot be served now"
         })
-        assert.isTrue(logs.some(({ level, message }) => level === "Error" && message.includes("cannot be served")))
-        assert.strictEqual(logs.at(-1)?.message, "an agent has left")
+        assert.isTrue(
+          logs.some(({ level, message }) => level === "Error" && message.includes("agent session not opened"))
+        )
+        assert.strictEqual(logs.at(-1)?.message, "agent disconnected")
       }
     })
   )
@@ -190,10 +213,10 @@ describe("AgentRoutes", () => {
   it.effect("ends a connection that it cannot serve on with 1011, and logs why once [CN-18]", () =>
     Effect.gen(function* () {
       const { logs, url } = yield* serve({
-        ports: noting(({ disconnectedAt, firstConnectedAt, lastConnectedAt }) =>
+        ports: recording(({ disconnectedAt, firstConnectedAt, lastConnectedAt }) =>
           disconnectedAt === null && DateTime.isGreaterThan(lastConnectedAt, firstConnectedAt)
             ? Effect.die(new Error("the store is broken"))
-            : Effect.succeed(true)
+            : Effect.succeed("latest")
         )
       })
       const connection = yield* Agent.connect(url, showing(token))
@@ -213,9 +236,9 @@ describe("AgentRoutes", () => {
     Effect.gen(function* () {
       const left = yield* Queue.unbounded<void>()
       const { logs, url } = yield* serve({
-        ports: noting(({ disconnectedAt }) => {
+        ports: recording(({ disconnectedAt }) => {
           if (disconnectedAt !== null) Queue.offerUnsafe(left, undefined)
-          return Effect.succeed(true)
+          return Effect.succeed("latest")
         })
       })
       const [polite, abrupt] = [yield* Agent.connect(url, showing(token)), yield* Agent.connect(url, showing(other))]

@@ -60,7 +60,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       yield* until((figures) => figures.connected === 20 && Fleet.reports(figures) >= 60)
       assert.strictEqual(metric(connectedAgents).value, 20)
       yield* Fiber.interrupt(fleet)
-      yield* Effect.forEach(members, () => logged("an agent has left"))
+      yield* Effect.forEach(members, () => logged("agent disconnected"))
       yield* MetadataBatcher.use((batcher) => batcher.flush)
 
       const { connected, errors } = figures
@@ -102,8 +102,8 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
 
       const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members: [member!], reconnectAfter }, figures))
       yield* until((figures) => Fleet.reports(figures) > 0)
-      for (let time = 0; time < 3; time++) yield* logged("an agent has left", member!.id)
-      yield* logged("an agent has connected", member!.id)
+      for (let time = 0; time < 3; time++) yield* logged("agent disconnected", member!.id)
+      yield* logged("agent connected", member!.id)
       yield* Fiber.interrupt(fleet)
 
       assert.strictEqual(figures.errors, 0)

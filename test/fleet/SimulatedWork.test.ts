@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Duration, Effect, Random, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentStats, hasSessions } from "../../src/usage/AgentStats.ts"
-import { PushResourcesMonitoringUsageRequest } from "../../src/agentapi/calls/ResourcesMonitoring.ts"
+import { PushResourcesMonitoringUsageRequest } from "../../src/agentapi/calls/ResourceMonitors.ts"
 import * as Work from "../../src/fleet/SimulatedWork.ts"
 
 describe("simulated work", () => {

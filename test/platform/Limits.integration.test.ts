@@ -51,16 +51,12 @@ const connected = Effect.gen(function* () {
 })
 
 layer(Service.layerWith(limits), { excludeTestServices: true })("the limits of the service", (it) => {
-  it.effect("close the oldest connection without a token when there are too many, and none with one", () =>
+  it.effect("keep an idle connection open for as long as the idle timeout between two requests [FT-24]", () =>
     Effect.gen(function* () {
-      const { metric } = yield* Service.TestService
-      const { connection } = yield* connected
-      const before = metric(closedConnections.strangers).count
-      const strangers = yield* Effect.forEach(Array.from({ length: 6 }), () => stranger)
+      const { socket, closed } = yield* stranger
+      socket.write("GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
 
-      yield* strangers[0]!.closed
-      assert.isAtLeast(metric(closedConnections.strangers).count, before + 1)
-      yield* report(connection, "1")
+      assert.match(yield* closed, /keep-alive: timeout=1\b/i)
     })
   )
 
@@ -71,6 +67,22 @@ layer(Service.layerWith(limits), { excludeTestServices: true })("the limits of t
 
       assert.match(yield* closed, /^HTTP\/1.1 408 /)
     })
+  )
+
+  it.effect(
+    "close the newest unauthenticated connection when there are too many, and keep the older ones [FT-06]",
+    () =>
+      Effect.gen(function* () {
+        const { metric } = yield* Service.TestService
+        const { connection } = yield* connected
+        const before = metric(closedConnections.unauthenticated).count
+        const strangers = yield* Effect.forEach(Array.from({ length: 7 }), () => stranger)
+
+        yield* strangers[6]!.closed
+        assert.isAtLeast(metric(closedConnections.unauthenticated).count, before + 1)
+        assert.isFalse(strangers[0]!.socket.closed)
+        yield* report(connection, "1")
+      })
   )
 
   it.effect("answer 413 to a body that is too large", () =>

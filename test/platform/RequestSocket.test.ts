@@ -5,7 +5,8 @@ import { Context, Deferred, Effect, Layer, Queue } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { NetAddress } from "effect/net"
 import { createServer } from "node:http"
-import { paced, ping } from "../../src/platform/RequestSocket.ts"
+import { ByteWebSocket } from "../../src/platform/ByteWebSocket.ts"
+import { drained, paced, ping } from "../../src/platform/RequestSocket.ts"
 import * as WebSocket from "../support/webSocket.ts"
 
 const listening = Effect.fnUntraced(function* <E, R>(route: Layer.Layer<never, E, R>) {
@@ -13,6 +14,7 @@ const listening = Effect.fnUntraced(function* <E, R>(route: Layer.Layer<never, E
     HttpRouter.serve(route, { disableLogger: true, disableListenLog: true }).pipe(
       Layer.provideMerge(
         NodeHttpServer.layer(() => createServer(), {
+          websocket: { WebSocket: ByteWebSocket },
           port: 0,
           host: "127.0.0.1",
           gracefulShutdownTimeout: "100 millis"
@@ -42,7 +44,7 @@ const serve = Effect.gen(function* () {
       yield* write("ready")
       yield* Effect.forever(
         Effect.flatMap(pull, (frames) => {
-          for (const frame of frames) assert.strictEqual(frame, "ping me")
+          for (const frame of frames) assert.strictEqual(String(Buffer.from(frame as Uint8Array)), "ping me")
           return Deferred.succeed(ready, undefined)
         })
       ).pipe(Effect.ignore)
@@ -87,7 +89,7 @@ const answering = Effect.gen(function* () {
     Effect.gen(function* () {
       const request = yield* HttpServerRequest.HttpServerRequest
       const tcp = NodeHttpServerRequest.toIncomingMessage(request).socket
-      const socket = yield* Effect.orDie(paced(request, Effect.void).upgrade)
+      const socket = paced(yield* Effect.orDie(request.upgrade), drained(request))
       const { write } = yield* socket.writer
       const { pull } = yield* socket.reader
       yield* Effect.forever(
@@ -105,7 +107,7 @@ const answering = Effect.gen(function* () {
 
 const answerBytes = 64 * 1024
 
-describe("a paced request", () => {
+describe("a paced socket", () => {
   it.effect("is not read from while the client does not take what was written, and loses nothing", () =>
     Effect.gen(function* () {
       const { full, held, url } = yield* answering

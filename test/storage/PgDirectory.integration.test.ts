@@ -6,7 +6,7 @@ import { AccessStore } from "../../src/access/AccessStore.ts"
 import * as Token from "../../src/access/Token.ts"
 import { MetadataStore } from "../../src/metadata/MetadataStore.ts"
 import { WorkspaceId } from "../../src/domain/Ids.ts"
-import { neverCollected } from "../../src/domain/Metadata.ts"
+import { zeroTime } from "../../src/domain/Metadata.ts"
 import * as Administrator from "../../src/admin/Administrator.ts"
 import { Directory } from "../../src/admin/Directory.ts"
 import * as PgAccessStore from "../../src/storage/PgAccessStore.ts"
@@ -207,8 +207,8 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
       assert.sameDeepMembers(
         read.map(({ collectedAt, key, script, value }) => [key, script, value, collectedAt]),
         [
-          ["cpu", described.script, "", neverCollected],
-          ["disk", "measure disk", "", neverCollected]
+          ["cpu", described.script, "", zeroTime],
+          ["disk", "measure disk", "", zeroTime]
         ]
       )
       assert.deepStrictEqual(

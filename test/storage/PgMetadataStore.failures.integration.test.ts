@@ -3,7 +3,7 @@ import { Array, Effect, Layer, Logger, References } from "effect"
 import { SqlClient } from "effect/sql"
 import type { MetadataStore } from "../../src/metadata/MetadataStore.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
-import { type MetadataRow, neverCollected } from "../../src/domain/Metadata.ts"
+import { type MetadataRow, zeroTime } from "../../src/domain/Metadata.ts"
 
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import { at, otherStore, row, samples, updateBatch } from "../support/metadata.ts"
@@ -31,7 +31,7 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore failures", (i
 
       yield* Effect.flip(updateBatch([row(a, "cpu", "1"), row(b, "cpu", "\0")]))
 
-      assert.deepStrictEqual(yield* samples(a), { cpu: ["", "", neverCollected] })
+      assert.deepStrictEqual(yield* samples(a), { cpu: ["", "", zeroTime] })
     })
   )
 

@@ -3,7 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { DateTime, Duration, Effect, Layer, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
-import { type MetadataRow, neverCollected } from "../../src/domain/Metadata.ts"
+import { type MetadataRow, zeroTime } from "../../src/domain/Metadata.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import { at, noon, read, row, samples, updateBatch } from "../support/metadata.ts"
 import * as Postgres from "../support/Postgres.ts"
@@ -28,8 +28,8 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore", (it) => {
 
       assert.sameMembers([...changed], [a, b, c])
       assert.deepStrictEqual(yield* samples(a), { cpu: ["1", "", noon], ram: ["4", "", noon] })
-      assert.deepStrictEqual(yield* samples(b), { cpu: ["", "", neverCollected], ram: ["2", "", noon] })
-      assert.deepStrictEqual(yield* samples(c), { cpu: ["3", "slow", noon], ram: ["", "", neverCollected] })
+      assert.deepStrictEqual(yield* samples(b), { cpu: ["", "", zeroTime], ram: ["2", "", noon] })
+      assert.deepStrictEqual(yield* samples(c), { cpu: ["3", "slow", noon], ram: ["", "", zeroTime] })
     })
   )
 
@@ -93,7 +93,7 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore", (it) => {
           displayOrder: 1,
           value: "",
           error: "",
-          collectedAt: neverCollected
+          collectedAt: zeroTime
         }
       ])
       assert.deepStrictEqual(yield* read(agent), [{ ...before[0]!, value: "1", error: "late", collectedAt: noon }])
@@ -246,7 +246,7 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore", (it) => {
       const unstored = yield* samples(agent)
       yield* sql`INSERT INTO workspace_agent_metadata (workspace_agent_id, key) VALUES (${agent}, 'cpu')`
 
-      assert.deepStrictEqual(unstored, { cpu: ["", "", neverCollected] })
+      assert.deepStrictEqual(unstored, { cpu: ["", "", zeroTime] })
       assert.deepStrictEqual(yield* samples(agent), unstored)
     })
   )
@@ -323,7 +323,7 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore", (it) => {
         for (const agent of agents) {
           const stored = yield* samples(agent)
           for (const key of ["a", "b"]) {
-            const { collectedAt, value } = model.get(`${agent} ${key}`) ?? row(agent, key, "", neverCollected)
+            const { collectedAt, value } = model.get(`${agent} ${key}`) ?? row(agent, key, "", zeroTime)
             assert.deepStrictEqual(stored[key], [value, "", collectedAt])
           }
         }

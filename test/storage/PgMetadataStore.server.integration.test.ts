@@ -5,7 +5,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Array, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { neverCollected } from "../../src/domain/Metadata.ts"
+import { zeroTime } from "../../src/domain/Metadata.ts"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import * as PostgresClient from "../../src/storage/Postgres.ts"
@@ -72,7 +72,7 @@ layer(server, { excludeTestServices: true })("PgMetadataStore on a server", (it)
         samples(agent)
       ]).pipe(Effect.provide(store))
 
-      assert.deepStrictEqual(before, { cpu: ["", "", neverCollected] })
+      assert.deepStrictEqual(before, { cpu: ["", "", zeroTime] })
       assert.deepStrictEqual(changed, [agent])
       assert.deepStrictEqual(after, { cpu: ["found", "", noon] })
     })

@@ -1,10 +1,10 @@
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import * as PgMonitorStore from "../../src/storage/PgMonitorStore.ts"
+import * as PgResourceMonitorStore from "../../src/storage/PgResourceMonitorStore.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
-import { MonitorStore } from "../../src/agentapi/ports/MonitorStore.ts"
+import { ResourceMonitorStore } from "../../src/agentapi/ports/ResourceMonitorStore.ts"
 
 const never = DateTime.makeUnsafe("0001-01-01T00:00:00Z")
 
@@ -30,12 +30,12 @@ const data = { path: "/data", enabled: false, threshold: 95, state: "ok", deboun
 
 const home = { path: "/home", enabled: true, threshold: 80, state: "ok", debouncedUntil: never } as const
 
-layer(Layer.provideMerge(PgMonitorStore.layer, Postgres.layer), { excludeTestServices: true })(
-  "PgMonitorStore",
+layer(Layer.provideMerge(PgResourceMonitorStore.layer, Postgres.layer), { excludeTestServices: true })(
+  "PgResourceMonitorStore",
   (it) => {
     it.effect("loads what watches an agent, volumes by their paths [RM-01]", () =>
       Effect.gen(function* () {
-        const { load } = yield* MonitorStore
+        const { load } = yield* ResourceMonitorStore
         const [agentId] = yield* monitored
         const [bare] = yield* Seed.agents(1, [])
 
@@ -47,7 +47,7 @@ layer(Layer.provideMerge(PgMonitorStore.layer, Postgres.layer), { excludeTestSer
     it.effect("writes state, debounce and time of one agent's monitors alone [RM-16]", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
-        const { load, putMemory, putVolumes } = yield* MonitorStore
+        const { load, putMemory, putVolumes } = yield* ResourceMonitorStore
         const [agentId, other] = yield* monitored
         const changed = { state: "nok", debouncedUntil: later } as const
 
@@ -73,7 +73,7 @@ layer(Layer.provideMerge(PgMonitorStore.layer, Postgres.layer), { excludeTestSer
 
     it.effect("writes many volumes in one statement, and makes none that is gone", () =>
       Effect.gen(function* () {
-        const { load, putVolumes } = yield* MonitorStore
+        const { load, putVolumes } = yield* ResourceMonitorStore
         const [agentId] = yield* monitored
         const volumes = [data, home].map((volume) => ({ ...volume, state: "nok" as const, debouncedUntil: later }))
 

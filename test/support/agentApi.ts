@@ -19,30 +19,32 @@ import { token } from "./accessStore.ts"
 import { identity } from "./identity.ts"
 import { ActivityStore } from "../../src/usage/ActivityStore.ts"
 import { BoundaryUsageStore } from "../../src/usage/BoundaryUsageStore.ts"
-import { ConnectionLogStore } from "../../src/agentapi/ports/ConnectionLogStore.ts"
-import { ConnectionStore } from "../../src/agentapi/ports/ConnectionStore.ts"
+import { UserSessionStore } from "../../src/agentapi/ports/UserSessionStore.ts"
+import { AgentSocketStore } from "../../src/agentapi/ports/AgentSocketStore.ts"
 import { LifecycleStore } from "../../src/agentapi/ports/LifecycleStore.ts"
 import { LogStore } from "../../src/agentapi/ports/LogStore.ts"
 import { ScriptStore } from "../../src/agentapi/ports/ScriptStore.ts"
-import { MonitorStore } from "../../src/agentapi/ports/MonitorStore.ts"
+import { ResourceMonitorStore } from "../../src/agentapi/ports/ResourceMonitorStore.ts"
 import { SubAgentStore } from "../../src/agentapi/ports/SubAgentStore.ts"
 
 export const replica = ReplicaId.make("00000000-0000-4000-b000-000000000001")
 
-/** Notes of connections, one by one however many are written together. */
-export const layerConnections = (note: ConnectionStore["Service"]["note"]) =>
-  Layer.succeed(ConnectionStore, {
-    note,
-    noteMany: (notes) =>
+/** Records heartbeats one by one, however many are in a write. */
+export const layerConnections = (recordHeartbeat: AgentSocketStore["Service"]["recordHeartbeat"]) =>
+  Layer.succeed(AgentSocketStore, {
+    recordHeartbeat,
+    recordHeartbeats: (records) =>
       Effect.map(
-        Effect.forEach(notes, (one) => Effect.map(note(one), (isLatest) => [one.agentId, isLatest] as const)),
-        (noted) => new Map(noted)
+        Effect.forEach(records, (record) =>
+          Effect.map(recordHeartbeat(record), (recorded) => [record.agentId, recorded] as const)
+        ),
+        (recorded) => new Map(recorded)
       )
   })
 
 /** Every port of the agent API. Agents may come and go; whatever else is asked dies. */
 export const layerPorts = Layer.mergeAll(
-  layerConnections(() => Effect.succeed(true)),
+  layerConnections(() => Effect.succeed("latest")),
   Layer.mock(WorkspaceStore)({}),
   Layer.mock(LifecycleStore)({}),
   Layer.mock(ManifestStore)({}),
@@ -57,11 +59,11 @@ export const layerPorts = Layer.mergeAll(
   Layer.mock(LogStore)({}),
   Layer.mock(LogReader)({}),
   Layer.mock(ScriptStore)({}),
-  Layer.mock(ConnectionLogStore)({}),
+  Layer.mock(UserSessionStore)({}),
   Layer.mock(BoundaryUsageStore)({}),
   Layer.mock(BoundaryUsage)({}),
   Layer.mock(SubAgentStore)({}),
-  Layer.mock(MonitorStore)({ load: () => Effect.succeed({ memory: null, volumes: [] }) }),
+  Layer.mock(ResourceMonitorStore)({ load: () => Effect.succeed({ memory: null, volumes: [] }) }),
   Layer.succeed(Replica.Replica, replica)
 )
 

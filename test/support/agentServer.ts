@@ -9,6 +9,7 @@ import type { AccessStore } from "../../src/access/AccessStore.ts"
 import * as AgentRoutes from "../../src/agentapi/AgentRoutes.ts"
 import { MetadataBatcher } from "../../src/metadata/MetadataBatcher.ts"
 import type { MetadataEntry } from "../../src/domain/Metadata.ts"
+import { ByteWebSocket } from "../../src/platform/ByteWebSocket.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import * as Defects from "../../src/telemetry/Defects.ts"
 import * as Fake from "./accessStore.ts"
@@ -40,7 +41,13 @@ export const serve = Effect.fnUntraced(function* ({
   const logs: Array<LogRecord> = []
   const services = yield* Layer.build(
     HttpRouter.serve(AgentRoutes.layer(), { disableLogger: true, disableListenLog: true }).pipe(
-      Layer.provideMerge(NodeHttpServer.layer(() => createServer(), { port: 0, host: "127.0.0.1" })),
+      Layer.provideMerge(
+        NodeHttpServer.layer(() => createServer(), {
+          port: 0,
+          host: "127.0.0.1",
+          websocket: { WebSocket: ByteWebSocket }
+        })
+      ),
       Layer.provide(Access.layer),
       Layer.provide([
         store,

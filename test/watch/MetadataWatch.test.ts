@@ -4,7 +4,7 @@ import { DateTime, Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as AgentIdChunks from "../../src/metadata/AgentIdChunks.ts"
 import * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"
-import { neverCollected } from "../../src/domain/Metadata.ts"
+import { zeroTime } from "../../src/domain/Metadata.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import type { WatchEvent } from "../../src/watch/MetadataWatch.ts"
 import { agent } from "../support/metadataBatcher.ts"
@@ -290,7 +290,7 @@ describe("MetadataWatch", () => {
       const { open, world } = yield* makeWorld
       world.rows = [
         metadata("cpu", "1", { collectedAt: DateTime.makeUnsafe(2_000), error: "slow" }),
-        metadata("never", "", { collectedAt: neverCollected })
+        metadata("never", "", { collectedAt: zeroTime })
       ]
       yield* world.offer(PubSub.Resync())
 

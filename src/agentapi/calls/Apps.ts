@@ -27,12 +27,12 @@ import {
   type HealthOfApp,
   healths
 } from "../ports/AppStore.ts"
-import { list, word } from "../../domain/Fields.ts"
+import { list, upperCaseEnum } from "../../domain/Fields.ts"
 import { type MessageTemplate, Notifications } from "../ports/Notifications.ts"
 import * as SessionEvents from "../session/SessionEvents.ts"
 
 export const BatchUpdateAppHealthsRequest = Schema.Struct({
-  updates: list(Schema.Struct({ id: AppId, health: word(...healths) }))
+  updates: list(Schema.Struct({ id: AppId, health: upperCaseEnum(...healths) }))
 })
 export type BatchUpdateAppHealthsRequest = typeof BatchUpdateAppHealthsRequest.Type
 
@@ -46,7 +46,7 @@ const maxMessageBytes = 160
 
 export const UpdateAppStatusRequest = Schema.Struct({
   slug: OptionalText,
-  state: word(...appStates),
+  state: upperCaseEnum(...appStates),
   message: OptionalText.check(
     Schema.makeFilter((message: string) => Utf8.byteLength(message) <= maxMessageBytes, {
       expected: `at most ${maxMessageBytes} bytes`

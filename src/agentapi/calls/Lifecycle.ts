@@ -17,11 +17,11 @@ import { unavailable, Unavailable } from "../AgentError.ts"
 import { buildDuration } from "../AgentMetrics.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import * as ApiVersion from "../ApiVersion.ts"
-import { list, time, word, zeroTime } from "../../domain/Fields.ts"
+import { list, time, upperCaseEnum, zeroTime } from "../../domain/Fields.ts"
 import * as SessionEvents from "../session/SessionEvents.ts"
 import { type LifecycleChange, type StartedBuild, LifecycleStore } from "../ports/LifecycleStore.ts"
 
-const State = word(...AgentLifecycle.states)
+const State = upperCaseEnum(...AgentLifecycle.states)
 type State = AgentLifecycle.State
 
 export const UpdateLifecycleRequest = Schema.Struct({
@@ -45,7 +45,7 @@ const StartupFields = Schema.Struct({
     Schema.isPattern(version, { expected: "a semantic version that begins with v, as v2.31.0" })
   ),
   expanded_directory: OptionalText,
-  subsystems: list(word("envbox", "envbuilder", "exectrace"))
+  subsystems: list(upperCaseEnum("envbox", "envbuilder", "exectrace"))
 })
 
 export const UpdateStartupRequest = Schema.Struct({ startup: StartupFields })

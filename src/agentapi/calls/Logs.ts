@@ -18,11 +18,11 @@ import { OptionalText } from "../../domain/PostgresText.ts"
 import { PubSub } from "../../pubsub/PubSub.ts"
 import { unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
-import { list, word } from "../../domain/Fields.ts"
+import { list, upperCaseEnum } from "../../domain/Fields.ts"
 import * as SessionEvents from "../session/SessionEvents.ts"
 import { type Appended, LogStore } from "../ports/LogStore.ts"
 
-const Level = word("level_unspecified", "trace", "debug", "info", "warn", "error")
+const Level = upperCaseEnum("level_unspecified", "trace", "debug", "info", "warn", "error")
 
 /** The most lines of one call. An agent sends a mebibyte at a time, in which it counts 21 bytes for an empty line. */
 export const maxLines = 65_536

@@ -12,7 +12,7 @@ import { AgentId, WorkspaceId } from "../../domain/Ids.ts"
 import { unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { healths } from "../ports/AppStore.ts"
-import { word } from "../../domain/Fields.ts"
+import { upperCaseEnum } from "../../domain/Fields.ts"
 import {
   DeclaredAgent,
   DeclaredApp,
@@ -36,8 +36,8 @@ export const Deployment = Context.Reference<{
   defaultValue: () => ({ externalAuthProviders: [], disableDirectConnections: false, derpForceWebsockets: false })
 })
 
-const SharingLevel = word(...sharingLevels)
-const Health = word(...healths)
+const SharingLevel = upperCaseEnum(...sharingLevels)
+const Health = upperCaseEnum(...healths)
 
 const App = Schema.Struct({
   ...DeclaredApp.fields,

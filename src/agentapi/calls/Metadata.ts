@@ -1,9 +1,9 @@
 /**
  * `BatchUpdateMetadata`: an agent reports samples of its keys.
  *
- * - Every entry gets the time of receipt and is trimmed and cut by the rules of {@link MetadataReport}.
- * - What is accepted goes to the batcher, for the agent of the session. No query is made.
- * - A report whose keys are too large is accepted up to the limit, and then answered with an error.
+ * - Every entry gets the time of receipt, and is trimmed and cut by the rules of {@link MetadataReport}.
+ * - The entries are added to the batcher for the agent of the session. No query is made.
+ * - A report whose keys are too large is accepted up to the limit, and then fails with an error.
  * - Logs name keys and sizes, never values.
  */
 import { DateTime, Effect, LogLevel, Schema } from "effect"
@@ -15,10 +15,10 @@ import * as MetadataReport from "../../domain/MetadataReport.ts"
 import * as Utf8 from "../../domain/Utf8.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 
-// this is what is read most often by far: defaults that a schema fills in would cost twenty times as much as reading it
+// reports are decoded more often than anything else: defaults in the schema would take twenty times as long
 const Text = Schema.optionalKey(Schema.String)
 
-/** One sample. The service times it by its own clock: `collected_at` and `age` are taken and not looked at. */
+/** One sample. The service uses its own clock: `collected_at` and `age` are accepted and ignored. */
 const MetadataResult = Schema.Struct({
   collected_at: Schema.optionalKey(Schema.String),
   age: Schema.optionalKey(Schema.Finite),
@@ -31,15 +31,15 @@ export const BatchUpdateMetadataRequest = Schema.Struct({
 })
 export type BatchUpdateMetadataRequest = typeof BatchUpdateMetadataRequest.Type
 
-/** The keys of a report are larger than one may be in all. The entries before the limit were accepted. */
+/** The keys of a report exceed the limit in all. The entries before the limit were accepted. */
 export class MetadataKeysTooLong extends Schema.TaggedError<MetadataKeysTooLong>()("MetadataKeysTooLong", {
-  /** The sum of key sizes at which reading stopped, in bytes. */
+  /** The sum of key sizes at which the reading stopped, in bytes. */
   keyBytes: Schema.Int,
   /** The largest sum, in bytes. */
   limit: Schema.Int
 }) {
   override get message() {
-    return `metadata: the keys of one report have ${this.keyBytes} bytes and more, over the limit of ${this.limit} bytes`
+    return `metadata: the keys of one report must have at most ${this.limit} bytes in all (got ${this.keyBytes} or more)`
   }
 }
 
@@ -52,39 +52,42 @@ export const BatchUpdateMetadata = Rpc.make("BatchUpdateMetadata", {
 export const make = Effect.gen(function* () {
   const batcher = yield* MetadataBatcher.MetadataBatcher
 
-  /** Takes the report of an agent. */
-  const report = (agentId: AgentId, request: BatchUpdateMetadataRequest): Effect.Effect<{}, MetadataKeysTooLong> =>
-    Effect.flatMap(DateTime.now, (receivedAt) => {
-      const { entries, keyBytes } = MetadataReport.accept(samplesOf(request), receivedAt)
-      const taken = Effect.andThen(
-        batcher.add(agentId, entries),
-        keyBytes <= MetadataReport.maxKeyBytes ? succeeded : tooLong(agentId, keyBytes)
-      )
-      return Effect.flatMap(LogLevel.isEnabled("Debug"), (isEnabled) =>
-        isEnabled
-          ? Effect.andThen(
-              Effect.annotateLogs(Effect.logDebug("metadata reported", sizes(entries)), { agentId }),
-              taken
-            )
-          : taken
-      )
-    })
+  const add = (agentId: AgentId, entries: ReadonlyArray<MetadataEntry>) =>
+    Effect.flatMap(LogLevel.isEnabled("Debug"), (isEnabled) =>
+      isEnabled
+        ? Effect.andThen(
+            batcher.add(agentId, entries),
+            Effect.annotateLogs(Effect.logDebug("metadata reported", sizes(entries)), { agentId })
+          )
+        : batcher.add(agentId, entries)
+    )
 
   return {
-    report,
-    BatchUpdateMetadata: (request: BatchUpdateMetadataRequest) =>
-      AgentSession.use(({ identity }) => report(identity.agentId, request))
+    /** Adds a valid report and returns true. Returns false, and adds nothing, when the keys of the report are too large. */
+    addValid: (agentId: AgentId, request: BatchUpdateMetadataRequest): Effect.Effect<boolean> =>
+      Effect.flatMap(DateTime.now, (receivedAt) => {
+        const { entries, keyBytes } = MetadataReport.accept(samplesOf(request), receivedAt)
+        return keyBytes > MetadataReport.maxKeyBytes ? isFalse : Effect.andThen(add(agentId, entries), isTrue)
+      }),
+
+    BatchUpdateMetadata: Effect.fnUntraced(function* (request: BatchUpdateMetadataRequest) {
+      const { identity } = yield* AgentSession
+      const { entries, keyBytes } = MetadataReport.accept(samplesOf(request), yield* DateTime.now)
+      yield* add(identity.agentId, entries)
+      return keyBytes > MetadataReport.maxKeyBytes ? yield* tooLong(identity.agentId, keyBytes) : {}
+    })
   }
 })
 
-const succeeded = Effect.succeed({})
+const isTrue = Effect.succeed(true)
+const isFalse = Effect.succeed(false)
 
 const tooLong = (agentId: AgentId, keyBytes: number) => {
   const error = new MetadataKeysTooLong({ keyBytes, limit: MetadataReport.maxKeyBytes })
   return Effect.andThen(Effect.annotateLogs(Effect.logWarning(error.message), { agentId }), error)
 }
 
-/** What an agent leaves out is empty. */
+/** The samples of a report; a field that the agent left out is empty. */
 export const samplesOf = ({
   metadata = []
 }: BatchUpdateMetadataRequest): ReadonlyArray<MetadataReport.ReportedSample> =>

@@ -9,11 +9,11 @@ import { Rpc } from "effect/rpc"
 import { ScriptId } from "../../domain/Ids.ts"
 import { InvalidRequest, unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
-import { int32, time, word, zeroTime } from "../../domain/Fields.ts"
+import { int32, time, upperCaseEnum, zeroTime } from "../../domain/Fields.ts"
 import { ScriptStore, scriptStages, scriptStatuses } from "../ports/ScriptStore.ts"
 
-const Stage = word(...scriptStages)
-const Status = word(...scriptStatuses)
+const Stage = upperCaseEnum(...scriptStages)
+const Status = upperCaseEnum(...scriptStatuses)
 
 const Time = time.check(
   Schema.makeFilter((time) => DateTime.isGreaterThan(time, zeroTime), { expected: "a time after the zero time" })

@@ -1,16 +1,14 @@
 /**
- * What an agent sends over its WebSocket: JSON, one message in a frame or a list of them.
+ * Reads and writes the frames of an agent's WebSocket: JSON, one message or a list of messages in a frame.
  *
- * - A frame that holds something else is answered with an error that says so; the connection goes on.
- * - So is one with a call whose id is that of a call still running: two answers could not be told apart.
- * - A call has no headers of its own: who calls was settled when the agent connected.
- * - A request that is not what its call takes is handed on as an {@link InvalidRequest}, so that it can be answered as one;
- *   one that has {@link Begun}, as that.
+ * - A frame that holds anything else gets an error as its reply; the connection stays open.
+ * - So does a frame with a call whose id is that of a running call: the agent could not tell the two replies apart.
+ * - Headers of a call are ignored: the agent was identified when it connected.
+ * - A payload that does not decode becomes an {@link InvalidRequest}, with which the call then fails.
  */
 import { Effect, Predicate, Schema, SchemaGetter, SchemaIssue } from "effect"
 import { type RpcMessage, RpcSerialization } from "effect/rpc"
 import { InvalidRequest } from "../AgentError.ts"
-import { Begun } from "./begun.ts"
 
 export const codecFor: RpcSerialization.CodecFor = (schema) => {
   const codec = RpcSerialization.json.codecFor(schema)
@@ -19,16 +17,14 @@ export const codecFor: RpcSerialization.CodecFor = (schema) => {
   return Schema.Unknown.pipe(
     Schema.decodeTo(Schema.Unknown, {
       decode: SchemaGetter.transformEffect((input) =>
-        input instanceof Begun
-          ? Effect.succeed<unknown>(input)
-          : Effect.catchEager(decode(input), ({ issue }) => Effect.succeed(toInvalidRequest(issue)))
+        Effect.catchEager(decode(input), ({ issue }) => Effect.succeed<unknown>(toInvalidRequest(issue)))
       ),
       encode: SchemaGetter.transformEffect((value) => Effect.mapErrorEager(encode(value), ({ issue }) => issue))
     })
   )
 }
 
-/** The longest field and the longest description of what is wrong, in characters: both may speak of what was sent. */
+/** The longest field and the longest problem, in characters: both may repeat what the agent has sent. */
 const maxLength = 300
 
 const toInvalidRequest = (issue: SchemaIssue.Issue): InvalidRequest => {
@@ -45,12 +41,12 @@ const toInvalidRequest = (issue: SchemaIssue.Issue): InvalidRequest => {
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** What reads the frames of one connection, and writes those that answer them. */
+/** Reads and writes the frames of one connection. */
 export interface Parser {
-  /** The messages of a frame. Throws what is wrong with one that holds something else. */
+  /** Returns the messages of a frame; throws an error that says what is wrong with it. */
   readonly decode: (frame: string | Uint8Array) => ReadonlyArray<RpcMessage.FromClientEncoded>
   readonly encode: (message: RpcMessage.FromServerEncoded) => string
-  /** The answer to a call that has succeeded and has no result. */
+  /** The reply to a call that succeeded without a result. */
   readonly encodeSuccess: (id: string | number) => string
 }
 
@@ -68,34 +64,34 @@ export const makeParser = (): Parser => {
     decode: (frame) => {
       const content: unknown = JSON.parse(typeof frame === "string" ? frame : decoder.decode(frame))
       const messages = (Array.isArray(content) ? content : [content]).map(toMessage)
-      const begun: Array<string> = []
+      const added: Array<string> = []
       for (const message of messages) {
         if (!isCall(message) || !isId(message.id)) continue
         const id = String(message.id)
         if (running.has(id)) {
-          for (const other of begun) running.delete(other)
-          throw new Error(`A call with the id ${id.slice(0, 100)} is running`)
+          for (const other of added) running.delete(other)
+          throw new Error(`a call with the id ${id.slice(0, 100)} is running`)
         }
         running.add(id)
-        begun.push(id)
+        added.push(id)
       }
       return messages
     }
   }
 }
 
-/** A request that is answered: a notification is not. */
+/** Whether a message is a request with a reply: a notification has none. */
 export const isCall = (message: RpcMessage.FromClientEncoded): message is RpcMessage.RequestEncoded =>
   message._tag === "Request" && message.isNotification !== true
 
-/** Whether an id is one. Agents may send anything. */
+/** Whether a value can be the id of a call. Agents may send anything. */
 export const isId = (id: unknown): id is string | number => typeof id === "string" || typeof id === "number"
 
 const decoder = new TextDecoder()
 
-/** Throws what is no message. What its parts are is for whoever takes it to see. */
+/** Throws when a value is no message. The parts of a message are checked by its reader. */
 const toMessage = (message: unknown): RpcMessage.FromClientEncoded => {
-  if (!Predicate.hasProperty(message, "_tag")) throw new Error("A message is an object with a _tag")
+  if (!Predicate.hasProperty(message, "_tag")) throw new Error("a message must be an object with a _tag")
   const own = message as { _tag: unknown; headers?: unknown }
   if (own._tag === "Request") own.headers = []
   return own as RpcMessage.FromClientEncoded

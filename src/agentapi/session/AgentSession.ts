@@ -1,8 +1,7 @@
 /**
- * One connection of one agent: an actor that lives from its upgrade to its end.
+ * The session of one connection of one agent: an actor that lives from its upgrade to its end.
  *
- * Who the agent is was settled when it connected and stays so; what the session holds is released, in reverse order,
- * when the connection ends.
+ * The identity of the agent is fixed when it connects. The scope of the session releases its parts in reverse order.
  */
 import { Context, Effect, Metric, Option, type Scope } from "effect"
 import type * as Token from "../../access/Token.ts"
@@ -13,7 +12,7 @@ import type { ApiVersion } from "../ApiVersion.ts"
 import * as CachedWorkspace from "./CachedWorkspace.ts"
 import type { Notifications } from "../ports/Notifications.ts"
 import * as ResourceMonitors from "./ResourceMonitors.ts"
-import type { MonitorStore } from "../ports/MonitorStore.ts"
+import type { ResourceMonitorStore } from "../ports/ResourceMonitorStore.ts"
 import { WorkspaceStore } from "../../access/WorkspaceStore.ts"
 import { StoreError } from "../../domain/StoreError.ts"
 
@@ -22,36 +21,36 @@ export class AgentSession extends Context.Service<
   {
     readonly identity: AgentIdentity
     readonly apiVersion: ApiVersion
-    /** The token that the agent has shown. */
+    /** The token that the agent connected with. */
     readonly token: Token.Token
-    /** The workspace as it is now, as far as the session knows. */
+    /** The workspace as it was at the last refresh. */
     readonly cachedWorkspace: CachedWorkspace.CachedWorkspace
-    /** What watches its memory and its volumes. */
+    /** The monitors of the agent's memory and volumes. */
     readonly monitors: ResourceMonitors.ResourceMonitors
-    /** The workspace: the cached one, or the one that the agent is found to belong to. */
+    /** The cached workspace or, where there is none, the workspace that the agent belongs to. */
     readonly workspace: Effect.Effect<Workspace, StoreError>
   }
 >()("metadata-batcher/agentapi/session/AgentSession") {}
 
-/** How an agent has introduced itself. */
+/** The properties of a connection that are known before its session opens. */
 export interface Introduction {
   readonly identity: AgentIdentity
   readonly apiVersion: ApiVersion
   readonly token: Token.Token
 }
 
-/** What a session is opened with. */
-export type Services = WorkspaceStore | MonitorStore | Notifications
+/** The services that a session is opened with. */
+export type Services = WorkspaceStore | ResourceMonitorStore | Notifications
 
-/** Opens the session of a connection; it ends with the scope. Without its resource monitors there is no session. */
+/** Opens the session of a connection until the scope closes. Fails when its resource monitors cannot be read. */
 export const open = Effect.fnUntraced(
   function* (
     introduction: Introduction
   ): Effect.fn.Return<AgentSession["Service"], StoreError, Services | Scope.Scope> {
     const { identity } = introduction
     const store = yield* WorkspaceStore
-    yield* Effect.acquireRelease(Effect.andThen(Effect.logDebug("an agent has connected"), count(1)), () =>
-      Effect.andThen(count(-1), Effect.logDebug("an agent has left"))
+    yield* Effect.acquireRelease(Effect.andThen(Effect.logDebug("agent connected"), count(1)), () =>
+      Effect.andThen(count(-1), Effect.logDebug("agent disconnected"))
     )
     const cachedWorkspace = yield* CachedWorkspace.make(identity.workspace)
     const lookup = Effect.flatMap(store.workspaceOf(identity.agentId), Effect.fromOption).pipe(

@@ -1,22 +1,22 @@
 /**
- * The workspace of a connected agent, so that calls need not read it: an actor of its session.
+ * Caches the workspace of a connected agent, so that calls need not read it: an actor of its session.
  *
- * - It is there from the start, unless nobody has claimed the workspace yet: then it is absent.
- * - It is read again every five minutes. What has changed is seen from then on, a claim too; what cannot be read stays as
- *   it was, with a warning.
- * - It is absent again once the session has ended.
- * - Who may do what with the workspace is no part of it: that must be as new as the question.
+ * - The workspace is cached from the start, unless it is a prebuild that nobody has claimed yet.
+ * - It is read again on a grid of five minutes. A change is cached and logged, also that a prebuild was claimed.
+ * - A workspace that cannot be read or found stays as it was, with a warning.
+ * - The cache is empty after the session has ended.
+ * - Access rights are not cached: they must be current at each use.
  */
-import { Effect, Equal, Option, Ref, type Scope } from "effect"
+import { Effect, Equal, Option, Ref, Schedule, type Scope } from "effect"
 import { isPrebuild, type Workspace } from "../../domain/Workspace.ts"
 import { WorkspaceStore } from "../../access/WorkspaceStore.ts"
 
 export interface CachedWorkspace {
-  /** Absent where the caller has to look it up. */
+  /** None where the caller has to read the workspace. */
   readonly get: Effect.Effect<Option.Option<Workspace>>
 }
 
-/** How often it is read again. */
+/** The time from one refresh to the next. */
 export const refreshInterval = "5 minutes"
 
 export const make = Effect.fnUntraced(function* (
@@ -24,22 +24,27 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<CachedWorkspace, never, WorkspaceStore | Scope.Scope> {
   const store = yield* WorkspaceStore
   const cached = yield* Ref.make(Option.liftPredicate(initial, isClaimed))
+  const latest = yield* Ref.make(initial)
   yield* Effect.addFinalizer(() =>
-    Effect.andThen(Ref.set(cached, Option.none()), Effect.logDebug("the workspace is no longer cached"))
+    Effect.gen(function* () {
+      yield* Ref.set(cached, Option.none())
+      yield* Effect.annotateLogs(Effect.logDebug("workspace cache ended"), describe(yield* Ref.get(latest)))
+    })
   )
 
   const refresh = Effect.gen(function* () {
-    const found = Option.filter(yield* store.workspace(initial.id), isClaimed)
-    const known = yield* Ref.get(cached)
-    if (Option.isNone(found) || Equal.equals(found, known)) return
+    const found = yield* store.workspace(initial.id)
+    if (Option.isNone(found)) return yield* Effect.logWarning("workspace not found, keeping the cached one")
+    if (!isClaimed(found.value) || Option.exists(yield* Ref.get(cached), Equal.equals(found.value))) return
     yield* Ref.set(cached, found)
-    yield* Effect.logDebug("the workspace has changed")
-  }).pipe(
-    Effect.catch((error) => Effect.logWarning("the workspace cannot be read again: what was known stays", error.cause))
-  )
-  yield* Effect.forkScoped(Effect.forever(Effect.delay(refresh, refreshInterval)))
+    yield* Ref.set(latest, found.value)
+    yield* Effect.annotateLogs(Effect.logDebug("workspace changed"), describe(found.value))
+  }).pipe(Effect.catch((error) => Effect.logWarning("workspace not read, keeping the cached one", error.cause)))
+  yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.fixed(refreshInterval)))
 
   return { get: Ref.get(cached) }
 })
 
 const isClaimed = (workspace: Workspace) => !isPrebuild(workspace)
+
+const describe = ({ name, ownerName }: Workspace) => ({ workspaceName: name, ownerName })

@@ -20,8 +20,8 @@ import {
   type Monitor,
   type VolumeMonitor,
   type Monitors,
-  MonitorStore
-} from "../ports/MonitorStore.ts"
+  ResourceMonitorStore
+} from "../ports/ResourceMonitorStore.ts"
 
 /** How much of something is used, both in one unit. */
 export interface Usage {
@@ -92,8 +92,8 @@ export const advance = <M extends Monitor>(
 export const load = Effect.fnUntraced(function* (
   agentId: AgentId,
   workspace: Effect.Effect<Workspace, StoreError>
-): Effect.fn.Return<ResourceMonitors, StoreError, MonitorStore | Notifications> {
-  const store = yield* MonitorStore
+): Effect.fn.Return<ResourceMonitors, StoreError, ResourceMonitorStore | Notifications> {
+  const store = yield* ResourceMonitorStore
   const notifications = yield* Notifications
   const known = yield* SynchronizedRef.make(yield* store.load(agentId))
 

@@ -2,7 +2,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
-import { ConnectionId, LogSourceId, nil, ScriptId } from "../../../src/domain/Ids.ts"
+import { UserSessionId, LogSourceId, nil, ScriptId } from "../../../src/domain/Ids.ts"
 import * as Agent from "../../support/agent.ts"
 import * as People from "../../support/directory.ts"
 import { newId } from "../../support/seed.ts"
@@ -17,7 +17,7 @@ const timing = (script_id: ScriptId) => ({
   status: "OK"
 })
 
-const connection = { id: newId(ConnectionId), action: "CONNECT", type: "SSH", timestamp: "2026-03-01T12:00:00Z" }
+const connection = { id: newId(UserSessionId), action: "CONNECT", type: "SSH", timestamp: "2026-03-01T12:00:00Z" }
 
 const boundaryLogs = [{ allowed: true, http_request: { method: "GET", url: "https://example.com/?token=secret" } }]
 

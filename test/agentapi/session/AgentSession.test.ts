@@ -92,7 +92,7 @@ describe("AgentSession", () => {
 
       assert.deepStrictEqual(
         logs.map(({ message }) => message),
-        ["an agent has connected", "the workspace is no longer cached", "an agent has left"]
+        ["agent connected", "workspace cache ended", "agent disconnected"]
       )
       for (const { annotations } of logs) {
         assert.deepInclude(annotations, { agentId: agent(1), workspaceId: workspace.id })

@@ -83,7 +83,7 @@ describe("CachedWorkspace", () => {
       assert.strictEqual(asked.length, 3)
       assert.deepStrictEqual(
         logs.map(({ level, message }) => [level, message]),
-        [["Debug", "the workspace has changed"]]
+        [["Debug", "workspace changed"]]
       )
     })
   )
@@ -118,15 +118,62 @@ describe("CachedWorkspace", () => {
     })
   )
 
-  it.effect("stays as it was when the workspace is found no more, or is a prebuild again", () =>
+  it.effect("stays as it was when the workspace is not found, with a warning [CW-11]", () =>
     Effect.gen(function* () {
-      const { answer, get } = yield* start(workspace)
+      const { answer, get, logs } = yield* start(workspace)
 
-      for (const gone of [Effect.succeedNone, Effect.succeedSome(prebuild)]) {
-        answer(gone)
-        yield* TestClock.adjust("5 minutes")
-        assert.deepStrictEqual(yield* get, Option.some(workspace))
-      }
+      answer(Effect.succeedNone)
+      yield* TestClock.adjust("5 minutes")
+
+      assert.deepStrictEqual(yield* get, Option.some(workspace))
+      assert.deepStrictEqual(
+        logs.map(({ level, message }) => [level, message]),
+        [["Warn", "workspace not found, keeping the cached one"]]
+      )
+    })
+  )
+
+  it.effect("stays as it was when the workspace is a prebuild again", () =>
+    Effect.gen(function* () {
+      const { answer, get, logs } = yield* start(workspace)
+
+      answer(Effect.succeedSome(prebuild))
+      yield* TestClock.adjust("5 minutes")
+
+      assert.deepStrictEqual(yield* get, Option.some(workspace))
+      assert.deepStrictEqual(logs, [])
+    })
+  )
+
+  it.effect("has its owner and name in the records of a change and of its end [CW-12]", () =>
+    Effect.gen(function* () {
+      const { answer, end, logs } = yield* start(workspace)
+      answer(Effect.succeedSome({ ...workspace, name: "prod", ownerName: "grace" }))
+
+      yield* TestClock.adjust("5 minutes")
+      yield* end
+
+      assert.deepStrictEqual(
+        logs.map(({ annotations, message }) => [message, annotations]),
+        [
+          ["workspace changed", { workspaceName: "prod", ownerName: "grace" }],
+          ["workspace cache ended", { workspaceName: "prod", ownerName: "grace" }]
+        ]
+      )
+    })
+  )
+
+  it.effect("is read on a grid of five minutes, however long a read takes [CW-13]", () =>
+    Effect.gen(function* () {
+      const { answer, asked } = yield* start(workspace)
+      answer(Effect.delay(Effect.succeedSome(workspace), "90 seconds"))
+
+      yield* TestClock.adjust("5 minutes")
+      assert.lengthOf(asked, 1)
+      yield* TestClock.adjust("299999 millis")
+      assert.lengthOf(asked, 1)
+      yield* TestClock.adjust("1 millis")
+      assert.lengthOf(asked, 2)
     })
   )
 
@@ -156,7 +203,7 @@ describe("CachedWorkspace", () => {
       assert.deepStrictEqual(asked, [])
       assert.deepStrictEqual(
         logs.map(({ level, message }) => [level, message]),
-        [["Debug", "the workspace is no longer cached"]]
+        [["Debug", "workspace cache ended"]]
       )
     })
   )

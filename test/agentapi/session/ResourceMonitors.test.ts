@@ -8,11 +8,11 @@ import { workspace } from "../../support/identity.ts"
 import { agent, at } from "../../support/metadataBatcher.ts"
 import { StoreError } from "../../../src/domain/StoreError.ts"
 import {
-  MonitorStore,
+  ResourceMonitorStore,
   type Monitors,
   type VolumeMonitor,
   type MonitorState
-} from "../../../src/agentapi/ports/MonitorStore.ts"
+} from "../../../src/agentapi/ports/ResourceMonitorStore.ts"
 
 type Point = MonitorState | "unknown"
 
@@ -135,7 +135,7 @@ const start = Effect.fnUntraced(function* (monitors: Monitors) {
   let loads = 0
   const millis = DateTime.toEpochMillis
   const started = yield* ResourceMonitors.load(agent(1), Effect.succeed(workspace)).pipe(
-    Effect.provideService(MonitorStore, {
+    Effect.provideService(ResourceMonitorStore, {
       load: () =>
         Effect.sync(() => {
           loads++

@@ -10,18 +10,18 @@
 import { DateTime, Effect, Option, Result, Schema } from "effect"
 import { NetAddress } from "effect/net"
 import { Rpc } from "effect/rpc"
-import { ConnectionId, nil } from "../../domain/Ids.ts"
+import { UserSessionId, nil } from "../../domain/Ids.ts"
 import { OptionalText } from "../../domain/PostgresText.ts"
 import { unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
-import { int32, time, word, zeroTime } from "../../domain/Fields.ts"
-import { ConnectionLogStore, connectionTypes } from "../ports/ConnectionLogStore.ts"
+import { int32, time, upperCaseEnum, zeroTime } from "../../domain/Fields.ts"
+import { UserSessionStore, userSessionTypes } from "../ports/UserSessionStore.ts"
 
-const Type = word(...connectionTypes)
+const Type = upperCaseEnum(...userSessionTypes)
 
 const Connection = Schema.Struct({
-  id: ConnectionId.check(Schema.makeFilter((id) => id !== nil, { expected: "an id other than the nil id" })),
-  action: word("connect", "disconnect"),
+  id: UserSessionId.check(Schema.makeFilter((id) => id !== nil, { expected: "an id other than the nil id" })),
+  action: upperCaseEnum("connect", "disconnect"),
   type: Type,
   /** Without one, or with the zero time, it is the time of receipt. */
   timestamp: Schema.optionalKey(time),
@@ -41,7 +41,7 @@ export const ReportConnection = Rpc.make("ReportConnection", {
 })
 
 export const make = Effect.gen(function* () {
-  const store = yield* ConnectionLogStore
+  const store = yield* UserSessionStore
 
   const reportConnection = Effect.fnUntraced(
     function* ({ connection }: ReportConnectionRequest) {

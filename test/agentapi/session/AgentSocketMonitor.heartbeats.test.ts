@@ -1,9 +1,9 @@
-/** How the connections of many agents are noted together, under the test clock. */
+/** How the heartbeats of many agents are written together, under the test clock. */
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentSession } from "../../../src/agentapi/session/AgentSession.ts"
-import * as ConnectionMonitor from "../../../src/agentapi/session/ConnectionMonitor.ts"
+import * as AgentSocketMonitor from "../../../src/agentapi/session/AgentSocketMonitor.ts"
 import { Replica } from "../../../src/domain/Replica.ts"
 import type { AgentId } from "../../../src/domain/Ids.ts"
 import { PubSub } from "../../../src/pubsub/PubSub.ts"
@@ -11,37 +11,37 @@ import { replica, session } from "../../support/agentApi.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import { agent } from "../../support/metadataBatcher.ts"
 import { StoreError } from "../../../src/domain/StoreError.ts"
-import { type ConnectionNote, ConnectionStore } from "../../../src/agentapi/ports/ConnectionStore.ts"
+import { type AgentSocketRecord, AgentSocketStore } from "../../../src/agentapi/ports/AgentSocketStore.ts"
 
 const away = Effect.fail(
-  new StoreError({ operation: "note the connections of agents", reason: "unavailable", cause: new Error("away") })
+  new StoreError({ operation: "record the heartbeats of agents", reason: "unavailable", cause: new Error("away") })
 )
 
 /** A monitor of agents that answer every ping, with the default period of 15 seconds. */
 const start = Effect.gen(function* () {
   const logs: Array<LogRecord> = []
   const world = {
-    /** What each write had in it. */
-    writes: [] as Array<ReadonlyArray<ConnectionNote>>,
+    /** The records of each write. */
+    writes: [] as Array<ReadonlyArray<AgentSocketRecord>>,
     alone: [] as Array<AgentId>,
     writing: Effect.void as Effect.Effect<void, StoreError>,
     locked: new Set<AgentId>(),
     unlocked: Effect.void as Effect.Effect<void>
   }
-  const monitor = yield* ConnectionMonitor.make().pipe(
-    Effect.provideService(ConnectionStore, {
-      noteMany: (notes) =>
+  const monitor = yield* AgentSocketMonitor.make().pipe(
+    Effect.provideService(AgentSocketStore, {
+      recordHeartbeats: (records) =>
         Effect.suspend(() => {
-          world.writes.push(notes)
+          world.writes.push(records)
           return Effect.as(
             world.writing,
-            new Map(notes.filter(({ agentId }) => !world.locked.has(agentId)).map(({ agentId }) => [agentId, true]))
+            new Map(records.flatMap(({ agentId }) => (world.locked.has(agentId) ? [] : [[agentId, "latest"] as const])))
           )
         }),
-      note: ({ agentId }) =>
+      recordHeartbeat: ({ agentId }) =>
         Effect.suspend(() => {
           world.alone.push(agentId)
-          return Effect.as(world.unlocked, true)
+          return Effect.as(world.unlocked, "latest" as const)
         })
     }),
     Effect.provideService(Replica, replica),
@@ -65,12 +65,12 @@ const start = Effect.gen(function* () {
     logs,
     connect,
     /** The agents of each write since this was asked. */
-    written: () => world.writes.splice(0).map((notes) => notes.map(({ agentId }) => agentId))
+    written: () => world.writes.splice(0).map((records) => records.map(({ agentId }) => agentId))
   }
 })
 
-describe("notes of ConnectionMonitor", () => {
-  it.effect("writes those of a thousand agents once a second, each agent once in a period [CN-10]", () =>
+describe("heartbeats of AgentSocketMonitor", () => {
+  it.effect("are written once a second for a thousand agents, each agent once in an interval [CN-10]", () =>
     Effect.gen(function* () {
       const { connect, written } = yield* start
       for (let number = 0; number < 1_000; number++) {
@@ -89,7 +89,7 @@ describe("notes of ConnectionMonitor", () => {
     })
   )
 
-  it.effect("writes the first ones together that come while another write is in progress, and serves none before", () =>
+  it.effect("that come first are written together while another write runs, and no agent is served before", () =>
     Effect.gen(function* () {
       const { connect, world, written } = yield* start
       const gate = yield* Deferred.make<void>()
@@ -109,7 +109,7 @@ describe("notes of ConnectionMonitor", () => {
     })
   )
 
-  it.effect("writes the newest of an agent, and not what was to be noted before it left", () =>
+  it.effect("of one agent are written newest last, the end included", () =>
     Effect.gen(function* () {
       const { connect, world } = yield* start
       yield* connect(1)
@@ -118,21 +118,38 @@ describe("notes of ConnectionMonitor", () => {
       yield* TestClock.adjust("14 seconds")
       world.writes.length = 0
 
-      // agent 1 is noted at once; the notes of agent 2 wait for a second
+      // agent 1 is recorded at once; the heartbeats of agent 2 wait for a second
       yield* TestClock.adjust("1 second")
       yield* TestClock.adjust("500 millis")
-      yield* newer.leave
+      yield* Effect.all([newer.leave, older.leave], { concurrency: 2 })
 
       const last = world.writes.at(-1)!
       assert.deepStrictEqual(
         last.map(({ agentId, disconnectedAt }) => [agentId, disconnectedAt && DateTime.toEpochMillis(disconnectedAt)]),
         [[agent(2), 15_500]]
       )
-      yield* older.leave
     })
   )
 
-  it.effect("keeps every agent of a write that fails, with a warning each [CN-10]", () =>
+  it.effect("record no end while the agent has another connection to this replica [FT-20]", () =>
+    Effect.gen(function* () {
+      const { connect, world, written } = yield* start
+      const older = yield* connect(1)
+      const newer = yield* connect(1)
+      written()
+
+      yield* older.leave
+      assert.deepStrictEqual(written(), [])
+      yield* newer.leave
+
+      assert.deepStrictEqual(
+        world.writes.flat().map(({ phase }) => phase),
+        ["end"]
+      )
+    })
+  )
+
+  it.effect("end no connection when their write fails, and are a warning each [CN-10]", () =>
     Effect.gen(function* () {
       const { connect, logs, world, written } = yield* start
       for (const number of [1, 2, 3]) yield* connect(number)
@@ -150,7 +167,7 @@ describe("notes of ConnectionMonitor", () => {
     })
   )
 
-  it.effect("notes an agent alone whose row is locked, and goes on with the others meanwhile", () =>
+  it.effect("of a locked row are a write of their own, and others go on meanwhile", () =>
     Effect.gen(function* () {
       const { connect, world } = yield* start
       const gate = yield* Deferred.make<void>()
@@ -168,7 +185,7 @@ describe("notes of ConnectionMonitor", () => {
     })
   )
 
-  it.effect("notes no more than two agents alone at a time, and the others go on and are served", () =>
+  it.effect("of locked rows are at most two writes at a time, and others go on and are served", () =>
     Effect.gen(function* () {
       const { connect, world } = yield* start
       const gate = yield* Deferred.make<void>()
@@ -188,7 +205,7 @@ describe("notes of ConnectionMonitor", () => {
     })
   )
 
-  it.effect("leaves other notes of agents whose rows are locked for the next period, and never the last one", () =>
+  it.effect("of further locked rows are skipped until the next interval, but never the last one", () =>
     Effect.gen(function* () {
       const { connect, logs, world, written } = yield* start
       const gate = yield* Deferred.make<void>()

@@ -7,12 +7,12 @@
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { storeOperation } from "./internal/storeOperation.ts"
-import { ConnectionLogStore } from "../agentapi/ports/ConnectionLogStore.ts"
+import { UserSessionStore } from "../agentapi/ports/UserSessionStore.ts"
 
-export const layer: Layer.Layer<ConnectionLogStore, never, SqlClient.SqlClient> = Layer.effect(
-  ConnectionLogStore,
+export const layer: Layer.Layer<UserSessionStore, never, SqlClient.SqlClient> = Layer.effect(
+  UserSessionStore,
   SqlClient.SqlClient.useSync((sql) =>
-    ConnectionLogStore.of({
+    UserSessionStore.of({
       record: ({ agentName, appName, at, connectionId, end, ip, type, workspace }) =>
         sql`
           INSERT INTO connection_logs AS stored

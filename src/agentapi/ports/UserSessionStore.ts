@@ -1,19 +1,19 @@
 /** The port that records the connections of people to agents. */
 import { Context, type DateTime, type Effect } from "effect"
-import type { ConnectionId } from "../../domain/Ids.ts"
+import type { UserSessionId } from "../../domain/Ids.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
 import type { Workspace } from "../../domain/Workspace.ts"
 
 /** What a person connects with. */
-export const connectionTypes = ["ssh", "vscode", "jetbrains", "reconnecting_pty"] as const
-export type ConnectionType = (typeof connectionTypes)[number]
+export const userSessionTypes = ["ssh", "vscode", "jetbrains", "reconnecting_pty"] as const
+export type UserSessionType = (typeof userSessionTypes)[number]
 
 /** The beginning or the end of a person's connection to an agent. */
-export interface ConnectionReport {
-  readonly connectionId: ConnectionId
+export interface UserSessionReport {
+  readonly connectionId: UserSessionId
   readonly agentName: string
   readonly workspace: Pick<Workspace, "id" | "name" | "ownerId" | "organizationId">
-  readonly type: ConnectionType
+  readonly type: UserSessionType
   /** When it was, by the clock of the agent. */
   readonly at: DateTime.Utc
   readonly ip: string | null
@@ -22,10 +22,10 @@ export interface ConnectionReport {
   readonly end: { readonly code: number; readonly reason: string | null } | null
 }
 
-export class ConnectionLogStore extends Context.Service<
-  ConnectionLogStore,
+export class UserSessionStore extends Context.Service<
+  UserSessionStore,
   {
     /** Completes the record of the connection, or begins it. What is known already stays. */
-    readonly record: (report: ConnectionReport) => Effect.Effect<void, StoreError>
+    readonly record: (report: UserSessionReport) => Effect.Effect<void, StoreError>
   }
->()("metadata-batcher/agentapi/ports/ConnectionLogStore") {}
+>()("metadata-batcher/agentapi/ports/UserSessionStore") {}

@@ -1,16 +1,16 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
-import { ConnectionId } from "../../src/domain/Ids.ts"
-import * as PgConnectionLogStore from "../../src/storage/PgConnectionLogStore.ts"
+import { UserSessionId } from "../../src/domain/Ids.ts"
+import * as PgUserSessionStore from "../../src/storage/PgUserSessionStore.ts"
 import { workspace } from "../support/identity.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
-import { type ConnectionReport, ConnectionLogStore } from "../../src/agentapi/ports/ConnectionLogStore.ts"
+import { type UserSessionReport, UserSessionStore } from "../../src/agentapi/ports/UserSessionStore.ts"
 
 const at = (minute: number) => DateTime.makeUnsafe(Date.UTC(2026, 2, 1, 12, minute))
 
-const begin = (connectionId: ConnectionId): ConnectionReport => ({
+const begin = (connectionId: UserSessionId): UserSessionReport => ({
   connectionId,
   agentName: "main",
   workspace,
@@ -21,14 +21,14 @@ const begin = (connectionId: ConnectionId): ConnectionReport => ({
   end: null
 })
 
-const end = (connectionId: ConnectionId): ConnectionReport => ({
+const end = (connectionId: UserSessionId): UserSessionReport => ({
   ...begin(connectionId),
   at: at(5),
   ip: null,
   end: { code: 255, reason: "gone" }
 })
 
-const records = Effect.fnUntraced(function* (connectionId: ConnectionId) {
+const records = Effect.fnUntraced(function* (connectionId: UserSessionId) {
   const sql = yield* PgClient.PgClient
   return yield* sql`
     SELECT
@@ -54,13 +54,13 @@ const open = {
 
 const closed = { ...open, disconnect_time: DateTime.toDateUtc(at(5)), code: 255, reason: "gone" }
 
-layer(PgConnectionLogStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTestServices: true })(
-  "PgConnectionLogStore",
+layer(PgUserSessionStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTestServices: true })(
+  "PgUserSessionStore",
   (it) => {
     it.effect("has one record of a connection, which its end completes [CL-04, CL-08]", () =>
       Effect.gen(function* () {
-        const { record } = yield* ConnectionLogStore
-        const id = Seed.newId(ConnectionId)
+        const { record } = yield* UserSessionStore
+        const id = Seed.newId(UserSessionId)
 
         yield* record(begin(id))
         assert.deepStrictEqual(yield* records(id), [open])
@@ -71,13 +71,13 @@ layer(PgConnectionLogStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { exc
 
     it.effect("has the same record whichever is reported first, and however often [CL-08]", () =>
       Effect.gen(function* () {
-        const { record } = yield* ConnectionLogStore
+        const { record } = yield* UserSessionStore
         for (const reports of [
           [end, begin],
           [begin, end, begin, end],
           [end, end, begin]
         ]) {
-          const id = Seed.newId(ConnectionId)
+          const id = Seed.newId(UserSessionId)
           yield* Effect.forEach(reports, (report) => record(report(id)))
           assert.deepStrictEqual(yield* records(id), [closed])
         }
@@ -86,8 +86,8 @@ layer(PgConnectionLogStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { exc
 
     it.effect("keeps an end whose beginning nobody has reported [CL-08]", () =>
       Effect.gen(function* () {
-        const { record } = yield* ConnectionLogStore
-        const id = Seed.newId(ConnectionId)
+        const { record } = yield* UserSessionStore
+        const id = Seed.newId(UserSessionId)
 
         yield* record(end(id))
 
@@ -97,8 +97,8 @@ layer(PgConnectionLogStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { exc
 
     it.effect("tells apart connections that have one number in two workspaces [CL-08]", () =>
       Effect.gen(function* () {
-        const { record } = yield* ConnectionLogStore
-        const id = Seed.newId(ConnectionId)
+        const { record } = yield* UserSessionStore
+        const id = Seed.newId(UserSessionId)
         const { workspaceId } = yield* Seed.workspace
 
         yield* record(begin(id))
@@ -111,9 +111,9 @@ layer(PgConnectionLogStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { exc
 
     it.effect("stores what the handler takes for an address [CL-06]", () =>
       Effect.gen(function* () {
-        const { record } = yield* ConnectionLogStore
+        const { record } = yield* UserSessionStore
         for (const ip of ["::1", "2001:db8::1", "::ffff:10.0.0.1", "127.0.0.1"]) {
-          yield* record({ ...begin(Seed.newId(ConnectionId)), ip })
+          yield* record({ ...begin(Seed.newId(UserSessionId)), ip })
         }
       })
     )

@@ -5,7 +5,7 @@ import { SqlClient, SqlSchema } from "effect/sql"
 import { AgentId } from "../domain/Ids.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 import { column } from "./internal/column.ts"
-import { MonitorStore } from "../agentapi/ports/MonitorStore.ts"
+import { ResourceMonitorStore } from "../agentapi/ports/ResourceMonitorStore.ts"
 
 const Row = Schema.Struct({
   /** Null for the memory. */
@@ -16,8 +16,8 @@ const Row = Schema.Struct({
   debouncedUntil: Schema.DateTimeUtcFromDate
 })
 
-export const layer: Layer.Layer<MonitorStore, never, SqlClient.SqlClient> = Layer.effect(
-  MonitorStore,
+export const layer: Layer.Layer<ResourceMonitorStore, never, SqlClient.SqlClient> = Layer.effect(
+  ResourceMonitorStore,
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
 
@@ -33,7 +33,7 @@ export const layer: Layer.Layer<MonitorStore, never, SqlClient.SqlClient> = Laye
         ORDER BY path`
     })
 
-    return MonitorStore.of({
+    return ResourceMonitorStore.of({
       load: (agentId) =>
         rows(agentId).pipe(
           Effect.map((rows) => ({

@@ -1,13 +1,13 @@
 /** The sub-API of resource monitoring, called as an agent calls it. */
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Schema } from "effect"
-import type { Datapoint, ResourceMonitors } from "../../../src/agentapi/session/ResourceMonitors.ts"
-import * as ResourcesMonitoring from "../../../src/agentapi/calls/ResourcesMonitoring.ts"
+import type * as Monitor from "../../../src/agentapi/session/ResourceMonitors.ts"
+import * as ResourceMonitors from "../../../src/agentapi/calls/ResourceMonitors.ts"
 import { calling, session } from "../../support/agentApi.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import { agent } from "../../support/metadataBatcher.ts"
 import { StoreError } from "../../../src/domain/StoreError.ts"
-import type { Monitors } from "../../../src/agentapi/ports/MonitorStore.ts"
+import type { Monitors } from "../../../src/agentapi/ports/ResourceMonitorStore.ts"
 
 const monitor = { enabled: true, threshold: 80, state: "ok", debouncedUntil: DateTime.makeUnsafe(0) } as const
 
@@ -16,9 +16,9 @@ const failure = (operation: string) =>
 
 /** Calls of a session whose monitors are these, and fail with these. */
 const connect = Effect.fnUntraced(function* (monitors: Monitors, failures: ReadonlyArray<StoreError> = []) {
-  const pushed: Array<ReadonlyArray<Datapoint>> = []
+  const pushed: Array<ReadonlyArray<Monitor.Datapoint>> = []
   const logs: Array<LogRecord> = []
-  const actor: ResourceMonitors = {
+  const actor: Monitor.ResourceMonitors = {
     configuration: Effect.succeed(monitors),
     push: (points) =>
       Effect.sync(() => {
@@ -26,13 +26,9 @@ const connect = Effect.fnUntraced(function* (monitors: Monitors, failures: Reado
         return failures
       })
   }
-  const handlers = yield* ResourcesMonitoring.make
+  const handlers = yield* ResourceMonitors.make
   const of = session(agent(1), { monitors: actor })
-  const push = calling(
-    ResourcesMonitoring.PushResourcesMonitoringUsageRequest,
-    handlers.PushResourcesMonitoringUsage,
-    of
-  )
+  const push = calling(ResourceMonitors.PushResourcesMonitoringUsageRequest, handlers.PushResourcesMonitoringUsage, of)
   return {
     configuration: calling(Schema.Struct({}), handlers.GetResourcesMonitoringConfiguration, of)({}),
     push: (request: unknown) => collectLogs(logs)(push(request)),

@@ -3,22 +3,22 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import type { AgentSession } from "../../../src/agentapi/session/AgentSession.ts"
-import * as ConnectionLog from "../../../src/agentapi/calls/ConnectionLog.ts"
-import { ConnectionId, nil } from "../../../src/domain/Ids.ts"
+import * as UserSessions from "../../../src/agentapi/calls/UserSessions.ts"
+import { UserSessionId, nil } from "../../../src/domain/Ids.ts"
 import { calling, session } from "../../support/agentApi.ts"
 import { workspace } from "../../support/identity.ts"
 import { agent } from "../../support/metadataBatcher.ts"
 import { StoreError } from "../../../src/domain/StoreError.ts"
-import { type ConnectionReport, ConnectionLogStore } from "../../../src/agentapi/ports/ConnectionLogStore.ts"
+import { type UserSessionReport, UserSessionStore } from "../../../src/agentapi/ports/UserSessionStore.ts"
 
 const connect = Effect.fnUntraced(function* (overrides: Partial<AgentSession["Service"]> = {}) {
-  const reports: Array<ConnectionReport> = []
-  const { ReportConnection } = yield* Effect.provideService(ConnectionLog.make, ConnectionLogStore, {
+  const reports: Array<UserSessionReport> = []
+  const { ReportConnection } = yield* Effect.provideService(UserSessions.make, UserSessionStore, {
     record: (report) => Effect.sync(() => reports.push(report))
   })
   return {
     reports,
-    call: calling(ConnectionLog.ReportConnectionRequest, ReportConnection, session(agent(7), overrides))
+    call: calling(UserSessions.ReportConnectionRequest, ReportConnection, session(agent(7), overrides))
   }
 })
 
@@ -53,7 +53,7 @@ describe("ReportConnection", () => {
       const report = yield* recorded({ ...begin, app_name: "code-server" })
 
       assert.deepInclude(report, {
-        connectionId: ConnectionId.make(begin.id),
+        connectionId: UserSessionId.make(begin.id),
         agentName: "main",
         workspace,
         type: "ssh",

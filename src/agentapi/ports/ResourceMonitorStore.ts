@@ -25,8 +25,8 @@ export interface Monitors {
   readonly volumes: ReadonlyArray<VolumeMonitor>
 }
 
-export class MonitorStore extends Context.Service<
-  MonitorStore,
+export class ResourceMonitorStore extends Context.Service<
+  ResourceMonitorStore,
   {
     readonly load: (agentId: AgentId) => Effect.Effect<Monitors, StoreError>
     /** Writes the state of what watches the memory of an agent, and until when nobody is told of it. */
@@ -38,4 +38,4 @@ export class MonitorStore extends Context.Service<
       at: DateTime.Utc
     ) => Effect.Effect<void, StoreError>
   }
->()("metadata-batcher/agentapi/ports/MonitorStore") {}
+>()("metadata-batcher/agentapi/ports/ResourceMonitorStore") {}

@@ -1,0 +1,25 @@
+/** Limits how many calls of a connection run at the same time. */
+import { type Effect, Latch } from "effect"
+
+export interface CallGate {
+  /** Counts a call that starts. */
+  readonly enterUnsafe: () => void
+  /** Counts the end of a call. */
+  readonly leaveUnsafe: () => void
+  /** Waits until a further call may start. */
+  readonly ready: Effect.Effect<void>
+}
+
+export const make = (maxCalls: number): CallGate => {
+  const latch = Latch.makeUnsafe(true)
+  let running = 0
+  return {
+    enterUnsafe: () => {
+      if (++running >= maxCalls) latch.closeUnsafe()
+    },
+    leaveUnsafe: () => {
+      if (--running < maxCalls) latch.openUnsafe()
+    },
+    ready: latch.await
+  }
+}
