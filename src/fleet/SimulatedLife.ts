@@ -1,15 +1,15 @@
 /**
- * What a simulated agent does while it is connected, in the order and in the mix of a real one.
+ * The behaviour of a simulated agent while it is connected, in the order and in the mix of a real one.
  *
- * - Whenever it connects it asks for its manifest and for the banners, and introduces itself. When that fails it tries again.
- * - The first time it starts: it comes to be, runs its scripts, whose lines it logs, and is ready.
- * - From its introduction on it reports metadata once in an interval, and its statistics as often as the service wants.
- *   Where it is watched it says how full its memory and its volumes are.
- * - Once it is ready it logs a line in five intervals, and people come and go in ten, as its statistics tell. The health of
- *   its apps, and what they do, changes in twenty.
- * - When it leaves, so does whoever is connected to it; then it shuts down. That has five seconds.
+ * - On each connection it fetches its manifest and the banners, and introduces itself, again and again until that succeeds.
+ * - On its first connection it starts: it is created, runs its scripts, logs their lines, and is ready.
+ * - From its introduction on it reports metadata once per interval, and statistics as often as the service requests them.
+ *   If it is monitored it reports the usage of its memory and its volumes.
+ * - Once it is ready it logs a line every five intervals, people come and go every ten, and the health and the status of
+ *   its apps change every twenty.
+ * - Before it leaves, its visitors disconnect and it shuts down, within five seconds.
  *
- * It has no agents of its own and confines no program.
+ * It creates no sub-agents and confines no program.
  */
 import { DateTime, Duration, Effect, Random, Ref, Schedule } from "effect"
 import type { RpcClient, RpcClientError, RpcGroup } from "effect/rpc"
@@ -26,13 +26,13 @@ export type Call = RpcGroup.Rpcs<typeof AgentApi>["_tag"]
 
 export interface Options {
   readonly keys: ReadonlyArray<string>
-  /** The time between two reports of metadata, which all that happens now and then is a multiple of. */
+  /** The time between two reports of metadata. Everything else that repeats has a multiple of it as its period. */
   readonly interval: Duration.Duration
-  /** How far a pause may be from what it should be, as a part of it. */
+  /** How far a pause may be from its period, as a part of it. */
   readonly jitter: number
-  /** Reports metadata and says nothing else. Default false. */
+  /** Report metadata and nothing else. Default false. */
   readonly metadataOnly?: boolean | undefined
-  /** Is told of each call how it went. */
+  /** Is notified of each call's outcome. */
   readonly observer: {
     readonly onCall: (call: Call) => void
     readonly onError: () => void
@@ -41,14 +41,56 @@ export interface Options {
 
 type Manifest = typeof Manifest.Type
 
-export const make = Effect.fnUntraced(function* (
-  { interval, jitter, keys, metadataOnly, observer }: Options,
-  client: Client
-) {
-  const isStarted = yield* Ref.make(false)
-  const visitor = yield* Ref.make<Work.Visitor | undefined>(undefined)
+export const make = Effect.fnUntraced(function* (options: Options, client: Client) {
+  const tools = makeTools(options, client)
+  const visits = yield* makeVisits(tools)
+  const startup = yield* makeStartup(tools)
+  const report = Effect.gen(function* () {
+    const metadata = yield* Effect.forEach(options.keys, Work.sample)
+    yield* tools.observed("BatchUpdateMetadata")(client.BatchUpdateMetadata({ metadata }))
+  })
+  const reports = tools.every(options.interval, report)
 
-  const told =
+  if (options.metadataOnly === true) return { live: reports, leave: Effect.void } satisfies SimulatedLife
+  const everything = Effect.gen(function* () {
+    const manifest = yield* tools.persistently(startup.introduce)
+    yield* Effect.all(
+      [
+        reports,
+        reportStats(tools, visits.visitor),
+        reportUsage(tools),
+        Effect.andThen(tools.persistently(startup.start(manifest)), work(tools, visits.comeAndGo, manifest.apps))
+      ],
+      { concurrency: "unbounded", discard: true }
+    )
+  })
+  return {
+    live: everything,
+    leave: visits.goodbye.pipe(
+      Effect.andThen(tools.become("shutting_down")),
+      Effect.andThen(tools.become("off")),
+      Effect.timeoutOption("5 seconds"),
+      Effect.ignore
+    )
+  } satisfies SimulatedLife
+})
+
+export interface SimulatedLife {
+  /** Everything that the agent does while it is connected. It ends only by interruption. */
+  readonly live: Effect.Effect<unknown, unknown>
+  /** Everything that the agent does before it leaves, if it is connected. */
+  readonly leave: Effect.Effect<void>
+}
+
+// -----------------------------------------------------------------------------
+// tools
+// -----------------------------------------------------------------------------
+
+type Tools = ReturnType<typeof makeTools>
+
+const makeTools = ({ interval, jitter, observer }: Options, client: Client) => {
+  /** Notifies the observer of the outcome of a call. */
+  const observed =
     (call: Call) =>
     <A, E, R>(self: Effect.Effect<A, E, R>) =>
       Effect.tapError(
@@ -56,40 +98,53 @@ export const make = Effect.fnUntraced(function* (
         () => Effect.sync(observer.onError)
       )
 
-  /** Does something once in a period, more or less, and whether it succeeds or not. */
-  const every = (period: Duration.Duration, work: Effect.Effect<unknown, unknown>) => {
-    const after = (part: Effect.Effect<number>) =>
-      Effect.flatMap(part, (part) => Effect.delay(Effect.ignore(work), Duration.times(period, part)))
-    // the first time is as far off as any other, so that agents that start together part ways
-    return Effect.andThen(after(Random.next), Effect.forever(after(Random.nextBetween(1 - jitter, 1 + jitter))))
+  return {
+    client,
+    observed,
+
+    intervals: (count: number) => Duration.times(interval, count),
+
+    /** Repeats work about once per period, also when it fails. */
+    every: (period: Duration.Duration, work: Effect.Effect<unknown, unknown>) => {
+      const after = (part: Effect.Effect<number>) =>
+        Effect.flatMap(part, (part) => Effect.delay(Effect.ignore(work), Duration.times(period, part)))
+      // the first time is anywhere in the period, so that agents that start together drift apart
+      return Effect.andThen(after(Random.next), Effect.forever(after(Random.nextBetween(1 - jitter, 1 + jitter))))
+    },
+
+    /** Tries again until it succeeds. */
+    persistently: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.retry(self, Schedule.spaced(interval)),
+
+    become: (state: UpdateLifecycleRequest["lifecycle"]["state"]) =>
+      Effect.flatMap(DateTime.now, (changed_at) =>
+        observed("UpdateLifecycle")(client.UpdateLifecycle({ lifecycle: { state, changed_at } }))
+      ),
+
+    log: (log_source_id: LogSourceId, ...logs: Parameters<Client["BatchCreateLogs"]>[0]["logs"]) =>
+      observed("BatchCreateLogs")(client.BatchCreateLogs({ log_source_id, logs }))
   }
+}
 
-  const intervals = (count: number) => Duration.times(interval, count)
+/** The source of log lines that no script has printed. */
+const outside = LogSourceId.make(nil)
 
-  const persistently = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.retry(self, Schedule.spaced(interval))
+// -----------------------------------------------------------------------------
+// startup
+// -----------------------------------------------------------------------------
 
-  // ---------------------------------------------------------------------------
-  // startup
-  // ---------------------------------------------------------------------------
+const makeStartup = Effect.fnUntraced(function* ({ become, client, intervals, log, observed }: Tools) {
+  const isStarted = yield* Ref.make(false)
 
   const introduce = Effect.gen(function* () {
-    const manifest = yield* told("GetManifest")(client.GetManifest({}))
-    yield* told("GetAnnouncementBanners")(client.GetAnnouncementBanners({}))
-    yield* told("UpdateStartup")(client.UpdateStartup({ startup: Work.startup(manifest) }))
+    const manifest = yield* observed("GetManifest")(client.GetManifest({}))
+    yield* observed("GetAnnouncementBanners")(client.GetAnnouncementBanners({}))
+    yield* observed("UpdateStartup")(client.UpdateStartup({ startup: Work.startup(manifest) }))
     return manifest
   })
 
-  const become = (state: UpdateLifecycleRequest["lifecycle"]["state"]) =>
-    Effect.flatMap(DateTime.now, (changed_at) =>
-      told("UpdateLifecycle")(client.UpdateLifecycle({ lifecycle: { state, changed_at } }))
-    )
-
-  const log = (log_source_id: LogSourceId, ...logs: Parameters<Client["BatchCreateLogs"]>[0]["logs"]) =>
-    told("BatchCreateLogs")(client.BatchCreateLogs({ log_source_id, logs }))
-
-  /** Prints what a startup prints, bit by bit. */
+  /** Logs the output of a startup, bit by bit. */
   const print = (source: LogSourceId) =>
-    Effect.forEach(Work.startupPrints, (lines) => Effect.delay(log(source, ...lines), Duration.times(interval, 0.2)), {
+    Effect.forEach(Work.startupPrints, (lines) => Effect.delay(log(source, ...lines), intervals(0.2)), {
       discard: true
     })
 
@@ -104,7 +159,7 @@ export const make = Effect.fnUntraced(function* (
       stage: "start",
       status: "ok"
     } as const
-    yield* told("ScriptCompleted")(client.ScriptCompleted({ timing }))
+    yield* observed("ScriptCompleted")(client.ScriptCompleted({ timing }))
   })
 
   const start = Effect.fnUntraced(function* ({ scripts }: Manifest) {
@@ -117,26 +172,18 @@ export const make = Effect.fnUntraced(function* (
     yield* Ref.set(isStarted, true)
   })
 
-  // ---------------------------------------------------------------------------
-  // life
-  // ---------------------------------------------------------------------------
+  return { introduce, start }
+})
 
-  const report = Effect.gen(function* () {
-    const metadata = yield* Effect.forEach(keys, Work.sample)
-    yield* told("BatchUpdateMetadata")(client.BatchUpdateMetadata({ metadata }))
-  })
+// -----------------------------------------------------------------------------
+// visitors
+// -----------------------------------------------------------------------------
 
-  const reportStats = Effect.gen(function* () {
-    const { report_interval } = yield* persistently(told("UpdateStats")(client.UpdateStats({})))
-    const report = Effect.gen(function* () {
-      const stats = yield* Work.stats(yield* Ref.get(visitor))
-      yield* told("UpdateStats")(client.UpdateStats({ stats }))
-    })
-    return yield* every(Duration.seconds(report_interval), report)
-  })
+const makeVisits = Effect.fnUntraced(function* ({ client, observed }: Tools) {
+  const visitor = yield* Ref.make<Work.Visitor | undefined>(undefined)
 
   const visit = (visitor: Work.Visitor, action: "connect" | "disconnect") =>
-    told("ReportConnection")(client.ReportConnection(Work.connection(visitor, action)))
+    observed("ReportConnection")(client.ReportConnection(Work.connection(visitor, action)))
 
   const goodbye = Effect.gen(function* () {
     const gone = yield* Ref.getAndSet(visitor, undefined)
@@ -144,7 +191,7 @@ export const make = Effect.fnUntraced(function* (
     return gone
   })
 
-  /** Somebody comes, unless somebody is there: then that one leaves. */
+  /** Lets the visitor leave, or a new one come if there is none. */
   const comeAndGo = Effect.gen(function* () {
     if ((yield* goodbye) !== undefined) return
     const newcomer = yield* Work.visitor
@@ -152,79 +199,69 @@ export const make = Effect.fnUntraced(function* (
     yield* Ref.set(visitor, newcomer)
   })
 
-  const reportHealths = Effect.fnUntraced(function* (apps: Manifest["apps"]) {
-    const updates = yield* Effect.forEach(apps, ({ id }) => Effect.map(Work.health, (health) => ({ id, health })))
-    yield* told("BatchUpdateAppHealths")(client.BatchUpdateAppHealths({ updates }))
-  })
-
-  const work = (apps: Manifest["apps"]) => {
-    const checked = apps.filter(({ healthcheck }) => healthcheck.url !== "")
-    const [app] = apps
-    return Effect.all(
-      [
-        every(
-          intervals(5),
-          Effect.flatMap(Work.line, (line) => log(outside, line))
-        ),
-        every(intervals(10), comeAndGo),
-        checked.length === 0 ? Effect.void : every(intervals(20), reportHealths(checked)),
-        app === undefined
-          ? Effect.void
-          : every(
-              intervals(20),
-              Effect.flatMap(Work.status(app.slug), (status) => told("UpdateAppStatus")(client.UpdateAppStatus(status)))
-            )
-      ],
-      { concurrency: "unbounded", discard: true }
-    )
-  }
-
-  const monitor = Effect.gen(function* () {
-    const { config, memory, volumes } = yield* persistently(
-      told("GetResourcesMonitoringConfiguration")(client.GetResourcesMonitoringConfiguration({}))
-    )
-    const watched = volumes.flatMap(({ enabled, path }) => (enabled ? [path] : []))
-    const isMemoryWatched = memory?.enabled === true
-    if (!isMemoryWatched && watched.length === 0) return
-    const interval = Duration.seconds(config.collection_interval_seconds)
-    const push = Effect.gen(function* () {
-      const usage = yield* Work.usage({
-        count: config.num_datapoints,
-        interval,
-        memory: isMemoryWatched,
-        volumes: watched
-      })
-      yield* told("PushResourcesMonitoringUsage")(client.PushResourcesMonitoringUsage(usage))
-    })
-    return yield* every(interval, push)
-  })
-
-  const everything = Effect.gen(function* () {
-    const manifest = yield* persistently(introduce)
-    yield* Effect.all(
-      [
-        every(interval, report),
-        reportStats,
-        monitor,
-        Effect.andThen(persistently(start(manifest)), work(manifest.apps))
-      ],
-      { concurrency: "unbounded", discard: true }
-    )
-  })
-
-  return {
-    /** What it does while it is connected. Ends by interruption alone. */
-    live: metadataOnly === true ? every(interval, report) : everything,
-    /** What it does before it leaves, as long as it is connected. */
-    leave:
-      metadataOnly === true
-        ? Effect.void
-        : Effect.andThen(goodbye, Effect.andThen(become("shutting_down"), become("off"))).pipe(
-            Effect.timeoutOption("5 seconds"),
-            Effect.ignore
-          )
-  }
+  return { visitor, goodbye, comeAndGo }
 })
 
-/** The source of lines of what no script has printed. */
-const outside = LogSourceId.make(nil)
+// -----------------------------------------------------------------------------
+// work
+// -----------------------------------------------------------------------------
+
+const reportStats = Effect.fnUntraced(function* (
+  { client, every, observed, persistently }: Tools,
+  visitor: Ref.Ref<Work.Visitor | undefined>
+) {
+  const { report_interval } = yield* persistently(observed("UpdateStats")(client.UpdateStats({})))
+  const report = Effect.gen(function* () {
+    const stats = yield* Work.stats(yield* Ref.get(visitor))
+    yield* observed("UpdateStats")(client.UpdateStats({ stats }))
+  })
+  return yield* every(Duration.seconds(report_interval), report)
+})
+
+const reportUsage = Effect.fnUntraced(function* ({ client, every, observed, persistently }: Tools) {
+  const { config, memory, volumes } = yield* persistently(
+    observed("GetResourcesMonitoringConfiguration")(client.GetResourcesMonitoringConfiguration({}))
+  )
+  const watched = volumes.flatMap(({ enabled, path }) => (enabled ? [path] : []))
+  const isMemoryWatched = memory?.enabled === true
+  if (!isMemoryWatched && watched.length === 0) return
+  const interval = Duration.seconds(config.collection_interval_seconds)
+  const push = Effect.gen(function* () {
+    const usage = yield* Work.usage({
+      count: config.num_datapoints,
+      interval,
+      memory: isMemoryWatched,
+      volumes: watched
+    })
+    yield* observed("PushResourcesMonitoringUsage")(client.PushResourcesMonitoringUsage(usage))
+  })
+  return yield* every(interval, push)
+})
+
+const work = (
+  { client, every, intervals, log, observed }: Tools,
+  comeAndGo: Effect.Effect<void, unknown>,
+  apps: Manifest["apps"]
+) => {
+  const logLine = Effect.flatMap(Work.line, (line) => log(outside, line))
+
+  const checked = apps.filter(({ healthcheck }) => healthcheck.url !== "")
+  const reportHealths = Effect.gen(function* () {
+    const updates = yield* Effect.forEach(checked, ({ id }) => Effect.map(Work.health, (health) => ({ id, health })))
+    yield* observed("BatchUpdateAppHealths")(client.BatchUpdateAppHealths({ updates }))
+  })
+
+  const reportStatus = ({ slug }: Manifest["apps"][number]) =>
+    Effect.flatMap(Work.status(slug), (status) => observed("UpdateAppStatus")(client.UpdateAppStatus(status)))
+
+  const [app] = apps
+  return Effect.all(
+    [
+      every(intervals(5), logLine),
+      every(intervals(10), comeAndGo),
+      checked.length === 0 ? Effect.void : every(intervals(20), reportHealths),
+      app === undefined ? Effect.void : every(intervals(20), reportStatus(app))
+    ],
+    { concurrency: "unbounded", discard: true }
+  )
+}
