@@ -1,10 +1,9 @@
 /** The process of the service ends: asked to, with and without a database, and killed. */
 import { NodeFileSystem } from "@effect/platform-node"
 import { describe } from "@effect/vitest"
-import { Clock, Duration, Effect, FileSystem } from "effect"
-import * as Path from "node:path"
+import { Clock, Duration, Effect } from "effect"
 import { emptyFolder } from "../support/folder.ts"
-import * as Database from "./Database.ts"
+import { embeddedDatabase } from "./embedded.ts"
 import * as Fleet from "./Fleet.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Replica from "./Replica.ts"
@@ -95,11 +94,7 @@ const killed = Effect.gen(function* () {
     })
   )
   const [elapsed, second] = yield* Effect.timed(Replica.start(env))
-  const [, port] = /embedded: postgresql:\/\/postgres@127\.0\.0\.1:(\d+)\/postgres/.exec(second.output())!
-  const password = yield* FileSystem.FileSystem.use((fs) =>
-    fs.readFileString(Path.join(dataDir, "cluster", "password"))
-  )
-  const rows = yield* Database.at(`postgresql://postgres:${password}@127.0.0.1:${port}/postgres`).rows
+  const rows = yield* (yield* embeddedDatabase(second, dataDir)).rows
 
   // its database would outlive it, were it killed once more
   yield* second.kill("SIGTERM")

@@ -9,6 +9,10 @@ export interface ServiceProcess {
   /** The next line that matches, with what its groups hold; earlier lines are gone. */
   readonly line: (pattern: RegExp) => Effect.Effect<RegExpExecArray>
   readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** Sends a signal to the process and to those that it started, except those in a session of their own. */
+  readonly killAll: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** Closes the reading end of its standard output and standard error. */
+  readonly closeOutput: Effect.Effect<void>
   /** The exit code, once the process has ended. */
   readonly exit: Effect.Effect<number | null>
   /** All it has printed. */
@@ -76,6 +80,11 @@ const spawned = Effect.fnUntraced(function* (
         Effect.orDie
       ),
     kill: (signal) => Effect.sync(() => void child.kill(signal)),
+    killAll: (signal) => Effect.ignore(Effect.try(() => process.kill(-child.pid!, signal))),
+    closeOutput: Effect.sync(() => {
+      child.stdout.destroy()
+      child.stderr.destroy()
+    }),
     exit: Deferred.await(exit),
     output: () => output
   }
