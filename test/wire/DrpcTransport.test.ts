@@ -1,0 +1,236 @@
+import { create, toBinary } from "@bufbuild/protobuf"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Logger, Metric, Queue, References, Schema } from "effect"
+import * as DrpcMultiplexer from "../../src/wire/DrpcMultiplexer.ts"
+import { Agent, BannerConfigSchema } from "../../src/wire/generated/agent_pb.ts"
+import { Tailnet } from "../../src/wire/generated/tailnet_pb.ts"
+import * as WireMetrics from "../../src/wire/WireMetrics.ts"
+import { banners, coordinate, make, start, varint } from "./service.ts"
+import * as Wire from "./support.ts"
+
+const { connect, data, Flag, frame, Kind, open, packet, Type, unary } = Wire
+
+describe("a transport", () => {
+  it.effect("reads no further than the message that its handler has not taken [WI-40]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const multiplexer = DrpcMultiplexer.make<undefined>([
+        DrpcMultiplexer.bidirectional(Tailnet.method.coordinate, ({ receive }) =>
+          Effect.andThen(Deferred.await(gate), Effect.forever(receive))
+        )
+      ])
+      const { seen, send, session, until } = yield* connect(multiplexer, undefined)
+      const message = (id: number) => {
+        const body = Buffer.alloc(60_000)
+        Buffer.from([0xa2, 0x06, ...varint(60_000 - 6)]).copy(body)
+        return data(1, packet(Kind.message, 1, id, body))
+      }
+      const credits = () => seen.filter(({ length, type }) => type === Type.windowUpdate && length > 0)
+
+      yield* send(open(1), data(1, packet(Kind.invoke, 1, 1, Wire.text(coordinate))))
+      yield* send(...[2, 3, 4, 5].map(message), frame(Type.ping, Flag.syn, 0, 1))
+      yield* until(() => seen.find(({ type }) => type === Type.ping))
+      assert.deepStrictEqual(credits(), [])
+      yield* Deferred.succeed(gate, undefined)
+      yield* until(() => credits()[0])
+      assert.isDefined(session)
+    })
+  )
+
+  it.effect("is ended by what breaks the protocol, which is counted and logged once in ten seconds [WI-41]", () =>
+    Effect.gen(function* () {
+      const logged: Array<string> = []
+      const invoke = packet(Kind.invoke, 1, 1, Wire.text(banners))
+      const mistakes: ReadonlyArray<readonly [string, Uint8Array]> = [
+        ["invoked twice", Buffer.concat([invoke, packet(Kind.invoke, 1, 2, Wire.text(banners))])],
+        ["id went back", Buffer.concat([packet(Kind.invoke, 2, 5, Wire.text(banners)), packet(Kind.message, 2, 4)])],
+        ["id went back", packet(Kind.invoke, 0, 1, Wire.text(banners))],
+        ["kind changed within a packet", Wire.bytes("0601010041".replace("41", "") + "05010100")],
+        ["unknown kind", packet(9, 1, 1)],
+        ["unknown kind", packet(0, 1, 1)],
+        ["message without a call", packet(Kind.message, 1, 1)],
+        ["varint too long", Wire.bytes("05" + "ff".repeat(11))],
+        ["varint too long", Wire.bytes("0501" + "ff".repeat(11))],
+        ["data overflow", Wire.bytes("05010181808002")],
+        ["malformed metadata", packet(Kind.invokeMetadata, 1, 1, Wire.bytes("0a04"))],
+        ["malformed metadata", packet(Kind.invokeMetadata, 1, 1, Wire.text("what"))]
+      ]
+      yield* Effect.gen(function* () {
+        const { ended, packets, send } = yield* connect((yield* make).multiplexer, "")
+        for (const [index, [, mistake]] of mistakes.entries()) {
+          const id = 2 * index + 1
+          yield* send(open(id), data(id, mistake), data(id, Wire.bytes("00")))
+          yield* ended(id)
+        }
+        yield* send(open(99), data(99, unary(banners)))
+        yield* packets(99, 2)
+      }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => logged.push(String(message)))])))
+
+      for (const [reason] of mistakes) {
+        const { count } = yield* Metric.value(
+          Metric.withAttributes(WireMetrics.violations, { scope: "stream", reason })
+        )
+        assert.isAtLeast(count, 1, reason)
+      }
+      assert.deepStrictEqual(logged, ["protocol of an agent broken"])
+    }).pipe(Effect.provideService(References.MinimumLogLevel, "Info"))
+  )
+
+  it.effect("ignores a control packet that it does not know, and packets of calls that are over [WI-42]", () =>
+    Effect.gen(function* () {
+      const { packets, send } = yield* start
+
+      yield* send(
+        data(1, Wire.bytes("93010100")),
+        data(1, unary(banners, undefined, 3)),
+        data(1, packet(Kind.message, 3, 4)),
+        data(1, packet(Kind.close, 3, 5)),
+        data(1, Buffer.concat([packet(Kind.cancel, 4, 1), unary(banners, undefined, 5)]))
+      )
+
+      assert.deepStrictEqual(
+        (yield* packets(1, 4)).map((words) => words.split(" ").slice(0, 2).join(" ")),
+        ["message 3.1", "closeSend 3.2", "message 5.1", "closeSend 5.2"]
+      )
+    })
+  )
+
+  it.effect("drops a packet that is not complete when a later one comes [WI-42]", () =>
+    Effect.gen(function* () {
+      const { packets, send } = yield* start
+
+      yield* send(data(1, Wire.bytes("020101027878")), data(1, unary(banners, undefined, 2)))
+
+      assert.match((yield* packets(1, 2))[0]!, /^message 2.1/)
+    })
+  )
+
+  it.effect("takes no more memory for what is not complete than the connection may [WI-43]", () =>
+    Effect.gen(function* () {
+      const { multiplexer } = yield* make
+      const { ended, packets, send } = yield* connect(multiplexer, "", { maxHeldBytes: 300_000 })
+      const begin = Buffer.concat([
+        packet(Kind.invoke, 1, 1, Wire.text(banners)),
+        Wire.bytes("050102ffff03"),
+        Buffer.alloc(60_000)
+      ])
+
+      for (let id = 1; id < 11; id += 2) yield* send(open(id), data(id, begin))
+      yield* ended(9)
+      yield* send(frame(Type.windowUpdate, Flag.rst, 1, 0), open(11), data(11, begin), data(11, Buffer.alloc(5_535)))
+
+      assert.match((yield* packets(11))[0]!, /^error/)
+    })
+  )
+
+  it.effect("goes on with others when one is slow to read [WI-44]", () =>
+    Effect.gen(function* () {
+      const sent = yield* Queue.unbounded<number>()
+      const multiplexer = DrpcMultiplexer.make<undefined>([
+        DrpcMultiplexer.serverStreaming(Tailnet.method.streamDERPMaps, (_, send) =>
+          Effect.gen(function* () {
+            for (let count = 0; ; count++) {
+              yield* send({ regions: { 1: { regionName: "x".repeat(50_000) } } })
+              yield* Queue.offer(sent, count)
+            }
+          })
+        ),
+        DrpcMultiplexer.unary(Agent.method.getAnnouncementBanners, () => Effect.succeed({}))
+      ])
+      const { packets, send, until, seen } = yield* connect(multiplexer, undefined)
+
+      yield* send(open(1), data(1, unary("/coder.tailnet.v2.Tailnet/StreamDERPMaps")), open(3), data(3, unary(banners)))
+      yield* packets(3, 2)
+      const before = yield* Queue.size(sent)
+      yield* send(frame(Type.windowUpdate, Flag.none, 1, 100_000))
+      yield* until(() => (seen.filter(({ streamId }) => streamId === 1).length > 8 + 3 ? true : undefined))
+
+      assert.strictEqual(before, 5)
+      assert.isAtLeast(yield* Queue.size(sent), 6)
+    })
+  )
+})
+
+describe("a session", () => {
+  it.effect("returns why it has ended, and interrupts its calls [WI-45]", () =>
+    Effect.gen(function* () {
+      const { interrupted, send, serving } = yield* start
+
+      yield* send(data(1, unary("/coder.agent.v2.Agent/GetManifest")), Wire.bytes("ff0000000000000000000000"))
+
+      assert.strictEqual(yield* Queue.take(interrupted), "GetManifest")
+      assert.strictEqual(yield* Fiber.join(serving), "unknown version")
+    })
+  )
+
+  it.effect("interrupts its calls when its scope closes [WI-45]", () =>
+    Effect.gen(function* () {
+      const interrupted = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { interrupted, packets, send } = yield* start
+          yield* send(data(1, unary("/coder.agent.v2.Agent/GetManifest")), open(3), data(3, unary(banners)))
+          yield* packets(3, 2)
+          return interrupted
+        })
+      )
+
+      assert.strictEqual(yield* Queue.take(interrupted), "GetManifest")
+    })
+  )
+
+  it.effect("pings the client and hears its answer [WI-11]", () =>
+    Effect.gen(function* () {
+      const { seen, send, session, until } = yield* start
+
+      const ping = yield* Effect.forkChild(session.ping)
+      const { length } = yield* until(() => seen.find(({ type }) => type === Type.ping))
+      yield* send(frame(Type.ping, Flag.ack, 0, length))
+
+      yield* Fiber.join(ping)
+    })
+  )
+})
+
+describe("packets", () => {
+  const Piece = Schema.Struct({
+    kind: Schema.Literals([1, 2, 3, 4, 5, 6, 7, 40]),
+    jump: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 300 })),
+    body: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))
+  })
+
+  it.prop(
+    "are read as they were written, however reads split them [WI-46]",
+    {
+      pieces: Schema.Array(Piece),
+      cuts: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 20 })))
+    },
+    ({ cuts, pieces }) => {
+      let streamId = 1
+      const written = pieces.map(({ body, jump, kind }, index) => {
+        streamId += jump
+        return { kind, isControl: false, streamId, messageId: index + 1, body: Uint8Array.from(body) }
+      })
+      const all = Buffer.concat(
+        written.map(({ body, kind, messageId, streamId }) => packet(kind, streamId, messageId, body))
+      )
+      const chunks: Array<Uint8Array> = []
+      for (let offset = 0, cut = 0; offset < all.length; cut++) {
+        const size = cuts.length === 0 ? all.length : cuts[cut % cuts.length]!
+        chunks.push(all.subarray(offset, offset + size))
+        offset += size
+      }
+
+      assert.deepStrictEqual(Wire.packets(chunks).map(Wire.packetInWords), written.map(Wire.packetInWords))
+    }
+  )
+
+  it("are cut into frames of 64 KiB [WI-34]", () => {
+    const body = Buffer.alloc(200_000, 7)
+    const bytes = packet(Kind.message, 1, 2, body)
+
+    assert.strictEqual(Wire.hex(bytes.subarray(0, 6)), "040102808004")
+    assert.strictEqual(Wire.hex(bytes.subarray(3 * 65_542, 3 * 65_542 + 6)), "050102c01a07")
+    assert.deepStrictEqual(Buffer.from(Wire.packets([bytes])[0]!.body), body)
+    assert.strictEqual(toBinary(BannerConfigSchema, create(BannerConfigSchema)).length, 0)
+  })
+})
