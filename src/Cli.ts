@@ -1,8 +1,8 @@
 /**
  * The command line: `serve`, `migrate`, `simulate` and `status`.
  *
- * Every setting of the service is a variable of the environment, a few are flags as well. What goes wrong is said in
- * lines that name what to change.
+ * Every setting of the service is an environment variable, and a few are flags as well. Each error names the flag or the
+ * variable to change.
  */
 import { Config as EffectConfig, Console, Duration, Effect, Layer, Option, Schema } from "effect"
 import { CliError, Command, Flag, GlobalFlag } from "effect/cli"
@@ -24,7 +24,7 @@ const { variables } = Config
 
 type Values = Readonly<Record<string, string>>
 
-/** A setting as a flag, whose value is one for the variable of the setting. */
+/** A flag that sets the variable of a setting. */
 const setting = (name: string, { default: written, description, name: variable }: Config.Variable<unknown>) =>
   Flag.String(name).pipe(
     Flag.withDescription(`${description} [${variable}${written === undefined ? "" : `, default ${written}`}]`),
@@ -39,7 +39,7 @@ const commonFlags = {
 
 const logLevels = { debug: "Debug", info: "Info", warn: "Warn", error: "Error" } as const
 
-/** Reads the settings, and runs what needs them with logs as they want them. */
+/** Reads the settings, and runs an effect with them and with their logs. */
 const withSettings = <A, E extends Error, R>(
   flags: Readonly<Record<string, Values>>,
   run: (settings: Config.Settings) => Effect.Effect<A, E, R>
@@ -50,7 +50,7 @@ const withSettings = <A, E extends Error, R>(
     return yield* Effect.provide(run(settings), Logging.layer({ format: settings.logFormat, level }))
   }).pipe(Effect.mapError(toUserError))
 
-/** Lines below the first are indented as far as that. */
+/** Lines, each after the first indented like the first. */
 const lines = (texts: ReadonlyArray<string>) => texts.join("\n  ")
 
 const toUserError = (cause: Error) => new CliError.UserError({ cause, userMessage: lines(cause.message.split("\n")) })
@@ -91,7 +91,7 @@ const migrate = Command.make("migrate", commonFlags, (flags) =>
   )
 ).pipe(Command.withDescription("Bring the schema of the database up to date, and end"))
 
-/** A flag with a default, which its description shows. */
+/** A flag with a default, shown in its description. */
 const optional = <A>(flag: Flag.Flag<A>, description: string, fallback: A, written = String(fallback)) =>
   flag.pipe(Flag.withDescription(`${description} [default ${written}]`), Flag.withDefault(fallback))
 
@@ -109,7 +109,7 @@ const durationFlag = (name: string) =>
     Flag.filterMap(Schema.decodeOption(SettingValue.duration.codec), () => SettingValue.duration.requirement)
   )
 
-/** Which service to ask, and as whom. */
+/** The flags that name a service and a token for it. */
 const serviceFlags = (token: string) => ({
   url: optional(
     Flag.String("url").pipe(
@@ -118,7 +118,7 @@ const serviceFlags = (token: string) => ({
         () => "an address such as http://host:port"
       )
     ),
-    "Where the service is",
+    "The address of the service",
     `http://${variables.host.default}:${variables.port.default}`
   ),
   token: Flag.Redacted("token").pipe(
@@ -150,7 +150,7 @@ const simulate = Command.make(
       0.1
     ),
     metadataOnly: Flag.Boolean("metadata-only").pipe(
-      Flag.withDescription("Report metadata and say nothing else; without it agents do all that real ones do"),
+      Flag.withDescription("Report metadata and nothing else; without it agents behave like real ones"),
       Flag.withDefault(false)
     ),
     rampUp: optional(durationFlag("ramp-up"), "The time over which the agents start", Duration.seconds(5), "5 seconds"),
@@ -164,13 +164,13 @@ const simulate = Command.make(
     )
   },
   (options) => Effect.mapError(Simulation.run(options), toUserError)
-).pipe(Command.withDescription("Run simulated agents against a service, and show how they do"))
+).pipe(Command.withDescription("Run simulated agents against a service, and print their counts"))
 
 const status = Command.make("status", serviceFlags("The token of a user"), (options) =>
   Effect.mapError(Status.run(options), toUserError)
 ).pipe(
   Command.withDescription(
-    "Print how a running service does, as its dashboard shows it; ends with 1 if it is not healthy"
+    "Print the state of a running service, as its dashboard shows it; ends with 1 if it is not healthy"
   )
 )
 

@@ -1,5 +1,5 @@
 /**
- * The service as a process: what it says when it is ready, what it shows of a demonstration, what it says when it stops.
+ * The service as a process: its welcome, the lines of its demonstration, and its last line.
  */
 import type { Metric } from "effect"
 import { Console, Effect, Layer, Option, Redacted, Schedule } from "effect"
@@ -17,10 +17,10 @@ import * as Server from "./Server.ts"
 import { EmbeddedPostgres } from "./postgres/EmbeddedPostgres.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
 
-/** Runs until it is interrupted, or fails with what the service cannot go on without. */
+/** Runs until it is interrupted, or fails when the service loses something that it needs. */
 export const run = Effect.fnUntraced(function* (settings: Settings) {
   let before: number | undefined
-  // the first to be added runs last, when all of the server has ended
+  // the first finalizer runs last, after the whole server has ended
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(written, ({ entries, lost }) =>
       before === undefined
@@ -53,9 +53,9 @@ const address = Effect.map(HttpServer.HttpServer, (server) =>
 )
 
 /**
- * Where the dashboard is. Of a service that nobody else can reach, on a database of its own, the address signs in. What
- * signs in is derived from the password of that database, which could do as much: so the address is the same after each
- * start, and a page that is open goes on.
+ * The address of the dashboard. On loopback and over the embedded database the address signs in, with a token that is
+ * derived from the password of that database: so it is the same after each start, an open page stays signed in, and it
+ * gives no right that the password does not give.
  */
 const dashboard = Effect.fnUntraced(function* (
   { host }: Settings,
@@ -127,7 +127,7 @@ const demonstrate = Effect.fnUntraced(function* ({ demoAgents: agents }: Setting
   )
 })
 
-/** What the batcher of this process has written and lost. */
+/** The entries that the batcher of this process has written and lost. */
 const written = Effect.map(Effect.context<never>(), (context) => {
   const count = (metric: Metric.Metric<number, Metric.CounterState<number>>) => metric.valueUnsafe(context).count
   const sum = (metrics: Readonly<Record<string, Metric.Metric<number, Metric.CounterState<number>>>>) =>

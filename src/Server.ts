@@ -1,8 +1,8 @@
 /**
- * The composition root: the only file that says which implementation serves which port.
+ * The composition root: the only file that picks an implementation for a port.
  *
- * What depends on something ends before it. So connections end first and nothing new arrives; then the batcher writes
- * what it has; then the pubsub ends, the connections to the database, and the embedded database.
+ * A layer ends before the layers that it depends on. So connections end first, and no report arrives any more; then the
+ * batcher writes everything pending; then the pubsub, the pool of connections and the embedded database end.
  */
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -173,7 +173,7 @@ const layerServices = (settings: Settings) =>
     Fatal.watch("the measurement of latencies", measureLatencies)
   )
 
-/** Statistics of agents, and what follows from them. */
+/** Statistics of agents, and everything that follows from them. */
 const layerStats = ({ experiments = [], shutdownTimeout, statsReportInterval: reportInterval }: Settings) =>
   StatsReporter.layer.pipe(
     Layer.provideMerge([
@@ -202,7 +202,7 @@ const routes = ({ agentMaxCallRate, agentPingInterval, agentPingTimeout, idleTim
     ProblemDetails.layer
   )
 
-/** The address to listen on cannot be had. */
+/** The service cannot listen on its address. */
 export class CannotListen extends Data.TaggedError("CannotListen")<{
   readonly host: string
   readonly port: number
@@ -214,7 +214,7 @@ export class CannotListen extends Data.TaggedError("CannotListen")<{
   }
 }
 
-/** Listens once there is something to answer with, and no longer than that. */
+/** Listens after the services are built, and stops before they end. */
 const layerHttpServer = (settings: Settings) =>
   Layer.unwrap(
     Effect.gen(function* () {

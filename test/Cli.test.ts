@@ -10,7 +10,7 @@ import * as Config from "../src/Config.ts"
 import * as SettingValue from "../src/domain/SettingValue.ts"
 import { compileCache } from "./support/folder.ts"
 
-/** What a command prints, and whether it succeeded. */
+/** Runs a command, and returns its output and whether it succeeded. */
 const run = (args: ReadonlyArray<string>, environment: Readonly<Record<string, string>> = {}) =>
   Effect.gen(function* () {
     const exit = yield* Effect.exit(Command.runWith(Cli.command, { version: "1.2.3" })(args))

@@ -167,7 +167,7 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   DEMO_AGENTS: [["-1", "10001", "all"], between(0, 10_000)]
 }
 
-/** What makes a variable useful at all. */
+/** Variables that others need beside them. */
 const beside: Readonly<Record<string, Environment>> = { DATABASE_LISTEN_URL: { DATABASE_URL: "postgresql://h/d" } }
 
 describe("Config", () => {

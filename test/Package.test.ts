@@ -1,4 +1,4 @@
-/** What users install: the packed package in an empty application, the examples in it, and what the README shows of them. */
+/** The packed package in an empty application, as users install it, with the examples that the README shows. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
@@ -23,7 +23,7 @@ const lines = (variables: ReadonlyArray<Config.Variable<unknown>>) =>
       `| \`${name}\` | ${written === undefined ? "" : `${written} `}| ${description} |`
   )
 
-/** The applications that show how to use the package. */
+/** The examples, by their names. */
 const examples = globSync("test/examples/*.ts").map((path) => ({
   name: Path.basename(path),
   code: readFileSync(path, "utf8")
@@ -89,7 +89,7 @@ const linkTools = () => {
   for (const name of ["@types/node", "@effect/vitest", "vitest"]) app.link(name)
 }
 
-/** What the package itself would bring. */
+/** Links the optional peers that the service needs. */
 const linkDependencies = () => {
   for (const name of ["@bufbuild/protobuf", "@effect/platform-node", "@effect/sql-pg"]) app.link(name)
 }
@@ -225,7 +225,7 @@ console.log(JSON.stringify(importable))`
     assert.strictEqual(app.node(tsc, "-p", "tsconfig.emitted.json"), "")
   })
 
-  it("is typed for who uses it, and against who misuses it", () => {
+  it("compiles for a correct use and for no incorrect one", () => {
     app.write("PublicApi.types.ts", readFileSync("test/PublicApi.types.ts", "utf8"))
     linkTools()
     linkDependencies()

@@ -1,4 +1,4 @@
-/** What the types refuse. Each line below such a comment would be an error without it, and a comment too many is one. */
+/** Uses that the types reject. Each line below such a comment is an error without it, and a comment too many is one. */
 // the compiler says it; the linter of Effect, which says it too, takes no expectations
 // @effect-diagnostics missingLayerContext:off missingEffectContext:off missingEffectError:off
 import { Data, DateTime, Effect, Layer, type Scope } from "effect"
@@ -8,7 +8,7 @@ const agent = Ids.AgentId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
 const workspace = Ids.WorkspaceId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
 const entry = { key: "cpu", value: "12 %", error: "", collectedAt: DateTime.makeUnsafe(0) }
 
-// --- what a batcher needs ---
+// --- needs of a batcher ---
 
 export const complete: Layer.Layer<MetadataBatcher.MetadataBatcher> = MetadataBatcher.layer().pipe(
   Layer.provide([MetadataStore.layerMemory, PubSub.layerMemory])
@@ -38,11 +38,11 @@ export const options = [
   MetadataBatcher.layer({ maxBatchSize: "500" }),
   // @ts-expect-error no unit of time
   MetadataBatcher.layer({ interval: "5 ticks" }),
-  // @ts-expect-error what fails is discarded or retained
+  // @ts-expect-error a failed batch is discarded or retained
   MetadataBatcher.layer({ onWriteFailure: "ignore" })
 ]
 
-// --- what is added ---
+// --- entries ---
 
 export const adding = MetadataBatcher.MetadataBatcher.use(({ add }) => {
   // it neither fails nor needs anything
@@ -77,7 +77,7 @@ export const stores = [
     read: () => Effect.succeed([])
   }),
   Layer.succeed(MetadataStore.MetadataStore, {
-    // @ts-expect-error a store answers who has changed
+    // @ts-expect-error a store returns the agents that changed
     updateBatch: () => Effect.void,
     read: () => Effect.succeed([])
   }),
@@ -94,7 +94,7 @@ const sums = Accumulator.keyed({
 
 export const rule = Accumulator.keyed({
   key: (one: { url: string; count: number }) => one.url,
-  // @ts-expect-error what stands for two updates is one
+  // @ts-expect-error two updates merge into an update
   merge: (older, newer) => older.count + newer.count
 })
 
@@ -113,7 +113,7 @@ export const batchers = [
 // @ts-expect-error a batcher lives in a scope
 export const unscoped: Effect.Effect<Batcher.Batcher<{ url: string; count: number }>> = counting
 
-// @ts-expect-error what writing needs, making needs
+// @ts-expect-error a need of write is a need of make
 export const ungrounded: Effect.Effect<unknown, never, Scope.Scope> = Batcher.make({
   accumulator: sums,
   write: () => MetadataStore.MetadataStore.use(({ updateBatch }) => updateBatch([]))

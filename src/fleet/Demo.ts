@@ -1,9 +1,8 @@
 /**
- * A few simulated agents beside a service that has nothing else to show, so that a newcomer sees data move at once:
- * metadata, and all else that agents say.
+ * A few simulated agents beside a new service, so that a newcomer sees live data at once.
  *
- * They use the service as any agent would, over its own address. The user who owns them may read them and nothing else;
- * their token is new at every start.
+ * They connect to the service's own address like any agent. Their owner may read them and nothing else; the owner's token
+ * is new at every start.
  */
 import { Duration, Effect } from "effect"
 import { FetchHttpClient } from "effect/http"
@@ -18,7 +17,7 @@ export const name = "demo"
 export interface Demo {
   /** The first of the agents. */
   readonly watched: Fleet.Member
-  /** May read the agents. */
+  /** A token that reads the agents and nothing else. */
   readonly token: Token.Token
   readonly figures: Fleet.Figures
   /** Runs the agents until it is interrupted. */

@@ -1,8 +1,8 @@
 /**
- * Many simulated agents, and the figures of what they do.
+ * Many simulated agents, and counts of their calls.
  *
  * - They start one after the other, spread over the ramp-up.
- * - Where they belong is made when it is missing and used again when it is there, over the service's own API.
+ * - Their user, workspace and agents are created over the service's own API if they are missing, and used again otherwise.
  */
 import { Array as Arr, Duration, Effect, Redacted } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
@@ -27,11 +27,11 @@ export interface Options {
   readonly jitter: number
   readonly rampUp: Duration.Duration
   readonly reconnectAfter?: Duration.Duration | undefined
-  /** Agents report metadata and say nothing else. Default false. */
+  /** Report metadata and nothing else. Default false. */
   readonly metadataOnly?: boolean | undefined
 }
 
-/** What a fleet has done so far. */
+/** Counts of a fleet so far. */
 export interface Figures {
   /** Agents connected now. */
   connected: number
@@ -50,7 +50,7 @@ export const reports = ({ calls }: Figures): number => calls.get("BatchUpdateMet
 export const otherCalls = (figures: Figures): number =>
   [...figures.calls.values()].reduce((sum, count) => sum + count, -reports(figures))
 
-/** Runs a fleet until it is interrupted, adding up in `figures`. */
+/** Runs a fleet until it is interrupted, and counts in `figures`. */
 export const run = (options: Options, figures: Figures) => {
   const observer: SimulatedAgent.Observer = {
     onConnect: () => figures.connected++,
@@ -67,12 +67,12 @@ export const run = (options: Options, figures: Figures) => {
   )
 }
 
-/** A call makes agents with this many keys in all, so that it stays far below what the service takes. */
+/** The most keys of all agents that one call creates, far below the largest body that the service accepts. */
 const keysPerCall = 20_000
 
 /**
- * Answers `count` agents of one workspace, with tokens that are valid from now on. The user, the workspace and the
- * agents are made when they are missing. Takes the token of an administrator.
+ * Returns `count` agents of one workspace, with new tokens. Creates the user, the workspace and the agents that are
+ * missing. Needs the token of an administrator.
  */
 export const provision = Effect.fnUntraced(function* (options: {
   readonly url: string

@@ -1,9 +1,9 @@
 /**
- * An agent that behaves like a real one and makes its values up.
+ * An agent that behaves like a real one, with random values.
  *
- * - It connects with its token, and connects again when the connection breaks, with growing pauses.
- * - While it is connected it lives as {@link SimulatedLife} says.
- * - It lives until it is interrupted, takes its leave where it can, and tells its observer what happens.
+ * - It connects with its token, and reconnects with a back-off when the connection breaks.
+ * - While it is connected it behaves as {@link SimulatedLife} describes.
+ * - It runs until it is interrupted, shuts down if it is connected then, and notifies its observer.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { type Duration, Effect, Layer, Queue, Redacted } from "effect"
@@ -18,12 +18,12 @@ export interface Options extends SimulatedLife.Options {
   /** The address of the service, as `http://…`. */
   readonly url: string
   readonly token: Token.Token
-  /** When to leave and come back although nothing is wrong; by default never. */
+  /** The time after which it leaves and comes back although nothing is wrong. Default never. */
   readonly reconnectAfter?: Duration.Duration | undefined
   readonly observer: Observer
 }
 
-/** Is told what happens to an agent. */
+/** Is notified of the events of an agent. */
 export interface Observer {
   readonly onConnect: () => void
   readonly onDisconnect: () => void
@@ -40,13 +40,13 @@ export const run = (options: Options) => {
     : Effect.forever(Effect.timeoutOption(life, options.reconnectAfter))
 }
 
-/** From coming to be to shutting down, over as many connections as it takes. */
+/** From its creation to its shutdown, over any number of connections. */
 const live = Effect.fnUntraced(function* (options: Options) {
   const { observer } = options
-  // each connection and its end
+  // one element for each connection and for each end of one
   const changes = yield* Queue.unbounded<void>()
   let isConnected = false
-  // an attempt to connect that fails ends in a disconnection too
+  // a failed attempt to connect calls onDisconnect as well
   const hooks = Layer.succeed(RpcClient.ConnectionHooks, {
     onConnect: Effect.sync(() => {
       isConnected = true

@@ -1,5 +1,5 @@
 /**
- * What simulated agents say: made up by chance, in the words of the agent API. Nothing here talks to anybody.
+ * Random data of simulated agents, in the types of the agent API. Nothing here makes a call.
  */
 import { Array as Arr, DateTime, Duration, Effect, Random } from "effect"
 import * as AgentStats from "../usage/AgentStats.ts"
@@ -17,11 +17,11 @@ import type { MetadataDeclaration } from "../admin/AdminApi.ts"
 // declarations
 // -----------------------------------------------------------------------------
 
-/** The keys of an agent that has so many. */
+/** The names of so many keys. */
 export const keys = (count: number): ReadonlyArray<string> =>
   Array.from({ length: count }, (_, index) => signals[index] ?? `signal_${index}`)
 
-/** What an agent with these keys declares of them. */
+/** The declarations of an agent's keys. */
 export const declarations = (
   keys: ReadonlyArray<string>,
   interval: Duration.Duration
@@ -43,7 +43,7 @@ const signals = ["cpu", "memory", "disk", "load", "network", "processes", "branc
 const branches = ["main", "release/2.31", "fix/flaky-listener", "feature/watch"]
 const builds = ["queued", "running", "passed", "passed", "failed"]
 
-/** One sample of a key, with an error now and then. */
+/** One sample of a key, with an error in 1 of 200. */
 export const sample = Effect.fnUntraced(function* (key: string) {
   const number = yield* Random.next
   if (number > 0.995) return { key, result: { value: "", error: `${key}: the script ended with status 1` } }
@@ -72,7 +72,7 @@ type Line = BatchCreateLogsRequest["logs"][number]
 
 const info = (output: string): Line => ({ level: "info", output })
 
-/** What the startup of an agent prints, in the bits that it comes in. */
+/** The output of an agent's startup, in the pieces in which it is logged. */
 export const startupPrints: ReadonlyArray<ReadonlyArray<Line>> = [
   [
     info("Cloning the repository…"),
@@ -95,7 +95,7 @@ const lines: Arr.NonEmptyReadonlyArray<Line> = [
   { level: "error", output: "POST /api/builds 503: no runner is free" }
 ]
 
-/** One line of what runs in a workspace. */
+/** One log line of a workspace. */
 export const line = Random.choice(lines)
 
 /** A person who is connected to an agent. */
@@ -110,7 +110,7 @@ export const visitor = Effect.gen(function* () {
   return visitor
 })
 
-/** A person comes, or goes. */
+/** A person connects or disconnects. */
 export const connection = (visitor: Visitor, action: "connect" | "disconnect"): ReportConnectionRequest => ({
   connection: {
     ...visitor,
@@ -121,7 +121,7 @@ export const connection = (visitor: Visitor, action: "connect" | "disconnect"): 
   }
 })
 
-/** Figures of an agent since it reported last, with whoever is connected to it. */
+/** Statistics of an agent since its last report, with its visitor. */
 export const stats = Effect.fnUntraced(function* (visitor: Visitor | undefined) {
   const metrics = [
     {
@@ -147,7 +147,7 @@ export const stats = Effect.fnUntraced(function* (visitor: Visitor | undefined) 
   }
 })
 
-/** How an app fares: well, most of the time. */
+/** The health of an app, healthy in 4 of 5. */
 export const health = Effect.map(Random.next, (number): BatchUpdateAppHealthsRequest["updates"][number]["health"] =>
   number < 0.8 ? "healthy" : "unhealthy"
 )
@@ -160,12 +160,12 @@ const works: Arr.NonEmptyReadonlyArray<Pick<UpdateAppStatusRequest, "state" | "m
   { state: "failure", message: "The build does not compile" }
 ]
 
-/** What an app says that it does. */
+/** The status of an app. */
 export const status = (slug: string) => Effect.map(Random.choice(works), (work) => ({ slug, ...work, uri: "" }))
 
 const gibibyte = 2 ** 30
 
-/** How full memory and volumes were in so many intervals up to now. */
+/** The usage of memory and volumes over the last intervals. */
 export const usage = Effect.fnUntraced(function* (options: {
   readonly count: number
   readonly interval: Duration.Duration

@@ -1,5 +1,5 @@
 /**
- * A fleet on the command line: prepares its agents, runs them, and shows how they do.
+ * A fleet on the command line: prepares its agents, runs them, and prints their counts.
  */
 import { Console, Data, type Duration, Effect, Option, Schedule, Terminal } from "effect"
 import { FetchHttpClient } from "effect/http"
@@ -18,11 +18,11 @@ export interface Options {
   readonly metadataOnly: boolean
   readonly rampUp: Duration.Duration
   readonly reconnectAfter: Option.Option<Duration.Duration>
-  /** When to stop; by default never. */
+  /** The time after which it stops. Default never. */
   readonly duration: Option.Option<Duration.Duration>
 }
 
-/** There is no service at the address. */
+/** No service listens at the address. */
 export class ServiceUnreachable extends Data.TaggedError("ServiceUnreachable")<{
   readonly url: string
   readonly cause: unknown
@@ -32,7 +32,7 @@ export class ServiceUnreachable extends Data.TaggedError("ServiceUnreachable")<{
   }
 }
 
-/** The service knows no administrator with the token. */
+/** The token is not that of an administrator. */
 export class TokenRefused extends Data.TaggedError("TokenRefused")<{
   readonly url: string
 }> {
@@ -41,7 +41,7 @@ export class TokenRefused extends Data.TaggedError("TokenRefused")<{
   }
 }
 
-/** Runs until the duration is over or it is interrupted, and then says what came of it. */
+/** Runs for the duration or until it is interrupted, and then prints the totals. */
 export const run = Effect.fn("Simulation.run")(function* (options: Options) {
   const { agents, duration, interval, reconnectAfter } = options
   const url = options.url.replace(/\/+$/, "")
@@ -82,7 +82,7 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options) {
   )
 })
 
-/** One line that is written anew every second, or where there is no terminal a new line every ten. */
+/** One line, rewritten every second on a terminal; elsewhere a new line every ten seconds. */
 const progress = Effect.fnUntraced(function* (agents: number, figures: Fleet.Figures) {
   const terminal = yield* Terminal.Terminal
   const [period, begin, end] = process.stdout.isTTY ? [1, "\r\u001B[2K", ""] : [10, "", "\n"]
@@ -96,7 +96,7 @@ const progress = Effect.fnUntraced(function* (agents: number, figures: Fleet.Fig
   return yield* Effect.andThen(Effect.schedule(line, Schedule.spaced(`${period} seconds`)), Effect.never)
 })
 
-/** How a fleet does, in one line. */
+/** The counts of a fleet in one line. */
 export const describe = (agents: number, figures: Fleet.Figures, rate: number): string =>
   [
     `${figures.connected} of ${agents} agents connected`,

@@ -1,4 +1,4 @@
-/** What a piece of work costs this process. */
+/** The cost of a piece of work for this process. */
 import { Duration, Effect } from "effect"
 import { GCProfiler, getHeapStatistics } from "node:v8"
 

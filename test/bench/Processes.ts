@@ -1,4 +1,4 @@
-/** What other processes of this machine use. Only Linux tells; elsewhere there are no figures. */
+/** The processor time and memory of other processes. Only Linux has them; elsewhere there are no figures. */
 import { readFileSync } from "node:fs"
 
 /** Processor time of a process so far, in milliseconds, with all its threads and with the children that have ended. */

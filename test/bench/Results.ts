@@ -1,5 +1,5 @@
 /**
- * What came of a run, as JSON and as text for a terminal.
+ * The results of a run, as JSON and as text for a terminal.
  */
 import { Schema } from "effect"
 

@@ -16,7 +16,7 @@ export interface Options {
   readonly onTurn?: ((turn: { readonly contestant: string; readonly round: number }) => Effect.Effect<void>) | undefined
 }
 
-/** What one contestant did, round by round. */
+/** The figures of one contestant, round by round. */
 type Course = ReadonlyArray<Table.Figures<string>>
 
 export const run = Effect.fnUntraced(function* (table: Table.Table, options: Options) {

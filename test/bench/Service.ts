@@ -21,7 +21,7 @@ class ServiceEnded extends Data.TaggedError("ServiceEnded")<{}> {
   }
 }
 
-/** What a process says when it is ready, and where it is. */
+/** The line that a process prints when it is ready, with its address. */
 const ready = /^ready at (\S+)/
 
 /** Runs `metadata-batcher serve` from a file, and answers when it is ready. It ends with the scope. */
@@ -103,9 +103,9 @@ export const start = Effect.fnUntraced(function* (agentCount: number, flushInter
 
 export type Sample = Effect.Success<Effect.Success<ReturnType<typeof start>>["sample"]>
 
-/** What has changed from one moment to another. */
+/** The difference between two samples. */
 export const between = (before: Sample, after: Sample): Sample =>
   Record.map(after, (value, name) => value - before[name])
 
-/** What `start` needs. */
+/** The needs of `start`. */
 export const layer = Layer.provideMerge(Postgres.layerClient, Postgres.layerServer)

@@ -1,8 +1,8 @@
 /**
- * What is measured: tables of contestants that do the same work.
+ * Tables of contestants that do the same work.
  *
- * A contestant does its work once per round and answers its figures. What sets it up for the work stays outside of what
- * it measures. One that cannot run on this machine is listed all the same, with the reason.
+ * A contestant does its work once per round and returns its figures. Its preparation is not measured. A contestant
+ * that cannot run on this machine is listed with the reason.
  */
 import type { NodeServices } from "@effect/platform-node"
 import type { Effect, Scope } from "effect"
@@ -15,11 +15,11 @@ export type Figures<Column extends string> = { readonly [Name in Column]?: numbe
 
 interface Entrant {
   readonly name: string
-  /** What it does not do, or does in another way than the others. */
+  /** Differences from the work of the others. */
   readonly remark?: string | undefined
 }
 
-/** Does the work once. What it fails with ends the run. */
+/** Does the work once. A failure ends the run. */
 export interface Runner<Column extends string> extends Entrant {
   readonly round: Effect.Effect<Figures<Column>, unknown>
 }
@@ -38,11 +38,11 @@ export interface Table<Column extends string = string> {
   /** Short, and the same however much there is to do. */
   readonly name: string
   readonly title: string
-  /** What the work is and what the figures mean. */
+  /** Notes on the work and the meaning of the figures. */
   readonly notes: ReadonlyArray<string>
   /** The digits behind the point of each column's figures. Contestants are compared by the first column. */
   readonly columns: { readonly [Name in Column]: number }
-  /** Whom the others are compared to; without one there is nothing to compare. */
+  /** The contestant that the others are compared to; without one there is no comparison. */
   readonly reference?: string | undefined
   readonly contestants: ReadonlyArray<Contestant<Column>>
   /** The most rounds that are worth their time. Default: as many as the run has. */
@@ -57,7 +57,7 @@ export const make = <const Column extends string>(table: Table<Column>): Table =
 export interface Part {
   readonly name: string
   readonly description: string
-  /** Prepares the work. What it needs for that ends with the scope. */
+  /** Prepares the work, for as long as the scope is open. */
   readonly tables: (
     scale: Scale
   ) => Effect.Effect<ReadonlyArray<Table>, unknown, Scope.Scope | NodeServices.NodeServices>

@@ -5,7 +5,7 @@ import type { WatchEvent } from "../../src/watch/MetadataWatch.ts"
 import * as WebSockets from "./WebSockets.ts"
 
 export interface Watchers {
-  /** What was seen since this was last asked. */
+  /** Takes the counts since the last call. */
   readonly take: () => {
     readonly events: number
     /** The time from the sending of a value to its sight, in milliseconds and in their order. */

@@ -75,6 +75,6 @@ const valueOf = (agentId: AgentId, bytes: number): string => agentId.slice(0, 18
 export const rowsOf = ({ agentId, entries }: Report): ReadonlyArray<MetadataRow> =>
   entries.map((entry) => rowOf(agentId, entry))
 
-/** What `Array.chunksOf` of effect does, in a time that does not grow with the square of the length. */
+/** `Array.chunksOf` of effect, in a time that does not grow with the square of the length. */
 export const chunksOf = <A>(all: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
   Array.makeBy(Math.ceil(all.length / size), (index) => all.slice(index * size, (index + 1) * size))

@@ -18,14 +18,14 @@ const scales = {
   smoke: { agents: 100, reports: 200, growth: [10, 100, 1_000] }
 } as const
 
-/** What became of some reports. */
+/** The outcome of some reports. */
 interface Fed extends Omit<Meter.Reading<number>, "answer"> {
   readonly updates: number
   readonly dropped: number
   readonly batches: number
 }
 
-/** What every contestant has of its own: metrics, and no logs. */
+/** Gives a contestant metrics of its own, and no logs. */
 const alone = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   self.pipe(Effect.provide(Logger.layer([])), Effect.provideService(Metric.MetricRegistry, new Map()))
 

@@ -57,7 +57,7 @@ const start = Effect.fnUntraced(function* (kind: "routes" | "plain", connections
   return { ...server, fleet: yield* connect(server.url, connections) }
 })
 
-/** What some work of the fleet came to, and what it cost the server. */
+/** The outcome of some work of the fleet, and its cost for the server. */
 const observe = Effect.fnUntraced(function* (
   { fleet, usage }: { readonly fleet: Fleet.Fleet; readonly usage: Effect.Effect<Usage.Usage, unknown> },
   work: (fleet: Fleet.Fleet) => Effect.Effect<Fleet.Outcome, Fleet.FleetError>

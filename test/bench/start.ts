@@ -24,7 +24,7 @@ class BuildFailed extends Data.TaggedError("BuildFailed")<{}> {
 
 const Manifest = Schema.fromJsonString(Schema.Struct({ files: Schema.Array(Schema.String) }))
 
-/** What need not be made to see that everything works. */
+/** Flags that make a build faster for the smoke run. */
 const hasty = ["--noCheck", "--declaration", "false", "--declarationMap", "false"]
 
 /** The folder of the package as users have it, with the modules of this repository beside it. */
@@ -128,7 +128,7 @@ const serving = Effect.fnUntraced(function* (folder: string, scale: Table.Scale)
   })
 })
 
-/** What an effect took, in milliseconds, and its answer. */
+/** Returns the result of an effect, and its duration in milliseconds. */
 const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     const began = performance.now()
@@ -139,7 +139,7 @@ const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 // the library
 // -----------------------------------------------------------------------------
 
-/** What a process that imports a package prints. */
+/** The output of a process that imports a package. */
 const Imported = Schema.fromJsonString(Schema.Struct({ millis: Schema.Finite, heapBytes: Schema.Finite }))
 const Loaded = Schema.fromJsonString(Schema.Array(Schema.String))
 

@@ -69,7 +69,7 @@ const figures = ({ ages, outcome, ...used }: Observation) => {
   }
 }
 
-/** What gave, if anything. */
+/** The first limit that was reached, if any. */
 const gave = ({ ages, dropped, lost, outcome, perSecond }: Observation, oldest: number): string | undefined => {
   const answered = (outcome.reports * 1_000) / outcome.millis / perSecond
   if (dropped + lost > 0) return `gave: ${dropped} entries dropped, ${lost} lost`
@@ -81,7 +81,7 @@ const gave = ({ ages, dropped, lost, outcome, perSecond }: Observation, oldest: 
 
 const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
   const { agents, first, further, flush, most, period, settle, watchers: watching } = scales[scale]
-  // what has missed its flush and the next look of its watcher
+  // older: it missed its flush and the next read of its watcher
   const oldest = flush + 1_500
   const service = yield* Service.start(agents, `${flush} millis`)
   const watchers = yield* Watchers.connect(

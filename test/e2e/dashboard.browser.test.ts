@@ -44,7 +44,7 @@ const signedIn = (url: string, token = adminToken) => Browser.open(`${url}/#toke
 /** Runs what asks the browser, and fails as it does. */
 const ask = <A>(question: () => Promise<A>) => Effect.promise(question)
 
-// what functions that run in the browser find there
+// globals of functions that run in the browser
 
 interface Scrolled {
   scrollTop: number

@@ -1,4 +1,4 @@
-/** What a newcomer does: start it with nothing, look, stop it, and start it again. */
+/** The first minutes of a newcomer: start it with nothing, look, stop it, and start it again. */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"

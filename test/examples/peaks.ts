@@ -23,7 +23,7 @@ const highest = Accumulator.keyed({
   merge: (older, newer) => (Number(newer.value) > Number(older.value) ? newer : older)
 })
 
-/** What could not be written stays, beneath what comes after it. Closing the scope writes what is pending. */
+/** A failed batch is put back beneath newer peaks. Closing the scope writes everything pending. */
 export const make = Effect.gen(function* () {
   const store = yield* MetadataStore.MetadataStore
   return yield* Batcher.make({
@@ -34,8 +34,9 @@ export const make = Effect.gen(function* () {
     interval: "1 minute",
     maxPending: 10_000,
     observer: {
-      onFailed: ({ cause, unwritten }) => Effect.logWarning(`${unwritten.length} peaks wait for another try`, cause),
-      onRejected: ({ agentId, key }) => Effect.logError(`a peak of ${key} of ${agentId} is lost: it was refused`),
+      onFailed: ({ cause, unwritten }) => Effect.logWarning(`${unwritten.length} peaks are put back`, cause),
+      onRejected: ({ agentId, key }) =>
+        Effect.logError(`a peak of ${key} of ${agentId} is lost: the store rejected it`),
       onClosed: ({ cutOff }) => (cutOff === 0 ? Effect.void : Effect.logError(`${cutOff} peaks are lost`))
     }
   })

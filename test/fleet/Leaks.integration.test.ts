@@ -72,13 +72,13 @@ const visit = Effect.fnUntraced(function* (
   yield* Fiber.interrupt(fleet)
 }, Effect.scoped)
 
-/** What has to be as it was, to the last one. */
+/** The counts that have to be exactly as before. */
 const exact = ({ databaseConnections: _, heap: __, ...held }: Held) => held
 
 /** How often is asked what is held, in milliseconds. */
 const poll = 200
 
-/** What is held once it passes the check and has not changed for two seconds: the last fibers of an agent end after its socket. */
+/** Waits until the counts pass the check and have not changed for two seconds: the last fibers of an agent end after its socket. */
 const atRest = (service: Service, check: (held: Held) => void) =>
   Effect.suspend(() => {
     let same = 0
@@ -88,7 +88,7 @@ const atRest = (service: Service, check: (held: Held) => void) =>
       last = exact(held)
       return same * poll >= 2_000
     }
-    // what is still at work is no leak, what stays is one
+    // a fiber that still works is no leak; a fiber that stays is one
     const schedule = Schedule.upTo(Schedule.spaced(poll), { duration: "20 seconds" })
     return Effect.map(Effect.repeat(service.held, { until: isAtRest, schedule }), (held) => {
       check(held)

@@ -1,4 +1,4 @@
-/** What simulated agents make up. */
+/** The data of simulated agents. */
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Duration, Effect, Random, Schema } from "effect"
 import { TestClock } from "effect/testing"

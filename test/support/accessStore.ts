@@ -1,5 +1,5 @@
 /**
- * What tokens belong to, as a test declares it.
+ * An access store over the tokens that a test declares.
  */
 import { Effect, Layer, Option, Redacted } from "effect"
 import * as Crypto from "node:crypto"

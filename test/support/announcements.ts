@@ -1,4 +1,4 @@
-/** What is announced, in the order in which it happens beside other things. */
+/** Announcements, recorded in order beside other events. */
 import { Effect, Layer, Stream } from "effect"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 

@@ -51,7 +51,7 @@ export const open = Effect.fnUntraced(function* (url: string, options: BrowserCo
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 
-/** What axe finds of serious and critical violations, in words. */
+/** The serious and critical violations that axe finds, in words. */
 export const violations = (page: Page) =>
   Effect.promise(async () => {
     // evaluated past the policy of the page, which would not let it in

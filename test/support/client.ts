@@ -16,7 +16,7 @@ const options = (url: string, token: string) => ({
   transformClient: HttpClient.mapRequest(HttpClientRequest.setHeader(Token.header, token))
 })
 
-/** What an administrator may call. */
+/** The admin API as an administrator. */
 export const admin = (url: string, token: string) =>
   Effect.provide(HttpApiClient.make(AdminApi, options(url, token)), FetchHttpClient.layer)
 

@@ -50,7 +50,7 @@ export const make = Effect.fnUntraced(function* (status = 200) {
   )
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    /** What was sent, as it was sent. */
+    /** The bodies of the requests, as they arrived. */
     bodies,
     paths,
     spans: (): ReadonlyArray<Span> =>

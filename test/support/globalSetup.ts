@@ -2,7 +2,7 @@
  * One Postgres for a whole test run, with a migrated database that suites copy.
  *
  * The run has one folder, in memory where the system has a place for that, named after the process that runs the tests.
- * What a killed run left behind is ended and removed by the next one.
+ * A run ends and removes the leftovers of killed runs.
  */
 import { NodeFileSystem } from "@effect/platform-node"
 import { Context, Effect, FileSystem, Layer, ManagedRuntime, Option, Redacted, References } from "effect"

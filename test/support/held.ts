@@ -1,4 +1,4 @@
-/** What a process of the service holds. */
+/** Resources that a process of the service holds. */
 export interface Held {
   /** Fibers that run or wait. */
   readonly fibers: number

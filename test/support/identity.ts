@@ -16,7 +16,7 @@ export const workspace: Workspace = {
   autostartSchedule: null
 }
 
-/** Who an agent of a test is. */
+/** The identity of a test's agent. */
 export const identity = (agentId: AgentId): AgentIdentity => ({
   agentId,
   agentName: "main",

@@ -21,7 +21,7 @@ export const failing = (reason: "unavailable" | "cancelled") =>
 
 export const created: Lifecycle = { state: "created", started_at: null, ready_at: null }
 
-/** What a watcher depends on. */
+/** The dependencies of a watcher. */
 export const makeWorld = Effect.gen(function* () {
   let extra = yield* Queue.unbounded<PubSub.Event, PubSub.PubSubError>()
   const pubsub = Context.get(yield* Layer.build(PubSub.layerMemory), PubSub.PubSub)
@@ -117,7 +117,7 @@ export const watchFrom = Effect.fnUntraced(function* (
     Effect.scoped,
     Effect.forkScoped({ startImmediately: true })
   )
-  // whatever else is there comes with it or before it
+  // all other events come with it or before it
   yield* until(arrived, ({ type }) => type === "lifecycle")
   return {
     world,

@@ -68,9 +68,9 @@ export const refusing =
 
 export interface Harness {
   readonly batcher: MetadataBatcher.MetadataBatcher["Service"]
-  /** What the store was asked to write, call by call. */
+  /** The rows of each write, call by call. */
   readonly calls: Array<ReadonlyArray<MetadataRow>>
-  /** What was published, message by message. */
+  /** The published messages, one by one. */
   readonly published: Array<{ readonly channel: string; readonly agents: ReadonlyArray<AgentId> }>
   readonly logs: Array<LogRecord>
   readonly registry: Metric.MetricRegistry

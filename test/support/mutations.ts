@@ -1,4 +1,4 @@
-/** What a program that is broken or hostile makes of a request: JSON that is almost what a call takes. */
+/** Requests of a broken or hostile program: JSON that is almost the request of a call. */
 import { Schema } from "effect"
 import * as Crypto from "node:crypto"
 

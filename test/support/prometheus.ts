@@ -42,7 +42,7 @@ const parseValue = (text: string, line: string) => {
   return value
 }
 
-/** Which suffixes the samples of a family may have. */
+/** The suffixes that the samples of a family may have. */
 const suffixes = (type: string) =>
   type === "histogram" ? ["_bucket", "_sum", "_count"] : type === "summary" ? ["", "_sum", "_count"] : [""]
 
@@ -105,7 +105,7 @@ export const parse = (page: string): ReadonlyMap<string, Family> => {
   return families
 }
 
-/** What `promtool check metrics` complains of, and that labels are spelled as names are. */
+/** The complaints of `promtool check metrics`, and labels that are spelled unlike names. */
 export const lint = (families: ReadonlyMap<string, Family>): ReadonlyArray<string> =>
   [...families].flatMap(([name, { samples, type }]) => {
     const words = name.split("_")
@@ -126,7 +126,7 @@ export const lint = (families: ReadonlyMap<string, Family>): ReadonlyArray<strin
 const foreignUnits =
   /^((milli|micro|nano)seconds?|ms|us|ns|sec|secs|minutes?|hours?|days?|(kilo|mega|giga|kibi|mebi|gibi)bytes?|[kmg]i?b|bits?|percent)$/
 
-/** What an expression speaks of that is not among the families: names, labels, and values of labels. */
+/** The names, labels and values of labels in an expression that are not among the families. */
 export const unknownIn = (expression: string, families: ReadonlyMap<string, Family>): ReadonlyArray<string> => {
   const samples = Map.groupBy(
     [...families.values()].flatMap(({ samples }) => samples),
@@ -135,7 +135,7 @@ export const unknownIn = (expression: string, families: ReadonlyMap<string, Fami
   const named: ReadonlyArray<readonly [name: string, matchers: string]> = [
     ...expression.matchAll(/\b([a-z]+_[a-z_]+)\b(?! ?\()(?:\{([^}]*)\})?/g)
   ]
-    // what Grafana fills in, and functions
+    // placeholders of Grafana, and functions
     .filter(([, name]) => !name!.startsWith("__"))
     .map(([, name, matchers = ""]) => [name!, matchers])
   const grouped = [...expression.matchAll(/by \(([^)]*)\)/g)].flatMap(([, labels]) => labels!.split(", "))
@@ -149,7 +149,7 @@ export const unknownIn = (expression: string, families: ReadonlyMap<string, Fami
         .filter(([, label, value]) => !(samples.get(name) ?? []).some(({ labels }) => labels[label!] === value))
         .map(([matcher]) => `there is no ${name}{${matcher}}: ${expression}`)
     ),
-    // what a scraper adds is there always
+    // a scraper always adds these labels
     ...grouped
       .filter((label) => label !== "instance" && !labels.has(label))
       .map((label) => `there is no label ${label}: ${expression}`)

@@ -13,7 +13,7 @@ import type * as Account from "../../src/postgres/internal/account.ts"
 import * as Postmaster from "../../src/postgres/internal/postmaster.ts"
 import { compileCache } from "./folder.ts"
 
-/** What everything here needs. */
+/** The needs of everything here. */
 export const environment = Layer.mergeAll(NodeFileSystem.layer, Reactivity.layer)
 
 /** Settings of a server whose data nobody needs tomorrow. */
@@ -22,7 +22,7 @@ export const settings = { fsync: "off" }
 export const query = (server: EmbeddedPostgres.Server, statement: string) =>
   Effect.scoped(Effect.flatMap(PgClient.make({ url: server.url }), (sql) => sql.unsafe(statement)))
 
-/** A process that makes a server of its own: see the fixture. What it prints are the lines. */
+/** A process that makes a server of its own, as the fixture does; `lines` has its output. */
 export const otherProcess = Effect.fnUntraced(function* (dataDir: string, account?: Account.Account) {
   const lines = yield* Queue.unbounded<string>()
   const exited = yield* Deferred.make<void>()

@@ -1,8 +1,8 @@
 /**
  * The service as it runs, on a real port of this machine.
  *
- * What it logs is one line of JSON for each record, from debug up. Its metrics are its own. The `HttpClient` of the layer
- * begins all addresses with that of the service.
+ * Each log record is a line of JSON, from debug up. Its metrics are its own. The `HttpClient` of the layer resolves every
+ * path against the address of the service.
  */
 import { ConfigProvider, Context, Effect, Layer, Logger, Metric, Queue, References } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpServer } from "effect/http"

@@ -1,4 +1,4 @@
-/** What a service asks of its database, statement by statement. */
+/** Statements of a service, recorded in order. */
 import { Context, Effect, Layer } from "effect"
 import { Statement } from "effect/sql"
 
@@ -26,7 +26,7 @@ export const layer = Layer.unwrap(
   })
 )
 
-/** What a statement writes, as `UPDATE users`, or its text when it writes nothing. */
+/** The write of a statement, as `UPDATE users`, or its text if it writes nothing. */
 export const written = ({ text }: Made): string =>
   /\b(?:UPDATE|INSERT INTO|DELETE FROM) (?!SET\b)\w+/.exec(text)?.[0] ??
   /\bupdate_workspace_agent_metadata\b/.exec(text)?.[0] ??

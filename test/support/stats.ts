@@ -93,7 +93,7 @@ export const start = Effect.fnUntraced(function* (options: StatsBatcher.Options 
         )
       ),
     flush,
-    /** What the store was asked to write, call by call. */
+    /** The rows of each write, call by call. */
     calls,
     sizes: () => calls.map((rows) => rows.length),
     logs,

@@ -31,7 +31,7 @@ export const failing = (reason: "unavailable" | "cancelled") =>
     })
   )
 
-/** What a watcher depends on. */
+/** The dependencies of a watcher. */
 export const makeWorld = Effect.gen(function* () {
   const events = yield* Queue.unbounded<PubSub.Event, PubSub.PubSubError>()
   const world = {

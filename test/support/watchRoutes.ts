@@ -38,7 +38,7 @@ export const unavailable = Effect.fail(
   new MetadataStoreError({ operation: "read metadata", reason: "unavailable", cause: new Error("no route") })
 )
 
-/** What watches depend on, and the services of a server over it. */
+/** The dependencies of watches, and the services of a server over them. */
 export const serve = Effect.gen(function* () {
   const left = yield* Queue.unbounded<void>()
   const world = {

@@ -15,7 +15,7 @@ export class Refused extends Data.TaggedError("Refused")<{
 }> {}
 
 export interface Connection {
-  /** What has arrived and was not taken yet. It ends with the connection. */
+  /** Messages that arrived and were not taken yet. It ends with the connection. */
   readonly messages: Queue.Dequeue<string, Cause.Done>
   readonly send: (data: string | Uint8Array) => Effect.Effect<void>
   /** Waits for the end. */
@@ -25,7 +25,7 @@ export interface Connection {
   readonly pings: Queue.Dequeue<void>
   /** Answers a ping, where that does not happen by itself. */
   readonly pong: Effect.Effect<void>
-  /** What the WebSocket runs over. */
+  /** The socket beneath the WebSocket. */
   readonly tcp: Net.Socket
 }
 

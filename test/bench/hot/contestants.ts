@@ -1,5 +1,5 @@
 /**
- * Who takes part in the hot path as an effect or as a function, with the packages of {@link peers}. A new contestant is one
+ * The contestants of the hot path that are an effect or a function, beside the packages of {@link peers}. A new contestant is one
  * more constant here or there, and a place in the list at the end.
  */
 import { type Cause, Context, Effect, Fiber, Layer, Queue, Schedule, type Scope, Sink, Stream } from "effect"

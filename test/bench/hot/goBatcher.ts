@@ -8,7 +8,7 @@ import * as Path from "node:path"
 
 export const name = "the original's algorithm"
 
-/** What the program prints. */
+/** The output of the program. */
 const Outcome = Schema.Struct({
   millis: Schema.Finite,
   cpuMillis: Schema.Finite,

@@ -1,4 +1,4 @@
-/** What everyone who batches is told: the service's defaults. */
+/** The settings of every contestant that batches: the service's defaults. */
 export const maxBatchSize = 500
 
 /** In milliseconds. */

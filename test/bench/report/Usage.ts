@@ -1,4 +1,4 @@
-/** What a server of reports tells about itself. */
+/** Figures that a server of reports prints about itself. */
 import { Effect, Schema } from "effect"
 import * as Metrics from "../../../src/metadata/MetadataBatcherMetrics.ts"
 
@@ -25,7 +25,7 @@ export const current: Effect.Effect<Usage> = Effect.map(Effect.context<never>(),
 
 export const memoryPath = "/memory"
 
-/** What the process holds once its garbage is gone. */
+/** The memory of the process after a full collection. */
 export const Memory = Schema.Struct({ residentBytes: Schema.Int, heapBytes: Schema.Int })
 export type Memory = typeof Memory.Type
 

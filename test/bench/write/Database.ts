@@ -29,7 +29,7 @@ export const layer = (agents: number) =>
     Layer.provideMerge(Postgres.layerServer)
   )
 
-/** What writing so many rows takes: the time, and the processor time of this process and of the server. */
+/** Measures the writing of so many rows: the time, and the processor time of this process and of the server. */
 export const read = Effect.fnUntraced(function* <E, R>(rows: number, work: Effect.Effect<unknown, E, R>) {
   const before = yield* Postgres.cpuMillis
   const { cpuMillis, millis } = yield* Meter.read(work)

@@ -42,7 +42,7 @@ const statement = Effect.fnUntraced(function* (batch: ReadonlyArray<MetadataRow>
     const [update] = yield* sql<{ statement: string }>`
       SELECT statement FROM pg_prepared_statements WHERE statement ~ '^\\s*SELECT updated'`
     return update!.statement
-    // what a connection has prepared only that connection can see
+    // a prepared statement is visible to its own connection alone
   }).pipe(Effect.provide(PostgresClient.layer({ url, maxConnections: 1 })))
 })
 
@@ -131,7 +131,7 @@ export const make = Effect.fnUntraced(function* (
     const part = yield* run(files.reading, size, first, count)
     const [, millis] = /^\s*([\d.]+)\s+(?:\d+\s+)?SELECT updated/m.exec(whole.output) ?? []
     if (millis === undefined) return yield* new PgbenchError({ output: whole.output })
-    // what a process has used is known to the hundredth of a second
+    // the processor time of a process is known to the hundredth of a second
     const perRow = (millis: number) => (Math.max(0, millis) * 1_000) / (size * count)
     return {
       millis: Number(millis),

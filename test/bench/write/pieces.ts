@@ -41,7 +41,7 @@ export const table = Effect.fnUntraced(function* (rows: ReadonlyArray<MetadataRo
   const announce = (agents: ReadonlyArray<AgentId>) =>
     Effect.forEach(AgentIdChunks.encode(agents), (chunk) => publish(MetadataBatcher.channel, chunk))
 
-  /** What the original published before it batched. */
+  /** Announces as the original did before it batched. */
   const announceKeys = (rows: ReadonlyArray<MetadataRow>) =>
     publish(
       `workspace_agent_metadata:${rows[0]!.agentId}`,
