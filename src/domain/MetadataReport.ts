@@ -1,12 +1,13 @@
 /**
- * What of a report is accepted, and as what.
+ * Turns a report into the entries that the service accepts.
  *
- * - Every entry of a report gets the one time it was received at: the clock of an agent is not trusted.
+ * - Every entry of a report gets the time of receipt: the clock of an agent is not trusted.
  * - White space around values and errors is removed, and so are the characters that Postgres text cannot hold.
- * - A value or an error may have {@link maxValueBytes}. A longer value is cut on a character boundary; whatever was too
- *   long, the stored error says so, naming both sizes. When both are too long the error speaks of the error.
- * - The keys of one report may have {@link maxKeyBytes} in all. The entry that crosses the limit and everything behind
- *   it are refused; what came before stands.
+ * - A value or an error may have {@link maxValueBytes}. A longer value is cut on a character boundary, and the stored error
+ *   names both sizes. When both are too long, the stored error is about the error.
+ * - The keys of one report may have {@link maxKeyBytes} in all. The entry that crosses the limit and all that follow it are
+ *   rejected; those before it are accepted.
+ * - An entry holds no more memory than its texts need, however long the texts were before they were trimmed and cut.
  */
 import type { DateTime } from "effect"
 import type { MetadataEntry } from "./Metadata.ts"
@@ -26,7 +27,7 @@ export interface ReportedSample {
   readonly error: string
 }
 
-/** What became of a report. `keyBytes` is the sum at which the walk ended: above {@link maxKeyBytes} it was cut short. */
+/** The accepted entries. `keyBytes` is the sum of key sizes so far; above {@link maxKeyBytes} entries were rejected. */
 export interface AcceptedReport {
   readonly entries: ReadonlyArray<MetadataEntry>
   readonly keyBytes: number
@@ -45,8 +46,8 @@ export const accept = (samples: Iterable<ReportedSample>, receivedAt: DateTime.U
 
 const toEntry = (sample: ReportedSample, collectedAt: DateTime.Utc): MetadataEntry => {
   const key = storable(sample.key)
-  const value = storable(sample.value).trim()
-  const error = storable(sample.error).trim()
+  const value = trimmed(storable(sample.value))
+  const error = trimmed(storable(sample.error))
   const valueBytes = Utf8.byteLength(value)
   const errorBytes = Utf8.byteLength(error)
   return {
@@ -60,6 +61,12 @@ const toEntry = (sample: ReportedSample, collectedAt: DateTime.Utc): MetadataEnt
           : error,
     collectedAt
   }
+}
+
+/** Does not keep the white space in memory, as the result of `trim` alone would. A text that is to be cut is copied then. */
+const trimmed = (text: string): string => {
+  const result = text.trim()
+  return result.length === text.length || result.length > maxValueBytes ? result : Utf8.copy(result)
 }
 
 const tooLong = (what: string, bytes: number) => `${what} of ${bytes} bytes is over the limit of ${maxValueBytes} bytes`

@@ -18,9 +18,19 @@ export const byteLength = (text: string): number => {
   return bytes
 }
 
-/** Returns the longest prefix of `text` that fits into `maxBytes` and ends on a character boundary. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+
+/**
+ * Returns `text` in memory of its own. A part of a text, as of `trim` or `slice`, otherwise keeps the whole text alive. Lone
+ * surrogates become replacement characters.
+ */
+export const copy = (text: string): string => decoder.decode(encoder.encode(text))
+
+/** Returns the longest prefix of `text` that fits into `maxBytes` and ends on a character boundary, in memory of its own. */
 export const truncate = (text: string, maxBytes: number): string => {
   // one UTF-16 unit is at most three bytes, so a short text needs no measuring
   if (text.length * 3 <= maxBytes) return text
-  return text.slice(0, encoder.encodeInto(text, new Uint8Array(maxBytes)).read)
+  const bytes = new Uint8Array(maxBytes)
+  const { read, written } = encoder.encodeInto(text, bytes)
+  return read === text.length ? text : decoder.decode(bytes.subarray(0, written))
 }

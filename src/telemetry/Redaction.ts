@@ -18,14 +18,30 @@ const rules: ReadonlyArray<readonly [pattern: RegExp, replacement: string]> = [
   // the rest of the line of a header
   [new RegExp(`(${headers})("?\\s*[:=]\\s*"?)[^\\r\\n"]+`, "gi"), `$1$2${secret}`],
   [new RegExp(`(${names})(["']?\\s*[:=]\\s*["']?)[^\\s"'&,;}]+`, "gi"), `$1$2${secret}`],
-  [/\b(bearer|basic)\s+[^\s"',;]{8,}/gi, `$1 ${secret}`],
-  // a password that nobody has encoded may have slashes and at-signs of its own
-  [/(:\/\/[^\s:@/]{0,256}):[^\s"']{1,512}@/g, `$1:${secret}@`]
+  [/\b(bearer|basic)\s+[^\s"',;]{8,}/gi, `$1 ${secret}`]
 ]
+
+const word = /[^\s"']+/g
+const user = /:\/\/[^:@/]*:/g
+
+/**
+ * Replaces the password of an address. A password that nobody has encoded may have slashes and at-signs of its own: it ends
+ * with the last at-sign of the word. A pattern for that alone would take a time that grows with the square of the length.
+ */
+const withoutPasswords = (text: string): string =>
+  text.includes("://") && text.includes("@") ? text.replace(word, withoutPassword) : text
+
+const withoutPassword = (word: string): string => {
+  const end = word.lastIndexOf("@")
+  if (end === -1) return word
+  user.lastIndex = 0
+  if (!user.test(word) || user.lastIndex >= end) return word
+  return `${word.slice(0, user.lastIndex)}${secret}${word.slice(end)}`
+}
 
 /** A text without the secrets that it mentions. */
 export const text = (text: string): string =>
-  rules.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), text)
+  withoutPasswords(rules.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), text))
 
 /** A value under a name: without its secrets, or replaced if the name is that of a secret. */
 export const named = (name: string, value: unknown): unknown =>

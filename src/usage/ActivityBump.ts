@@ -51,6 +51,9 @@ export const make = Effect.gen(function* () {
 
 export const layer: Layer.Layer<ActivityBump, never, ActivityStore> = Layer.effect(ActivityBump, make)
 
+/** The longest schedule that is parsed, in characters. */
+const maxSchedule = 255
+
 /**
  * Returns the next start of a workspace by its schedule, strictly after a time.
  *
@@ -61,6 +64,9 @@ export const nextAutostart = (
   schedule: string,
   after: DateTime.Utc
 ): Result.Result<DateTime.Utc, Cron.CronParseError> => {
+  if (schedule.length > maxSchedule) {
+    return Result.fail(new Cron.CronParseError({ message: `a schedule of more than ${maxSchedule} characters` }))
+  }
   const [, zone = "UTC", expression = schedule] = /^(?:CRON_)?TZ=(\S+)\s+(.*)$/.exec(schedule.trim()) ?? []
   return Result.flatMap(Cron.parse(expression, zone), (cron) =>
     Result.try({

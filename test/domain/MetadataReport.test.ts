@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime } from "effect"
 import { accept, maxKeyBytes, maxValueBytes } from "../../src/domain/MetadataReport.ts"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import * as Utf8 from "../../src/domain/Utf8.ts"
 
 const now = DateTime.makeUnsafe("2026-01-22T10:00:00Z")
@@ -91,4 +93,27 @@ describe("MetadataReport", () => {
   it("accepts an empty report [MR-10]", () => {
     assert.deepStrictEqual(accept([], now), { entries: [], keyBytes: 0 })
   })
+
+  it("holds no more memory than its texts need, however much white space came with them [FT-04]", () => {
+    const heapBytes = () => {
+      collectGarbage()
+      return process.memoryUsage().heapUsed
+    }
+    const before = heapBytes()
+
+    // as from a socket: each text is one of its own
+    const held = Array.from({ length: 30 }, (_, index) => {
+      const spaces = Buffer.alloc(3_000_000, " ").toString()
+      return [
+        acceptOne(`value no. ${index} is 16${spaces}`, `${spaces}error no. ${index} is 16`),
+        acceptOne(`${index}${"v".repeat(3_000_000)}`)
+      ]
+    })
+
+    assert.isBelow(heapBytes() - before, 5_000_000)
+    assert.lengthOf(held, 30)
+  })
 })
+
+setFlagsFromString("--expose-gc")
+const collectGarbage = runInNewContext("gc") as () => void

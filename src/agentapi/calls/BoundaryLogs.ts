@@ -1,11 +1,11 @@
 /**
  * `ReportBoundaryLogs`: an agent reports the requests of a program that it keeps within a boundary.
  *
- * - Each HTTP request is one log record with the decision about it, and with the rule that has allowed it.
- * - A URL is logged without its query, its fragment and its credentials: any of them may be a secret. A path is not known
- *   to be one.
- * - What is no HTTP request is skipped, with one warning for the whole report, and not counted.
- * - The requests of a report are counted at once, unless there are none.
+ * - Each HTTP request is one log record with its decision and, if it was allowed, the rule that allowed it.
+ * - A URL is logged without its query, fragment and credentials: any of them may be a secret. A path is assumed not to be.
+ *   Long texts are cut.
+ * - A log that is no HTTP request is skipped and not counted, with one warning for the report.
+ * - The requests of a report are counted together.
  */
 import { DateTime, Effect, Schema } from "effect"
 import { Rpc } from "effect/rpc"
@@ -23,14 +23,18 @@ const BoundaryLog = Schema.Struct({
 })
 type BoundaryLog = typeof BoundaryLog.Type
 
+/** The longest method, and the longest URL and rule, of a log record in characters. The rest is cut off. */
+const maxMethod = 32
+const maxText = 2_048
+
 /** The most requests of one report: each becomes a record in the log. */
 const maxLogs = 10_000
 
 export const ReportBoundaryLogsRequest = Schema.Struct({
   logs: list(BoundaryLog).check(Schema.isMaxLength(maxLogs, { expected: `at most ${maxLogs} logs` })),
-  /** Taken and not looked at. */
+  /** Accepted and ignored. */
   session_id: OptionalText,
-  /** Taken and not looked at. */
+  /** Accepted and ignored. */
   confined_process_name: OptionalText
 })
 export type ReportBoundaryLogsRequest = typeof ReportBoundaryLogsRequest.Type
@@ -55,11 +59,11 @@ export const make = Effect.gen(function* () {
     const requests = logs.filter(isHttp)
     yield* Effect.forEach(
       requests,
-      (log) => Effect.annotateLogs(Effect.logInfo("a request met a boundary"), { ...about, ...describe(log) }),
+      (log) => Effect.annotateLogs(Effect.logInfo("boundary request"), { ...about, ...describe(log) }),
       { discard: true }
     )
     if (requests.length < logs.length) {
-      yield* Effect.annotateLogs(Effect.logWarning("boundary logs of an unknown kind were skipped"), {
+      yield* Effect.annotateLogs(Effect.logWarning("boundary logs of an unknown kind skipped"), {
         ...about,
         skipped: logs.length - requests.length
       })
@@ -85,12 +89,12 @@ const isHttp = (log: BoundaryLog): log is HttpLog => log.http_request !== undefi
 
 const describe = ({ allowed, http_request, time }: HttpLog) => ({
   decision: allowed ? "allow" : "deny",
-  method: http_request.method,
-  url: withoutSecrets(http_request.url),
+  method: http_request.method.slice(0, maxMethod),
+  url: withoutSecrets(http_request.url.slice(0, maxText)),
   ...(time === undefined ? {} : { time: DateTime.formatIso(time) }),
-  ...(allowed ? { matchedRule: http_request.matched_rule } : {})
+  ...(allowed ? { matchedRule: http_request.matched_rule.slice(0, maxText) } : {})
 })
 
-/** What stands before a query or a fragment, without credentials before the host. */
+/** Returns the part before the query and the fragment, without credentials. */
 const withoutSecrets = (url: string): string =>
   url.replace(/[?#].*$/s, "").replace(/^([a-z][a-z\d+.-]*:[/\\]+|[/\\]{2,})?[^/\\]*@/i, "$1")

@@ -1,11 +1,10 @@
 /**
- * `ReportConnection`: an agent says that a person has connected to it, or has left.
+ * `ReportConnection`: an agent reports that a person's session with it, such as SSH or an editor, has started or ended.
  *
- * - Whose agent it is was settled when it connected, and the workspace is the cached one: only where that is absent is it
- *   looked up. Nothing is read of the agent.
- * - A connection and its end are one record, whichever is reported first and however often.
- * - A status code and a reason belong to the end of a connection: with its beginning they mean nothing.
- * - An address that is none is left out; so is an empty reason. What says `localhost` is at 127.0.0.1.
+ * - The start and the end of a session are one record, whichever is reported first and however often.
+ * - The workspace is the cached one; it is read only if there is none. No agent row is read.
+ * - A status code and a reason count at the end of a session only.
+ * - An invalid address and an empty reason are left out. The address `localhost` is 127.0.0.1.
  */
 import { DateTime, Effect, Option, Result, Schema } from "effect"
 import { NetAddress } from "effect/net"
@@ -23,7 +22,7 @@ const Connection = Schema.Struct({
   id: UserSessionId.check(Schema.makeFilter((id) => id !== nil, { expected: "an id other than the nil id" })),
   action: upperCaseEnum("connect", "disconnect"),
   type: Type,
-  /** Without one, or with the zero time, it is the time of receipt. */
+  /** Default, also for the zero time: the time of receipt. */
   timestamp: Schema.optionalKey(time),
   ip: OptionalText,
   status_code: int32,
@@ -68,9 +67,14 @@ export const make = Effect.gen(function* () {
   return { ReportConnection: reportConnection }
 })
 
+/** The longest text of an address: an IPv6 address with an embedded IPv4 address. */
+const maxIp = 45
+
 const toIp = (text: string): string | null =>
-  text === "localhost"
-    ? "127.0.0.1"
-    : Option.getOrNull(Option.map(Result.getSuccess(NetAddress.ipFromString(text)), NetAddress.formatIp))
+  text.length > maxIp
+    ? null
+    : text === "localhost"
+      ? "127.0.0.1"
+      : Option.getOrNull(Option.map(Result.getSuccess(NetAddress.ipFromString(text)), NetAddress.formatIp))
 
 const orNull = (text: string): string | null => (text === "" ? null : text)
