@@ -12,6 +12,7 @@ import workspaceAgentScripts from "./migrations/0008_workspace_agent_scripts.ts"
 import workspaceAgentReports from "./migrations/0009_workspace_agent_reports.ts"
 import deployment from "./migrations/0010_deployment.ts"
 import workspaceAppStats from "./migrations/0011_workspace_app_stats.ts"
+import tailnet from "./migrations/0012_tailnet.ts"
 
 export const migrations = {
   "0001_identities": identities,
@@ -24,5 +25,6 @@ export const migrations = {
   "0008_workspace_agent_scripts": workspaceAgentScripts,
   "0009_workspace_agent_reports": workspaceAgentReports,
   "0010_deployment": deployment,
-  "0011_workspace_app_stats": workspaceAppStats
+  "0011_workspace_app_stats": workspaceAppStats,
+  "0012_tailnet": tailnet
 }

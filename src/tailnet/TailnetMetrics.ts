@@ -55,9 +55,24 @@ export const updateLatency = Metric.histogram("coderd_tailnet_update_latency_sec
 
 export const derpMapFailures = counter("derp_map_failures_total", "Readings of the DERP map that gave no valid map.")
 
+export const rowsWritten = counter("rows_written_total", "Changes of peers and tunnels that were written to the store.")
+
+export const batchFailures = counter("batch_failures_total", "Batches of the tailnet that failed and are tried again.")
+
+export const heartbeatFailures = counter("heartbeat_failures_total", "Heartbeats of this replica that failed.")
+
 /** Shows the metrics from zero on. */
 export const register = Effect.forEach(
-  [...Object.values(updates), ...Object.values(streamsEnded), ...Object.values(refusals), throttled, derpMapFailures],
+  [
+    ...Object.values(updates),
+    ...Object.values(streamsEnded),
+    ...Object.values(refusals),
+    throttled,
+    derpMapFailures,
+    rowsWritten,
+    batchFailures,
+    heartbeatFailures
+  ],
   (metric) => Metric.update(metric, 0),
   { discard: true }
 )

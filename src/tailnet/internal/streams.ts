@@ -107,14 +107,17 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => Effect.sync(() => closeUnsafe(errors.closed, "closed")))
 
   const refused = (peer: LocalPeer, reason: keyof typeof Metrics.refusals, error: string) =>
-    Effect.sync(() => {
-      if (!core.isOpen(peer)) return
+    Effect.suspend(() => {
+      if (!core.isOpen(peer)) return Effect.void
       countUnsafe(Metrics.refusals[reason])
       deliverUnsafe([{ to: peer, response: toError(error) }, ...core.lose(peer, "refused")])
-    }).pipe(
-      Effect.andThen(Effect.logInfo("a request of a peer was refused")),
-      Effect.annotateLogs({ peerId: peer.id, peer: peer.name, reason, detail: error })
-    )
+      return Effect.annotateLogs(Effect.logInfo("a request of a peer was refused"), {
+        peerId: peer.id,
+        peer: peer.name,
+        reason,
+        detail: error
+      })
+    })
 
   const tooLarge = (node: Node | undefined) => node !== undefined && node.bytes.length > maxNodeBytes
 

@@ -1,0 +1,386 @@
+/**
+ * The rules of a coordinator that shares a store with those of other replicas.
+ *
+ * - What a peer is told follows from one comparison: of what it was told last with the row of its partner. The row of a
+ *   peer of this replica changes at once, so that peers of one replica find each other without the store.
+ * - A change of this replica that is not written yet stands above what is read.
+ * - A row of a replica that is not alive counts as lost.
+ */
+import type { ReplicaId } from "../../domain/Ids.ts"
+import type { Change, PeerRow, TunnelRow } from "../CoordinatorStore.ts"
+import { errors, isSameNode, isSameNodeAtAnyTime, type Node, type PeerId, type PeerUpdate, toError } from "../Peer.ts"
+import { type Core, type EndReason, type LocalPeer, type Outputs, tell, Tunnels, update } from "./core.ts"
+import { keyOf, Outbox } from "./outbox.ts"
+
+interface Row {
+  readonly replicaId: ReplicaId
+  readonly status: "ok" | "lost"
+  readonly node: Node
+  readonly startedAt: number
+  readonly changedAt: number
+}
+
+export interface Handshake {
+  readonly to: PeerId
+  readonly from: PeerId
+}
+
+export class ReplicatedCore implements Core {
+  readonly #self: ReplicaId
+  readonly #now: () => number
+  readonly #peers = new Map<PeerId, LocalPeer>()
+  /** The tunnels with an end at a peer of this replica. */
+  readonly #tunnels = new Tunnels()
+  /** The peers of this replica, and the partners of them. */
+  readonly #rows = new Map<PeerId, Row>()
+  readonly #alive = new Map<ReplicaId, boolean>()
+  readonly #outbox = new Outbox()
+  #handshakes: Array<Handshake> = []
+  readonly #staleRows = new Set<PeerId>()
+  readonly #staleTunnels = new Set<PeerId>()
+
+  constructor(self: ReplicaId, now: () => number) {
+    this.#self = self
+    this.#now = now
+  }
+
+  // ----- transitions of peers -----
+
+  isOpen(peer: LocalPeer): boolean {
+    return this.#peers.get(peer.id) === peer
+  }
+
+  find(id: PeerId): LocalPeer | undefined {
+    return this.#peers.get(id)
+  }
+
+  partnersOf(id: PeerId): ReadonlySet<PeerId> {
+    return this.#tunnels.partners(id)
+  }
+
+  tunnelsFrom(id: PeerId): number {
+    return this.#tunnels.from(id).size
+  }
+
+  sizes() {
+    return { peers: this.#peers.size, tunnels: this.#tunnels.size }
+  }
+
+  open(peer: LocalPeer): Outputs {
+    const old = this.#peers.get(peer.id)
+    this.#peers.set(peer.id, peer)
+    this.#staleTunnels.add(peer.id)
+    const ended: Outputs =
+      old === undefined
+        ? []
+        : [
+            { to: old, response: toError(errors.overwritten) },
+            { to: old, end: "overwritten" }
+          ]
+    return [...ended, ...this.#compareAll(peer, this.#tunnels.partners(peer.id))]
+  }
+
+  updateNode(peer: LocalPeer, node: Node): Outputs {
+    if (!this.isOpen(peer)) return []
+    const row = this.#rows.get(peer.id)
+    const isOwn = row?.replicaId === this.#self && row.status === "ok" && row.startedAt === peer.startedAt
+    if (isOwn && peer.node !== undefined && isSameNodeAtAnyTime(peer.node, node)) return []
+    peer.node = node
+    this.#setOwnRow(peer, "ok")
+    return this.#comparePartners(peer.id)
+  }
+
+  addTunnel(peer: LocalPeer, to: PeerId): Outputs {
+    if (!this.isOpen(peer) || to === peer.id) return []
+    if (this.#tunnels.add(peer.id, to)) {
+      this.#outbox.addTunnel(peer.id, to, true)
+      if (!this.#rows.has(to)) this.#staleRows.add(to)
+    }
+    return this.#comparePair(peer.id, to)
+  }
+
+  removeTunnel(peer: LocalPeer, to: PeerId): Outputs {
+    if (!this.isOpen(peer) || !this.#tunnels.remove(peer.id, to)) return []
+    this.#outbox.addTunnel(peer.id, to, false)
+    const outputs = this.#comparePair(peer.id, to)
+    this.#forget(to)
+    return outputs
+  }
+
+  disconnect(peer: LocalPeer): Outputs {
+    return this.#remove(peer, "disconnect")
+  }
+
+  overflow(peer: LocalPeer): Outputs {
+    if (!this.isOpen(peer)) return []
+    return [{ to: peer, response: toError(errors.overflow) }, ...this.#remove(peer, "overflow")]
+  }
+
+  lose(peer: LocalPeer, end: EndReason): Outputs {
+    if (!this.isOpen(peer)) return []
+    this.#peers.delete(peer.id)
+    const row = this.#rows.get(peer.id)
+    if (row?.replicaId === this.#self) this.#setOwnRow(peer, "lost", row.node)
+    const outputs = this.#comparePartners(peer.id)
+    this.#prune(peer.id)
+    return [...outputs, { to: peer, end }]
+  }
+
+  ready(peer: LocalPeer, ids: ReadonlyArray<PeerId>): Outputs {
+    if (!this.isOpen(peer)) return []
+    return ids.flatMap((id): Outputs => {
+      if (!this.#tunnels.joins(peer.id, id)) return [{ to: peer, response: toError(errors.noTunnel(id)) }]
+      const partner = this.#peers.get(id)
+      if (partner === undefined) this.#handshakes.push({ to: id, from: peer.id })
+      return partner === undefined ? [] : tell(partner, [update(peer.id, "readyForHandshake", "")])
+    })
+  }
+
+  close(error: string, end: EndReason): Outputs {
+    const peers = [...this.#peers.values()]
+    return peers.flatMap((peer): Outputs => {
+      this.lose(peer, end)
+      return [
+        { to: peer, response: toError(error) },
+        { to: peer, end }
+      ]
+    })
+  }
+
+  // ----- news from the store and from other replicas -----
+
+  /** Takes what was read of peers; those of `ids` without a row have none. */
+  applyPeers(ids: ReadonlyArray<PeerId>, found: ReadonlyArray<PeerRow>): Outputs {
+    const byId = new Map(found.map((row) => [row.id, row]))
+    return ids.flatMap((id) => {
+      this.#applyPeer(id, byId.get(id))
+      const outputs = this.#comparePartners(id)
+      this.#forget(id)
+      return outputs
+    })
+  }
+
+  /** Takes what was read of the tunnels at `ids`. */
+  applyTunnels(ids: ReadonlyArray<PeerId>, found: ReadonlyArray<TunnelRow>): Outputs {
+    const asked = new Set(ids)
+    const known = new Set(found.map(({ source, target }) => keyOf(source, target)))
+    const touched: Array<readonly [PeerId, PeerId]> = []
+    for (const id of asked) {
+      if (!this.#peers.has(id)) continue
+      const held = [
+        ...[...this.#tunnels.from(id)].map((target) => [id, target] as const),
+        ...[...this.#tunnels.to(id)].map((source) => [source, id] as const)
+      ]
+      for (const [source, target] of held) {
+        const key = keyOf(source, target)
+        if (known.has(key) || this.#outbox.hasTunnel(source, target)) continue
+        this.#tunnels.remove(source, target)
+        touched.push([source, target])
+      }
+    }
+    for (const { source, target } of found) {
+      if (!this.#peers.has(source) && !this.#peers.has(target)) continue
+      if (this.#outbox.hasTunnel(source, target) || !this.#tunnels.add(source, target)) continue
+      touched.push([source, target])
+      for (const end of [source, target]) if (!this.#rows.has(end)) this.#staleRows.add(end)
+    }
+    const outputs = touched.flatMap(([source, target]) => this.#comparePair(source, target))
+    for (const pair of touched) for (const id of pair) this.#forget(id)
+    return outputs
+  }
+
+  /** Takes which replicas are alive. */
+  setAlive(alive: ReadonlyMap<ReplicaId, boolean>): Outputs {
+    const changed = new Set<ReplicaId>()
+    for (const [id, isAlive] of alive) {
+      if (this.#alive.get(id) !== isAlive) changed.add(id)
+      this.#alive.set(id, isAlive)
+    }
+    if (changed.size === 0) return []
+    return [...this.#rows].flatMap(([id, { replicaId }]) => (changed.has(replicaId) ? this.#comparePartners(id) : []))
+  }
+
+  knownReplicas(): ReadonlyMap<ReplicaId, boolean> {
+    return this.#alive
+  }
+
+  /** Other replicas have changed these peers. */
+  peersChanged(ids: ReadonlyArray<PeerId>): void {
+    for (const id of ids) if (this.#rows.has(id) || this.#tunnels.partners(id).size > 0) this.#staleRows.add(id)
+  }
+
+  /** Other replicas have changed the tunnels of these peers. */
+  tunnelsChanged(ids: ReadonlyArray<PeerId>): void {
+    for (const id of ids) if (this.#peers.has(id)) this.#staleTunnels.add(id)
+  }
+
+  /** Everything may have changed. */
+  resync(): void {
+    for (const id of this.#peers.keys()) this.#staleTunnels.add(id)
+    for (const id of this.#rows.keys()) this.#staleRows.add(id)
+  }
+
+  handshake({ from, to }: Handshake): Outputs {
+    const peer = this.#peers.get(to)
+    if (peer === undefined || !this.#tunnels.joins(from, to)) return []
+    return tell(peer, [update(from, "readyForHandshake", "")])
+  }
+
+  /** Changes were written; of the peers, the `accepted` ones took effect. */
+  written(changes: ReadonlyArray<Change>, accepted: ReadonlyArray<PeerId>): void {
+    const took = new Set(accepted)
+    for (const change of changes) {
+      this.#outbox.written(change)
+      if (change._tag === "tunnel") continue
+      if (!took.has(change.id) && change.status !== "gone") this.#staleRows.add(change.id)
+      this.#forget(change.id)
+    }
+  }
+
+  // ----- work for the shell -----
+
+  takeChanges(): ReadonlyArray<Change> {
+    return this.#outbox.take()
+  }
+
+  takeHandshakes(): ReadonlyArray<Handshake> {
+    const handshakes = this.#handshakes
+    if (handshakes.length > 0) this.#handshakes = []
+    return handshakes
+  }
+
+  takeStale(): { readonly rows: ReadonlyArray<PeerId>; readonly tunnels: ReadonlyArray<PeerId> } {
+    const stale = { rows: [...this.#staleRows], tunnels: [...this.#staleTunnels] }
+    this.#staleRows.clear()
+    this.#staleTunnels.clear()
+    return stale
+  }
+
+  /** When the node was taken that partners of a peer were told last, if another replica took it. */
+  remoteChangeOf(id: PeerId): number | undefined {
+    const row = this.#rows.get(id)
+    return row === undefined || row.replicaId === this.#self ? undefined : row.changedAt
+  }
+
+  // ----- inside -----
+
+  #setOwnRow({ id, node, startedAt }: LocalPeer, status: "ok" | "lost", told: Node = node!) {
+    const changedAt = this.#now()
+    this.#rows.set(id, { replicaId: this.#self, status, node: told, startedAt, changedAt })
+    this.#outbox.addPeer({ _tag: "peer", id, status, node: told.bytes, startedAt, changedAt })
+  }
+
+  #remove(peer: LocalPeer, end: EndReason): Outputs {
+    if (!this.isOpen(peer)) return []
+    const { id, startedAt } = peer
+    const partners = [...this.#tunnels.partners(id)]
+    this.#peers.delete(id)
+    for (const target of this.#tunnels.from(id)) {
+      this.#tunnels.remove(id, target)
+      this.#outbox.addTunnel(id, target, false)
+    }
+    const row = this.#rows.get(id)
+    if (row === undefined || row.replicaId === this.#self || row.status === "lost") this.#rows.delete(id)
+    this.#outbox.addPeer({
+      _tag: "peer",
+      id,
+      status: "gone",
+      node: new Uint8Array(),
+      startedAt,
+      changedAt: this.#now()
+    })
+    const outputs = partners.flatMap((partner) => this.#comparePair(partner, id))
+    this.#prune(id, partners)
+    return [...outputs, { to: peer, end }]
+  }
+
+  #applyPeer(id: PeerId, found: PeerRow | undefined): void {
+    if (found !== undefined && !this.#alive.has(found.replicaId) && found.replicaId !== this.#self) {
+      this.#alive.set(found.replicaId, found.isReplicaAlive)
+    }
+    const local = this.#peers.get(id)
+    const isElsewhere = found !== undefined && found.replicaId !== this.#self
+    const isNewerElsewhere = isElsewhere && found.startedAt > (local?.startedAt ?? Infinity) && this.#isOk(found)
+    if (this.#outbox.hasPeer(id) && !isNewerElsewhere) return
+    if (local?.node !== undefined && !isNewerElsewhere) {
+      // the store has lost what this replica knows
+      if (found === undefined || isElsewhere || found.status === "lost") this.#setOwnRow(local, "ok")
+      return
+    }
+    if (found === undefined) this.#rows.delete(id)
+    else {
+      const { changedAt, replicaId, startedAt } = found
+      const held = this.#rows.get(id)?.node
+      const node = held !== undefined && Buffer.compare(held.bytes, found.node) === 0 ? held : forwarded(found.node)
+      const status = isElsewhere || local !== undefined ? found.status : "lost"
+      this.#rows.set(id, { replicaId, status, node, startedAt, changedAt })
+    }
+  }
+
+  #isOk({ replicaId, status }: { readonly replicaId: ReplicaId; readonly status: "ok" | "lost" }): boolean {
+    return status === "ok" && (replicaId === this.#self || this.#alive.get(replicaId) !== false)
+  }
+
+  #comparePartners(id: PeerId): Outputs {
+    const outputs: Outputs = []
+    for (const partner of this.#tunnels.partners(id)) {
+      const local = this.#peers.get(partner)
+      if (local !== undefined) outputs.push(...tell(local, this.#compare(local, id)))
+    }
+    return outputs
+  }
+
+  #comparePair(one: PeerId, other: PeerId): Outputs {
+    const [first, second] = [this.#peers.get(one), this.#peers.get(other)]
+    return [
+      ...(first === undefined ? [] : tell(first, this.#compare(first, other))),
+      ...(second === undefined ? [] : tell(second, this.#compare(second, one)))
+    ]
+  }
+
+  #compareAll(peer: LocalPeer, ids: Iterable<PeerId>): Outputs {
+    return tell(
+      peer,
+      [...ids].flatMap((id) => this.#compare(peer, id))
+    )
+  }
+
+  /** What a peer is to be told of a partner, given what it was told last. */
+  #compare({ id: self, sent }: LocalPeer, id: PeerId): ReadonlyArray<PeerUpdate> {
+    const isKnown = sent.has(id)
+    const told = sent.get(id)
+    const row = this.#tunnels.joins(self, id) ? this.#rows.get(id) : undefined
+    if (row === undefined) {
+      if (!isKnown) return []
+      sent.delete(id)
+      return [update(id, "disconnected", "disconnected")]
+    }
+    if (!this.#isOk(row)) {
+      if (told === undefined) return []
+      sent.set(id, undefined)
+      return [update(id, "lost", "lost")]
+    }
+    if (told !== undefined && isSameNode(told, row.node)) return []
+    sent.set(id, row.node)
+    return [update(id, "node", told !== undefined ? "update" : isKnown ? "found" : "new", row.node)]
+  }
+
+  /** Drops what is known of a peer without a stream here, where no peer with one is its partner. */
+  #prune(id: PeerId, partners: Iterable<PeerId> = [...this.#tunnels.partners(id)]) {
+    for (const partner of partners) {
+      if (this.#peers.has(partner)) continue
+      this.#tunnels.remove(id, partner)
+      this.#tunnels.remove(partner, id)
+      this.#forget(partner)
+    }
+    this.#forget(id)
+  }
+
+  #forget(id: PeerId) {
+    if (this.#peers.has(id) || this.#outbox.hasPeer(id) || this.#tunnels.partners(id).size > 0) return
+    this.#rows.delete(id)
+  }
+}
+
+/** A node that is only passed on. */
+const forwarded = (bytes: Uint8Array): Node => ({ bytes, withoutTime: bytes, addresses: [], allowedIps: [] })

@@ -1,0 +1,237 @@
+/** Coordinators of several replicas over one real database. */
+import { PgClient } from "@effect/sql-pg"
+import { assert, layer } from "@effect/vitest"
+import { Array as Arr, Effect, Exit, Layer, Scope } from "effect"
+import { Replica } from "../../src/domain/Replica.ts"
+import { ReplicaId } from "../../src/domain/Ids.ts"
+import * as PgPubSub from "../../src/pubsub/PgPubSub.ts"
+import * as PgCoordinatorStore from "../../src/storage/PgCoordinatorStore.ts"
+import { CoordinatorStore } from "../../src/tailnet/CoordinatorStore.ts"
+import * as ReplicatedCoordinator from "../../src/tailnet/ReplicatedCoordinator.ts"
+import * as Postgres from "../support/Postgres.ts"
+import * as Seed from "../support/seed.ts"
+import { coordinatorSuite } from "./coordinatorSuite.ts"
+import { connectTo, newPeerId, node, type TestPeer } from "./support.ts"
+
+const heartbeatTimeout = "1500 millis"
+
+const services = Layer.mergeAll(PgCoordinatorStore.layer({ heartbeatTimeout }), PgPubSub.layer()).pipe(
+  Layer.provideMerge(Postgres.layer)
+)
+
+const newReplica = Layer.sync(Replica, () => Seed.newId(ReplicaId))
+
+layer(
+  ReplicatedCoordinator.layer({ maxRequestRate: 10_000 }).pipe(Layer.provide(newReplica), Layer.provide(services)),
+  { excludeTestServices: true }
+)("the coordinator over Postgres", (it) =>
+  coordinatorSuite(it, {
+    init: "new",
+    addTunnel: "new",
+    firstNode: "new",
+    nodeUpdate: "update",
+    removeTunnel: "disconnected",
+    disconnect: "disconnected",
+    lost: "lost",
+    overflow: "disconnected",
+    found: "found"
+  })
+)
+
+/** A replica that the test can end: politely, or by taking its heartbeats away. */
+const replica = Effect.gen(function* () {
+  const scope = yield* Scope.make()
+  const id = Seed.newId(ReplicaId)
+  const coordinator = yield* ReplicatedCoordinator.make({
+    heartbeatInterval: "500 millis",
+    heartbeatTimeout
+  }).pipe(Effect.provideService(Replica, id), Scope.provide(scope))
+  const stop = Scope.close(scope, Exit.void)
+  yield* Effect.addFinalizer(() => stop)
+  return { id, connect: (name: string, peer?: TestPeer) => connectTo(coordinator, name, peer && { id: peer.id }), stop }
+})
+
+/** An agent at one replica and a client at another one, that know each other. */
+const apart = Effect.gen(function* () {
+  const one = yield* replica
+  const two = yield* replica
+  const agent = yield* one.connect("agent")
+  const client = yield* two.connect("client")
+  yield* agent.update("a1")
+  yield* client.send({ updateSelf: node("c1"), addTunnel: agent.id })
+  assert.deepStrictEqual([yield* agent.next, yield* client.next], ["node client c1 (new)", "node agent a1 (new)"])
+  return { one, two, agent, client }
+})
+
+layer(services, { excludeTestServices: true })("coordinators of several replicas", (it) => {
+  it.effect("tell peers of different replicas each other's nodes, and each node once [TC-32]", () =>
+    Effect.gen(function* () {
+      const { agent, client } = yield* apart
+
+      yield* agent.update("a2")
+      assert.strictEqual(yield* client.next, "node agent a2 (update)")
+      yield* client.update("c2")
+      assert.strictEqual(yield* agent.next, "node client c2 (update)")
+
+      yield* agent.update("a2", "later")
+      yield* agent.update("a3")
+      assert.strictEqual(yield* client.next, "node agent a3 (update)")
+    })
+  )
+
+  it.effect("tell partners on another replica of a disconnect, and of a removed tunnel [TC-33]", () =>
+    Effect.gen(function* () {
+      const { agent, client, two } = yield* apart
+      const other = yield* two.connect("other")
+      yield* other.send({ updateSelf: node("o1"), addTunnel: agent.id })
+      assert.deepStrictEqual([yield* agent.next, yield* other.next], ["node other o1 (new)", "node agent a1 (new)"])
+
+      yield* client.disconnect
+      assert.strictEqual(yield* agent.next, "disconnected client (disconnected)")
+      yield* other.removeTunnel(agent)
+      assert.strictEqual(yield* agent.next, "disconnected other (disconnected)")
+      assert.strictEqual(yield* other.next, "disconnected agent (disconnected)")
+    })
+  )
+
+  it.effect("tell partners on another replica of a lost peer, and of its return to any replica [TC-34]", () =>
+    Effect.gen(function* () {
+      const { agent, client, two } = yield* apart
+
+      yield* agent.leave
+      assert.strictEqual(yield* client.next, "lost agent (lost)")
+
+      const third = yield* replica
+      const again = yield* third.connect("agent", agent)
+      yield* again.update("a2")
+      assert.strictEqual(yield* client.next, "node agent a2 (found)")
+      assert.strictEqual(yield* again.next, "node client c1 (new)")
+
+      const here = yield* two.connect("agent", agent)
+      yield* here.update("a3")
+      assert.strictEqual(yield* client.next, "node agent a3 (update)")
+      yield* again.leave
+      yield* here.update("a4")
+      assert.strictEqual(yield* client.next, "node agent a4 (update)")
+    })
+  )
+
+  it.effect("pass on handshakes between replicas, and refuse those without a tunnel [TC-35]", () =>
+    Effect.gen(function* () {
+      const { agent, client } = yield* apart
+
+      yield* agent.send({ readyForHandshake: [client.id] })
+      assert.strictEqual(yield* client.next, "readyForHandshake agent")
+      yield* client.send({ readyForHandshake: [agent.id] })
+      assert.strictEqual(yield* agent.next, "readyForHandshake client")
+
+      const nobody = newPeerId()
+      yield* agent.send({ readyForHandshake: [nobody] })
+      assert.strictEqual(
+        yield* agent.next,
+        `error: ready for handshake error: you do not share a tunnel with "${nobody}"`
+      )
+    })
+  )
+
+  it.effect("lose the peers of a replica that ends, at once [TC-36]", () =>
+    Effect.gen(function* () {
+      const { agent, client, one } = yield* apart
+
+      yield* one.stop
+
+      assert.deepStrictEqual([yield* agent.next, yield* agent.next], ["error: coordinator closed", "the end"])
+      assert.strictEqual(yield* client.next, "lost agent (lost)")
+    })
+  )
+
+  it.effect("lose the peers of a replica whose heartbeats have stopped, and find them when they go on [TC-37]", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const store = yield* CoordinatorStore
+      const { client } = yield* apart
+      const dead = Seed.newId(ReplicaId)
+      const id = newPeerId()
+      yield* store.beat(dead)
+      yield* store.write(dead, [{ _tag: "peer", id, status: "ok", node: node("d1").bytes, startedAt: 1, changedAt: 1 }])
+      yield* client.addTunnel(id)
+      assert.strictEqual(yield* client.next, `node ${id} d1 (new)`)
+
+      assert.strictEqual(yield* client.next, `lost ${id} (lost)`)
+      const [row] = yield* sql<{ age: number }>`
+        SELECT extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS age
+        FROM tailnet_coordinators WHERE id = ${dead}`
+      assert.isAbove(row!.age, 1.5)
+      assert.isBelow(row!.age, 2.5)
+
+      yield* store.beat(dead)
+      assert.strictEqual(yield* client.next, `node ${id} d1 (found)`)
+    })
+  )
+
+  it.effect("let a stale stream of a peer change nothing that its newer one has said [TC-38]", () =>
+    Effect.gen(function* () {
+      const { agent, client, two } = yield* apart
+      const newer = yield* two.connect("agent", agent)
+      yield* newer.update("n1")
+      assert.strictEqual(yield* client.next, "node agent n1 (update)")
+
+      yield* agent.update("a9")
+      yield* agent.leave
+      yield* newer.update("n2")
+
+      assert.strictEqual(yield* client.next, "node agent n2 (update)")
+    })
+  )
+
+  it.effect("write each batch in one statement, the newest change of each peer [TC-39]", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const { agent, client } = yield* apart
+
+      yield* Effect.forEach(Arr.range(1, 100), (number) => agent.update(`b${number}`), { discard: true })
+      const seen: Array<string> = []
+      while (seen.at(-1) !== "node agent b100 (update)") seen.push(yield* client.next)
+
+      assert.isBelow(seen.length, 10)
+      const rows = yield* sql<{ node: Uint8Array }>`SELECT node FROM tailnet_peers WHERE id = ${agent.id}`
+      assert.deepStrictEqual(
+        rows.map(({ node }) => Buffer.from(node).toString()),
+        ["b100@"]
+      )
+    })
+  )
+
+  it.effect("clean up what nobody has touched for a day [TC-40]", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const store = yield* CoordinatorStore
+      const old = Seed.newId(ReplicaId)
+      const [ok, lost] = [newPeerId(), newPeerId()]
+      yield* store.beat(old)
+      yield* store.write(old, [
+        { _tag: "peer", id: ok, status: "ok", node: node("x").bytes, startedAt: 1, changedAt: 1 },
+        { _tag: "peer", id: lost, status: "lost", node: node("x").bytes, startedAt: 1, changedAt: 1 },
+        { _tag: "tunnel", source: ok, target: lost, isOpen: true }
+      ])
+      const left = Effect.map(
+        sql<{ count: number }>`
+          SELECT (SELECT count(*) FROM tailnet_peers WHERE id IN ${sql.in([ok, lost])})::int
+            + (SELECT count(*) FROM tailnet_tunnels WHERE src_id = ${ok})::int
+            + (SELECT count(*) FROM tailnet_coordinators WHERE id = ${old})::int AS count`,
+        ([row]) => row!.count
+      )
+      yield* store.cleanUp
+      assert.strictEqual(yield* left, 4)
+
+      yield* sql`UPDATE tailnet_peers SET updated_at = now() - interval '25 hours' WHERE id IN ${sql.in([ok, lost])}`
+      yield* sql`UPDATE tailnet_tunnels SET updated_at = now() - interval '25 hours' WHERE src_id = ${ok}`
+      yield* store.cleanUp
+      assert.strictEqual(yield* left, 3)
+
+      yield* sql`UPDATE tailnet_coordinators SET heartbeat_at = now() - interval '25 hours' WHERE id = ${old}`
+      yield* store.cleanUp
+      assert.strictEqual(yield* left, 0)
+    })
+  )
+})
