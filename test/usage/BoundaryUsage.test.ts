@@ -170,7 +170,7 @@ describe("BoundaryUsage", () => {
       yield* minute
 
       assert.deepStrictEqual(world.row, { workspaces: 2, users: 2, allowed: 4, denied: 0 })
-      assert.include(logs[0]!.message, "only 2 workspaces and users")
+      assert.include(logs[0]!.message, "too many workspaces or users")
     })
   )
 })

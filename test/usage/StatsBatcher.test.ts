@@ -82,7 +82,7 @@ describe("StatsBatcher", () => {
       const dropped = count(Metrics.dropped.full)
       // 20 are pending, 10 more wait to be
       assert.strictEqual(dropped, 70)
-      assert.strictEqual(logs.filter(({ message }) => message === "statistics were dropped").length, dropped)
+      assert.strictEqual(logs.filter(({ message }) => message === "report of statistics dropped").length, dropped)
 
       const closing = yield* Effect.forkChild(close, { startImmediately: true })
       yield* TestClock.adjust("15 seconds")
