@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Format from "../../src/operations/FigureFormat.ts"
 import { makeReader } from "../../src/dashboard/page/serverSentEvents.ts"
+import { newest } from "../../src/dashboard/page/lifecycle.ts"
 import { append, columns } from "../../src/dashboard/page/series.ts"
 import { pagesOf, rowsInView } from "../../src/dashboard/page/window.ts"
 
@@ -105,5 +106,17 @@ describe("a long list", () => {
     assert.deepStrictEqual(pagesOf({ first: 95, end: 205 }, 100), [0, 1, 2])
     assert.deepStrictEqual(pagesOf({ first: 0, end: 0 }, 100), [0])
     assert.deepStrictEqual(pagesOf({ first: 100, end: 200 }, 100), [1])
+  })
+})
+
+describe("the lifecycle of an agent", () => {
+  const at = (state: string) => ({ state, started_at: null, ready_at: null })
+
+  it("is the newer one of the stream and the details, by time [FT-36]", () => {
+    const streamed = { ...at("starting"), receivedAt: 1_000 }
+
+    assert.strictEqual(newest(undefined, at("created"), 900).state, "created")
+    assert.strictEqual(newest(streamed, at("created"), 900).state, "starting")
+    assert.strictEqual(newest(streamed, at("ready"), 1_001).state, "ready")
   })
 })

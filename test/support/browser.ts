@@ -27,8 +27,8 @@ export interface Watched {
   readonly faults: ReadonlyArray<string>
 }
 
-/** A page of a browser that knows nothing yet. It is closed with the scope. */
-export const open = Effect.fnUntraced(function* (url: string, options: BrowserContextOptions = {}) {
+/** A page of a browser that knows nothing yet. It is closed with the scope. `init` runs before any script of the page. */
+export const open = Effect.fnUntraced(function* (url: string, options: BrowserContextOptions = {}, init = "") {
   const browser = yield* Chromium
   const context = yield* Effect.acquireRelease(
     Effect.promise(() => browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })),
@@ -45,6 +45,7 @@ export const open = Effect.fnUntraced(function* (url: string, options: BrowserCo
     const { origin, protocol } = new URL(request.url())
     if (protocol !== "data:" && origin !== new URL(url).origin) faults.push(`a request to ${request.url()}`)
   })
+  yield* Effect.promise(() => page.addInitScript(init))
   yield* Effect.promise(() => page.goto(url))
   return { page, faults } satisfies Watched
 })

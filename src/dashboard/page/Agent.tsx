@@ -1,12 +1,13 @@
-/** One agent: its values as they come, how far it has come, who is connected to it, and what it logs. */
+/** One agent: its live values, its lifecycle, the connections to it, and its live log. */
 import { useEffect, useRef, useState } from "preact/hooks"
 import type * as Wire from "../AgentCatalog.ts"
 import type { MetadataView } from "../../domain/MetadataView.ts"
 import { Status, words } from "./Agents.tsx"
-import { type Client, useAnswer, useNow, useStream } from "./client.ts"
+import { type Client, useNow, usePolled, useStream } from "./client.ts"
 import { age, duration, isCollected, isStale } from "../../operations/FigureFormat.ts"
 import { Live } from "./Live.tsx"
-import { type LifecycleNow, Logs } from "./Logs.tsx"
+import { newest, type StreamedLifecycle } from "./lifecycle.ts"
+import { Logs } from "./Logs.tsx"
 
 type Details = typeof Wire.AgentDetails.Encoded
 
@@ -16,9 +17,10 @@ const close = () => {
 
 export const Agent = ({ client, id }: { client: Client; id: string }) => {
   const dialog = useRef<HTMLDialogElement>(null)
-  const answer = useAnswer<Details>(client, `/api/v2/dashboard/agents/${id}`, 5_000)
-  const details = answer === "missing" ? undefined : answer
-  const [lifecycle, setLifecycle] = useState<LifecycleNow>()
+  const answer = usePolled<Details>(client, `/api/v2/dashboard/agents/${id}`, 5_000)
+  const polled = answer === "missing" ? undefined : answer
+  const details = polled?.value
+  const [streamed, setStreamed] = useState<StreamedLifecycle>()
 
   useEffect(() => dialog.current?.showModal(), [])
 
@@ -29,7 +31,7 @@ export const Agent = ({ client, id }: { client: Client; id: string }) => {
       aria-labelledby="agent"
       onClose={close}
       onClick={(event) => {
-        // the dialog itself is what is around its content
+        // a click on the dialog itself is one beside its content
         if (event.target === event.currentTarget) event.currentTarget.close()
       }}
     >
@@ -53,9 +55,9 @@ export const Agent = ({ client, id }: { client: Client; id: string }) => {
         ) : (
           <>
             <Values client={client} id={id} />
-            {details && <Lifecycle details={details} now={lifecycle} />}
+            {polled && <Lifecycle details={polled.value} askedAt={polled.askedAt} streamed={streamed} />}
             {details && <Connections connections={details.connections} />}
-            <Logs client={client} id={id} onLifecycle={setLifecycle} />
+            <Logs client={client} id={id} onLifecycle={setStreamed} />
           </>
         )}
       </div>
@@ -66,14 +68,15 @@ export const Agent = ({ client, id }: { client: Client; id: string }) => {
 const Values = ({ client, id }: { client: Client; id: string }) => {
   const now = useNow()
   const [seen, setSeen] = useState<{ readonly values: ReadonlyArray<MetadataView>; readonly receivedAt: number }>()
-  const connection = useStream(
-    client,
-    () => `/api/v2/workspaceagents/${id}/watch-metadata`,
-    id,
-    ({ data, event }) => {
+  const connection = useStream(client, {
+    path: () => `/api/v2/workspaceagents/${id}/watch-metadata`,
+    identity: id,
+    // the list is sent again after this time at the latest
+    heartbeatMillis: 5_000,
+    onEvent: ({ data, event }) => {
       if (event === "data") setSeen({ values: JSON.parse(data), receivedAt: Date.now() })
     }
-  )
+  })
   return (
     <section aria-labelledby="values">
       <h3 id="values">
@@ -102,7 +105,7 @@ const Values = ({ client, id }: { client: Client; id: string }) => {
   )
 }
 
-/** A value as it was sent, so many seconds ago. */
+/** A value that was received `later` seconds ago. */
 const Value = ({ later, view: { description, result } }: { view: MetadataView; later: number }) => {
   const { display_name, interval, key } = description
   const seconds = result.age + Math.max(0, later)
@@ -135,9 +138,16 @@ const Value = ({ later, view: { description, result } }: { view: MetadataView; l
 const Time = ({ at }: { at: string | null }) =>
   at === null ? <span class="muted">–</span> : <time dateTime={at}>{new Date(at).toLocaleString()}</time>
 
-/** How far it has come: what was heard last goes before what was asked for last. */
-const Lifecycle = ({ details, now }: { details: Details; now: LifecycleNow | undefined }) => {
-  const { ready_at, started_at, state } = now ?? { ...details, state: details.lifecycle }
+const Lifecycle = ({
+  askedAt,
+  details,
+  streamed
+}: {
+  details: Details
+  askedAt: number
+  streamed: StreamedLifecycle | undefined
+}) => {
+  const { ready_at, started_at, state } = newest(streamed, { ...details, state: details.lifecycle }, askedAt)
   const took = started_at !== null && ready_at !== null ? (Date.parse(ready_at) - Date.parse(started_at)) / 1_000 : null
   return (
     <section aria-labelledby="lifecycle">

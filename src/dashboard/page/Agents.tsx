@@ -1,10 +1,10 @@
 /**
- * The agents that the viewer may see. Only rows in view are asked for and are in the page, so that ten thousand cost no
- * more than fifty.
+ * The agents that the viewer may see. Only rows in view are requested and are in the page, so that ten thousand agents cost
+ * no more than fifty.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import type * as Wire from "../AgentCatalog.ts"
-import { type Client, useIsVisible, useNow } from "./client.ts"
+import { type Client, poll, useIsVisible, useNow } from "./client.ts"
 import { age, count } from "../../operations/FigureFormat.ts"
 import { pagesOf, rowsInView } from "./window.ts"
 
@@ -15,11 +15,13 @@ interface Answer {
   readonly agents: ReadonlyArray<Summary>
 }
 
-/** What was found for a search, in the pages that were asked for so far. */
+/** The agents of a search, in the pages that were requested so far. */
 interface Found {
   readonly query: string
   readonly total: number
   readonly pages: ReadonlyMap<number, ReadonlyArray<Summary>>
+  /** Whether the last request failed, so that the agents are old. */
+  readonly isOld: boolean
 }
 
 const rowHeight = 40
@@ -64,6 +66,7 @@ export const Agents = ({ client, isAdmin }: { client: Client; isAdmin: boolean }
         <h2 id="agents">Agents</h2>
         <span class="muted found" role="status">
           {found === undefined ? "" : `${count(total)}${search.trim() === "" ? "" : " found"}`}
+          {found?.isOld === true && " · not up to date: trying again"}
         </span>
         <label class="hidden" for="search">
           Search agents
@@ -134,7 +137,7 @@ export const Agents = ({ client, isAdmin }: { client: Client; isAdmin: boolean }
   )
 }
 
-/** The height of rows that are not in the page. */
+/** Takes the height of rows that are not in the page. */
 const Gap = ({ rows }: { rows: number }) =>
   rows > 0 ? (
     <tr aria-hidden="true">
@@ -191,7 +194,7 @@ export const Status = ({ status }: { status: Wire.Status }) => <span class={`sta
 
 export const words = (name: string) => name.replaceAll("_", " ")
 
-/** A value once it has not changed for a while. */
+/** Returns a value once it has not changed for a time. */
 const useSettled = <A,>(value: A, millis: number): A => {
   const [settled, setSettled] = useState(value)
   useEffect(() => {
@@ -201,40 +204,39 @@ const useSettled = <A,>(value: A, millis: number): A => {
   return settled
 }
 
-/** Asks for the pages in view, and again every five seconds; keeps what it has until the answer is there. */
+/** Polls the pages in view every five seconds, and keeps the last answers until there are newer ones. */
 const useFound = (client: Client, query: string, scrollTop: number, height: number): Found | undefined => {
   const [found, setFound] = useState<Found>()
   const isVisible = useIsVisible()
-  const [round, setRound] = useState(0)
   const total = found?.query === query ? found.total : pageSize
   const pages = pagesOf(rowsInView(total, rowHeight, scrollTop, height), pageSize).join(",")
 
   useEffect(() => {
     if (!isVisible) return
     const controller = new AbortController()
-    for (const page of pages.split(",").map(Number)) {
-      client
-        .get<Answer>(`/api/v2/dashboard/agents?${query}&offset=${page * pageSize}&limit=${pageSize}`, controller.signal)
-        .then(
-          ({ agents, total }) =>
-            setFound((before) => ({
-              query,
-              total,
-              pages: new Map([...(before?.query === query ? before.pages : []), [page, agents]])
-            })),
-          () => {}
-        )
+    const { signal } = controller
+    const ask = async (page: number, limited: AbortSignal) => {
+      const path = `/api/v2/dashboard/agents?${query}&offset=${page * pageSize}&limit=${pageSize}`
+      const { agents, total } = await client.get<Answer>(path, limited)
+      if (signal.aborted) return
+      setFound((before) => ({
+        query,
+        total,
+        pages: new Map([...(before?.query === query ? before.pages : []), [page, agents]]),
+        isOld: false
+      }))
     }
+    const askAll = (limited: AbortSignal) =>
+      Promise.all(pages.split(",").map((page) => ask(Number(page), limited))).catch(() => {
+        if (!signal.aborted) setFound((before) => before && { ...before, isOld: true })
+      })
+    void poll(askAll, 5_000, signal)
     return () => controller.abort()
-  }, [client, query, pages, isVisible, round])
-  useEffect(() => {
-    const timer = setInterval(() => setRound((round) => round + 1), 5_000)
-    return () => clearInterval(timer)
-  }, [])
+  }, [client, query, pages, isVisible])
   return found
 }
 
-/** The arrows go from agent to agent. */
+/** Moves the focus from agent to agent with the arrow keys. */
 const moveAmongRows = (event: KeyboardEvent) => {
   if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return
   const row = document.activeElement?.closest("tbody tr")

@@ -1,4 +1,4 @@
-/** Whether what is shown is live. */
+/** Shows whether a stream is live. */
 import type { Connection } from "./client.ts"
 
 export const Live = ({ connection }: { connection: Connection }) => (

@@ -1,13 +1,11 @@
-/** What an agent logs, as it comes. Only lines in view are in the page; at the end it stays at the end. */
+/** The live log of an agent. Only lines in view are in the page. A log that is scrolled to its end stays there. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks"
 import type { AgentLog } from "../../domain/AgentLog.ts"
-import type { Lifecycle } from "../../watch/LogReader.ts"
+import type { StreamedLifecycle } from "./lifecycle.ts"
 import { Live } from "./Live.tsx"
 import { type Client, useStream } from "./client.ts"
 import { count, plain } from "../../operations/FigureFormat.ts"
 import { rowsInView } from "./window.ts"
-
-export type LifecycleNow = typeof Lifecycle.Encoded
 
 interface Line {
   readonly id: number
@@ -18,7 +16,7 @@ interface Line {
 
 const lineHeight = 20
 
-/** As many lines as an agent can have, or nearly; the oldest are let go. */
+/** The most lines that are kept; the oldest are removed. */
 const maxLines = 50_000
 
 export const Logs = ({
@@ -28,28 +26,31 @@ export const Logs = ({
 }: {
   client: Client
   id: string
-  onLifecycle: (lifecycle: LifecycleNow) => void
+  onLifecycle: (lifecycle: StreamedLifecycle) => void
 }) => {
   const [lines, setLines] = useState<ReadonlyArray<Line>>([])
   const [scrollTop, setScrollTop] = useState(0)
+  const [isLate, setLate] = useState(false)
   const view = useRef<HTMLDivElement>(null)
   const isAtEnd = useRef(true)
   const last = useRef(0)
 
-  const connection = useStream(
-    client,
-    () => `/api/v2/workspaceagents/${id}/logs?follow&after=${last.current}`,
-    id,
-    ({ data, event }) => {
-      if (event === "lifecycle") onLifecycle(JSON.parse(data))
+  const connection = useStream(client, {
+    path: () => `/api/v2/workspaceagents/${id}/logs?follow&after=${last.current}`,
+    identity: id,
+    heartbeatMillis: 15_000,
+    onEvent: ({ data, event }) => {
+      if (event === "error") setLate(true)
+      if (event === "lifecycle") onLifecycle({ ...JSON.parse(data), receivedAt: performance.now() })
       if (event !== "logs") return
+      setLate(false)
       const more = (JSON.parse(data) as ReadonlyArray<typeof AgentLog.Encoded>)
         .filter((line) => line.id > last.current)
         .map(({ created_at, id, level, output }): Line => ({ id, at: created_at, level, text: plain(output) }))
       last.current = more.at(-1)?.id ?? last.current
       setLines((lines) => [...lines, ...more].slice(-maxLines))
     }
-  )
+  })
 
   useLayoutEffect(() => {
     if (isAtEnd.current) view.current?.scrollTo({ top: view.current.scrollHeight })
@@ -61,6 +62,7 @@ export const Logs = ({
       <h3 id="logs">
         Logs <span class="muted">{lines.length === 0 ? "" : `${count(lines.length)} lines`}</span>{" "}
         <Live connection={connection} />
+        {isLate && <span class="bad"> the service cannot read logs now</span>}
       </h3>
       {lines.length === 0 ? (
         <p class="muted">This agent has logged nothing yet.</p>

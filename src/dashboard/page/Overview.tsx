@@ -1,4 +1,4 @@
-/** The state of the service: whether it is well, what it does now and over the last ten minutes, what it has lost. */
+/** The state of the service: its health, its work now and in the last ten minutes, its losses. */
 import type { ComponentChildren } from "preact"
 import { useMemo, useState } from "preact/hooks"
 import type * as Wire from "../../operations/Overview.ts"
@@ -11,11 +11,12 @@ export const Overview = ({ client }: { client: Client }) => {
   const [points, setPoints] = useState<ReadonlyArray<Wire.Point>>([])
   const [latest, setLatest] = useState<{ readonly overview: Wire.Overview; readonly receivedAt: number }>()
 
-  const connection = useStream(
-    client,
-    () => "/api/v2/dashboard/watch-overview",
-    "overview",
-    ({ data, event }) => {
+  const connection = useStream(client, {
+    path: () => "/api/v2/dashboard/watch-overview",
+    identity: "overview",
+    // an overview comes every second, and a pause of the browser is not one of the service
+    heartbeatMillis: 3_000,
+    onEvent: ({ data, event }) => {
       if (event === "history") setPoints((points) => append(points, JSON.parse(data)))
       if (event === "overview") {
         const overview: Wire.Overview = JSON.parse(data)
@@ -23,7 +24,7 @@ export const Overview = ({ client }: { client: Client }) => {
         setPoints((points) => append(points, [overview.point]))
       }
     }
-  )
+  })
 
   if (latest === undefined) return <Health connection={connection} overview={undefined} receivedAt={Date.now()} />
   const { overview, receivedAt } = latest

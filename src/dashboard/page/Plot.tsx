@@ -1,13 +1,14 @@
-/** A plot over time: lines on a canvas, with the values under the pointer, or the last ones, in words beneath the title. */
+/** A plot over time: lines on a canvas. The legend shows the values under the pointer, or the last values. */
 import { useEffect, useRef, useState } from "preact/hooks"
 import uPlot from "uplot"
 import "uplot/dist/uPlot.min.css"
+import { useListener } from "./useListener.ts"
 
 export interface Line {
   readonly label: string
   /** The name of a custom property of the style sheet. */
   readonly color: string
-  /** Whether the area beneath is filled. */
+  /** Whether the area beneath the line is filled. */
   readonly isArea?: boolean
 }
 
@@ -24,7 +25,7 @@ export const Plot = ({
   title
 }: {
   title: string
-  /** Times in seconds, and then the values of each line. */
+  /** The times in seconds, then the values of each line. */
   data: uPlot.AlignedData
   lines: ReadonlyArray<Line>
   format: (value: number) => string
@@ -36,11 +37,7 @@ export const Plot = ({
   const [isDark, setDark] = useState(colors.matches)
   const [hovered, setHovered] = useState<number>()
 
-  useEffect(() => {
-    const listen = () => setDark(colors.matches)
-    colors.addEventListener("change", listen)
-    return () => colors.removeEventListener("change", listen)
-  }, [])
+  useListener(colors, "change", () => setDark(colors.matches))
 
   useEffect(() => {
     const element = place.current!

@@ -1,4 +1,4 @@
-/** Asks for a token. */
+/** The form that asks for a token. */
 import { useEffect, useRef } from "preact/hooks"
 import { Mark } from "./Mark.tsx"
 

@@ -1,30 +1,46 @@
-/** What the page asks the service for. */
+/**
+ * The requests of the page.
+ *
+ * - A stream is followed, and an answer polled, only while the page is visible: browsers allow few connections to an
+ *   origin, and hidden pages must not hold them.
+ * - A stream that is silent for longer than three of its heartbeats is lost: it is aborted, reported as such, and made
+ *   again, as is one that breaks.
+ * - A polled answer has a time limit. The next request begins after the answer to the last one, so that an old answer never
+ *   replaces a newer one.
+ */
 import { useEffect, useRef, useState } from "preact/hooks"
 import { makeReader, type ServerSentEvent } from "./serverSentEvents.ts"
+import { useListener } from "./useListener.ts"
 
-/** Asks for JSON with a token; fails with the status when it is not 200. */
+/** The service refused a request. */
 export class Refused extends Error {
   readonly status: number
   constructor(status: number) {
-    super(`the service answered ${status}`)
+    super(`the service responded with ${status}`)
     this.status = status
   }
 }
 
 export interface Client {
-  readonly get: <A>(path: string, signal?: AbortSignal) => Promise<A>
-  /** Reads a stream until it ends, fails or is cancelled. */
-  readonly read: (path: string, onEvent: (event: ServerSentEvent) => void, signal: AbortSignal) => Promise<void>
+  /** Returns JSON. Fails with {@link Refused} for any status but 200. */
+  readonly get: <A>(path: string, signal: AbortSignal) => Promise<A>
+  /** Reads a stream until it ends, fails or is aborted. `onBytes` is called for everything that arrives. */
+  readonly read: (
+    path: string,
+    onEvent: (event: ServerSentEvent) => void,
+    onBytes: () => void,
+    signal: AbortSignal
+  ) => Promise<void>
 }
 
 /** `onRefused` is called when the token is not, or no longer, that of a user. */
 export const make = (token: string, onRefused: () => void): Client => {
-  const request = async (path: string, accept: string, signal: AbortSignal | undefined) => {
+  const request = async (path: string, accept: string, signal: AbortSignal) => {
     const response = await fetch(path, {
       headers: { "coder-session-token": token, accept },
       cache: "no-store",
       credentials: "omit",
-      signal: signal ?? null
+      signal
     })
     if (response.status === 401) onRefused()
     if (!response.ok) {
@@ -35,11 +51,12 @@ export const make = (token: string, onRefused: () => void): Client => {
   }
   return {
     get: async (path, signal) => (await request(path, "application/json", signal)).json(),
-    read: async (path, onEvent, signal) => {
+    read: async (path, onEvent, onBytes, signal) => {
       const { body } = await request(path, "text/event-stream", signal)
       const read = makeReader()
       const chunks = body!.pipeThrough(new TextDecoderStream()).getReader()
       for (let chunk = await chunks.read(); !chunk.done; chunk = await chunks.read()) {
+        onBytes()
         for (const event of read(chunk.value)) onEvent(event)
       }
     }
@@ -48,59 +65,75 @@ export const make = (token: string, onRefused: () => void): Client => {
 
 export type Connection = "connecting" | "live" | "lost"
 
-/** Whether the page can be seen. */
+/** Returns whether the page is visible. */
 export const useIsVisible = (): boolean => {
   const [isVisible, setVisible] = useState(!document.hidden)
-  useEffect(() => {
-    const listen = () => setVisible(!document.hidden)
-    document.addEventListener("visibilitychange", listen)
-    return () => document.removeEventListener("visibilitychange", listen)
-  }, [])
+  useListener(document, "visibilitychange", () => setVisible(!document.hidden))
   return isVisible
 }
 
-/**
- * Follows a stream for as long as the page can be seen: browsers have few connections to an origin, which pages that
- * nobody looks at must not hold. One that breaks is made again, after pauses that grow to five seconds.
- */
-export const useStream = (
-  client: Client,
-  path: () => string,
-  identity: string,
-  onEvent: (event: ServerSentEvent) => void
-): Connection => {
+export interface StreamOptions {
+  readonly path: () => string
+  /** A stream of another identity is another stream. */
+  readonly identity: string
+  /** The longest time between two signs of life that the service promises, in milliseconds. */
+  readonly heartbeatMillis: number
+  readonly onEvent: (event: ServerSentEvent) => void
+}
+
+/** Follows a stream while the page is visible, and returns its state. The pauses between attempts grow to five seconds. */
+export const useStream = (client: Client, options: StreamOptions): Connection => {
   const [connection, setConnection] = useState<Connection>("connecting")
   const isVisible = useIsVisible()
-  const latest = useRef({ onEvent, path })
-  latest.current = { onEvent, path }
+  const latest = useRef(options)
+  latest.current = options
   useEffect(() => {
     if (!isVisible) return
-    const controller = new AbortController()
-    const { signal } = controller
+    const whole = new AbortController()
     let attempts = 0
     const follow = async () => {
-      while (!signal.aborted) {
+      while (!whole.signal.aborted) {
+        const silence = limited(whole.signal, 3 * latest.current.heartbeatMillis)
         await client
           .read(
             latest.current.path(),
             (event) => {
-              if (signal.aborted) return
+              if (whole.signal.aborted) return
               attempts = 0
               setConnection("live")
               latest.current.onEvent(event)
             },
-            signal
+            silence.restart,
+            silence.signal
           )
           .catch(() => {})
-        if (signal.aborted) return
+        silence.stop()
+        if (whole.signal.aborted) return
         setConnection("lost")
-        await pause(Math.min(5_000, 250 * 2 ** attempts++), signal)
+        await pause(Math.min(5_000, 250 * 2 ** attempts++), whole.signal)
       }
     }
     void follow()
-    return () => controller.abort()
-  }, [client, identity, isVisible])
+    return () => whole.abort()
+  }, [client, options.identity, isVisible])
   return connection
+}
+
+/** Returns a signal that aborts with another one, and when a time has passed since its start or its last restart. */
+const limited = (whole: AbortSignal, millis: number) => {
+  const controller = new AbortController()
+  const abort = () => controller.abort()
+  let timer = setTimeout(abort, millis)
+  whole.addEventListener("abort", abort)
+  const stop = () => {
+    clearTimeout(timer)
+    whole.removeEventListener("abort", abort)
+  }
+  const restart = () => {
+    clearTimeout(timer)
+    timer = setTimeout(abort, millis)
+  }
+  return { signal: controller.signal, restart, stop }
 }
 
 const pause = (millis: number, signal: AbortSignal) =>
@@ -112,7 +145,7 @@ const pause = (millis: number, signal: AbortSignal) =>
     })
   })
 
-/** The time in milliseconds, once a second. */
+/** Returns the time in milliseconds, once a second. */
 export const useNow = (): number => {
   const [now, setNow] = useState(Date.now)
   useEffect(() => {
@@ -122,29 +155,59 @@ export const useNow = (): number => {
   return now
 }
 
+/** The longest time of a polled request. */
+export const timeLimitMillis = 10_000
+
+/** Runs `request` at an interval, one after the other, each within the time limit, until the signal aborts. */
+export const poll = async (
+  request: (signal: AbortSignal) => Promise<unknown>,
+  intervalMillis: number,
+  signal: AbortSignal
+): Promise<void> => {
+  while (!signal.aborted) {
+    const next = pause(intervalMillis, signal)
+    const limit = limited(signal, timeLimitMillis)
+    await request(limit.signal).catch(() => {})
+    limit.stop()
+    await next
+  }
+}
+
+/** An answer, and the time of its request by `performance.now()`: the answer is no older than that. */
+export interface Polled<A> {
+  readonly value: A
+  readonly askedAt: number
+}
+
 /**
- * What a request answers, asked again at an interval and when `path` changes: undefined until it has answered, "missing"
- * when there is no such thing.
+ * Polls an answer while the page is visible. Returns undefined until there is one, and "missing" when the service says that
+ * there is no such thing.
  */
-export const useAnswer = <A>(client: Client, path: string, intervalMillis: number): A | "missing" | undefined => {
-  const [answer, setAnswer] = useState<{ readonly path: string; readonly value: A | "missing" }>()
+export const usePolled = <A>(
+  client: Client,
+  path: string,
+  intervalMillis: number
+): Polled<A> | "missing" | undefined => {
+  const [polled, setPolled] = useState<{ readonly path: string; readonly answer: Polled<A> | "missing" }>()
   const isVisible = useIsVisible()
   useEffect(() => {
     if (!isVisible) return
     const controller = new AbortController()
-    const ask = () =>
-      client.get<A>(path, controller.signal).then(
-        (value) => setAnswer({ path, value }),
+    const { signal } = controller
+    const ask = (limited: AbortSignal) => {
+      const askedAt = performance.now()
+      return client.get<A>(path, limited).then(
+        (value) => {
+          if (!signal.aborted) setPolled({ path, answer: { value, askedAt } })
+        },
         (error) => {
-          if (error instanceof Refused && error.status === 404) setAnswer({ path, value: "missing" })
+          if (!signal.aborted && error instanceof Refused && error.status === 404)
+            setPolled({ path, answer: "missing" })
         }
       )
-    void ask()
-    const timer = setInterval(ask, intervalMillis)
-    return () => {
-      clearInterval(timer)
-      controller.abort()
     }
+    void poll(ask, intervalMillis, signal)
+    return () => controller.abort()
   }, [client, path, intervalMillis, isVisible])
-  return answer?.path === path ? answer.value : undefined
+  return polled?.path === path ? polled.answer : undefined
 }

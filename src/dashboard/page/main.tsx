@@ -1,6 +1,6 @@
-/** The page: who looks at it, and what they look at. */
+/** The page: signs a user in, and shows the overview, the agents and one agent. */
 import { render } from "preact"
-import { useEffect, useMemo, useState } from "preact/hooks"
+import { useMemo, useState } from "preact/hooks"
 import { Agent } from "./Agent.tsx"
 import { Agents } from "./Agents.tsx"
 import * as Client from "./client.ts"
@@ -8,6 +8,7 @@ import { Overview } from "./Overview.tsx"
 import { Mark } from "./Mark.tsx"
 import * as Session from "./session.ts"
 import { SignIn } from "./SignIn.tsx"
+import { useListener } from "./useListener.ts"
 import "./page.css"
 
 export interface Viewer {
@@ -20,11 +21,7 @@ const agentInAddress = () => /^#\/agents\/([0-9a-f-]{36})$/.exec(location.hash)?
 
 const useAgentInAddress = () => {
   const [agent, setAgent] = useState(agentInAddress)
-  useEffect(() => {
-    const listen = () => setAgent(agentInAddress())
-    addEventListener("hashchange", listen)
-    return () => removeEventListener("hashchange", listen)
-  }, [])
+  useListener(window, "hashchange", () => setAgent(agentInAddress()))
   return agent
 }
 
@@ -33,13 +30,9 @@ const Page = () => {
   const [isRefused, setRefused] = useState(false)
 
   // a link that signs in may be opened in a tab that shows the page already
-  useEffect(() => {
-    const listen = () => {
-      if (location.hash.startsWith("#token=")) setToken(Session.read())
-    }
-    addEventListener("hashchange", listen)
-    return () => removeEventListener("hashchange", listen)
-  }, [])
+  useListener(window, "hashchange", () => {
+    if (location.hash.startsWith("#token=")) setToken(Session.read())
+  })
 
   const signIn = (token: string) => {
     Session.keep(token)
@@ -61,7 +54,7 @@ const Page = () => {
 
 const Dashboard = ({ onSignOut, token }: { token: string; onSignOut: (wasRefused: boolean) => void }) => {
   const client = useMemo(() => Client.make(token, () => onSignOut(true)), [token])
-  const viewer = Client.useAnswer<Viewer>(client, "/api/v2/dashboard/viewer", 60_000)
+  const viewer = Client.usePolled<Viewer>(client, "/api/v2/dashboard/viewer", 60_000)
   const agent = useAgentInAddress()
   return (
     <>
@@ -74,10 +67,10 @@ const Dashboard = ({ onSignOut, token }: { token: string; onSignOut: (wasRefused
           <a href="/docs">API</a>
           <a href="/metrics">Metrics</a>
         </nav>
-        {viewer !== undefined && viewer !== "missing" && (
+        {typeof viewer === "object" && (
           <span class="viewer">
-            {viewer.username}
-            {viewer.is_admin && <span class="muted"> · administrator</span>}
+            {viewer.value.username}
+            {viewer.value.is_admin && <span class="muted"> · administrator</span>}
           </span>
         )}
         <button type="button" class="quiet" onClick={() => onSignOut(false)}>
@@ -86,7 +79,7 @@ const Dashboard = ({ onSignOut, token }: { token: string; onSignOut: (wasRefused
       </header>
       <main>
         <Overview client={client} />
-        <Agents client={client} isAdmin={typeof viewer === "object" && viewer.is_admin} />
+        <Agents client={client} isAdmin={typeof viewer === "object" && viewer.value.is_admin} />
       </main>
       {agent && <Agent key={agent} client={client} id={agent} />}
     </>

@@ -1,13 +1,13 @@
-/** Points as plots take them: their times, and the values of each line. */
+/** Converts points into the columns of plots: the times, and the values of each line. */
 import type { Point } from "../../operations/Overview.ts"
 
-/** How many points are kept: those of ten minutes. */
+/** The most points that are kept: those of ten minutes. */
 export const maxPoints = 600
 
-/** A pause that is longer than this, in milliseconds, is a gap: nobody looked, and no line is drawn. */
+/** A longer pause between two points, in milliseconds, is a gap without a line: the page was hidden. */
 const gapMillis = 5_000
 
-/** Adds points that are newer than the last one, and lets go of the oldest. */
+/** Adds points that are newer than the last one, and removes the oldest. */
 export const append = (points: ReadonlyArray<Point>, more: ReadonlyArray<Point>): ReadonlyArray<Point> => {
   const last = points.at(-1)?.at ?? 0
   return [...points, ...more.filter(({ at }) => at > last)].slice(-maxPoints)
@@ -15,7 +15,7 @@ export const append = (points: ReadonlyArray<Point>, more: ReadonlyArray<Point>)
 
 export type Columns = [seconds: Array<number>, ...values: Array<Array<number | null>>]
 
-/** The times in seconds and the values of some lines; null where there is a gap. */
+/** Returns the times in seconds and the values of some lines; null where there is a gap. */
 export const columns = (points: ReadonlyArray<Point>, ...keys: ReadonlyArray<Exclude<keyof Point, "at">>): Columns => {
   const rows = points.flatMap((point, index) => {
     const before = points[index - 1]

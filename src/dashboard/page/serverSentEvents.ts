@@ -1,11 +1,11 @@
-/** Reads a stream of server-sent events. Needed because a browser's own reader can show a token in the address alone. */
+/** Reads server-sent events. The reader of a browser could send the token only in the address. */
 
 export interface ServerSentEvent {
   readonly event: string
   readonly data: string
 }
 
-/** A reader that is given text in whatever pieces it arrives, and answers the events that are complete. */
+/** Returns a reader that takes text in pieces and returns the events that are complete. */
 export const makeReader = () => {
   let rest = ""
   return (text: string): ReadonlyArray<ServerSentEvent> => {

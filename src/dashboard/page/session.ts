@@ -1,11 +1,10 @@
 /**
- * The token of whoever looks at the page.
+ * The token of the user of the page.
  *
- * It is kept in the session storage: it is for this tab alone, and gone with it. A cookie would be sent by every other
- * page that names this origin, so that the whole API would need a guard against that; and what a cookie that scripts
- * cannot read guards against, a script from elsewhere, the page's policy lets not run at all.
- *
- * A link may bring the token in its fragment, which browsers send to nobody. It is taken out of the address at once.
+ * - It is kept in the session storage: for this tab alone, and gone with it. A cookie would be sent for every other page
+ *   that names this origin, so that the whole API would need a guard against that. The policy of the page runs no foreign
+ *   script, which is the danger that a hidden cookie guards against.
+ * - A link may bring the token in its fragment, which browsers send to nobody. It is removed from the address at once.
  */
 const key = "metadata-batcher.token"
 

@@ -1,13 +1,13 @@
-/** Which rows of a long list are in view. */
+/** Finds the rows of a long list that are in view. */
 
 export interface Window {
   /** The first row. */
   readonly first: number
-  /** The row behind the last one. */
+  /** The row after the last one. */
   readonly end: number
 }
 
-/** The rows that a scrolled view shows, with some beyond either edge, so that scrolling finds them there. */
+/** Returns the rows that a scrolled view shows, with some beyond either edge, so that scrolling finds them there. */
 export const rowsInView = (
   total: number,
   rowHeight: number,
@@ -19,7 +19,7 @@ export const rowsInView = (
   return { first, end: Math.min(total, Math.ceil((scrollTop + viewHeight) / rowHeight) + beyond) }
 }
 
-/** The pages of a list that hold these rows. */
+/** Returns the pages of a list that hold these rows. */
 export const pagesOf = ({ end, first }: Window, pageSize: number): ReadonlyArray<number> => {
   const from = Math.floor(first / pageSize)
   const to = Math.max(from, Math.ceil(end / pageSize) - 1)
