@@ -42,7 +42,7 @@ describe("the command line", () => {
         /serve +Run the service/,
         /migrate +Bring the schema/,
         /simulate +Run simulated agents/,
-        /status +Print how/
+        /status +Print the state/
       ]) {
         assert.match(out, line)
       }

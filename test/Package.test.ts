@@ -7,21 +7,13 @@ import * as Path from "node:path"
 import { MetadataStore } from "../src/metadata/MetadataStore.ts"
 import * as Config from "../src/Config.ts"
 import * as PgMetadataStore from "../src/storage/PgMetadataStore.ts"
+import * as Documents from "./support/documents.ts"
 import * as PackedApp from "./support/packedApp.ts"
 import * as Postgres from "./support/Postgres.ts"
 import * as Seed from "./support/seed.ts"
 import * as ServiceProcess from "./support/serviceProcess.ts"
 
 const readme = readFileSync("README.md", "utf8")
-
-const settings = Object.values<Config.Variable<unknown>>(Config.variables)
-
-/** Settings as lines of a table. */
-const lines = (variables: ReadonlyArray<Config.Variable<unknown>>) =>
-  variables.map(
-    ({ default: written, description, name }) =>
-      `| \`${name}\` | ${written === undefined ? "" : `${written} `}| ${description} |`
-  )
 
 /** The examples, by their names. */
 const examples = globSync("test/examples/*.ts").map((path) => ({
@@ -308,7 +300,7 @@ describe("the README", () => {
   })
 
   it("names ten settings with their defaults", () => {
-    const shown = lines(settings).filter((line) => readme.includes(line))
+    const shown = Documents.settings.filter((setting) => readme.includes(Documents.row(setting)))
 
     assert.lengthOf(shown, 10)
     assert.lengthOf(readme.match(/^\| `[A-Z_]+` \|/gm) ?? [], 10)

@@ -12,7 +12,7 @@ import { PubSub } from "../../src/pubsub/PubSub.ts"
 export interface BatchSink {
   /** Succeeds when it is time to write. */
   readonly ready: Effect.Effect<void>
-  /** Takes a batch and answers its agents. */
+  /** Takes a batch and returns its agents. */
   readonly write: (rows: ReadonlyArray<MetadataRow>) => ReadonlyArray<AgentId>
   readonly publish: (payload: string) => void
   readonly written: () => Written

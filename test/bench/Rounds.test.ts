@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import * as Rounds from "./Rounds.ts"
 import * as Table from "./Table.ts"
 
-/** Answers the figures given, round by round, and keeps a record of its turns. */
+/** Returns the figures given, round by round, and keeps a record of its turns. */
 const scripted = (name: string, figures: ReadonlyArray<number>, turns: Array<string> = []) => {
   const rest = [...figures]
   return {

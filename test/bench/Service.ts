@@ -24,7 +24,7 @@ class ServiceEnded extends Data.TaggedError("ServiceEnded")<{}> {
 /** The line that a process prints when it is ready, with its address. */
 const ready = /^ready at (\S+)/
 
-/** Runs `metadata-batcher serve` from a file, and answers when it is ready. It ends with the scope. */
+/** Runs `metadata-batcher serve` from a file, and returns when it is ready. It ends with the scope. */
 export const serve = Effect.fnUntraced(function* (main: string, env: Readonly<Record<string, string | undefined>>) {
   const child = yield* ChildProcess.make(process.execPath, [main, "serve"], {
     env: { PORT: "0", LOG_LEVEL: "warn", ...env },

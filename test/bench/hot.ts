@@ -1,5 +1,5 @@
 /**
- * The hot path: what `add` costs when nothing behind it costs anything, and what becomes of updates when it is too much.
+ * The hot path: the cost of `add` when its store does nothing, and the drops when more is added than it takes.
  *
  * Garbage is left alone while time is taken: to force its collection discards compiled code as well, and what runs next
  * is twice as slow for a while. For the same reason contestants live as long as a table, as they do in a service.

@@ -1,6 +1,6 @@
 /**
- * The write path: what the database and its client need for a batch, what batching saves, and what becomes of two who
- * write the same.
+ * The write path: the cost of a batch for the database and its client, the savings of batching, and conflicts of two
+ * writers.
  */
 import { Effect, Layer, Random } from "effect"
 import type * as Table from "./Table.ts"

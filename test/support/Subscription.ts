@@ -15,7 +15,7 @@ export interface Subscription {
   readonly cancel: Effect.Effect<void>
 }
 
-/** Subscribes to `channel`. Does not wait for the subscription to be in place: the first event says when it is. */
+/** Subscribes to `channel`. The first event says that the subscription is active. */
 export const subscribe = Effect.fnUntraced(function* (channel: string) {
   const pubsub = yield* PubSub
   const events = yield* Queue.unbounded<Event, PubSubError>()

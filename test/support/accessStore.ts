@@ -23,7 +23,7 @@ export const user = (number: number, isAdmin = false): User => ({
   isAdmin
 })
 
-/** A token that says what it is. */
+/** A token with a readable name. */
 export const token = (text: string): Token => Redacted.make(text, { label: "token" })
 
 export const digestOf = (token: Token): TokenDigest =>

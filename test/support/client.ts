@@ -52,7 +52,7 @@ export const agent = Effect.fnUntraced(function* (url: string, token: string) {
     })
 })
 
-/** A watcher that is connected for as long as the scope; answers the values by key of each event. */
+/** A watcher that is connected for as long as the scope; returns the values by key of each event. */
 export const watch = Effect.fnUntraced(function* (url: string, token: string, agentId: AgentId) {
   const { watch } = yield* Effect.provide(HttpApiClient.make(WatchApi, options(url, token)), FetchHttpClient.layer)
   const seen = yield* Queue.unbounded<Readonly<Record<string, string>>>()

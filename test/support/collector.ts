@@ -26,7 +26,7 @@ const decode = Schema.decodeUnknownSync(
   )
 )
 
-/** Collects for as long as the scope, and answers with `status`. */
+/** Collects for as long as the scope, and returns `status`. */
 export const make = Effect.fnUntraced(function* (status = 200) {
   const bodies: Array<string> = []
   const paths = new Set<string | undefined>()

@@ -26,7 +26,7 @@ export const entry = (key: string, value = "", millis = 0, error = ""): Metadata
 export const entries = (count: number, prefix = "key"): ReadonlyArray<MetadataEntry> =>
   Array.from({ length: count }, (_, index) => entry(`${prefix}-${index}`, `value-${index}`))
 
-/** Rows as plain text in one order, because the order of a batch says nothing. */
+/** Rows as plain text in one order, because the order of a batch means nothing. */
 export const asSet = (rows: ReadonlyArray<MetadataRow>) =>
   rows.map((row) => `${row.agentId} ${row.key}=${row.value} ${row.error}@${row.collectedAt.epochMilliseconds}`).sort()
 
@@ -45,10 +45,10 @@ export const failing =
   () =>
     Effect.fail(new MetadataStore.MetadataStoreError({ reason, cause: new Error("as the test wants it") }))
 
-/** A store that never answers. */
+/** A store whose writes never end. */
 export const hanging: Write = () => Effect.never
 
-/** Answers the writes given, in turn, and is well afterwards. */
+/** A store that gives its writes these outcomes in turn, and succeeds afterwards. */
 export const inTurn = (...writes: ReadonlyArray<Write>): Write => {
   let call = 0
   return (rows) => (writes[call++] ?? well)(rows)

@@ -7,7 +7,7 @@ export interface Made {
   readonly parameters: ReadonlyArray<unknown>
 }
 
-/** All statements that were made, in their order, but those that compare clocks now and then; whoever wants to begin anew empties it. */
+/** All statements in their order, without those that compare clocks; a test may empty it. */
 export class Statements extends Context.Service<Statements, Array<Made>>()("test/support/Statements") {}
 
 /** Notes every statement that is made by what is built with the layer. */

@@ -10,7 +10,7 @@ import { workspace } from "./identity.ts"
 import { collectLogs, type LogRecord } from "./logs.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
 
-/** The figures of a report that says this and nothing else. */
+/** The counters of a report with these values and no others. */
 export const figures = (said: Partial<AgentStats.StatsCounters> = {}): AgentStats.StatsCounters => ({
   ...AgentStats.zeroCounters,
   ...said
@@ -32,7 +32,7 @@ type Insert = typeof StatsStore.Service.insert
 export const away: Insert = () =>
   Effect.fail(new StoreError({ operation: "write statistics", reason: "unavailable", cause: new Error("no route") }))
 
-/** A store that never answers. */
+/** A store whose writes never end. */
 export const hanging: Insert = () => Effect.never
 
 /** Refuses every batch with a report of this agent. */
@@ -43,7 +43,7 @@ export const refusing =
       ? Effect.fail(new StoreError({ operation: "write statistics", reason: "rejected", cause: new Error("a secret") }))
       : Effect.void
 
-/** Answers the writes given, in turn, and is well afterwards. */
+/** A store that gives its writes these outcomes in turn, and succeeds afterwards. */
 export const inTurn = (...writes: ReadonlyArray<Insert>): Insert => {
   let call = 0
   return (rows) => (writes[call++] ?? (() => Effect.void))(rows)

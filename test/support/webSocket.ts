@@ -23,7 +23,7 @@ export interface Connection {
   readonly close: Effect.Effect<void>
   /** The pings that have arrived and were not taken yet. */
   readonly pings: Queue.Dequeue<void>
-  /** Answers a ping, where that does not happen by itself. */
+  /** Replies to a ping; a socket may not do so by itself. */
   readonly pong: Effect.Effect<void>
   /** The socket beneath the WebSocket. */
   readonly tcp: Net.Socket

@@ -15,7 +15,7 @@ interface Named {
   readonly share?: number | undefined
 }
 
-/** Takes everything in its place, and so never has too much. Answers how many updates were dropped. */
+/** Takes everything in its place, and so never has too much. Returns how many updates were dropped. */
 export type Call = (report: Report) => number
 
 /** Takes everything, and hands it over when the event loop gets to it. */
@@ -26,7 +26,7 @@ export interface Later {
 }
 
 export interface Intake {
-  /** Answers how many updates were dropped. */
+  /** Returns how many updates were dropped. */
   readonly add: (report: Report) => Effect.Effect<number>
   /** Updates that were taken and wait for their batch. */
   readonly waiting: Effect.Effect<number>
@@ -44,7 +44,7 @@ export interface EffectContestant extends Named {
 }
 export type Contestant = CallContestant | LaterContestant | EffectContestant
 
-/** Adds the first so many of the reports, in a circle if there are fewer. Answers how many updates were dropped. */
+/** Adds the first so many of the reports, in a circle if there are fewer. Returns how many updates were dropped. */
 export type Feed = (reports: ReadonlyArray<Report>, count: number) => Effect.Effect<number>
 
 /** Starts a contestant, and feeds it as fast as it takes updates without a drop. */

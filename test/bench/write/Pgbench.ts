@@ -58,7 +58,7 @@ const column = (oid: number, rows: ReadonlyArray<MetadataRow>, value: (row: Meta
   Result.getOrThrow(PgTypes.array(rows.map(value), oid))
 
 /**
- * Makes the batches of each size known to the server. Answers how to write so many of a size, from one on; that answers
+ * Makes the batches of each size known to the server. Returns how to write so many of a size, from one on; that answers
  * the milliseconds that one took, and the processor time of its rows.
  */
 export const make = Effect.fnUntraced(function* (
