@@ -1,47 +1,77 @@
 /**
- * The time of the database, so that replicas tell the same time although their own clocks differ. Which of two samples
- * is newer is told by when they came in, whichever replica took them.
+ * The time of the database, so that replicas agree on it although their own clocks differ: the newer of two samples is the
+ * one that arrived later, on any replica.
  *
- * - The database is asked when the clock is made, and every `interval`. While it does not answer, the last comparison
- *   stands; before the first answer the clock is the process's own.
- * - An answer is of some moment between question and answer. What this process took for the time is corrected only when
- *   it cannot have been the time of any such moment, so that slow answers change nothing that is right.
- * - Time never goes back: a clock that was ahead stands still until the others have caught up.
- * - Only the time of day is shifted; sleeping and measuring are those of the process.
+ * - The database is asked at the start and at every `interval`. In between the time rides on the monotonic clock of the
+ *   process: a step of the clock of its machine changes nothing.
+ * - An answer is the time of some moment between question and answer. The clock is corrected only when it was outside of
+ *   that range, so that slow answers change nothing that is right.
+ * - A clock that is ahead by up to `maxWait` stands still until the database has caught up. One that is further ahead goes
+ *   back, because the clock of the database was set back: times of the future would hide everything reported after them.
+ * - Before the first answer the clock is the one of the process. Sleeping and measuring always are.
  */
-import { Clock, type Duration, Effect, Layer, Schedule } from "effect"
+import { Clock, Duration, Effect, Layer, Metric, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
+import { storeOperation } from "./internal/storeOperation.ts"
 
 export interface Options {
-  /** The time between two comparisons, and how long one may take. Default: 15 seconds. */
+  /** The time between two comparisons, and the longest time of one. Default: 15 seconds. */
   readonly interval?: Duration.Input | undefined
+  /** The longest time that the clock stands still rather than go back. Default: 5 seconds. */
+  readonly maxWait?: Duration.Input | undefined
 }
 
-/** What a clock has to be shifted by, in milliseconds, given what it was by now and how late it may or must be. */
+/** An alert on any increase finds a database whose clock was set. */
+export const steps = Metric.counter("metadata_batcher_clock_steps_total", {
+  description: "Corrections of the clock of the service by more than 5 s, forwards or back",
+  incremental: true
+})
+
+/** The offset of a clock, in milliseconds, given the offset so far and the range of offsets that an answer allows. */
 export const corrected = (offset: number, least: number, most: number): number =>
   offset >= least && offset <= most ? offset : (least + most) / 2
 
-/** A clock that goes with the database until the scope closes. */
-export const make = Effect.fnUntraced(function* ({ interval = "15 seconds" }: Options = {}) {
+/** A clock that follows the database until the scope closes. */
+export const make = Effect.fnUntraced(function* (options: Options = {}) {
+  const interval = Duration.fromInputUnsafe(options.interval ?? "15 seconds")
+  const maxWait = Duration.toMillis(Duration.fromInputUnsafe(options.maxWait ?? "5 seconds"))
   const sql = yield* SqlClient.SqlClient
   const own = yield* Clock.Clock
-  let offset = 0
+  const monotonic = () => Number(own.monotonicTimeNanosUnsafe()) / 1e6
+  // from the monotonic time to the time of day
+  let offset = own.currentTimeMillisUnsafe() - monotonic()
   let latest = 0
 
   const compare = Effect.gen(function* () {
-    const asked = own.currentTimeMillisUnsafe()
+    const asked = monotonic()
     const [row] = yield* sql<{ now: number }>`SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now`
-    offset = corrected(offset, row!.now - own.currentTimeMillisUnsafe(), row!.now - asked)
-  }).pipe(
-    Effect.timeout(interval),
-    Effect.ignore({ log: "Debug", message: "the time of the database cannot be asked for" })
+    const previous = offset
+    offset = corrected(offset, row!.now - monotonic(), row!.now - asked)
+    if (latest > monotonic() + offset + maxWait) latest = 0
+    return offset - previous
+  }).pipe(storeOperation("ask for the time of the database", interval))
+
+  const follow = compare.pipe(
+    Effect.tap((step) =>
+      Math.abs(step) > maxWait
+        ? Effect.andThen(
+            Metric.update(steps, 1),
+            Effect.logWarning("the clock of the database was set").pipe(
+              Effect.annotateLogs({ stepSeconds: step / 1e3 })
+            )
+          )
+        : Effect.void
+    ),
+    Effect.ignoreCause({ log: "Debug", message: "cannot ask for the time of the database" })
   )
 
-  yield* compare
-  yield* Effect.forkScoped(Effect.schedule(compare, Schedule.spaced(interval)))
+  yield* Metric.update(steps, 0)
+  // at the start the two clocks may differ by any time
+  yield* Effect.ignoreCause(compare, { log: "Debug", message: "cannot ask for the time of the database" })
+  yield* Effect.forkScoped(Effect.schedule(follow, Schedule.spaced(interval)))
 
-  const millis = () => (latest = Math.max(latest, Math.round(own.currentTimeMillisUnsafe() + offset)))
-  const nanos = () => own.currentTimeNanosUnsafe() + BigInt(Math.round(offset)) * 1_000_000n
+  const millis = () => (latest = Math.max(latest, Math.round(monotonic() + offset)))
+  const nanos = () => BigInt(Math.round(offset * 1e6)) + own.monotonicTimeNanosUnsafe()
   const clock: Clock.Clock = {
     currentTimeMillisUnsafe: millis,
     currentTimeMillis: Effect.sync(millis),
@@ -54,6 +84,6 @@ export const make = Effect.fnUntraced(function* ({ interval = "15 seconds" }: Op
   return clock
 })
 
-/** Lets everything above tell the time of the database. */
+/** Provides the time of the database to every layer above. */
 export const layer = (options?: Options): Layer.Layer<never, never, SqlClient.SqlClient> =>
   Layer.effect(Clock.Clock, make(options))

@@ -3,30 +3,31 @@
  *
  * - A batch is one statement, prepared once whatever its size: it is written as a whole or not at all.
  * - Rows are locked in the order of agent and key, so that replicas that write the same rows wait for each other instead of
- *   locking each other out. Should something else lock them in another order, the batch is tried again a few times.
- * - A row that is older than what is stored changes nothing; one of the same time replaces it.
- * - A declared key whose row is missing gets one: with its first sample, and again after a crash of the database, which
- *   empties the table of values. That takes a second statement, when rows of a batch found nothing to update; it leaves
- *   alone the rows that are there. When it fails the batch has failed, and writing that again does no harm; a batcher
- *   that discards failed batches counts all of it as lost then, and announces nothing of what was updated.
- * - A read of many agents is one statement. It looks them up one by one, so that it costs what it finds and not what there is.
- * - Reads begin with the declarations: a declared key is there before its first sample, and after its value was lost.
- * - What takes longer than its timeout is cancelled on the server. From a connection that is dead there is no answer to
- *   that either: the driver abandons it up to 5 s later.
+ *   running into a deadlock. A batch that loses a conflict with other statements is tried again.
+ * - A row that is older than the stored one changes nothing; one of the same time replaces it. A time that is ahead of the
+ *   database by more than a minute is stored as the time of the database, and a stored one gives way to any row.
+ * - A declared key without a row gets one: with its first sample, and again after a crash of the database, which empties
+ *   the table of values. That takes a second statement when rows of a batch were not updated. When it fails the batch has
+ *   failed, and writing it again does no harm.
+ * - Every row is counted: as stored, stale or undeclared.
+ * - A read of many agents is one statement, which looks them up one by one. Reads begin with the declarations: a declared
+ *   key exists before its first sample, and after its value was lost.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { DateTime, type Duration, Effect, Layer, Schedule, Schema } from "effect"
-import { SqlClient, type SqlError } from "effect/sql"
+import { DateTime, type Duration, Effect, Layer, Metric, Schema, Struct } from "effect"
+import { SqlClient } from "effect/sql"
 import { MetadataStore } from "../metadata/MetadataStore.ts"
+import * as MetadataStoreMetrics from "../metadata/MetadataStoreMetrics.ts"
 import { AgentId } from "../domain/Ids.ts"
 import type { MetadataRow } from "../domain/Metadata.ts"
 import { array, column } from "./internal/column.ts"
+import type { Definition } from "./internal/definition.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 
 export interface Options {
-  /** How long a batch may take, with the wait for a connection and with further attempts. Default: 10 seconds. */
+  /** The longest time of a write, the wait for a connection and further attempts included. Default: 10 seconds. */
   readonly writeTimeout?: Duration.Input | undefined
-  /** How long a read may take, of however many agents, with the wait for a connection. Default: 10 seconds. */
+  /** The longest time of a read, the wait for a connection included. Default: 10 seconds. */
   readonly readTimeout?: Duration.Input | undefined
 }
 
@@ -44,31 +45,24 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     ${column(PgTypes.OID.text, rows, (row) => row.error)}::text[],
     ${column(PgTypes.OID.timestamptz, rows, (row) => DateTime.toEpochMillis(row.collectedAt))}::timestamptz[]`
 
-  const update = (rows: ReadonlyArray<MetadataRow>) => sql<Changes>`
-    SELECT updated, changed_agent_ids AS agents FROM update_workspace_agent_metadata(${samples(rows)})`
+  const update = (rows: ReadonlyArray<MetadataRow>) => sql<Updated>`
+    SELECT updated, changed_agent_ids AS agents, ahead FROM update_workspace_agent_metadata(${samples(rows)})`
 
-  // a row that another replica makes at the same time is there after all
-  const insertMissing = (rows: ReadonlyArray<MetadataRow>) => sql<{ agentId: string }>`
-    INSERT INTO workspace_agent_metadata AS stored (workspace_agent_id, key, value, error, collected_at)
-    SELECT sample.*
-    FROM unnest(${samples(rows)}) AS sample (workspace_agent_id, key, value, error, collected_at)
-    JOIN workspace_agent_metadata_descriptions USING (workspace_agent_id, key)
-    WHERE NOT EXISTS (
-      SELECT FROM workspace_agent_metadata AS stored
-      WHERE stored.workspace_agent_id = sample.workspace_agent_id AND stored.key = sample.key
-    )
-    ORDER BY workspace_agent_id, key
-    ON CONFLICT (workspace_agent_id, key) DO UPDATE
-      SET value = excluded.value, error = excluded.error, collected_at = excluded.collected_at
-      WHERE stored.collected_at <= excluded.collected_at
-    RETURNING stored.workspace_agent_id AS "agentId"`
+  const complete = (rows: ReadonlyArray<MetadataRow>) => sql<Completed>`
+    SELECT written, changed_agent_ids AS agents, ahead, undeclared
+    FROM complete_workspace_agent_metadata(${samples(rows)})`
 
   const write = Effect.fnUntraced(function* (rows: ReadonlyArray<MetadataRow>) {
-    const [changes] = yield* update(rows)
-    const { agents, updated } = changes!
-    if (updated === rows.length) return agents
-    const inserted = yield* insertMissing(rows)
-    return new Set([...agents, ...inserted.map(({ agentId }) => agentId)])
+    const [updated] = yield* update(rows)
+    if (updated!.updated === rows.length) {
+      yield* count({ stored: rows.length, stale: 0, undeclared: 0, ahead: updated!.ahead })
+      return updated!.agents
+    }
+    const [completed] = yield* complete(rows)
+    const { ahead, undeclared, written } = completed!
+    const stored = updated!.updated + written
+    yield* count({ stored, undeclared, stale: rows.length - stored - undeclared, ahead: updated!.ahead + ahead })
+    return new Set([...updated!.agents, ...completed!.agents])
   })
 
   // OFFSET 0 keeps the planner from looking at agents together, for which it may read whole tables
@@ -98,10 +92,6 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     updateBatch: Effect.fn("PgMetadataStore.updateBatch")(function* (rows) {
       if (rows.length === 0) return []
       const changed = yield* write(rows.toSorted(byAgentAndKey)).pipe(
-        Effect.tapError((error) =>
-          isConflict(error) ? Effect.logDebug("Lost a conflict over rows", error) : Effect.void
-        ),
-        Effect.retry({ while: isConflict, times: 5, schedule: Schedule.jittered(Schedule.exponential("10 millis")) }),
         storeOperation("write metadata", options.writeTimeout)
       )
       return yield* Effect.orDie(decodeAgents([...changed]))
@@ -118,13 +108,30 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   })
 })
 
-/** What an update has done. */
-interface Changes {
+interface Updated {
   readonly updated: number
   readonly agents: ReadonlyArray<string>
+  /** Rows with a time ahead of the database. */
+  readonly ahead: number
 }
 
-/** What a read has found, of which the rest is decoded. */
+interface Completed {
+  readonly written: number
+  readonly agents: ReadonlyArray<string>
+  /** Rows with a time ahead of the database, or written over one. */
+  readonly ahead: number
+  readonly undeclared: number
+}
+
+const count = (counts: Record<keyof typeof MetadataStoreMetrics.rows, number> & { readonly ahead: number }) =>
+  Effect.andThen(
+    Effect.forEach(Struct.keys(MetadataStoreMetrics.rows), (outcome) =>
+      Metric.update(MetadataStoreMetrics.rows[outcome], counts[outcome])
+    ),
+    Metric.update(MetadataStoreMetrics.ahead, counts.ahead)
+  )
+
+/** The part of a found row that is not decoded. */
 interface Found {
   readonly agentId: AgentId
 }
@@ -150,5 +157,94 @@ const decodeFound = Schema.decodeUnknownEffect(
   )
 )
 
-const isConflict = (error: SqlError.SqlError): boolean =>
-  error.reason._tag === "DeadlockError" || error.reason._tag === "SerializationError"
+const parameters = `agent_ids uuid[], keys text[], "values" text[], errors text[], collected_ats timestamptz[]`
+
+const argumentTypes = "uuid[], text[], text[], text[], timestamptz[]"
+
+// rows are locked in the order of the arrays: that takes a plan that looks them up one by one, whatever their number
+const planSettings = `
+  SET plan_cache_mode = force_generic_plan
+  SET enable_hashjoin = off
+  SET enable_mergejoin = off
+  SET enable_seqscan = off`
+
+const isAhead = (time: string) => `${time} > now() + interval '1 minute'`
+
+const sampleTime = `CASE WHEN ${isAhead("sample.collected_at")} THEN now() ELSE sample.collected_at END`
+
+const sampleRows = `
+  unnest(agent_ids, keys, "values", errors, collected_ats)
+    AS sample (workspace_agent_id, key, value, error, collected_at)`
+
+/** Functions of the database that writes call. */
+export const definitions: ReadonlyArray<Definition> = [
+  {
+    signature: `update_workspace_agent_metadata(${argumentTypes})`,
+    create: `
+      CREATE OR REPLACE FUNCTION update_workspace_agent_metadata(${parameters})
+      RETURNS TABLE (updated integer, changed_agent_ids uuid[], ahead integer)
+      LANGUAGE sql VOLATILE ${planSettings}
+      AS $$
+        WITH written AS (
+          UPDATE workspace_agent_metadata AS stored
+          SET value = sample.value, error = sample.error, collected_at = ${sampleTime}
+          FROM ${sampleRows}
+          WHERE stored.workspace_agent_id = sample.workspace_agent_id
+            AND stored.key = sample.key
+            AND stored.collected_at <= sample.collected_at
+          RETURNING stored.workspace_agent_id, ${isAhead("sample.collected_at")} AS is_ahead
+        )
+        SELECT
+          count(*)::integer,
+          coalesce(array_agg(DISTINCT workspace_agent_id), '{}'),
+          (count(*) FILTER (WHERE is_ahead))::integer
+        FROM written
+      $$`
+  },
+  {
+    // a row that another replica inserts at the same time is updated instead
+    signature: `complete_workspace_agent_metadata(${argumentTypes})`,
+    create: `
+      CREATE OR REPLACE FUNCTION complete_workspace_agent_metadata(${parameters})
+      RETURNS TABLE (written integer, changed_agent_ids uuid[], ahead integer, undeclared integer)
+      LANGUAGE sql VOLATILE ${planSettings}
+      AS $$
+        WITH repaired AS (
+          UPDATE workspace_agent_metadata AS stored
+          SET value = sample.value, error = sample.error, collected_at = ${sampleTime}
+          FROM ${sampleRows}
+          WHERE stored.workspace_agent_id = sample.workspace_agent_id
+            AND stored.key = sample.key
+            AND ${isAhead("stored.collected_at")}
+          RETURNING stored.workspace_agent_id
+        ), missing AS (
+          SELECT sample.* FROM ${sampleRows}
+          WHERE NOT EXISTS (
+            SELECT FROM workspace_agent_metadata AS stored
+            WHERE stored.workspace_agent_id = sample.workspace_agent_id AND stored.key = sample.key
+          )
+        ), declared AS (
+          SELECT sample.*
+          FROM missing AS sample
+          JOIN workspace_agent_metadata_descriptions USING (workspace_agent_id, key)
+        ), inserted AS (
+          INSERT INTO workspace_agent_metadata AS stored (workspace_agent_id, key, value, error, collected_at)
+          SELECT workspace_agent_id, key, value, error, ${sampleTime}
+          FROM declared AS sample
+          ORDER BY workspace_agent_id, key
+          ON CONFLICT (workspace_agent_id, key) DO UPDATE
+            SET value = excluded.value, error = excluded.error, collected_at = excluded.collected_at
+            WHERE stored.collected_at <= excluded.collected_at
+          RETURNING stored.workspace_agent_id
+        ), written AS (
+          SELECT workspace_agent_id FROM repaired UNION ALL SELECT workspace_agent_id FROM inserted
+        )
+        SELECT
+          (SELECT count(*) FROM written)::integer,
+          coalesce((SELECT array_agg(DISTINCT workspace_agent_id) FROM written), '{}'),
+          ((SELECT count(*) FROM repaired)
+            + (SELECT count(*) FROM declared WHERE ${isAhead("declared.collected_at")}))::integer,
+          ((SELECT count(*) FROM missing) - (SELECT count(*) FROM declared))::integer
+      $$`
+  }
+]

@@ -1,4 +1,4 @@
-/** Sub-agents in Postgres. Deleting one leaves its row, and those of its own sub-agents, which are deleted with it. */
+/** Sub-agents in Postgres. Deletion marks the row of a sub-agent and those of its own sub-agents, and keeps them. */
 import { PgTypes } from "@effect/sql-pg"
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
@@ -22,140 +22,144 @@ const decodeCreated = Schema.decodeUnknownEffect(
 
 export const layer: Layer.Layer<SubAgentStore, never, SqlClient.SqlClient> = Layer.effect(
   SubAgentStore,
-  Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
+  SqlClient.SqlClient.useSync((sql) => SubAgentStore.of({ ...makeAgents(sql), ...makeApps(sql) }))
+)
 
-    const children = SqlSchema.findAll({
-      Request: AgentId,
-      Result: Child,
-      execute: (parentId) => sql`
-        SELECT id, name, auth_token_hash AS digest
-        FROM workspace_agents
-        WHERE parent_id = ${parentId} AND NOT deleted
-        ORDER BY created_at, name`
-    })
+const makeAgents = (sql: SqlClient.SqlClient): Omit<SubAgentStore["Service"], "maxSharingLevel" | "putApps"> => {
+  const children = SqlSchema.findAll({
+    Request: AgentId,
+    Result: Child,
+    execute: (parentId) => sql`
+      SELECT id, name, auth_token_hash AS digest
+      FROM workspace_agents
+      WHERE parent_id = ${parentId} AND NOT deleted
+      ORDER BY created_at, name`
+  })
 
-    const change = SqlSchema.findOneOption({
-      Request: Change,
-      Result: Child,
-      execute: ({ directory, displayApps, id, parentId }) => sql`
-        UPDATE workspace_agents SET
-          display_apps = ${displayApps}::text[],
-          directory = COALESCE(NULLIF(${directory}, ''), directory),
-          updated_at = now()
-        WHERE id = ${id} AND parent_id = ${parentId} AND NOT deleted
-        RETURNING id, name, auth_token_hash AS digest`
-    })
+  const change = SqlSchema.findOneOption({
+    Request: Change,
+    Result: Child,
+    execute: ({ directory, displayApps, id, parentId }) => sql`
+      UPDATE workspace_agents SET
+        display_apps = ${displayApps}::text[],
+        directory = COALESCE(NULLIF(${directory}, ''), directory),
+        updated_at = now()
+      WHERE id = ${id} AND parent_id = ${parentId} AND NOT deleted
+      RETURNING id, name, auth_token_hash AS digest`
+  })
 
-    const maxSharingLevel = SqlSchema.findOne({
-      Request: TemplateId,
-      Result: Schema.Struct({ level: Schema.Literals(sharingLevels) }),
-      execute: (id) => sql`SELECT max_port_sharing_level AS level FROM templates WHERE id = ${id}`
-    })
-
-    return SubAgentStore.of({
-      create: (parent, { architecture, digest, directory, displayApps, id, name, operatingSystem }) =>
-        // the lock makes a change of the parent's token wait, so that it finds the child
-        sql`
-          WITH parent AS (
-            SELECT * FROM workspace_agents
-            WHERE id = ${parent.id} AND auth_token_hash = ${parent.digest} AND NOT deleted
-            FOR KEY SHARE
-          ), created AS (
-            INSERT INTO workspace_agents (
-              id, parent_id, name, auth_token_hash, directory, architecture, operating_system, display_apps,
-              workspace_build_id, connection_timeout_seconds, troubleshooting_url, api_key_scope
-            )
-            SELECT
-              ${id}, id, ${name}, ${digest}, ${directory}, ${architecture}, ${operatingSystem}, ${displayApps}::text[],
-              workspace_build_id, connection_timeout_seconds, troubleshooting_url, api_key_scope
-            FROM parent
-            ON CONFLICT DO NOTHING
-            RETURNING id
-          )
-          SELECT CASE
-            WHEN EXISTS (SELECT FROM created) THEN 'created'
-            WHEN EXISTS (SELECT FROM parent) THEN 'name taken'
-            ELSE 'token replaced'
-          END AS outcome`.pipe(
-          Effect.flatMap(decodeCreated),
-          Effect.map(([{ outcome }]) => outcome),
-          storeOperation("create a sub-agent")
-        ),
-
-      change: (parentId, child) => change({ parentId, ...child }).pipe(storeOperation("change a sub-agent")),
-
-      children: (parentId) => children(parentId).pipe(storeOperation("read the sub-agents")),
-
-      rotateTokens: (parent, keys) =>
-        sql`
-          UPDATE workspace_agents AS child SET auth_token_hash = key.digest, updated_at = now()
-          FROM workspace_agents AS parent, unnest(
-            ${column(PgTypes.OID.uuid, keys, ({ id }) => id)}::uuid[],
-            ${column(PgTypes.OID.bytea, keys, ({ digest }) => digest)}::bytea[]
-          ) AS key (id, digest)
-          WHERE parent.id = ${parent.id}
-            AND parent.auth_token_hash = ${parent.digest}
-            AND child.id = key.id
-            AND child.parent_id = parent.id
-            AND NOT child.deleted
-          RETURNING child.id`.pipe(
-          Effect.map((changed) => changed.length > 0),
-          storeOperation("change the tokens of sub-agents")
-        ),
-
-      remove: (parentId, id) =>
-        sql`
-          WITH RECURSIVE removed AS (
-            SELECT id FROM workspace_agents WHERE id = ${id} AND parent_id = ${parentId}
-            UNION ALL
-            SELECT child.id FROM workspace_agents AS child JOIN removed ON child.parent_id = removed.id
-          )
-          UPDATE workspace_agents SET deleted = true, updated_at = now()
-          WHERE id IN (SELECT id FROM removed)
-          RETURNING id`.pipe(
-          Effect.map((removed) => removed.length > 0),
-          storeOperation("delete a sub-agent")
-        ),
-
-      putApps: (agentId, apps) =>
-        sql`
-          INSERT INTO workspace_apps (
-            id, agent_id, slug, command, display_name, display_group, display_order, external, hidden, icon, open_in,
-            sharing_level, subdomain, url, healthcheck_url, healthcheck_interval_seconds, healthcheck_threshold, health
+  return {
+    create: (parent, { architecture, digest, directory, displayApps, id, name, operatingSystem }) =>
+      // the lock makes a change of the parent's token wait, so that it finds the child
+      sql`
+        WITH parent AS (
+          SELECT * FROM workspace_agents
+          WHERE id = ${parent.id} AND auth_token_hash = ${parent.digest} AND NOT deleted
+          FOR KEY SHARE
+        ), created AS (
+          INSERT INTO workspace_agents (
+            id, parent_id, name, auth_token_hash, directory, architecture, operating_system, display_apps,
+            workspace_build_id, connection_timeout_seconds, troubleshooting_url, api_key_scope
           )
           SELECT
-            gen_random_uuid(), ${agentId}, slug, command, "displayName", "displayGroup", "displayOrder", external, hidden,
-            icon, "openIn", "sharingLevel", subdomain, url, "healthcheckUrl", "healthcheckInterval",
-            "healthcheckThreshold", health
-          FROM jsonb_to_recordset(${JSON.stringify(apps)}::jsonb) AS app (
-            slug text, command text, "displayName" text, "displayGroup" text, "displayOrder" integer, external boolean,
-            hidden boolean, icon text, "openIn" text, "sharingLevel" text, subdomain boolean, url text,
-            "healthcheckUrl" text, "healthcheckInterval" integer, "healthcheckThreshold" integer, health text
-          )
-          ON CONFLICT (agent_id, slug) DO UPDATE SET
-            command = excluded.command,
-            display_name = excluded.display_name,
-            display_group = excluded.display_group,
-            display_order = excluded.display_order,
-            external = excluded.external,
-            hidden = excluded.hidden,
-            icon = excluded.icon,
-            open_in = excluded.open_in,
-            sharing_level = excluded.sharing_level,
-            subdomain = excluded.subdomain,
-            url = excluded.url,
-            healthcheck_url = excluded.healthcheck_url,
-            healthcheck_interval_seconds = excluded.healthcheck_interval_seconds,
-            healthcheck_threshold = excluded.healthcheck_threshold,
-            health = excluded.health`.pipe(Effect.asVoid, storeOperation("create the apps of a sub-agent")),
-
-      maxSharingLevel: (templateId) =>
-        maxSharingLevel(templateId).pipe(
-          Effect.map(({ level }) => level),
-          Effect.catchTag("NoSuchElementError", () => Effect.succeed("owner" as const)),
-          storeOperation("read what a template allows")
+            ${id}, id, ${name}, ${digest}, ${directory}, ${architecture}, ${operatingSystem}, ${displayApps}::text[],
+            workspace_build_id, connection_timeout_seconds, troubleshooting_url, api_key_scope
+          FROM parent
+          ON CONFLICT DO NOTHING
+          RETURNING id
         )
-    })
+        SELECT CASE
+          WHEN EXISTS (SELECT FROM created) THEN 'created'
+          WHEN EXISTS (SELECT FROM parent) THEN 'name taken'
+          ELSE 'token replaced'
+        END AS outcome`.pipe(
+        Effect.flatMap(decodeCreated),
+        Effect.map(([{ outcome }]) => outcome),
+        storeOperation("create a sub-agent")
+      ),
+
+    change: (parentId, child) => change({ parentId, ...child }).pipe(storeOperation("change a sub-agent")),
+
+    children: (parentId) => children(parentId).pipe(storeOperation("read the sub-agents")),
+
+    rotateTokens: (parent, keys) =>
+      sql`
+        UPDATE workspace_agents AS child SET auth_token_hash = key.digest, updated_at = now()
+        FROM workspace_agents AS parent, unnest(
+          ${column(PgTypes.OID.uuid, keys, ({ id }) => id)}::uuid[],
+          ${column(PgTypes.OID.bytea, keys, ({ digest }) => digest)}::bytea[]
+        ) AS key (id, digest)
+        WHERE parent.id = ${parent.id}
+          AND parent.auth_token_hash = ${parent.digest}
+          AND child.id = key.id
+          AND child.parent_id = parent.id
+          AND NOT child.deleted
+        RETURNING child.id`.pipe(
+        Effect.map((changed) => changed.length > 0),
+        storeOperation("change the tokens of sub-agents")
+      ),
+
+    remove: (parentId, id) =>
+      sql`
+        WITH RECURSIVE removed AS (
+          SELECT id FROM workspace_agents WHERE id = ${id} AND parent_id = ${parentId}
+          UNION ALL
+          SELECT child.id FROM workspace_agents AS child JOIN removed ON child.parent_id = removed.id
+        )
+        UPDATE workspace_agents SET deleted = true, updated_at = now()
+        WHERE id IN (SELECT id FROM removed)
+        RETURNING id`.pipe(
+        Effect.map((removed) => removed.length > 0),
+        storeOperation("delete a sub-agent")
+      )
+  }
+}
+
+const makeApps = (sql: SqlClient.SqlClient): Pick<SubAgentStore["Service"], "maxSharingLevel" | "putApps"> => {
+  const maxSharingLevel = SqlSchema.findOne({
+    Request: TemplateId,
+    Result: Schema.Struct({ level: Schema.Literals(sharingLevels) }),
+    execute: (id) => sql`SELECT max_port_sharing_level AS level FROM templates WHERE id = ${id}`
   })
-)
+
+  return {
+    putApps: (agentId, apps) =>
+      sql`
+        INSERT INTO workspace_apps (
+          id, agent_id, slug, command, display_name, display_group, display_order, external, hidden, icon, open_in,
+          sharing_level, subdomain, url, healthcheck_url, healthcheck_interval_seconds, healthcheck_threshold, health
+        )
+        SELECT
+          gen_random_uuid(), ${agentId}, slug, command, "displayName", "displayGroup", "displayOrder", external, hidden,
+          icon, "openIn", "sharingLevel", subdomain, url, "healthcheckUrl", "healthcheckInterval",
+          "healthcheckThreshold", health
+        FROM jsonb_to_recordset(${JSON.stringify(apps)}::jsonb) AS app (
+          slug text, command text, "displayName" text, "displayGroup" text, "displayOrder" integer, external boolean,
+          hidden boolean, icon text, "openIn" text, "sharingLevel" text, subdomain boolean, url text,
+          "healthcheckUrl" text, "healthcheckInterval" integer, "healthcheckThreshold" integer, health text
+        )
+        ON CONFLICT (agent_id, slug) DO UPDATE SET
+          command = excluded.command,
+          display_name = excluded.display_name,
+          display_group = excluded.display_group,
+          display_order = excluded.display_order,
+          external = excluded.external,
+          hidden = excluded.hidden,
+          icon = excluded.icon,
+          open_in = excluded.open_in,
+          sharing_level = excluded.sharing_level,
+          subdomain = excluded.subdomain,
+          url = excluded.url,
+          healthcheck_url = excluded.healthcheck_url,
+          healthcheck_interval_seconds = excluded.healthcheck_interval_seconds,
+          healthcheck_threshold = excluded.healthcheck_threshold,
+          health = excluded.health`.pipe(Effect.asVoid, storeOperation("create the apps of a sub-agent")),
+
+    maxSharingLevel: (templateId) =>
+      maxSharingLevel(templateId).pipe(
+        Effect.map(({ level }) => level),
+        Effect.catchTag("NoSuchElementError", () => Effect.succeed("owner" as const)),
+        storeOperation("read what a template allows")
+      )
+  }
+}

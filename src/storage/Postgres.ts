@@ -1,47 +1,32 @@
 /**
  * The connection to the database, and its schema.
  *
- * - A client is handed out when the database has answered. While it is not reachable yet, or still starting, it is asked
- *   again for `startTimeout`; whatever asking again cannot mend (a wrong password, no such database, bad settings) is an
- *   error at once.
+ * - The layer is built when the database has answered. While it is not reachable or still starting, it is tried again for
+ *   `startTimeout`. An error that no further attempt can mend (a wrong password, no such database, an encoding other than
+ *   UTF8, bad settings) fails at once.
  * - Neither errors nor logs contain the password.
- * - The schema is brought up to date in one transaction under a lock, so that processes that start together do it once.
- * - Migrations only add. A schema that is ahead of this code therefore serves it: that is what a rolling upgrade and a
- *   rollback look like, and it is worth a warning, not a refusal.
  */
 import { PgClient } from "@effect/sql-pg"
 import type { Duration } from "effect"
-import { Effect, Layer, Redacted, Result, Schedule, Schema } from "effect"
-import { Migrator, SqlClient, type SqlError } from "effect/sql"
+import { Effect, Layer, Redacted, Result, Schedule } from "effect"
+import type { SqlClient, SqlError } from "effect/sql"
+import { migrate } from "./internal/migrate.ts"
+import { PostgresError, rootOf } from "./internal/postgresError.ts"
 import { codeOf } from "./internal/sqlCode.ts"
-import { migrations } from "./Migrations.ts"
 
-/**
- * - `url`: the URL cannot be understood.
- * - `unreachable`: the database did not answer within the time given.
- * - `refused`: it answered, and will not serve us as things are.
- * - `schema`: a migration failed; nothing of it remains.
- */
-export class PostgresError extends Schema.TaggedError<PostgresError>()("PostgresError", {
-  reason: Schema.Literals(["url", "unreachable", "refused", "schema"]),
-  detail: Schema.String,
-  cause: Schema.optionalKey(Schema.Defect())
-}) {
-  override get message() {
-    return this.detail
-  }
-}
+export { migrate } from "./internal/migrate.ts"
+export { PostgresError } from "./internal/postgresError.ts"
 
 export interface Options {
   /** `postgresql://user:password@host:port/database`, with the parameters of libpq. */
   readonly url: Redacted.Redacted
-  /** The size of the pool. A listener holds one connection. Default: 10. */
+  /** The size of the pool. The listener has a connection of its own. Default: 10. */
   readonly maxConnections?: number | undefined
   /** `false` for poolers that hand out another connection for each transaction. Default: `true`. */
   readonly prepare?: boolean | undefined
-  /** How long one attempt to connect may take. Default: 5 seconds. */
+  /** The longest time of one attempt to connect. Default: 5 seconds. */
   readonly connectTimeout?: Duration.Input | undefined
-  /** How long the database may be unreachable when the client is made. Default: 30 seconds. */
+  /** The longest time that the database may be unreachable at the start. Default: 30 seconds. */
   readonly startTimeout?: Duration.Input | undefined
 }
 
@@ -52,38 +37,6 @@ export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClie
 /** The same on a database whose schema is up to date. */
 export const layerMigrated = (options: Options): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, PostgresError> =>
   Layer.effectDiscard(migrate).pipe(Layer.provideMerge(layer(options)))
-
-/** Brings the schema up to date and answers the names of the migrations that it took. */
-export const migrate: Effect.Effect<ReadonlyArray<string>, PostgresError, SqlClient.SqlClient> = Effect.gen(
-  function* () {
-    const sql = yield* SqlClient.SqlClient
-    const applied = yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations), table })
-    if (applied.length > 0) yield* Effect.logInfo(`Migrated the schema: ${applied.map(([, name]) => name).join(", ")}`)
-
-    const ahead = yield* sql<{ name: string }>`
-      SELECT name FROM ${sql(table)} WHERE migration_id > ${latest} ORDER BY migration_id`
-    if (ahead.length > 0) {
-      yield* Effect.logWarning(`The schema is ahead of this version: ${ahead.map(({ name }) => name).join(", ")}`)
-    }
-    return applied.map(([, name]) => name)
-  }
-).pipe(
-  Effect.mapError(
-    (cause) => new PostgresError({ reason: "schema", detail: `${cause.message}: ${rootOf(cause)}`, cause })
-  )
-)
-
-// apart from the table of an application around this library, whose migrations have other numbers
-const table = "metadata_batcher_migrations"
-
-const latest = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name)))
-
-/** What went wrong underneath, in its own words; several failed addresses have none but a code in common. */
-const rootOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error)
-  if (error.cause !== undefined) return rootOf(error.cause)
-  return error.message === "" && "code" in error ? String(error.code) : error.message
-}
 
 const make = Effect.fnUntraced(function* (options: Options) {
   const target = yield* describe(options.url)
@@ -97,25 +50,40 @@ const make = Effect.fnUntraced(function* (options: Options) {
     connectTimeout: options.connectTimeout ?? "5 seconds"
   }).pipe(
     Effect.tap((sql) =>
-      sql`SELECT 1`.pipe(
+      sql<{ encoding: string }>`SELECT current_setting('server_encoding') AS encoding`.pipe(
         Effect.tapError((error) =>
-          mayComeUp(error) ? Effect.logWarning(`Waiting for the database ${target}: ${rootOf(error)}`) : Effect.void
+          mayComeUp(error) ? Effect.logWarning(`waiting for the database ${target}: ${rootOf(error)}`) : Effect.void
         ),
-        Effect.retry({ while: mayComeUp, schedule: patience(options.startTimeout ?? "30 seconds") })
+        Effect.retry({ while: mayComeUp, schedule: startSchedule(options.startTimeout ?? "30 seconds") }),
+        Effect.flatMap(([row]) => requireUtf8(target, row!.encoding))
       )
     ),
-    Effect.mapError(
-      (cause) =>
-        new PostgresError({
-          reason: mayComeUp(cause) ? "unreachable" : "refused",
-          detail: `cannot use the database ${target}: ${rootOf(cause)}`,
-          cause
-        })
+    Effect.mapError((cause) =>
+      cause instanceof PostgresError
+        ? cause
+        : new PostgresError({
+            reason: mayComeUp(cause) ? "unreachable" : "refused",
+            detail: `cannot use the database ${target}: ${rootOf(cause)}`,
+            cause
+          })
     )
   )
 })
 
-const patience = (timeout: Duration.Input) =>
+/** Other encodings cannot hold every character, and lose or reject values. */
+const requireUtf8 = (target: string, encoding: string) =>
+  encoding === "UTF8"
+    ? Effect.void
+    : Effect.fail(
+        new PostgresError({
+          reason: "refused",
+          detail:
+            `the database ${target} has the encoding ${encoding}, which cannot hold every character: ` +
+            `create one with ENCODING 'UTF8' TEMPLATE template0 and set DATABASE_URL to it`
+        })
+      )
+
+const startSchedule = (timeout: Duration.Input) =>
   Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]).pipe(
     Schedule.upTo({ duration: timeout })
   )

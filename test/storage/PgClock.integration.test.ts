@@ -1,8 +1,10 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Clock, Duration, Effect, Queue } from "effect"
+import { Clock, Duration, Effect, Metric, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import * as PgClock from "../../src/storage/PgClock.ts"
+import { isolated } from "../pubsub/support.ts"
+import { collectLogs, type LogRecord } from "../support/logs.ts"
 import * as Postgres from "../support/Postgres.ts"
 
 const databaseMillis = Effect.gen(function* () {
@@ -39,30 +41,75 @@ layer(Postgres.layer)("PgClock", (it) => {
     })
   )
 
-  it.effect("stands still rather than going back", () =>
-    Effect.gen(function* () {
-      const own = yield* Clock.Clock
-      const sleeps = yield* Queue.unbounded<void>()
-      const observed: Clock.Clock = Object.assign(Object.create(own), {
-        sleep: (duration: Duration.Duration) => Effect.andThen(Queue.offer(sleeps, undefined), own.sleep(duration))
-      })
-      const clock = yield* Effect.provideService(PgClock.make({ interval: "1 hour" }), Clock.Clock, observed)
-      // the time for the first comparison, and that until the second
-      yield* Queue.takeN(sleeps, 2)
+  /** A clock, and an effect that lets time pass for the process alone and then compares the clock with the database. */
+  const drifting = Effect.fnUntraced(function* (options?: PgClock.Options) {
+    const own = yield* Clock.Clock
+    const sleeps = yield* Queue.unbounded<void>()
+    const observed: Clock.Clock = Object.assign(Object.create(own), {
+      sleep: (duration: Duration.Duration) => Effect.andThen(Queue.offer(sleeps, undefined), own.sleep(duration))
+    })
+    const clock = yield* Effect.provideService(PgClock.make({ interval: "1 hour", ...options }), Clock.Clock, observed)
+    // the time for the first comparison, and that until the second
+    yield* Queue.takeN(sleeps, 2)
+    return {
+      clock,
+      beforeComparison: TestClock.adjust("59 minutes"),
+      // the sleeps of the comparison and until the next one have begun when it has been made
+      comparison: Effect.andThen(TestClock.adjust("1 minute"), Queue.takeN(sleeps, 2))
+    }
+  })
 
-      yield* TestClock.adjust("59 minutes")
+  it.effect("goes back when it is ahead of the database by more than 5 s, and reports that [FT-03]", () => {
+    const logs: Array<LogRecord> = []
+    return Effect.gen(function* () {
+      const { beforeComparison, clock, comparison } = yield* drifting()
+      yield* beforeComparison
+      assert.closeTo(clock.currentTimeMillisUnsafe(), (yield* databaseMillis) + 59 * 60_000, near)
+
+      yield* comparison
+
+      assert.closeTo(clock.currentTimeMillisUnsafe(), yield* databaseMillis, near)
+      assert.strictEqual((yield* Metric.value(PgClock.steps)).count, 1)
+      assert.deepStrictEqual(
+        logs.map(({ level, message }) => [level, message]),
+        [["Warn", "the clock of the database was set"]]
+      )
+    }).pipe(collectLogs(logs), isolated)
+  })
+
+  it.effect("stands still rather than go back by less than it may wait", () =>
+    Effect.gen(function* () {
+      const { beforeComparison, clock, comparison } = yield* drifting({ maxWait: "2 hours" })
+      yield* beforeComparison
       const ahead = clock.currentTimeMillisUnsafe()
-      yield* TestClock.adjust("1 minute")
-      // the second has been made, which found that no time had passed for the database
-      yield* Queue.takeN(sleeps, 2)
+
+      yield* comparison
 
       assert.closeTo(ahead, (yield* databaseMillis) + 59 * 60_000, near)
       assert.strictEqual(clock.currentTimeMillisUnsafe(), ahead)
     })
   )
+
+  it.effect("is not moved by a step of the clock of the machine [FT-03]", () =>
+    Effect.gen(function* () {
+      const own = yield* Clock.Clock
+      let step = 0
+      const stepped: Clock.Clock = Object.assign(Object.create(own), {
+        currentTimeMillisUnsafe: () => own.currentTimeMillisUnsafe() + step,
+        currentTimeNanosUnsafe: () => own.currentTimeNanosUnsafe() + BigInt(step) * 1_000_000n
+      })
+      const clock = yield* Effect.provideService(PgClock.make(), Clock.Clock, stepped)
+
+      for (step of [30 * 86_400_000, -3_600_000]) {
+        const now = yield* databaseMillis
+        assert.closeTo(clock.currentTimeMillisUnsafe(), now, near)
+        assert.closeTo(Number(clock.currentTimeNanosUnsafe()) / 1e6, now, near)
+      }
+    })
+  )
 })
 
-describe("what a clock has to be shifted by", () => {
+describe("the offset of a clock", () => {
   it("stays as it is while it may be right", () => {
     assert.strictEqual(PgClock.corrected(0, -3, 2), 0)
     assert.strictEqual(PgClock.corrected(5_000, -20_000, 5_001), 5_000)

@@ -4,7 +4,9 @@ import { Cause, Deferred, Effect, Fiber, Layer, Logger, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 import { migrations } from "../../src/storage/Migrations.ts"
+import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import * as Postgres from "../../src/storage/Postgres.ts"
+import * as Crypto from "node:crypto"
 import { emptyFolder } from "../support/folder.ts"
 import { database, layerDatabase, TestDatabase } from "../support/Postgres.ts"
 
@@ -69,6 +71,78 @@ layer(Layer.merge(layerDatabase, NodeFileSystem.layer), { excludeTestServices: t
     })
   )
 
+  it.effect("replaces a function whose text differs, also one with another result, and leaves it alone otherwise", () =>
+    Effect.gen(function* () {
+      const { url } = yield* database("template0")
+      const signature = PgMetadataStore.definitions[0]!.signature
+      const body = query(url, `SELECT prosrc FROM pg_proc WHERE oid = '${signature}'::regprocedure`)
+      yield* migrate(url)
+      const installed = yield* body
+      const logs: Array<string> = []
+
+      yield* migrate(url).pipe(logTo((message) => logs.push(message)))
+      assert.deepStrictEqual(logs, [])
+
+      yield* query(url, `DROP FUNCTION ${signature}`)
+      yield* query(
+        url,
+        `CREATE FUNCTION ${signature} RETURNS TABLE (updated integer, changed_agent_ids uuid[])
+         LANGUAGE sql AS $$ SELECT 0, '{}'::uuid[] $$`
+      )
+      yield* Effect.all([migrate(url), migrate(url), migrate(url)], { concurrency: "unbounded" }).pipe(
+        logTo((message) => logs.push(message))
+      )
+
+      assert.deepStrictEqual(logs, ["replaced functions of the schema"])
+      assert.deepStrictEqual(yield* body, installed)
+    })
+  )
+
+  it.effect("names the session that a migration waits for [FT-27]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* database("template0")
+      yield* migrate(url)
+      const waits = yield* Deferred.make<string>()
+
+      const message = yield* connect(
+        { url },
+        SqlClient.SqlClient.use((sql) =>
+          Effect.gen(function* () {
+            yield* sql`LOCK TABLE metadata_batcher_migrations IN ACCESS EXCLUSIVE MODE`
+            const migration = yield* migrate(url).pipe(
+              logTo((message) => void Deferred.doneUnsafe(waits, Effect.succeed(message))),
+              Effect.forkChild
+            )
+            const message = yield* Deferred.await(waits)
+            yield* Fiber.interrupt(migration)
+            return message
+          }).pipe(sql.withTransaction)
+        )
+      )
+
+      assert.match(message, /^a migration waits for process \d+ \(metadata-batcher, idle in transaction, \d+ s\)$/)
+    })
+  )
+
+  it.effect("refuses a database that cannot hold every character, and says what to do [FT-25]", () =>
+    Effect.gen(function* () {
+      const name = `latin_${Crypto.randomUUID().replaceAll("-", "")}`
+      const { url } = yield* TestDatabase
+      yield* Effect.acquireRelease(
+        query(url, `CREATE DATABASE ${name} ENCODING 'LATIN1' TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'`),
+        () => Effect.orDie(query(url, `DROP DATABASE ${name}`))
+      )
+
+      const elsewhere = Redacted.make(Redacted.value(url).replace(/\/\w+$/, `/${name}`))
+
+      const error = yield* Effect.flip(query(elsewhere, "SELECT 1"))
+
+      assert.strictEqual(error.reason, "refused")
+      assert.include(error.message, "has the encoding LATIN1")
+      assert.include(error.message, "ENCODING 'UTF8'")
+    })
+  )
+
   it.effect("serves a schema that is ahead of it, with a warning that names what it does not know", () =>
     Effect.gen(function* () {
       const { url } = yield* database("template0")
@@ -79,7 +153,7 @@ layer(Layer.merge(layerDatabase, NodeFileSystem.layer), { excludeTestServices: t
       const applied = yield* migrate(url).pipe(logTo((message) => logs.push(message)))
 
       assert.deepStrictEqual(applied, [])
-      assert.deepStrictEqual(logs, ["The schema is ahead of this version: from_the_future"])
+      assert.deepStrictEqual(logs, ["the schema is ahead of this version: from_the_future"])
     })
   )
 
@@ -134,7 +208,7 @@ layer(Layer.merge(layerDatabase, NodeFileSystem.layer), { excludeTestServices: t
       assert.strictEqual(error.reason, "unreachable")
       assert.match(error.message, /localhost:1\/test_\w+: .*ECONNREFUSED/)
       assert.isAtLeast(logs.length, 2)
-      assert.include(logs[0], "Waiting for the database localhost:1/test_")
+      assert.include(logs[0], "waiting for the database localhost:1/test_")
     })
   )
 
@@ -146,7 +220,7 @@ layer(Layer.merge(layerDatabase, NodeFileSystem.layer), { excludeTestServices: t
 
       const connected = yield* query(url, "SELECT 1 AS one").pipe(
         logTo((message) => {
-          if (message.startsWith("Waiting")) Deferred.doneUnsafe(waiting, Effect.void)
+          if (message.startsWith("waiting")) Deferred.doneUnsafe(waiting, Effect.void)
         }),
         Effect.forkChild
       )

@@ -1,30 +1,47 @@
-/** One statement of a store: bounded in time, and failing with the one error of the ports. */
+/** Runs the statements of one operation of a store: bounded in time, tried again after a conflict, with one kind of error. */
 import { PgTypes } from "@effect/sql-pg"
-import { type Cause, type Duration, Effect, type Schema } from "effect"
+import { Cause, type Duration, Effect, Schedule, Schema } from "effect"
 import { SqlError } from "effect/sql"
 import { StoreError } from "../../domain/StoreError.ts"
 import { codeOf } from "./sqlCode.ts"
 
+type DatabaseError = SqlError.SqlError | Schema.SchemaError | Cause.TimeoutError
+
 /**
- * Bounds `self`, its wait for a connection included, and turns its error into a `StoreError`. `operation` completes the
- * sentence "cannot …".
+ * Bounds `self`, its wait for a connection included, and turns an error of the database into a `StoreError`. Other errors
+ * pass. `operation` completes the sentence "cannot …".
  *
- * A statement that exceeds `timeout` is cancelled on the server and fails with the reason `unavailable`: that the
- * database is slow is news. The driver abandons a dead connection up to 5 s later.
+ * - A statement or transaction that lost a conflict (40001, 40P01) had no effect and is tried again.
+ * - A statement that exceeds `timeout` is cancelled on the server and fails with the reason `unavailable`. The driver
+ *   closes a dead connection up to 5 s later.
  */
 export const storeOperation =
   (operation: string, timeout: Duration.Input = "10 seconds") =>
-  <A, R>(self: Effect.Effect<A, SqlError.SqlError | Schema.SchemaError, R>): Effect.Effect<A, StoreError, R> =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, StoreError | Exclude<E, DatabaseError>, R> =>
     self.pipe(
+      Effect.tapError((error) =>
+        isConflict(error) ? Effect.logDebug("lost a conflict over rows", error) : Effect.void
+      ),
+      Effect.retry({ while: isConflict, times: 5, schedule: Schedule.jittered(Schedule.exponential("10 millis")) }),
       Effect.timeout(timeout),
-      Effect.mapError((cause) => new StoreError({ operation, reason: reasonOf(cause), cause }))
+      Effect.mapError((error) =>
+        isDatabaseError(error)
+          ? new StoreError({ operation, reason: reasonOf(error), cause: error })
+          : (error as Exclude<E, DatabaseError>)
+      )
     )
 
+const isDatabaseError = (error: unknown): error is DatabaseError =>
+  SqlError.isSqlError(error) || Schema.isSchemaError(error) || Cause.isTimeoutError(error)
+
+const isConflict = (error: unknown): boolean =>
+  SqlError.isSqlError(error) && (error.reason._tag === "DeadlockError" || error.reason._tag === "SerializationError")
+
 /**
- * Classifies a failed statement by its SQLSTATE, because the driver tells apart fewer kinds of errors than the server
- * does. An error without one that is not about a parameter is about the connection.
+ * Classifies a failed statement by its SQLSTATE, because the driver distinguishes fewer kinds of errors than the server.
+ * An error without one is about a parameter or about the connection.
  */
-export const reasonOf = (error: SqlError.SqlError | Schema.SchemaError | Cause.TimeoutError): StoreError["reason"] => {
+export const reasonOf = (error: DatabaseError): StoreError["reason"] => {
   if (!SqlError.isSqlError(error)) return "unavailable"
   const code = codeOf(error)
   if (code === undefined) return error.reason.cause instanceof PgTypes.CodecError ? "rejected" : "unavailable"

@@ -37,29 +37,4 @@ export default Effect.gen(function* () {
       PRIMARY KEY (workspace_agent_id, key),
       FOREIGN KEY (workspace_agent_id, key) REFERENCES workspace_agent_metadata_descriptions ON DELETE CASCADE
     ) WITH (fillfactor = 70)`
-
-  // rows are locked in the order of the arrays, which takes a plan that looks them up one by one whatever their number
-  yield* sql`
-    CREATE FUNCTION update_workspace_agent_metadata(
-      agent_ids uuid[], keys text[], "values" text[], errors text[], collected_ats timestamptz[]
-    )
-    RETURNS TABLE (updated integer, changed_agent_ids uuid[])
-    LANGUAGE sql VOLATILE
-    SET plan_cache_mode = force_generic_plan
-    SET enable_hashjoin = off
-    SET enable_mergejoin = off
-    SET enable_seqscan = off
-    AS $$
-      WITH written AS (
-        UPDATE workspace_agent_metadata AS stored
-        SET value = sample.value, error = sample.error, collected_at = sample.collected_at
-        FROM unnest(agent_ids, keys, "values", errors, collected_ats)
-          AS sample (workspace_agent_id, key, value, error, collected_at)
-        WHERE stored.workspace_agent_id = sample.workspace_agent_id
-          AND stored.key = sample.key
-          AND stored.collected_at <= sample.collected_at
-        RETURNING stored.workspace_agent_id
-      )
-      SELECT count(*)::integer, coalesce(array_agg(DISTINCT workspace_agent_id), '{}') FROM written
-    $$`
 })

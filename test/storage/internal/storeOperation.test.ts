@@ -1,7 +1,8 @@
 import { PgTypes } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
 import { SqlError } from "effect/sql"
-import { reasonOf } from "../../../src/storage/internal/storeOperation.ts"
+import { reasonOf, storeOperation } from "../../../src/storage/internal/storeOperation.ts"
 
 const failedWith = (cause: unknown) =>
   new SqlError.SqlError({ reason: new SqlError.UnknownError({ cause, message: "failed", operation: "query" }) })
@@ -31,4 +32,42 @@ describe("reasonOf", () => {
   it("blames the store for a connection that closed", () => {
     assert.strictEqual(reasonOf(failedWith(new Error("Connection closed"))), "unavailable")
   })
+})
+
+describe("storeOperation", () => {
+  const conflict = (tag: "DeadlockError" | "SerializationError") =>
+    new SqlError.SqlError({
+      reason: new SqlError[tag]({ cause: new Error("conflict"), message: "failed", operation: "query" })
+    })
+
+  it.live.each(["DeadlockError", "SerializationError"] as const)("tries again after a %s [FT-25]", (tag) =>
+    Effect.gen(function* () {
+      let attempts = 0
+      const statement = Effect.suspend(() => (++attempts < 4 ? Effect.fail(conflict(tag)) : Effect.succeed("done")))
+
+      assert.strictEqual(yield* statement.pipe(storeOperation("do it")), "done")
+      assert.strictEqual(attempts, 4)
+    })
+  )
+
+  it.live("fails when the conflict does not end", () =>
+    Effect.gen(function* () {
+      let attempts = 0
+      const statement = Effect.suspend(() => {
+        attempts++
+        return Effect.fail(conflict("SerializationError"))
+      })
+
+      const error = yield* Effect.flip(statement.pipe(storeOperation("do it")))
+
+      assert.strictEqual(error.reason, "unavailable")
+      assert.strictEqual(attempts, 6)
+    })
+  )
+
+  it.effect("lets errors pass that are not about the database", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* Effect.flip(Effect.fail("mine" as const).pipe(storeOperation("do it"))), "mine")
+    })
+  )
 })

@@ -1,0 +1,163 @@
+/** The agents of the directory: the statements about agents, their tokens and the metadata that they report. */
+import { PgTypes } from "@effect/sql-pg"
+import { Duration, Effect, Option, Schema } from "effect"
+import type { SecureRandom } from "effect/crypto"
+import { type SqlClient, SqlSchema } from "effect/sql"
+import { AgentNotFound, WorkspaceNotFound } from "../../../access/AccessError.ts"
+import type { TokenDigest } from "../../../access/Token.ts"
+import type { Agent, Directory } from "../../../admin/Directory.ts"
+import { AgentId, BuildId, WorkspaceId } from "../../../domain/Ids.ts"
+import { column } from "../column.ts"
+import { directoryOperation, nameTaken } from "./operation.ts"
+
+export const make = (
+  sql: SqlClient.SqlClient,
+  random: SecureRandom.SecureRandom["Service"]
+): Pick<Directory["Service"], "agents" | "createAgents" | "rotateToken"> => {
+  const { agentsOf, descriptionsOf, latestBuild } = makeReads(sql)
+  const { addAgents, addDescriptions, replaceToken, revokeTokensOfDescendants } = makeWrites(sql)
+
+  const build = (workspaceId: WorkspaceId) =>
+    Effect.flatMap(
+      latestBuild(workspaceId),
+      Option.match({
+        onNone: () => Effect.fail(new WorkspaceNotFound({ message: `there is no workspace ${workspaceId}` })),
+        onSome: ({ id }) => Effect.succeed(id)
+      })
+    )
+
+  return {
+    agents: Effect.fn("PgDirectory.agents")(function* (workspaceId) {
+      const buildId = yield* build(workspaceId)
+      const descriptions = Map.groupBy(yield* descriptionsOf(buildId), ({ agentId }) => agentId)
+      return (yield* agentsOf(buildId)).map((agent) => ({ ...agent, metadata: descriptions.get(agent.id) ?? [] }))
+    }, directoryOperation("read the agents of a workspace")),
+
+    createAgents: Effect.fn("PgDirectory.createAgents")(
+      function* (workspaceId, agents) {
+        const buildId = yield* build(workspaceId)
+        const identified = yield* Effect.forEach(agents, (agent) =>
+          Effect.map(random.uuidV4(), (id) => ({ ...agent, id: AgentId.make(id) }))
+        )
+        yield* addAgents(buildId, identified).pipe(
+          nameTaken("the workspace has an agent of one of these names already")
+        )
+        yield* addDescriptions(identified)
+        return identified.map(({ id, metadata, name }) => ({ id, metadata, name }))
+      },
+      sql.withTransaction,
+      directoryOperation("create agents")
+    ),
+
+    rotateToken: Effect.fn("PgDirectory.rotateToken")(
+      function* (agentId, token) {
+        const replaced = yield* replaceToken(agentId, token)
+        if (replaced.length === 0) return yield* new AgentNotFound({ message: `there is no agent ${agentId}` })
+        // a statement of its own sees a sub-agent for which the one before has waited
+        yield* revokeTokensOfDescendants(agentId)
+      },
+      sql.withTransaction,
+      directoryOperation("replace the token of an agent")
+    )
+  }
+}
+
+const makeReads = (sql: SqlClient.SqlClient) => ({
+  latestBuild: SqlSchema.findOneOption({
+    Request: WorkspaceId,
+    Result: Schema.Struct({ id: BuildId }),
+    execute: (workspaceId) => sql`
+      SELECT build.id
+      FROM workspace_builds AS build
+      JOIN workspaces AS workspace ON workspace.id = build.workspace_id
+      WHERE workspace.id = ${workspaceId} AND NOT workspace.deleted
+      ORDER BY build_number DESC
+      LIMIT 1`
+  }),
+
+  agentsOf: SqlSchema.findAll({
+    Request: BuildId,
+    Result: Schema.Struct({ id: AgentId, name: Schema.String }),
+    execute: (buildId) => sql`
+      SELECT id, name FROM workspace_agents WHERE workspace_build_id = ${buildId} AND NOT deleted
+      ORDER BY length(name), name`
+  }),
+
+  descriptionsOf: SqlSchema.findAll({
+    Request: BuildId,
+    Result: Schema.Struct({
+      agentId: AgentId,
+      key: Schema.String,
+      displayName: Schema.String,
+      script: Schema.String,
+      interval: Schema.DurationFromNanos,
+      timeout: Schema.DurationFromNanos,
+      displayOrder: Schema.Int
+    }),
+    execute: (buildId) => sql`
+      SELECT
+        workspace_agent_id AS "agentId",
+        key,
+        display_name AS "displayName",
+        script,
+        interval,
+        timeout,
+        display_order AS "displayOrder"
+      FROM workspace_agent_metadata_descriptions
+      WHERE workspace_agent_id IN (
+        SELECT id FROM workspace_agents WHERE workspace_build_id = ${buildId} AND NOT deleted
+      )
+      ORDER BY display_order, key`
+  })
+})
+
+const makeWrites = (sql: SqlClient.SqlClient) => ({
+  addAgents: (buildId: BuildId, agents: ReadonlyArray<Agent & { readonly token: TokenDigest }>) => sql`
+    INSERT INTO workspace_agents (id, workspace_build_id, name, auth_token_hash)
+    SELECT id, ${buildId}, name, hash
+    FROM unnest(
+      ${column(PgTypes.OID.uuid, agents, ({ id }) => id)}::uuid[],
+      ${column(PgTypes.OID.text, agents, ({ name }) => name)}::text[],
+      ${column(PgTypes.OID.bytea, agents, ({ token }) => token)}::bytea[]
+    ) AS agent (id, name, hash)`,
+
+  addDescriptions: (agents: ReadonlyArray<Agent>) => {
+    const rows = agents.flatMap(({ id, metadata }) => metadata.map((description) => ({ id, description })))
+    return sql`
+      WITH described AS (
+        INSERT INTO workspace_agent_metadata_descriptions
+          (workspace_agent_id, key, display_name, script, interval, timeout, display_order)
+        SELECT *
+        FROM unnest(
+          ${column(PgTypes.OID.uuid, rows, ({ id }) => id)}::uuid[],
+          ${column(PgTypes.OID.text, rows, ({ description }) => description.key)}::text[],
+          ${column(PgTypes.OID.text, rows, ({ description }) => description.displayName)}::text[],
+          ${column(PgTypes.OID.text, rows, ({ description }) => description.script)}::text[],
+          ${column(PgTypes.OID.int8, rows, ({ description }) => Duration.toNanosUnsafe(description.interval))}::int8[],
+          ${column(PgTypes.OID.int8, rows, ({ description }) => Duration.toNanosUnsafe(description.timeout))}::int8[],
+          ${column(PgTypes.OID.int4, rows, ({ description }) => description.displayOrder)}::int4[]
+        )
+        RETURNING workspace_agent_id, key
+      )
+      INSERT INTO workspace_agent_metadata (workspace_agent_id, key) SELECT workspace_agent_id, key FROM described`
+  },
+
+  replaceToken: (agentId: AgentId, token: TokenDigest) => sql`
+    UPDATE workspace_agents AS agent SET auth_token_hash = ${token}
+    FROM workspace_builds AS build
+    JOIN workspaces AS workspace ON workspace.id = build.workspace_id
+    WHERE agent.id = ${agentId}
+      AND build.id = agent.workspace_build_id
+      AND NOT agent.deleted
+      AND NOT workspace.deleted
+    RETURNING agent.id`,
+
+  revokeTokensOfDescendants: (agentId: AgentId) => sql`
+    WITH RECURSIVE descendant AS (
+      SELECT id FROM workspace_agents WHERE parent_id = ${agentId}
+      UNION ALL
+      SELECT child.id FROM workspace_agents AS child JOIN descendant ON child.parent_id = descendant.id
+    )
+    UPDATE workspace_agents SET auth_token_hash = sha256(uuid_send(gen_random_uuid()))
+    WHERE id IN (SELECT id FROM descendant)`
+})

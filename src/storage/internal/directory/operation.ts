@@ -1,0 +1,26 @@
+/** One operation of the directory. */
+import { Effect } from "effect"
+import type { SqlError } from "effect/sql"
+import { DirectoryUnavailable } from "../../../access/AccessError.ts"
+import { NameTaken } from "../../../admin/Directory.ts"
+import { storeOperation } from "../storeOperation.ts"
+
+/** Runs `self` as a `storeOperation`. A failure of the database is logged and becomes a `DirectoryUnavailable`. */
+export const directoryOperation =
+  (operation: string) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    self.pipe(
+      storeOperation(operation, "30 seconds"),
+      Effect.catchTag("StoreError", (error) =>
+        Effect.andThen(
+          Effect.logError("the directory failed", error),
+          Effect.fail(new DirectoryUnavailable({ message: "the directory cannot be read or written now" }))
+        )
+      )
+    )
+
+/** Turns the violation of a unique name into `NameTaken`. */
+export const nameTaken =
+  (message: string) =>
+  <A, R>(self: Effect.Effect<A, SqlError.SqlError, R>) =>
+    Effect.catchReason(self, "SqlError", "UniqueViolation", () => Effect.fail(new NameTaken({ message })))
