@@ -35,15 +35,14 @@ describe("reasonOf", () => {
 })
 
 describe("storeOperation", () => {
-  const conflict = (tag: "DeadlockError" | "SerializationError") =>
-    new SqlError.SqlError({
-      reason: new SqlError[tag]({ cause: new Error("conflict"), message: "failed", operation: "query" })
-    })
+  const props = { cause: new Error("conflict"), message: "failed", operation: "query" }
+  const serialization = new SqlError.SqlError({ reason: new SqlError.SerializationError(props) })
+  const deadlock = new SqlError.SqlError({ reason: new SqlError.DeadlockError(props) })
 
-  it.live.each(["DeadlockError", "SerializationError"] as const)("tries again after a %s [FT-25]", (tag) =>
+  it.live.each([deadlock, serialization])("tries again after $reason._tag [FT-25]", (conflict) =>
     Effect.gen(function* () {
       let attempts = 0
-      const statement = Effect.suspend(() => (++attempts < 4 ? Effect.fail(conflict(tag)) : Effect.succeed("done")))
+      const statement = Effect.suspend(() => (++attempts < 4 ? Effect.fail(conflict) : Effect.succeed("done")))
 
       assert.strictEqual(yield* statement.pipe(storeOperation("do it")), "done")
       assert.strictEqual(attempts, 4)
@@ -55,7 +54,7 @@ describe("storeOperation", () => {
       let attempts = 0
       const statement = Effect.suspend(() => {
         attempts++
-        return Effect.fail(conflict("SerializationError"))
+        return Effect.fail(serialization)
       })
 
       const error = yield* Effect.flip(statement.pipe(storeOperation("do it")))
