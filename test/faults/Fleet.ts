@@ -1,9 +1,9 @@
 /**
- * Agents that number their samples and write into the ledger what the service has accepted.
+ * Agents that number their samples and enter the accepted ones into the ledger.
  *
- * An agent that loses its connection, or gets no answer, connects again; to where, its address says each time anew.
+ * An agent that loses its connection, or gets no answer, asks for an address and connects again.
  */
-import { Clock, Effect, FiberSet, Queue, Ref } from "effect"
+import { Clock, Effect, FiberSet, Queue, Random, Ref } from "effect"
 import * as Token from "../../src/access/Token.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import * as Agent from "../support/agent.ts"
@@ -13,23 +13,25 @@ import * as Replica from "./Replica.ts"
 
 export interface Options {
   readonly ledger: Ledger
-  /** Where to declare the agents. */
+  /** The replica over which the agents are created. */
   readonly url: string
   readonly agents: number
   readonly keys: number
 }
 
 export interface Load {
-  /** Where an agent connects, asked each time that it does. */
+  /** The replica that an agent connects to, asked for each connection. */
   readonly to: (agent: number) => string
   /** Milliseconds between two reports. */
   readonly every: number
-  /** After how many reports an agent connects anew; by default never of its own will. */
+  /** The number of reports after which an agent connects anew; by default it never does so by itself. */
   readonly hopAfter?: number | undefined
   /** How many of the agents report; by default all. */
   readonly only?: number | undefined
-  /** What follows the number in a value. */
+  /** The text behind the number in each value. */
   readonly padding?: string | undefined
+  /** Whether agents start at random within `every`, and wait a second or two before they connect again. */
+  readonly spread?: boolean | undefined
 }
 
 export interface Member {
@@ -37,6 +39,8 @@ export interface Member {
   readonly id: AgentId
   readonly token: string
 }
+
+const retryDelay = ({ spread = false }: Load) => (spread ? Random.nextBetween(500, 2_500) : Effect.succeed(200))
 
 export type Fleet = Effect.Success<ReturnType<typeof make>>
 
@@ -61,7 +65,7 @@ export const make = Effect.fnUntraced(function* ({ agents, keys: count, ledger, 
     return yield* Effect.repeat(Effect.delay(report, load.every), { times: (load.hopAfter ?? Infinity) - 1 })
   }, Effect.scoped)
 
-  /** Agents at work until the effect that is given ends. */
+  /** Lets agents report while `self` runs. */
   const whileReporting = Effect.fnUntraced(function* <A, E, R>(load: Load, self: Effect.Effect<A, E, R>) {
     const fibers = yield* FiberSet.make()
     for (const member of members) {
@@ -69,8 +73,9 @@ export const make = Effect.fnUntraced(function* ({ agents, keys: count, ledger, 
       yield* FiberSet.run(
         fibers,
         session(member, load).pipe(
-          Effect.catch(() => Effect.sleep("200 millis")),
-          Effect.forever
+          Effect.catch(() => Effect.flatMap(retryDelay(load), Effect.sleep)),
+          Effect.forever,
+          Effect.delay(load.spread === true ? yield* Random.nextBetween(0, load.every) : 0)
         )
       )
     }

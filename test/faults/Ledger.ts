@@ -1,6 +1,6 @@
 /**
- * What every agent has sent and what of it the service has accepted: samples are numbered, so that a value tells which
- * sample it is.
+ * Records the samples that every agent has sent and that the service has accepted. Samples are numbered, so that a value
+ * names its sample.
  */
 import { Clock, Effect } from "effect"
 
@@ -10,12 +10,12 @@ export interface Row {
   readonly value: string
 }
 
-/** A key of which the newest accepted value is not there. */
+/** A key whose newest accepted value is not there. */
 export interface Missing {
   readonly agentId: string
   readonly key: string
   readonly accepted: number
-  /** What is there instead; 0 for nothing. */
+  /** The sample that is there instead; 0 for none. */
   readonly found: number
 }
 
@@ -23,7 +23,7 @@ export interface Comparison {
   readonly accepted: number
   readonly present: number
   readonly missing: ReadonlyArray<Missing>
-  /** Rows whose value nobody has sent. */
+  /** Rows with a value that nobody has sent. */
   readonly invented: number
 }
 
@@ -32,7 +32,7 @@ export interface Ledger {
   readonly next: (agentId: string) => number
   /** The report of this number, with these keys, was accepted. */
   readonly accept: (agentId: string, keys: ReadonlyArray<string>, number: number) => Effect.Effect<void>
-  /** Compares what is stored with the newest samples that were accepted, by default until now. */
+  /** Compares stored rows with the newest samples that were accepted until `until`, by default until now. */
   readonly compare: (rows: ReadonlyArray<Row>, until?: number) => Comparison
 }
 
@@ -40,6 +40,9 @@ interface Acceptance {
   readonly at: number
   readonly number: number
 }
+
+/** The acceptances that are kept of each key. */
+const maxKept = 512
 
 export const numberOf = (value: string): number => Number.parseInt(value) || 0
 
@@ -62,6 +65,8 @@ export const make = (): Ledger => {
           const list = accepted.get(id) ?? []
           accepted.set(id, list)
           list.push({ at, number })
+          // the newest are compared, and those of the last seconds
+          if (list.length > maxKept) list.splice(0, maxKept / 2)
         }
       }),
     compare: (rows, until = Infinity) => {

@@ -1,23 +1,31 @@
 import { configDefaults, defineConfig } from "vitest/config"
 
-const suite = (name: string, order: number, workers: number) => ({
+const suite = (name: string, order: number, workers: number, minutes: number) => ({
   test: {
     name,
     include: [`test/faults/*.${name}.ts`],
     exclude: configDefaults.exclude,
-    // those that mostly wait run side by side; those that use the machine up run alone, afterwards
     maxWorkers: workers,
     isolate: false,
     sequence: { groupOrder: order },
-    testTimeout: 240_000,
+    testTimeout: minutes * 60_000,
     hookTimeout: 60_000
   }
 })
 
-export default defineConfig({
+/**
+ * The scenarios that mostly wait run side by side; those that use the whole machine run alone, afterwards. `--mode long`
+ * runs those that take too long for every commit, `--mode soak` the soak.
+ */
+export default defineConfig(({ mode }) => ({
   test: {
     globalSetup: ["test/support/globalSetup.ts"],
     reporters: ["default", "./test/faults/tableReporter.ts"],
-    projects: [suite("fault", 0, 4), suite("load", 1, 1)]
+    projects:
+      mode === "soak"
+        ? [suite("soak", 0, 1, Number(process.env["SOAK_MINUTES"] ?? 30) + 10)]
+        : mode === "long"
+          ? [suite("long", 0, 2, 10)]
+          : [suite("fault", 0, 4, 4), suite("load", 1, 1, 4)]
   }
-})
+}))

@@ -2,7 +2,7 @@
  * That agents leave nothing behind: they connect, report everything that agents report, and leave, while people watch some
  * of them. The service is a process of its own, whose counts nothing else moves.
  *
- * A hundred agents stay for five seconds. `npm run test:soak` lets a thousand stay for a minute.
+ * A hundred agents stay for five seconds. `npm run test:leaks` lets a thousand stay for a minute.
  */
 import { assert, layer } from "@effect/vitest"
 import { Duration, Effect, Equal, Fiber, Metric, Redacted, Schedule, Stream } from "effect"

@@ -31,10 +31,14 @@ export const agents = Effect.fnUntraced(function* (
   yield* api.users.create({ payload: { username: "ada", is_admin: false } })
   const workspace = yield* api.workspaces.create({ payload: { name: "dev", owner: "ada" } })
   const metadata = keys.map((key) => ({ key, script: "", interval: 10, timeout: 10, display_order: 0 }))
-  return yield* api.agents.create({
-    params: { workspace: workspace.id },
-    payload: { agents: Array.from({ length: count }, (_, index) => ({ name: `agent-${index}`, metadata })) }
-  })
+  const all = Array.from({ length: count }, (_, index) => ({ name: `agent-${index}`, metadata }))
+  const created = []
+  // one call takes at most a thousand
+  for (let first = 0; first < count; first += 1_000) {
+    const agents = all.slice(first, first + 1_000)
+    created.push(...(yield* api.agents.create({ params: { workspace: workspace.id }, payload: { agents } })))
+  }
+  return created
 })
 
 /** An agent that is connected for as long as the scope; reports values by key. */
