@@ -90,6 +90,13 @@ export const variables = {
     value: Value.text("a folder"),
     description: "The folder in which the embedded Postgres keeps its data."
   }),
+  metricsAccess: required({
+    name: "METRICS_ACCESS",
+    default: "auto",
+    value: Value.oneOf("auto", "open", "token"),
+    description:
+      "Whether /metrics takes the token of an administrator; auto: unless HOST is an address of this machine alone."
+  }),
   adminToken: optional({
     name: "ADMIN_TOKEN",
     value: Value.secret(16),

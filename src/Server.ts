@@ -33,6 +33,7 @@ import { UsageApi } from "./usage/UsageApi.ts"
 import { WatchApi } from "./watch/WatchApi.ts"
 import type { Directory } from "./admin/Directory.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
+import { isLoopback } from "./operations/MetricsPage.ts"
 import * as OperationsRoutes from "./operations/OperationsRoutes.ts"
 import * as OverviewRoutes from "./operations/OverviewRoutes.ts"
 import * as ProblemDetails from "./operations/ProblemDetails.ts"
@@ -190,7 +191,15 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
 
-const routes = ({ agentMaxCallRate, agentPingInterval, agentPingTimeout, idleTimeout }: Settings) =>
+const routes = ({
+  adminToken,
+  agentMaxCallRate,
+  agentPingInterval,
+  agentPingTimeout,
+  host,
+  idleTimeout,
+  metricsAccess
+}: Settings) =>
   Layer.mergeAll(
     AgentRoutes.layer({ agentPingInterval, agentPingTimeout, agentMaxCallRate }),
     WatchRoutes.layer({ idleTimeout }),
@@ -198,7 +207,10 @@ const routes = ({ agentMaxCallRate, agentPingInterval, agentPingTimeout, idleTim
     AdminRoutes.layer,
     DashboardRoutes.layer,
     OverviewRoutes.layer,
-    OperationsRoutes.layer(Api),
+    OperationsRoutes.layer(Api, {
+      adminToken,
+      needsToken: metricsAccess === "token" || (metricsAccess === "auto" && !isLoopback(host))
+    }),
     ProblemDetails.layer
   )
 

@@ -1,19 +1,18 @@
 /**
- * What operators and their tools ask for.
+ * The addresses for operators and their tools.
  *
- * - `/healthz`: the process answers.
- * - `/readyz`: it can do its work; 503 while the database is away.
- * - `/metrics`: all metrics, as Prometheus text, with those that agents report. Those of the service are there from the
- *   start, at zero, so that the first increase is seen as one.
+ * - `/healthz`: the process responds.
+ * - `/readyz`: the service can do its work; 503 with the problem while it cannot.
+ * - `/metrics`: the {@link MetricsPage}. Metrics of the service are there from the start, at zero, so that the first
+ *   increase is seen as one.
  * - `/docs` and `/openapi.json`: the HTTP API, as a page and as a document.
  */
 import { Effect, Layer, Metric } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { type HttpApi, type HttpApiGroup, HttpApiScalar, OpenApi } from "effect/http-api"
-import { PrometheusMetrics } from "effect/observability"
 import * as AgentMetrics from "../agentapi/AgentMetrics.ts"
-import { ForwardedMetrics } from "../usage/ForwardedMetrics.ts"
 import * as PubSubMetrics from "../pubsub/PubSubMetrics.ts"
+import * as MetricsPage from "./MetricsPage.ts"
 import { Readiness } from "./Readiness.ts"
 
 const ready = Effect.gen(function* () {
@@ -23,14 +22,8 @@ const ready = Effect.gen(function* () {
     : HttpServerResponse.text(`not ready: ${problem}\n`, { status: 503 })
 })
 
-const metrics = Effect.gen(function* () {
-  const own = yield* PrometheusMetrics.format()
-  const forwarded = yield* (yield* ForwardedMetrics).page(own)
-  return HttpServerResponse.text(own + forwarded, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
-})
-
-/** What is not shown before it has happened otherwise: to read a metric is to show it. */
-const shown = Layer.effectDiscard(
+/** Registers metrics that would be absent before their first use: reading a metric registers it. */
+const registered = Layer.effectDiscard(
   Effect.forEach(
     [
       AgentMetrics.connectedAgents,
@@ -46,12 +39,17 @@ const shown = Layer.effectDiscard(
 )
 
 /** `api` is the whole HTTP API, for its description; each part of it has routes of its own. */
-export const layer = <Id extends string, Groups extends HttpApiGroup.Constraint>(api: HttpApi.HttpApi<Id, Groups>) =>
+export const layer = <Id extends string, Groups extends HttpApiGroup.Constraint>(
+  api: HttpApi.HttpApi<Id, Groups>,
+  metrics: MetricsPage.Options
+) =>
   Layer.mergeAll(
-    shown,
+    registered,
     HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n")),
     HttpRouter.add("GET", "/readyz", ready),
     HttpRouter.add("GET", "/openapi.json", HttpServerResponse.json(OpenApi.fromApi(api))),
-    HttpRouter.add("GET", "/metrics", metrics),
+    HttpRouter.addAll(
+      Effect.map(MetricsPage.handler(metrics), (handler) => [HttpRouter.route("GET", "/metrics", handler)])
+    ),
     HttpApiScalar.layer(api, { path: "/docs" })
   )

@@ -88,7 +88,7 @@ export const latencyMeasureErrors = Metric.counter("coder_pubsub_latency_measure
   incremental: true
 })
 
-/** Shows the counters at zero from the start, so that the first loss of each kind is visible as an increase. */
+/** Registers everything at zero, so that the first increase is seen as one and no gauge is absent before its first use. */
 export const initialize = Effect.forEach(
   [
     publishes.succeeded,
@@ -103,4 +103,10 @@ export const initialize = Effect.forEach(
   ],
   (counter) => Metric.update(counter, 0),
   { discard: true }
+).pipe(
+  Effect.andThen(
+    Effect.forEach([connected, currentSubscribers, currentEvents], (gauge) => Metric.modify(gauge, 0), {
+      discard: true
+    })
+  )
 )

@@ -33,7 +33,7 @@ export const lost = byReason(
 export const droppedSeries = byReason(
   "forwarded_metrics_dropped_total",
   "Metrics of agents that are not shown, by what is wrong with them.",
-  ["invalid", "duplicate", "type_conflict", "reserved", "full"]
+  ["invalid", "duplicate", "type_conflict", "reserved", "agent_limit", "owner_limit", "full"]
 )
 
 /** Registers the counters, so that they are shown from zero on. */

@@ -31,7 +31,8 @@ const counter = (name: string, value: number, labels?: Readonly<Record<string, s
 const start = Effect.fnUntraced(function* (options?: ForwardedMetrics.Options) {
   const registry: Metric.MetricRegistry = new Map()
   const own = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.provideService(self, Metric.MetricRegistry, registry)
-  const { page, report } = yield* own(ForwardedMetrics.make(options))
+  const { page: pieces, report } = yield* own(ForwardedMetrics.make(options))
+  const page = (beside: string) => Effect.map(pieces(beside), (pieces) => pieces.join(""))
   return {
     report,
     page,
@@ -156,7 +157,7 @@ describe("ForwardedMetrics", () => {
 
   it.effect("leaves out and counts series beyond the limit, until others have gone", () =>
     Effect.gen(function* () {
-      const { dropped, report, series } = yield* start({ maxSeries: 3 })
+      const { dropped, report, series } = yield* start({ inAll: { series: 3, bytes: 10_000 } })
 
       yield* report(owner("a"), [gauge("x", 1), gauge("y", 1)])
       yield* report(owner("b"), [gauge("x", 1), gauge("y", 1)])
@@ -168,6 +169,60 @@ describe("ForwardedMetrics", () => {
       yield* TestClock.adjust("2 minutes")
       yield* report(owner("b"), [gauge("x", 1), gauge("y", 1), gauge("z", 1)])
       assert.deepStrictEqual([(yield* series()).length, yield* dropped("full")], [3, 1])
+    })
+  )
+
+  /** The largest report of an agent: a thousand series with ten labels of 200 characters of three bytes. */
+  const largest = Array.from({ length: 1_000 }, (_, series) =>
+    gauge(
+      `${"m".repeat(190)}_${series}`,
+      -2.2250738585072014e-308,
+      Object.fromEntries(Array.from({ length: 10 }, (_, label) => [`${"l".repeat(90)}_${label}`, "€".repeat(200)]))
+    )
+  )
+
+  it.effect("adds at most 12 MB to the page, whatever agents report [FT-07]", () =>
+    Effect.gen(function* () {
+      const { dropped, page, report } = yield* start()
+      for (let number = 0; number < 100; number++) {
+        yield* report(owner(`agent-${number}`, { username: `user-${number % 20}` }), largest)
+      }
+
+      const bytes = Buffer.byteLength(yield* page(""))
+      assert.isBelow(bytes, 12_000_000)
+      assert.isAbove(bytes, 8_000_000)
+      assert.isAbove(yield* dropped("full"), 0)
+    })
+  )
+
+  it.effect("leaves room for others, whatever one agent or one owner reports [FT-07]", () =>
+    Effect.gen(function* () {
+      const { dropped, page, report, series } = yield* start()
+      for (let number = 0; number < 100; number++) yield* report(owner(`agent-${number}`), largest)
+      yield* report(owner("main", { username: "bob" }), [gauge("load", 1)])
+
+      assert.isBelow(Buffer.byteLength(yield* page("")), 4_000_000)
+      assert.isAbove(yield* dropped("agent_limit"), 0)
+      assert.isAbove(yield* dropped("owner_limit"), 0)
+      assert.isTrue((yield* series()).some(({ name }) => name === "load"))
+    })
+  )
+
+  it.effect("counts bytes for what is shown alone, however often agents report and leave [FT-07]", () =>
+    Effect.gen(function* () {
+      const { dropped, page, report, series } = yield* start({ perOwner: { series: 10, bytes: 5_000 } })
+      for (let round = 0; round < 1_000; round++) {
+        yield* report(owner("a"), [gauge("x", round), gauge("y", round, { kind: "€" })])
+        yield* report(owner("b"), [gauge("x", round), gauge("username", round)])
+        if (round % 10 === 0) yield* TestClock.adjust("2 minutes")
+      }
+      assert.deepStrictEqual(
+        [(yield* series()).length, yield* dropped("owner_limit"), yield* dropped("full")],
+        [4, 0, 0]
+      )
+
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(yield* page(""), "")
     })
   )
 
