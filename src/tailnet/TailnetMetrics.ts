@@ -61,12 +61,19 @@ export const batchFailures = counter("batch_failures_total", "Batches of the tai
 
 export const heartbeatFailures = counter("heartbeat_failures_total", "Heartbeats of this replica that failed.")
 
+export const telemetryEvents = labelled(
+  counter("telemetry_events_total", "Events that clients have reported of their connections."),
+  "result",
+  ["received", "lost"]
+)
+
 /** Shows the metrics from zero on. */
 export const register = Effect.forEach(
   [
     ...Object.values(updates),
     ...Object.values(streamsEnded),
     ...Object.values(refusals),
+    ...Object.values(telemetryEvents),
     throttled,
     derpMapFailures,
     rowsWritten,
