@@ -4,8 +4,11 @@
  * Every setting of the service is an environment variable, and a few are flags as well. Each error names the flag or the
  * variable to change.
  */
-import { Config as EffectConfig, Console, Duration, Effect, Layer, Option, Schema } from "effect"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Cause, Config as EffectConfig, Console, Duration, Effect, Exit, Layer, Option, Schema } from "effect"
 import { CliError, Command, Flag, GlobalFlag } from "effect/cli"
+import { createRequire } from "node:module"
 import * as Config from "./Config.ts"
 import * as SettingValue from "./domain/SettingValue.ts"
 import * as Status from "./operations/Status.ts"
@@ -155,7 +158,7 @@ const simulate = Command.make(
     ),
     rampUp: optional(durationFlag("ramp-up"), "The time over which the agents start", Duration.seconds(5), "5 seconds"),
     reconnectAfter: durationFlag("reconnect-after").pipe(
-      Flag.withDescription("Leave and come back after this time; without it, only when the connection breaks"),
+      Flag.withDescription("Leave and come back so long after connecting; without it, only when the connection breaks"),
       Flag.optional
     ),
     duration: durationFlag("duration").pipe(
@@ -181,3 +184,19 @@ export const command = Command.make("metadata-batcher").pipe(
   ),
   Command.withSubcommands([serve, migrate, simulate, status])
 )
+
+// -----------------------------------------------------------------------------
+// the process
+// -----------------------------------------------------------------------------
+
+const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
+
+/** Runs the command line as this process. */
+export const main = () =>
+  Command.run(command, { version }).pipe(
+    Effect.provide(NodeServices.layer),
+    NodeRuntime.runMain({
+      // a signal is the usual end of the service
+      teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)
+    })
+  )

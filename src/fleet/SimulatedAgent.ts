@@ -6,7 +6,7 @@
  * - It runs until it is interrupted, shuts down if it is connected then, and notifies its observer.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { type Duration, Effect, Layer, Queue, Redacted } from "effect"
+import { type Duration, Effect, Latch, Layer, Queue, Redacted } from "effect"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import * as Token from "../access/Token.ts"
 import { AgentApi } from "../agentapi/AgentApi.ts"
@@ -18,7 +18,7 @@ export interface Options extends SimulatedLife.Options {
   /** The address of the service, as `http://…`. */
   readonly url: string
   readonly token: Token.Token
-  /** The time after which it leaves and comes back although nothing is wrong. Default never. */
+  /** The time after it connected, after which it leaves and comes back although nothing is wrong. Default never. */
   readonly reconnectAfter?: Duration.Duration | undefined
   readonly observer: Observer
 }
@@ -33,15 +33,22 @@ export interface Observer {
   readonly onError: () => void
 }
 
-export const run = (options: Options) => {
-  const life = Effect.scoped(live(options))
-  return options.reconnectAfter === undefined
-    ? life
-    : Effect.forever(Effect.timeoutOption(life, options.reconnectAfter))
-}
+export const run = (options: Options) =>
+  options.reconnectAfter === undefined
+    ? Effect.flatMap(Latch.make(), (connected) => Effect.scoped(live(options, connected)))
+    : Effect.forever(stay(options, options.reconnectAfter))
 
-/** From its creation to its shutdown, over any number of connections. */
-const live = Effect.fnUntraced(function* (options: Options) {
+/** Lives for so long after it has connected, however long connecting takes. */
+const stay = Effect.fnUntraced(function* (options: Options, duration: Duration.Duration) {
+  const connected = yield* Latch.make()
+  yield* Effect.raceFirst(
+    Effect.scoped(live(options, connected)),
+    Effect.andThen(connected.await, Effect.sleep(duration))
+  )
+})
+
+/** From its creation to its shutdown, over any number of connections. Opens the latch at the first one. */
+const live = Effect.fnUntraced(function* (options: Options, connected: Latch.Latch) {
   const { observer } = options
   // one element for each connection and for each end of one
   const changes = yield* Queue.unbounded<void>()
@@ -51,6 +58,7 @@ const live = Effect.fnUntraced(function* (options: Options) {
     onConnect: Effect.sync(() => {
       isConnected = true
       observer.onConnect()
+      connected.openUnsafe()
       Queue.offerUnsafe(changes, undefined)
     }),
     onDisconnect: Effect.sync(() => {

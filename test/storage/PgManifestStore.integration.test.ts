@@ -40,7 +40,7 @@ layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
       for (const id of [stranger, agent]) {
         const error = yield* Effect.flip(store.agent(id))
         assert.deepInclude(error, { _tag: "StoreError", reason: "unavailable" })
-        assert.strictEqual(error.message, "cannot read what an agent is")
+        assert.strictEqual(error.message, `cannot read agent ${id}`)
       }
     })
   )
