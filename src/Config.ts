@@ -188,6 +188,13 @@ export const variables = {
     value: Value.wholeNumber(1, 1_000_000),
     description: "Calls that an agent may make in a second; the calls of a faster one are read more slowly."
   }),
+  agentApiMaxMinor: required({
+    name: "AGENT_API_MAX_MINOR",
+    default: "99",
+    value: Value.wholeNumber(0, 9_999),
+    description:
+      "The newest minor version of the agent API that is accepted. An agent that is refused asks for its own again for ever."
+  }),
   agentMaxMessageBytes: required({
     name: "AGENT_MAX_MESSAGE_BYTES",
     default: "4194304",

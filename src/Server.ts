@@ -193,6 +193,7 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
 
 const routes = ({
   adminToken,
+  agentApiMaxMinor,
   agentMaxCallRate,
   agentPingInterval,
   agentPingTimeout,
@@ -201,7 +202,7 @@ const routes = ({
   metricsAccess
 }: Settings) =>
   Layer.mergeAll(
-    AgentRoutes.layer({ agentPingInterval, agentPingTimeout, agentMaxCallRate }),
+    AgentRoutes.layer({ agentPingInterval, agentPingTimeout, agentMaxCallRate, agentApiMaxMinor }),
     WatchRoutes.layer({ idleTimeout }),
     UsageRoutes.layer,
     AdminRoutes.layer,

@@ -9,15 +9,16 @@
  *   calls running. This holds for each message of a frame. Further frames stay unread.
  * - Calls run with the services of this layer: a connection has no context of its own, so that none is copied for it.
  */
-import { Context, Effect, Option, Queue, Result, Schema, Scope } from "effect"
+import { type Context, Effect, Option, Queue, Result, Schema, type Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { RpcMessage, RpcSerialization, RpcServer } from "effect/rpc"
 import type { Socket } from "effect/socket"
 import * as Tracing from "../domain/Tracing.ts"
-import { drained, paced } from "../platform/RequestSocket.ts"
+import { drained } from "../platform/RequestSocket.ts"
 import { AgentApi } from "./AgentApi.ts"
 import { type AgentSocket, AgentSockets } from "./AgentSockets.ts"
 import * as Frames from "./internal/frames.ts"
+import * as AgentWebSocket from "./internal/agentWebSocket.ts"
 import * as Metadata from "./calls/Metadata.ts"
 
 export const make = Effect.gen(function* () {
@@ -63,7 +64,7 @@ export const make = Effect.gen(function* () {
   ): Effect.fn.Return<void, Socket.SocketError, Scope.Scope> {
     const { callGate, rateLimiter, session } = agentSocket
     const ready = drained(request).pipe(Effect.andThen(callGate.ready), Effect.andThen(rateLimiter.ready))
-    const { pull, write } = yield* open(request, ready)
+    const { pull, write } = yield* AgentWebSocket.open(request, ready)
     const parser = Frames.makeParser()
     const id = connected++
 
@@ -122,19 +123,6 @@ export const make = Effect.gen(function* () {
     )
   })
 })
-
-/** The WebSocket of a request. It keeps the context that it is opened in: one that holds nothing but the scope. */
-const open = (request: HttpServerRequest.HttpServerRequest, ready: Effect.Effect<void>) =>
-  Effect.gen(function* () {
-    const socket = paced(yield* Effect.orDie(request.upgrade), ready)
-    const { write } = yield* socket.writer
-    const { pull } = yield* socket.reader
-    return { pull, write }
-  }).pipe(
-    Effect.updateContext((context: Context.Context<Scope.Scope>) =>
-      Context.make(Scope.Scope, Context.get(context, Scope.Scope))
-    )
-  )
 
 const encodeDefect = Schema.encodeSync(RpcSerialization.json.codecFor(Schema.Defect()))
 

@@ -1,6 +1,8 @@
 /**
  * The address where agents connect: a WebSocket that carries the calls of the agent API.
  *
+ * - A client that offers no subprotocol speaks the original's protocol; one that offers `metadata-batcher.v1` speaks JSON.
+ *   Any other subprotocol is refused with 400.
  * - The token is checked before the upgrade: without a valid one the response is 401.
  * - A version of the agent API that the service does not speak is refused with 400 before the upgrade.
  * - The session is opened before the upgrade: when that fails the response is 503.
@@ -10,7 +12,7 @@
  * - A frame that is malformed or too large ends its connection, which is logged and counted.
  */
 import { Context, Effect, Layer, Metric, Option, Scope } from "effect"
-import { type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { type Headers, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { Socket } from "effect/socket"
 import * as Authentication from "../access/Authentication.ts"
@@ -19,10 +21,11 @@ import { upgradeRequired } from "../platform/Responses.ts"
 import * as AgentSockets from "./AgentSockets.ts"
 import * as AgentHandlers from "./AgentHandlers.ts"
 import * as AgentProtocol from "./AgentProtocol.ts"
+import * as AgentWire from "./AgentWire.ts"
 import * as AgentSession from "./session/AgentSession.ts"
 import * as ApiVersion from "./ApiVersion.ts"
 import { socketErrors } from "./AgentMetrics.ts"
-import { AgentSocketApi, ConnectionRefused, SessionUnavailable } from "./AgentSocketApi.ts"
+import { AgentSocketApi, ConnectionRefused, SessionUnavailable, subprotocol } from "./AgentSocketApi.ts"
 import * as CallGate from "./internal/callGate.ts"
 import * as RateLimiter from "./RateLimiter.ts"
 import * as AgentSocketMonitor from "./session/AgentSocketMonitor.ts"
@@ -30,6 +33,8 @@ import * as AgentSocketMonitor from "./session/AgentSocketMonitor.ts"
 export interface Options extends AgentSocketMonitor.Options {
   /** Calls that an agent may make in a second. Default: any number. */
   readonly agentMaxCallRate?: number | undefined
+  /** The newest minor version of the agent API that is accepted. Default: that of the service. */
+  readonly agentApiMaxMinor?: number | undefined
   /** Calls of a connection that may run at the same time. Default 16. */
   readonly agentMaxRunningCalls?: number | undefined
 }
@@ -39,20 +44,18 @@ const handlers = (options: Options = {}) =>
     AgentSocketApi,
     "agent",
     Effect.fnUntraced(function* (handlers) {
-      const serve = yield* AgentProtocol.make
+      const serveJson = yield* AgentProtocol.make
+      const makeWire = yield* AgentWire.make()
       const limiterOf = yield* RateLimiter.make(options.agentMaxCallRate ?? Number.POSITIVE_INFINITY)
       const monitor = yield* AgentSocketMonitor.make(options)
       const services = yield* Effect.context<AgentSession.Services>()
+      const maxMinor = options.agentApiMaxMinor ?? ApiVersion.current.minor
 
       const open = Effect.fnUntraced(
-        function* (
-          introduction: AgentSession.Introduction,
-          request: HttpServerRequest.HttpServerRequest,
-          role: string
-        ) {
+        function* (introduction: AgentSession.Introduction, ping: Effect.Effect<void>, role: string) {
           const session = yield* AgentSession.open(introduction)
           const start = role === "agent" ? monitor.start : monitor.startUnrecorded
-          const { ended } = yield* Effect.provideService(start(ping(request)), AgentSession.AgentSession, session)
+          const { ended } = yield* Effect.provideService(start(ping), AgentSession.AgentSession, session)
           return { ended, session }
         },
         // connections share one context of these services
@@ -65,16 +68,21 @@ const handlers = (options: Options = {}) =>
 
       return handlers.handleRaw("connect", ({ query, request }) =>
         Effect.gen(function* () {
-          const apiVersion = ApiVersion.negotiate(query.version)
-          if (Option.isNone(apiVersion)) return yield* unknownVersion
+          const apiVersion = ApiVersion.negotiate(query.version, maxMinor)
+          if (Option.isNone(apiVersion)) return yield* unknownVersion(maxMinor)
           if (request.headers["upgrade"]?.toLowerCase() !== "websocket") {
             return upgradeRequired("agents connect by WebSocket")
           }
+          const protocol = protocolOf(request.headers)
+          if (protocol === undefined) return yield* unknownProtocol
           const introduction = { ...(yield* Authentication.CurrentAgent), apiVersion: apiVersion.value }
-          const { ended, session } = yield* open(introduction, request, query.role ?? "agent")
+          const wire = protocol === "original" ? makeWire(request) : undefined
+          // an absent role and an empty one are that of an agent: older agents send none
+          const { ended, session } = yield* open(introduction, wire?.ping ?? ping(request), query.role || "agent")
           const rateLimiter = yield* limiterOf(session.identity.agentId)
           const callGate = CallGate.make(options.agentMaxRunningCalls ?? 16)
-          return yield* serve(request, { session, rateLimiter, callGate }).pipe(
+          const agentSocket = { session, rateLimiter, callGate }
+          return yield* (wire?.serve(agentSocket) ?? serveJson(request, agentSocket)).pipe(
             Effect.catch((error) => broken(session, error)),
             Effect.as(HttpServerResponse.empty()),
             // an interruption tells the client that the service goes away
@@ -98,12 +106,27 @@ const broken = ({ identity }: AgentSession.AgentSession["Service"], error: Socke
     Effect.andThen(Metric.update(socketErrors, 1))
   )
 
-const unknownVersion = new ConnectionRefused({
-  message: "the service does not speak this version of the agent API",
+/** The protocol that the offered subprotocols ask for: the original's where none is offered, ours by its name. */
+const protocolOf = (headers: Headers.Headers): "original" | "json" | undefined => {
+  const offered = headers["sec-websocket-protocol"]
+  if (offered === undefined) return "original"
+  // the first one is chosen
+  return offered.split(",")[0]!.trim() === subprotocol ? "json" : undefined
+}
+
+const unknownProtocol = new ConnectionRefused({
+  message: "the service does not speak this protocol",
   validations: [
-    {
-      field: "version",
-      detail: `must be ${ApiVersion.format(ApiVersion.current)} or an earlier version of ${ApiVersion.current.major}`
-    }
+    { field: "Sec-WebSocket-Protocol", detail: `must be ${subprotocol}, or absent for the original's protocol` }
   ]
 })
+
+/** Programs of the original compare the message. */
+const unknownVersion = (maxMinor: number) => {
+  const { major } = ApiVersion.current
+  const newest = ApiVersion.format({ major, minor: maxMinor })
+  return new ConnectionRefused({
+    message: "Unknown or unsupported API version",
+    validations: [{ field: "version", detail: `must be ${newest} or an earlier version of ${major}` }]
+  })
+}

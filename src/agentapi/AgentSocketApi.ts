@@ -5,6 +5,9 @@ import { AgentAuthentication } from "../access/Authentication.ts"
 
 export const path = "/api/v2/workspaceagents/me/rpc"
 
+/** The WebSocket subprotocol of the contract in JSON. Without one an agent speaks the original's protocol. */
+export const subprotocol = "metadata-batcher.v1"
+
 /** An agent that asks for what the service does not speak, or that cannot be served now. */
 export class ConnectionRefused extends Schema.TaggedError<ConnectionRefused>()(
   "ConnectionRefused",

@@ -19,11 +19,14 @@ export const first: ApiVersion = { major: 2, minor: 0 }
 
 export const format = ({ major, minor }: ApiVersion): string => `${major}.${minor}`
 
-/** The version of an agent, if the service can serve it. */
-export const negotiate = (version: string | undefined): Option.Option<ApiVersion> =>
+/**
+ * The version of an agent, if it is served. A minor above the service's own may be served as well: an agent of the
+ * original asks for its own again and again, gives up quietly what is not served, and ignores fields that it does not know.
+ */
+export const negotiate = (version: string | undefined, maxMinor: number = current.minor): Option.Option<ApiVersion> =>
   version === undefined || version === ""
     ? Option.some(first)
-    : Option.filter(parse(version), ({ major, minor }) => major === current.major && minor <= current.minor)
+    : Option.filter(parse(version), ({ major, minor }) => major === current.major && minor <= maxMinor)
 
 const parse = (version: string): Option.Option<ApiVersion> => {
   const [, major, minor] = /^(\d{1,4})\.(\d{1,4})$/.exec(version) ?? []

@@ -11,7 +11,7 @@ import { RpcClient, RpcSerialization } from "effect/rpc"
 import * as Token from "../access/Token.ts"
 import { AgentApi } from "../agentapi/AgentApi.ts"
 import * as ApiVersion from "../agentapi/ApiVersion.ts"
-import { path } from "../agentapi/AgentSocketApi.ts"
+import { path, subprotocol } from "../agentapi/AgentSocketApi.ts"
 import * as SimulatedLife from "./SimulatedLife.ts"
 
 export interface Options extends SimulatedLife.Options {
@@ -90,7 +90,8 @@ const protocol = ({ observer, token, url }: Options) =>
     Layer.provide([
       RpcSerialization.layerJson,
       NodeSocket.layerWebSocket(`${url.replace(/^http/, "ws")}${path}?${parameters}`, {
-        headers: { [Token.header]: Redacted.value(token) }
+        headers: { [Token.header]: Redacted.value(token) },
+        protocols: subprotocol
       })
     ])
   )

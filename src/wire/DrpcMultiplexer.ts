@@ -138,12 +138,8 @@ export const bidirectional = <I extends DescMessage, O extends DescMessage, C>(
 /** The client has ended a call without the message that the call takes. */
 export const noMessage = new DrpcError({ code: 0, message: "the call has no message" })
 
-// ----- internals -----
-
-const encode = <O extends DescMessage>(type: O, message: MessageInitShape<O>): Uint8Array =>
-  toBinary(type, create(type, message))
-
-const decode = <I extends DescMessage>(type: I, bytes: Uint8Array): Effect.Effect<MessageShape<I>, DrpcError> =>
+/** The message in some bytes. Fails where they are none of its type. */
+export const decode = <I extends DescMessage>(type: I, bytes: Uint8Array): Effect.Effect<MessageShape<I>, DrpcError> =>
   Effect.suspend(() => {
     try {
       return Effect.succeed(fromBinary(type, bytes))
@@ -151,3 +147,8 @@ const decode = <I extends DescMessage>(type: I, bytes: Uint8Array): Effect.Effec
       return Effect.fail(new DrpcError({ code: 0, message: `the message is no ${type.typeName}` }))
     }
   })
+
+// ----- internals -----
+
+const encode = <O extends DescMessage>(type: O, message: MessageInitShape<O>): Uint8Array =>
+  toBinary(type, create(type, message))

@@ -74,13 +74,13 @@ layer(Service.layer, { excludeTestServices: true })("the connection of an agent"
       const { url } = yield* Service.TestService
       const { id, token } = yield* People.agent()
 
-      for (const version of ["2.9", "3.0", "1.9", "2", "x", "2.0.0"]) {
+      for (const version of ["2.100", "3.0", "1.9", "2", "x", "2.0.0"]) {
         const refused = yield* Effect.flip(Agent.connect(url, People.showing(token), { search: `?version=${version}` }))
         assert.strictEqual(refused.status, 400, version)
         assert.deepStrictEqual(JSON.parse(refused.body), {
           _tag: "ConnectionRefused",
-          message: "the service does not speak this version of the agent API",
-          validations: [{ field: "version", detail: "must be 2.8 or an earlier version of 2" }]
+          message: "Unknown or unsupported API version",
+          validations: [{ field: "version", detail: "must be 2.99 or an earlier version of 2" }]
         })
       }
       assert.deepStrictEqual(yield* times(id), { first: null, last: null, gone: null, replica: null })

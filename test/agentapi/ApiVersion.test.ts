@@ -36,6 +36,11 @@ describe("ApiVersion", () => {
     assert.isUndefined(negotiated(`2.${"0".repeat(1_000)}`))
   })
 
+  it("is a newer one where the service is told to accept it [CN-03]", () => {
+    assert.deepStrictEqual(ApiVersion.negotiate("2.99", 99), Option.some({ major: 2, minor: 99 }))
+    assert.isTrue(Option.isNone(ApiVersion.negotiate("2.100", 99)))
+  })
+
   it("is none for an agent that is newer than the service [CN-03]", () => {
     for (const version of ["2.9", "2.10", "2.9999"]) assert.isUndefined(negotiated(version), version)
   })

@@ -1,6 +1,7 @@
 /** Bare WebSockets to a server: what a process at least needs to talk to it. */
 import { Data, Effect, type Scope } from "effect"
 import { WebSocket } from "ws"
+import { subprotocol } from "../../src/agentapi/AgentSocketApi.ts"
 import * as Token from "../../src/access/Token.ts"
 
 export class CannotConnect extends Data.TaggedError("CannotConnect")<{ readonly detail: string }> {
@@ -13,7 +14,7 @@ export class CannotConnect extends Data.TaggedError("CannotConnect")<{ readonly 
 export const open = (url: string, path: string, token: string): Effect.Effect<WebSocket, CannotConnect, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback((resume) => {
-      const socket = new WebSocket(new URL(path, url.replace("http", "ws")), {
+      const socket = new WebSocket(new URL(path, url.replace("http", "ws")), subprotocol, {
         headers: { [Token.header]: token },
         perMessageDeflate: false
       })

@@ -2,7 +2,7 @@
 import { describe } from "@effect/vitest"
 import { Clock, Effect, Queue } from "effect"
 import * as Token from "../../src/access/Token.ts"
-import { path } from "../../src/agentapi/AgentSocketApi.ts"
+import { path, subprotocol } from "../../src/agentapi/AgentSocketApi.ts"
 import * as Agent from "../support/agent.ts"
 import * as Client from "../support/client.ts"
 import * as Replica from "./Replica.ts"
@@ -25,6 +25,7 @@ const upgrade = (token: string) =>
     "Connection: Upgrade",
     "Upgrade: websocket",
     "Sec-WebSocket-Version: 13",
+    `Sec-WebSocket-Protocol: ${subprotocol}`,
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
     `${Token.header}: ${token}`,
     "\r\n"

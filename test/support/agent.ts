@@ -5,7 +5,7 @@ import { NodeSocket } from "@effect/platform-node"
 import { Effect, Layer, Queue, Schema } from "effect"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import { AgentApi } from "../../src/agentapi/AgentApi.ts"
-import { path } from "../../src/agentapi/AgentSocketApi.ts"
+import { path, subprotocol } from "../../src/agentapi/AgentSocketApi.ts"
 import * as WebSocket from "./webSocket.ts"
 
 /** Calls the agent API over a connection that ends with the scope. */
@@ -13,7 +13,7 @@ export const client = Effect.fnUntraced(function* (url: string, headers: Readonl
   const protocol = RpcClient.layerProtocolSocket().pipe(
     Layer.provide([
       RpcSerialization.layerJson,
-      NodeSocket.layerWebSocket(`${url.replace(/^http/, "ws")}${path}`, { headers })
+      NodeSocket.layerWebSocket(`${url.replace(/^http/, "ws")}${path}`, { headers, protocols: subprotocol })
     ])
   )
   return yield* Effect.provideContext(RpcClient.make(AgentApi), yield* Layer.build(protocol))
@@ -23,8 +23,8 @@ export const client = Effect.fnUntraced(function* (url: string, headers: Readonl
 export const connect = (
   url: string,
   headers: Readonly<Record<string, string>> = {},
-  { search = "", ...options }: { readonly search?: string; readonly answersPings?: boolean } = {}
-) => WebSocket.connect(`${url}${path}${search}`, headers, options)
+  { search = "", ...options }: WebSocket.Options & { readonly search?: string } = {}
+) => WebSocket.connect(`${url}${path}${search}`, headers, { protocols: [subprotocol], ...options })
 
 export const sample = (key: string, value = "", error = "") => ({ key, result: { value, error } })
 

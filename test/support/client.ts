@@ -6,7 +6,7 @@ import { HttpApiClient } from "effect/http-api"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import * as Token from "../../src/access/Token.ts"
 import { AgentApi } from "../../src/agentapi/AgentApi.ts"
-import { path } from "../../src/agentapi/AgentSocketApi.ts"
+import { path, subprotocol } from "../../src/agentapi/AgentSocketApi.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import { AdminApi } from "../../src/admin/AdminApi.ts"
 import { WatchApi } from "../../src/watch/WatchApi.ts"
@@ -46,7 +46,10 @@ export const agent = Effect.fnUntraced(function* (url: string, token: string) {
   const protocol = RpcClient.layerProtocolSocket({ retryTransientErrors: true }).pipe(
     Layer.provide([
       RpcSerialization.layerJson,
-      NodeSocket.layerWebSocket(`${url.replace("http", "ws")}${path}`, { headers: { [Token.header]: token } })
+      NodeSocket.layerWebSocket(`${url.replace("http", "ws")}${path}`, {
+        headers: { [Token.header]: token },
+        protocols: subprotocol
+      })
     ])
   )
   const client = yield* Effect.provideContext(RpcClient.make(AgentApi), yield* Layer.build(protocol))

@@ -1,0 +1,42 @@
+/**
+ * A client of the agent API for programs that report: the calls of the contract, in JSON over one WebSocket.
+ *
+ * - The connection ends with the layer. One that breaks is made again with a back-off; calls that were running fail then.
+ * - `version` and `role` are those that the service is told.
+ */
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
+import { Context, Effect, Layer, Redacted } from "effect"
+import { RpcClient, type RpcClientError, type RpcGroup, RpcSerialization } from "effect/rpc"
+import * as Token from "../access/Token.ts"
+import { AgentApi } from "./AgentApi.ts"
+import { path, subprotocol } from "./AgentSocketApi.ts"
+import * as ApiVersion from "./ApiVersion.ts"
+
+export interface Options {
+  /** The address of the service, as `https://metadata.example.org`. */
+  readonly url: string
+  readonly token: Redacted.Redacted<string> | string
+  /** Default: the version of this package. */
+  readonly version?: string | undefined
+  /** Only the times of an agent's connection are recorded. Default `agent`. */
+  readonly role?: string | undefined
+}
+
+/** The calls of an agent. */
+export class AgentClient extends Context.Service<
+  AgentClient,
+  RpcClient.RpcClient<RpcGroup.Rpcs<typeof AgentApi>, RpcClientError.RpcClientError>
+>()("metadata-batcher/agentapi/AgentClient") {}
+
+/** A client that is connected as long as the layer is. */
+export const layer = ({ role = "agent", token, url, version }: Options): Layer.Layer<AgentClient> => {
+  const parameters = new URLSearchParams({ version: version ?? ApiVersion.format(ApiVersion.current), role })
+  const socket = NodeSocket.layerWebSocket(`${url.replace(/^http/, "ws")}${path}?${parameters}`, {
+    headers: { [Token.header]: Redacted.isRedacted(token) ? Redacted.value(token) : token },
+    protocols: subprotocol
+  })
+  return Layer.effect(AgentClient, Effect.map(RpcClient.make(AgentApi), AgentClient.of)).pipe(
+    Layer.provide(RpcClient.layerProtocolSocket({ retryTransientErrors: true })),
+    Layer.provide([RpcSerialization.layerJson, socket])
+  )
+}

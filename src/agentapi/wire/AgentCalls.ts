@@ -1,0 +1,166 @@
+/**
+ * The calls of the agent API over the original's protocol, with the handlers of {@link AgentApi}.
+ *
+ * - A message is converted to the contract's request, which decides whether it is valid; the result is converted back.
+ * - An error is code 0 and the words of the contract's error. A defect is none: the transport hides it.
+ * - A report is read and added in one pass, and takes the ordinary path when it has to fail.
+ * - Numbers of statistics that are none are left out, because an error would end the agent's connection.
+ */
+import { create, type DescMessage, type DescMethodUnary, type MessageShape, toBinary } from "@bufbuild/protobuf"
+import { Effect, identity, Option, Schema } from "effect"
+import { Headers } from "effect/http"
+import { Rpc, type RpcGroup, RpcMessage, RpcSerialization } from "effect/rpc"
+import * as Tracing from "../../domain/Tracing.ts"
+import * as DrpcMultiplexer from "../../wire/DrpcMultiplexer.ts"
+import { Agent, ManifestSchema } from "../../wire/generated/agent_pb.ts"
+import { DERPMapSchema } from "../../wire/generated/tailnet_pb.ts"
+import { AgentApi } from "../AgentApi.ts"
+import type { AgentSocket } from "../AgentSockets.ts"
+import * as Metadata from "../calls/Metadata.ts"
+import * as Frames from "../internal/frames.ts"
+import { TailnetCalls } from "../ports/TailnetCalls.ts"
+import { AgentSession } from "../session/AgentSession.ts"
+import { type JsonObject, toContract, toMessage } from "./Conversion.ts"
+import * as DerpMapMessage from "./DerpMapMessage.ts"
+import * as MetadataReport from "./MetadataReport.ts"
+
+/** The calls whose requests or results are not converted field by field alone. */
+interface Exceptions {
+  readonly request?: (json: JsonObject) => JsonObject
+  readonly response?: (json: JsonObject) => Effect.Effect<MessageShape<DescMessage>>
+}
+
+/** A call of the contract whose types do not matter here. */
+interface AnyRpc {
+  readonly _tag: string
+  readonly payloadSchema: Schema.Codec<unknown, unknown>
+  readonly successSchema: Schema.Codec<unknown, unknown>
+}
+
+type AnyHandler = (
+  payload: unknown,
+  options: object
+) => Effect.Effect<unknown, { readonly message: string }, AgentSession>
+
+/** All calls of an agent, over what its connection holds. */
+export const make = Effect.gen(function* () {
+  const services = yield* Effect.context<Rpc.ToHandler<RpcGroup.Rpcs<typeof AgentApi>>>()
+  const isTraced = Tracing.isEnabled(services)
+  const tailnet = yield* TailnetCalls
+  const { addValid } = yield* Metadata.make
+
+  const exceptions: { readonly [tag: string]: Exceptions } = {
+    UpdateStats: { request: withoutNaN },
+    GetManifest: {
+      response: ({ derp_map, ...rest }) =>
+        Effect.map(tailnet.derpMap, (map) => {
+          const derpMap = Option.getOrElse(map, () => DerpMapMessage.fromJson(derp_map as JsonObject))
+          return Object.assign(toMessage(ManifestSchema, rest), { derpMap: create(DERPMapSchema, derpMap) })
+        })
+    }
+  }
+
+  const entryOf = Effect.fnUntraced(function* (rpc: AnyRpc, method: DescMethodUnary) {
+    const handler = (yield* AgentApi.accessHandler(rpc._tag as never)) as unknown as AnyHandler
+    const decode = Schema.decodeUnknownEffect(RpcSerialization.json.codecFor(rpc.payloadSchema))
+    const encode = Schema.encodeUnknownEffect(RpcSerialization.json.codecFor(rpc.successSchema))
+    const {
+      request = identity,
+      response = (json: JsonObject) => Effect.sync(() => toMessage(method.output, json))
+    }: Exceptions = exceptions[rpc._tag] ?? {}
+    const options = { client: new Rpc.ServerClient(-1), requestId: RpcMessage.RequestId(0), headers: Headers.empty }
+
+    const run = (message: MessageShape<DescMessage>) =>
+      decode(request(toContract(method.input, message))).pipe(
+        Effect.mapError(({ issue }) => Frames.toInvalidRequest(issue)),
+        Effect.flatMap((payload) => handler(payload, { ...options })),
+        Effect.mapError(({ message }) => new DrpcMultiplexer.DrpcError({ code: 0, message })),
+        Effect.flatMap((result) => Effect.orDie(encode(result))),
+        Effect.flatMap((json) => response(json as JsonObject)),
+        Effect.map((result) => toBinary(method.output, result))
+      )
+    const traced = isTraced
+      ? (message: MessageShape<DescMessage>) =>
+          Effect.withSpan(run(message), `RpcServer.${rpc._tag}`, { kind: "server" })
+      : run
+
+    return DrpcMultiplexer.unaryBytes(method, (bytes, { callGate, rateLimiter, session }: AgentSocket) =>
+      Effect.flatMap(DrpcMultiplexer.decode(method.input, bytes), (message) => {
+        rateLimiter.consumeUnsafe()
+        callGate.enterUnsafe()
+        return Effect.ensuring(
+          Effect.provideService(traced(message), AgentSession, session),
+          Effect.sync(() => callGate.leaveUnsafe())
+        )
+      })
+    )
+  })
+
+  /** Takes a valid report at once; another one takes the ordinary path, which says what is wrong with it. */
+  const reportOf = (
+    ordinary: DrpcMultiplexer.Entry<AgentSocket>,
+    handle: (bytes: Uint8Array, agentSocket: AgentSocket) => Effect.Effect<Uint8Array, DrpcMultiplexer.DrpcError>
+  ): DrpcMultiplexer.Entry<AgentSocket> => ({
+    name: ordinary.name,
+    handler: {
+      _tag: "Unary",
+      handle: (bytes, agentSocket) => {
+        const report = Option.liftThrowable(MetadataReport.decode)(bytes)
+        if (isTraced || Option.isNone(report)) return handle(bytes, agentSocket)
+        return Effect.flatMap(
+          Effect.catchDefect(addValid(agentSocket.session.identity.agentId, report.value), () => Effect.succeed(false)),
+          (isAdded) => {
+            if (!isAdded) return handle(bytes, agentSocket)
+            agentSocket.rateLimiter.consumeUnsafe()
+            return nothing
+          }
+        )
+      }
+    }
+  })
+
+  const entries: Array<DrpcMultiplexer.Entry<AgentSocket>> = tailnet.entries.map(({ handler, name }) => ({
+    name,
+    handler: withSession(handler)
+  }))
+  for (const rpc of AgentApi.requests.values() as Iterable<unknown> as Iterable<AnyRpc>) {
+    const method = Agent.methods.find(({ name }) => name === rpc._tag) as DescMethodUnary
+    const entry = yield* entryOf(rpc, method)
+    const { handler } = entry
+    entries.push(
+      rpc._tag === Metadata.BatchUpdateMetadata._tag && handler._tag === "Unary"
+        ? reportOf(entry, handler.handle)
+        : entry
+    )
+  }
+  return DrpcMultiplexer.make(entries)
+})
+
+// ----- internals -----
+
+const nothing = Effect.succeed(new Uint8Array(0))
+
+/** A handler that needs the session alone. */
+const withSession = (handler: DrpcMultiplexer.Handler<AgentSession["Service"]>): DrpcMultiplexer.Handler<AgentSocket> =>
+  handler._tag === "Unary"
+    ? { ...handler, handle: (request: Uint8Array, { session }: AgentSocket) => handler.handle(request, session) }
+    : {
+        ...handler,
+        handle: (messages: DrpcMultiplexer.Messages<Uint8Array, Uint8Array>, { session }: AgentSocket) =>
+          handler.handle(messages, session)
+      }
+
+/** Statistics without numbers that are none. */
+const withoutNaN = (json: JsonObject): JsonObject => {
+  const stats = json["stats"] as JsonObject | undefined
+  if (stats === undefined) return json
+  const latency = stats["connection_median_latency_ms"]
+  return {
+    ...json,
+    stats: {
+      ...stats,
+      connection_median_latency_ms: Number.isFinite(latency) ? latency : -1,
+      metrics: (stats["metrics"] as ReadonlyArray<JsonObject>).filter(({ value }) => Number.isFinite(value))
+    }
+  }
+}

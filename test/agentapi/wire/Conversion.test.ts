@@ -1,0 +1,368 @@
+/** Messages of the original's protocol against the requests and results of the contract. */
+import {
+  create,
+  createRegistry,
+  type DescField,
+  type DescMessage,
+  fromBinary,
+  type MessageShape,
+  ScalarType,
+  toBinary
+} from "@bufbuild/protobuf"
+import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt"
+import { assert, describe, it } from "@effect/vitest"
+import { Result, Schema } from "effect"
+import { RpcSerialization } from "effect/rpc"
+import { AgentApi } from "../../../src/agentapi/AgentApi.ts"
+import * as Conversion from "../../../src/agentapi/wire/Conversion.ts"
+import * as DerpMapMessage from "../../../src/agentapi/wire/DerpMapMessage.ts"
+import * as MetadataReport from "../../../src/agentapi/wire/MetadataReport.ts"
+import * as Proto from "../../../src/wire/generated/agent_pb.ts"
+import { DERPMapSchema, file_tailnet } from "../../../src/wire/generated/tailnet_pb.ts"
+import * as Wire from "../../wire/support.ts"
+
+interface Vector {
+  readonly name: string
+  readonly type: string
+  readonly hex: string
+}
+const registry = createRegistry(Proto.file_agent, file_tailnet)
+const recorded: ReadonlyArray<Vector> = Wire.vectors("messages").vectors.filter(({ type }: Vector) =>
+  type.startsWith("coder.agent.v2.")
+)
+
+interface AnyRpc {
+  readonly _tag: string
+  readonly payloadSchema: Schema.Codec<unknown, unknown>
+  readonly successSchema: Schema.Codec<unknown, unknown>
+}
+const rpcs = [...AgentApi.requests.values()] as ReadonlyArray<unknown> as ReadonlyArray<AnyRpc>
+const methodOf = (tag: string) => Proto.Agent.methods.find(({ name }) => name === tag)!
+
+const contractOf = ({ hex, type }: Vector) => {
+  const desc = registry.getMessage(type)!
+  return Conversion.toContract(desc, fromBinary(desc, Wire.bytes(hex)))
+}
+
+const at = (second: number) => `2026-01-01T00:00:0${second}.000Z`
+const id = (digit: string) => "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx".replaceAll("x", digit)
+
+/** The requests that the recorded messages of an agent are in the contract. */
+const requests: { readonly [name: string]: unknown } = {
+  "stats request without stats (asks only for the interval): zero bytes": {},
+  "stats report of a 2.10 agent": {
+    stats: {
+      connections_by_proto: { TCP: 2 },
+      connection_count: 2,
+      connection_median_latency_ms: -0.001,
+      rx_packets: 10,
+      rx_bytes: 2_000,
+      tx_packets: 11,
+      tx_bytes: 2_100,
+      session_count_vscode: 0,
+      session_count_jetbrains: 0,
+      session_count_reconnecting_pty: 0,
+      session_count_ssh: 1,
+      session_counts: {},
+      metrics: [{ name: "agent_x", type: "GAUGE", value: 1.5, labels: [{ name: "a", value: "b" }] }]
+    }
+  },
+  "resource usage, one point with memory and one without": {
+    datapoints: [
+      {
+        collected_at: at(0),
+        memory: { used: 1_024, total: 4_096 },
+        volumes: [{ volume: "/home", used: 5, total: 10 }]
+      },
+      { collected_at: "2026-01-01T00:00:10.000Z", volumes: [] }
+    ]
+  },
+  "metadata report (note field number 2)": {
+    metadata: [{ key: "cpu", result: { collected_at: "2026-01-01T00:00:00.500Z", age: 0, value: "12%\n", error: "" } }]
+  },
+  "lifecycle starting": { lifecycle: { state: "STARTING", changed_at: at(0) } },
+  startup: {
+    startup: { version: "v2.35.1+abcdef", expanded_directory: "/home/alice/src", subsystems: ["ENVBUILDER"] }
+  },
+  "two log lines": {
+    log_source_id: id("3"),
+    logs: [
+      { created_at: at(0), output: "hi", level: "INFO" },
+      { created_at: at(0), output: "bad", level: "ERROR" }
+    ]
+  },
+  "script timing, all enum values zero are absent on the wire": {
+    timing: { script_id: id("4"), start: at(0), end: at(1), exit_code: 0, stage: "START", status: "OK" }
+  },
+  "connection closed, optional reason present and empty": {
+    connection: {
+      id: id("6"),
+      action: "DISCONNECT",
+      type: "SSH",
+      timestamp: at(1),
+      ip: "fd7a:115c:a1e0::1",
+      status_code: 0,
+      reason: "",
+      app_name: ""
+    }
+  },
+  "app health": { updates: [{ id: id("5"), health: "HEALTHY" }] },
+  "app status": { slug: "ai", state: "IDLE", message: "done", uri: "https://example.com" },
+  "create sub-agent": {
+    name: "dc",
+    directory: "/workspaces/x",
+    architecture: "amd64",
+    operating_system: "linux",
+    apps: [{ slug: "web", hidden: false, open_in: "SLIM_WINDOW", share: "OWNER", url: "http://localhost:1" }],
+    display_apps: ["VSCODE", "WEB_TERMINAL"]
+  },
+  "boundary logs": {
+    logs: [
+      {
+        allowed: true,
+        time: at(0),
+        http_request: { method: "GET", url: "https://example.com/", matched_rule: "domain=example.com" },
+        sequence_number: 1
+      }
+    ],
+    session_id: "6a1f0c1e-0000-4000-8000-000000000001",
+    confined_process_name: "claude-code"
+  }
+}
+
+describe("a recorded message", () => {
+  it("is the request of the contract that it stands for [WI-60]", () => {
+    for (const [name, expected] of Object.entries(requests)) {
+      assert.deepStrictEqual(contractOf(recorded.find((vector) => vector.name === name)!), expected, name)
+    }
+  })
+
+  it("is valid in the contract, both as a request and as a result [WI-60]", () => {
+    let checked = 0
+    for (const rpc of rpcs) {
+      const { input, output } = methodOf(rpc._tag)
+      for (const vector of recorded.filter(({ type }) => type === input.typeName || type === output.typeName)) {
+        const schema = vector.type === input.typeName ? rpc.payloadSchema : rpc.successSchema
+        Schema.decodeUnknownSync(RpcSerialization.json.codecFor(schema))(contractOf(vector))
+        checked++
+      }
+    }
+
+    assert.isAtLeast(checked, 30)
+  })
+
+  it("comes back from the contract with the same bytes, to the millisecond [WI-61]", () => {
+    for (const vector of recorded) {
+      const desc = registry.getMessage(vector.type)!
+      const back = Wire.hex(toBinary(desc, Conversion.toMessage(desc, contractOf(vector))))
+      // one and two microseconds
+      const expected = vector.hex.replace(/^0a0d(0802|0805)1209(.*)10(e807|d00f)$/, "0a0a$11206$2")
+
+      assert.strictEqual(back, expected.replace(/^08051209(.*)10d00f$/, "08051206$1"), vector.name)
+    }
+  })
+})
+
+/** A message with values of every kind; which, follows from the numbers that are drawn. */
+const messageOf = (desc: DescMessage, draw: (limit: number) => number): MessageShape<DescMessage> => {
+  const valueOf = (field: DescField): unknown => {
+    if (field.message?.typeName === "google.protobuf.Timestamp") {
+      return create(TimestampSchema, {
+        seconds: BigInt(draw(2 ** 32)) - 5_000_000_000n,
+        nanos: draw(1_000) * 1_000_000
+      })
+    }
+    if (field.message?.typeName === "google.protobuf.Duration") {
+      const isInNanos = Conversion.secondsAsNanos.has(`${field.parent.typeName}.${field.name}`)
+      return create(DurationSchema, {
+        seconds: BigInt(draw(1_000)),
+        nanos: isInNanos ? draw(1_000) : draw(1_000) * 1_000_000
+      })
+    }
+    if (field.message?.typeName === "google.protobuf.Struct") return { a: [draw(9), null, { b: "c" }] }
+    if (field.message !== undefined) return messageOf(field.message, draw)
+    if (field.enum !== undefined) return field.enum.values[draw(field.enum.values.length)]!.number
+    switch (field.scalar!) {
+      case ScalarType.INT64:
+      case ScalarType.UINT64:
+        return BigInt(draw(Number.MAX_SAFE_INTEGER))
+      case ScalarType.BOOL:
+        return draw(2) === 1
+      case ScalarType.STRING:
+        return ["", "a", "\u0000", "é😀", "x".repeat(draw(300))][draw(5)]
+      case ScalarType.BYTES:
+        return Uint8Array.from({ length: Conversion.isId(field) ? 16 : draw(40) }, () => draw(256))
+      case ScalarType.DOUBLE:
+        return draw(1_000) / 7 - 50
+      case ScalarType.UINT32:
+        return draw(2 ** 32)
+      default:
+        return draw(2 ** 32) - 2 ** 31
+    }
+  }
+  const message = create(desc)
+  for (const member of desc.members) {
+    const field = member.kind === "oneof" ? member.fields[draw(member.fields.length)]! : member
+    const isPresent = draw(4) > 0
+    if (field.fieldKind === "list") {
+      Object.assign(message, { [field.localName]: Array.from({ length: draw(3) }, () => valueOf(field)) })
+    } else if (field.fieldKind === "map") {
+      Object.assign(message, { [field.localName]: { [`key ${draw(99)}`]: valueOf(field) } })
+    } else if (isPresent && member.kind === "oneof") {
+      Object.assign(message, { [member.localName]: { case: field.localName, value: valueOf(field) } })
+    } else if (isPresent) Object.assign(message, { [field.localName]: valueOf(field) })
+  }
+  return message
+}
+
+describe("the contract", () => {
+  const messages = Proto.Agent.methods.flatMap(({ input, output }) => [input, output])
+
+  it.prop(
+    "is converted to what it was converted from, for every message of every call [WI-62]",
+    { seed: Schema.Int },
+    ({ seed }) => {
+      let state = seed
+      const draw = (limit: number) => {
+        state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x6d2b79f5) | 0
+        return Math.floor(((state >>> 0) / 2 ** 32) * limit)
+      }
+      for (const desc of messages) {
+        const message = withoutMap(messageOf(desc, draw))
+        const bytes = toBinary(desc, message)
+        const back = Conversion.toMessage(desc, Conversion.toContract(desc, fromBinary(desc, bytes)))
+
+        assert.strictEqual(Wire.hex(toBinary(desc, back)), Wire.hex(bytes), desc.typeName)
+      }
+    }
+  )
+})
+
+/** The relay map of a manifest has a conversion of its own. */
+const withoutMap = (message: MessageShape<DescMessage>): MessageShape<DescMessage> =>
+  "derpMap" in message ? ({ ...message, derpMap: undefined } as MessageShape<DescMessage>) : message
+
+describe("a conversion", () => {
+  it("carries seconds of metadata as nanoseconds, and other durations as they are [WI-63]", () => {
+    const manifest = Conversion.toMessage(Proto.ManifestSchema, {
+      metadata: [{ key: "cpu", interval: 10, timeout: 3 }],
+      scripts: [{ timeout: 90.5 }],
+      apps: [{ healthcheck: { interval: 5 } }]
+    })
+
+    assert.deepInclude(manifest.metadata[0]!.interval, { seconds: 0n, nanos: 10 })
+    assert.deepInclude(manifest.metadata[0]!.timeout, { seconds: 0n, nanos: 3 })
+    assert.deepInclude(manifest.scripts[0]!.timeout, { seconds: 90n, nanos: 500_000_000 })
+    assert.deepInclude(manifest.apps[0]!.healthcheck!.interval, { seconds: 5n, nanos: 0 })
+  })
+
+  it("keeps counters that JSON cannot hold within what it can, and refuses none [WI-64]", () => {
+    const json = Conversion.toContract(
+      Proto.StatsSchema,
+      create(Proto.StatsSchema, { rxBytes: 2n ** 63n - 1n, txBytes: 2n ** 53n, connectionsByProto: { TCP: 2n ** 60n } })
+    )
+
+    assert.deepInclude(json, {
+      rx_bytes: Number.MAX_SAFE_INTEGER,
+      tx_bytes: Number.MAX_SAFE_INTEGER,
+      connections_by_proto: { TCP: Number.MAX_SAFE_INTEGER }
+    })
+  })
+
+  it("makes of what the contract has no word for something that it refuses [WI-65]", () => {
+    const app = Conversion.toContract(
+      Proto.BatchUpdateAppHealthRequestSchema,
+      create(Proto.BatchUpdateAppHealthRequestSchema, { updates: [{ id: new Uint8Array(15), health: 77 as never }] })
+    )
+    const time = Conversion.toContract(
+      Proto.LifecycleSchema,
+      create(Proto.LifecycleSchema, { changedAt: { seconds: 2n ** 60n, nanos: 0 } })
+    )
+
+    assert.deepStrictEqual(app, { updates: [{ id: "00".repeat(15), health: "77" }] })
+    assert.deepStrictEqual(time, { state: "STATE_UNSPECIFIED", changed_at: "no time" })
+  })
+
+  it("gives every relay map its home parameters, and takes the names of the network's software [WI-66]", () => {
+    const map = create(
+      DERPMapSchema,
+      DerpMapMessage.fromJson({
+        HomeParams: { RegionScore: { 999: 1.5 } },
+        Regions: {
+          999: {
+            EmbeddedRelay: true,
+            RegionID: 999,
+            RegionCode: "here",
+            Nodes: [{ Name: "a", RegionID: 999, STUNPort: -1 }]
+          },
+          x: {}
+        }
+      })
+    )
+
+    assert.isDefined(create(DERPMapSchema, DerpMapMessage.fromJson({})).homeParams)
+    assert.deepStrictEqual(map.homeParams?.regionScore, { 999: 1.5 })
+    assert.deepStrictEqual(Object.keys(map.regions), ["999"])
+    assert.deepInclude(map.regions[999]!, { regionId: 999n, embeddedRelay: true, regionCode: "here" })
+    assert.deepInclude(map.regions[999]!.nodes[0]!, { name: "a", stunPort: -1 })
+  })
+})
+
+describe("the fast reader of reports", () => {
+  const slow = (bytes: Uint8Array) => {
+    const { metadata } = fromBinary(Proto.BatchUpdateMetadataRequestSchema, bytes)
+    return metadata.map(({ key, result }) => ({ key, value: result?.value ?? "", error: result?.error ?? "" }))
+  }
+  const fast = (bytes: Uint8Array) =>
+    MetadataReport.decode(bytes).metadata!.map(({ key, result }) => ({ key, ...result }))
+
+  it.prop(
+    "reads what the generated code reads [WI-67]",
+    {
+      metadata: Schema.Array(
+        Schema.Struct({ key: Schema.String, value: Schema.String, error: Schema.String, age: Schema.Int })
+      )
+    },
+    ({ metadata }) => {
+      const bytes = toBinary(
+        Proto.BatchUpdateMetadataRequestSchema,
+        create(Proto.BatchUpdateMetadataRequestSchema, {
+          metadata: metadata.map(({ age, error, key, value }) => ({
+            key,
+            result: { value, error, age: BigInt(age), collectedAt: { seconds: 1_767_225_600n, nanos: 5 } }
+          }))
+        })
+      )
+
+      assert.deepStrictEqual(fast(bytes), slow(bytes))
+    }
+  )
+
+  it("reads what the generated code reads, whatever a byte is changed to, and nothing that is cut [WI-67]", () => {
+    const original = Wire.bytes(recorded.find(({ name }) => name.startsWith("metadata report (note"))!.hex)
+    let compared = 0
+    for (let at = 0; at < original.length; at++) {
+      for (const byte of [0x00, 0x01, 0x0a, 0x12, 0x1a, 0x22, 0x7f, 0x80, 0xc3, 0xff]) {
+        const changed = original.slice()
+        changed[at] = byte
+        const [read, expected] = [Result.try(() => fast(changed)), Result.try(() => slow(changed))]
+        // the generated code lets a part run over the end of its whole
+        if (Result.isFailure(read) || Result.isFailure(expected)) continue
+        assert.deepStrictEqual(read.success, expected.success, Wire.hex(changed))
+        compared++
+      }
+      if (at > 0) assert.throws(() => fast(original.subarray(0, at)))
+    }
+
+    assert.isAtLeast(compared, 50)
+  })
+
+  it("refuses a key, a value or an error that is not UTF-8 [WI-03]", () => {
+    const withText = (...text: ReadonlyArray<number>) =>
+      Uint8Array.of(0x12, text.length + 2, 0x0a, text.length, ...text)
+
+    assert.deepStrictEqual(fast(withText(0xc3, 0xa9)), [{ key: "é", value: "", error: "" }])
+    assert.throws(() => fast(withText(0xc3)))
+    assert.throws(() => fast(withText(...Array.from({ length: 50 }, () => 0xff))))
+  })
+})
