@@ -1,37 +1,53 @@
 /**
- * How a batcher keeps updates until they are written: what merges with what, and in which order they leave.
+ * How a batcher keeps updates until they are written: which updates merge, and in which order they leave.
  *
- * An accumulator is a set of pure rules over a state of its own type. They may change the state in place and answer
- * the same object: a batcher never looks at a state again after handing it in. They must not throw.
+ * An accumulator is a set of pure rules over a state of its own type. The rules may change the state in place and return
+ * the same object, because a batcher never looks at a state again after handing it in. They must not throw.
  */
 
-/** Updates that came together. An array is such; another kind of them may make each update when it is looked at. */
+/** Updates that came together: an array, or a type of its own that creates each update on demand. */
 export interface Updates<A, Self> {
   readonly length: number
+  /** Returns a copy: it must not change when the caller's own array does. */
   slice(from: number, to?: number): Self
   filter(keep: (update: A, index: number, all: Self) => boolean): Self
 }
 
-/** Rules for updates `A` that come as `U`, which is an array unless it is said. */
+/** Whether an update may join a batch: `skip` leaves it pending, `stop` leaves it and all after it. */
+export type Selection = "take" | "skip" | "stop"
+
+/** Rules for updates `A` that come as `U`, by default an array. */
 export interface Accumulator<S, A, U = ReadonlyArray<A>> {
   readonly empty: () => S
-  /** How many updates `take` would answer if it were asked for all. */
+  /** The number of updates that `take` would return if it were asked for all of them. */
   readonly size: (state: S) => number
-  /** Whether `update` would merge into one that the state already holds, so that adding it makes nothing grow. */
+  /** Whether `update` would merge into an update of the state, so that adding it makes nothing grow. */
   readonly has: (state: S, update: A) => boolean
   /**
-   * Adds the updates from the place `from` to before `to`, one after the other; they arrived after all that the state
-   * holds. They are not to be changed, and stay as they are for as long as the state may hold on to them.
+   * The identity of an update: two updates merge if and only if their keys are the same, as in a `Map`. `undefined` if
+   * updates never merge; then the rules must not look into updates at all.
    */
+  readonly keyOf: ((update: A) => unknown) | undefined
+  /** Adds the updates from index `from` to before `to`, in their order. They are newer than all that the state holds. */
   readonly add: (state: S, updates: U, from: number, to: number) => S
-  /** Puts back an update that arrived before all that the state holds: it must not win over what came later. */
-  readonly restore: (state: S, update: A) => S
-  /** Takes the oldest `max` updates, or all if there are fewer. */
-  readonly take: (state: S, max: number) => readonly [batch: ReadonlyArray<A>, rest: S]
+  /**
+   * Puts updates back in front of all that the state holds, in their order. They are older than all that the state holds:
+   * where they merge, they come first, and must not win over a newer update.
+   */
+  readonly restore: (state: S, updates: ReadonlyArray<A>) => S
+  /** Takes the oldest updates, at most `max`. Asks `select` about each update in turn; without it each is taken. */
+  readonly take: (
+    state: S,
+    max: number,
+    select?: (update: A) => Selection
+  ) => readonly [batch: ReadonlyArray<A>, rest: S]
 }
 
+/** Keys that a `Map` compares by value. */
+export type Key = string | number | bigint | boolean | symbol | null | undefined
+
 /**
- * Keeps one update per key.
+ * Keeps one update per key, in the order in which the keys first came.
  *
  * @example
  * const viewsByUrl = Accumulator.keyed({
@@ -39,36 +55,99 @@ export interface Accumulator<S, A, U = ReadonlyArray<A>> {
  *   merge: (older, newer) => ({ url: newer.url, count: older.count + newer.count })
  * })
  */
-export const keyed = <A, K>(rules: {
+export const keyed = <A, K extends Key>(rules: {
+  /** Updates with equal keys merge. */
   readonly key: (update: A) => K
-  /** The one update that stands for both; `newer` arrived later. */
+  /** Returns the one update that stands for both; `newer` arrived later. */
   readonly merge: (older: A, newer: A) => A
 }): Accumulator<Map<K, A>, A> => ({
   empty: () => new Map(),
   size: (state) => state.size,
   has: (state, update) => state.has(rules.key(update)),
+  keyOf: rules.key,
   add(state, updates, from, to) {
     for (let next = from; next < to; next++) {
       const update = updates[next]!
       const key = rules.key(update)
       const held = state.get(key)
-      state.set(key, held === undefined ? update : rules.merge(held, update))
+      state.set(key, held === undefined && !state.has(key) ? update : rules.merge(held as A, update))
     }
     return state
   },
-  restore(state, update) {
-    const key = rules.key(update)
-    const held = state.get(key)
-    return state.set(key, held === undefined ? update : rules.merge(update, held))
+  restore(state, updates) {
+    const restored = new Map<K, A>()
+    for (const update of updates) {
+      const key = rules.key(update)
+      restored.set(key, restored.has(key) ? rules.merge(restored.get(key) as A, update) : update)
+    }
+    for (const [key, newer] of state) {
+      restored.set(key, restored.has(key) ? rules.merge(restored.get(key) as A, newer) : newer)
+    }
+    return restored
   },
-  take(state, max) {
-    if (state.size <= max) return [[...state.values()], new Map()]
+  take(state, max, select) {
+    if (state.size <= max && select === undefined) return [[...state.values()], new Map()]
     const batch: Array<A> = []
     for (const [key, update] of state) {
       if (batch.length === max) break
+      const selection = select === undefined ? "take" : select(update)
+      if (selection === "stop") break
+      if (selection === "skip") continue
       batch.push(update)
       state.delete(key)
     }
     return [batch, state]
   }
 })
+
+/** The state of {@link fifo}: a list whose first updates are taken already. */
+export interface Fifo<A> {
+  readonly updates: Array<A>
+  first: number
+}
+
+/**
+ * Keeps every update, in the order of arrival: for events, audit logs, and anything else that must not merge.
+ *
+ * @example
+ * const events = Accumulator.fifo<{ readonly action: string }>()
+ */
+export const fifo = <A>(): Accumulator<Fifo<A>, A> => {
+  const size = ({ first, updates }: Fifo<A>) => updates.length - first
+  const removeTaken = (state: Fifo<A>): Fifo<A> =>
+    // moving the rest is worth it only now and then
+    state.first > 1_024 && state.first * 2 > state.updates.length
+      ? { updates: state.updates.slice(state.first), first: 0 }
+      : state
+  return {
+    empty: () => ({ updates: [], first: 0 }),
+    size,
+    has: () => false,
+    keyOf: undefined,
+    add(state, updates, from, to) {
+      for (let next = from; next < to; next++) state.updates.push(updates[next]!)
+      return state
+    },
+    restore: (state, updates) => ({ updates: [...updates, ...state.updates.slice(state.first)], first: 0 }),
+    take(state, max, select) {
+      if (select === undefined) {
+        const batch = state.updates.slice(state.first, state.first + max)
+        // what is taken must not be kept alive
+        state.updates.fill(undefined as A, state.first, state.first + batch.length)
+        state.first += batch.length
+        return size(state) === 0 ? [batch, { updates: [], first: 0 }] : [batch, removeTaken(state)]
+      }
+      const batch: Array<A> = []
+      const kept: Array<A> = []
+      let next = state.first
+      for (; next < state.updates.length && batch.length < max; next++) {
+        const update = state.updates[next]!
+        const selection = select(update)
+        if (selection === "stop") break
+        if (selection === "take") batch.push(update)
+        else kept.push(update)
+      }
+      return [batch, { updates: [...kept, ...state.updates.slice(next)], first: 0 }]
+    }
+  }
+}

@@ -1,42 +1,70 @@
 /**
- * The bounds and times of a batcher, with their defaults.
+ * The bounds and times of a batcher, with their defaults, which are those of the original's metadata batcher.
  *
- * The defaults are those of the original's metadata batcher. A setting that is absent or zero has its default; one that
- * makes no sense ends the construction with an {@link InvalidSetting}, because it is a mistake in the program.
+ * One rule holds for all: a setting that is absent or zero has its default. A value that makes no sense is an
+ * {@link InvalidSetting}: a defect where the program gives it, a typed error where it comes from a `Config`.
  */
 import { Data, Duration, Effect, Option } from "effect"
 
-/** What becomes of a batch that could not be written: it is lost, or put back to be tried again. */
+/** What happens to a batch that could not be written: it is lost, or put back to be tried again. */
 export type OnWriteFailure = "discard" | "retain"
 
 export interface Settings {
-  /** Updates in a batch; as soon as this many are pending they are written. Default 500. */
+  /** Updates per batch; this many pending updates are written at once. Default (also for 0): 500. */
   readonly maxBatchSize?: number | undefined
-  /** Bytes in a batch, where the batcher knows the size of an update. A larger update goes alone. Default: no limit. */
+  /**
+   * Updates per batch when more than `maxBatchSize` are waiting, so that a backlog is worked off in larger writes.
+   * At least `maxBatchSize`. Default (also for 0): `maxBatchSize`.
+   */
+  readonly maxBacklogBatchSize?: number | undefined
+  /**
+   * Bytes per batch, by `sizeOf`. A larger update is written alone. Default (also for 0 and `Infinity`): no limit.
+   */
   readonly maxBatchBytes?: number | undefined
-  /** Time from the end of a flush to the next scheduled one. Default 5 seconds. */
+  /**
+   * Time from the end of a flush to the next scheduled one. Default (also for 0): 5 seconds. `Infinity`: none.
+   */
   readonly interval?: Duration.Input | undefined
-  /** Updates that may wait while a write is in progress. Default 5 batches. */
+  /** The longest that an update waits before a flush, also when the interval is longer. Default (also for 0): no limit. */
+  readonly maxAge?: Duration.Input | undefined
+  /** Updates that may wait in the mailbox while a write is in progress. Default (also for 0): 5 × `maxBatchSize`. */
   readonly queueCapacity?: number | undefined
-  /** Updates that may be pending or in flight, where a batch in flight counts as a full one. Default one batch. */
+  /**
+   * Updates that may be pending or in flight, where a batch in flight counts as a full one. At least `maxBatchSize` and
+   * `maxBacklogBatchSize`. Default (also for 0): the larger of `maxBatchSize` × `concurrency` and `maxBacklogBatchSize`.
+   */
   readonly maxPending?: number | undefined
-  /** The longest that closing may take. Default 15 seconds. */
+  /** Writes that may be in progress at a time; more than one needs `partitionBy`. Default (also for 0): 1. */
+  readonly concurrency?: number | undefined
+  /** The longest that closing may take. Default (also for 0): 15 seconds. */
   readonly shutdownTimeout?: Duration.Input | undefined
-  /** Default `discard`. */
+  /**
+   * The part of `shutdownTimeout` that is kept for `onClosed`, which may have to save what could not be written. Less
+   * than `shutdownTimeout`. Default: none, then `onClosed` has the time that draining leaves.
+   */
+  readonly handoverTimeout?: Duration.Input | undefined
+  /** Default: `discard`. */
   readonly onWriteFailure?: OnWriteFailure | undefined
+  /** Failed attempts in a row after which the batch is given up, with `retain`. Default (also for 0): no limit. */
+  readonly maxAttempts?: number | undefined
 }
 
 export interface ResolvedSettings {
   readonly maxBatchSize: number
+  readonly maxBacklogBatchSize: number
   readonly maxBatchBytes: number
   readonly interval: Duration.Duration
+  readonly maxAge: Duration.Duration
   readonly queueCapacity: number
   readonly maxPending: number
+  readonly concurrency: number
   readonly shutdownTimeout: Duration.Duration
+  readonly handoverTimeout: Duration.Duration
   readonly onWriteFailure: OnWriteFailure
+  readonly maxAttempts: number
 }
 
-/** A setting that no batcher can be built with. */
+/** A setting has a value that no batcher can be built with. */
 export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
   readonly setting: string
   readonly requirement: string
@@ -47,42 +75,87 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
   }
 }
 
-/** Fills in the defaults. Dies with an {@link InvalidSetting} that names the setting and what it must be. */
-export const resolve = (settings: Settings): Effect.Effect<ResolvedSettings> =>
+/** Fills in the defaults. Fails with an {@link InvalidSetting} that names the setting and what is allowed. */
+export const resolve = (settings: Settings, isPartitioned = false): Effect.Effect<ResolvedSettings, InvalidSetting> =>
   Effect.gen(function* () {
     const maxBatchSize = yield* count("maxBatchSize", settings.maxBatchSize, 500)
-    const oneBatch = { minimum: maxBatchSize, of: `maxBatchSize, ${maxBatchSize}` }
+    const atLeastOneBatch = { minimum: maxBatchSize, of: `maxBatchSize, ${maxBatchSize}` }
+    const maxBacklogBatchSize = yield* count(
+      "maxBacklogBatchSize",
+      settings.maxBacklogBatchSize,
+      maxBatchSize,
+      atLeastOneBatch
+    )
+    const atLeastOneBacklogBatch =
+      maxBacklogBatchSize === maxBatchSize
+        ? atLeastOneBatch
+        : { minimum: maxBacklogBatchSize, of: `maxBacklogBatchSize, ${maxBacklogBatchSize}` }
+    const concurrency = yield* count("concurrency", settings.concurrency, 1)
+    if (concurrency > 1 && !isPartitioned) {
+      return yield* invalid("concurrency", "1 without partitionBy, which keeps the order of updates", concurrency)
+    }
+    const room = Math.max(maxBatchSize * concurrency, maxBacklogBatchSize)
+    const unlimited = settings.maxBatchBytes === Number.POSITIVE_INFINITY
+    const { handoverTimeout = 0, onWriteFailure = "discard" } = settings
+    const shutdownTimeout = yield* checkDuration("shutdownTimeout", settings.shutdownTimeout, Duration.seconds(15))
     return {
       maxBatchSize,
-      maxBatchBytes: yield* count("maxBatchBytes", settings.maxBatchBytes, Number.POSITIVE_INFINITY),
-      interval: yield* duration("interval", settings.interval, Duration.seconds(5)),
+      maxBacklogBatchSize,
+      maxBatchBytes: unlimited
+        ? Number.POSITIVE_INFINITY
+        : yield* count("maxBatchBytes", settings.maxBatchBytes, Number.POSITIVE_INFINITY),
+      interval: yield* checkDuration("interval", settings.interval, Duration.seconds(5)),
+      maxAge: yield* checkDuration("maxAge", settings.maxAge, Duration.infinity),
       queueCapacity: yield* count("queueCapacity", settings.queueCapacity, maxBatchSize * 5),
-      maxPending: yield* count("maxPending", settings.maxPending, maxBatchSize, oneBatch),
-      shutdownTimeout: yield* duration("shutdownTimeout", settings.shutdownTimeout, Duration.seconds(15)),
-      onWriteFailure: settings.onWriteFailure ?? "discard"
+      maxPending: yield* count("maxPending", settings.maxPending, room, atLeastOneBacklogBatch),
+      concurrency,
+      shutdownTimeout,
+      handoverTimeout: yield* Effect.filterOrFail(
+        checkDuration("handoverTimeout", handoverTimeout, Duration.zero),
+        (timeout) => Duration.isLessThan(timeout, shutdownTimeout),
+        (actual) => invalid("handoverTimeout", "shorter than shutdownTimeout", Duration.format(actual))
+      ),
+      onWriteFailure: yield* Effect.filterOrFail(
+        Effect.succeed(onWriteFailure),
+        (word) => word === "discard" || word === "retain",
+        (actual) => invalid("onWriteFailure", `"discard" or "retain"`, actual)
+      ),
+      maxAttempts: yield* count("maxAttempts", settings.maxAttempts, Number.POSITIVE_INFINITY)
     }
   })
 
-const count = (
+const invalid = (setting: string, requirement: string, actual: unknown) =>
+  new InvalidSetting({ setting, requirement, actual })
+
+/** A count by the rule of this module: absent or zero means `byDefault`. */
+export const count = (
   setting: string,
   actual: number | undefined,
-  fallback: number,
+  byDefault: number,
   { minimum, of } = { minimum: 1, of: "1" }
-): Effect.Effect<number> => {
-  if (actual === undefined || actual === 0) return Effect.succeed(fallback)
+): Effect.Effect<number, InvalidSetting> => {
+  if (actual === undefined || actual === 0) return Effect.succeed(byDefault)
   return Number.isSafeInteger(actual) && actual >= minimum
     ? Effect.succeed(actual)
-    : Effect.die(new InvalidSetting({ setting, requirement: `a whole number of at least ${of}`, actual }))
+    : Effect.fail(invalid(setting, `a whole number of at least ${of}`, actual))
 }
 
-/** A duration setting by the rule of this module: absent or zero means `fallback`. */
+const checkDuration = (
+  setting: string,
+  actual: Duration.Input | undefined,
+  byDefault: Duration.Duration
+): Effect.Effect<Duration.Duration, InvalidSetting> => {
+  // NaN would become a duration of zero
+  const given =
+    typeof actual === "number" && Number.isNaN(actual) ? Option.none() : Duration.fromInput(actual ?? byDefault)
+  return Option.isSome(given) && !Duration.isNegative(given.value)
+    ? Effect.succeed(Duration.isZero(given.value) ? byDefault : given.value)
+    : Effect.fail(invalid(setting, "a duration that is not negative", actual))
+}
+
+/** A duration by the rule of this module, where a mistake is a defect: absent or zero means `byDefault`. */
 export const duration = (
   setting: string,
   actual: Duration.Input | undefined,
-  fallback: Duration.Duration
-): Effect.Effect<Duration.Duration> => {
-  const given = Duration.fromInput(actual ?? fallback)
-  return Option.isSome(given) && !Duration.isNegative(given.value)
-    ? Effect.succeed(Duration.isZero(given.value) ? fallback : given.value)
-    : Effect.die(new InvalidSetting({ setting, requirement: "a duration that is not negative", actual }))
-}
+  byDefault: Duration.Duration
+): Effect.Effect<Duration.Duration> => Effect.orDie(checkDuration(setting, actual, byDefault))

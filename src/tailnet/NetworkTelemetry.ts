@@ -41,7 +41,7 @@ export const make = Effect.fnUntraced(function* (
   if (handler === undefined) return { post: (events) => count(Metrics.telemetryEvents.received, events.length) }
 
   const batcher = yield* Batcher.make({
-    accumulator: Accumulator.keyed({ key: (event: TelemetryEvent) => event, merge: (event) => event }),
+    accumulator: Accumulator.fifo<TelemetryEvent>(),
     interval: options.interval ?? "1 minute",
     maxBatchSize: options.maxBatchSize ?? 1_000,
     write: handler.handle,

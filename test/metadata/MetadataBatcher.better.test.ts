@@ -57,7 +57,7 @@ describe("MetadataBatcher that retains", () => {
     })
   )
 
-  it.effect("pauses longer after each failure, at most an interval, and goes on with its interval", () =>
+  it.effect("pauses longer after each failure, with jitter, at most an interval", () =>
     Effect.gen(function* () {
       const attempts: Array<number> = []
       const { batcher } = yield* start({
@@ -78,7 +78,9 @@ describe("MetadataBatcher that retains", () => {
       pauses.slice(0, 5).forEach((pause, failures) => {
         assert.isTrue(pause >= 80 * 2 ** failures && pause <= 120 * 2 ** failures, `pause ${failures} is ${pause} ms`)
       })
-      assert.isTrue(pauses.slice(7).length > 5 && pauses.slice(7).every((pause) => pause === 5_000))
+      const longest = pauses.slice(8)
+      assert.isTrue(longest.length > 5 && longest.every((pause) => pause >= 3_333 && pause <= 5_000))
+      assert.isTrue(new Set(longest).size > 1, "jitter spreads the longest pauses as well")
     })
   )
 
@@ -186,7 +188,7 @@ describe("MetadataBatcher and bad rows", () => {
       assert.strictEqual(metric(Metrics.flushed).count, 499)
       assert.strictEqual(metric(Metrics.lostKeys.rejected).count, 1)
       assert.strictEqual(metric(Metrics.batches.capacity).count, 1)
-      const record = logs.find(({ message }) => message.includes("refused"))
+      const record = logs.find(({ message }) => message.includes("rejected"))
       assert.deepStrictEqual(record?.annotations, { agentId: agent(9), key: "key-317" })
       assert.notInclude(JSON.stringify(logs), "poison")
     })

@@ -161,12 +161,12 @@ describe("MetadataBatcherMetrics", () => {
       yield* second.batcher.add(agent(1), entries(3))
 
       assert.strictEqual(first.metric(Metrics.acceptedKeys).count, 5)
-      assert.strictEqual(first.metric(Metrics.queueDepth).value, 5)
+      assert.strictEqual(first.metric(Metrics.pendingKeys).value, 5)
       assert.isTrue(second.logs.some(({ level, message }) => level === "Warn" && message.includes("second")))
       assert.isFalse(first.logs.some(({ level }) => level === "Warn"))
 
       yield* second.close
-      assert.strictEqual(first.metric(Metrics.queueDepth).value, 2)
+      assert.strictEqual(first.metric(Metrics.pendingKeys).value, 2)
     })
   )
 

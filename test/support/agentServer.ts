@@ -7,7 +7,7 @@ import { createServer } from "node:http"
 import * as Access from "../../src/access/Access.ts"
 import type { AccessStore } from "../../src/access/AccessStore.ts"
 import * as AgentRoutes from "../../src/agentapi/AgentRoutes.ts"
-import { MetadataBatcher } from "../../src/metadata/MetadataBatcher.ts"
+import * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"
 import type { MetadataEntry } from "../../src/domain/Metadata.ts"
 import { ByteWebSocket } from "../../src/platform/ByteWebSocket.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
@@ -55,9 +55,8 @@ export const serve = Effect.fnUntraced(function* ({
         PubSub.layerMemory,
         NodeCrypto.layer,
         Defects.layer,
-        Layer.succeed(MetadataBatcher, {
+        MetadataBatcher.layerTest({
           add: (_, entries) => add(entries),
-          flush: Effect.void,
           pending: Effect.succeed(0)
         })
       ])

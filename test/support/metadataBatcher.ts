@@ -121,7 +121,7 @@ export const start = Effect.fnUntraced(function* (
     Layer.buildWithScope(scope),
     observed
   )
-  const { add, flush, pending } = Context.get(services, MetadataBatcher.MetadataBatcher)
+  const batcher = Context.get(services, MetadataBatcher.MetadataBatcher)
   const context = Context.make(Metric.MetricRegistry, registry)
   const close = observed(Scope.close(scope, Exit.void))
   // a store that hangs holds up the closing until its timeout, which only the test clock can bring about
@@ -131,7 +131,7 @@ export const start = Effect.fnUntraced(function* (
     )
   )
   return {
-    batcher: { add: (agentId, entries) => observed(add(agentId, entries)), flush, pending },
+    batcher: { ...batcher, add: (agentId, entries) => observed(batcher.add(agentId, entries)) },
     calls,
     published,
     logs,

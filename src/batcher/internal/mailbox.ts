@@ -1,91 +1,109 @@
 /**
- * The mailbox of a batcher: a dropping `Queue` of messages whose bound counts the updates in them.
+ * The mailbox of a batcher: a bounded queue of messages whose bound counts the updates in them.
  *
- * - At most `capacity` updates are waiting, however they are spread over messages; of a message that does not fit whole
- *   the first updates are taken.
+ * - At most `capacity` updates wait, however they are spread over messages; of a message that does not fit whole the first
+ *   updates are accepted.
  * - Updates are read in the order of their arrival, and reading may stop anywhere.
- * - A closed mailbox takes nothing more and can still be read.
+ * - It keeps copies: callers may use their arrays again.
+ * - `mark` divides the updates that wait now from later ones; no read returns updates of both sides.
  *
- * One message for a report instead of one for each of its updates keeps the queue off the profile of the hot path.
+ * One message per report instead of one per update keeps the queue off the profile of the hot path.
  */
-import { type Cause, Effect, Queue } from "effect"
 import type { Updates } from "../Accumulator.ts"
 
 export class Mailbox<A, U extends Updates<A, U>> {
   readonly capacity: number
-  readonly #queue: Queue.Queue<U, Cause.Done>
-  /** What was read and is to be read again, before the queue is. */
-  #kept: Array<U> = []
-  #message: U | undefined
+  #messages: Array<U> = []
+  #first = 0
+  /** The next update of the first message. */
   #position = 0
-  #accepted = 0
-  #read = 0
+  #size = 0
+  #marked = 0
+  #changes = 0
 
-  static readonly make = <A, U extends Updates<A, U>>(capacity: number): Effect.Effect<Mailbox<A, U>> =>
-    Effect.map(Queue.dropping<U, Cause.Done>(capacity), (queue) => new Mailbox(queue, capacity))
-
-  constructor(queue: Queue.Queue<U, Cause.Done>, capacity: number) {
-    this.#queue = queue
+  constructor(capacity: number) {
     this.capacity = capacity
   }
 
-  /** Updates waiting to be read. */
+  /** Updates that wait. */
   get size(): number {
-    return this.#accepted - this.#read
+    return this.#size
   }
 
-  /** Updates ever accepted. */
-  get accepted(): number {
-    return this.#accepted
+  /** Updates that wait and were there when `mark` was called. */
+  get marked(): number {
+    return this.#marked
   }
 
-  /** Updates ever read. */
-  get read(): number {
-    return this.#read
+  /** Grows whenever updates come or go. */
+  get changes(): number {
+    return this.#changes
   }
 
-  /** Takes as many of the updates as fit, from the first on, and answers how many those are. */
-  offerUnsafe(updates: U): number {
-    const room = this.capacity - this.size
-    const fitting = updates.length <= room ? updates : updates.slice(0, room)
-    if (fitting.length === 0 || !Queue.offerUnsafe(this.#queue, fitting)) return 0
-    this.#accepted += fitting.length
-    return fitting.length
+  mark(): void {
+    this.#marked = this.#size
   }
 
-  /** Reads the next updates that came together, up to `most` of them. Answers how many. */
-  readUnsafe(most: number, each: (updates: U, from: number, to: number) => void): number {
-    const message = this.#message ?? this.#nextMessage()
-    if (message === undefined) return 0
+  unmark(): void {
+    this.#marked = 0
+  }
+
+  /** Accepts as many of the first updates as fit, and returns their number. */
+  offer(updates: U): number {
+    const accepted = Math.min(updates.length, this.capacity - this.#size)
+    if (accepted <= 0) return 0
+    this.#messages.push(updates.slice(0, accepted))
+    this.#size += accepted
+    this.#changes++
+    return accepted
+  }
+
+  /** Reads the next updates that came together, at most `most`. Returns their number. */
+  read(most: number, each: (updates: U, from: number, to: number, isMarked: boolean) => void): number {
+    if (this.#size === 0) return 0
+    const message = this.#messages[this.#first]!
+    const isMarked = this.#marked > 0
     const from = this.#position
-    const to = Math.min(from + most, message.length)
-    this.#message = to === message.length ? undefined : message
-    this.#position = to === message.length ? 0 : to
-    this.#read += to - from
-    each(message, from, to)
-    return to - from
+    const to = Math.min(from + Math.min(most, isMarked ? this.#marked : most), message.length)
+    const count = to - from
+    if (to === message.length) this.#advance()
+    else this.#position = to
+    this.#size -= count
+    this.#changes++
+    if (isMarked) this.#marked -= count
+    each(message, from, to, isMarked)
+    return count
   }
 
-  /** Reads every waiting update and lets those stay, in their order, that `keep` wants to. */
-  siftUnsafe(keep: (update: A, index: number, all: U) => boolean): void {
+  /** Passes every update to `keep` and keeps, in their order, those for which it returns true. */
+  compact(keep: (update: A, index: number, all: U, isMarked: boolean) => boolean): void {
     const kept: Array<U> = []
-    const sift = (updates: U, from: number, to: number) => {
-      const staying = updates.slice(from, to).filter(keep)
-      if (staying.length > 0) kept.push(staying)
-      this.#read -= staying.length
+    let marked = 0
+    const readAll = (updates: U, from: number, to: number, isMarked: boolean) => {
+      const left = updates.slice(from, to).filter((update, index, all) => keep(update, index, all, isMarked))
+      if (left.length === 0) return
+      kept.push(left)
+      if (isMarked) marked += left.length
     }
-    while (this.readUnsafe(this.capacity, sift) > 0);
-    this.#kept = kept
+    while (this.read(Number.MAX_SAFE_INTEGER, readAll) > 0);
+    this.#messages = kept
+    this.#first = 0
+    this.#position = 0
+    this.#size = kept.reduce((sum, updates) => sum + updates.length, 0)
+    this.#marked = marked
   }
 
-  /** From now on nothing is accepted. */
-  closeUnsafe(): void {
-    Queue.endUnsafe(this.#queue)
-  }
-
-  #nextMessage(): U | undefined {
-    if (this.#kept.length > 0) return this.#kept.shift()
-    const next = Queue.takeUnsafe(this.#queue)
-    return next?._tag === "Success" ? next.value : undefined
+  #advance(): void {
+    this.#position = 0
+    // a message that was read must not be kept alive
+    this.#messages[this.#first] = undefined as never
+    this.#first++
+    if (this.#first === this.#messages.length) {
+      this.#messages = []
+      this.#first = 0
+    } else if (this.#first > 64 && this.#first * 2 > this.#messages.length) {
+      this.#messages = this.#messages.slice(this.#first)
+      this.#first = 0
+    }
   }
 }

@@ -1,23 +1,23 @@
 /**
- * The newest rows of one agent, one for each key.
+ * The newest rows of one agent, one per key.
  *
- * An agent reports much the same keys in much the same order each time, and most often once between two batches. So its
- * rows are a part of an array that it shares with the agents before it: they can be replaced where they are, and for as
- * long as they are the last ones there can be more of them. A further report finds most keys in the place where they were;
- * only an agent with many keys has an index of them. All that costs a fifth of a map of keys for each agent.
+ * An agent reports much the same keys in much the same order each time, and usually once between two batches. So its rows
+ * are a part of an array that it shares with the agents before it: they can be replaced in place, and as long as they are
+ * the last ones more can be appended. A further report finds most keys at the place where they were; only an agent with
+ * many keys has an index. This costs a fifth of a map of keys per agent.
  */
 import type { MetadataRow } from "../../domain/Metadata.ts"
 
-/** Up to so many keys are compared one by one. */
-const few = 16
+/** Up to this many keys are compared one by one. */
+const linearScanLimit = 16
 
 export class AgentRows {
   #array: Array<MetadataRow>
   #from: number
   #to: number
-  #places: Map<string, number> | undefined
+  #index: Map<string, number> | undefined
 
-  /** The rows of the array from the place `from` to before `to`, of which no two may have the same key. */
+  /** The rows of the array from index `from` to before `to`, no two of which may have the same key. */
   constructor(array: Array<MetadataRow>, from = 0, to = array.length) {
     this.#array = array
     this.#from = from
@@ -32,22 +32,22 @@ export class AgentRows {
     return this.#array[this.#from + place]!
   }
 
-  /** Where the row of a key is, or -1. `guess` is looked at first. */
-  placeOf(key: string, guess = 0): number {
-    if (guess < this.size && this.at(guess).key === key) return guess
-    if (this.size > few) return (this.#places ??= this.#index()).get(key) ?? -1
+  /** Returns the place of the row of a key, or -1. `hint` is looked at first. */
+  placeOf(key: string, hint = 0): number {
+    if (hint < this.size && this.at(hint).key === key) return hint
+    if (this.size > linearScanLimit) return (this.#index ??= this.#makeIndex()).get(key) ?? -1
     for (let place = 0; place < this.size; place++) if (this.at(place).key === key) return place
     return -1
   }
 
-  /** Puts a row where `placeOf` has found that of its key, or behind all others. */
+  /** Puts a row at the place that `placeOf` returned for its key, or behind all others for -1. */
   put(row: MetadataRow, place: number): void {
     if (place !== -1) {
       this.#array[this.#from + place] = row
       return
     }
     if (this.#to < this.#array.length) this.#move()
-    this.#places?.set(row.key, this.size)
+    this.#index?.set(row.key, this.size)
     this.#array.push(row)
     this.#to++
   }
@@ -58,33 +58,32 @@ export class AgentRows {
 
   #move(): void {
     const own = this.copy(0)
-    // the places that are left must not keep alive what is replaced later
+    // the places left behind must not keep alive rows that are replaced later
     this.#array.fill(own[0]!, this.#from, this.#to)
     this.#array = own
     this.#from = 0
     this.#to = own.length
   }
 
-  #index(): Map<string, number> {
+  #makeIndex(): Map<string, number> {
     return new Map(this.copy(0).map(({ key }, place) => [key, place]))
   }
 }
 
-/** How many lists of keys are remembered. */
-const layouts = 8
+/** This many lists of keys are remembered. */
+const maxLayouts = 8
 
 /**
- * Knows whether no two rows of a report have the same key. Agents of one template report the same keys in the same
- * order: the last few such lists are remembered, so that most reports need one comparison for each key and not one for
- * each pair.
+ * Knows whether all keys of a report are distinct. Agents of one template report the same keys in the same order: the last
+ * few lists of keys are remembered, so that most reports need one comparison per key and not one per pair of keys.
  */
-export class DistinctKeys {
+export class KeyLayouts {
   readonly #known: Array<ReadonlyArray<string>> = []
 
-  /** Looks at the rows from a place on, if they are not too many: then the answer is no. */
-  has(rows: ReadonlyArray<MetadataRow>, from: number): boolean {
+  /** Whether all keys of the rows from index `from` on are distinct. If there are too many rows it returns false. */
+  allDistinct(rows: ReadonlyArray<MetadataRow>, from: number): boolean {
     const count = rows.length - from
-    if (count > few) return false
+    if (count > linearScanLimit) return false
     for (const keys of this.#known) {
       let same = 0
       if (keys.length === count) while (same < count && rows[from + same]!.key === keys[same]) same++
@@ -93,7 +92,7 @@ export class DistinctKeys {
     const keys = rows.slice(from).map(({ key }) => key)
     if (new Set(keys).size < count) return false
     this.#known.unshift(keys)
-    if (this.#known.length > layouts) this.#known.pop()
+    if (this.#known.length > maxLayouts) this.#known.pop()
     return true
   }
 }

@@ -41,3 +41,5 @@ export const makeReportSpans = () => {
     }
   }
 }
+
+export type ReportSpans = ReturnType<typeof makeReportSpans>

@@ -11,10 +11,10 @@ import { agent, start } from "../../support/metadataBatcher.ts"
 
 /** Calls with what an agent puts on the wire. */
 const connect = Effect.fnUntraced(function* (
-  batcher: MetadataBatcher.MetadataBatcher["Service"],
+  batcher: Pick<MetadataBatcher.MetadataBatcher["Service"], "add" | "pending">,
   logs: Array<LogRecord> = []
 ) {
-  const { BatchUpdateMetadata } = yield* Effect.provideService(Metadata.make, MetadataBatcher.MetadataBatcher, batcher)
+  const { BatchUpdateMetadata } = yield* Effect.provide(Metadata.make, MetadataBatcher.layerTest(batcher))
   const call = calling(Metadata.BatchUpdateMetadataRequest, BatchUpdateMetadata, session(agent(7)))
   return (request: unknown) => call(request).pipe(collectLogs(logs))
 })
@@ -109,7 +109,6 @@ describe("BatchUpdateMetadata", () => {
     Effect.gen(function* () {
       const call = yield* connect({
         add: () => Effect.die("the batcher is broken"),
-        flush: Effect.void,
         pending: Effect.succeed(0)
       })
 

@@ -81,7 +81,7 @@ describe("newestMetadata", () => {
       const after = rowsOf(later).map((row) => ({ ...row, value: `${row.value}, later` }))
       const failed = takeAll(addAll(before))
 
-      const state = failed.reduce(newestMetadata.restore, addAll(after))
+      const state = newestMetadata.restore(addAll(after), failed)
 
       assert.deepStrictEqual(byId(takeAll(state)), newestOf([...before, ...after]))
     }
@@ -105,7 +105,7 @@ describe("newestMetadata", () => {
       const rows = rowsOf(earlier)
       const [batch, rest] = newestMetadata.take(addAll(rows), size + 1)
       const taken = [...batch]
-      const again = addAll(rowsOf(later), batch.reduce(newestMetadata.restore, rest))
+      const again = addAll(rowsOf(later), newestMetadata.restore(rest, batch))
 
       assert.deepStrictEqual(batch, taken)
       assert.deepStrictEqual(rows, rowsOf(earlier))

@@ -1,0 +1,207 @@
+/**
+ * The way of an update into a batcher: straight into what is pending while nothing is being written, into the mailbox
+ * otherwise, and from there into what is pending.
+ *
+ * - Room is bounded: `queueCapacity` updates in the mailbox, `maxPending` pending or being written. An update that merges
+ *   into a pending one always finds room.
+ * - Whoever waits for room gets it in the order of asking, before anything that is added later.
+ */
+import type { Accumulator, Updates } from "../Accumulator.ts"
+import type { ResolvedSettings } from "../BatcherSettings.ts"
+import type { Ledger } from "./ledger.ts"
+import { Mailbox } from "./mailbox.ts"
+import { Pending } from "./pending.ts"
+
+/** `open`: updates are accepted; `draining`: the rest is being written; `closed`: nothing more happens. */
+export type Phase = "open" | "draining" | "closed"
+
+/** What the intake asks of the worker that writes. */
+export interface Signals {
+  /** Whether a batch could be written at once: none is, nor about to be, or there may be more than one at a time. */
+  readonly isAvailable: boolean
+  /** The share of `maxPending` that batches in flight take. */
+  readonly reserved: number
+  /** Something is held now. */
+  readonly onHeld: () => void
+  /** There is a full batch. */
+  readonly onFull: () => void
+  /** There is no room: what is about to start must start now. */
+  readonly runNow: () => void
+}
+
+/** A caller that waits for room. */
+export interface Waiter<U> {
+  updates: U
+  /** Called when all of the updates are accepted, or with those that never will be because the batcher has closed. */
+  readonly resume: (refused: U | undefined) => void
+}
+
+export class Intake<S, A, U extends Updates<A, U>> {
+  phase: Phase = "open"
+  readonly mailbox: Mailbox<A, U>
+  readonly pending: Pending<S, A, U>
+  readonly ledger: Ledger
+  readonly #settings: ResolvedSettings
+  readonly #signals: Signals
+  #waiters: Array<Waiter<U>> = []
+  #compactedAt = -1
+
+  constructor(
+    settings: ResolvedSettings,
+    accumulator: Accumulator<S, A, U>,
+    ledger: Ledger,
+    signals: Signals,
+    onDefect: (defect: unknown) => void
+  ) {
+    this.#settings = settings
+    this.#signals = signals
+    this.ledger = ledger
+    this.mailbox = new Mailbox(settings.queueCapacity)
+    this.pending = new Pending(accumulator, ledger, onDefect)
+  }
+
+  /** Updates accepted and not yet taken for a write. */
+  get size(): number {
+    return this.mailbox.size + this.pending.size
+  }
+
+  /** Accepts updates. Returns those that find no room. */
+  accept(updates: U): U | undefined {
+    const count = updates.length
+    if (count === 0) return undefined
+    if (this.phase !== "open") return updates
+    const { mailbox, pending } = this
+    const { maxBatchSize, maxPending } = this.#settings
+    const room = Math.min(maxBatchSize, maxPending - this.#signals.reserved) - pending.size
+    if (count <= room && mailbox.size === 0 && this.#signals.isAvailable) {
+      this.ledger.accepted += count
+      pending.add(updates, 0, count, false)
+      this.#signals.onHeld()
+      if (pending.size >= maxBatchSize) this.#signals.onFull()
+      return undefined
+    }
+    const accepted = mailbox.offer(updates)
+    this.ledger.accepted += accepted
+    const refused = accepted < count ? this.#addWhenFull(updates.slice(accepted)) : undefined
+    this.#signals.onHeld()
+    this.#wakeIfFull()
+    return refused
+  }
+
+  /** Accepts updates as soon as there is room for them. Returns the waiter if that is not now. */
+  offer(updates: U, resume: (refused: U | undefined) => void): Waiter<U> | undefined {
+    const refused = this.#waiters.length > 0 && this.phase === "open" ? updates.slice(0) : this.accept(updates)
+    if (refused === undefined || this.phase !== "open") {
+      resume(refused)
+      return undefined
+    }
+    const waiter = { updates: refused, resume }
+    this.#waiters.push(waiter)
+    return waiter
+  }
+
+  /** Ends the wait of a caller. Returns whether it was waiting. */
+  withdraw(waiter: Waiter<U>): boolean {
+    const index = this.#waiters.indexOf(waiter)
+    if (index !== -1) this.#waiters.splice(index, 1)
+    return index !== -1
+  }
+
+  /** Gives room to those who wait for it. */
+  admitWaiters(): void {
+    while (this.#waiters.length > 0 && this.phase === "open") {
+      const waiter = this.#waiters[0]!
+      const refused = this.accept(waiter.updates)
+      if (refused !== undefined) {
+        waiter.updates = refused
+        return
+      }
+      this.#waiters.shift()
+      waiter.resume(undefined)
+    }
+  }
+
+  /** From now on nothing is accepted. */
+  close(): void {
+    this.phase = "draining"
+    for (const waiter of this.#waiters.splice(0)) waiter.resume(waiter.updates)
+  }
+
+  /** How many updates the next batch may have: more when more than a batch is waiting. */
+  get batchSize(): number {
+    const { maxBacklogBatchSize, maxBatchSize } = this.#settings
+    return this.size > maxBatchSize ? maxBacklogBatchSize : maxBatchSize
+  }
+
+  /** Moves updates from the mailbox until a batch is full. Returns whether one is. */
+  fold(): boolean {
+    const { mailbox, pending } = this
+    const target = this.batchSize
+    const limit = this.#settings.maxPending - this.#signals.reserved
+    for (;;) {
+      const isFlushing = pending.isFrozen
+      if (isFlushing && mailbox.marked === 0) break
+      const size = pending.size
+      const room = Math.min(target - (isFlushing ? pending.frozenSize : size), limit - size)
+      if (room <= 0 || mailbox.read(room, this.#addPending) === 0) break
+    }
+    return pending.size >= this.#settings.maxBatchSize
+  }
+
+  /** Puts updates back that were taken for a write. */
+  restore(updates: ReadonlyArray<A>): void {
+    this.pending.restore(updates)
+    // something in the mailbox may merge into what is back
+    this.#compactedAt = -1
+  }
+
+  /** Takes everything, the mailbox included. */
+  clear(): ReadonlyArray<A> {
+    this.pending.thaw()
+    while (this.mailbox.read(Number.MAX_SAFE_INTEGER, this.#addPending) > 0);
+    return this.pending.clear()
+  }
+
+  readonly #addPending = (updates: U, from: number, to: number, isMarked: boolean): void => {
+    this.pending.add(updates, from, to, isMarked)
+  }
+
+  #wakeIfFull(): void {
+    if (this.#signals.isAvailable && this.size >= this.#settings.maxBatchSize && this.fold()) this.#signals.onFull()
+  }
+
+  #addWhenFull(updates: U): U | undefined {
+    const { ledger, mailbox } = this
+    let rest = updates
+    for (let accepted = -1; rest.length > 0 && accepted !== 0; rest = rest.slice(accepted)) {
+      this.#wakeIfFull()
+      // the last resort before updates are dropped: a write that was about to start does so now
+      this.#signals.runNow()
+      if (mailbox.size === mailbox.capacity) this.#compact()
+      accepted = mailbox.offer(rest)
+      ledger.accepted += accepted
+    }
+    const refused = rest.filter((update, index, all) => this.#rejectIfFull(update, index, all, false))
+    ledger.accepted += rest.length - refused.length
+    return refused.length === 0 ? undefined : refused
+  }
+
+  // a mailbox that was compacted while there was no room is not worth another look before something has changed
+  #compact(): void {
+    const { mailbox } = this
+    if (this.#isFull() && mailbox.changes === this.#compactedAt) return
+    mailbox.compact(this.#rejectIfFull)
+    this.#compactedAt = mailbox.changes
+  }
+
+  #isFull(): boolean {
+    return this.pending.size >= this.#settings.maxPending - this.#signals.reserved
+  }
+
+  /** Adds an update to what is pending if it merges or finds room. Returns whether it does not. */
+  readonly #rejectIfFull = (update: A, index: number, all: U, isMarked: boolean): boolean => {
+    if (this.#isFull() && !this.pending.has(update)) return true
+    this.pending.add(all, index, index + 1, isMarked)
+    return false
+  }
+}

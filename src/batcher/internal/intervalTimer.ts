@@ -1,0 +1,89 @@
+/**
+ * The timer of scheduled flushes.
+ *
+ * - A flush is due when the interval has passed since the last flush ended, and at the latest `maxAge` after something was
+ *   accepted. The ticks go on at the same rate while nothing is pending, but nobody counts them: the timer runs only while
+ *   something is held, and ends at its first tick when nothing is.
+ * - One sleep serves many batches: to begin and end one per batch would cost more than all else that a batch costs.
+ */
+import { Clock, Context, Duration, Effect, type Fiber, Option } from "effect"
+import type { ResolvedSettings } from "../BatcherSettings.ts"
+
+interface Rules {
+  /** Whether something is held that a tick may be for. */
+  readonly isNeeded: () => boolean
+  /** Whether nothing is being written. */
+  readonly isIdle: () => boolean
+  /** A flush is due. */
+  readonly onTick: () => void
+}
+
+export class IntervalTimer<R> {
+  readonly #interval: bigint | undefined
+  readonly #maxAge: bigint | undefined
+  readonly #clock: Clock.Clock
+  readonly #runFork: (effect: Effect.Effect<void, never, R>) => Fiber.Fiber<void>
+  readonly #rules: Rules
+  #fiber: Fiber.Fiber<void> | undefined
+  #idleSince: bigint
+  #heldSince: bigint | undefined
+
+  constructor({ interval, maxAge }: ResolvedSettings, context: Context.Context<R>, rules: Rules) {
+    this.#interval = Option.getOrUndefined(Duration.toNanos(interval))
+    this.#maxAge = Option.getOrUndefined(Duration.toNanos(maxAge))
+    this.#clock = Context.get(context, Clock.Clock)
+    this.#runFork = Effect.runForkWith(context)
+    this.#rules = rules
+    this.#idleSince = this.#clock.monotonicTimeNanosUnsafe()
+  }
+
+  /** Runs from now on, because something is held. */
+  start(): void {
+    if (this.#maxAge !== undefined) this.#heldSince ??= this.#clock.monotonicTimeNanosUnsafe()
+    if (this.#fiber !== undefined || (this.#interval === undefined && this.#maxAge === undefined)) return
+    if (this.#interval !== undefined && this.#rules.isIdle()) {
+      const now = this.#clock.monotonicTimeNanosUnsafe()
+      // the ticks since then, which nobody waited for
+      this.#idleSince = now - ((now - this.#idleSince) % this.#interval)
+    }
+    const fiber = this.#runFork(this.#run)
+    this.#fiber = fiber.pollUnsafe() === undefined ? fiber : undefined
+  }
+
+  stop(): void {
+    this.#fiber?.interruptUnsafe()
+    this.#fiber = undefined
+  }
+
+  /** Nothing is being written any more. */
+  onIdle(): void {
+    this.#idleSince = this.#clock.monotonicTimeNanosUnsafe()
+    if (!this.#rules.isNeeded()) this.#heldSince = undefined
+  }
+
+  /** Everything that is held is about to be written. */
+  onFlush(): void {
+    if (this.#maxAge !== undefined) this.#heldSince = this.#clock.monotonicTimeNanosUnsafe()
+  }
+
+  readonly #run: Effect.Effect<void> = Effect.suspend(() => {
+    if (!this.#rules.isNeeded()) {
+      this.#fiber = undefined
+      return Effect.void
+    }
+    const now = this.#clock.monotonicTimeNanosUnsafe()
+    const left = this.#timeLeft(now)
+    if (left > 0n) return Effect.flatMap(Effect.sleep(Duration.nanos(left)), () => this.#run)
+    this.#rules.onTick()
+    return this.#run
+  })
+
+  /** Until the next tick. While something is being written none is due, and the interval begins anew. */
+  #timeLeft(now: bigint): bigint {
+    const isIdle = this.#rules.isIdle()
+    const ofInterval = this.#interval && (isIdle ? this.#idleSince + this.#interval - now : this.#interval)
+    const ofAge = this.#maxAge && (isIdle ? (this.#heldSince ?? now) + this.#maxAge - now : this.#maxAge)
+    if (ofInterval === undefined) return ofAge!
+    return ofAge === undefined || ofInterval < ofAge ? ofInterval : ofAge
+  }
+}

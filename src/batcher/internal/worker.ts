@@ -1,0 +1,377 @@
+/**
+ * Decides when a batcher writes, and what.
+ *
+ * - `activity` says what goes on: `idle`, `scheduled` (a write starts in the next turn of the event loop), `writing`,
+ *   `backingOff` (after a failed write) or `paused`.
+ * - A lane is a fiber that takes batches and writes them, one after the other, until nothing is due. There are at most
+ *   `concurrency` lanes, and none while nothing is due: an idle batcher has no fiber.
+ * - A job is what one trigger asks for. A flush asks for all that was accepted before it.
+ */
+import { Context, Effect, type Exit, type Fiber, Scheduler } from "effect"
+import type { Updates } from "../Accumulator.ts"
+import type { Lost } from "../BatcherErrors.ts"
+import type { ResolvedSettings } from "../BatcherSettings.ts"
+import type { NotWritten } from "./acknowledge.ts"
+import type { Backoff } from "./backoff.ts"
+import { Batch } from "./batch.ts"
+import type { Intake, Signals } from "./intake.ts"
+import { type FlushRequest, Job, resultOf } from "./job.ts"
+import { type Receipts, unwrap } from "./receipts.ts"
+import type { Selector } from "./selector.ts"
+import { IntervalTimer } from "./intervalTimer.ts"
+
+export type Activity = "idle" | "scheduled" | "writing" | "backingOff" | "paused"
+
+export interface WorkerOptions<S, A, E, R, U extends Updates<A, U>> {
+  readonly settings: ResolvedSettings
+  readonly context: Context.Context<R>
+  readonly makeIntake: (signals: Signals) => Intake<S, A, U>
+  readonly receipts: Receipts<S, A, NotWritten<A, E>, U>
+  readonly selector: Selector<A>
+  readonly backoff: Backoff<E, R>
+  readonly write: (batch: Batch<A, E>) => Effect.Effect<void, never, R>
+  /** Something that must not throw did; updates of a batch that is lost to it are handed over. */
+  readonly onDefect: (defect: unknown, batch?: Batch<A, E>) => void
+}
+
+export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
+  readonly intake: Intake<S, A, U>
+  /** The part of `maxPending` that batches in flight take. */
+  reserved = 0
+  activity: Activity = "idle"
+  readonly #options: WorkerOptions<S, A, E, R, U>
+  readonly #settings: ResolvedSettings
+  readonly #runFork: <X>(effect: Effect.Effect<X, never, R>) => Fiber.Fiber<X>
+  readonly #dispatcher: Scheduler.SchedulerDispatcher
+  readonly #lanes = new Set<Fiber.Fiber<void>>()
+  readonly #inFlight = new Set<Batch<A, E>>()
+  readonly #timer: IntervalTimer<R>
+  #running = 0
+  #isScheduled = false
+  #isPaused = false
+  #isTaking = false
+  #backoffTimer: Fiber.Fiber<void> | undefined
+  #job: Job<E> | undefined
+  #requests: Array<FlushRequest<E>> = []
+  #isTickDue = false
+  /** A full batch was there before the flushes that were asked for since. */
+  #isCapacityDue = false
+  /** Called when everything is written after the intake has closed. */
+  onDrained: (() => void) | undefined
+
+  constructor(options: WorkerOptions<S, A, E, R, U>) {
+    this.#options = options
+    this.#settings = options.settings
+    this.#runFork = Effect.runForkWith(options.context)
+    this.#dispatcher = Context.get(options.context, Scheduler.Scheduler).makeDispatcher()
+    this.intake = options.makeIntake(this)
+    this.#timer = new IntervalTimer(options.settings, options.context, {
+      isNeeded: () => this.intake.phase === "open" && (this.intake.size > 0 || this.#running > 0),
+      isIdle: () => this.isAvailable,
+      onTick: () => {
+        this.#isTickDue = true
+        this.drive()
+      }
+    })
+  }
+
+  // ---------------------------------------------------------------------------
+  // signals of the intake
+  // ---------------------------------------------------------------------------
+
+  get isAvailable(): boolean {
+    return this.activity === "idle" || (this.activity === "writing" && this.#running < this.#settings.concurrency)
+  }
+
+  onHeld(): void {
+    this.#timer.start()
+  }
+
+  onFull(): void {
+    this.#isCapacityDue = true
+    this.wake()
+  }
+
+  /** Starts to write in the next turn of the event loop, so that no caller runs a write on its own stack. */
+  wake(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    this.#updateActivity()
+    this.#dispatcher.scheduleTask(() => this.runNow(), 0)
+  }
+
+  runNow(): void {
+    if (this.#isScheduled && !this.#isTaking) this.drive()
+  }
+
+  // ---------------------------------------------------------------------------
+  // what others ask for
+  // ---------------------------------------------------------------------------
+
+  get inFlight(): number {
+    let left = 0
+    for (const batch of this.#inFlight) left += batch.left
+    return left
+  }
+
+  /** Asks for a flush. Returns how to withdraw the request. */
+  flush(request: FlushRequest<E>, isForced: boolean): () => void {
+    this.#requests.push(request)
+    if (isForced) this.#endBackoff()
+    this.wake()
+    return () => {
+      this.#requests = this.#requests.filter((each) => each !== request)
+    }
+  }
+
+  pause(): void {
+    this.#isPaused = true
+    this.#updateActivity()
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    this.wake()
+  }
+
+  /** Writes what is left, without regard to pauses. */
+  drain(): void {
+    this.intake.close()
+    this.#isPaused = false
+    this.#endBackoff()
+    this.drive()
+  }
+
+  /** Ends everything. Returns the updates that are not written, oldest first, of which `lost` says what became of them. */
+  end(lost: (update: A) => Lost<A, E>): ReadonlyArray<A> {
+    this.intake.close()
+    this.intake.phase = "closed"
+    this.#endBackoff()
+    this.#timer.stop()
+    const left: Array<A> = []
+    for (const batch of this.#inFlight) {
+      batch.isRevoked = true
+      for (const update of batch.unwritten) left.push(update)
+      batch.settle(batch.updates.length, lost)
+    }
+    for (const lane of this.#lanes) lane.interruptUnsafe()
+    const rest = this.intake.clear()
+    const receipts = this.#options.receipts.take(rest)
+    for (const [index, wrapped] of rest.entries()) {
+      const update = unwrap(wrapped)
+      left.push(update)
+      for (const receipt of receipts?.[index] ?? []) receipt.settle(lost(update))
+    }
+    const outcome = left.length === 0 ? "completed" : "closed"
+    this.#job?.end(outcome)
+    this.#job = undefined
+    for (const { resume } of this.#requests.splice(0)) resume(resultOf(outcome))
+    this.onDrained?.()
+    return left
+  }
+
+  // ---------------------------------------------------------------------------
+  // lanes
+  // ---------------------------------------------------------------------------
+
+  /** Starts as many lanes as there is something to do for. */
+  drive(): void {
+    this.#isScheduled = false
+    while (this.#running < this.#settings.concurrency) {
+      const batch = this.#take()
+      if (batch === undefined) break
+      this.#startLane(batch)
+    }
+    this.#updateActivity()
+    this.#checkDrained()
+  }
+
+  #startLane(first: Batch<A, E>): void {
+    this.#running++
+    this.activity = "writing"
+    let current = first
+    const lane = (batch: Batch<A, E>): Effect.Effect<void, never, R> =>
+      Effect.flatMap(this.#options.write(batch), () => {
+        this.#finish(batch)
+        const next = this.#take()
+        if (this.#settings.concurrency > 1) this.drive()
+        if (next === undefined) return Effect.void
+        current = next
+        return lane(next)
+      })
+    const fiber = this.#runFork(lane(first))
+    this.#lanes.add(fiber)
+    fiber.addObserver((exit) => {
+      this.#lanes.delete(fiber)
+      this.#onLaneEnd(exit, current)
+    })
+  }
+
+  #onLaneEnd(exit: Exit.Exit<void>, batch: Batch<A, E>): void {
+    this.#running--
+    if (exit._tag === "Failure" && this.#inFlight.has(batch) && !batch.isRevoked) {
+      // unreachable but for a bug here, or a rule of the accumulator that throws
+      this.#options.onDefect(exit.cause, batch)
+      this.#finish(batch)
+    }
+    if (exit._tag === "Failure" || this.#settings.concurrency > 1) this.wake()
+    this.#updateActivity()
+    this.#checkDrained()
+  }
+
+  #finish(batch: Batch<A, E>): void {
+    if (!this.#inFlight.delete(batch) || batch.isRevoked) return
+    this.reserved -= this.#roomOf(batch)
+    this.#options.selector.release(batch.partitions)
+    const { backoff } = this.#options
+    const job = this.#job
+    if (job !== undefined && batch.tally === job.tally && job.tally !== undefined) {
+      job.open--
+      job.cause ??= batch.failure
+    }
+    if (batch.failure === undefined) backoff.reset()
+    else if (backoff.pause !== undefined) this.#backOff(batch)
+    this.intake.admitWaiters()
+  }
+
+  #roomOf(batch: Batch<A, E>): number {
+    return Math.max(batch.updates.length, this.#settings.maxBatchSize)
+  }
+
+  // ---------------------------------------------------------------------------
+  // back-off
+  // ---------------------------------------------------------------------------
+
+  #backOff(batch: Batch<A, E>): void {
+    const { backoff } = this.#options
+    const pause = backoff.pause!
+    backoff.pause = undefined
+    const job = this.#job
+    this.#job = undefined
+    if (job !== undefined) {
+      job.cause = batch.failure
+      this.#thaw()
+      job.end("failed")
+    }
+    this.#endBackoff()
+    this.#backoffTimer = this.#runFork(
+      Effect.flatMap(Effect.sleep(pause), () => {
+        this.#backoffTimer = undefined
+        this.#isTickDue = true
+        this.drive()
+        return Effect.void
+      })
+    )
+  }
+
+  #endBackoff(): void {
+    const timer = this.#backoffTimer
+    this.#backoffTimer = undefined
+    timer?.interruptUnsafe()
+  }
+
+  #thaw(): void {
+    this.intake.mailbox.unmark()
+    this.intake.pending.thaw()
+  }
+
+  // ---------------------------------------------------------------------------
+  // jobs
+  // ---------------------------------------------------------------------------
+
+  #take(): Batch<A, E> | undefined {
+    this.#isTaking = true
+    const batch = this.#takeDue()
+    this.#isTaking = false
+    // only now, because they might make it take another
+    if (batch !== undefined) this.intake.admitWaiters()
+    return batch
+  }
+
+  #takeDue(): Batch<A, E> | undefined {
+    const { phase } = this.intake
+    if (phase === "closed" || this.#backoffTimer !== undefined || (this.#isPaused && phase === "open")) return undefined
+    for (;;) {
+      const job = (this.#job ??= this.#nextJob())
+      if (job === undefined) return undefined
+      const batch = this.#takeFor(job)
+      if (batch !== undefined) return batch
+      // what is left waits for a batch in flight: of the same partition, or of the flush
+      if (this.#inFlight.size > 0 && (job.open > 0 || (job.left > 0 && this.intake.size > 0))) return undefined
+      this.#job = undefined
+      this.#thaw()
+      job.end("completed")
+      // unless the accumulator returns nothing although it has something
+      if (job.left > 0 && this.intake.size > 0 && job.reason !== "manual") return undefined
+    }
+  }
+
+  #nextJob(): Job<E> | undefined {
+    const { intake } = this
+    if (intake.phase === "draining")
+      return intake.size === 0 ? undefined : new Job("shutdown", Number.POSITIVE_INFINITY)
+    if (this.#requests.length > 0 && !this.#isCapacityDue) {
+      const job = new Job<E>("manual", Number.POSITIVE_INFINITY, this.#requests.splice(0))
+      for (const batch of this.#inFlight) batch.tally = job.tally
+      job.open = this.#inFlight.size
+      intake.mailbox.mark()
+      intake.pending.freeze()
+      this.#timer.onFlush()
+      return job
+    }
+    const isFull = intake.fold()
+    if (this.#isCapacityDue) {
+      this.#isCapacityDue = false
+      return isFull ? new Job("capacity", intake.pending.size) : this.#nextJob()
+    }
+    if (this.#isTickDue) {
+      this.#isTickDue = false
+      this.#timer.onFlush()
+      return new Job("scheduled", intake.pending.size)
+    }
+    return isFull ? new Job("capacity", intake.pending.size) : undefined
+  }
+
+  #takeFor(job: Job<E>): Batch<A, E> | undefined {
+    const { mailbox, pending } = this.intake
+    if (job.left <= 0) return undefined
+    this.intake.fold()
+    if (job.reason === "manual" && pending.frozenSize === 0 && mailbox.marked === 0) return undefined
+    if (pending.size === 0) return undefined
+    const { receipts, selector } = this.#options
+    const selection = selector.start()
+    let taken: ReadonlyArray<A> = []
+    try {
+      taken = pending.take(this.intake.batchSize, selection?.select)
+    } catch (defect) {
+      this.#options.onDefect(defect)
+    }
+    if (taken.length === 0) return undefined
+    const waiting = receipts.take(taken)
+    const updates = waiting === undefined ? taken : taken.map(unwrap)
+    const batch = new Batch<A, E>(updates, job.reason, waiting, selection?.partitions)
+    selector.reserve(batch.partitions)
+    job.left -= updates.length
+    if (job.tally !== undefined) {
+      batch.tally = job.tally
+      job.open++
+    }
+    this.#inFlight.add(batch)
+    this.reserved += this.#roomOf(batch)
+    return batch
+  }
+
+  #updateActivity(): void {
+    const before = this.activity
+    if (this.#running > 0) this.activity = "writing"
+    else if (this.#isScheduled) this.activity = "scheduled"
+    else if (this.#backoffTimer !== undefined) this.activity = "backingOff"
+    else this.activity = this.#isPaused && this.intake.phase === "open" ? "paused" : "idle"
+    if (this.activity === "idle" && before !== "idle") this.#timer.onIdle()
+  }
+
+  #checkDrained(): void {
+    const { phase, size } = this.intake
+    if (phase === "draining" && size === 0 && this.#running === 0 && this.#inFlight.size === 0) this.onDrained?.()
+  }
+}
