@@ -5,7 +5,8 @@
  * - Rows are locked in the order of agent and key, so that replicas that write the same rows wait for each other instead of
  *   running into a deadlock. A batch that loses a conflict with other statements is tried again.
  * - A row that is older than the stored one changes nothing; one of the same time replaces it. A time that is ahead of the
- *   database by more than a minute is stored as the time of the database, and a stored one gives way to any row.
+ *   database by more than a minute is replaced by the time of the database less the age of the row, and a stored one gives
+ *   way to any row.
  * - A declared key without a row gets one: with its first sample, and again after a crash of the database, which empties
  *   the table of values. That takes a second statement when rows of a batch were not updated. When it fails the batch has
  *   failed, and writing it again does no harm.
@@ -38,27 +39,28 @@ export const layer = (options?: Options): Layer.Layer<MetadataStore, never, SqlC
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const sql = yield* SqlClient.SqlClient
 
-  const samples = (rows: ReadonlyArray<MetadataRow>) => sql`
+  const samples = (rows: ReadonlyArray<MetadataRow>, now: DateTime.Utc) => sql`
     ${column(PgTypes.OID.uuid, rows, (row) => row.agentId)}::uuid[],
     ${column(PgTypes.OID.text, rows, (row) => row.key)}::text[],
     ${column(PgTypes.OID.text, rows, (row) => row.value)}::text[],
     ${column(PgTypes.OID.text, rows, (row) => row.error)}::text[],
-    ${column(PgTypes.OID.timestamptz, rows, (row) => DateTime.toEpochMillis(row.collectedAt))}::timestamptz[]`
+    ${column(PgTypes.OID.timestamptz, rows, (row) => DateTime.toEpochMillis(row.collectedAt))}::timestamptz[],
+    ${DateTime.toDateUtc(now)}::timestamptz`
 
-  const update = (rows: ReadonlyArray<MetadataRow>) => sql<Updated>`
-    SELECT updated, changed_agent_ids AS agents, ahead FROM update_workspace_agent_metadata(${samples(rows)})`
+  const update = (rows: ReadonlyArray<MetadataRow>, now: DateTime.Utc) => sql<Updated>`
+    SELECT updated, changed_agent_ids AS agents, ahead FROM update_workspace_agent_metadata(${samples(rows, now)})`
 
-  const complete = (rows: ReadonlyArray<MetadataRow>) => sql<Completed>`
+  const complete = (rows: ReadonlyArray<MetadataRow>, now: DateTime.Utc) => sql<Completed>`
     SELECT written, changed_agent_ids AS agents, ahead, undeclared
-    FROM complete_workspace_agent_metadata(${samples(rows)})`
+    FROM complete_workspace_agent_metadata(${samples(rows, now)})`
 
   const write = Effect.fnUntraced(function* (rows: ReadonlyArray<MetadataRow>) {
-    const [updated] = yield* update(rows)
+    const [updated] = yield* update(rows, yield* DateTime.now)
     if (updated!.updated === rows.length) {
       yield* count({ stored: rows.length, stale: 0, undeclared: 0, ahead: updated!.ahead })
       return updated!.agents
     }
-    const [completed] = yield* complete(rows)
+    const [completed] = yield* complete(rows, yield* DateTime.now)
     const { ahead, undeclared, written } = completed!
     const stored = updated!.updated + written
     yield* count({ stored, undeclared, stale: rows.length - stored - undeclared, ahead: updated!.ahead + ahead })
@@ -157,9 +159,9 @@ const decodeFound = Schema.decodeUnknownEffect(
   )
 )
 
-const parameters = `agent_ids uuid[], keys text[], "values" text[], errors text[], collected_ats timestamptz[]`
+const parameters = `agent_ids uuid[], keys text[], "values" text[], errors text[], collected_ats timestamptz[], sent_at timestamptz`
 
-const argumentTypes = "uuid[], text[], text[], text[], timestamptz[]"
+const argumentTypes = "uuid[], text[], text[], text[], timestamptz[], timestamptz"
 
 // rows are locked in the order of the arrays: that takes a plan that looks them up one by one, whatever their number
 const planSettings = `
@@ -170,7 +172,12 @@ const planSettings = `
 
 const isAhead = (time: string) => `${time} > now() + interval '1 minute'`
 
-const sampleTime = `CASE WHEN ${isAhead("sample.collected_at")} THEN now() ELSE sample.collected_at END`
+// the age of a sample is right even where the clock of its replica is not
+const sampleTime = `
+  CASE
+    WHEN ${isAhead("sample.collected_at")} THEN now() - greatest(sent_at - sample.collected_at, interval '0')
+    ELSE sample.collected_at
+  END`
 
 const sampleRows = `
   unnest(agent_ids, keys, "values", errors, collected_ats)
@@ -191,7 +198,7 @@ export const definitions: ReadonlyArray<Definition> = [
           FROM ${sampleRows}
           WHERE stored.workspace_agent_id = sample.workspace_agent_id
             AND stored.key = sample.key
-            AND stored.collected_at <= sample.collected_at
+            AND stored.collected_at <= ${sampleTime}
           RETURNING stored.workspace_agent_id, ${isAhead("sample.collected_at")} AS is_ahead
         )
         SELECT

@@ -2,6 +2,7 @@
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer, Metric, Record } from "effect"
 import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
 import * as MetadataStoreMetrics from "../../src/metadata/MetadataStoreMetrics.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import { isolated } from "../pubsub/support.ts"
@@ -53,6 +54,23 @@ layer(PgMetadataStore.layer().pipe(Layer.provideMerge(Postgres.layer)), { exclud
         assert.strictEqual(ahead.count, 2)
         const [stored] = yield* read(agent)
         assert.isBelow(Math.abs(DateTime.toEpochMillis(stored!.collectedAt) - DateTime.toEpochMillis(now)), 30_000)
+      })
+    )
+
+    it.effect("keeps the order of rows whose times are ahead and of those that are not [FT-03]", () =>
+      Effect.gen(function* () {
+        const [agent] = yield* Seed.agents(1, ["cpu"])
+        const now = yield* DateTime.now
+        const aheadBy = (seconds: number) => DateTime.add(now, { days: 30, seconds })
+        yield* updateBatch([row(agent, "cpu", "newer", now)])
+
+        // the clock of its replica is thirty days ahead: the row is five seconds old when it is written
+        yield* Effect.andThen(
+          TestClock.setTime(DateTime.toEpochMillis(aheadBy(5))),
+          updateBatch([row(agent, "cpu", "older", aheadBy(0))])
+        ).pipe(Effect.provide(TestClock.layer()))
+
+        assert.strictEqual((yield* samples(agent)).cpu?.[0], "newer")
       })
     )
 

@@ -10,7 +10,7 @@ import { EmbeddedPostgres } from "../../../src/postgres/EmbeddedPostgres.ts"
 
 const statement = `
   SELECT updated, changed_agent_ids AS agents
-  FROM update_workspace_agent_metadata($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])`
+  FROM update_workspace_agent_metadata($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], now())`
 
 export class PgError extends Data.TaggedError("PgError")<{ readonly cause: unknown }> {}
 
@@ -62,7 +62,7 @@ export const postgresJs = Effect.gen(function* () {
       const times = batch.map(({ collectedAt }) => DateTime.formatIso(collectedAt))
       return sql`
         SELECT updated, changed_agent_ids AS agents FROM update_workspace_agent_metadata(
-          ${agents}::uuid[], ${keys}::text[], ${values}::text[], ${errors}::text[], ${times}::timestamptz[]
+          ${agents}::uuid[], ${keys}::text[], ${values}::text[], ${errors}::text[], ${times}::timestamptz[], now()
         )`
     })
 })
