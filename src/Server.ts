@@ -41,6 +41,7 @@ import * as UsageRoutes from "./usage/UsageRoutes.ts"
 import { ByteWebSocket } from "./platform/ByteWebSocket.ts"
 import * as ConnectionLimits from "./platform/ConnectionLimits.ts"
 import type { PubSub } from "./pubsub/PubSub.ts"
+import * as FileDescriptors from "./platform/FileDescriptors.ts"
 import * as PgPubSub from "./pubsub/PgPubSub.ts"
 import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
 import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
@@ -233,7 +234,12 @@ const layerHttpServer = (settings: Settings) =>
     Effect.gen(function* () {
       yield* MetadataBatcher.MetadataBatcher
       const { host, agentMaxMessageBytes: maxPayload, port } = settings
-      const server = yield* ConnectionLimits.makeServer(settings)
+      const maxConnections = yield* FileDescriptors.connections({
+        maxConnections: settings.maxConnections,
+        // the listener has a connection of its own
+        database: settings.databaseMaxConnections + 1
+      })
+      const server = yield* ConnectionLimits.makeServer({ ...settings, maxConnections })
       return NodeHttpServer.layer(() => server, {
         host,
         port,

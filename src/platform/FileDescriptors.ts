@@ -1,0 +1,36 @@
+/**
+ * The limit that the operating system sets on the open files and sockets of this process.
+ */
+import { Effect } from "effect"
+import { readFileSync } from "node:fs"
+
+/** Descriptors for everything but connections and the database: modules, logs, pipes, and the tools of an operator. */
+const reserved = 64
+
+/** The limit, or `undefined` on a system that does not tell it. Node itself raises the soft limit to the hard one. */
+const limit = Effect.sync(() => {
+  try {
+    const [, soft] = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? []
+    return soft === undefined ? undefined : Number(soft)
+  } catch {
+    return undefined
+  }
+})
+
+/**
+ * Returns the connections that the process can accept, at most `maxConnections`, beside so many for its database. Warns
+ * if the limit allows fewer than `maxConnections`.
+ */
+export const connections = Effect.fnUntraced(function* (options: {
+  readonly maxConnections: number
+  readonly database: number
+}) {
+  const { database, maxConnections } = options
+  const descriptors = yield* limit
+  if (descriptors === undefined || descriptors >= maxConnections + database + reserved) return maxConnections
+  const allowed = Math.max(1, descriptors - database - reserved)
+  yield* Effect.logWarning("fewer connections than MAX_CONNECTIONS: raise the limit of open files (ulimit -n)").pipe(
+    Effect.annotateLogs({ maxConnections, allowed, descriptors })
+  )
+  return allowed
+})
