@@ -195,6 +195,18 @@ export const variables = {
     description:
       "The newest minor version of the agent API that is accepted. An agent that is refused asks for its own again for ever."
   }),
+  agentMaxRunningCalls: required({
+    name: "AGENT_MAX_RUNNING_CALLS",
+    default: "16",
+    value: Value.wholeNumber(1, 10_000),
+    description: "Calls of a connection of an agent that may run at the same time; further ones wait unread."
+  }),
+  agentMaxConnections: required({
+    name: "AGENT_MAX_CONNECTIONS",
+    default: "16",
+    value: Value.wholeNumber(1, 10_000),
+    description: "Connections that an agent may have at a time; further ones fail with 429."
+  }),
   agentMaxMessageBytes: required({
     name: "AGENT_MAX_MESSAGE_BYTES",
     default: "4194304",
@@ -212,6 +224,12 @@ export const variables = {
     default: "20000",
     value: Value.wholeNumber(10, 1_000_000),
     description: "Connections of all kinds; further ones are closed at once."
+  }),
+  maxConnectionsPerUser: required({
+    name: "MAX_CONNECTIONS_PER_USER",
+    default: "2000",
+    value: Value.wholeNumber(1, 1_000_000),
+    description: "Requests, streams and WebSockets that a user may have open at a time; further ones fail with 429."
   }),
   maxUnauthenticatedConnections: required({
     name: "MAX_UNAUTHENTICATED_CONNECTIONS",

@@ -11,6 +11,8 @@ import { ByteSize, Data, Duration, Effect, Layer, Schedule } from "effect"
 import { HttpIncomingMessage, HttpRouter, type HttpServer } from "effect/http"
 import { HttpApi, OpenApi } from "effect/http-api"
 import * as Access from "./access/Access.ts"
+import * as Authentication from "./access/Authentication.ts"
+import * as Revocations from "./access/Revocations.ts"
 import * as ActivityBump from "./usage/ActivityBump.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
 import * as BoundaryUsage from "./usage/BoundaryUsage.ts"
@@ -141,6 +143,11 @@ export const layerStorage = (settings: Settings) =>
 const layerServices = (settings: Settings) =>
   Layer.mergeAll(
     Access.layer,
+    Revocations.layer,
+    Layer.succeed(Authentication.Limits, {
+      maxConnectionsPerUser: settings.maxConnectionsPerUser,
+      maxConnectionsPerAgent: settings.agentMaxConnections
+    }),
     Replica.layer,
     ProcessMetrics.layer,
     Layer.succeed(Manifest.Deployment, {
@@ -192,26 +199,18 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
 
-const routes = ({
-  adminToken,
-  agentApiMaxMinor,
-  agentMaxCallRate,
-  agentPingInterval,
-  agentPingTimeout,
-  host,
-  idleTimeout,
-  metricsAccess
-}: Settings) =>
+const routes = (settings: Settings) =>
   Layer.mergeAll(
-    AgentRoutes.layer({ agentPingInterval, agentPingTimeout, agentMaxCallRate, agentApiMaxMinor }),
-    WatchRoutes.layer({ idleTimeout }),
+    AgentRoutes.layer(settings),
+    WatchRoutes.layer(settings),
     UsageRoutes.layer,
     AdminRoutes.layer,
     DashboardRoutes.layer,
     OverviewRoutes.layer,
     OperationsRoutes.layer(Api, {
-      adminToken,
-      needsToken: metricsAccess === "token" || (metricsAccess === "auto" && !isLoopback(host))
+      adminToken: settings.adminToken,
+      needsToken:
+        settings.metricsAccess === "token" || (settings.metricsAccess === "auto" && !isLoopback(settings.host))
     }),
     ProblemDetails.layer
   )

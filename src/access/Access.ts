@@ -1,18 +1,21 @@
 /**
- * Who is calling, and what they may see.
+ * Identifies callers by their tokens, and decides what they may read.
  *
- * - Without a valid token there is nothing to see.
  * - A user may read the agents of their own workspaces, an administrator all. To anyone else an agent does not exist.
  * - While tokens cannot be looked up, nobody is let in, and nobody is told that their token is wrong.
+ * - Look-ups that arrive together are one statement, so that a fleet that reconnects needs few, and one connection.
+ * - A token that was not found is not looked up again for a second.
  */
-import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { Clock, Context, Effect, Layer, Option, Redacted } from "effect"
 import { Digest } from "effect/crypto"
+import { Hex } from "effect/encoding"
+import * as RequestCoalescer from "../batcher/RequestCoalescer.ts"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import { mayRead, type User } from "../domain/User.ts"
 import { AccessUnavailable, AgentNotFound, Unauthenticated } from "./AccessError.ts"
 import type { StoreError } from "../domain/StoreError.ts"
-import { AccessStore, type TokenMatch } from "./AccessStore.ts"
+import { AccessStore, type Ownership, type TokenMatch } from "./AccessStore.ts"
 import * as Token from "./Token.ts"
 
 export class Access extends Context.Service<
@@ -22,39 +25,94 @@ export class Access extends Context.Service<
     readonly agent: (token: Token.Token) => Effect.Effect<AgentIdentity, Unauthenticated | AccessUnavailable>
     /** The user that a token belongs to. */
     readonly user: (token: Token.Token) => Effect.Effect<User, Unauthenticated | AccessUnavailable>
-    /** Succeeds if `user` may read `agentId`. */
+    /** Succeeds if `user` may read `agentId`. The right is then part of the {@link Grants} of the request. */
     readonly mayRead: (user: User, agentId: AgentId) => Effect.Effect<void, AgentNotFound | AccessUnavailable>
   }
 >()("metadata-batcher/access/Access") {}
+
+/** Collects the rights that a request was given, so that they can be checked again while its response goes on. */
+export const Grants = Context.Reference<((granted: Ownership) => void) | undefined>("metadata-batcher/access/Grants", {
+  defaultValue: () => undefined
+})
+
+/** Look-ups in one statement. */
+const maxLookups = 1_000
+
+/** Tokens that are remembered as wrong, and for how many milliseconds. */
+const maxWrong = 10_000
+const wrongMillis = 1_000
 
 export const make = Effect.gen(function* () {
   const store = yield* AccessStore
   const digest = yield* Digest.Digest
 
-  const lookup = <A>(found: Effect.Effect<A, StoreError>) =>
-    found.pipe(
-      Effect.tapError((error) => Effect.logError(error.message, error.cause)),
-      Effect.mapError(() => new AccessUnavailable({ message: "tokens cannot be looked up now" }))
+  const coalesce = <Q, A>(
+    name: string,
+    keyOf: (request: Q) => string,
+    lookup: (requests: ReadonlyArray<Q>) => Effect.Effect<ReadonlyArray<A>, StoreError>,
+    keyOfResult: (result: A) => string
+  ) =>
+    Effect.map(
+      RequestCoalescer.make({
+        name,
+        window: 0,
+        maxSize: maxLookups,
+        concurrency: 1,
+        keyOf,
+        call: (requests: ReadonlyArray<Q>) =>
+          Effect.map(lookup(requests), (results) => {
+            const byKey = new Map(results.map((result) => [keyOfResult(result), result]))
+            return (request: Q) => byKey.get(keyOf(request))
+          })
+      }),
+      ({ request }) =>
+        (query: Q) =>
+          request(query).pipe(
+            Effect.tapError((error) => Effect.logError(error.message, error.cause)),
+            Effect.mapError(() => new AccessUnavailable({ message: "tokens cannot be looked up now" })),
+            Effect.map(Option.fromUndefinedOr)
+          )
     )
 
-  const identify = Effect.fnUntraced(function* <A>(
-    token: Token.Token,
-    find: (digest: Token.TokenDigest) => Effect.Effect<Option.Option<TokenMatch<A>>, StoreError>
-  ) {
-    if (Redacted.value(token) === "") return yield* unauthenticated
-    const shown = yield* Effect.provideService(Token.digest(token), Digest.Digest, digest)
-    const found = yield* lookup(find(shown))
-    if (Option.isNone(found) || !Token.isSame(found.value.digest, shown)) return yield* unauthenticated
-    return found.value.subject
-  })
+  const findAgent = yield* coalesce("Access.agents", Hex.encode, store.agents, ({ digest }) => Hex.encode(digest))
+  const findUser = yield* coalesce("Access.users", Hex.encode, store.users, ({ digest }) => Hex.encode(digest))
+  const findOwnership = yield* coalesce(
+    "Access.ownerships",
+    (agentId: AgentId) => agentId,
+    store.ownerships,
+    ({ agentId }) => agentId
+  )
+
+  const identifier = <A>(
+    find: (digest: Token.TokenDigest) => Effect.Effect<Option.Option<TokenMatch<A>>, AccessUnavailable>
+  ) => {
+    /** When each wrong token was looked up, by its digest; the oldest first. */
+    const wrong = new Map<string, number>()
+    return Effect.fnUntraced(function* (token: Token.Token) {
+      if (Redacted.value(token) === "") return yield* unauthenticated
+      const shown = yield* Effect.provideService(Token.digest(token), Digest.Digest, digest)
+      const key = Hex.encode(shown)
+      const now = Number(yield* Clock.monotonicTimeNanos) / 1e6
+      if (now - (wrong.get(key) ?? Number.NEGATIVE_INFINITY) < wrongMillis) return yield* unauthenticated
+      const found = yield* find(shown)
+      if (Option.isSome(found) && Token.isSame(found.value.digest, shown)) return found.value.subject
+      wrong.delete(key)
+      wrong.set(key, now)
+      if (wrong.size > maxWrong) wrong.delete(wrong.keys().next().value!)
+      return yield* unauthenticated
+    })
+  }
 
   return Access.of({
-    agent: (token) => identify(token, store.agent),
-    user: (token) => identify(token, store.user),
+    agent: identifier(findAgent),
+    user: identifier(findUser),
     mayRead: Effect.fnUntraced(function* (user, agentId) {
-      const owner = yield* lookup(store.ownerOf(agentId))
-      if (Option.isSome(owner) && mayRead(user, owner.value)) return
-      return yield* new AgentNotFound({ message: `there is no agent ${agentId}` })
+      const ownership = yield* findOwnership(agentId)
+      if (Option.isNone(ownership) || !mayRead(user, ownership.value.ownerId)) {
+        return yield* new AgentNotFound({ message: `there is no agent ${agentId}` })
+      }
+      const grants = yield* Grants
+      grants?.(ownership.value)
     })
   })
 })

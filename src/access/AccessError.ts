@@ -1,4 +1,4 @@
-/** Why a caller gets nothing. */
+/** The errors of requests that are refused. */
 import { Schema } from "effect"
 
 const fields = { message: Schema.String }
@@ -16,7 +16,12 @@ export class AgentNotFound extends Schema.TaggedError<AgentNotFound>()("AgentNot
   httpApiStatus: 404
 }) {}
 
-/** Nothing can be said about the caller while tokens cannot be looked up. */
+/** The caller has too many connections open. */
+export class TooManyConnections extends Schema.TaggedError<TooManyConnections>()("TooManyConnections", fields, {
+  httpApiStatus: 429
+}) {}
+
+/** Tokens cannot be looked up now: nobody is identified. */
 export class AccessUnavailable extends Schema.TaggedError<AccessUnavailable>()("AccessUnavailable", fields, {
   httpApiStatus: 503
 }) {}

@@ -1,28 +1,37 @@
-/** The port through which tokens are looked up. */
-import { Context, type Effect, type Option } from "effect"
+/** The port through which tokens and rights are looked up. Each operation takes many requests in one statement. */
+import { Context, type Effect } from "effect"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
-import type { AgentId, UserId } from "../domain/Ids.ts"
+import type { AgentId, UserId, WorkspaceId } from "../domain/Ids.ts"
 import type { StoreError } from "../domain/StoreError.ts"
 import type { User } from "../domain/User.ts"
 import type { TokenDigest } from "./Token.ts"
 
-/** What a token was found to belong to, with the digest that is stored for it. */
+/** The agent or user that a token belongs to, with the stored digest of the token. */
 export interface TokenMatch<A> {
   readonly subject: A
   readonly digest: TokenDigest
+}
+
+/** The workspace of an agent, and its owner. */
+export interface Ownership {
+  readonly agentId: AgentId
+  readonly workspaceId: WorkspaceId
+  readonly ownerId: UserId
 }
 
 export class AccessStore extends Context.Service<
   AccessStore,
   {
     /**
-     * The agent with this token, if neither it nor its workspace is deleted and it belongs to the latest build of the
-     * workspace, or to the one that has started it while the latest is still about to stop it.
+     * The agents with these tokens. An agent counts if neither it nor its workspace is deleted and it belongs to the latest
+     * build of the workspace, or to the build that started it while the latest is still about to stop it.
      */
-    readonly agent: (digest: TokenDigest) => Effect.Effect<Option.Option<TokenMatch<AgentIdentity>>, StoreError>
-    /** The user with this token, unless they are deleted. */
-    readonly user: (digest: TokenDigest) => Effect.Effect<Option.Option<TokenMatch<User>>, StoreError>
-    /** Who owns the workspace of an agent. */
-    readonly ownerOf: (agentId: AgentId) => Effect.Effect<Option.Option<UserId>, StoreError>
+    readonly agents: (
+      digests: ReadonlyArray<TokenDigest>
+    ) => Effect.Effect<ReadonlyArray<TokenMatch<AgentIdentity>>, StoreError>
+    /** The users with these tokens, except deleted ones. */
+    readonly users: (digests: ReadonlyArray<TokenDigest>) => Effect.Effect<ReadonlyArray<TokenMatch<User>>, StoreError>
+    /** The ownership of these agents, except deleted ones and those of deleted workspaces. */
+    readonly ownerships: (agentIds: ReadonlyArray<AgentId>) => Effect.Effect<ReadonlyArray<Ownership>, StoreError>
   }
 >()("metadata-batcher/access/AccessStore") {}

@@ -1,23 +1,31 @@
 /**
- * What a caller has to show before an endpoint runs, and whom the endpoint then finds in its context.
+ * The middleware that identifies the caller of an endpoint, or refuses the request.
  *
- * The first valid token that a request carries settles who calls. What that caller may not do, and that nobody can be
- * recognized at present, is said as such: only 401 asks for another token.
+ * - The first valid token of a request decides who calls. Only 401 asks for another token: a caller who may not do this
+ *   gets 403, and nobody is refused as unknown while tokens cannot be looked up.
+ * - A stream or a WebSocket ends when the token, or a right that the request was given, is gone: see {@link Revocations}.
+ * - A user and an agent may have a limited number of connections open; further ones get 429.
+ * - The responses to wrong tokens of an address that shows many are delayed.
  */
-import { Context, Effect, Layer, Result, Schema } from "effect"
-import { HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Context, Effect, Layer, Option, Redacted, Result, Schema, Stream } from "effect"
+import { HttpBody, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
 import type { User } from "../domain/User.ts"
-import { markAuthenticated } from "../platform/RequestSocket.ts"
-import { Access } from "./Access.ts"
-import { AccessUnavailable, Forbidden, Unauthenticated } from "./AccessError.ts"
+import { closeEvent } from "../platform/CloseCode.ts"
+import { closeWebSocket, markAuthenticated } from "../platform/RequestSocket.ts"
+import { Access, Grants } from "./Access.ts"
+import { AccessUnavailable, type AgentNotFound, Forbidden, TooManyConnections, Unauthenticated } from "./AccessError.ts"
+import type { Ownership } from "./AccessStore.ts"
+import * as FailureThrottle from "./internal/failureThrottle.ts"
+import * as OpenLimit from "./internal/openLimit.ts"
+import * as Revocations from "./Revocations.ts"
 import * as Token from "./Token.ts"
 
 /** The user who calls. */
 export class CurrentUser extends Context.Service<CurrentUser, User>()("metadata-batcher/access/CurrentUser") {}
 
-/** The agent that calls, with the token that it has shown. */
+/** The agent that calls, and its token. */
 export class CurrentAgent extends Context.Service<
   CurrentAgent,
   { readonly identity: AgentIdentity; readonly token: Token.Token }
@@ -29,17 +37,17 @@ const inHeaders = {
 }
 
 /**
- * Lets in the agent whose token is in a header.
+ * Admits the agent whose token is in a header.
  *
  * @effect-expect-leaking HttpServerRequest | ParsedSearchParams | RouteContext
  */
 export class AgentAuthentication extends HttpApiMiddleware.Service<AgentAuthentication, { provides: CurrentAgent }>()(
   "metadata-batcher/access/AgentAuthentication",
-  { security: inHeaders, error: [Unauthenticated, AccessUnavailable] }
+  { security: inHeaders, error: [Unauthenticated, AccessUnavailable, TooManyConnections] }
 ) {}
 
 /**
- * Lets in any user, with a token in a header or in the address.
+ * Admits every user, with a token in a header or in the address.
  *
  * @effect-expect-leaking HttpServerRequest | ParsedSearchParams | RouteContext
  */
@@ -47,71 +55,164 @@ export class ReaderAuthentication extends HttpApiMiddleware.Service<ReaderAuthen
   "metadata-batcher/access/ReaderAuthentication",
   {
     security: { ...inHeaders, query: HttpApiSecurity.apiKey({ in: "query", key: Token.parameter }) },
-    error: [Unauthenticated, AccessUnavailable]
+    error: [Unauthenticated, AccessUnavailable, TooManyConnections]
   }
 ) {}
 
 /**
- * Lets in administrators, with a token in a header.
+ * Admits administrators, with a token in a header.
  *
  * @effect-expect-leaking HttpServerRequest | ParsedSearchParams | RouteContext
  */
 export class AdminAuthentication extends HttpApiMiddleware.Service<AdminAuthentication, { provides: CurrentUser }>()(
   "metadata-batcher/access/AdminAuthentication",
-  { security: inHeaders, error: [Unauthenticated, Forbidden, AccessUnavailable] }
+  { security: inHeaders, error: [Unauthenticated, Forbidden, AccessUnavailable, TooManyConnections] }
 ) {}
 
-export const layerAgent: Layer.Layer<AgentAuthentication, never, Access> = Layer.effect(
+/** The connections that one user, and one agent, may have open at the same time. */
+export interface Limits {
+  readonly maxConnectionsPerUser?: number | undefined
+  readonly maxConnectionsPerAgent?: number | undefined
+}
+
+export const Limits = Context.Reference<Limits>("metadata-batcher/access/Limits", { defaultValue: () => ({}) })
+
+export const layerAgent: Layer.Layer<AgentAuthentication, never, Access | Revocations.Revocations> = Layer.effect(
   AgentAuthentication,
-  Access.useSync(({ agent }) => {
-    const admit = admitting(CurrentAgent, (token) => Effect.map(agent(token), (identity) => ({ identity, token })))
+  Effect.gen(function* () {
+    const { agent } = yield* Access
+    const { maxConnectionsPerAgent } = yield* Limits
+    const admit = yield* admitting(CurrentAgent, {
+      identify: (token) => Effect.map(agent(token), (identity) => ({ identity, token })),
+      subjects: ({ identity }) => [`agent:${identity.agentId}`, `workspace:${identity.workspace.id}`],
+      idOf: ({ identity }) => identity.agentId,
+      maxConnections: maxConnectionsPerAgent
+    })
     return { header: admit, bearer: admit }
   })
 )
 
-export const layerReader: Layer.Layer<ReaderAuthentication, never, Access> = Layer.effect(
+const identifyingUsers = Effect.fnUntraced(function* (
+  identify: (token: Token.Token) => Effect.Effect<User, Unauthenticated | Final>
+) {
+  const { mayRead } = yield* Access
+  const { maxConnectionsPerUser } = yield* Limits
+  return yield* admitting(CurrentUser, {
+    identify,
+    subjects: ({ id }) => [`user:${id}`],
+    idOf: ({ id }) => id,
+    maxConnections: maxConnectionsPerUser,
+    mayStill: (user, { agentId }) => mayRead(user, agentId)
+  })
+})
+
+export const layerReader: Layer.Layer<ReaderAuthentication, never, Access | Revocations.Revocations> = Layer.effect(
   ReaderAuthentication,
-  Access.useSync(({ user }) => {
-    const admit = admitting(CurrentUser, user)
+  Effect.gen(function* () {
+    const { user } = yield* Access
+    const admit = yield* identifyingUsers(user)
     return { header: admit, bearer: admit, query: admit }
   })
 )
 
-export const layerAdmin: Layer.Layer<AdminAuthentication, never, Access> = Layer.effect(
+export const layerAdmin: Layer.Layer<AdminAuthentication, never, Access | Revocations.Revocations> = Layer.effect(
   AdminAuthentication,
-  Access.useSync(({ user }) => {
-    const admit = admitting(
-      CurrentUser,
+  Effect.gen(function* () {
+    const { user } = yield* Access
+    const admit = yield* identifyingUsers(
       Effect.fnUntraced(function* (token) {
         const caller = yield* user(token)
-        return caller.isAdmin ? caller : yield* new Forbidden({ message: "this takes an administrator" })
+        return caller.isAdmin ? caller : yield* new Forbidden({ message: "only an administrator may do this" })
       })
     )
     return { header: admit, bearer: admit }
   })
 )
 
-/** Runs an endpoint for whoever the token belongs to. */
-const admitting = <Id, Caller>(
-  caller: Context.Key<Id, Caller>,
-  identify: (token: Token.Token) => Effect.Effect<Caller, Unauthenticated | Final>
-) =>
-  Effect.fnUntraced(function* <E, R>(
+interface Admission<Caller> {
+  readonly identify: (token: Token.Token) => Effect.Effect<Caller, Unauthenticated | Final>
+  /** The subjects whose changes may take the right of the caller away. */
+  readonly subjects: (caller: Caller) => ReadonlyArray<Revocations.Subject>
+  readonly idOf: (caller: Caller) => string
+  readonly maxConnections: number | undefined
+  /** Fails if the caller has no longer a right that the request was given. */
+  readonly mayStill?: (caller: Caller, granted: Ownership) => Effect.Effect<void, AgentNotFound | AccessUnavailable>
+}
+
+/**
+ * Runs an endpoint for the caller that the token belongs to. What the endpoint keeps open ends when the token or a granted
+ * right is gone: a stream with its end, a WebSocket with 1008.
+ */
+const admitting = Effect.fnUntraced(function* <Id, Caller>(
+  key: Context.Key<Id, Caller>,
+  { idOf, identify, maxConnections, mayStill, subjects }: Admission<Caller>
+) {
+  const revocations = yield* Revocations.Revocations
+  const throttle = yield* FailureThrottle.make
+  const enter = OpenLimit.make(maxConnections ?? Number.POSITIVE_INFINITY)
+
+  const watch = Effect.fnUntraced(function* (caller: Caller, credential: Token.Token, granted: Set<Ownership>) {
+    const holds = Effect.gen(function* () {
+      const now = yield* identify(credential)
+      if (idOf(now) !== idOf(caller)) return false
+      if (mayStill !== undefined) yield* Effect.forEach(granted, (one) => mayStill(now, one), { discard: true })
+      return true
+    })
+    const isValid = Effect.catchTag(holds, ["Unauthenticated", "Forbidden", "AgentNotFound"], () =>
+      Effect.succeed(false)
+    )
+    const watcher = yield* revocations.watch(isValid)
+    for (const subject of subjects(caller)) watcher.follow(subject)
+    return watcher
+  })
+
+  return Effect.fnUntraced(function* <E, R>(
     endpoint: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
     { credential }: { readonly credential: Token.Token }
   ) {
+    const request = yield* HttpServerRequest.HttpServerRequest
     const identified = yield* Effect.result(identify(credential))
-    if (Result.isSuccess(identified)) {
-      yield* Effect.flatMap(HttpServerRequest.HttpServerRequest, markAuthenticated)
-      return yield* Effect.provideService(endpoint, caller, identified.success)
+    if (Result.isFailure(identified)) {
+      const { failure } = identified
+      // the middleware then looks for a token in the next place, whose absence would become the response
+      if (failure._tag !== "Unauthenticated") return yield* respond(failure)
+      if (Redacted.value(credential) !== "") yield* throttle(Option.getOrElse(request.remoteAddress, () => ""))
+      return yield* failure
     }
-    const { failure } = identified
-    // after a failure the next place is looked at, and what is missing there would become the answer
-    return failure._tag === "Unauthenticated" ? yield* failure : yield* answer(failure)
+    const caller = identified.success
+    yield* markAuthenticated(request)
+    const entered = yield* Effect.result(enter(idOf(caller)))
+    if (Result.isFailure(entered)) return yield* respond(entered.failure)
+
+    const granted = new Set<Ownership>()
+    const { follow, revoked } = yield* watch(caller, credential, granted)
+    const admitted = endpoint.pipe(
+      Effect.provideService(key, caller),
+      Effect.provideService(Grants, (ownership) => {
+        granted.add(ownership)
+        follow(`agent:${ownership.agentId}`)
+        follow(`workspace:${ownership.workspaceId}`)
+      })
+    )
+    if (request.headers["upgrade"] !== undefined) {
+      const close = closeWebSocket(request, closeEvent("forbidden", "the token or the right to this is gone"))
+      return yield* Effect.raceFirst(admitted, Effect.andThen(Effect.andThen(revoked, close), Effect.interrupt))
+    }
+    const response = yield* admitted
+    const { body } = response
+    return body._tag === "Stream"
+      ? HttpServerResponse.setBody(
+          response,
+          HttpBody.stream(Stream.interruptWhen(body.stream, revoked), body.contentType, body.contentLength)
+        )
+      : response
   })
+})
 
-type Final = Forbidden | AccessUnavailable
+type Final = Forbidden | AccessUnavailable | TooManyConnections
 
-const encode = HttpServerResponse.schemaJson(Schema.Union([Forbidden, AccessUnavailable]))
+const encode = HttpServerResponse.schemaJson(Schema.Union([Forbidden, AccessUnavailable, TooManyConnections]))
 
-const answer = (failure: Final) => Effect.orDie(encode(failure, { status: failure._tag === "Forbidden" ? 403 : 503 }))
+const statuses = { Forbidden: 403, AccessUnavailable: 503, TooManyConnections: 429 } as const
+
+const respond = (failure: Final) => Effect.orDie(encode(failure, { status: statuses[failure._tag] }))

@@ -24,6 +24,10 @@ export const ping = (request: Request): Effect.Effect<void> =>
     return Effect.sync(() => tcp.off("data", onData))
   })
 
+/** Closes the WebSocket of a request, if there is one. */
+export const closeWebSocket = (request: Request, { code, reason }: Socket.CloseEvent): Effect.Effect<void> =>
+  Effect.sync(() => webSocketOf(tcpOf(request))?.close(code, reason))
+
 /**
  * Waits until the network has taken what was written over the WebSocket of a request. The WebSocket itself accepts any
  * amount at once, and holds in memory what the client has not taken.

@@ -13,6 +13,7 @@ import workspaceAgentReports from "./migrations/0009_workspace_agent_reports.ts"
 import deployment from "./migrations/0010_deployment.ts"
 import workspaceAppStats from "./migrations/0011_workspace_app_stats.ts"
 import tailnet from "./migrations/0012_tailnet.ts"
+import accessChanges from "./migrations/0013_access_changes.ts"
 
 export const migrations = {
   "0001_identities": identities,
@@ -26,5 +27,6 @@ export const migrations = {
   "0009_workspace_agent_reports": workspaceAgentReports,
   "0010_deployment": deployment,
   "0011_workspace_app_stats": workspaceAppStats,
-  "0012_tailnet": tailnet
+  "0012_tailnet": tailnet,
+  "0013_access_changes": accessChanges
 }

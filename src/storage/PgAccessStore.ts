@@ -1,8 +1,10 @@
 /** Tokens in Postgres, looked up by their digests. A lookup that takes longer than five seconds is cancelled, and fails. */
-import { Effect, Layer, Option, Schema } from "effect"
+import { PgTypes } from "@effect/sql-pg"
+import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { AccessStore } from "../access/AccessStore.ts"
-import { AgentId, BuildId, TemplateVersionId, UserId } from "../domain/Ids.ts"
+import { AgentId, BuildId, TemplateVersionId, UserId, WorkspaceId } from "../domain/Ids.ts"
+import { column } from "./internal/column.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 import { workspaceJson, WorkspaceRow } from "./internal/workspaceRow.ts"
 
@@ -30,10 +32,10 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
 
-    const agent = SqlSchema.findOneOption({
-      Request: Schema.Uint8Array,
+    const agents = SqlSchema.findAll({
+      Request: Schema.Array(Schema.Uint8Array),
       Result: Agent,
-      execute: (digest) => sql`
+      execute: (digests) => sql`
         SELECT
           agent.auth_token_hash AS digest,
           agent.id AS "agentId",
@@ -55,7 +57,7 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
           ORDER BY build_number DESC
           LIMIT 1
         ) AS latest
-        WHERE agent.auth_token_hash = ${digest}
+        WHERE agent.auth_token_hash = ANY (${column(PgTypes.OID.bytea, digests, (digest) => digest)})
           AND NOT agent.deleted
           AND NOT workspace.deleted
           AND (
@@ -71,38 +73,34 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
           )`
     })
 
-    const user = SqlSchema.findOneOption({
-      Request: Schema.Uint8Array,
+    const users = SqlSchema.findAll({
+      Request: Schema.Array(Schema.Uint8Array),
       Result: User,
-      execute: (digest) => sql`
+      execute: (digests) => sql`
         SELECT token.hash AS digest, owner.id, owner.username, owner.is_admin AS "isAdmin"
         FROM api_tokens AS token
         JOIN users AS owner ON owner.id = token.user_id
-        WHERE token.hash = ${digest} AND NOT owner.deleted`
+        WHERE token.hash = ANY (${column(PgTypes.OID.bytea, digests, (digest) => digest)}) AND NOT owner.deleted`
     })
 
-    const owner = SqlSchema.findOneOption({
-      Request: AgentId,
-      Result: Schema.Struct({ id: UserId }),
-      execute: (agentId) => sql`
-        SELECT workspace.owner_id AS id
+    const ownerships = SqlSchema.findAll({
+      Request: Schema.Array(AgentId),
+      Result: Schema.Struct({ agentId: AgentId, workspaceId: WorkspaceId, ownerId: UserId }),
+      execute: (agentIds) => sql`
+        SELECT agent.id AS "agentId", workspace.id AS "workspaceId", workspace.owner_id AS "ownerId"
         FROM workspace_agents AS agent
         JOIN workspace_builds AS build ON build.id = agent.workspace_build_id
         JOIN workspaces AS workspace ON workspace.id = build.workspace_id
-        WHERE agent.id = ${agentId} AND NOT agent.deleted AND NOT workspace.deleted`
+        WHERE agent.id = ANY (${column(PgTypes.OID.uuid, agentIds, (id) => id)}) AND NOT agent.deleted AND NOT workspace.deleted`
     })
 
     const bounded = storeOperation("look up tokens", "5 seconds")
-    const found = <A extends { readonly digest: Uint8Array }>({ digest, ...subject }: A) => ({ subject, digest })
+    const toMatch = <A extends { readonly digest: Uint8Array }>({ digest, ...subject }: A) => ({ subject, digest })
 
     return AccessStore.of({
-      agent: (digest) => Effect.map(bounded(agent(digest)), Option.map(found)),
-      user: (digest) => Effect.map(bounded(user(digest)), Option.map(found)),
-      ownerOf: (agentId) =>
-        Effect.map(
-          bounded(owner(agentId)),
-          Option.map(({ id }) => id)
-        )
+      agents: (digests) => Effect.map(bounded(agents(digests)), (rows) => rows.map(toMatch)),
+      users: (digests) => Effect.map(bounded(users(digests)), (rows) => rows.map(toMatch)),
+      ownerships: (agentIds) => bounded(ownerships(agentIds))
     })
   })
 )

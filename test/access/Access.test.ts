@@ -1,11 +1,12 @@
 import { NodeCrypto } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option } from "effect"
+import { Deferred, Effect, Fiber, Layer, Option } from "effect"
+import { TestClock } from "effect/testing"
 import * as Access from "../../src/access/Access.ts"
 import { AccessStore } from "../../src/access/AccessStore.ts"
 import type { Token } from "../../src/access/Token.ts"
 import * as Fake from "../support/accessStore.ts"
-import { identity } from "../support/identity.ts"
+import { identity, workspace } from "../support/identity.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { agent } from "../support/metadataBatcher.ts"
 
@@ -69,9 +70,9 @@ describe("Access", () => {
   it.effect("compares the digest that was found with that of the token", () =>
     Effect.gen(function* () {
       const careless = Layer.succeed(AccessStore, {
-        agent: () => Effect.succeedSome({ subject: identity(agent(1)), digest: Fake.digestOf(ofAgent) }),
-        user: () => Effect.succeedSome({ subject: admin, digest: Fake.digestOf(ofOwner).slice(0, 31) }),
-        ownerOf: () => Effect.succeedNone
+        agents: () => Effect.succeed([{ subject: identity(agent(1)), digest: Fake.digestOf(ofAgent) }]),
+        users: () => Effect.succeed([{ subject: admin, digest: Fake.digestOf(ofOwner).slice(0, 31) }]),
+        ownerships: () => Effect.succeed([])
       })
       const asking = over(careless)
 
@@ -135,9 +136,12 @@ describe("Access", () => {
       let owned = Option.some(owner.id)
       const asking = over(
         Layer.succeed(AccessStore, {
-          agent: () => Effect.succeedNone,
-          user: () => Effect.succeedNone,
-          ownerOf: () => Effect.sync(() => owned)
+          agents: () => Effect.succeed([]),
+          users: () => Effect.succeed([]),
+          ownerships: () =>
+            Effect.sync(() =>
+              Option.toArray(owned).map((ownerId) => ({ agentId: agent(1), workspaceId: workspace.id, ownerId }))
+            )
         })
       )
       yield* asking(({ mayRead }) =>
@@ -148,6 +152,69 @@ describe("Access", () => {
 
           assert.strictEqual(error._tag, "AgentNotFound")
           yield* mayRead(stranger, agent(1))
+        })
+      )
+    })
+  )
+
+  it.effect("looks up the tokens that are shown while a look-up runs in one statement [FT-61]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const statements: Array<number> = []
+      const store = Layer.succeed(AccessStore, {
+        agents: (digests) => {
+          statements.push(digests.length)
+          return Effect.as(
+            Deferred.await(gate),
+            digests.map((digest) => ({ digest, subject: identity(agent(1)) }))
+          )
+        },
+        users: () => Effect.succeed([]),
+        ownerships: () => Effect.succeed([])
+      })
+
+      yield* over(store)(
+        Effect.fnUntraced(function* (access) {
+          const fleet = yield* Effect.forkScoped(
+            Effect.forEach(Array.from({ length: 1_500 }), (_, index) => access.agent(Fake.token(`token ${index}`)), {
+              concurrency: "unbounded"
+            })
+          )
+          yield* TestClock.adjust(0)
+          yield* Deferred.succeed(gate, undefined)
+          assert.lengthOf(yield* Fiber.join(fleet), 1_500)
+        }, Effect.scoped)
+      )
+
+      assert.isAtMost(statements.length, 4)
+      assert.strictEqual(
+        statements.reduce((sum, one) => sum + one, 0),
+        1_500
+      )
+    })
+  )
+
+  it.effect("looks up a wrong token once a second [FT-16]", () =>
+    Effect.gen(function* () {
+      let lookups = 0
+      const store = Layer.succeed(AccessStore, {
+        agents: () => Effect.succeed([]),
+        users: () =>
+          Effect.sync(() => {
+            lookups++
+            return []
+          }),
+        ownerships: () => Effect.succeed([])
+      })
+
+      yield* over(store)(
+        Effect.fnUntraced(function* (access) {
+          const show = Effect.flip(access.user(Fake.token("wrong")))
+          yield* Effect.replicateEffect(show, 3)
+          assert.strictEqual(lookups, 1)
+          yield* TestClock.adjust("1 second")
+          yield* show
+          assert.strictEqual(lookups, 2)
         })
       )
     })

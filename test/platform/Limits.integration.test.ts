@@ -17,7 +17,9 @@ const limits = {
   IDLE_TIMEOUT: "1500 millis",
   MAX_BODY_BYTES: "2048",
   AGENT_MAX_MESSAGE_BYTES: "4096",
-  AGENT_MAX_CALL_RATE: "20"
+  AGENT_MAX_CALL_RATE: "20",
+  AGENT_MAX_CONNECTIONS: "3",
+  MAX_CONNECTIONS_PER_USER: "3"
 }
 
 /** A connection on which nothing was said yet. */
@@ -83,6 +85,27 @@ layer(Service.layerWith(limits), { excludeTestServices: true })("the limits of t
         assert.isFalse(strangers[0]!.socket.closed)
         yield* report(connection, "1")
       })
+  )
+
+  it.effect(
+    "refuse further connections of an agent and of a user with 429, and count those that are open [FT-14]",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* Service.TestService
+        const { id, owner, token } = yield* People.agent("cpu")
+        const ways = [
+          Agent.connect(url, People.showing(token)),
+          WebSocket.connect(`${url}${pathOf(id, "watch-metadata-ws")}`, People.showing(owner.token))
+        ]
+
+        for (const connect of ways) {
+          const [first] = yield* Effect.all([connect, connect, connect])
+          assert.strictEqual((yield* Effect.flip(connect)).status, 429)
+          yield* first.close
+          // the service hears of the end a little later
+          yield* Effect.retry(connect, { times: 1_000 })
+        }
+      }).pipe(Effect.scoped)
   )
 
   it.effect("answer 413 to a body that is too large", () =>

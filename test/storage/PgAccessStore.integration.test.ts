@@ -1,7 +1,7 @@
 import { NodeCrypto } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option } from "effect"
+import { Array as Arr, Effect, Fiber, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { AccessStore } from "../../src/access/AccessStore.ts"
@@ -19,12 +19,21 @@ import { newId } from "../support/seed.ts"
 const stores = Layer.mergeAll(PgAccessStore.layer, PgDirectory.layer).pipe(Layer.provideMerge(NodeCrypto.layer))
 
 const agentWith = (token: Token.Token) =>
-  Effect.flatMap(Token.digest(token), (digest) => AccessStore.use((store) => store.agent(digest)))
+  Effect.flatMap(Token.digest(token), (digest) =>
+    AccessStore.use((store) => Effect.map(store.agents([digest]), Arr.head))
+  )
 
 const userWith = (token: Token.Token) =>
-  Effect.flatMap(Token.digest(token), (digest) => AccessStore.use((store) => store.user(digest)))
+  Effect.flatMap(Token.digest(token), (digest) =>
+    AccessStore.use((store) => Effect.map(store.users([digest]), Arr.head))
+  )
 
-const ownerOf = (id: AgentId) => AccessStore.use((store) => store.ownerOf(id))
+const ownerOf = (id: AgentId) =>
+  AccessStore.use((store) =>
+    Effect.map(store.ownerships([id]), ([ownership]) =>
+      Option.map(Option.fromUndefinedOr(ownership), ({ ownerId }) => ownerId)
+    )
+  )
 
 const execute = (statement: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, unknown>) =>
   Effect.orDie(SqlClient.SqlClient.use(statement))

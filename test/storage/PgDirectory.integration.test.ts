@@ -21,8 +21,8 @@ const stores = Layer.mergeAll(PgAccessStore.layer, PgDirectory.layer, PgMetadata
 )
 
 const userWith = Effect.fnUntraced(function* (token: Token.Token) {
-  const found = yield* (yield* AccessStore).user(yield* Token.digest(token))
-  return Option.map(found, ({ subject }) => subject.username)
+  const [found] = yield* (yield* AccessStore).users([yield* Token.digest(token)])
+  return Option.map(Option.fromUndefinedOr(found), ({ subject }) => subject.username)
 })
 
 const newAgent = Effect.fnUntraced(function* (name: string, ...keys: ReadonlyArray<string>) {

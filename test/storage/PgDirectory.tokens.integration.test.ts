@@ -16,8 +16,8 @@ import { newId } from "../support/seed.ts"
 const stores = Layer.mergeAll(PgAccessStore.layer, PgDirectory.layer).pipe(Layer.provideMerge(NodeCrypto.layer))
 
 const agentWith = Effect.fnUntraced(function* (token: Token.Token) {
-  const found = yield* (yield* AccessStore).agent(yield* Token.digest(token))
-  return Option.map(found, ({ subject }) => subject.agentId)
+  const [found] = yield* (yield* AccessStore).agents([yield* Token.digest(token)])
+  return Option.map(Option.fromUndefinedOr(found), ({ subject }) => subject.agentId)
 })
 
 layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })("PgDirectory", (it) => {

@@ -1,13 +1,14 @@
 /**
  * An access store over the tokens that a test declares.
  */
-import { Effect, Layer, Option, Redacted } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import * as Crypto from "node:crypto"
 import { AccessStore } from "../../src/access/AccessStore.ts"
 import type { Token, TokenDigest } from "../../src/access/Token.ts"
 import type { AgentIdentity } from "../../src/domain/AgentIdentity.ts"
 import { type AgentId, UserId } from "../../src/domain/Ids.ts"
 import type { User } from "../../src/domain/User.ts"
+import { workspace } from "./identity.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
 
 export interface Known {
@@ -31,15 +32,25 @@ export const digestOf = (token: Token): TokenDigest =>
 
 const lookup = <A>(tokens: ReadonlyArray<readonly [Token, A]> = []) => {
   const subjects = new Map(tokens.map(([token, subject]) => [String(digestOf(token)), subject]))
-  return (digest: TokenDigest) =>
-    Effect.succeed(Option.map(Option.fromUndefinedOr(subjects.get(String(digest))), (subject) => ({ subject, digest })))
+  return (digests: ReadonlyArray<TokenDigest>) =>
+    Effect.sync(() =>
+      digests.flatMap((digest) => {
+        const subject = subjects.get(String(digest))
+        return subject === undefined ? [] : [{ subject, digest }]
+      })
+    )
 }
 
 export const layer = ({ agents, owners, users }: Known) =>
   Layer.succeed(AccessStore, {
-    agent: lookup(agents),
-    user: lookup(users),
-    ownerOf: (agentId) => Effect.succeed(Option.fromUndefinedOr(new Map(owners).get(agentId)))
+    agents: lookup(agents),
+    users: lookup(users),
+    ownerships: (agentIds) =>
+      Effect.sync(() =>
+        (owners ?? [])
+          .filter(([agentId]) => agentIds.includes(agentId))
+          .map(([agentId, ownerId]) => ({ agentId, ownerId, workspaceId: workspace.id }))
+      )
   })
 
 /** A store that cannot be asked. */
@@ -48,5 +59,5 @@ export const layerAway = Layer.sync(AccessStore, () => {
     Effect.fail(
       new StoreError({ operation: "look up tokens", reason: "unavailable", cause: new Error("connection refused") })
     )
-  return { agent: away, user: away, ownerOf: away }
+  return { agents: away, users: away, ownerships: away }
 })

@@ -6,6 +6,7 @@ import { NetAddress } from "effect/net"
 import { createServer } from "node:http"
 import * as Access from "../../src/access/Access.ts"
 import type { AccessStore } from "../../src/access/AccessStore.ts"
+import * as Revocations from "../../src/access/Revocations.ts"
 import * as AgentRoutes from "../../src/agentapi/AgentRoutes.ts"
 import * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"
 import type { MetadataEntry } from "../../src/domain/Metadata.ts"
@@ -48,7 +49,7 @@ export const serve = Effect.fnUntraced(function* ({
           websocket: { WebSocket: ByteWebSocket }
         })
       ),
-      Layer.provide(Access.layer),
+      Layer.provide([Access.layer, Revocations.layer]),
       Layer.provide([
         store,
         ports,

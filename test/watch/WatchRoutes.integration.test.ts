@@ -137,15 +137,15 @@ layer(Service.layer, { excludeTestServices: true })("a watcher", (it) => {
         const { id, owner } = yield* reporting("cpu")
         const headers = People.showing(owner.token)
         const [one, other] = [yield* watch(id, headers), yield* watch(id, headers)]
-        // that of all watchers, and the watchdog's
-        assert.strictEqual(metric(currentSubscribers).value, 2)
+        // that of all watchers, that of revocations and the watchdog's
+        assert.strictEqual(metric(currentSubscribers).value, 3)
 
         yield* one.leave
         yield* logged("metadata watcher left", id)
-        assert.strictEqual(metric(currentSubscribers).value, 2)
+        assert.strictEqual(metric(currentSubscribers).value, 3)
         yield* other.leave
         yield* logged("metadata watcher left", id)
-        assert.strictEqual(metric(currentSubscribers).value, 1)
+        assert.strictEqual(metric(currentSubscribers).value, 2)
       })
     )
   }

@@ -59,8 +59,12 @@ layer(Service.layer, { excludeTestServices: true })("a sub-agent", (it) => {
       }
       const again = yield* Agent.client(url, People.showing(next))
       const { agents } = yield* again.ListSubAgents({})
-      assert.strictEqual((yield* Effect.flip(calls.ListSubAgents({})))._tag, "TokenReplaced")
-      assert.strictEqual((yield* Effect.flip(calls.CreateSubAgent(request({ name: "late" }))))._tag, "TokenReplaced")
+      // the connection with the old token is closed, at the latest after the call
+      const late = [
+        (yield* Effect.flip(calls.ListSubAgents({})))._tag,
+        (yield* Effect.flip(calls.CreateSubAgent(request({ name: "late" }))))._tag
+      ]
+      for (const tag of late) assert.include(["TokenReplaced", "RpcClientError"], tag)
 
       yield* Agent.connect(url, showing(agents[0]!.auth_token))
       const { agent: shown } = yield* again.CreateSubAgent(request({ id: agent.id }))

@@ -9,7 +9,7 @@
 import "../../../src/platform/NoPretenuring.ts"
 import "effect/schema/SchemaJITCompiler/enable"
 import { NodeCrypto, NodeHttpServer, NodeRuntime } from "@effect/platform-node"
-import { Console, DateTime, Effect, Layer, Option, References, Schema } from "effect"
+import { Console, DateTime, Effect, Layer, References, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { NetAddress } from "effect/net"
 import { type RpcMessage, RpcSerialization } from "effect/rpc"
@@ -19,6 +19,7 @@ import { WebSocketServer } from "ws"
 import * as Access from "../../../src/access/Access.ts"
 import { AccessStore } from "../../../src/access/AccessStore.ts"
 import { BatchUpdateMetadataRequest, samplesOf } from "../../../src/agentapi/calls/Metadata.ts"
+import * as Revocations from "../../../src/access/Revocations.ts"
 import * as AgentRoutes from "../../../src/agentapi/AgentRoutes.ts"
 import * as MetadataBatcher from "../../../src/metadata/MetadataBatcher.ts"
 import * as MetadataReport from "../../../src/domain/MetadataReport.ts"
@@ -42,9 +43,10 @@ const accessStore = Layer.sync(AccessStore, () => {
   const agents = Workload.agents(10_000)
   let next = 0
   return {
-    agent: (digest) => Effect.sync(() => Option.some({ subject: identity(agents[next++ % agents.length]!), digest })),
-    user: () => Effect.succeedNone,
-    ownerOf: () => Effect.succeedNone
+    agents: (digests) =>
+      Effect.sync(() => digests.map((digest) => ({ subject: identity(agents[next++ % agents.length]!), digest }))),
+    users: () => Effect.succeed([]),
+    ownerships: () => Effect.succeed([])
   }
 })
 
@@ -67,7 +69,7 @@ const routes = HttpRouter.serve(
       websocket: { WebSocket: ByteWebSocket }
     })
   ),
-  Layer.provide(Access.layer),
+  Layer.provide([Access.layer, Revocations.layer]),
   Layer.provide([batcher, accessStore, AgentApi.layerPorts, PubSub.layerMemory, NodeCrypto.layer])
 )
 
