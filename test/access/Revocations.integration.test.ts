@@ -40,7 +40,9 @@ const streamed = Effect.fnUntraced(function* (url: string, path: string, token: 
 })
 
 layer(Service.layer, { excludeTestServices: true })("a right that is gone", (it) => {
-  const ofAgents: Readonly<Record<string, (person: Person) => Effect.Effect<unknown, unknown, any>>> = {
+  const ofAgents: Readonly<
+    Record<string, (person: Person) => Effect.Effect<unknown, unknown, Directory | SqlClient.SqlClient>>
+  > = {
     "another token": ({ id }) =>
       Effect.flatMap(Effect.flatMap(Token.mint, Token.digest), (digest) =>
         Directory.use((directory) => directory.rotateToken(id, digest))
@@ -64,7 +66,7 @@ layer(Service.layer, { excludeTestServices: true })("a right that is gone", (it)
         )
         const kept = yield* Agent.connect((yield* Service.TestService).url, People.showing(bystander.token))
 
-        yield* revoke(person) as Effect.Effect<unknown, unknown>
+        yield* revoke(person)
 
         for (const connection of connections.flat()) assert.strictEqual((yield* connection.closed).code, 1_008)
         assert.deepStrictEqual(yield* Agent.exchange(kept, Agent.report("1")), Agent.accepted("1"))
@@ -72,7 +74,9 @@ layer(Service.layer, { excludeTestServices: true })("a right that is gone", (it)
     )
   }
 
-  const ofUsers: Readonly<Record<string, (person: Person) => Effect.Effect<unknown, unknown, any>>> = {
+  const ofUsers: Readonly<
+    Record<string, (person: Person) => Effect.Effect<unknown, unknown, Directory | SqlClient.SqlClient>>
+  > = {
     "another token": ({ owner }) =>
       execute(
         (sql) => sql`UPDATE api_tokens SET hash = sha256(uuid_send(gen_random_uuid())) WHERE user_id = ${owner.id}`
@@ -99,7 +103,7 @@ layer(Service.layer, { excludeTestServices: true })("a right that is gone", (it)
         )
         for (const { socket } of open) yield* Queue.take(socket.messages)
 
-        yield* revoke(person) as Effect.Effect<unknown, unknown>
+        yield* revoke(person)
 
         for (const { logs, metadata, overview, socket } of open) {
           assert.strictEqual((yield* socket.closed).code, 1_008)
