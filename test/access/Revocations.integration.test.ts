@@ -1,6 +1,7 @@
 /** What is open on two replicas when the right to it goes. */
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Layer, Queue } from "effect"
+import type { Digest, SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import * as Token from "../../src/access/Token.ts"
 import { Directory } from "../../src/admin/Directory.ts"
@@ -41,7 +42,12 @@ const streamed = Effect.fnUntraced(function* (url: string, path: string, token: 
 
 layer(Service.layer, { excludeTestServices: true })("a right that is gone", (it) => {
   const ofAgents: Readonly<
-    Record<string, (person: Person) => Effect.Effect<unknown, unknown, Directory | SqlClient.SqlClient>>
+    Record<
+      string,
+      (
+        person: Person
+      ) => Effect.Effect<unknown, unknown, Directory | SqlClient.SqlClient | Digest.Digest | SecureRandom.SecureRandom>
+    >
   > = {
     "another token": ({ id }) =>
       Effect.flatMap(Effect.flatMap(Token.mint, Token.digest), (digest) =>
@@ -75,7 +81,12 @@ layer(Service.layer, { excludeTestServices: true })("a right that is gone", (it)
   }
 
   const ofUsers: Readonly<
-    Record<string, (person: Person) => Effect.Effect<unknown, unknown, Directory | SqlClient.SqlClient>>
+    Record<
+      string,
+      (
+        person: Person
+      ) => Effect.Effect<unknown, unknown, Directory | SqlClient.SqlClient | Digest.Digest | SecureRandom.SecureRandom>
+    >
   > = {
     "another token": ({ owner }) =>
       execute(
