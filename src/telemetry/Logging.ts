@@ -1,11 +1,17 @@
 /**
- * How logs are written: for people on a terminal, as JSON lines for everything else.
+ * Writes logs: lines for people on a terminal, JSON lines elsewhere.
  *
- * - Whatever the format, records pass through {@link Redaction} first.
- * - What is logged within a span that is sampled has the ids of its trace and span.
+ * - A record of either format is a {@link LogRecord}.
+ * - Characters that steer terminals, begin lines or change the direction of text are escaped, wherever they come from: no
+ *   value of a caller can forge a record or reach the terminal.
+ * - At most {@link burst} warnings or errors of one message are written in ten seconds. The next one says how many were left
+ *   out, so that nobody fills a disk by bad requests.
  */
-import { Context, Formatter, Layer, Logger, type LogLevel, References, Tracer } from "effect"
-import * as Redaction from "./Redaction.ts"
+import { Console, Formatter, Layer, Logger, type LogLevel, References } from "effect"
+import * as Throttle from "./internal/throttle.ts"
+import * as LogRecord from "./LogRecord.ts"
+
+export { burst } from "./internal/throttle.ts"
 
 export interface Options {
   readonly format: "auto" | "pretty" | "json"
@@ -15,62 +21,58 @@ export interface Options {
 export const layer = ({ format, level }: Options): Layer.Layer<never> =>
   Layer.mergeAll(
     Logger.layer([
-      Logger.withConsoleLog(
+      throttled(
         format === "pretty" || (format === "auto" && process.stdout.isTTY) ? terminal(process.stdout.isTTY) : json
       )
     ]),
     Layer.succeed(References.MinimumLogLevel, level)
   )
 
-/** What is written of a record, without secrets. */
-const record = Logger.make<unknown, Record>((options) => {
-  const { annotations, cause, level, message, timestamp } = Logger.formatStructured.log(options)
-  const span = Context.getOrUndefined(options.fiber.context, Tracer.ParentSpan)
-  // those of the native tracer are nowhere to be found
-  const isTraced = span?.sampled === true && options.fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
-  return {
-    timestamp,
-    level,
-    message: Redaction.deep(message),
-    annotations: Object.fromEntries(
-      Object.entries(annotations).map(([name, value]) => [name, Redaction.named(name, value)])
-    ),
-    ...(cause === undefined ? {} : { cause: Redaction.text(cause) }),
-    ...(isTraced ? { traceId: span.traceId, spanId: span.spanId } : {})
-  }
-})
+type Format = (record: LogRecord.LogRecord) => string
 
-interface Record {
-  readonly timestamp: string
-  readonly level: string
-  readonly message: unknown
-  readonly annotations: Readonly<{ [name: string]: unknown }>
-  readonly cause?: string
-  readonly traceId?: string
-  readonly spanId?: string
+/** Writes records to the console, but for those that come too often. */
+export const throttled = (format: Format): Logger.Logger<unknown, void> => {
+  const admit = Throttle.make()
+  return Logger.make((options) => {
+    const { date, fiber, logLevel, message } = options
+    const [kind] = Array.isArray(message) ? message : [message]
+    const suppressed = logLevel === "Warn" || logLevel === "Error" ? admit(String(kind), date.getTime()) : 0
+    if (suppressed !== undefined) fiber.getRef(Console.Console).log(format(LogRecord.make(options, suppressed)))
+  })
 }
 
 /** One line of JSON. */
-export const json: Logger.Logger<unknown, string> = Logger.map(record, (record) => Formatter.formatJson(record))
+export const json: Format = (record) => escape(Formatter.formatJson(record))
 
-/** One line, and below it the cause. */
-export const terminal = (colors: boolean): Logger.Logger<unknown, string> =>
-  Logger.map(record, ({ annotations, cause, level, message, timestamp, traceId }) => {
+/** One line, and the stack of a defect below it. */
+export const terminal =
+  (colors: boolean): Format =>
+  ({ annotations, cause, error, level, message, sqlState, statement, suppressed, timestamp, traceId }) => {
     const paint = (color: number | undefined, text: string) =>
       colors && color !== undefined ? `\u001b[${color}m${text}\u001b[0m` : text
-    const fields = Object.entries({ ...annotations, ...(traceId === undefined ? {} : { trace: traceId }) })
+    const fields = Object.entries({ ...annotations, sqlState, statement, suppressed, trace: traceId }).filter(
+      ([, value]) => value !== undefined
+    )
     return [
       paint(gray, timestamp.slice(11, 23)),
       paint(levelColors[level], level.padEnd(5)),
-      (Array.isArray(message) ? message : [message]).map(written).join(" "),
-      ...fields.map(([name, value]) => `${paint(gray, `${name}=`)}${written(value)}`)
+      error === undefined ? escape(message) : `${escape(message)}: ${escape(error)}`,
+      ...fields.map(([name, value]) => `${paint(gray, `${escape(name)}=`)}${escape(written(value))}`)
     ]
       .join(" ")
-      .concat(cause === undefined ? "" : `\n${cause.replaceAll(/^/gm, "  ")}`)
-  })
+      .concat(...(cause ?? "").split("\n").flatMap((line) => (line === "" ? [] : [`\n  ${escape(line)}`])))
+  }
 
 const written = (value: unknown) => (typeof value === "string" ? value : Formatter.formatJson(value))
 
+// control characters, and those that separate lines or change the direction of text
+// oxlint-disable-next-line no-control-regex
+const steering = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+/** Escapes a character as JSON does, so that text within JSON means the same. */
+const escape = (text: string): string =>
+  text.replaceAll(steering, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
 const gray = 90
 
-const levelColors: Readonly<{ [level: string]: number }> = { FATAL: 31, ERROR: 31, WARN: 33, INFO: 32, DEBUG: 90 }
+const levelColors: Readonly<Record<string, number>> = { FATAL: 31, ERROR: 31, WARN: 33, INFO: 32, DEBUG: 90 }

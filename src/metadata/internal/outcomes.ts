@@ -37,7 +37,7 @@ export const makeOutcomes = ({
       ? Effect.annotateLogs(Effect.logDebug("metadata written"), {
           reason,
           entries: count,
-          elapsed: Duration.format(elapsed)
+          elapsedMillis: Math.round(Duration.toMillis(elapsed))
         })
       : Effect.void,
   onFailed: ({ cause, elapsed, reason, retained, unwritten }) =>
@@ -47,7 +47,13 @@ export const makeOutcomes = ({
       return Effect.logWithLevel(levelOf(error))(
         retained ? "metadata could not be written and is kept" : "metadata could not be written and is lost",
         cause
-      ).pipe(Effect.annotateLogs({ reason, entries: unwritten.length, elapsed: Duration.format(elapsed) }))
+      ).pipe(
+        Effect.annotateLogs({
+          reason,
+          entries: unwritten.length,
+          elapsedMillis: Math.round(Duration.toMillis(elapsed))
+        })
+      )
     }),
   onRejected: ({ agentId, key }) =>
     Effect.annotateLogs(Effect.logError("metadata was rejected by the store and is lost"), { agentId, key }),
