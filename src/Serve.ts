@@ -14,6 +14,7 @@ import * as Simulation from "./fleet/Simulation.ts"
 import * as Administrator from "./admin/Administrator.ts"
 import { Directory } from "./admin/Directory.ts"
 import * as Server from "./Server.ts"
+import { Startup } from "./operations/Readiness.ts"
 import { EmbeddedPostgres } from "./postgres/EmbeddedPostgres.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
 
@@ -28,7 +29,8 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
         : Console.log(`stopped: ${entries - before} pending entries written, ${lost === 0 ? "none" : lost} lost`)
     )
   )
-  const services = yield* Layer.build(Server.layer(settings))
+  const startup = { isComplete: false }
+  const services = yield* Effect.provideService(Layer.build(Server.layer(settings)), Startup, startup)
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(written, ({ entries }) => {
       before = entries
@@ -41,7 +43,9 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
     const url = yield* address
     const minted = yield* Administrator.ensure(settings.adminToken)
     const embedded = yield* Effect.serviceOption(EmbeddedPostgres)
-    yield* Console.log(welcome(url, yield* dashboard(settings, url, embedded), embedded, minted))
+    const link = yield* dashboard(settings, url, embedded)
+    startup.isComplete = true
+    yield* Console.log(welcome(url, link, embedded, minted))
     const demo =
       settings.databaseUrl === undefined && settings.demoAgents > 0 ? demonstrate(settings, url) : Effect.never
     return yield* Effect.raceFirst(failure, demo)

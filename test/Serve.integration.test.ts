@@ -55,6 +55,8 @@ layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
       for (const part of [`${url}/docs`, `${url}/metrics`, "DATABASE_URL", "shown this once"])
         assert.include(welcome, part)
       assert.strictEqual(yield* status(url, token), 200)
+      const ready = yield* Effect.provide(HttpClient.get(`${url}/readyz`), FetchHttpClient.layer)
+      assert.strictEqual(ready.status, 200)
       const [member] = yield* Fleet.provision({
         url,
         token: Redacted.make(token),

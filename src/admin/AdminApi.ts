@@ -8,6 +8,7 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchem
 import { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import { AdminAuthentication } from "../access/Authentication.ts"
 import { AgentId, UserId, WorkspaceId } from "../domain/Ids.ts"
+import { isStorable } from "../domain/PostgresText.ts"
 import { NameTaken, UserNotFound } from "./Directory.ts"
 
 /** Names that fit into addresses and file names. */
@@ -19,14 +20,7 @@ const Name = Schema.String.check(
 
 const Seconds = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 31_536_000 }))
 
-// Postgres text holds neither NUL nor half a character
-const limited = (maximum: number) =>
-  Schema.String.check(
-    Schema.isMaxLength(maximum),
-    Schema.makeFilter(
-      (text: string) => (text.isWellFormed() && !text.includes("\0")) || "Expected text without NUL or half a character"
-    )
-  )
+const limited = (maximum: number) => Schema.String.check(Schema.isMaxLength(maximum), isStorable)
 
 const optional = <S extends Schema.Top & { readonly Type: unknown }>(schema: S, value: S["Type"]) =>
   schema.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(value)))

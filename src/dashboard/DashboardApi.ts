@@ -4,6 +4,7 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, OpenApi } fr
 import { AccessUnavailable, AgentNotFound } from "../access/AccessError.ts"
 import { ReaderAuthentication } from "../access/Authentication.ts"
 import { AgentId } from "../domain/Ids.ts"
+import { isStorable } from "../domain/PostgresText.ts"
 import { AgentDetails, AgentSummary, SortKey } from "./AgentCatalog.ts"
 
 /** Agents cannot be looked up now. */
@@ -31,7 +32,7 @@ export const DashboardApi = HttpApi.make("dashboard").add(
       ),
       HttpApiEndpoint.get("agents", "/api/v2/dashboard/agents", {
         query: {
-          search: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))),
+          search: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200), isStorable)),
           sort: Schema.optionalKey(SortKey),
           order: Schema.optionalKey(Schema.Literals(["asc", "desc"])),
           offset: Schema.optionalKey(count(10_000_000)),

@@ -10,5 +10,10 @@ export const PostgresText = Schema.String.pipe(
   Schema.decode({ decode: SchemaGetter.transform(storable), encode: SchemaGetter.passthrough() })
 )
 
+/** Accepts text that can be stored as it is, and refuses other text. */
+export const isStorable = Schema.makeFilter<string>(
+  (text) => (text.isWellFormed() && !text.includes("\0")) || "Expected text without NUL or half a character"
+)
+
 /** The same where it may be left out, which is the empty text. */
 export const OptionalText = PostgresText.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed("")))

@@ -13,14 +13,18 @@ import { type HttpApi, type HttpApiGroup, HttpApiScalar, OpenApi } from "effect/
 import * as AgentMetrics from "../agentapi/AgentMetrics.ts"
 import * as PubSubMetrics from "../pubsub/PubSubMetrics.ts"
 import * as MetricsPage from "./MetricsPage.ts"
-import { Readiness } from "./Readiness.ts"
+import { Readiness, Startup } from "./Readiness.ts"
 
 const ready = Effect.gen(function* () {
-  const problem = yield* (yield* Readiness).problem
-  return problem === undefined
+  const startup = yield* Startup
+  const readiness = yield* Readiness
+  return Effect.map(readiness.problem, (problem) => respond(startup.isComplete ? problem : "the service is starting"))
+})
+
+const respond = (problem: string | undefined) =>
+  problem === undefined
     ? HttpServerResponse.text("ready\n")
     : HttpServerResponse.text(`not ready: ${problem}\n`, { status: 503 })
-})
 
 /** Registers metrics that would be absent before their first use: reading a metric registers it. */
 const registered = Layer.effectDiscard(
@@ -46,7 +50,7 @@ export const layer = <Id extends string, Groups extends HttpApiGroup.Constraint>
   Layer.mergeAll(
     registered,
     HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n")),
-    HttpRouter.add("GET", "/readyz", ready),
+    HttpRouter.addAll(Effect.map(ready, (handler) => [HttpRouter.route("GET", "/readyz", handler)])),
     HttpRouter.add("GET", "/openapi.json", HttpServerResponse.json(OpenApi.fromApi(api))),
     HttpRouter.addAll(
       Effect.map(MetricsPage.handler(metrics), (handler) => [HttpRouter.route("GET", "/metrics", handler)])

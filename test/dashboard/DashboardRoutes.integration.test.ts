@@ -180,6 +180,32 @@ layer(Service.layer, { excludeTestServices: true })("what the page asks for", (i
     })
   )
 
+  it.effect("refuses text that no name can hold, wherever a request carries it [FT-39]", () =>
+    Effect.gen(function* () {
+      const { token } = yield* People.user()
+      const headers = People.showing(token)
+      const status = (path: string) => Effect.map(HttpClient.get(path, { headers }), ({ status }) => status)
+
+      for (const search of ["%00", "a%00b", "x".repeat(201)]) {
+        assert.strictEqual(yield* status(`/api/v2/dashboard/agents?search=${search}`), 400, search)
+      }
+      for (const query of ["sort=%00", "order=%00", "offset=%00", "limit=1e9", "offset=1e300", "offset=NaN"]) {
+        assert.strictEqual(yield* status(`/api/v2/dashboard/agents?${query}`), 400, query)
+      }
+      const id = "10000000-0000-4000-8000-000000000000"
+      for (const path of [
+        "dashboard/agents/%00",
+        "workspaceagents/%00/metadata",
+        "workspaceagents/%00/logs",
+        `workspaceagents/${id}/logs?after=%00`,
+        `workspaceagents/${id}/logs?after=1e300`,
+        `workspaceagents/${id}/logs?follow=%00`
+      ]) {
+        assert.strictEqual(yield* status(`/api/v2/${path}`), 400, path)
+      }
+    })
+  )
+
   it.effect("is of the latest builds, and nothing that was deleted or is silent counts as connected", () =>
     Effect.gen(function* () {
       const sql = yield* PgClient.PgClient

@@ -1,6 +1,7 @@
 /** The parts of the page that need no browser. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Format from "../../src/operations/FigureFormat.ts"
+import { bundle } from "../../src/dashboard/internal/bundle.ts"
 import { makeReader } from "../../src/dashboard/page/serverSentEvents.ts"
 import { newest } from "../../src/dashboard/page/lifecycle.ts"
 import { append, columns } from "../../src/dashboard/page/series.ts"
@@ -118,5 +119,18 @@ describe("the lifecycle of an agent", () => {
     assert.strictEqual(newest(undefined, at("created"), 900).state, "created")
     assert.strictEqual(newest(streamed, at("created"), 900).state, "starting")
     assert.strictEqual(newest(streamed, at("ready"), 1_001).state, "ready")
+  })
+})
+
+describe("the bundle of the page", () => {
+  it("holds the licence of each package in it", async () => {
+    const { script, style } = await bundle()
+
+    for (const text of [script, style].map((file) => new TextDecoder().decode(file))) {
+      assert.match(text, /^\/\*! \S+\n(?:The )?MIT License/i)
+    }
+    const text = new TextDecoder().decode(script)
+    for (const name of ["preact", "uplot"]) assert.include(text, `/*! ${name}\n`)
+    assert.include(text, "Permission is hereby granted")
   })
 })

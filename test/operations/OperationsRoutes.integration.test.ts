@@ -5,6 +5,7 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Metric } from "effect"
 import { HttpClient } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
+import { Startup } from "../../src/operations/Readiness.ts"
 import * as Server from "../../src/Server.ts"
 import * as Agent from "../support/agent.ts"
 import * as People from "../support/directory.ts"
@@ -209,3 +210,21 @@ describe("Prometheus text", () => {
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 })
+
+const startup = { isComplete: false }
+
+layer(Layer.provide(Service.layer, Layer.succeed(Startup, startup)), { excludeTestServices: true })(
+  "a service that starts",
+  (it) => {
+    it.effect("is ready when everything exists that calls need, and not before [FT-31]", () =>
+      Effect.gen(function* () {
+        assert.deepInclude(yield* get("/readyz"), { status: 503, text: "not ready: the service is starting\n" })
+        assert.strictEqual((yield* get("/healthz")).status, 200)
+
+        startup.isComplete = true
+
+        assert.deepInclude(yield* get("/readyz"), { status: 200, text: "ready\n" })
+      })
+    )
+  }
+)

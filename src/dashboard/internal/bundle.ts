@@ -1,5 +1,7 @@
 /**
- * Makes of the page's sources what browsers get. As a program it puts that into a folder, for the package.
+ * Bundles the sources of the page for browsers. As a program it writes the bundle into a folder, for the package.
+ *
+ * The script begins with the licences of the packages that it holds, as they demand.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import * as Path from "node:path"
@@ -11,14 +13,14 @@ export interface Bundle {
   readonly style: Uint8Array
 }
 
-/** The names of the files, as the page refers to them. */
+/** The names of the files in the page. */
 export const names = { html: "page.html", script: "page.js", style: "page.css" } as const
 
 const sources = fileURLToPath(new URL("../page/", import.meta.url))
 
 export const bundle = async (): Promise<Bundle> => {
   const { buildSync } = await import("esbuild")
-  const { outputFiles } = buildSync({
+  const { metafile, outputFiles } = buildSync({
     entryPoints: [Path.join(sources, "main.tsx")],
     outfile: names.script,
     bundle: true,
@@ -28,11 +30,29 @@ export const bundle = async (): Promise<Bundle> => {
     target: ["chrome111", "firefox113", "safari16.4"],
     jsx: "automatic",
     jsxImportSource: "preact",
+    // each package's licence is written whole, below
     legalComments: "none",
+    metafile: true,
     define: { "process.env.NODE_ENV": '"production"' }
   })
   const output = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))!.contents
-  return { html: readFileSync(Path.join(sources, names.html), "utf8"), script: output(".js"), style: output(".css") }
+  const notices = new TextEncoder().encode(licences(Object.keys(metafile.inputs)))
+  return {
+    html: readFileSync(Path.join(sources, names.html), "utf8"),
+    script: Buffer.concat([notices, output(".js")]),
+    style: Buffer.concat([notices, output(".css")])
+  }
+}
+
+/** Returns the licences of the packages of these files, as a comment for each. */
+const licences = (files: ReadonlyArray<string>): string => {
+  const folders = files.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? [])
+  return [...new Set(folders)]
+    .map((folder) => {
+      const { name } = JSON.parse(readFileSync(Path.join(folder, "package.json"), "utf8"))
+      return `/*! ${name}\n${readFileSync(Path.join(folder, "LICENSE"), "utf8").replaceAll("*/", "* /").trim()}\n*/\n`
+    })
+    .join("")
 }
 
 if (import.meta.main) {
