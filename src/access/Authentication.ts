@@ -36,14 +36,22 @@ const inHeaders = {
   bearer: HttpApiSecurity.bearer
 }
 
+/** Where agents of all releases have their tokens, in the order of the original. */
+const ofAgents = {
+  cookie: HttpApiSecurity.apiKey({ in: "cookie", key: Token.parameter }),
+  query: HttpApiSecurity.apiKey({ in: "query", key: Token.parameter }),
+  ...inHeaders,
+  accessToken: HttpApiSecurity.apiKey({ in: "query", key: "access_token" })
+}
+
 /**
- * Admits the agent whose token is in a header.
+ * Admits the agent whose token is in a cookie, in the address or in a header.
  *
  * @effect-expect-leaking HttpServerRequest | ParsedSearchParams | RouteContext
  */
 export class AgentAuthentication extends HttpApiMiddleware.Service<AgentAuthentication, { provides: CurrentAgent }>()(
   "metadata-batcher/access/AgentAuthentication",
-  { security: inHeaders, error: [Unauthenticated, AccessUnavailable, TooManyConnections] }
+  { security: ofAgents, error: [Unauthenticated, AccessUnavailable, TooManyConnections] }
 ) {}
 
 /**
@@ -88,7 +96,7 @@ export const layerAgent: Layer.Layer<AgentAuthentication, never, Access | Revoca
       idOf: ({ identity }) => identity.agentId,
       maxConnections: maxConnectionsPerAgent
     })
-    return { header: admit, bearer: admit }
+    return { cookie: admit, query: admit, header: admit, bearer: admit, accessToken: admit }
   })
 )
 

@@ -3,13 +3,14 @@
  *
  * - A token is 256 random bits, as 43 characters that need no quoting in a header or an address.
  * - Only its SHA-256 digest is stored. A digest without salt is enough, because a token cannot be guessed.
+ * - Tokens of the original are UUIDs, in any of the forms of one.
  * - A token can have others derived from it. They are the same each time, no one can be told without the token that it is
  *   derived from, and none tells anything of that token, or of another one derived from it.
  * - Tokens are `Redacted`: they do not show in logs.
  */
 import { Effect, Redacted } from "effect"
 import { Digest, Mac, SecureRandom } from "effect/crypto"
-import { Base64Url } from "effect/encoding"
+import { Base64Url, Hex } from "effect/encoding"
 
 export type Token = Redacted.Redacted<string>
 
@@ -18,7 +19,7 @@ export type TokenDigest = Uint8Array
 /** The header that carries a token; `Authorization: Bearer` does too. */
 export const header = "coder-session-token"
 
-/** The query parameter that carries a token where no header can be set, as in an event stream of a browser. */
+/** The cookie and the query parameter of agents of older releases, and the query parameter that carries a token where no header can be set, as in an event stream of a browser. */
 export const parameter = "coder_session_token"
 
 /** A token that nobody has ever had. */
@@ -27,7 +28,10 @@ export const mint: Effect.Effect<Token, never, SecureRandom.SecureRandom> = Effe
   (bytes) => Redacted.make(Base64Url.encode(bytes), { label: "token" })
 )
 
-/** The token that belongs to `token` for a purpose. Only an empty token has none. */
+/**
+ * The token that belongs to `token` for a purpose. Only an empty token has none. It is a UUID of 122 bits, because the
+ * original's protocol carries 16 bytes.
+ */
 export const derive = Effect.fnUntraced(function* (
   token: Token,
   purpose: string
@@ -35,14 +39,27 @@ export const derive = Effect.fnUntraced(function* (
   const mac = yield* Mac.Mac
   const key = yield* Effect.orDie(Mac.key(Mac.hmacSha256, bytesOf(Redacted.value(token))))
   const tag = yield* Effect.orDie(mac.sign(key, bytesOf(purpose)))
-  return Redacted.make(Base64Url.encode(tag), { label: "token" })
+  const bytes = tag.slice(0, 16)
+  bytes[6] = (bytes[6]! & 0x0f) | 0x40
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80
+  return Redacted.make(hyphenated(Hex.encode(bytes)), { label: "token" })
 })
 
-/** What is stored of a token. */
+/** What is stored of a token. The forms that a UUID may have are one token. */
 export const digest = (token: Token): Effect.Effect<TokenDigest, never, Digest.Digest> =>
-  Digest.Digest.use((digest) => digest.digest(Digest.sha256, bytesOf(Redacted.value(token))))
+  Digest.Digest.use((digest) => digest.digest(Digest.sha256, bytesOf(canonical(Redacted.value(token)))))
 
 /** Whether two digests are those of the same token, in a time that does not tell how much of them is equal. */
 export const isSame = (a: TokenDigest, b: TokenDigest): boolean => Mac.timingSafeEqual(a, b)
+
+const uuid = /^(?:urn:uuid:|\{)?([\da-f]{8})-?([\da-f]{4})-?([\da-f]{4})-?([\da-f]{4})-?([\da-f]{12})\}?$/i
+
+/** A UUID in its usual form; any other text as it is. */
+const canonical = (token: string): string => {
+  const parts = uuid.exec(token)
+  return parts === null ? token : parts.slice(1).join("-").toLowerCase()
+}
+
+const hyphenated = (digits: string): string => digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-")
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)

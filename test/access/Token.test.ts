@@ -1,7 +1,7 @@
 import { NodeCrypto } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Cause, Effect, Redacted } from "effect"
-import { Base64Url } from "effect/encoding"
+import { Base64Url, Hex } from "effect/encoding"
 import * as Crypto from "node:crypto"
 import * as Util from "node:util"
 import * as Token from "../../src/access/Token.ts"
@@ -34,14 +34,28 @@ layer(NodeCrypto.layer)("Token", (it) => {
       const text = yield* derived(token, "a purpose")
 
       assert.strictEqual(text, yield* derived(token, "a purpose"))
+      // all but the version and the variant of a UUID
+      const mac = Crypto.createHmac("sha256", Redacted.value(token)).update("a purpose").digest("hex").slice(0, 32)
+      assert.match(text, /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/)
       assert.strictEqual(
-        text,
-        Crypto.createHmac("sha256", Redacted.value(token)).update("a purpose").digest("base64url")
+        text.replaceAll("-", "").replace(/^(.{12}).(.{3})./, "$1_$2_"),
+        mac.replace(/^(.{12}).(.{3})./, "$1_$2_")
       )
-      assert.match(text, /^[A-Za-z0-9_-]{43}$/)
       const others = [yield* derived(token, "another purpose"), yield* derived(other, "a purpose")]
       assert.strictEqual(new Set([text, Redacted.value(token), ...others]).size, 4)
       assert.notInclude(Util.inspect(yield* Token.derive(token, "a purpose")), text)
+    })
+  )
+
+  it.effect("is one token in all forms of a UUID [HT-02]", () =>
+    Effect.gen(function* () {
+      const id = "0f8fad5b-d9cb-469f-a165-70867728950e"
+      const digest = (text: string) => Effect.map(Token.digest(Redacted.make(text)), Hex.encode)
+
+      for (const form of [id.toUpperCase(), id.replaceAll("-", ""), `{${id}}`, `urn:uuid:${id}`]) {
+        assert.strictEqual(yield* digest(form), yield* digest(id), form)
+      }
+      assert.notStrictEqual(yield* digest(`${id}0`), yield* digest(id))
     })
   )
 

@@ -86,12 +86,11 @@ describe("CreateSubAgent", () => {
 
       assert.strictEqual(new Set(agents.map(({ auth_token }) => auth_token)).size, 3)
       for (const { auth_token, id } of agents) {
-        assert.match(auth_token, /^[\w-]{43}$/)
+        assert.match(auth_token, /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/)
         assert.deepStrictEqual(new Uint8Array(rows.get(id)!.digest), digestOf(token(auth_token)))
-        assert.strictEqual(
-          auth_token,
-          Crypto.createHmac("sha256", `of ${parent}`).update(`sub-agent ${id}`).digest("base64url")
-        )
+        // derived from the token of the parent
+        const mac = Crypto.createHmac("sha256", `of ${parent}`).update(`sub-agent ${id}`).digest("hex")
+        assert.strictEqual(auth_token.slice(-12), mac.slice(20, 32))
         assert.notInclude(JSON.stringify(logs), auth_token)
       }
     })
