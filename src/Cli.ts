@@ -4,17 +4,33 @@
  * Every setting of the service is an environment variable, and a few are flags as well. Each error names the flag or the
  * variable to change.
  */
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Cause, Config as EffectConfig, Console, Duration, Effect, Exit, Layer, Option, Schema } from "effect"
-import { CliError, Command, Flag, GlobalFlag } from "effect/cli"
+import {
+  Cause,
+  Config as EffectConfig,
+  Console,
+  Duration,
+  Effect,
+  Exit,
+  FileSystem,
+  Layer,
+  Option,
+  Predicate,
+  Redacted,
+  Schema
+} from "effect"
+import { CliError, CliOutput, Command, Flag, GlobalFlag, TerminalCapabilities } from "effect/cli"
 import { createRequire } from "node:module"
+import * as Token from "./access/Token.ts"
 import * as Config from "./Config.ts"
 import * as SettingValue from "./domain/SettingValue.ts"
 import * as Status from "./operations/Status.ts"
 import * as Simulation from "./fleet/Simulation.ts"
 import * as Server from "./Server.ts"
 import * as Serve from "./Serve.ts"
+import * as EmbeddedPostgres from "./postgres/EmbeddedPostgres.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
 import * as Logging from "./telemetry/Logging.ts"
@@ -50,7 +66,9 @@ const withSettings = <A, E extends Error, R>(
   Effect.gen(function* () {
     const settings = yield* Config.read(Object.assign({}, ...Object.values(flags)))
     const level = Option.getOrElse(yield* GlobalFlag.LogLevel, () => logLevels[settings.logLevel])
-    return yield* Effect.provide(run(settings), Logging.layer({ format: settings.logFormat, level }))
+    for (const problem of yield* Config.nearMisses) yield* Console.error(problem)
+    const { canColor: colors } = yield* TerminalCapabilities.TerminalCapabilities
+    return yield* Effect.provide(run(settings), Logging.layer({ format: settings.logFormat, level, colors }))
   }).pipe(Effect.mapError(toUserError))
 
 /** Lines, each after the first indented like the first. */
@@ -112,28 +130,38 @@ const durationFlag = (name: string) =>
     Flag.filterMap(Schema.decodeOption(SettingValue.duration.codec), () => SettingValue.duration.requirement)
   )
 
-/** The flags that name a service and a token for it. */
-const serviceFlags = (token: string) => ({
-  url: optional(
-    Flag.String("url").pipe(
-      Flag.filter(
-        (url) => /^https?:\/\/[^/]+\/*$/.test(url),
-        () => "an address such as http://host:port"
-      )
-    ),
-    "The address of the service",
-    `http://${variables.host.default}:${variables.port.default}`
+/** The address of the service that the settings of this environment describe. */
+const ownUrl = Effect.map(
+  Effect.orElseSucceed(Config.read(), () => undefined),
+  (settings) => {
+    const host = settings?.host ?? variables.host.default!
+    const isAny = host === "0.0.0.0" || host === "::"
+    return `http://${isAny ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host}:${settings?.port ?? variables.port.default}`
+  }
+)
+
+const url = Flag.String("url").pipe(
+  Flag.filter(
+    (url) => /^https?:\/\/[^/]+\/*$/.test(url),
+    () => "an address such as http://host:port"
   ),
-  token: Flag.Redacted("token").pipe(
-    Flag.withDescription(`${token} [${variables.adminToken.name}]`),
+  Flag.withDescription(
+    `The address of the service [default http://${variables.host.default}:${variables.port.default}, or HOST and PORT]`
+  ),
+  Flag.optional
+)
+
+const token = (whose: string) =>
+  Flag.Redacted("token").pipe(
+    Flag.withDescription(`${whose} [${variables.adminToken.name}]`),
     Flag.withFallbackConfig(EffectConfig.Redacted(variables.adminToken.name))
   )
-})
 
 const simulate = Command.make(
   "simulate",
   {
-    ...serviceFlags("The token of an administrator"),
+    url,
+    token: token("The token of an administrator"),
     agents: optional(count("agents", 100_000), "How many agents", 100),
     keys: optional(count("keys", 500), "How many keys each of them reports", 10),
     interval: optional(
@@ -166,14 +194,46 @@ const simulate = Command.make(
       Flag.optional
     )
   },
-  (options) => Effect.mapError(Simulation.run(options), toUserError)
+  (options) =>
+    Effect.flatMap(ownUrl, (own) =>
+      Effect.mapError(Simulation.run({ ...options, url: Option.getOrElse(options.url, () => own) }), toUserError)
+    )
 ).pipe(Command.withDescription("Run simulated agents against a service, and print their counts"))
 
-const status = Command.make("status", serviceFlags("The token of a user"), (options) =>
-  Effect.mapError(Status.run(options), toUserError)
+/** The token that the dashboard of a service on the embedded database signs in with. */
+const embeddedToken = Effect.gen(function* () {
+  const { dataDir, databaseUrl } = yield* Config.read()
+  if (databaseUrl !== undefined) return Option.none()
+  const password = yield* FileSystem.FileSystem.use((fs) => fs.readFileString(EmbeddedPostgres.passwordFileOf(dataDir)))
+  return Option.some(yield* Token.derive(Redacted.make(password), "dashboard"))
+}).pipe(
+  Effect.provide(NodeCrypto.layer),
+  Effect.orElseSucceed(() => Option.none<Token.Token>())
+)
+
+const status = Command.make(
+  "status",
+  {
+    url,
+    token: Flag.optional(token("The token of a user; beside the embedded database none is needed")),
+    json: Flag.Boolean("json").pipe(Flag.withDescription("Print the state as one JSON object"), Flag.withDefault(false))
+  },
+  Effect.fnUntraced(function* ({ json, token, url }) {
+    const own = yield* ownUrl
+    const known = Option.isSome(token) ? token : yield* embeddedToken
+    if (Option.isNone(known)) return yield* new Status.TokenMissing()
+    yield* Status.run({ url: Option.getOrElse(url, () => own), token: known.value, json })
+  }, Effect.mapError(toUserError))
 ).pipe(
+  Command.withShortDescription("Print the state of a running service, as its dashboard shows it"),
   Command.withDescription(
-    "Print the state of a running service, as its dashboard shows it; ends with 1 if it is not healthy"
+    lines([
+      "Print the state of a running service, as its dashboard shows it. The exit code is",
+      "0  when it is healthy",
+      "1  when it needs attention",
+      "2  when a flag, a setting or the token is wrong",
+      "3  when no service replies"
+    ])
   )
 )
 
@@ -191,12 +251,40 @@ export const command = Command.make("metadata-batcher").pipe(
 
 const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
 
+/** A wrong invocation is described on standard error alone, without the whole help. */
+export const presenter = CliOutput.layerPresenter({
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Effect.gen(function* () {
+          const { canColor: colors } = yield* TerminalCapabilities.TerminalCapabilities
+          yield* Console.error(CliOutput.defaultFormatter({ colors }).formatErrors(event.errors))
+          yield* Console.error(`\nRun ${event.commandPath.join(" ")} --help for its flags.`)
+        })
+      : CliOutput.defaultPresenter.present(event)
+})
+
+/** The exit codes of failures, by their tags; of others 1. */
+const exitCodes: Readonly<Record<string, number>> = {
+  ShowHelp: 2,
+  InvalidSettings: 2,
+  StatusRefused: 2,
+  TokenMissing: 2,
+  TokenRefused: 2,
+  StatusUnknown: 3,
+  ServiceUnreachable: 3
+}
+
+/** The exit code of the process. A signal is the usual end of the service. */
+export const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return 0
+  const error = Cause.squash(exit.cause)
+  const reason = error instanceof CliError.UserError ? error.cause : error
+  return (Predicate.hasProperty(reason, "_tag") && exitCodes[String(reason._tag)]) || 1
+}
+
 /** Runs the command line as this process. */
 export const main = () =>
   Command.run(command, { version }).pipe(
-    Effect.provide(NodeServices.layer),
-    NodeRuntime.runMain({
-      // a signal is the usual end of the service
-      teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)
-    })
+    Effect.provide([NodeServices.layer, presenter]),
+    NodeRuntime.runMain({ teardown: (exit, onExit) => onExit(exitCode(exit)) })
   )

@@ -7,6 +7,7 @@
  * - The code's name of a setting is the name of its variable in camel case, without `METADATA_`.
  */
 import { Config, ConfigProvider, Data, Duration, Effect, Option, Result, Schema } from "effect"
+import * as NearMisses from "./domain/NearMisses.ts"
 import * as Value from "./domain/SettingValue.ts"
 
 /** A setting as its environment variable. */
@@ -383,4 +384,9 @@ const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boole
 
 const defaults = ConfigProvider.fromEnvRecord(
   Object.fromEntries(entries.map(([, variable]) => [variable.name, variable.default]))
+)
+
+/** A sentence for each variable of the environment whose name is almost that of a setting. */
+export const nearMisses = Effect.map(NearMisses.inEnvironment(entries.map(([, { name }]) => name)), (found) =>
+  found.map(({ meant, written }) => `${written} is not a setting: did you mean ${meant}?`)
 )

@@ -15,9 +15,9 @@ const run = (args: ReadonlyArray<string>, environment: Readonly<Record<string, s
   Effect.gen(function* () {
     const exit = yield* Effect.exit(Command.runWith(Cli.command, { version: "1.2.3" })(args))
     const [out, errors] = [yield* TestConsole.logLines, yield* TestConsole.errorLines]
-    return { isFine: Exit.isSuccess(exit), out: out.join("\n"), errors: errors.join("\n") }
+    return { isFine: Exit.isSuccess(exit), code: Cli.exitCode(exit), out: out.join("\n"), errors: errors.join("\n") }
   }).pipe(
-    Effect.provide(NodeServices.layer),
+    Effect.provide([NodeServices.layer, Cli.presenter]),
     Effect.provide(TestConsole.layer, { local: true }),
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment))
   )
@@ -76,7 +76,7 @@ describe("the command line", () => {
       const { out } = yield* run(["simulate", "--help"])
 
       for (const flag of [
-        /--url string .*\[default http:\/\/127\.0\.0\.1:3000\]/,
+        /--url string .*\[default http:\/\/127\.0\.0\.1:3000, or HOST and PORT\]/,
         /--token string .*\[ADMIN_TOKEN\]/,
         /--agents integer .*\[default 100\]/,
         /--keys integer .*\[default 10\]/,
@@ -94,7 +94,9 @@ describe("the command line", () => {
   it.effect("refuses what it does not know, and suggests what may be meant", () =>
     Effect.gen(function* () {
       assert.include(yield* refusal(["serv"]), 'Unknown subcommand "serv"')
-      const flag = yield* refusal(["serve", "--prot", "80"])
+      const { code, errors: flag, out } = yield* run(["serve", "--prot", "80"])
+      assert.deepStrictEqual([code, out], [2, ""])
+      assert.include(flag, "Run metadata-batcher serve --help for its flags.")
       assert.include(flag, "--prot")
       assert.include(flag, "--port")
       assert.include(yield* refusal(["serve", "--port"]), "Missing value for flag --port")
@@ -137,6 +139,51 @@ describe("the command line", () => {
     })
   )
 
+  it.effect("names variables that are almost settings", () =>
+    Effect.gen(function* () {
+      const environment = {
+        DATABSE_URL: "postgresql://h/d",
+        METADATA_FLUSH_INTERVALL: "5s",
+        LOGLEVEL: "debug",
+        POST: "80",
+        DATABASE_URI: "x",
+        PORT: "http"
+      }
+
+      assert.deepStrictEqual(
+        yield* Effect.provideService(
+          Config.nearMisses,
+          ConfigProvider.ConfigProvider,
+          ConfigProvider.fromEnvRecord(environment)
+        ),
+        [
+          "DATABSE_URL is not a setting: did you mean DATABASE_URL?",
+          "METADATA_FLUSH_INTERVALL is not a setting: did you mean METADATA_FLUSH_INTERVAL?",
+          "LOGLEVEL is not a setting: did you mean LOG_LEVEL?",
+          "DATABASE_URI is not a setting: did you mean DATABASE_URL?"
+        ]
+      )
+      const { PORT: _, ...misspelt } = environment
+      const unreachable = { ...misspelt, DATABASE_URL: "postgresql://127.0.0.1:1/none", LOG_LEVEL: "error" }
+      assert.include(yield* refusal(["migrate"], unreachable), "DATABSE_URL is not a setting")
+    })
+  )
+
+  it.effect("tells failures apart by exit codes, and finds the address in HOST and PORT", () =>
+    Effect.gen(function* () {
+      const nowhere = yield* run(["status", "--token", "any"], { HOST: "0.0.0.0", PORT: "1" })
+      assert.strictEqual(nowhere.code, 3)
+      assert.include(nowhere.errors, "http://127.0.0.1:1 ")
+      const elsewhere = yield* run(["simulate", "--token", "any", "--url", "http://127.0.0.1:2"], { PORT: "1" })
+      assert.strictEqual(elsewhere.code, 3)
+      assert.include(elsewhere.errors, "http://127.0.0.1:2:")
+      assert.strictEqual((yield* run(["status"], { DATABASE_URL: "postgresql://h/d" })).code, 2)
+      assert.strictEqual((yield* run(["serve"], { PORT: "http" })).code, 2)
+      assert.strictEqual((yield* run(["migrate"], { DATABASE_URL: "postgresql://127.0.0.1:1/none" })).code, 1)
+      assert.strictEqual((yield* run(["--version"])).code, 0)
+    })
+  )
+
   it.effect("says where the service was not found, and no token", () =>
     Effect.gen(function* () {
       const errors = yield* simulation("--url", "http://127.0.0.1:1/")
@@ -146,7 +193,7 @@ describe("the command line", () => {
     })
   )
 
-  it.live("ends a process with status 1 when its settings are wrong", () =>
+  it.live("ends a process with 2 when its settings are wrong", () =>
     Effect.gen(function* () {
       const child = spawn(process.execPath, ["src/main.ts", "serve"], {
         env: { PORT: "http", ...compileCache() }
@@ -159,7 +206,7 @@ describe("the command line", () => {
         ])
       )
 
-      assert.strictEqual(status, 1)
+      assert.strictEqual(status, 2)
       assert.strictEqual(out.trim(), "")
       assert.match(errors, /PORT must be a port from 1 to 65535, or 0 for a free one \(got "http"\)\s*$/)
     })

@@ -14,6 +14,15 @@ export interface Options {
   readonly url: string
   /** That of a user. */
   readonly token: Token.Token
+  /** Print JSON instead of lines. Default false. */
+  readonly json?: boolean | undefined
+}
+
+/** There is neither a token nor an embedded database beside the command. */
+export class TokenMissing extends Data.TaggedError("TokenMissing") {
+  override get message() {
+    return "the state of a service needs the token of a user: set ADMIN_TOKEN, or --token"
+  }
 }
 
 /** There is no service at the address, or it cannot answer. */
@@ -54,7 +63,7 @@ export const run = Effect.fn("Status.run")(function* (options: Options) {
     Effect.mapError((cause) => (cause._tag === "StatusRefused" ? cause : new StatusUnknown({ url, cause }))),
     Effect.provide(FetchHttpClient.layer)
   )
-  yield* Console.log(render(overview))
+  yield* Console.log(options.json === true ? JSON.stringify(overview) : render(overview))
   if (overview.problems.length > 0) return yield* new NotHealthy({ problems: overview.problems })
 })
 

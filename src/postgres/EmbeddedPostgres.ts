@@ -80,6 +80,9 @@ export class EmbeddedPostgres extends Context.Service<EmbeddedPostgres, Server>(
   "metadata-batcher/postgres/EmbeddedPostgres"
 ) {}
 
+/** The file with the superuser's password of a server whose data is in this folder. */
+export const passwordFileOf: (dataDir: string) => string = Cluster.passwordFileOf
+
 /** A server that runs as long as the layer. */
 export const layer = (options: Options): Layer.Layer<EmbeddedPostgres, EmbeddedPostgresError, FileSystem.FileSystem> =>
   Layer.effect(EmbeddedPostgres, make(options))

@@ -16,14 +16,14 @@ export { burst } from "./internal/throttle.ts"
 export interface Options {
   readonly format: "auto" | "pretty" | "json"
   readonly level: LogLevel.LogLevel
+  /** Whether a terminal shows colours. Default: if standard output is one. */
+  readonly colors?: boolean | undefined
 }
 
-export const layer = ({ format, level }: Options): Layer.Layer<never> =>
+export const layer = ({ colors = process.stdout.isTTY, format, level }: Options): Layer.Layer<never> =>
   Layer.mergeAll(
     Logger.layer([
-      throttled(
-        format === "pretty" || (format === "auto" && process.stdout.isTTY) ? terminal(process.stdout.isTTY) : json
-      )
+      throttled(format === "pretty" || (format === "auto" && process.stdout.isTTY) ? terminal(colors) : json)
     ]),
     Layer.succeed(References.MinimumLogLevel, level)
   )
