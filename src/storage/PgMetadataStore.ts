@@ -223,6 +223,8 @@ export const definitions: ReadonlyArray<Definition> = [
           WHERE stored.workspace_agent_id = sample.workspace_agent_id
             AND stored.key = sample.key
             AND ${isAhead("stored.collected_at")}
+            -- times that are both of a clock that was set back can be compared
+            AND (NOT ${isAhead("sample.collected_at")} OR stored.collected_at <= sample.collected_at)
           RETURNING stored.workspace_agent_id
         ), missing AS (
           SELECT sample.* FROM ${sampleRows}

@@ -74,6 +74,20 @@ layer(PgMetadataStore.layer().pipe(Layer.provideMerge(Postgres.layer)), { exclud
       })
     )
 
+    it.effect("keeps the newer of two rows whose times are both ahead of the database [FT-03]", () =>
+      Effect.gen(function* () {
+        const [agent] = yield* Seed.agents(1, ["cpu"])
+        const sql = yield* SqlClient.SqlClient
+        const now = yield* DateTime.now
+        yield* updateBatch([row(agent, "cpu", "newer")])
+        yield* sql`UPDATE workspace_agent_metadata SET collected_at = now() + interval '1 hour' WHERE workspace_agent_id = ${agent}`
+
+        yield* updateBatch([row(agent, "cpu", "older", DateTime.add(now, { minutes: 59 }))])
+
+        assert.strictEqual((yield* samples(agent)).cpu?.[0], "newer")
+      })
+    )
+
     it.effect("writes over a stored time that is ahead of the database, and counts the repair [FT-03]", () =>
       Effect.gen(function* () {
         const [agent] = yield* Seed.agents(1, ["cpu", "ram"])
