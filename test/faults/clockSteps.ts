@@ -24,9 +24,10 @@ export const underSteps = Effect.fnUntraced(function* (world: World.World, clock
     const now = yield* Clock.currentTimeMillis
     return ledger.compare(yield* database.rows, now - 4_000).missing.length + World.stale(world, now - 6_000)
   })
-  /** The most keys that are seconds behind at one moment of six seconds, which begin when none is. */
+  /** The most keys that are seconds behind at one moment, once the replicas have asked for the time again. */
   const frozen = Effect.gen(function* () {
-    const first = yield* World.settle(behind, (keys) => keys === 0)
+    yield* Effect.sleep("14 seconds")
+    const first = yield* World.settle(behind, (keys) => keys === 0, 25)
     const later = yield* Effect.forEach(Array.from({ length: 12 }), () => Effect.delay(behind, "500 millis"))
     return Math.max(first, ...later)
   })
@@ -42,7 +43,6 @@ export const underSteps = Effect.fnUntraced(function* (world: World.World, clock
       })
       for (const { name, seconds } of steps) {
         yield* clock.step(seconds)
-        yield* Effect.sleep("8 seconds")
         yield* check(`while the clock is ${name}`)
         yield* clock.step(0)
         yield* check(`after the clock was ${name}`)
