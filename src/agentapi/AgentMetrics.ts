@@ -12,6 +12,12 @@ export const socketErrors = Metric.counter("metadata_batcher_agent_socket_errors
   incremental: true
 })
 
+/** Reported samples of keys that their agents have not declared. */
+export const undeclaredKeys = Metric.counter("coderd_agentapi_metadata_undeclared_keys_total", {
+  description: "Reported samples that were dropped because the agent has not declared their keys.",
+  incremental: true
+})
+
 /** The time from the creation of a build until the last of its agents has ended its startup. */
 export const buildDuration = Metric.histogram("coderd_template_workspace_build_duration_seconds", {
   description: "Seconds from the creation of a workspace build until the last of its agents has ended its startup.",

@@ -84,7 +84,7 @@ export const make = Effect.gen(function* () {
       const payload = decode(call.payload)
       if (Option.isNone(payload)) return dispatch(id, call)
       return Effect.flatMap(
-        Effect.catchDefect(addValid(session.identity.agentId, payload.value), () => Effect.succeed(false)),
+        Effect.catchDefect(addValid(session, payload.value), () => Effect.succeed(false)),
         (added) => (added ? write(parser.encodeSuccess(call.id)) : dispatch(id, call))
       )
     }

@@ -7,6 +7,8 @@
  *   names both sizes. When both are too long, the stored error is about the error.
  * - The keys of one report may have {@link maxKeyBytes} in all. The entry that crosses the limit and all that follow it are
  *   rejected; those before it are accepted.
+ * - A key that the agent has not declared is left out and counted. Of a key that is reported more often than the agent has
+ *   keys, the last sample counts: a report has no more entries than the agent has keys.
  * - An entry holds no more memory than its texts need, however long the texts were before they were trimmed and cut.
  */
 import type { DateTime } from "effect"
@@ -31,18 +33,32 @@ export interface ReportedSample {
 export interface AcceptedReport {
   readonly entries: ReadonlyArray<MetadataEntry>
   readonly keyBytes: number
+  /** Samples of keys that the agent has not declared. */
+  readonly undeclared: number
 }
 
-export const accept = (samples: Iterable<ReportedSample>, receivedAt: DateTime.Utc): AcceptedReport => {
+export type DeclaredKeys = Pick<ReadonlySet<string>, "has" | "size">
+
+export const accept = (
+  samples: Iterable<ReportedSample>,
+  receivedAt: DateTime.Utc,
+  declared: DeclaredKeys
+): AcceptedReport => {
   const entries: Array<MetadataEntry> = []
   let keyBytes = 0
+  let undeclared = 0
   for (const sample of samples) {
     keyBytes += Utf8.byteLength(sample.key)
     if (keyBytes > maxKeyBytes) break
-    entries.push(toEntry(sample, receivedAt))
+    if (declared.has(storable(sample.key))) entries.push(toEntry(sample, receivedAt))
+    else undeclared++
   }
-  return { entries, keyBytes }
+  return { entries: entries.length > declared.size ? newest(entries) : entries, keyBytes, undeclared }
 }
+
+const newest = (entries: ReadonlyArray<MetadataEntry>): ReadonlyArray<MetadataEntry> => [
+  ...new Map(entries.map((entry) => [entry.key, entry])).values()
+]
 
 const toEntry = (sample: ReportedSample, collectedAt: DateTime.Utc): MetadataEntry => {
   const key = storable(sample.key)

@@ -1,4 +1,5 @@
 /** What agents were declared to be, in Postgres. Lists are in the order in which people are shown them. */
+import { PgTypes } from "@effect/sql-pg"
 import { Effect, Layer, Option } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import {
@@ -10,6 +11,8 @@ import {
   Script
 } from "../agentapi/ports/ManifestStore.ts"
 import { AgentId } from "../domain/Ids.ts"
+import { coalesced } from "./internal/coalesced.ts"
+import { column } from "./internal/column.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 import { StoreError } from "../domain/StoreError.ts"
 
@@ -74,7 +77,22 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
         ORDER BY created_at, id`
     })
 
+    const declaredKeys = yield* coalesced("ManifestStore.declaredKeys", (agentIds) =>
+      sql<{ agentId: AgentId; keys: ReadonlyArray<string> }>`
+        SELECT workspace_agent_id AS "agentId", array_agg(key) AS keys
+        FROM workspace_agent_metadata_descriptions
+        WHERE workspace_agent_id = ANY (${column(PgTypes.OID.uuid, agentIds, (id) => id)})
+        GROUP BY workspace_agent_id`.pipe(
+        Effect.map((rows) => {
+          const byAgent = new Map(rows.map(({ agentId, keys }) => [agentId, new Set(keys)]))
+          return (agentId: AgentId): ReadonlySet<string> => byAgent.get(agentId) ?? new Set()
+        }),
+        storeOperation("read the declared keys of agents")
+      )
+    )
+
     return ManifestStore.of({
+      declaredKeys,
       agent: (id) =>
         findAgent(id).pipe(
           storeOperation(`read agent ${id}`),

@@ -4,10 +4,12 @@ import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { AgentId } from "../domain/Ids.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
+import { coalesced } from "./internal/coalesced.ts"
 import { column } from "./internal/column.ts"
 import { ResourceMonitorStore } from "../agentapi/ports/ResourceMonitorStore.ts"
 
 const Row = Schema.Struct({
+  agentId: AgentId,
   /** Null for the memory. */
   path: Schema.NullOr(Schema.String),
   enabled: Schema.Boolean,
@@ -22,26 +24,37 @@ export const layer: Layer.Layer<ResourceMonitorStore, never, SqlClient.SqlClient
     const sql = yield* SqlClient.SqlClient
 
     const rows = SqlSchema.findAll({
-      Request: AgentId,
+      Request: Schema.Array(AgentId),
       Result: Row,
-      execute: (agentId) => sql`
-        SELECT NULL AS path, enabled, threshold, state, debounced_until AS "debouncedUntil"
-        FROM workspace_agent_memory_resource_monitors WHERE agent_id = ${agentId}
+      execute: (agentIds) => sql`
+        SELECT agent_id AS "agentId", NULL AS path, enabled, threshold, state, debounced_until AS "debouncedUntil"
+        FROM workspace_agent_memory_resource_monitors
+        WHERE agent_id = ANY (${column(PgTypes.OID.uuid, agentIds, (id) => id)})
         UNION ALL
-        SELECT path, enabled, threshold, state, debounced_until
-        FROM workspace_agent_volume_resource_monitors WHERE agent_id = ${agentId}
+        SELECT agent_id, path, enabled, threshold, state, debounced_until
+        FROM workspace_agent_volume_resource_monitors
+        WHERE agent_id = ANY (${column(PgTypes.OID.uuid, agentIds, (id) => id)})
         ORDER BY path`
     })
 
+    const load = yield* coalesced("ResourceMonitorStore.load", (agentIds) =>
+      rows(agentIds).pipe(
+        Effect.map((rows) => {
+          const byAgent = Map.groupBy(rows, ({ agentId }) => agentId)
+          return (agentId: AgentId) => {
+            const own = byAgent.get(agentId) ?? []
+            return {
+              memory: own.flatMap(({ agentId: _, path, ...monitor }) => (path === null ? [monitor] : []))[0] ?? null,
+              volumes: own.flatMap(({ agentId: _, path, ...monitor }) => (path === null ? [] : [{ path, ...monitor }]))
+            }
+          }
+        }),
+        storeOperation("read the resource monitors")
+      )
+    )
+
     return ResourceMonitorStore.of({
-      load: (agentId) =>
-        rows(agentId).pipe(
-          Effect.map((rows) => ({
-            memory: rows.flatMap(({ path, ...monitor }) => (path === null ? [monitor] : []))[0] ?? null,
-            volumes: rows.flatMap(({ path, ...monitor }) => (path === null ? [] : [{ path, ...monitor }]))
-          })),
-          storeOperation("read the resource monitors")
-        ),
+      load,
 
       putMemory: (agentId, { debouncedUntil, state }, at) =>
         sql`

@@ -3,7 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Queue, Redacted } from "effect"
 import { HttpClient } from "effect/http"
 import { BatchUpdateMetadata } from "../../src/agentapi/calls/Metadata.ts"
-import { connectedAgents } from "../../src/agentapi/AgentMetrics.ts"
+import { connectedAgents, undeclaredKeys } from "../../src/agentapi/AgentMetrics.ts"
 import { path } from "../../src/agentapi/AgentSocketApi.ts"
 import { MetadataBatcher } from "../../src/metadata/MetadataBatcher.ts"
 import * as Token from "../../src/access/Token.ts"
@@ -292,6 +292,21 @@ layer(Service.layer, { excludeTestServices: true })("a hostile agent", (it) => {
         yield* connection.send(idle)
       }
       assert.deepStrictEqual(yield* Agent.exchange(connection, '{"_tag":"Ping"}'), { _tag: "Pong" })
+    })
+  )
+
+  it.effect("has samples of keys dropped and counted that it has not declared, and the others stored [FT-08]", () =>
+    Effect.gen(function* () {
+      const { metric } = yield* Service.TestService
+      const { connection, id } = yield* connected("cpu")
+      const before = metric(undeclaredKeys).count
+      const others = Array.from({ length: 1_000 }, (_, index) => Agent.sample(`k${index}`, "1"))
+
+      const reply = yield* Agent.exchange(connection, Agent.report("1", ...others, Agent.sample("cpu", "12 %")))
+
+      assert.deepStrictEqual(reply, Agent.accepted("1"))
+      assert.strictEqual(metric(undeclaredKeys).count, before + 1_000)
+      yield* Effect.repeat(stored(id), { until: ({ cpu }) => cpu?.[0] === "12 %" })
     })
   )
 

@@ -9,6 +9,7 @@ import * as MetadataReport from "../../src/domain/MetadataReport.ts"
 import * as Redaction from "../../src/telemetry/Redaction.ts"
 import { nextAutostart } from "../../src/usage/ActivityBump.ts"
 import { requests } from "../support/agentCalls.ts"
+import { anyKey } from "../support/agentApi.ts"
 import { assertLinear } from "../support/linear.ts"
 
 const patterns = [
@@ -39,7 +40,7 @@ const now = DateTime.makeUnsafe("2026-01-22T10:00:00Z")
 
 const works: Readonly<Record<string, (text: string) => unknown>> = {
   redaction: Redaction.text,
-  report: (text) => MetadataReport.accept([{ key: "k", value: text, error: text }], now),
+  report: (text) => MetadataReport.accept([{ key: "k", value: text, error: text }], now, anyKey),
   "log line": AgentLog.cut,
   version: ApiVersion.negotiate,
   schedule: (text) => nextAutostart(`CRON_TZ=UTC ${text}`, now),

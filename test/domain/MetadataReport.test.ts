@@ -3,17 +3,18 @@ import { DateTime } from "effect"
 import { accept, maxKeyBytes, maxValueBytes } from "../../src/domain/MetadataReport.ts"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import { anyKey } from "../support/agentApi.ts"
 import * as Utf8 from "../../src/domain/Utf8.ts"
 
 const now = DateTime.makeUnsafe("2026-01-22T10:00:00Z")
 
 const sample = (key: string, value = "", error = "") => ({ key, value, error })
 
-const acceptOne = (value: string, error = "") => accept([sample("k", value, error)], now).entries[0]!
+const acceptOne = (value: string, error = "") => accept([sample("k", value, error)], now, anyKey).entries[0]!
 
 describe("MetadataReport", () => {
   it("gives every entry the time of receipt [MR-01]", () => {
-    const { entries } = accept([sample("a", "1"), sample("b", "2")], now)
+    const { entries } = accept([sample("a", "1"), sample("b", "2")], now, anyKey)
 
     assert.deepStrictEqual(
       entries.map((entry) => entry.collectedAt),
@@ -63,14 +64,14 @@ describe("MetadataReport", () => {
   it("accepts keys of exactly 6 144 bytes and refuses the byte behind them [MR-06]", () => {
     const full = [sample("a".repeat(2_048)), sample("b".repeat(2_048)), sample("c".repeat(2_048))]
 
-    assert.deepStrictEqual(accept(full, now).keyBytes, maxKeyBytes)
-    const over = accept([...full, sample("d")], now)
+    assert.deepStrictEqual(accept(full, now, anyKey).keyBytes, maxKeyBytes)
+    const over = accept([...full, sample("d")], now, anyKey)
     assert.strictEqual(over.entries.length, 3)
     assert.strictEqual(over.keyBytes, maxKeyBytes + 1)
   })
 
   it("refuses everything behind the entry that crosses the limit [MR-08]", () => {
-    const { entries } = accept([sample("small"), sample("k".repeat(6_144)), sample("tiny")], now)
+    const { entries } = accept([sample("small"), sample("k".repeat(6_144)), sample("tiny")], now, anyKey)
 
     assert.deepStrictEqual(
       entries.map((entry) => entry.key),
@@ -79,19 +80,50 @@ describe("MetadataReport", () => {
   })
 
   it("measures keys in bytes", () => {
-    const { entries, keyBytes } = accept([sample("€".repeat(2_048)), sample("x")], now)
+    const { entries, keyBytes } = accept([sample("€".repeat(2_048)), sample("x")], now, anyKey)
 
     assert.deepStrictEqual([entries.length, keyBytes], [1, 6_145])
   })
 
   it("removes what Postgres text cannot hold [MB-48]", () => {
-    const entry = accept([sample("k\0ey", "a\0b\ud800", "\0")], now).entries[0]!
+    const entry = accept([sample("k\0ey", "a\0b\ud800", "\0")], now, anyKey).entries[0]!
 
     assert.deepStrictEqual([entry.key, entry.value, entry.error], ["key", "ab\ufffd", ""])
   })
 
   it("accepts an empty report [MR-10]", () => {
-    assert.deepStrictEqual(accept([], now), { entries: [], keyBytes: 0 })
+    assert.deepStrictEqual(accept([], now, anyKey), { entries: [], keyBytes: 0, undeclared: 0 })
+  })
+
+  it("leaves out keys that are not declared, and counts them [FT-08]", () => {
+    const declared = new Set(["cpu", "disk"])
+    const { entries, undeclared } = accept(
+      [sample("cpu", "1"), sample("ram", "2"), sample(""), sample("disk\0", "3")],
+      now,
+      declared
+    )
+
+    assert.deepStrictEqual(
+      entries.map(({ key, value }) => [key, value]),
+      [
+        ["cpu", "1"],
+        ["disk", "3"]
+      ]
+    )
+    assert.strictEqual(undeclared, 2)
+  })
+
+  it("has no more entries than there are keys, the last sample of each [FT-08]", () => {
+    const samples = Array.from({ length: 1_000 }, (_, index) => sample(index % 2 === 0 ? "a" : "b", String(index)))
+    const { entries } = accept(samples, now, new Set(["a", "b", "c"]))
+
+    assert.deepStrictEqual(
+      entries.map(({ key, value }) => [key, value]),
+      [
+        ["a", "998"],
+        ["b", "999"]
+      ]
+    )
   })
 
   it("holds no more memory than its texts need, however much white space came with them [FT-04]", () => {

@@ -29,6 +29,18 @@ layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
     })
   )
 
+  it.effect("reads the declared keys of many agents in one statement [FT-08]", () =>
+    Effect.gen(function* () {
+      const store = yield* ManifestStore
+      const [one, other] = yield* Seed.agents(2, ["cpu", "disk"])
+      const [bare] = yield* Seed.agents(1, [])
+
+      const keys = yield* Effect.forEach([one, bare, other], store.declaredKeys, { concurrency: "unbounded" })
+
+      assert.deepStrictEqual(keys, [new Set(["cpu", "disk"]), new Set(), new Set(["cpu", "disk"])])
+    })
+  )
+
   it.effect("fails for an agent that is not known, and for one whose environment is none [MF-01]", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient

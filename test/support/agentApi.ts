@@ -42,12 +42,15 @@ export const layerConnections = (recordHeartbeat: AgentSocketStore["Service"]["r
       )
   })
 
+/** The declared keys of an agent that may report any key. */
+export const anyKey = { has: () => true, size: Number.POSITIVE_INFINITY }
+
 /** Every port of the agent API. Agents may come and go; whatever else is asked dies. */
 export const layerPorts = Layer.mergeAll(
   layerConnections(() => Effect.succeed("latest")),
   Layer.mock(WorkspaceStore)({}),
   Layer.mock(LifecycleStore)({}),
-  Layer.mock(ManifestStore)({}),
+  Layer.mock(ManifestStore)({ declaredKeys: () => Effect.succeed(anyKey) }),
   Layer.mock(SiteConfigs)({}),
   Layer.mock(AppStore)({}),
   Layer.mock(ActivityStore)({}),
@@ -78,6 +81,7 @@ export const session = (
     apiVersion: ApiVersion.current,
     token: token(`of ${agentId}`),
     cachedWorkspace: { get: Effect.succeedSome(known.workspace) },
+    declaredKeys: anyKey,
     monitors: { configuration: Effect.succeed({ memory: null, volumes: [] }), push: () => Effect.succeed([]) },
     workspace: Effect.succeed(known.workspace),
     ...overrides

@@ -3,6 +3,7 @@
  *
  * - Every entry gets the time of receipt, and is trimmed and cut by the rules of {@link MetadataReport}.
  * - The entries are added to the batcher for the agent of the session. No query is made.
+ * - A key that the agent has not declared is dropped and counted. A report of such keys alone succeeds.
  * - A report whose keys are too large is accepted up to the limit, and then fails with an error.
  * - Logs name keys and sizes, never values.
  */
@@ -13,6 +14,7 @@ import type { AgentId } from "../../domain/Ids.ts"
 import type { MetadataEntry } from "../../domain/Metadata.ts"
 import * as MetadataReport from "../../domain/MetadataReport.ts"
 import * as Utf8 from "../../domain/Utf8.ts"
+import { undeclaredKeys } from "../AgentMetrics.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 
 // reports are decoded more often than anything else: defaults in the schema would take twenty times as long
@@ -52,8 +54,11 @@ export const BatchUpdateMetadata = Rpc.make("BatchUpdateMetadata", {
 export const make = Effect.gen(function* () {
   const batcher = yield* MetadataBatcher.MetadataBatcher
 
-  const add = (agentId: AgentId, entries: ReadonlyArray<MetadataEntry>) =>
-    Effect.flatMap(LogLevel.isEnabled("Debug"), (isEnabled) =>
+  const context = yield* Effect.context<never>()
+
+  const add = (agentId: AgentId, { entries, undeclared }: MetadataReport.AcceptedReport) => {
+    if (undeclared > 0) undeclaredKeys.updateUnsafe(undeclared, context)
+    return Effect.flatMap(LogLevel.isEnabled("Debug"), (isEnabled) =>
       isEnabled
         ? Effect.andThen(
             batcher.add(agentId, entries),
@@ -61,20 +66,23 @@ export const make = Effect.gen(function* () {
           )
         : batcher.add(agentId, entries)
     )
+  }
 
   return {
     /** Adds a valid report and returns true. Returns false, and adds nothing, when the keys of the report are too large. */
-    addValid: (agentId: AgentId, request: BatchUpdateMetadataRequest): Effect.Effect<boolean> =>
+    addValid: (session: AgentSession["Service"], request: BatchUpdateMetadataRequest): Effect.Effect<boolean> =>
       Effect.flatMap(DateTime.now, (receivedAt) => {
-        const { entries, keyBytes } = MetadataReport.accept(samplesOf(request), receivedAt)
-        return keyBytes > MetadataReport.maxKeyBytes ? isFalse : Effect.andThen(add(agentId, entries), isTrue)
+        const report = MetadataReport.accept(samplesOf(request), receivedAt, session.declaredKeys)
+        return report.keyBytes > MetadataReport.maxKeyBytes
+          ? isFalse
+          : Effect.andThen(add(session.identity.agentId, report), isTrue)
       }),
 
     BatchUpdateMetadata: Effect.fnUntraced(function* (request: BatchUpdateMetadataRequest) {
-      const { identity } = yield* AgentSession
-      const { entries, keyBytes } = MetadataReport.accept(samplesOf(request), yield* DateTime.now)
-      yield* add(identity.agentId, entries)
-      return keyBytes > MetadataReport.maxKeyBytes ? yield* tooLong(identity.agentId, keyBytes) : {}
+      const { declaredKeys, identity } = yield* AgentSession
+      const report = MetadataReport.accept(samplesOf(request), yield* DateTime.now, declaredKeys)
+      yield* add(identity.agentId, report)
+      return report.keyBytes > MetadataReport.maxKeyBytes ? yield* tooLong(identity.agentId, report.keyBytes) : {}
     })
   }
 })

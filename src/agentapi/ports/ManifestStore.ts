@@ -6,6 +6,7 @@
 import { Context, type Effect, Schema } from "effect"
 import { type AgentId, AppId, LogSourceId, ScriptId } from "../../domain/Ids.ts"
 import { seconds } from "../../domain/Fields.ts"
+import type { DeclaredKeys } from "../../domain/MetadataReport.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
 
 export const DeclaredAgent = Schema.Struct({
@@ -68,6 +69,8 @@ export class ManifestStore extends Context.Service<
     readonly apps: Declared<typeof DeclaredApp>
     readonly scripts: Declared<typeof Script>
     readonly metadata: Declared<typeof MetadataDescription>
+    /** The keys of the metadata that an agent may report. */
+    readonly declaredKeys: (agentId: AgentId) => Effect.Effect<DeclaredKeys, StoreError>
     readonly devcontainers: Declared<typeof Devcontainer>
   }
 >()("metadata-batcher/agentapi/ports/ManifestStore") {}

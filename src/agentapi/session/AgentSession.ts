@@ -10,6 +10,8 @@ import type { Workspace } from "../../domain/Workspace.ts"
 import { connectedAgents } from "../AgentMetrics.ts"
 import type { ApiVersion } from "../ApiVersion.ts"
 import * as CachedWorkspace from "./CachedWorkspace.ts"
+import { ManifestStore } from "../ports/ManifestStore.ts"
+import type { DeclaredKeys } from "../../domain/MetadataReport.ts"
 import type { Notifications } from "../ports/Notifications.ts"
 import * as ResourceMonitors from "./ResourceMonitors.ts"
 import type { ResourceMonitorStore } from "../ports/ResourceMonitorStore.ts"
@@ -25,6 +27,8 @@ export class AgentSession extends Context.Service<
     readonly token: Token.Token
     /** The workspace as it was at the last refresh. */
     readonly cachedWorkspace: CachedWorkspace.CachedWorkspace
+    /** The keys that the agent may report, as they were when it connected. */
+    readonly declaredKeys: DeclaredKeys
     /** The monitors of the agent's memory and volumes. */
     readonly monitors: ResourceMonitors.ResourceMonitors
     /** The cached workspace or, where there is none, the workspace that the agent belongs to. */
@@ -40,9 +44,9 @@ export interface Introduction {
 }
 
 /** The services that a session is opened with. */
-export type Services = WorkspaceStore | ResourceMonitorStore | Notifications
+export type Services = WorkspaceStore | ManifestStore | ResourceMonitorStore | Notifications
 
-/** Opens the session of a connection until the scope closes. Fails when its resource monitors cannot be read. */
+/** Opens the session of a connection until the scope closes. Fails when its keys or resource monitors cannot be read. */
 export const open = Effect.fnUntraced(
   function* (
     introduction: Introduction
@@ -67,8 +71,15 @@ export const open = Effect.fnUntraced(
       cachedWorkspace.get,
       Option.match({ onNone: () => lookup, onSome: Effect.succeed })
     )
-    const monitors = yield* ResourceMonitors.load(identity.agentId, workspace)
-    return AgentSession.of({ ...introduction, cachedWorkspace, monitors, workspace })
+    const manifests = yield* ManifestStore
+    const { declaredKeys, monitors } = yield* Effect.all(
+      {
+        declaredKeys: manifests.declaredKeys(identity.agentId),
+        monitors: ResourceMonitors.load(identity.agentId, workspace)
+      },
+      { concurrency: 2 }
+    )
+    return AgentSession.of({ ...introduction, cachedWorkspace, declaredKeys, monitors, workspace })
   },
   (self, { identity: { agentId, workspace } }) => Effect.annotateLogs(self, { agentId, workspaceId: workspace.id })
 )

@@ -108,7 +108,7 @@ export const make = Effect.gen(function* () {
         const report = Option.liftThrowable(MetadataReport.decode)(bytes)
         if (isTraced || Option.isNone(report)) return handle(bytes, agentSocket)
         return Effect.flatMap(
-          Effect.catchDefect(addValid(agentSocket.session.identity.agentId, report.value), () => Effect.succeed(false)),
+          Effect.catchDefect(addValid(agentSocket.session, report.value), () => Effect.succeed(false)),
           (isAdded) => {
             if (!isAdded) return handle(bytes, agentSocket)
             agentSocket.rateLimiter.consumeUnsafe()

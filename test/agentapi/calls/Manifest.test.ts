@@ -7,7 +7,7 @@ import * as Manifest from "../../../src/agentapi/calls/Manifest.ts"
 import { type DeclaredApp, ManifestStore } from "../../../src/agentapi/ports/ManifestStore.ts"
 import { SiteConfigs } from "../../../src/agentapi/ports/SiteConfigs.ts"
 import { AppId, LogSourceId, ScriptId } from "../../../src/domain/Ids.ts"
-import { session } from "../../support/agentApi.ts"
+import { anyKey, session } from "../../support/agentApi.ts"
 import { workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import { agent } from "../../support/metadataBatcher.ts"
@@ -32,6 +32,7 @@ const app: DeclaredApp = {
 
 /** What is declared of an agent, where the test does not want it otherwise. */
 const declared: ManifestStore["Service"] = {
+  declaredKeys: () => Effect.succeed(anyKey),
   agent: () => Effect.succeed({ environment_variables: { EDITOR: "vi" }, directory: "~/code", motd_path: "/etc/motd" }),
   apps: () => Effect.succeed([app]),
   scripts: () =>

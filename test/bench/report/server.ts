@@ -91,7 +91,7 @@ const plain = Layer.effectDiscard(
       const agentId = agents[next++ % agents.length]!
       socket.on("message", (message) => {
         const { id, payload } = JSON.parse(String(message)) as RpcMessage.RequestEncoded
-        const { entries } = MetadataReport.accept(samplesOf(decode(payload)), run(DateTime.now))
+        const { entries } = MetadataReport.accept(samplesOf(decode(payload)), run(DateTime.now), AgentApi.anyKey)
         run(add(agentId, entries))
         socket.send(JSON.stringify({ _tag: "Exit", requestId: id, exit: { _tag: "Success", value: {} } }))
       })
