@@ -1,8 +1,9 @@
 /** The handlers of all calls, and the middleware that gives each call the session of its agent. */
-import { Effect, Layer } from "effect"
+import { Cause, Effect, Layer, Option, Predicate } from "effect"
 import { AgentApi, AgentSessionMiddleware } from "./AgentApi.ts"
 import { AgentSockets } from "./AgentSockets.ts"
 import { InvalidRequest } from "./AgentError.ts"
+import * as FailureMetrics from "../telemetry/FailureMetrics.ts"
 import { AgentSession } from "./session/AgentSession.ts"
 import * as AnnouncementBanners from "./calls/AnnouncementBanners.ts"
 import * as Apps from "./calls/Apps.ts"
@@ -41,15 +42,21 @@ const handlers = AgentApi.toLayer(
 const sessions = Layer.effect(
   AgentSessionMiddleware,
   AgentSockets.useSync((agentSockets) =>
-    AgentSessionMiddleware.of((handler, { client, payload }) =>
+    AgentSessionMiddleware.of((handler, { client, payload, rpc }) =>
       Effect.suspend(() => {
         const agentSocket = agentSockets.get(client.id)
         if (agentSocket === undefined) return Effect.die("a call came over a connection without a session")
-        if (payload instanceof InvalidRequest) return Effect.fail(payload)
+        if (payload instanceof InvalidRequest) {
+          return Effect.andThen(FailureMetrics.callFailed(rpc._tag, payload._tag), Effect.fail(payload))
+        }
         const { callGate, session } = agentSocket
         callGate.enterUnsafe()
         return Effect.ensuring(
-          Effect.provideService(handler, AgentSession, session),
+          Effect.onError(Effect.provideService(handler, AgentSession, session), (cause) =>
+            Cause.hasInterruptsOnly(cause)
+              ? Effect.void
+              : FailureMetrics.callFailed(rpc._tag, Option.match(Cause.findErrorOption(cause), reasonOf))
+          ),
           Effect.sync(() => callGate.leaveUnsafe())
         )
       })
@@ -57,4 +64,13 @@ const sessions = Layer.effect(
   )
 )
 
-export const layer = Layer.merge(handlers, sessions)
+const reasonOf = {
+  onNone: () => "defect",
+  onSome: (error: unknown) => (Predicate.hasProperty(error, "_tag") ? String(error._tag) : "error")
+}
+
+export const layer = Layer.mergeAll(
+  handlers,
+  sessions,
+  Layer.effectDiscard(FailureMetrics.register(AgentApi.requests.keys()))
+)

@@ -1,14 +1,18 @@
 /**
- * What a caller is told where no endpoint has said it: that there is nothing at an address, that a body is too large or
- * of another kind, that answering failed. It is a problem document (RFC 9457), like what endpoints say about fields, and
- * holds nothing of the request but its method and its path.
+ * Gives every refusal without a body a problem document (RFC 9457): nothing at an address, a body that is too large or of
+ * another kind, a failure. The document holds nothing of the request but its method and its path. Every response is counted
+ * by its status.
  */
 import { type ByteSize, Effect } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { HttpEffect, HttpIncomingMessage, HttpRouter, HttpServerResponse } from "effect/http"
+import * as FailureMetrics from "../telemetry/FailureMetrics.ts"
 import { STATUS_CODES } from "node:http"
 
-const explain: HttpEffect.PreResponseHandler = (request, response) => {
+const explain: HttpEffect.PreResponseHandler = (request, response) =>
+  Effect.andThen(FailureMetrics.responded(response.status), explained(request, response))
+
+const explained: HttpEffect.PreResponseHandler = (request, response) => {
   const { status } = response
   // the body of a 415 is a line that names no type that would do
   if (status < 400 || (response.body._tag !== "Empty" && status !== 415)) return Effect.succeed(response)

@@ -1,13 +1,12 @@
-/**
- * What the metrics of this process say at one time, read from the handles that `/metrics` shows.
- */
-import { Effect, type Metric } from "effect"
+/** A reading of the metrics of this process at one time, from the handles that `/metrics` shows. */
+import { type Context, Effect, type Metric } from "effect"
 import * as AgentMetrics from "../agentapi/AgentMetrics.ts"
 import * as StatsMetrics from "../usage/StatsMetrics.ts"
 import * as Batching from "../metadata/MetadataBatcherMetrics.ts"
+import * as FailureMetrics from "../telemetry/FailureMetrics.ts"
 import * as PubSubMetrics from "../pubsub/PubSubMetrics.ts"
 
-/** How many values were at most each of the bounds, one more count for those above. Counts are not cumulative. */
+/** The number of values up to each bound, and above the last one. Counts are not cumulative. */
 export interface Distribution {
   readonly bounds: ReadonlyArray<number>
   readonly counts: ReadonlyArray<number>
@@ -35,36 +34,41 @@ export interface Reading {
   readonly queued: number
   readonly sizes: Distribution
   readonly flushes: { readonly [Reason in FlushReason]: FlushReading }
-  /** What was dropped, lost or had to be tried again, by the label of its kind. */
+  /** The counts of {@link incidents}, by label. */
   readonly incidents: Readonly<Record<string, number>>
 }
 
 type Counter = Metric.Metric<number, Metric.CounterState<number>>
 
-/** What must stay at zero, and whether it costs data. The labels say what there is a number of. */
+const countOf = (metric: Counter) => (context: Context.Context<never>) => metric.valueUnsafe(context).count
+
+/** The counters that should stay at zero, and whether they count lost data. A label follows its number. */
 export const incidents: ReadonlyArray<{
   readonly label: string
   readonly isLoss: boolean
-  readonly metric: Counter
+  readonly count: (context: Context.Context<never>, failures: FailureMetrics.Totals) => number
 }> = [
-  { label: "updates dropped: no room", isLoss: true, metric: Batching.droppedKeysByReason.full },
-  { label: "updates dropped: closing", isLoss: true, metric: Batching.droppedKeysByReason.closed },
-  { label: "updates lost: write failed", isLoss: true, metric: Batching.lostKeys.write_failed },
-  { label: "updates lost: refused by the database", isLoss: true, metric: Batching.lostKeys.rejected },
-  { label: "updates lost: shutdown", isLoss: true, metric: Batching.lostKeys.shutdown },
-  { label: "statistics dropped: no room", isLoss: true, metric: StatsMetrics.dropped.full },
-  { label: "statistics dropped: closing", isLoss: true, metric: StatsMetrics.dropped.closed },
-  { label: "statistics lost: refused by the database", isLoss: true, metric: StatsMetrics.lost.rejected },
-  { label: "statistics lost: shutdown", isLoss: true, metric: StatsMetrics.lost.shutdown },
-  { label: "announcements that failed", isLoss: true, metric: Batching.publishErrors },
-  { label: "flushes that failed: database away", isLoss: false, metric: Batching.flushFailures.unavailable },
-  { label: "flushes that failed: row refused", isLoss: false, metric: Batching.flushFailures.rejected },
-  { label: "flushes that failed: cancelled", isLoss: false, metric: Batching.flushFailures.cancelled },
-  { label: "flushes that failed: defect", isLoss: false, metric: Batching.flushFailures.defect },
-  { label: "listening connections lost", isLoss: false, metric: PubSubMetrics.disconnections }
+  { label: "updates dropped: no room", isLoss: true, count: countOf(Batching.droppedKeysByReason.full) },
+  { label: "updates dropped: closing", isLoss: true, count: countOf(Batching.droppedKeysByReason.closed) },
+  { label: "updates lost: write failed", isLoss: true, count: countOf(Batching.lostKeys.write_failed) },
+  { label: "updates lost: refused by the database", isLoss: true, count: countOf(Batching.lostKeys.rejected) },
+  { label: "updates lost: shutdown", isLoss: true, count: countOf(Batching.lostKeys.shutdown) },
+  { label: "statistics dropped: no room", isLoss: true, count: countOf(StatsMetrics.dropped.full) },
+  { label: "statistics dropped: closing", isLoss: true, count: countOf(StatsMetrics.dropped.closed) },
+  { label: "statistics lost: refused by the database", isLoss: true, count: countOf(StatsMetrics.lost.rejected) },
+  { label: "statistics lost: shutdown", isLoss: true, count: countOf(StatsMetrics.lost.shutdown) },
+  { label: "announcements that failed", isLoss: true, count: countOf(Batching.publishErrors) },
+  { label: "flushes that failed: database away", isLoss: false, count: countOf(Batching.flushFailures.unavailable) },
+  { label: "flushes that failed: row refused", isLoss: false, count: countOf(Batching.flushFailures.rejected) },
+  { label: "flushes that failed: cancelled", isLoss: false, count: countOf(Batching.flushFailures.cancelled) },
+  { label: "flushes that failed: defect", isLoss: false, count: countOf(Batching.flushFailures.defect) },
+  { label: "operations of the database failed", isLoss: false, count: (_, { store }) => store },
+  { label: "calls of agents failed", isLoss: false, count: (_, { calls }) => calls },
+  { label: "HTTP requests failed", isLoss: false, count: (_, { requests }) => requests },
+  { label: "listening connections lost", isLoss: false, count: countOf(PubSubMetrics.disconnections) }
 ]
 
-/** Reads all at once: nothing else runs in between. */
+/** Reads all metrics in one turn. */
 export const read = (at: number): Effect.Effect<Reading> =>
   Effect.map(Effect.context<never>(), (context) => {
     const count = (metric: Counter) => metric.valueUnsafe(context).count
@@ -73,6 +77,7 @@ export const read = (at: number): Effect.Effect<Reading> =>
       batches: count(Batching.batches[reason]),
       durations: distribution(Batching.flushDuration[reason].valueUnsafe(context))
     })
+    const failures = FailureMetrics.totals(context)
     return {
       at,
       agents: gauge(AgentMetrics.connectedAgents),
@@ -89,7 +94,7 @@ export const read = (at: number): Effect.Effect<Reading> =>
         manual: flush("manual"),
         shutdown: flush("shutdown")
       },
-      incidents: Object.fromEntries(incidents.map(({ label, metric }) => [label, count(metric)]))
+      incidents: Object.fromEntries(incidents.map(({ count, label }) => [label, count(context, failures)]))
     }
   })
 

@@ -3,8 +3,9 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { NodeCrypto } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Metric } from "effect"
-import { HttpClient } from "effect/http"
+import { HttpClient, HttpClientResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
+import { Overview } from "../../src/operations/Overview.ts"
 import { Startup } from "../../src/operations/Readiness.ts"
 import * as Server from "../../src/Server.ts"
 import * as Agent from "../support/agent.ts"
@@ -164,6 +165,53 @@ layer(behindProxy, { excludeTestServices: true })("a service whose database goes
 
       assert.deepStrictEqual(answers, [503, 503, 503])
       assert.strictEqual(yield* status("/api/v2/users", People.bearer(admin.token)), 200)
+    })
+  )
+
+  it.effect("counts what fails, and names it in the metrics, the overview and the status [FT-28]", () =>
+    Effect.gen(function* () {
+      const { down } = yield* PgProxy.PgProxy
+      const { url } = yield* Service.TestService
+      const { owner, token } = yield* People.agent("cpu")
+      const agent = yield* Agent.client(url, People.showing(token))
+      const headers = People.showing(owner.token)
+      yield* agent.GetAnnouncementBanners({})
+
+      yield* Effect.all([
+        Effect.flip(agent.GetAnnouncementBanners({})),
+        HttpClient.get("/api/v2/dashboard/agents", { headers })
+      ]).pipe(down)
+
+      const families = Prometheus.parse((yield* get("/metrics")).text)
+      const samples = (name: string) => families.get(name)!.samples.filter(({ value }) => value > 0)
+      assert.isNotEmpty(
+        samples("metadata_batcher_store_failures_total").filter(({ labels }) => labels["reason"] === "unavailable")
+      )
+      assert.deepStrictEqual(
+        samples("metadata_batcher_failed_calls_total").map(({ labels }) => labels),
+        [{ call: "GetAnnouncementBanners", reason: "Unavailable" }]
+      )
+      assert.isNotEmpty(
+        samples("metadata_batcher_http_responses_total").filter(({ labels }) => labels["status"] === "503")
+      )
+
+      const overview = Effect.flatMap(
+        HttpClient.get("/api/v2/dashboard/overview", { headers }),
+        HttpClientResponse.schemaBodyJson(Overview)
+      )
+      const { incidents, problems } = yield* Effect.repeat(overview, {
+        until: ({ problems }) => problems.some((problem) => problem.includes("calls of agents failed"))
+      })
+      for (const label of ["operations of the database failed", "calls of agents failed", "HTTP requests failed"]) {
+        assert.isTrue(
+          problems.some((problem) => problem.endsWith(label)),
+          label
+        )
+        assert.isTrue(
+          incidents.some((incident) => incident.label === label && incident.total > 0),
+          label
+        )
+      }
     })
   )
 })

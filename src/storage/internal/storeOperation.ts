@@ -3,6 +3,7 @@ import { PgTypes } from "@effect/sql-pg"
 import { Cause, type Duration, Effect, Schedule, Schema } from "effect"
 import { SqlError } from "effect/sql"
 import { StoreError } from "../../domain/StoreError.ts"
+import * as FailureMetrics from "../../telemetry/FailureMetrics.ts"
 import { codeOf } from "./sqlCode.ts"
 
 type DatabaseError = SqlError.SqlError | Schema.SchemaError | Cause.TimeoutError
@@ -28,6 +29,11 @@ export const storeOperation =
         isDatabaseError(error)
           ? new StoreError({ operation, reason: reasonOf(error), cause: error })
           : (error as Exclude<E, DatabaseError>)
+      ),
+      Effect.tapError((error) =>
+        error instanceof StoreError && error.operation === operation
+          ? FailureMetrics.storeFailed(operation, error.reason)
+          : Effect.void
       )
     )
 
