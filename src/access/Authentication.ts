@@ -148,7 +148,7 @@ interface Admission<Caller> {
 }
 
 /**
- * Runs an endpoint for the caller that the token belongs to. What the endpoint keeps open ends when the token or a granted
+ * Runs an endpoint for the caller that the token belongs to. Open streams of the endpoint end when the token or a granted
  * right is gone: a stream with its end, a WebSocket with 1008.
  */
 const admitting = Effect.fnUntraced(function* <Id, Caller>(

@@ -45,7 +45,7 @@ export const derive = Effect.fnUntraced(function* (
   return Redacted.make(hyphenated(Hex.encode(bytes)), { label: "token" })
 })
 
-/** What is stored of a token. The forms that a UUID may have are one token. */
+/** The digest that is stored for a token. The forms that a UUID may have are one token. */
 export const digest = (token: Token): Effect.Effect<TokenDigest, never, Digest.Digest> =>
   Digest.Digest.use((digest) => digest.digest(Digest.sha256, bytesOf(canonical(Redacted.value(token)))))
 

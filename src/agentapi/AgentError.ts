@@ -7,7 +7,7 @@ import type { StoreError } from "../domain/StoreError.ts"
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
   /** Where in the request, as `logs[3].level`; empty where it is the whole. */
   field: Schema.String,
-  /** What is wrong with it, with the limit where there is one. */
+  /** The problem, with the limit if there is one. */
   problem: Schema.String
 }) {
   override get message() {

@@ -13,13 +13,13 @@ export class ConnectionRefused extends Schema.TaggedError<ConnectionRefused>()(
   "ConnectionRefused",
   {
     message: Schema.String,
-    /** What is wrong with which parameter. */
+    /** The problems, each with the parameter that has it. */
     validations: Schema.Array(Schema.Struct({ field: Schema.String, detail: Schema.String }))
   },
   { httpApiStatus: 400 }
 ) {}
 
-/** What has to be known of an agent before it is served cannot be read. */
+/** The service cannot read the data that it needs to serve an agent. */
 export class SessionUnavailable extends Schema.TaggedError<SessionUnavailable>()(
   "SessionUnavailable",
   { message: Schema.String },
@@ -33,7 +33,7 @@ export const AgentSocketApi = HttpApi.make("agent").add(
         query: {
           /** The version of the agent API that the agent speaks. Default 2.0. */
           version: Schema.optionalKey(Schema.String),
-          /** What connects. Whatever is not `agent` leaves the times of the agent's connection alone. Default `agent`. */
+          /** The role of the connection. Any other than `agent` leaves the times of the agent's connection alone. Default `agent`. */
           role: Schema.optionalKey(Schema.String)
         },
         success: HttpApiSchema.NoContent,

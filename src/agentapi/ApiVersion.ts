@@ -11,10 +11,10 @@ export interface ApiVersion {
   readonly minor: number
 }
 
-/** What the service speaks. */
+/** The version of the service. */
 export const current: ApiVersion = { major: 2, minor: 8 }
 
-/** What an agent speaks that does not say. */
+/** The version of an agent that names none. */
 export const first: ApiVersion = { major: 2, minor: 0 }
 
 export const format = ({ major, minor }: ApiVersion): string => `${major}.${minor}`

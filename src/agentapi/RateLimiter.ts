@@ -18,7 +18,7 @@ export interface RateLimiter {
 }
 
 interface Bucket {
-  /** When the next call would be due if all calls so far had come at the allowed rate. */
+  /** The time at which the next call is due at the allowed rate. */
   theoreticalArrival: number
   connections: number
 }

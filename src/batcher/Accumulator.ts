@@ -132,7 +132,7 @@ export const fifo = <A>(): Accumulator<Fifo<A>, A> => {
     take(state, max, select) {
       if (select === undefined) {
         const batch = state.updates.slice(state.first, state.first + max)
-        // what is taken must not be kept alive
+        // taken updates must not be kept alive
         state.updates.fill(undefined as A, state.first, state.first + batch.length)
         state.first += batch.length
         return size(state) === 0 ? [batch, { updates: [], first: 0 }] : [batch, removeTaken(state)]

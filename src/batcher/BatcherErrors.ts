@@ -1,4 +1,4 @@
-/** What callers of a batcher learn about updates that are not written. */
+/** The errors that callers of a batcher get about updates that are not written. */
 import { type Cause, Data } from "effect"
 
 /**

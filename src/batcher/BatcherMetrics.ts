@@ -12,7 +12,7 @@ import type { FlushReason, Written } from "./BatcherObserver.ts"
 import type { Accounting, Ledger } from "./internal/ledger.ts"
 
 export interface Options {
-  /** What the name of each metric begins with, for example `audit`. */
+  /** The prefix of each metric's name, for example `audit`. */
   readonly prefix: string
   /** Attributes of each metric; different ones keep the metrics of two batchers apart. */
   readonly attributes?: Readonly<Record<string, string>> | undefined
@@ -110,7 +110,7 @@ const byReason = <Input, State, const Reasons extends ReadonlyArray<string>>(
 /** The batchers that share a registry and an identity. */
 class Group {
   readonly #open = new Set<() => Accounting>()
-  /** What those that have closed came to. */
+  /** The totals of closed batchers. */
   #closed: Accounting | undefined
 
   get isEmpty(): boolean {

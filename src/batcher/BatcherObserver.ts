@@ -1,5 +1,5 @@
 /**
- * What a batcher tells an observer about its updates.
+ * The notifications of a batcher about its updates.
  *
  * An observer hears of every batch before it is written, and of its outcome. An observer that fails is logged and affects
  * neither the batcher nor the updates that it was told about.

@@ -6,7 +6,7 @@
  */
 import { Data, Duration, Effect, Option } from "effect"
 
-/** What happens to a batch that could not be written: it is lost, or put back to be tried again. */
+/** The fate of a batch whose write failed: it is lost, or put back and tried again. */
 export type OnWriteFailure = "discard" | "retain"
 
 export interface Settings {

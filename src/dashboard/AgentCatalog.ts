@@ -25,7 +25,7 @@ export const AgentSummary = Schema.Struct({
   status: Status,
   /** How far it has come, as it says itself. */
   lifecycle: Schema.String,
-  /** When the newest of its values was collected; null when it has none. */
+  /** The time at which the newest of its values was collected; null if it has none. */
   reported_at: Time,
   /** How many of its keys have an error instead of a value. */
   errors: Schema.Int

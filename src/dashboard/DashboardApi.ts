@@ -14,7 +14,7 @@ export class AgentsUnavailable extends Schema.TaggedError<AgentsUnavailable>()(
   { httpApiStatus: 503 }
 ) {}
 
-/** Who calls. */
+/** The caller. */
 const Viewer = Schema.Struct({ username: Schema.String, is_admin: Schema.Boolean })
 
 const count = (maximum: number) =>

@@ -2,7 +2,7 @@ import type { DateTime } from "effect"
 import type { AgentId, BuildId, TemplateVersionId } from "./Ids.ts"
 import type { Workspace } from "./Workspace.ts"
 
-/** Who an agent is: what its token says, fixed for as long as it is connected. */
+/** The identity of an agent, by its token, fixed for as long as it is connected. */
 export interface AgentIdentity {
   readonly agentId: AgentId
   readonly agentName: string

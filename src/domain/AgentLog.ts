@@ -1,5 +1,5 @@
 /**
- * What an agent's scripts and programs print, line by line.
+ * The output of an agent's scripts and programs, line by line.
  *
  * - A line has at most {@link maxLineLength} characters: what is longer is cut between characters.
  * - An agent may have {@link maxBytes} of lines in all.
@@ -41,8 +41,8 @@ export const cut = (text: string): string =>
         .slice(0, maxLineLength)
         .join("")
 
-/** Where new lines of an agent are announced. */
+/** The channel on which new lines of an agent are announced. */
 export const channel = (agentId: AgentId): string => `agent-logs:${agentId}`
 
-/** What is announced: all lines that are new have numbers above this one. */
+/** An announcement: all new lines have numbers above this one. */
 export const Announcement = Schema.fromJsonString(Schema.Struct({ created_after: Schema.Int }))

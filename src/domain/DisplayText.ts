@@ -18,7 +18,7 @@ export const clean = (text: string): string => {
   return rest.replace(whiteSpace, " ").trim()
 }
 
-// what begins with ESC [ or its one-character form; what begins with ESC ] and the like, to its end; any other
+// sequences that begin with ESC [ or its one-character form; those that begin with ESC ] and the like; any other
 const escape = "\u001b"
 
 // as ECMA-48 has them, those too that do not end

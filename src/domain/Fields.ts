@@ -5,7 +5,7 @@ import { DateTime, Duration, Effect, Schema, SchemaGetter } from "effect"
 export const list = <S extends Schema.Top>(element: S) =>
   Schema.Array(element).pipe(Schema.withDecodingDefaultKey(Effect.succeed([])))
 
-/** One of some words, which are in upper case on the wire. What is none of them is named in the refusal. */
+/** One of some words, which are in upper case on the wire. A word that is none of them is named in the error. */
 export const upperCaseEnum = <const Words extends ReadonlyArray<string>>(...words: Words) => {
   const byName = new Map<string, Words[number]>(words.map((word) => [word.toUpperCase(), word]))
   const known = [...byName.keys()].join(", ")

@@ -4,8 +4,8 @@
  * Every id is a UUID in its canonical lower-case form: decoding accepts either case, so that an id is equal to itself
  * as a map key, in a notification and in the database whichever way a client wrote it.
  *
- * What comes from outside is decoded, and what is wrong with it is a typed error that says so. `make` is for ids that the
- * program itself has written down: it throws on any other text.
+ * Text from outside is decoded, and a malformed id is a typed error. `make` is for ids that the program itself has
+ * written down: it throws on any other text.
  *
  * @example
  * const id = yield* Schema.decodeEffect(Ids.AgentId)("6C3BDF9E-2F3F-4C1D-9A3E-0D3C5A3F9D10") // in lower case
@@ -39,7 +39,7 @@ export type UserId = typeof UserId.Type
 export const OrganizationId = Uuid.pipe(Schema.brand("OrganizationId"))
 export type OrganizationId = typeof OrganizationId.Type
 
-/** What workspaces are built from. */
+/** A template, from which workspaces are built. */
 export const TemplateId = Uuid.pipe(Schema.brand("TemplateId"))
 export type TemplateId = typeof TemplateId.Type
 
@@ -55,7 +55,7 @@ export type AppId = typeof AppId.Type
 export const ScriptId = Uuid.pipe(Schema.brand("ScriptId"))
 export type ScriptId = typeof ScriptId.Type
 
-/** What prints logs: a script, or a program outside. The nil id stands for the latter. */
+/** A source of logs: a script, or a program outside, for which the nil id stands. */
 export const LogSourceId = Uuid.pipe(Schema.brand("LogSourceId"))
 export type LogSourceId = typeof LogSourceId.Type
 

@@ -1,5 +1,5 @@
 /**
- * What agents report and what people read: the vocabulary of metadata.
+ * The vocabulary of metadata: the reports of agents, and the views of people.
  *
  * A template declares which keys an agent has ({@link MetadataDescription}); the agent reports samples of them
  * ({@link MetadataEntry}); a reader sees both together ({@link AgentMetadata}).

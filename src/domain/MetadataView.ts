@@ -23,7 +23,7 @@ export const MetadataView = Schema.Struct({
 })
 export type MetadataView = typeof MetadataView.Type
 
-/** What a reader sees of `metadata` at `now`. */
+/** The view of `metadata` at `now`. */
 export const make = (metadata: Iterable<AgentMetadata>, now: DateTime.Utc): ReadonlyArray<MetadataView> =>
   [...metadata].sort(byDisplayOrderThenKey).map((one) => ({
     result: {

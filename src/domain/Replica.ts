@@ -1,4 +1,4 @@
-/** Which process of the service this is: an id that is new at every start. */
+/** The id of this process among all replicas, new at every start. */
 import { Context, Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { ReplicaId } from "./Ids.ts"

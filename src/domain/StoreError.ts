@@ -9,7 +9,7 @@ import { Effect, Schema } from "effect"
  * - `cancelled`: the store was told to stop the statement.
  */
 export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
-  /** What was attempted; completes the sentence "cannot …". */
+  /** The attempted operation; completes the sentence "cannot …". */
   operation: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed("use the store"))),
   reason: Schema.Literals(["rejected", "unavailable", "cancelled"]),
   /** For the log alone: it may hold what was sent. */

@@ -1,4 +1,4 @@
-/** A workspace as agents need to know it. Who may do what with it is no part of that. */
+/** A workspace as agents need to know it. Rights are no part of it. */
 import { type OrganizationId, type TemplateId, UserId, type WorkspaceId } from "./Ids.ts"
 
 export interface Workspace {

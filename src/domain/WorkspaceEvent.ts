@@ -2,7 +2,7 @@
 import { Schema } from "effect"
 import { AgentId, type UserId, WorkspaceId } from "./Ids.ts"
 
-/** What has changed. */
+/** The kind of the change. */
 export const Kind = Schema.Literals([
   "stats_update",
   "app_health",
@@ -19,5 +19,5 @@ export const WorkspaceEvent = Schema.fromJsonString(
   Schema.Struct({ kind: Kind, workspace_id: WorkspaceId, agent_id: AgentId })
 )
 
-/** Where the events of a user's workspaces are announced. */
+/** The channel on which the events of a user's workspaces are announced. */
 export const channel = (ownerId: UserId): string => `workspace_owner:${ownerId}`

@@ -36,7 +36,7 @@ export { channel } from "./MetadataStore.ts"
 export interface Options extends Settings.Settings {
   /** Dropped entries are logged as a warning at most once in this time, otherwise at debug. Default (also for 0): 10 s. */
   readonly dropWarningInterval?: Duration.Input | undefined
-  /** Where changed agents are announced. Default: {@link channel}. A second batcher needs one of its own. */
+  /** The channel on which changed agents are announced. Default: {@link channel}. A second batcher needs one of its own. */
   readonly channel?: string | undefined
   /** The prefix and the attributes of its metrics. Default: the original's prefix, without attributes. */
   readonly metrics?: Partial<BatcherMetrics.Options> | undefined

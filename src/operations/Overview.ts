@@ -17,7 +17,7 @@ export const rateSeconds = 10
 /** How many seconds are recent. */
 export const recentSeconds = 300
 
-/** What is plotted: one point for each second. */
+/** A point of the plots, one for each second. */
 export const Point = Schema.Struct({
   /** Milliseconds since the epoch. */
   at: Schema.Finite,
@@ -56,7 +56,7 @@ export const Overview = Schema.Struct({
   point: Point,
   /** In seconds. */
   uptime: Schema.Finite,
-  /** What is wrong, in words; nothing when the service is healthy. */
+  /** The problems, in words; empty if the service is healthy. */
   problems: Schema.Array(Schema.String),
   totals: Schema.Struct({
     updates: Schema.Finite,
@@ -74,8 +74,8 @@ export const Overview = Schema.Struct({
 export type Overview = typeof Overview.Type
 
 /**
- * What the last of some readings says. They are in their order and at least one; `problem` is why the service is not
- * ready, and `startedAt` the time of its start.
+ * The overview at the last of some readings, which are in order and at least one. `problem` is the reason why the service
+ * is not ready, and `startedAt` the time of its start.
  */
 export const make = (
   readings: ReadonlyArray<Reading>,

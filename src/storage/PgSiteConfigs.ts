@@ -1,4 +1,4 @@
-/** What the administrators have set, in Postgres. A value that is not what it must be is an error that says so. */
+/** Settings of the administrators in Postgres. A malformed value is an error that names it. */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { Banner, DerpMap, SiteConfigs } from "../agentapi/ports/SiteConfigs.ts"

@@ -1,5 +1,5 @@
 /**
- * What a peer may ask of the coordinator.
+ * The requests that a peer may make of the coordinator.
  *
  * - An agent opens no tunnels, and has no other addresses than those that follow from its id.
  * - A client of one agent opens tunnels to that agent alone; a user's client to every agent that the user may reach.
@@ -24,7 +24,7 @@ export interface Authority {
 /** May do everything: the server itself. */
 export const all: Authority = { authorize: () => Effect.void }
 
-/** What an agent may do. */
+/** The rights of an agent. */
 export const agent = (id: AgentId): Authority => {
   const own = ownAddresses(id)
   return {
@@ -40,7 +40,7 @@ export const agent = (id: AgentId): Authority => {
   }
 }
 
-/** What a client may do that was let in for one agent. */
+/** The rights of a client that was let in for one agent. */
 export const clientOf = (id: AgentId): Authority => ({
   authorize: (request) => {
     const { addTunnel } = request
@@ -51,7 +51,7 @@ export const clientOf = (id: AgentId): Authority => ({
   }
 })
 
-/** What a user's client may do; `mayReach` says which agents the user may open a tunnel to. */
+/** The rights of a user's client; `mayReach` returns whether the user may open a tunnel to an agent. */
 export const user = (mayReach: (id: PeerId) => Effect.Effect<boolean, Refused>): Authority => ({
   authorize: (request) => {
     const { addTunnel } = request

@@ -23,7 +23,7 @@ export class Coordinator extends Context.Service<
      * one, of which partners learn nothing.
      */
     readonly connect: (peer: Streams.Peer) => Effect.Effect<Streams.PeerStream, never, Scope.Scope>
-    /** What is known of a peer that has a stream here, for people. */
+    /** A view, for people, of a peer that has a stream here. */
     readonly peer: (id: PeerId) => Effect.Effect<Streams.PeerView | undefined>
   }
 >()("metadata-batcher/tailnet/Coordinator") {}

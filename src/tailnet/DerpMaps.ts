@@ -23,7 +23,7 @@ import { HttpClient } from "effect/http"
 import * as DerpMap from "./DerpMap.ts"
 import * as Metrics from "./TailnetMetrics.ts"
 
-/** Where the map is. */
+/** The source of the map. */
 export type Source = { readonly file: string } | { readonly url: string }
 
 export interface Options {

@@ -49,7 +49,7 @@ export const isSameNode = (one: Node, other: Node): boolean =>
 export const isSameNodeAtAnyTime = (one: Node, other: Node): boolean =>
   one === other || Buffer.compare(one.withoutTime, other.withoutTime) === 0
 
-/** What a peer asks of the coordinator. Several fields may be set; they take effect in the order of this interface. */
+/** A request of a peer to the coordinator. Several fields may be set; they take effect in the order of this interface. */
 export interface Request {
   readonly updateSelf?: Node | undefined
   readonly addTunnel?: PeerId | undefined
@@ -60,7 +60,7 @@ export interface Request {
 
 export type Kind = "node" | "disconnected" | "lost" | "readyForHandshake"
 
-/** What a peer is told about another one. */
+/** An update of a peer about another one. */
 export interface PeerUpdate {
   readonly id: PeerId
   readonly kind: Kind

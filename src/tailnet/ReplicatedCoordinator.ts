@@ -27,7 +27,7 @@ import * as Streams from "./internal/streams.ts"
 import type { PeerId } from "./Peer.ts"
 import * as Metrics from "./TailnetMetrics.ts"
 
-/** Where replicas announce what they have written. */
+/** The channel on which replicas announce their writes. */
 export const channel = "tailnet"
 
 export interface Options extends CoordinatorOptions {

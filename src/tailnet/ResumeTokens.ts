@@ -13,7 +13,7 @@ import { type ResumeKey, ResumeKeyStore } from "./ResumeKeyStore.ts"
 
 export interface ResumeToken {
   readonly token: string
-  /** When the client shall ask for a new one. */
+  /** The time after which the client shall request a new one. */
   readonly refreshIn: Duration.Duration
   readonly expiresAt: DateTime.Utc
 }

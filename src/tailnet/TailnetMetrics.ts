@@ -1,4 +1,4 @@
-/** What is counted of the tailnet. */
+/** Metrics of the tailnet. */
 import { Effect, Metric } from "effect"
 
 const counter = (name: string, description: string) =>

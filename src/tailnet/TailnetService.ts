@@ -20,7 +20,7 @@ import { ResumeTokens } from "./ResumeTokens.ts"
 import type { WorkspaceStatus } from "./WorkspaceTreeStore.ts"
 import { type WorkspaceUpdate, WorkspaceUpdates } from "./WorkspaceUpdates.ts"
 
-/** Who makes a call. */
+/** The caller. */
 export interface Caller {
   /** The peer that coordinates; without one there is no coordination. */
   readonly peer?: Peer | undefined

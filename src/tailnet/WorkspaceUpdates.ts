@@ -36,7 +36,7 @@ export class WorkspaceUpdates extends Context.Service<
   { readonly follow: (ownerId: UserId) => Stream.Stream<WorkspaceUpdate, StoreError | PubSubError> }
 >()("metadata-batcher/tailnet/WorkspaceUpdates") {}
 
-/** What differs between two readings; `undefined` if nothing does. */
+/** The difference between two readings; `undefined` if there is none. */
 export const difference = (
   before: ReadonlyArray<WorkspaceTree>,
   after: ReadonlyArray<WorkspaceTree>

@@ -1,7 +1,7 @@
 /**
  * Requests and calls that die: each defect is logged once, wherever it came from.
  *
- * Who called gets an answer in any case; what they did wrong themselves is no defect and is not logged.
+ * A caller always gets a response; a caller's own mistake is no defect and is not logged.
  */
 import { Cause, Effect, ErrorReporter, type Layer } from "effect"
 import { HttpServerRespondable, HttpServerResponse } from "effect/http"

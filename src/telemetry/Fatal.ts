@@ -1,14 +1,14 @@
 /**
  * The end of a process that cannot go on: background work whose failure nothing else would notice.
  *
- * What is watched runs as long as its scope. When it fails or dies, that is logged as fatal, and whoever awaits the
- * first of such failures gets it.
+ * Watched work runs as long as its scope. If it fails or dies, that is logged as fatal, and `failure` fails with the first
+ * of such failures.
  */
 import { Cause, Context, Data, Deferred, Effect, Layer } from "effect"
 
 /** The service cannot go on. */
 export class FatalError extends Data.TaggedError("FatalError")<{
-  /** What failed. */
+  /** The part that failed. */
   readonly part: string
   readonly cause: unknown
 }> {

@@ -95,7 +95,7 @@ const toText = (part: unknown): string => {
   return typeof redacted === "string" ? redacted : (JSON.stringify(redacted) ?? String(redacted))
 }
 
-/** What has a form for JSON is logged in it. */
+/** A value with a JSON form is logged in that form. */
 const plain = (value: unknown): unknown =>
   typeof value === "object" && value !== null && "toJSON" in value && typeof value.toJSON === "function"
     ? value.toJSON()

@@ -1,5 +1,5 @@
 /**
- * What the process takes, under the names that every Prometheus client gives them. They are read when they are asked for.
+ * Resources of the process, under the names that every Prometheus client gives them. They are read on request.
  */
 import { Clock, Effect, Layer, Metric } from "effect"
 

@@ -1,7 +1,7 @@
 /**
- * What must not leave the process, in logs or in traces: the one place that knows.
+ * The one place that keeps secrets out of logs and traces.
  *
- * - What stands under the name of a secret is replaced, whether it is a field, a header or a parameter of an address:
+ * - A value under the name of a secret is replaced, whether in a field, a header or a parameter of an address:
  *   tokens, passwords, API keys, cookies, `Authorization`.
  * - So are bearer and basic credentials, and the password in an address, wherever a text mentions them.
  * - Everything else stays as it is.
@@ -47,7 +47,7 @@ export const text = (text: string): string =>
 export const named = (name: string, value: unknown): unknown =>
   secretName.test(name) && typeof value !== "number" && typeof value !== "boolean" ? secret : deep(value)
 
-/** Lists and plain objects within each other, with all that they hold. What lies deeper than anyone looks is left out. */
+/** Lists and plain objects within each other, with all that they hold. Values that are nested too deeply are left out. */
 export const deep = (value: unknown, depth = 0): unknown => {
   if (typeof value === "string") return text(value)
   if (value instanceof Error) return text(value.stack ?? String(value))

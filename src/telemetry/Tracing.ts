@@ -3,8 +3,8 @@
  *
  * - Without an address no span is made, and nothing of OpenTelemetry is loaded.
  * - A trace is kept or not as a whole, by its id: whoever calls cannot have more of them kept than the ratio.
- * - What a connection is for long, and what is asked all the time, has no span: reports are traces of their own.
- * - No attribute has a secret, by the rules of {@link Redaction}. What went wrong is told by its kind alone, because the
+ * - Long connections and frequent requests of operators have no span; reports are traces of their own.
+ * - No attribute has a secret, by the rules of {@link Redaction}. A failure appears by its kind alone, because the
  *   messages of a database repeat its data.
  * - Closing the layer sends what is there, and gives up after three seconds. Spans that could not be sent are logged.
  */

@@ -38,7 +38,7 @@ export interface Budget {
   left: number
 }
 
-/** What transports of one connection share. */
+/** The shared state of the transports of one connection. */
 export interface Environment<C> {
   readonly multiplexer: Multiplexer<C>
   readonly connection: C
@@ -78,7 +78,7 @@ export class Transport<C> implements StreamReceiver {
   #call: Call<C> | undefined
   /** The id of the last call; calls with it or a lower one are over, unless it is {@link #call}. */
   #lastCallId = 0
-  /** What has arrived behind a message that waits to be taken. */
+  /** Bytes that arrived behind a message that waits to be taken. */
   #stalled: GrowingBytes | undefined
   #isStreamEnded = false
   #isOver = false

@@ -137,7 +137,7 @@ class Reader implements PacketReader {
   /** The beginning of a header whose rest has not arrived. */
   #header: Uint8Array | undefined
   #headerBytes = 0
-  /** What has arrived of a packet that is not complete. */
+  /** The bytes of a packet that is not complete. */
   #held: GrowingBytes | undefined
   /** Bytes of the current frame's body that have not arrived. */
   #remaining = 0

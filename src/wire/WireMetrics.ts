@@ -1,4 +1,4 @@
-/** What connections in the original's protocol count. */
+/** Metrics of connections in the original's protocol. */
 import { Metric } from "effect"
 
 /** Sessions and streams that were ended because of what the client did, by the reason. */

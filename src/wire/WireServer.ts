@@ -1,7 +1,7 @@
 /**
  * Serves calls of the original's protocol over connections: yamux, and dRPC on each of its streams.
  *
- * - What one turn reads is dealt with in that turn, and what it writes goes out together.
+ * - The bytes that one turn reads are handled in that turn, and its writes go out together.
  * - A connection is read from no faster than its owner lets `pull` go on.
  * - A client that breaks the protocol loses its session or stream; that is counted, and logged once in ten seconds.
  * - When the scope of a connection closes its calls are interrupted; when its session ends, `serve` returns why.

@@ -5,7 +5,7 @@
  * - A stream has a window of 256 KiB each way. The client gets credit when the data is consumed, so a slow reader of one
  *   stream holds up that stream alone.
  * - There are at most `maxStreams`; a further one is refused with a reset, and the session goes on.
- * - What is queued for the client is at most `maxQueuedBytes` in all; more than that ends the session.
+ * - At most `maxQueuedBytes` are queued for the client in all; more than that ends the session.
  * - A frame that breaks the protocol ends this session and no other. Frames for unknown streams are ignored, and so is data
  *   after an end or a reset.
  * - An end is sent once, never together with data, because a second one would end the session of the client.
@@ -24,7 +24,7 @@ export interface Options {
 /** Why a session has ended. */
 export type EndReason = Frame.Violation | "client gone away" | "queue full" | "keepalive timeout" | "closed"
 
-/** What belongs to the other side of a session: the connection beneath it and the streams above. */
+/** The neighbours of a session: the connection beneath it and the streams above. */
 export interface Peers {
   /** Writes to the connection. Called once a turn and with 32 KiB at most. */
   readonly send: (bytes: Uint8Array) => void

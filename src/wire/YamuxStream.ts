@@ -80,7 +80,7 @@ export class Stream {
     this.#sendEnd()
   }
 
-  /** Ends the stream at once, both ways. What the client has not read yet may be lost. */
+  /** Ends the stream at once, both ways. Bytes that the client has not read yet may be lost. */
   reset(): void {
     if (this.#isReset) return
     this.#session.emitFor(this, Frame.Type.windowUpdate, Frame.Flag.rst, 0)
@@ -126,7 +126,7 @@ export class Stream {
     this.#sendEnd()
   }
 
-  /** Whether the window has room for a body. What comes after an end is dropped and not judged. */
+  /** Whether the window has room for a body. Bytes after an end are dropped without a check. */
   reserve(bytes: number): boolean {
     if (this.#isEndedByPeer) return true
     this.#receiveWindow -= bytes

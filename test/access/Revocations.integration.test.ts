@@ -1,4 +1,4 @@
-/** What is open on two replicas when the right to it goes. */
+/** Open streams on two replicas when a right ends. */
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Layer, Queue } from "effect"
 import type { Digest, SecureRandom } from "effect/crypto"

@@ -1,4 +1,4 @@
-/** What administrators may send, and what they are told when they may not. */
+/** Requests of administrators, and their rejections. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"

@@ -1,7 +1,7 @@
 /**
- * Whatever an agent sends, it gets an answer that tells it what is wrong, and its connection goes on.
+ * Every request of an agent gets a response that names its problem, and the connection goes on.
  *
- * Each call of the agent API is made with requests that its schema allows, and with what a broken program makes of them.
+ * Each call of the agent API is made with requests that its schema allows, and with those of a broken program.
  * `FUZZ_RUNS` says how many of them, `FUZZ_SEED` which: a failure names the smallest request that was found.
  */
 import { assert, layer } from "@effect/vitest"
@@ -24,7 +24,7 @@ const { FUZZ_RUNS: runs = "60", FUZZ_SEED: seed = "an agent" } = process.env
 
 const Mutations = Schema.Array(Mutation).check(Schema.isMaxLength(3))
 
-/** What came back: an answer of the call, or something else. */
+/** The response: the exit of the call, or something else. */
 const Answer = Schema.fromJsonString(
   Schema.TaggedStruct("Exit", {
     requestId: Schema.String,
@@ -109,7 +109,7 @@ layer(Service.layer, { excludeTestServices: true })("the agent API", (it) => {
     const decodeAnswer = Schema.decodeEffect(Answer)
     const decodeError = Schema.decodeUnknownEffect(Schema.toCodecJson(Schema.Union([errorSchema, InvalidRequest])))
 
-    /** What is wrong with what came back, if anything is. */
+    /** The problem of a response, if it has one. */
     const problemOf = Effect.fnUntraced(
       function* (requestId: string, text: string) {
         if (text.length > 200_000) return "a long answer"
@@ -135,7 +135,7 @@ layer(Service.layer, { excludeTestServices: true })("the agent API", (it) => {
           Arbitrary.all({ request: Arbitrary.schema(shape), mutations: Arbitrary.schema(Mutations) }),
           Effect.fnUntraced(function* ({ mutations, request }) {
             const payload = mutate(yield* Effect.orDie(encode(request)), mutations, known)
-            // what is larger is no message at all
+            // a larger payload is no message at all
             if (Utf8.byteLength(payload) > 4_000_000) return true
             const shown = payload.slice(0, 2_000)
             const { requestId, text } = yield* Effect.mapError(call(tag, payload), () => `no answer to ${shown}`)

@@ -51,7 +51,7 @@ const decodeAnswer = Schema.decodeUnknownEffect(
   })
 )
 
-/** What the answers have to say, where they say anything. */
+/** Parts of the responses that are not empty. */
 const answers: Readonly<Partial<Record<Tag, object>>> = {
   GetManifest: { agent_name: "main" },
   GetServiceBanner: { enabled: false, message: "", background_color: "" },
@@ -120,7 +120,7 @@ layer(Service.layerWith(environment).pipe(Layer.provideMerge(Statements.layer)),
           Effect.flatMap(StatsBatcher, (batcher) => batcher.flush),
           Effect.flatMap(UsageTracker, (tracker) => tracker.flush)
         ])
-        /** What is asked of the database because of ten reports, and how often. */
+        /** The statements that ten reports cause, and how many of each. */
         const costOf = Effect.fnUntraced(function* (tag: Tag) {
           yield* flush
           statements.length = 0

@@ -43,7 +43,7 @@ const times = (id: AgentId) =>
     Effect.map(([row]) => row)
   )
 
-/** What is announced of the workspaces of a user from now on. */
+/** The events of a user's workspaces from now on. */
 const events = Effect.fnUntraced(function* (ownerId: string) {
   const pubsub = yield* PubSub.PubSub
   const queue = yield* Stream.toQueue(pubsub.subscribe(`workspace_owner:${ownerId}`), { capacity: "unbounded" })

@@ -72,7 +72,7 @@ describe("AgentRoutes", () => {
       const connection = yield* Agent.connect(url, showing(token))
       const call = (tag: Tag, payload: unknown) =>
         Agent.exchange(connection, JSON.stringify({ _tag: "Request", id: tag, tag, payload, headers: [] }))
-      // what is watched is none, and known to be that
+      // there are no monitors, and that is known
       const {
         GetAnnouncementBanners: _,
         GetServiceBanner: __,

@@ -11,7 +11,7 @@ import * as Agent from "../support/agent.ts"
 import * as People from "../support/directory.ts"
 import * as Service from "../support/service.ts"
 
-/** What a user may ask the dashboard for. */
+/** Requests of a user to the dashboard. */
 const asking = Effect.fnUntraced(function* (token: Token.Token) {
   const { dashboard } = yield* HttpApiClient.make(DashboardApi, {
     transformClient: HttpClient.mapRequest(HttpClientRequest.setHeaders(People.showing(token)))
@@ -78,7 +78,7 @@ layer(Service.layer, { excludeTestServices: true })("the page", (it) => {
   )
 })
 
-layer(Service.layer, { excludeTestServices: true })("what the page asks for", (it) => {
+layer(Service.layer, { excludeTestServices: true })("the requests of the page", (it) => {
   it.effect("takes the token of a user", () =>
     Effect.gen(function* () {
       for (const path of ["viewer", "overview", "watch-overview", "agents", `agents/${crypto.randomUUID()}`]) {

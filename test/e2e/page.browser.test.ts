@@ -1,4 +1,4 @@
-/** What the page does when its surroundings change while it renders, and when the service falls silent. */
+/** The page while its surroundings change as it renders, and when the service falls silent. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Browser from "../support/browser.ts"

@@ -15,7 +15,7 @@ import type { FakeClock } from "./FakeClock.ts"
 import type { Row } from "./Ledger.ts"
 
 export interface Options {
-  /** Where the server keeps its data; by default in an empty folder. */
+  /** The server's data folder. Default: an empty folder. */
   readonly dataDir?: string | undefined
   /** Postgres settings, beside those of every scenario. */
   readonly settings?: Readonly<Record<string, string>> | undefined

@@ -62,7 +62,7 @@ export const watch = Effect.fnUntraced(function* (url: string, agentId: string) 
     tally,
     /** One element when something was seen since the last was taken. */
     changes,
-    /** What was last seen, as rows. */
+    /** The values that were last seen, as rows. */
     rows: (): ReadonlyArray<Row> => [...seen].map(([key, number]) => ({ agentId, key, value: String(number) }))
   }
 })
@@ -77,6 +77,6 @@ const parse = (text: string): Event => {
   return { type: field("event"), data: data === "" ? undefined : JSON.parse(data) }
 }
 
-/** What a watcher should have seen and has not. */
+/** The values that a watcher should have seen and has not. */
 export const behind = (watcher: Watcher, missing: ReadonlyArray<Missing>) =>
   missing.filter(({ agentId }) => agentId === watcher.agentId).length

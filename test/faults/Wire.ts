@@ -18,7 +18,7 @@ export const connect = Effect.fnUntraced(function* (url: string) {
     send: (data: string | Uint8Array) => Effect.sync(() => void socket.write(data)),
     /** Goes away without a word. */
     vanish: Effect.sync(() => void socket.resetAndDestroy()),
-    /** What has arrived by the end of the connection; that the service ends it is awaited for 10 s. */
+    /** The bytes that arrived by the end of the connection, which is awaited for 10 s. */
     ended: Effect.callback<Buffer>((resume) => {
       if (socket.closed) return resume(Effect.sync(received))
       socket.once("close", () => resume(Effect.sync(received)))

@@ -117,7 +117,7 @@ const deafWatchers = Effect.gen(function* () {
     })
   )
   yield* Fiber.interrupt(watching)
-  // whoever was let go notices when they look
+  // a closed socket notices its end when it is read
   for (const socket of sockets) socket.resume()
   const left = yield* World.settle(
     Effect.sync(() => sockets.filter((socket) => !socket.closed && !socket.readableEnded).length),

@@ -1,4 +1,4 @@
-/** Whoever can reach the service sends what no agent, watcher or administrator would. */
+/** Hostile clients send bytes that no agent, watcher or administrator sends. */
 import { describe } from "@effect/vitest"
 import { Clock, Effect, Queue } from "effect"
 import * as Token from "../../src/access/Token.ts"
@@ -31,7 +31,7 @@ const upgrade = (token: string) =>
     "\r\n"
   ].join("\r\n")
 
-/** What is wrong with frames and what is around them. */
+/** Malformed frames, and malformed surroundings of frames. */
 const frames = Effect.fnUntraced(function* (url: string, token: string) {
   /** Sends bytes behind an upgrade and answers the code that the connection is closed with. */
   const closedBy = (...parts: ReadonlyArray<Uint8Array>) =>

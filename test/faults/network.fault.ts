@@ -1,4 +1,4 @@
-/** What lies between the service and the database fails, while both are well. */
+/** The network between the service and the database fails, while both are well. */
 import { describe } from "@effect/vitest"
 import { Clock, Effect, Schedule } from "effect"
 import type { Reactivity } from "effect/reactivity"

@@ -10,7 +10,7 @@ import * as Replica from "./Replica.ts"
 import { expect, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
-/** What a process says last. */
+/** The last line of a process. */
 const lastWord = (output: string) => {
   const [, written, lost] = /stopped: (\d+) pending entries written, (none|\d+) lost/.exec(output) ?? []
   return { written: Number(written ?? Number.NaN), lost: lost === "none" ? 0 : Number(lost ?? Number.NaN) }

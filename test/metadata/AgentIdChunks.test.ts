@@ -14,7 +14,7 @@ const reasonOf = (payload: string) => {
   return Result.isFailure(result) ? result.failure.message : "decoded"
 }
 
-/** What the runtime makes of the same bytes. */
+/** The runtime's encoding of the same bytes. */
 const reference = (id: AgentId) => Buffer.from(id.replaceAll("-", ""), "hex").toString("base64").replaceAll("=", "")
 
 describe("AgentIdChunks", () => {

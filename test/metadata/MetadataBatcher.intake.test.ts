@@ -1,4 +1,4 @@
-/** What `add` accepts, merges, drops and says about it. */
+/** Acceptance, merging and drops of `add`, and their records. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Option } from "effect"
 import { TestClock } from "effect/testing"

@@ -1,6 +1,6 @@
 /**
  * The metadata batcher as a state machine against a model: samples in any order of time, a store that writes, fails, hangs,
- * dies or refuses, flushes and an end at any moment. What the model says was lost is what was counted.
+ * dies or refuses, flushes and an end at any moment. The counted losses are those of the model.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"

@@ -1,4 +1,4 @@
-/** What closing writes, how long it may take, and what it counts as lost. */
+/** The writes of closing, its duration, and the losses that it counts. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, type Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"

@@ -1,4 +1,4 @@
-/** Which spans a batcher makes, and what they link to. */
+/** The spans of a batcher, and their links. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, References, Tracer } from "effect"
 import type * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"

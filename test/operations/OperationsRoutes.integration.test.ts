@@ -1,4 +1,4 @@
-/** What operators ask a running service for. */
+/** Requests of operators to a running service. */
 import { assert, describe, it, layer } from "@effect/vitest"
 import { NodeCrypto } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"

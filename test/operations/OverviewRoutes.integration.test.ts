@@ -11,7 +11,7 @@ import * as Console from "../support/console.ts"
 import * as People from "../support/directory.ts"
 import * as Service from "../support/service.ts"
 
-/** What a user may ask for. */
+/** Requests of a user. */
 const asking = Effect.fnUntraced(function* (token: Token.Token) {
   const { overview } = yield* HttpApiClient.make(OverviewApi, {
     transformClient: HttpClient.mapRequest(HttpClientRequest.setHeaders(People.showing(token)))

@@ -1,4 +1,4 @@
-/** What callers are told where no endpoint has said it. */
+/** Responses to requests that no endpoint handles. */
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { HttpClient, HttpClientRequest, HttpRouter } from "effect/http"
@@ -9,7 +9,7 @@ import * as WebSocket from "../support/webSocket.ts"
 
 const problem = (status: number, title: string, detail: string) => ({ type: "about:blank", title, status, detail })
 
-/** What a request is refused with. */
+/** The rejection of a request. */
 const refusal = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
   const response = yield* HttpClient.execute(request)
   assert.strictEqual(response.headers["content-type"], "application/problem+json")

@@ -1,4 +1,4 @@
-/** What `status` prints of a service. */
+/** The output of `status`. */
 import { assert, it } from "@effect/vitest"
 import type { Overview } from "../../src/operations/Overview.ts"
 import * as Status from "../../src/operations/Status.ts"

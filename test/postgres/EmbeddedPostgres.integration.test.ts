@@ -128,7 +128,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
     Effect.gen(function* () {
       const other = yield* otherServer(yield* emptyFolder)
 
-      // what Ctrl-C does: the signal goes to every process of the foreground group
+      // as Ctrl-C does: the signal goes to every process of the foreground group
       process.kill(-other.pid, "SIGINT")
       yield* other.exited
 

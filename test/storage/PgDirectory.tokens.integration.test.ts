@@ -1,4 +1,4 @@
-/** What becomes of the tokens of agents, and of those derived from them, when they are replaced. */
+/** Tokens of agents, and tokens derived from them, when they are replaced. */
 import { NodeCrypto } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"

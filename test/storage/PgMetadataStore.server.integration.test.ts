@@ -1,5 +1,5 @@
 /**
- * What a server does to samples as a whole. It has to be one of these tests' own: transactions in other databases delay the
+ * Samples when their whole server crashes or restarts. It has to be one of these tests' own: transactions in other databases delay the
  * reuse of space in this one, and nobody else wants a server that crashes.
  */
 import { assert, layer } from "@effect/vitest"

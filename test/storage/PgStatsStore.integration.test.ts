@@ -162,7 +162,7 @@ layer(PgStatsStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTest
           [id(3), time(7), 3]
         ])
 
-        // what cannot be written marks nothing either
+        // a write that fails marks nothing either
         const failed = yield* Effect.flip(
           insertApps([session(4, untouched!, 9, 1), { ...session(5, used!, 9, 1), sessionId: "none" }], at(200))
         )

@@ -1,4 +1,4 @@
-/** What which peer may ask. */
+/** The requests that each kind of peer may make. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { AgentId } from "../../src/domain/Ids.ts"

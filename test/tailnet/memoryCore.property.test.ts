@@ -17,7 +17,7 @@ const Step = Schema.Struct({
 })
 type Step = typeof Step.Type
 
-/** What the rules say, in terms of lists. */
+/** The rules, in terms of lists. */
 class Model {
   streams: Array<{ id: PeerId; node: Node | undefined; sent: Array<[PeerId, string]> }> = []
   tunnels: Array<[PeerId, PeerId]> = []

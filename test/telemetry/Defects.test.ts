@@ -27,7 +27,7 @@ const routes = Layer.mergeAll(
   )
 )
 
-/** What a request is answered with, and what is logged of it. */
+/** The response to a request, and its log records. */
 const request = Effect.fnUntraced(function* (path: string) {
   const logs: Array<LogRecord> = []
   const server = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(

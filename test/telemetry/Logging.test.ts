@@ -8,7 +8,7 @@ import * as Logging from "../../src/telemetry/Logging.ts"
 
 const secret = "0123456789abcdef"
 
-/** What is written of what an effect logs. */
+/** The output for the log records of an effect. */
 const written = <A, E>(format: (record: LogRecord.LogRecord) => string, effect: Effect.Effect<A, E>) =>
   Effect.suspend(() => {
     const lines: Array<string> = []

@@ -1,4 +1,4 @@
-/** What a collector is sent by a service that agents and people use. */
+/** The traces that a collector gets from a service that agents and people use. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { HttpClient } from "effect/http"

@@ -1,4 +1,4 @@
-/** What agents have shown of their metrics. */
+/** The metrics that agents report. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Metric, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -27,7 +27,7 @@ const counter = (name: string, value: number, labels?: Readonly<Record<string, s
   type: "COUNTER"
 })
 
-/** What metrics are shown with, in a registry of their own. */
+/** Forwarded metrics in a registry of their own. */
 const start = Effect.fnUntraced(function* (options?: ForwardedMetrics.Options) {
   const registry: Metric.MetricRegistry = new Map()
   const own = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.provideService(self, Metric.MetricRegistry, registry)

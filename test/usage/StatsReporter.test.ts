@@ -1,4 +1,4 @@
-/** What becomes of a report, and in which order. */
+/** The steps of a report, in order. */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, DateTime, Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"

@@ -98,7 +98,7 @@ describe("the close code of a WebSocket", () => {
           yield* seconds(15)
           yield* Queue.take(pings)
           yield* pong
-          // whatever came before the answer has been read when a later message is there
+          // everything before the response has been read when a later message is there
           yield* seconds(5)
           yield* Effect.repeat(Queue.take(messages), { until: (text) => text.includes("ping") })
         }

@@ -151,8 +151,8 @@ layer(Service.layer, { excludeTestServices: true })("a watcher", (it) => {
   }
 })
 
-layer(Service.layer, { excludeTestServices: true })("who reads an agent", (it) => {
-  /** What each of the three ways to read answers. */
+layer(Service.layer, { excludeTestServices: true })("readers of an agent", (it) => {
+  /** The statuses of the three ways to read. */
   const statuses = Effect.fnUntraced(function* (id: string, headers: Record<string, string>, search = "") {
     const response = yield* HttpClient.get(Watcher.pathOf(id, `metadata${search}`), { headers })
     const status = (watch: Watcher.Watch) =>

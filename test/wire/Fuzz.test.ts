@@ -116,7 +116,7 @@ describe("a server", () => {
             yield* Effect.ignore(session.serve)
           })
         )
-        // what it was told is a session as a client understands it
+        // its output is a session as a client understands it
         Wire.frames(sent)
       }
 

@@ -73,7 +73,7 @@ const fieldOf = (field: DescField) => ({
   oneof: field.oneof?.name ?? ""
 })
 
-/** What the schema says, with every type's name resolved as a compiler of `.proto` files resolves it. */
+/** The schema, with every type's name resolved as a compiler of `.proto` files resolves it. */
 const expected = (file: typeof schema.agent) => {
   const names = new Set([...file.messages, ...file.enums].map(({ name }: { name: string }) => name))
   const resolve = (type: string, scope: string): string => {

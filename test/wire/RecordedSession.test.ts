@@ -50,7 +50,7 @@ const replayed = () => {
 }
 
 /**
- * What a side did on a stream: its packets, and whether it was acknowledged and ended. The recorded server left out a
+ * The part of one side on a stream: its packets, and whether it was acknowledged and ended. The recorded server left out a
  * CloseSend where the client's Close was faster.
  */
 const summary = (frames: ReadonlyArray<Wire.Frame>) => ({

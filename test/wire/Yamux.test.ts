@@ -9,7 +9,7 @@ const window = YamuxFrame.initialWindow
 const recorded = (name: string): ReadonlyArray<Wire.Event> =>
   Wire.vectors("yamux").vectors.find((vector: { name: string }) => vector.name.startsWith(name)).events
 
-/** What the recorded client sent, and what the recorded server did. */
+/** The bytes of the recorded client, and those of the recorded server. */
 const sides = (name: string) => ({
   client: recorded(name)
     .filter(({ dir }) => dir === "c2s")

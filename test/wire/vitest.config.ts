@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config"
 
-/** What drives a service with the libraries of stock agents, and needs Go. */
+/** Tests that drive a service with the libraries of stock agents, and need Go. */
 export default defineConfig({
   test: {
     globalSetup: ["test/support/globalSetup.ts"],

@@ -13,7 +13,7 @@ const maxDelayMillis = 2_000
 const maxAddresses = 10_000
 
 export const make = Effect.map(Clock.Clock, (clock) => {
-  /** When the next failure of an address would be due at the free rate; the least recent address first. */
+  /** The time at which the next failure of an address is due at the free rate; the least recent address first. */
   const theoreticalArrivals = new Map<string, number>()
 
   /** Counts a failure and waits for as long as its response is to be delayed. */

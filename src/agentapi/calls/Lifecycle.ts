@@ -103,7 +103,7 @@ const isZero = (time: DateTime.Utc) => DateTime.Equivalence(time, zeroTime)
 /** Whether a state is one that a startup ends in, well or not. */
 const endsStartup = (state: State): boolean => state === "ready" || state === "start_timeout" || state === "start_error"
 
-/** What a state means to the two times. */
+/** The changes of the two times in a state. */
 const consequences = (state: State): Pick<LifecycleChange, "startedAt" | "readyAt"> => {
   if (state === "starting") return { startedAt: "set", readyAt: "clear" }
   if (endsStartup(state)) return { startedAt: "set if missing", readyAt: "set" }

@@ -6,8 +6,8 @@
  * - Lines without a source are those of a program outside, whose source comes to be with its first line.
  * - Of lines that are too many for the agent those before the limit are stored. The agent is told, and so are its owner's
  *   programs, once; from then on nothing of it is stored.
- * - What was stored is announced with the number that it begins behind, and that an agent has logged at all as an event. An
- *   announcement that fails is a warning: the lines are there.
+ * - Stored lines are announced with the number that they begin behind, and the first lines of an agent as an event. An
+ *   announcement that fails is a warning: the lines are stored.
  * - No byte of a line is logged.
  */
 import { DateTime, Effect, Option, Schema } from "effect"

@@ -1,7 +1,7 @@
 /**
  * `GetManifest`: all that an agent has to know to begin.
  *
- * - What it consists of is read at the same time. When any of it cannot be read there is no manifest.
+ * - Its parts are read at the same time. When any of them cannot be read, the call fails.
  * - An app of which something is stored that the protocol has no word for is named.
  * - The address under which an editor finds the ports of the agent is empty where the deployment has no host for apps.
  * - Of the providers that people can sign in with those count that serve git.
@@ -24,7 +24,7 @@ import {
 import { DerpMap, SiteConfigs } from "../ports/SiteConfigs.ts"
 import { sharingLevels } from "../ports/SubAgentStore.ts"
 
-/** What agents are told of the deployment. Default: it has no host for apps and no providers, and any connection will do. */
+/** The deployment, as agents see it. Default: no host for apps, no providers, and any kind of connection. */
 export const Deployment = Context.Reference<{
   /** The address of apps, with a `*` where the name of one stands. */
   readonly wildcardAccessUrl?: string | undefined

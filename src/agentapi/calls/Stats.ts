@@ -2,7 +2,7 @@
  * `UpdateStats`: an agent reports how it is connected, and learns when to report next.
  *
  * - The answer is always the interval of reports, in seconds. A request without statistics asks for that alone.
- * - Reports get the time of the service. What becomes of them is up to the {@link StatsReporter}.
+ * - Reports get the time of the service, and go to the {@link StatsReporter}.
  * - No query is made while the workspace is cached; otherwise it is looked up by its agent.
  * - Where people's programs report sessions, those that agents report are not counted again.
  */

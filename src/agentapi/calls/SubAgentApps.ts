@@ -30,7 +30,7 @@ const int32 = (minimum: number) =>
 
 const Flag = optional(Schema.Boolean, false)
 
-/** An app as it is asked for. What may be wrong with one app alone is checked later. */
+/** An app as it is requested. Problems of one app alone are found later. */
 export const RequestedApp = Schema.Struct({
   slug: OptionalText,
   command: OptionalText,
@@ -54,13 +54,13 @@ export type RequestedApp = typeof RequestedApp.Type
 export const AppCreationError = Schema.Struct({
   /** Its place in the request. */
   index: Schema.Int,
-  /** What of it is wrong; absent where nothing is. */
+  /** The field with the problem, if it is one of the fields. */
   field: Schema.optionalKey(Schema.String),
   error: Schema.String
 })
 export type AppCreationError = typeof AppCreationError.Type
 
-/** What is wrong with an app by itself. */
+/** The problem of an app by itself. */
 const problemOf = ({ open_in, share, slug }: RequestedApp): Omit<AppCreationError, "index"> | undefined => {
   if (slug === "") return { field: "slug", error: "must not be empty" }
   if (slug.length > maxSlug) return { field: "slug", error: `must have at most ${maxSlug} characters` }
@@ -92,7 +92,7 @@ export const accept = (requested: ReadonlyArray<RequestedApp>) => {
 /** Whether an app asks for more than its owner. */
 export const isShared = ({ share }: RequestedApp): boolean => share !== "OWNER"
 
-/** What is stored of an accepted app of the agent with this name, under the limit of its template. */
+/** The row of an accepted app of the agent with this name, under the limit of its template. */
 export const stored = Effect.fnUntraced(function* (
   app: RequestedApp,
   agentName: string,

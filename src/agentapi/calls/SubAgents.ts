@@ -1,10 +1,10 @@
 /**
  * `CreateSubAgent`, `DeleteSubAgent` and `ListSubAgents`: an agent has agents of its own.
  *
- * - A sub-agent belongs to the build of its parent and goes with it. What it is not told it has from its parent.
+ * - A sub-agent belongs to the build of its parent and goes with it. It inherits from its parent every field that is not given.
  * - Its token is derived from the one that its parent has shown, so that the parent can be shown it again, although only
  *   digests are stored. When the parent gets another token, those of its sub-agents let nobody in any more; they get others
- *   with the next answer to the parent. What shows the old token of the parent gets no token of a sub-agent.
+ *   with the next answer to the parent. The old token of the parent gets no token of a sub-agent.
  * - An agent sees, changes and deletes its own sub-agents alone. A deleted one is kept, and is let in no more; so are those
  *   that it has itself.
  * - An app that cannot be created is answered as such; the sub-agent and its other apps are created.

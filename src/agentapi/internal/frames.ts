@@ -27,7 +27,7 @@ export const codecFor: RpcSerialization.CodecFor = (schema) => {
 /** The longest field and the longest problem, in characters: both may repeat what the agent has sent. */
 const maxLength = 300
 
-/** What is wrong with a request, as the agent gets it. */
+/** The problem of a request, as the agent gets it. */
 export const toInvalidRequest = (issue: SchemaIssue.Issue): InvalidRequest => {
   const { message = "not what this call takes", path = [] } = formatIssue(issue).issues[0] ?? {}
   const field = path

@@ -21,11 +21,11 @@ export interface HealthOfApp {
   readonly isChecked: boolean
 }
 
-/** What an app may be doing. */
+/** The states of an app. */
 export const appStates = ["working", "idle", "complete", "failure"] as const
 export type AppState = (typeof appStates)[number]
 
-/** What an app says of itself. */
+/** The status that an app reports. */
 export interface AppStatus {
   readonly slug: string
   readonly state: AppState
@@ -34,14 +34,14 @@ export interface AppStatus {
   readonly createdAt: DateTime.Utc
 }
 
-/** What was found where a status was added. */
+/** The app to which a status was added. */
 export interface AddedStatus {
   readonly appId: AppId
   /** The state before, if this was not the first. */
   readonly previous: AppState | null
   /** Whether the agent has started well. */
   readonly isAgentReady: boolean
-  /** What the app was made to do, if it is the app of its workspace's task. */
+  /** The task, if the app is that of its workspace's task. */
   readonly task: { readonly name: string } | null
 }
 

@@ -7,7 +7,7 @@ import type { StoreError } from "../../domain/StoreError.ts"
 export interface LifecycleChange {
   readonly state: AgentLifecycle.State
   readonly changedAt: DateTime.Utc
-  /** What becomes of the time at which the agent started: the time of the change, where it has to be set. */
+  /** The change of the agent's start time; if it is set, it is the time of the change. */
   readonly startedAt: "keep" | "set" | "set if missing"
   readonly readyAt: "keep" | "set" | "clear"
 }
@@ -23,12 +23,12 @@ export interface Startup {
 /** A build all of whose agents have ended their startup. */
 export interface StartedBuild {
   readonly createdAt: DateTime.Utc
-  /** When the last of its agents was ready. */
+  /** The time at which the last of its agents was ready. */
   readonly readyAt: DateTime.Utc
   readonly templateName: string
   readonly organizationName: string
   readonly transition: "start" | "stop" | "delete"
-  /** What became of the agent that fared worst. */
+  /** The worst outcome of an agent. */
   readonly status: "success" | "timeout" | "error"
   readonly isPrebuild: boolean
 }

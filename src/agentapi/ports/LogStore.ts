@@ -18,7 +18,7 @@ export interface LogBatch {
   readonly lines: ReadonlyArray<LogLine>
 }
 
-/** What became of a batch. */
+/** The outcome of a batch. */
 export interface Appended {
   /** The number of the first line that was stored, if one was. */
   readonly firstId: Option.Option<AgentLog.LogId>

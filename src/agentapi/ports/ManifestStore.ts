@@ -1,7 +1,7 @@
 /**
  * The port through which an agent learns what it was declared to be.
  *
- * What is stored as it is sent has the names of the protocol.
+ * Fields that are stored as they are sent have the names of the protocol.
  */
 import { Context, type Effect, Schema } from "effect"
 import { type AgentId, AppId, LogSourceId, ScriptId } from "../../domain/Ids.ts"

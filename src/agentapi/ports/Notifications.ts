@@ -1,13 +1,13 @@
 /**
  * The port through which people are told of what happens in their workspaces.
  *
- * What is enqueued is sent by whoever reads the queue. The same message is enqueued once a day.
+ * Another program reads the queue and sends its messages. The same message is enqueued once a day.
  */
 import { Context, type Effect, type Schema } from "effect"
 import type { AgentId, AppId, OrganizationId, TemplateId, UserId, WorkspaceId } from "../../domain/Ids.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
 
-/** Which text a message is made from. */
+/** The template of a message. */
 export type MessageTemplate =
   | "task_working"
   | "task_idle"
@@ -17,14 +17,14 @@ export type MessageTemplate =
   | "workspace_out_of_disk"
 
 export interface Notification {
-  /** Who is told. */
+  /** The recipient. */
   readonly userId: UserId
   readonly template: MessageTemplate
   /** The words that stand in the text, by their names. */
   readonly labels: Readonly<Record<string, string>>
-  /** What the text needs that is more than a word. */
+  /** The structured data of the template. */
   readonly data: Readonly<Record<string, Schema.Json>>
-  /** What it is about. */
+  /** The subjects of the message. */
   readonly targets: ReadonlyArray<AgentId | AppId | OrganizationId | TemplateId | UserId | WorkspaceId>
   /** The part of the service that speaks. */
   readonly createdBy: string

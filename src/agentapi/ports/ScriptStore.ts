@@ -3,7 +3,7 @@ import { Context, type DateTime, type Effect } from "effect"
 import type { AgentId, ScriptId } from "../../domain/Ids.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
 
-/** When a script runs. */
+/** The stages in which a script runs. */
 export const scriptStages = ["start", "stop", "cron"] as const
 
 /** How a run ended. */

@@ -4,7 +4,7 @@ import type * as Token from "../../access/Token.ts"
 import type { AgentId, TemplateId } from "../../domain/Ids.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
 
-/** Who may use an app, from the fewest to the most. */
+/** The audiences of an app, from the smallest to the largest. */
 export const sharingLevels = ["owner", "organization", "authenticated", "public"] as const
 export type SharingLevel = (typeof sharingLevels)[number]
 

@@ -4,7 +4,7 @@ import type { UserSessionId } from "../../domain/Ids.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
 import type { Workspace } from "../../domain/Workspace.ts"
 
-/** What a person connects with. */
+/** The kinds of programs that people connect with. */
 export const userSessionTypes = ["ssh", "vscode", "jetbrains", "reconnecting_pty"] as const
 export type UserSessionType = (typeof userSessionTypes)[number]
 
@@ -18,14 +18,14 @@ export interface UserSessionReport {
   readonly at: DateTime.Utc
   readonly ip: string | null
   readonly appName: string | null
-  /** What the end was like; null when this is the beginning. */
+  /** The end; null if this is the beginning. */
   readonly end: { readonly code: number; readonly reason: string | null } | null
 }
 
 export class UserSessionStore extends Context.Service<
   UserSessionStore,
   {
-    /** Completes the record of the connection, or begins it. What is known already stays. */
+    /** Completes the record of the connection, or begins it. Known fields stay. */
     readonly record: (report: UserSessionReport) => Effect.Effect<void, StoreError>
   }
 >()("metadata-batcher/agentapi/ports/UserSessionStore") {}

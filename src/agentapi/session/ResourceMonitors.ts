@@ -1,13 +1,13 @@
 /**
  * Watches the memory and the volumes of an agent: an actor of its session.
  *
- * - What is watched is read once, when the session opens, and known from then on without a query.
+ * - The monitors are read once, when the session opens.
  * - A report gives every monitor that is on its next state: what is used of the last 20 points, each taken every 10
  *   seconds, against the threshold of the monitor.
  * - When a monitor stops being well, the owner of the workspace is told: once, and not again within 30 minutes. All
  *   volumes that a report finds full are one message.
- * - A state is written with each report, and known as the present one only when it was. What could not be written or told
- *   is tried again with the next report; the owner is told once all the same.
+ * - A state is written with each report, and known as the present one only when it was. A write or a message that failed
+ *   is tried again with the next report; the owner is notified once all the same.
  * - Memory and volumes fail apart. Reports of one connection are taken one after the other.
  */
 import { DateTime, type Duration, Effect, SynchronizedRef } from "effect"
@@ -29,14 +29,14 @@ export interface Usage {
   readonly total: number
 }
 
-/** What an agent has found at one time. */
+/** The usage that an agent measured at one time. */
 export interface Datapoint {
   readonly memory?: Usage | undefined
   readonly volumes: ReadonlyArray<Usage & { readonly volume: string }>
 }
 
 export interface ResourceMonitors {
-  /** What is watched, without a query. */
+  /** The monitors, without a query. */
   readonly configuration: Effect.Effect<Monitors>
   /** Takes a report, the oldest point first, and answers what of it could not be written or told. */
   readonly push: (points: ReadonlyArray<Datapoint>) => Effect.Effect<ReadonlyArray<StoreError>>
@@ -57,13 +57,13 @@ export const minimumNok = 20
 /** For how long nobody is told again. */
 export const debounce: Duration.Input = "30 minutes"
 
-/** What a point says by itself: a share equal to the threshold is not well, a total of nothing says nothing. */
+/** The state of one point: a share equal to the threshold is not ok, and a total of zero is unknown. */
 export const pointOf = (usage: Usage | undefined, threshold: number): MonitorState | "unknown" => {
   if (usage === undefined || usage.total <= 0) return "unknown"
   return Math.trunc((usage.used / usage.total) * 100) < threshold ? "ok" : "nok"
 }
 
-/** What the points of a report say together. Without a point there is nothing wrong. */
+/** The state after the points of a report. Without a point it is ok. */
 export const stateAfter = (state: MonitorState, points: ReadonlyArray<MonitorState | "unknown">): MonitorState => {
   const share = (count: number) => (points.length === 0 ? 0 : Math.round((count / points.length) * 100))
   let [longest, run, total] = [0, 0, 0]

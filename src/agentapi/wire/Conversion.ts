@@ -3,7 +3,7 @@
  *
  * - Fields have the protocol's names in both. Ids are 16 bytes in a message and a UUID in the contract, other bytes are
  *   base64, enums are their names, times are RFC 3339, durations are seconds.
- * - What is absent in a message is absent in the contract, and the reverse. Scalars without presence are always there.
+ * - A field that is absent in a message is absent in the contract, and the reverse. Scalars without presence are always there.
  * - Whole numbers of 64 bits that JSON cannot hold exactly become the largest or the least that it can.
  * - A value that has no counterpart becomes one that the contract refuses, so that the refusal names the field.
  * - {@link secondsAsNanos} lists the durations that carry whole seconds in their nanoseconds.

@@ -73,7 +73,7 @@ class Reader {
     return (value | (last << 28)) >>> 0
   }
 
-  /** Where the delimited field ends whose length comes next. */
+  /** Returns the end of the delimited field whose length comes next. */
   end(limit: number = this.#bytes.length): number {
     const length = this.varint()
     if (this.at + length > limit) throw malformed()

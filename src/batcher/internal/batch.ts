@@ -8,7 +8,7 @@ import type { Receipt } from "./receipts.ts"
 /** Why an update with a receipt was not written. */
 export type Outcome<A, E> = Rejected<A, E> | Lost<A, E>
 
-/** What a flush that somebody asked for has come to. */
+/** The counts of a requested flush. */
 export interface Tally {
   written: number
   rejected: number
@@ -19,10 +19,10 @@ export interface Tally {
 export class Batch<A, E> {
   readonly updates: ReadonlyArray<A>
   readonly reason: FlushReason
-  /** Who waits for which update, place by place. */
+  /** The receipts that wait for each update, by its index. */
   readonly receipts: ReadonlyArray<ReadonlyArray<Receipt<NotWritten<A, E>>> | undefined> | undefined
   readonly partitions: ReadonlySet<unknown> | undefined
-  /** What a flush counts that waits for this batch. */
+  /** The counts of the flush that waits for this batch. */
   tally: Tally | undefined
   /** Updates settled so far, from the first on. */
   settled = 0

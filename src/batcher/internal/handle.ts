@@ -1,4 +1,4 @@
-/** What users of a batcher get in hand. */
+/** The handle of a batcher. */
 import { Context, Effect, type Fiber } from "effect"
 import type { Resume } from "./resume.ts"
 import type { Updates } from "../Accumulator.ts"
@@ -19,7 +19,7 @@ export interface Sizes {
   readonly inFlight: number
 }
 
-/** What `tryAdd` did with its updates. */
+/** The outcome of `tryAdd`. */
 export interface Added<U> {
   readonly accepted: number
   /** The updates that were dropped, in their order. */
@@ -69,7 +69,7 @@ export interface Batcher<A, U = ReadonlyArray<A>, E = unknown> {
    * be written, oldest first. Use it instead of waiting for the scope, for example before a successor starts.
    */
   readonly closeNow: Effect.Effect<ReadonlyArray<A>>
-  /** What became of all updates so far. */
+  /** The accounting of all updates so far. */
   readonly accounting: Effect.Effect<Accounting>
   readonly accountingUnsafe: () => Accounting
   readonly sizesUnsafe: () => Sizes
@@ -77,7 +77,7 @@ export interface Batcher<A, U = ReadonlyArray<A>, E = unknown> {
   readonly isOpenUnsafe: () => boolean
 }
 
-/** The batchers whose write or observer a fiber runs. Whoever waits for one of them there would wait for itself. */
+/** The batchers whose write or observer a fiber runs. A fiber that waits for one of them there would wait for itself. */
 export const Nested = Context.Reference<ReadonlySet<object>>("metadata-batcher/batcher/Nested", {
   defaultValue: () => new Set()
 })

@@ -4,7 +4,7 @@
  *
  * - Room is bounded: `queueCapacity` updates in the mailbox, `maxPending` pending or being written. An update that merges
  *   into a pending one always finds room.
- * - Whoever waits for room gets it in the order of asking, before anything that is added later.
+ * - Callers that wait for room get it in their order, before anything that is added later.
  */
 import type { Accumulator, Updates } from "../Accumulator.ts"
 import type { ResolvedSettings } from "../BatcherSettings.ts"
@@ -15,7 +15,7 @@ import { Pending } from "./pending.ts"
 /** `open`: updates are accepted; `draining`: the rest is being written; `closed`: nothing more happens. */
 export type Phase = "open" | "draining" | "closed"
 
-/** What the intake asks of the worker that writes. */
+/** Signals of the intake to the worker that writes. */
 export interface Signals {
   /** Whether a batch could be written at once: none is, nor about to be, or there may be more than one at a time. */
   readonly isAvailable: boolean

@@ -1,9 +1,9 @@
-/** What one trigger asks a batcher to write. */
+/** The write that one trigger requests. */
 import type { Cause } from "effect"
 import type { FlushReason } from "../BatcherObserver.ts"
 import type { Tally } from "./batch.ts"
 
-/** What a flush has come to. */
+/** The result of a flush. */
 export interface FlushResult<E> {
   /**
    * `completed`: everything accepted before the flush is written, rejected or lost. `failed`: a write failed and its batch
@@ -31,7 +31,7 @@ export class Job<E> {
   readonly reason: FlushReason
   /** Updates still to take. */
   left: number
-  /** Who waits for its end; only a flush has such. */
+  /** The requests that wait for its end; only a flush has some. */
   readonly requests: ReadonlyArray<FlushRequest<E>>
   readonly tally: Tally | undefined
   /** Batches that it waits for. */

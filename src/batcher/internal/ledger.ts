@@ -4,7 +4,7 @@
  */
 import type { DropReason, LossReason } from "../BatcherErrors.ts"
 
-/** What became of the updates of a batcher: `accepted = written + merged + lost + queued + pending + inFlight`. */
+/** The accounting of a batcher's updates: `accepted = written + merged + lost + queued + pending + inFlight`. */
 export interface Accounting {
   readonly accepted: number
   /** Updates that merged into others. */

@@ -6,7 +6,7 @@
  */
 import type { Accumulator, Updates } from "../Accumulator.ts"
 
-/** What became of the updates of one call. */
+/** The outcome of the updates of one call. */
 export class Receipt<F> {
   #open = 0
   readonly failures: Array<F> = []

@@ -296,7 +296,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
       if (job === undefined) return undefined
       const batch = this.#takeFor(job)
       if (batch !== undefined) return batch
-      // what is left waits for a batch in flight: of the same partition, or of the flush
+      // the rest waits for a batch in flight: of the same partition, or of the flush
       if (this.#inFlight.size > 0 && (job.open > 0 || (job.left > 0 && this.intake.size > 0))) return undefined
       this.#job = undefined
       this.#thaw()

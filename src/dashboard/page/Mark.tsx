@@ -1,4 +1,4 @@
-/** What the page is known by. */
+/** The logo of the page. */
 export const Mark = () => (
   <svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true" class="mark">
     <path d="M3 5h6M3 12h6M3 19h6M9 5l5 7-5 7M9 12h5" />

@@ -62,7 +62,7 @@ const Health = ({
         </div>
         {connection === "lost" && (
           <p>
-            {overview === undefined ? "Nothing is known of it. " : `What you see is from ${age(seconds)} ago. `}
+            {overview === undefined ? "Nothing is known of it. " : `These figures are from ${age(seconds)} ago. `}
             Trying again by itself.
           </p>
         )}

@@ -1,5 +1,5 @@
 /**
- * What an agent reported at once, held as it came: a row of it is made when it is merged, straight into the batch.
+ * One report of an agent, held as it arrived: a row of it is made when it is merged, straight into the batch.
  *
  * To make all rows when the report comes would cost an array for each report and a second walk over each row.
  */

@@ -1,5 +1,5 @@
 /**
- * Which span each row was reported in, and the span of the write that took it along.
+ * The span of each row's report, and the span of the write that took the row.
  *
  * - A write links to the spans of its rows, each once, up to 128 of them; how many reports there were it tells in any case.
  * - A row that was replaced by a newer one is not written, and its report not linked for it.

@@ -1,5 +1,5 @@
 /**
- * Whom the server runs as: Postgres refuses to run as root, so root lends it another account.
+ * The account of the server: Postgres refuses to run as root, so root gives it another account.
  */
 import { Effect, FileSystem, Option } from "effect"
 import * as Path from "node:path"

@@ -63,7 +63,7 @@ export const open = Effect.fnUntraced(function* (folder: string) {
 
 const decodeManifest = Schema.decodeEffect(Schema.fromJsonString(Schema.Struct({ version: Schema.String })))
 
-/** What the names of copies begin with. */
+/** The prefix of the names of copies. */
 export const copyPrefix = "postgres-"
 
 /** The binaries of `source` as `account` can run them: the installed ones, or a copy in `dataDir`. */

@@ -1,7 +1,7 @@
 /**
- * Who runs on a data folder already, and how to end it.
+ * The server that already runs on a data folder, and its end.
  *
- * Postgres itself makes sure that two servers never share a folder. What it cannot know is whether a server that it finds
+ * Postgres itself makes sure that two servers never share a folder. It cannot know whether a server that it finds
  * there is still wanted. Ours carry the id of the process that started them on their command line, and the system gives
  * another parent to a child whose parent died. So a server of ours whose parent is not its owner is an orphan, whatever
  * program got the owner's id since.
@@ -88,7 +88,7 @@ interface Process {
   readonly command: string
 }
 
-/** What the system knows of a process: from /proc, or from ps where there is none (macOS). A dead child is nothing. */
+/** The system's description of a process: from /proc, or from ps where there is none (macOS). A dead child has none. */
 const describe = Effect.fnUntraced(function* (pid: number) {
   const fs = yield* FileSystem.FileSystem
   if (!(yield* Effect.orElseSucceed(fs.exists("/proc/self/stat"), () => false))) return yield* describeByPs(pid)

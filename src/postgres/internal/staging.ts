@@ -4,7 +4,7 @@
 import { Effect, FileSystem, Result } from "effect"
 import * as Path from "node:path"
 
-// what is made aside bears the id of the process that makes it
+// a folder in preparation bears the id of the process that prepares it
 const prefix = "new-"
 
 /**

@@ -5,6 +5,6 @@ import { Result } from "effect"
 /** A list as an array of Postgres, with the OID of what it is a list of. */
 export const array = (oid: number, values: ReadonlyArray<unknown>) => Result.getOrThrow(PgTypes.array(values, oid))
 
-/** What each row says, as such an array. */
+/** One value of each row, as such an array. */
 export const column = <Row>(oid: number, rows: ReadonlyArray<Row>, of: (row: Row) => unknown) =>
   array(oid, rows.map(of))

@@ -1,5 +1,5 @@
 /**
- * Who there is: tenants, people, and the tokens that people's programs present. Of a token only a hash is kept.
+ * Identities: tenants, people, and the tokens that people's programs present. Of a token only a hash is kept.
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"

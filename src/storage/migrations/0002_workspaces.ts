@@ -1,5 +1,5 @@
 /**
- * What agents belong to: a workspace is made from a template, and each of its builds is a run of that.
+ * Workspaces, to which agents belong: each is made from a template, and each of its builds is a run of that.
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"

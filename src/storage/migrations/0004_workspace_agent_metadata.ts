@@ -1,5 +1,5 @@
 /**
- * What agents report, in two tables. What a template declares must survive a crash of the database. The values that change
+ * Metadata of agents, in two tables. The declarations of a template must survive a crash of the database. The values that change
  * every few seconds need not, and are cheaper without a log; their rows are narrow, and pages have room for the next
  * version of each row, so that an update touches no index.
  */

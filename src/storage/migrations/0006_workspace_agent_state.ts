@@ -1,4 +1,4 @@
-/** What is known of an agent: how it was declared, when it was connected, how far it has come; and when all of a build had. */
+/** The state of an agent: its declaration, its connections, its lifecycle; and the time at which all agents of a build were ready. */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 

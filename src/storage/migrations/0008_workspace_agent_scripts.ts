@@ -1,4 +1,4 @@
-/** What an agent runs and what that prints: scripts with their timings, sources of logs, lines, and devcontainers. */
+/** Scripts of an agent with their timings, sources of logs, lines of logs, and devcontainers. */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 

@@ -1,4 +1,4 @@
-/** What agents report beside metadata: statistics, connections that people make, memory and disks, and requests of agents in a boundary. */
+/** Reports of agents beside metadata: statistics, connections that people make, memory and disks, and requests of agents in a boundary. */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 

@@ -1,4 +1,4 @@
-/** What belongs to the deployment: what its administrators have set, and messages that wait for whoever sends them. */
+/** The deployment: settings of its administrators, and messages that wait to be sent. */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 

@@ -25,7 +25,7 @@ export class LocalPeer {
   }
 }
 
-/** What comes of a transition: a response to a peer, or the end of its stream. */
+/** The output of a transition: a response to a peer, or the end of its stream. */
 export type Output =
   | { readonly to: LocalPeer; readonly response: Response }
   | { readonly to: LocalPeer; readonly end: EndReason }

@@ -1,7 +1,7 @@
 /**
  * The rules of a coordinator that shares a store with those of other replicas.
  *
- * - What a peer is told follows from one comparison: of what it was told last with the row of its partner. The row of a
+ * - The updates of a peer follow from one comparison: of its last update with the row of its partner. The row of a
  *   peer of this replica changes at once, so that peers of one replica find each other without the store.
  * - A change of this replica that is not written yet stands above what is read.
  * - A row of a replica that is not alive counts as lost.
@@ -345,7 +345,7 @@ export class ReplicatedCore implements Core {
     )
   }
 
-  /** What a peer is to be told of a partner, given what it was told last. */
+  /** The updates of a peer about a partner, given its last update. */
   #compare({ id: self, sent }: LocalPeer, id: PeerId): ReadonlyArray<PeerUpdate> {
     const isKnown = sent.has(id)
     const told = sent.get(id)

@@ -26,7 +26,7 @@ export interface PeerStream {
   readonly responses: Queue.Dequeue<Response, Cause.Done>
 }
 
-/** What a coordinator knows of a peer, for people. */
+/** A view of a peer, for people. */
 export interface PeerView {
   readonly id: PeerId
   readonly name: string

@@ -28,7 +28,7 @@ export class GrowingBytes {
     this.#size = size
   }
 
-  /** What was appended. Valid until something else is. */
+  /** The appended bytes. Valid until the next append. */
   get bytes(): Uint8Array {
     return this.#buffer.subarray(0, this.#size)
   }

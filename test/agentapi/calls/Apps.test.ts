@@ -24,7 +24,7 @@ interface World {
   readonly announcements?: typeof Announcements.failing
 }
 
-/** What a call makes happen, in its order. */
+/** The effects of a call, in order. */
 const start = Effect.fnUntraced(function* (world: World = {}) {
   const happened: Array<unknown> = []
   const logs: Array<LogRecord> = []

@@ -54,7 +54,7 @@ const start = Effect.fnUntraced(function* (
 const failing = (reason: StoreError["reason"]) =>
   Effect.fail(new StoreError({ operation: "note that", reason, cause: new Error("as the test wants it") }))
 
-/** What is refused of a request, as an agent is told. */
+/** The rejection of a request, as the agent gets it. */
 const refusal = (request: Effect.Effect<unknown, unknown>) => Effect.map(Effect.flip(request), String)
 
 const changed = (state: string, startedAt: string, readyAt: string) => ({
@@ -199,7 +199,7 @@ describe("the duration of builds", () => {
     isPrebuild: false
   }
 
-  /** What was measured while an effect ran. */
+  /** The metrics of an effect. */
   const measured = Effect.fnUntraced(function* (effect: Effect.Effect<unknown, unknown>) {
     const registry = new Map()
     const exit = yield* Effect.exit(Effect.provideService(effect, Metric.MetricRegistry, registry))

@@ -30,7 +30,7 @@ const app: DeclaredApp = {
   hidden: false
 }
 
-/** What is declared of an agent, where the test does not want it otherwise. */
+/** The declaration of an agent, unless the test changes it. */
 const declared: ManifestStore["Service"] = {
   declaredKeys: () => Effect.succeed(anyKey),
   agent: () => Effect.succeed({ environment_variables: { EDITOR: "vi" }, directory: "~/code", motd_path: "/etc/motd" }),

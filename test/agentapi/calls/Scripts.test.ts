@@ -30,7 +30,7 @@ const timing = {
 
 const zero = "0001-01-01T00:00:00Z"
 
-/** What is said of a timing that differs from a good one. */
+/** The rejection of a timing that differs from a valid one. */
 const refused = Effect.fnUntraced(function* (change: Partial<Record<keyof typeof timing, unknown>> | undefined) {
   const { call, timings } = yield* connect()
   const error = yield* Effect.flip(call(change === undefined ? {} : { timing: { ...timing, ...change } }))

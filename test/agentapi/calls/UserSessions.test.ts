@@ -32,14 +32,14 @@ const begin = {
 
 const end = { ...begin, action: "DISCONNECT", status_code: 255, reason: "gone" }
 
-/** What is recorded of a connection. */
+/** The record of a connection. */
 const recorded = Effect.fnUntraced(function* (connection: unknown) {
   const { call, reports } = yield* connect()
   yield* call({ connection })
   return reports[0]!
 })
 
-/** What is said of a connection that is not taken. */
+/** The rejection of a connection. */
 const refused = Effect.fnUntraced(function* (connection: unknown) {
   const { call, reports } = yield* connect()
   const error = yield* Effect.flip(call({ connection }))

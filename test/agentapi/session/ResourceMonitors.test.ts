@@ -22,7 +22,7 @@ const points = (initials: string): ReadonlyArray<Point> =>
 
 const { advance, pointOf, stateAfter } = ResourceMonitors
 
-/** What both states become. */
+/** The states that follow both states. */
 const after = (initials: string) => [stateAfter("ok", points(initials)), stateAfter("nok", points(initials))]
 
 const [unchanged, well, full] = [

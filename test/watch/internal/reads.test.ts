@@ -26,7 +26,7 @@ const start = Effect.fnUntraced(function* () {
   })
   const fork = (...agents: ReadonlyArray<number>) =>
     Effect.forEach(agents, (number) => Effect.forkScoped(Effect.exit(read(agent(number))), { startImmediately: true }))
-  // what comes now is read together
+  // announcements that arrive now are read together
   yield* fork(0)
   reads.length = 0
   return { reads, fork }
