@@ -28,6 +28,8 @@ import type * as DashboardAssets from "./dashboard/Assets.ts"
 import * as DashboardRoutes from "./dashboard/DashboardRoutes.ts"
 import * as OverviewFeed from "./operations/OverviewFeed.ts"
 import { AdminApi } from "./admin/AdminApi.ts"
+import { AgentHttpApi } from "./agentapi/AgentHttpApi.ts"
+import * as AgentHttpRoutes from "./agentapi/AgentHttpRoutes.ts"
 import { AgentSocketApi } from "./agentapi/AgentSocketApi.ts"
 import { DashboardApi } from "./dashboard/DashboardApi.ts"
 import { OverviewApi } from "./operations/OverviewApi.ts"
@@ -91,6 +93,7 @@ const Api = HttpApi.make("metadata-batcher")
   .addHttpApi(DashboardApi)
   .addHttpApi(OverviewApi)
   .addHttpApi(AgentSocketApi)
+  .addHttpApi(AgentHttpApi)
   .annotateMerge(OpenApi.annotations({ title: "metadata-batcher", version: "2" }))
 
 /**
@@ -202,6 +205,7 @@ const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
 const routes = (settings: Settings) =>
   Layer.mergeAll(
     AgentRoutes.layer(settings),
+    AgentHttpRoutes.layer,
     WatchRoutes.layer(settings),
     UsageRoutes.layer,
     AdminRoutes.layer,

@@ -10,7 +10,7 @@ import { SqlClient } from "effect/sql"
 import { LogId, maxBytes } from "../domain/AgentLog.ts"
 import { type AgentId, LogSourceId } from "../domain/Ids.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
-import { type LogBatch, LogStore } from "../agentapi/ports/LogStore.ts"
+import { type LogBatch, type LogSource, LogStore } from "../agentapi/ports/LogStore.ts"
 
 /** The source of what programs outside print; the id is the original's. */
 export const externalSourceId = LogSourceId.make("3b579bf4-1ed8-4b99-87a8-e9a1e3410410")
@@ -56,7 +56,19 @@ export const layer: Layer.Layer<LogStore, never, SqlClient.SqlClient> = Layer.ef
         CASE WHEN logs_overflowed THEN 'crossed before' WHEN crossed THEN 'crossed' ELSE 'kept' END AS "limit"
       FROM agent, total, (SELECT min(id) AS id FROM stored) AS first`
 
+    const addSource = (agentId: AgentId, { displayName, icon, id }: LogSource) => sql`
+      INSERT INTO workspace_agent_log_sources (workspace_agent_id, id, display_name, icon)
+      VALUES (${agentId}, ${id}, ${displayName}, ${icon})
+      ON CONFLICT (workspace_agent_id, id) DO UPDATE SET id = excluded.id
+      RETURNING created_at`
+
     return LogStore.of({
+      addSource: (agentId, source) =>
+        addSource(agentId, source).pipe(
+          Effect.flatMap(([added]) => decodeSource(added)),
+          Effect.map(({ created_at }) => created_at),
+          storeOperation("store a source of logs")
+        ),
       append: (agentId, batch) =>
         append(agentId, batch).pipe(
           Effect.flatMap(([appended]) => decode(appended)),
@@ -65,6 +77,8 @@ export const layer: Layer.Layer<LogStore, never, SqlClient.SqlClient> = Layer.ef
     })
   })
 )
+
+const decodeSource = Schema.decodeUnknownEffect(Schema.Struct({ created_at: Schema.DateTimeUtcFromDate }))
 
 const decode = Schema.decodeUnknownEffect(
   Schema.Struct({

@@ -27,6 +27,13 @@ export interface Appended {
   readonly limit: "kept" | "crossed" | "crossed before"
 }
 
+/** Where lines come from, as people read it. */
+export interface LogSource {
+  readonly id: LogSourceId
+  readonly displayName: string
+  readonly icon: string
+}
+
 export class LogStore extends Context.Service<
   LogStore,
   {
@@ -35,5 +42,7 @@ export class LogStore extends Context.Service<
      * rest. Lines of an agent become visible in the order of their numbers.
      */
     readonly append: (agentId: AgentId, batch: LogBatch) => Effect.Effect<Appended, StoreError>
+    /** Stores a source, unless there is one with its id, and returns when the stored one came to be. */
+    readonly addSource: (agentId: AgentId, source: LogSource) => Effect.Effect<DateTime.Utc, StoreError>
   }
 >()("metadata-batcher/agentapi/ports/LogStore") {}

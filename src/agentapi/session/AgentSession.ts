@@ -84,4 +84,22 @@ export const open = Effect.fnUntraced(
   (self, { identity: { agentId, workspace } }) => Effect.annotateLogs(self, { agentId, workspaceId: workspace.id })
 )
 
+/** The session of a single request, which no connection belongs to and nothing is monitored in. */
+export const ofRequest = (
+  introduction: Introduction,
+  declaredKeys: DeclaredKeys = new Set()
+): AgentSession["Service"] => {
+  const { workspace } = introduction.identity
+  return AgentSession.of({
+    ...introduction,
+    cachedWorkspace: { get: Effect.succeedSome(workspace) },
+    declaredKeys,
+    monitors: {
+      configuration: Effect.die("a request has no monitors"),
+      push: () => Effect.die("a request has no monitors")
+    },
+    workspace: Effect.succeed(workspace)
+  })
+}
+
 const count = (change: number) => Metric.modify(connectedAgents, change)

@@ -32,6 +32,7 @@ const connect = Effect.fnUntraced(function* (
   const logs: Array<LogRecord> = []
   const { BatchCreateLogs } = yield* Logs.make.pipe(
     Effect.provideService(LogStore, {
+      addSource: () => Effect.die("no source is added"),
       append: (agentId, batch) => {
         assert.strictEqual(agentId, agent(7))
         batches.push(batch)

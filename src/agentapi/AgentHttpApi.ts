@@ -1,0 +1,76 @@
+/**
+ * The routes of agents, and of the programs beside them, over plain HTTP.
+ *
+ * A refusal is `{message, detail?, validations?}`, as the programs of the original read it.
+ */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { AgentAuthentication } from "../access/Authentication.ts"
+
+const me = "/api/v2/workspaceagents/me"
+
+/** A refusal. `validations` says which fields are wrong, and how. */
+const fields = {
+  message: Schema.String,
+  validations: Schema.optionalKey(Schema.Array(Schema.Struct({ field: Schema.String, detail: Schema.String })))
+}
+
+// one class for each status: what an endpoint fails with is told apart by its class
+class InvalidBody extends Schema.TaggedError<InvalidBody>()("Refused", fields, { httpApiStatus: 400 }) {}
+class NothingThere extends Schema.TaggedError<NothingThere>()("Refused", fields, { httpApiStatus: 404 }) {}
+class NotPrebuilt extends Schema.TaggedError<NotPrebuilt>()("Refused", fields, { httpApiStatus: 409 }) {}
+class LimitReached extends Schema.TaggedError<LimitReached>()("Refused", fields, { httpApiStatus: 413 }) {}
+
+export const AgentHttpApi = HttpApi.make("agent-http")
+  .add(
+    HttpApiGroup.make("agent-http")
+      .add(
+        HttpApiEndpoint.post("metadata", `${me}/metadata`, {
+          success: [HttpApiSchema.NoContent, Schema.Struct({ undeclared: Schema.Array(Schema.String) })],
+          error: [InvalidBody]
+        }).annotate(
+          OpenApi.Summary,
+          'Report values of keys as {"cpu": "42 %"}, or samples as the calls of an agent have them'
+        ),
+        HttpApiEndpoint.post("logSource", `${me}/log-source`, {
+          success: Schema.Unknown.pipe(HttpApiSchema.status(201)),
+          error: [InvalidBody]
+        }).annotate(OpenApi.Summary, "Name a source of log lines"),
+        HttpApiEndpoint.patch("logs", `${me}/logs`, {
+          success: Schema.Null,
+          error: [InvalidBody, LimitReached]
+        }).annotate(OpenApi.Summary, "Append log lines"),
+        HttpApiEndpoint.patch("appStatus", `${me}/app-status`, {
+          success: Schema.Null,
+          error: [InvalidBody]
+        }).annotate(OpenApi.Summary, "Say what an app is doing"),
+        HttpApiEndpoint.get("reinit", `${me}/reinit`, { error: [NotPrebuilt] }).annotate(
+          OpenApi.Summary,
+          "Wait for the claim of a prebuilt workspace"
+        ),
+        HttpApiEndpoint.get("gitSshKey", `${me}/gitsshkey`, { error: [NothingThere] }).annotate(
+          OpenApi.Summary,
+          "Read the SSH key for git"
+        ),
+        HttpApiEndpoint.get("externalAuth", `${me}/external-auth`, { error: [NothingThere] }).annotate(
+          OpenApi.Summary,
+          "Read the credentials of an external provider"
+        ),
+        HttpApiEndpoint.get("gitAuth", `${me}/gitauth`, { error: [NothingThere] }).annotate(
+          OpenApi.Summary,
+          "Read the credentials of an external provider, by the older name"
+        )
+      )
+      .middleware(AgentAuthentication)
+  )
+  .add(
+    HttpApiGroup.make("build").add(
+      HttpApiEndpoint.get("info", "/api/v2/buildinfo", { success: Schema.Unknown }).annotate(
+        OpenApi.Summary,
+        "Read which release of the API is served"
+      ),
+      HttpApiEndpoint.get("latency", "/derp/latency-check", {
+        success: Schema.Void.pipe(HttpApiSchema.status(200))
+      }).annotate(OpenApi.Summary, "Measure the latency of the service")
+    )
+  )

@@ -1,0 +1,264 @@
+/**
+ * The handlers of {@link AgentHttpApi}: the calls of agents for programs that can do no more than send HTTP.
+ *
+ * - They run the handlers of the agent's calls, for the agent of the token. No connection is recorded.
+ * - Metadata is taken as an object of values by key as well. Keys that are not declared for the agent are named in the
+ *   response, and refused when there are no others.
+ * - The service has no prebuilt workspaces, no SSH keys and no external providers, and says so in the words of the
+ *   original's programs: they go on without.
+ */
+import { Data, DateTime, Effect, Layer, Schema } from "effect"
+import { Headers, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { Rpc, RpcMessage, RpcSerialization } from "effect/rpc"
+import * as Authentication from "../access/Authentication.ts"
+import { LogSourceId } from "../domain/Ids.ts"
+import * as MetadataReport from "../domain/MetadataReport.ts"
+import { OptionalText, PostgresText } from "../domain/PostgresText.ts"
+import { AgentApi } from "./AgentApi.ts"
+import * as AgentHandlers from "./AgentHandlers.ts"
+import { AgentHttpApi } from "./AgentHttpApi.ts"
+import * as AgentSockets from "./AgentSockets.ts"
+import * as ApiVersion from "./ApiVersion.ts"
+import * as Logs from "./calls/Logs.ts"
+import * as Metadata from "./calls/Metadata.ts"
+import * as Apps from "./calls/Apps.ts"
+import * as Frames from "./internal/frames.ts"
+import { LogStore } from "./ports/LogStore.ts"
+import { ManifestStore } from "./ports/ManifestStore.ts"
+import * as AgentSession from "./session/AgentSession.ts"
+
+/** The release of the original whose API is served. Programs choose by it what they send. */
+export const release = "v2.35.0+metadata-batcher"
+
+/** A request that is not done, with the response that says why. */
+class Refused extends Data.TaggedError("Refused")<{
+  readonly status: number
+  readonly message: string
+  readonly validations?: ReadonlyArray<{ readonly field: string; readonly detail: string }>
+}> {
+  get response() {
+    const { message, status, validations } = this
+    return HttpServerResponse.jsonUnsafe(
+      { _tag: "Refused", message, ...(validations === undefined ? {} : { validations }) },
+      { status }
+    )
+  }
+}
+
+const invalid = (field: string, detail: string) =>
+  new Refused({ status: 400, message: "the request is not valid", validations: [{ field, detail }] })
+
+const LogSource = Schema.Struct({ id: LogSourceId, display_name: PostgresText, icon: OptionalText })
+
+/** Levels in lower case, and a source that may be absent: as older programs send them. */
+const LogLines = Schema.Struct({
+  log_source_id: Schema.optionalKey(LogSourceId),
+  logs: Schema.NonEmptyArray(
+    Schema.Struct({
+      created_at: Schema.optionalKey(Schema.String),
+      output: Schema.String,
+      level: Schema.optionalKey(Schema.Literals(["", "trace", "debug", "info", "warn", "error"]))
+    })
+  )
+})
+
+const AppStatus = Schema.Struct({
+  app_slug: Schema.String,
+  state: Schema.Literals(["working", "idle", "complete", "failure"]),
+  message: OptionalText,
+  uri: OptionalText
+})
+
+/** Samples as the calls of an agent have them, or values by key. */
+const Report = Schema.Union([
+  Metadata.BatchUpdateMetadataRequest.pipe(Schema.check(Schema.makeFilter(({ metadata }) => metadata !== undefined))),
+  Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite, Schema.Boolean]))
+])
+
+const handlers = HttpApiBuilder.group(
+  AgentHttpApi,
+  "agent-http",
+  Effect.fnUntraced(function* (handlers) {
+    const store = yield* LogStore
+    const declarations = yield* ManifestStore
+    const { addValid } = yield* Metadata.make
+    const appendLogs = yield* callOf(Logs.BatchCreateLogs)
+    const setAppStatus = yield* callOf(Apps.UpdateAppStatus)
+    const report = yield* callOf(Metadata.BatchUpdateMetadata)
+
+    return handlers
+      .handleRaw("metadata", () =>
+        responding(
+          Effect.gen(function* () {
+            const agent = yield* Authentication.CurrentAgent
+            const samples = samplesOf(yield* body(Report))
+            const declared = yield* Effect.mapError(declarations.declaredKeys(agent.identity.agentId), unavailable)
+            const undeclared = [...new Set(samples.map(({ key }) => key))].filter((key) => !declared.has(key))
+            if (samples.length > 0 && undeclared.length === new Set(samples.map(({ key }) => key)).size) {
+              return yield* new Refused({
+                status: 400,
+                message: "no key of the report is declared for this agent",
+                validations: undeclared
+                  .slice(0, 100)
+                  .map((field) => ({ field, detail: "is not declared for this agent" }))
+              })
+            }
+            const tooLong = samples.find(
+              ({ value }) => new TextEncoder().encode(value).length > MetadataReport.maxValueBytes
+            )
+            if (tooLong !== undefined) {
+              return yield* invalid(tooLong.key, `must have at most ${MetadataReport.maxValueBytes} bytes`)
+            }
+            const request = { metadata: samples.map(({ error, key, value }) => ({ key, result: { value, error } })) }
+            // one that is too large fails in its call, which says why
+            const session = AgentSession.ofRequest({ ...agent, apiVersion: ApiVersion.first }, declared)
+            if (!(yield* addValid(session, request))) yield* report(request, declared)
+            return undeclared.length === 0
+              ? HttpServerResponse.empty({ status: 204 })
+              : HttpServerResponse.jsonUnsafe({ undeclared: undeclared.slice(0, 100) })
+          })
+        )
+      )
+      .handleRaw("logSource", () =>
+        responding(
+          Effect.gen(function* () {
+            const { identity } = yield* Authentication.CurrentAgent
+            const { display_name, icon, id } = yield* body(LogSource)
+            if (display_name.length > 127) return yield* invalid("display_name", "must have at most 127 characters")
+            const createdAt = yield* Effect.mapError(
+              store.addSource(identity.agentId, { id, displayName: display_name, icon }),
+              unavailable
+            )
+            return HttpServerResponse.jsonUnsafe(
+              {
+                workspace_agent_id: identity.agentId,
+                id,
+                created_at: DateTime.formatIso(createdAt),
+                display_name,
+                icon
+              },
+              { status: 201 }
+            )
+          })
+        )
+      )
+      .handleRaw("logs", () =>
+        responding(
+          Effect.gen(function* () {
+            const { log_source_id, logs } = yield* body(LogLines)
+            const result = yield* appendLogs({
+              log_source_id: log_source_id ?? "00000000-0000-0000-0000-000000000000",
+              logs: logs.map(({ level = "", output }) => ({
+                output,
+                ...(level === "" ? {} : { level: level.toUpperCase() })
+              }))
+            })
+            if ((result as { readonly log_limit_exceeded: boolean }).log_limit_exceeded) {
+              return yield* new Refused({ status: 413, message: "the agent has logged as much as it may" })
+            }
+            return nothing
+          })
+        )
+      )
+      .handleRaw("appStatus", () =>
+        responding(
+          Effect.gen(function* () {
+            const { app_slug, message, state, uri } = yield* body(AppStatus)
+            yield* setAppStatus({ slug: app_slug, state: state.toUpperCase(), message, uri })
+            return nothing
+          })
+        )
+      )
+      .handleRaw("reinit", () => refuse(409, "this agent is not that of a prebuilt workspace"))
+      .handleRaw("gitSshKey", () => refuse(404, "the service has no SSH keys for git"))
+      .handleRaw("externalAuth", () => refuse(404, "no external provider matches"))
+      .handleRaw("gitAuth", () => refuse(404, "no external provider matches"))
+  })
+)
+
+const build = HttpApiBuilder.group(AgentHttpApi, "build", (handlers) =>
+  handlers
+    .handleRaw("info", ({ request }) =>
+      Effect.succeed(
+        HttpServerResponse.jsonUnsafe({
+          external_url: "https://github.com/coder/coder",
+          version: release,
+          dashboard_url: `http://${request.headers["host"] ?? "localhost"}`,
+          telemetry: false,
+          workspace_proxy: false,
+          agent_api_version: ApiVersion.format(ApiVersion.current),
+          provisioner_api_version: "1.0",
+          upgrade_message: "",
+          deployment_id: ""
+        })
+      )
+    )
+    .handleRaw("latency", () => Effect.succeed(HttpServerResponse.empty({ status: 200 })))
+)
+
+export const layer = HttpApiBuilder.layer(AgentHttpApi).pipe(
+  Layer.provide([handlers, build]),
+  Layer.provide([AgentHandlers.layer, Authentication.layerAgent]),
+  Layer.provide(AgentSockets.layer)
+)
+
+// ----- internals -----
+
+const nothing = HttpServerResponse.jsonUnsafe(null)
+
+const refuse = (status: number, message: string) => Effect.succeed(new Refused({ status, message }).response)
+
+const unavailable = () => new Refused({ status: 503, message: "agents cannot be served now" })
+
+/** The response that an endpoint makes, or the one that says why it does not. */
+const responding = <R>(effect: Effect.Effect<HttpServerResponse.HttpServerResponse, Refused, R>) =>
+  Effect.catch(effect, ({ response }) => Effect.succeed(response))
+
+/** The body of the request. */
+const body = Effect.fnUntraced(function* <A>(schema: Schema.Codec<A, unknown>) {
+  const request = yield* HttpServerRequest.HttpServerRequest
+  const json = yield* Effect.mapError(
+    request.json,
+    () => new Refused({ status: 400, message: "the body must be JSON, and not too large" })
+  )
+  return yield* Effect.mapError(Schema.decodeUnknownEffect(schema)(json), ({ issue }) => {
+    const { field, problem } = Frames.toInvalidRequest(issue)
+    return invalid(field, problem)
+  })
+})
+
+/** A call of the contract, made by the agent of the request; it takes what the contract takes. */
+const callOf = Effect.fnUntraced(function* (rpc: { readonly _tag: string; readonly payloadSchema: unknown }) {
+  const handler = (yield* AgentApi.accessHandler(rpc._tag as never)) as unknown as (
+    payload: unknown,
+    options: object
+  ) => Effect.Effect<unknown, { readonly _tag: string; readonly message: string }, AgentSession.AgentSession>
+  const decode = Schema.decodeUnknownEffect(
+    RpcSerialization.json.codecFor(rpc.payloadSchema as Schema.Codec<unknown, unknown>)
+  )
+  const options = { client: new Rpc.ServerClient(-1), requestId: RpcMessage.RequestId(0), headers: Headers.empty }
+  return (payload: unknown, declaredKeys?: MetadataReport.DeclaredKeys) =>
+    Effect.gen(function* () {
+      const introduction = { ...(yield* Authentication.CurrentAgent), apiVersion: ApiVersion.first }
+      const session = AgentSession.ofRequest(introduction, declaredKeys)
+      const request = yield* Effect.mapError(decode(payload), ({ issue }) => {
+        const { field, problem } = Frames.toInvalidRequest(issue)
+        return invalid(field, problem)
+      })
+      return yield* handler(request, { ...options }).pipe(
+        Effect.provideService(AgentSession.AgentSession, session),
+        Effect.mapError((error) =>
+          error._tag === "Unavailable" ? unavailable() : new Refused({ status: 400, message: error.message })
+        )
+      )
+    })
+})
+
+const samplesOf = (report: typeof Report.Type): ReadonlyArray<MetadataReport.ReportedSample> =>
+  isSamples(report)
+    ? Metadata.samplesOf(report)
+    : Object.entries(report).map(([key, value]) => ({ key, value: String(value), error: "" }))
+
+const isSamples = (report: typeof Report.Type): report is Metadata.BatchUpdateMetadataRequest =>
+  Array.isArray(report["metadata" as keyof typeof report])
