@@ -3,7 +3,7 @@
  * reuse of space in this one, and nobody else wants a server that crashes.
  */
 import { assert, layer } from "@effect/vitest"
-import { Array, Effect, Layer } from "effect"
+import { Array, Deferred, Effect, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { zeroTime } from "../../src/domain/Metadata.ts"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
@@ -61,8 +61,16 @@ layer(server, { excludeTestServices: true })("PgMetadataStore on a server", (it)
         const [agent] = yield* Seed.agents(1, ["cpu"])
         yield* updateBatch([row(agent, "cpu", "lost")])
         const [backend] = yield* sql<{ pid: number }>`SELECT pg_backend_pid() AS pid`
+        const connected = yield* Deferred.make<void>()
+        const bystander = yield* Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          yield* Deferred.succeed(connected, undefined)
+          yield* Effect.flip(sql`SELECT pg_sleep(60)`)
+        }).pipe(Effect.provide(store), Effect.forkChild)
+        yield* Deferred.await(connected)
         process.kill(backend!.pid, "SIGKILL")
-        yield* Effect.flip(sql`SELECT pg_sleep(60)`)
+        // the postmaster ends other sessions once it has noticed the crash, and admits none before it has recovered
+        yield* Fiber.join(bystander)
         return agent
       }).pipe(Effect.provide(store))
 
