@@ -87,7 +87,14 @@ const revoked = Effect.gen(function* () {
   const names = ["replaced", "gone", "donor", "rotated", "ended", "parent", "closed", "bystander"]
   const tenants = yield* Effect.forEach(names, (name) => tenant(first.url, name))
   const [replaced, gone, donor, rotated, ended, parent, closed, bystander] = tenants as unknown as readonly [
-    Tenant, Tenant, Tenant, Tenant, Tenant, Tenant, Tenant, Tenant
+    Tenant,
+    Tenant,
+    Tenant,
+    Tenant,
+    Tenant,
+    Tenant,
+    Tenant,
+    Tenant
   ]
   const statement = (run: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, unknown>) => database.using(run)
   const byUser =
@@ -103,7 +110,12 @@ const revoked = Effect.gen(function* () {
 
   const client = yield* Agent.client(first.url, { [Token.header]: parent.agent.token })
   const { agent: child } = yield* client.CreateSubAgent({
-    name: "child", directory: "", architecture: "", operating_system: "", apps: [], display_apps: []
+    name: "child",
+    directory: "",
+    architecture: "",
+    operating_system: "",
+    apps: [],
+    display_apps: []
   })
 
   const cases: ReadonlyArray<Case> = [
@@ -145,9 +157,8 @@ const revoked = Effect.gen(function* () {
       name: "a sub-agent is deleted by its parent",
       within: atOnce,
       open: (url) =>
-        Effect.map(
-          Effect.all([readers(url, parent.token, child.id), reporter(url, child.auth_token)]),
-          (opened) => opened.flat()
+        Effect.map(Effect.all([readers(url, parent.token, child.id), reporter(url, child.auth_token)]), (opened) =>
+          opened.flat()
         ),
       revoke: client.DeleteSubAgent({ id: child.id })
     },
@@ -168,7 +179,10 @@ const revoked = Effect.gen(function* () {
       (stream, index) =>
         Effect.timeoutOrElse(Effect.as(stream.ended, []), {
           duration: `${within} seconds`,
-          orElse: () => Effect.succeed([`${name}: ${stream.name} on replica ${1 + Math.floor((index * 2) / opened.length)} is open`])
+          orElse: () =>
+            Effect.succeed([
+              `${name}: ${stream.name} on replica ${1 + Math.floor((index * 2) / opened.length)} is open`
+            ])
         }),
       { concurrency: "unbounded" }
     )
@@ -178,7 +192,12 @@ const revoked = Effect.gen(function* () {
   const others: ReadonlyArray<Open> = (yield* Effect.forEach(urls, byBoth(bystander))).flat()
   const lost: Array<string> = []
   for (const { ended, name } of others) {
-    yield* Effect.forkScoped(Effect.andThen(ended, Effect.sync(() => lost.push(name))))
+    yield* Effect.forkScoped(
+      Effect.andThen(
+        ended,
+        Effect.sync(() => lost.push(name))
+      )
+    )
   }
   const results = yield* Effect.forEach(cases, check, { concurrency: "unbounded" })
   const streams = results.reduce((sum, result) => sum + result.streams, 0)
