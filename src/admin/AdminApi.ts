@@ -1,7 +1,7 @@
 /**
- * The contract of administration: users with their tokens, workspaces, agents with what they report and their tokens.
+ * The contract of administration: users, workspaces and agents, their tokens, and the keys that agents report.
  *
- * A token is shown once, in the answer to the call that made it.
+ * A token is shown once, in the response to the call that made it.
  */
 import { Effect, Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
@@ -124,5 +124,5 @@ const agents = HttpApiGroup.make("agents")
 export const AdminApi = HttpApi.make("admin")
   .add(users, workspaces, agents)
   .middleware(HttpApiMiddleware.ProblemDetails)
-  // a misspelled field would otherwise leave its default in place
+  // otherwise a misspelled field would leave its default in place
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error" })

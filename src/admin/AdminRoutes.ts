@@ -1,4 +1,4 @@
-/** The handlers of administration: they mint the tokens that the directory keeps the digests of. */
+/** The handlers of {@link AdminApi}. They mint tokens; the directory keeps only digests. */
 import { Duration, Effect, Layer, Redacted } from "effect"
 import type { Digest, SecureRandom } from "effect/crypto"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
@@ -85,7 +85,7 @@ export const layer = HttpApiBuilder.layer(AdminApi).pipe(
   Layer.provide([Authentication.layerAdmin, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
 )
 
-/** Mints a token together with what is kept of it. */
+/** Mints a token, and its digest, which is stored. */
 const newToken = Effect.gen(function* () {
   const token = yield* Token.mint
   return { token, digest: yield* Token.digest(token) }

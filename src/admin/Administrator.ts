@@ -1,8 +1,8 @@
 /**
  * The first administrator, who creates everyone else.
  *
- * - With a token from the settings, that is the administrator's token from this start on.
- * - Without one, a token is minted when there is no administrator yet, and answered this one time.
+ * - A token of the settings is the administrator's token from this start on.
+ * - Without one, a token is minted when there is no administrator yet, and returned this one time.
  */
 import { Effect, Option } from "effect"
 import * as Token from "../access/Token.ts"
@@ -11,7 +11,7 @@ import { Directory } from "./Directory.ts"
 /** The name of the first administrator. */
 export const username = "admin"
 
-/** Makes sure that there is an administrator; answers their token if it was minted. */
+/** Creates the administrator if there is none. Returns the token if it was minted. */
 export const ensure = Effect.fn("Administrator.ensure")(function* (given: Token.Token | undefined) {
   const directory = yield* Directory
   const isNew = yield* directory.createUser({ username, isAdmin: true }).pipe(
@@ -25,7 +25,7 @@ export const ensure = Effect.fn("Administrator.ensure")(function* (given: Token.
   return isNew ? Option.some(yield* mint(username, "initial")) : Option.none()
 })
 
-/** A new token of a user, in place of the one of the same name. */
+/** Mints a token of a user, which replaces the one of the same name. */
 export const mint = Effect.fn("Administrator.mint")(function* (username: string, name: string) {
   const directory = yield* Directory
   const token = yield* Token.mint

@@ -1,7 +1,7 @@
 /**
- * The port through which users, workspaces and agents are kept.
+ * The port that stores users, workspaces and agents.
  *
- * Tokens come and go as digests only. Names are unique where the errors say so, among what is not deleted.
+ * Tokens are stored as digests only. Names are unique, where an error says so, among everything that is not deleted.
  */
 import { Context, type Effect, Schema } from "effect"
 import type { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
@@ -38,8 +38,8 @@ export interface Agent {
 }
 
 /**
- * A token of a user. A name stands for one token: a new one of the same name takes the place of the old one. A token
- * stands for one user and one name: those that it was given last.
+ * A token of a user. A new token replaces the one of the same name. A token belongs to the user and the name that it was
+ * given last.
  */
 export interface NewToken {
   readonly username: string

@@ -1,7 +1,7 @@
 /** Why a call of an agent fails, in the words that every call shares. */
-import { Effect, Schema } from "effect"
+import { type Effect, Schema } from "effect"
 import type { PubSubError } from "../pubsub/PubSub.ts"
-import type { StoreError } from "../domain/StoreError.ts"
+import { failWith, type StoreError } from "../domain/StoreError.ts"
 
 /** Something in the request is not as it must be. Nothing of the request was done. */
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
@@ -18,15 +18,7 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
 /** The service cannot do what was asked at present. */
 export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", { message: Schema.String }) {}
 
-/**
- * The answer to a call whose store has failed, or that could not announce what it did. Why is for the log alone, and no
- * news where the store was told to give up.
- */
-export const unavailable = (error: StoreError | PubSubError): Effect.Effect<never, Unavailable> =>
-  Effect.andThen(
-    Effect.logWithLevel(error._tag === "StoreError" && error.reason === "cancelled" ? "Debug" : "Error")(
-      error.message,
-      error.cause
-    ),
-    Effect.fail(new Unavailable({ message: `${error.message} now` }))
-  )
+/** Fails a call whose store failed, or that could not announce its change. The cause is only logged. */
+export const unavailable: (error: StoreError | PubSubError) => Effect.Effect<never, Unavailable> = failWith(
+  (message) => new Unavailable({ message })
+)

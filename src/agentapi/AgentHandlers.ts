@@ -1,5 +1,5 @@
 /** The handlers of all calls, and the middleware that gives each call the session of its agent. */
-import { Cause, Effect, Layer, Option, Predicate } from "effect"
+import { Cause, Context, Effect, Layer, Option, Predicate, References } from "effect"
 import { AgentApi, AgentSessionMiddleware } from "./AgentApi.ts"
 import { AgentSockets } from "./AgentSockets.ts"
 import { InvalidRequest } from "./AgentError.ts"
@@ -52,7 +52,7 @@ const sessions = Layer.effect(
         const { callGate, session } = agentSocket
         callGate.enterUnsafe()
         return Effect.ensuring(
-          Effect.onError(Effect.provideService(handler, AgentSession, session), (cause) =>
+          Effect.onError(Effect.provideContext(handler, contextOf(session)), (cause) =>
             Cause.hasInterruptsOnly(cause)
               ? Effect.void
               : FailureMetrics.callFailed(rpc._tag, Option.match(Cause.findErrorOption(cause), reasonOf))
@@ -63,6 +63,20 @@ const sessions = Layer.effect(
     )
   )
 )
+
+const contexts = new WeakMap<AgentSession["Service"], Context.Context<AgentSession>>()
+
+/** Returns the session with the annotations of its log records, made once per connection. */
+const contextOf = (session: AgentSession["Service"]): Context.Context<AgentSession> => {
+  const known = contexts.get(session)
+  if (known !== undefined) return known
+  const { agentId, workspace } = session.identity
+  const made = Context.make(AgentSession, session).pipe(
+    Context.add(References.CurrentLogAnnotations, { agentId, workspaceId: workspace.id })
+  )
+  contexts.set(session, made)
+  return made
+}
 
 const reasonOf = {
   onNone: () => "defect",

@@ -1,7 +1,7 @@
 /**
- * The port through which people find agents: those of their own workspaces, administrators those of all.
+ * The port through which users find the agents of their workspaces, and administrators all agents.
  *
- * Agents are those of the latest build of each workspace, unless they or the workspace are deleted.
+ * It holds the agents of the latest build of each workspace, without deleted agents and workspaces.
  */
 import { Context, type Effect, type Option, Schema } from "effect"
 import { AgentId } from "../domain/Ids.ts"
@@ -9,8 +9,7 @@ import type { StoreError } from "../domain/StoreError.ts"
 import type { User } from "../domain/User.ts"
 
 /**
- * Whether an agent is connected: it has a connection, had one, has yet to make its first, or has taken longer for that
- * than it was given.
+ * The connection of an agent: it has one, had one, has yet to make its first, or has exceeded the time for the first.
  */
 export const Status = Schema.Literals(["connected", "connecting", "disconnected", "timeout"])
 export type Status = typeof Status.Type
@@ -23,16 +22,16 @@ export const AgentSummary = Schema.Struct({
   workspace: Schema.String,
   owner: Schema.String,
   status: Status,
-  /** How far it has come, as it says itself. */
+  /** The state of its startup, as the agent reports it. */
   lifecycle: Schema.String,
-  /** The time at which the newest of its values was collected; null if it has none. */
+  /** The collection time of its newest value; null when it has none. */
   reported_at: Time,
-  /** How many of its keys have an error instead of a value. */
+  /** The number of its keys with an error instead of a value. */
   errors: Schema.Int
 })
 export type AgentSummary = typeof AgentSummary.Type
 
-/** A connection of a person to an agent. */
+/** A connection of a user to an agent. */
 export const Connection = Schema.Struct({
   type: Schema.String,
   app: Schema.NullOr(Schema.String),
@@ -65,7 +64,7 @@ export const SortKey = Schema.Literals(["name", "workspace", "owner", "status", 
 export type SortKey = typeof SortKey.Type
 
 export interface Query {
-  /** Words that are all in the name of the agent, its workspace or its owner, or begin its status or its lifecycle. */
+  /** Words, each of which is in the name of the agent, its workspace or its owner, or begins its status or lifecycle. */
   readonly search: string
   readonly sort: SortKey
   readonly order: "asc" | "desc"
@@ -74,7 +73,7 @@ export interface Query {
 }
 
 export interface Page {
-  /** How many agents there are in all pages. */
+  /** The number of agents in all pages. */
   readonly total: number
   readonly agents: ReadonlyArray<AgentSummary>
 }
@@ -82,7 +81,7 @@ export interface Page {
 export class AgentCatalog extends Context.Service<
   AgentCatalog,
   {
-    /** A page of the agents that a user may see; numbers at the end of names count as numbers. */
+    /** Returns a page of the agents that a user may see. Numbers at the end of names are sorted as numbers. */
     readonly list: (viewer: User, query: Query) => Effect.Effect<Page, StoreError>
     readonly find: (agentId: AgentId) => Effect.Effect<Option.Option<AgentDetails>, StoreError>
   }

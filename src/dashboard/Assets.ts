@@ -1,11 +1,9 @@
 /**
- * The files of the page, as browsers get them: the page at `/`, and its script and style under addresses that hold a
- * digest of their content.
+ * The files of the page: the page at `/`, and its script and style under addresses with a digest of their content.
  *
- * In the package they lie ready beside this file, put there by the build: who installs it bundles nothing. Run from its
- * sources, the service makes them from those as it starts, in a tenth of a second. So no generated file is kept in the
- * repository, none can be older than its sources, and a fresh clone needs no step between `npm ci` and `npm start`: what
- * bundles is a development dependency like the rest of what running from sources takes.
+ * - In the package the build has put the bundle beside this file, so that an installation bundles nothing.
+ * - From sources the service bundles as it starts, in a tenth of a second. The repository holds no generated file, none can
+ *   be older than its sources, and a fresh clone needs no step between `npm ci` and `npm start`.
  */
 import { Data, Effect } from "effect"
 import * as Crypto from "node:crypto"
@@ -20,7 +18,7 @@ export interface Asset {
   readonly zipped: Uint8Array
 }
 
-/** The page cannot be had: the installation is not complete. */
+/** The page is missing, because the installation is not complete. */
 export class PageMissing extends Data.TaggedError("PageMissing")<{ readonly cause: unknown }> {
   override get message() {
     const why = this.cause instanceof Error ? this.cause.message : String(this.cause)
@@ -37,7 +35,7 @@ const ready = (): Bundle => {
 
 let made: ReadonlyArray<Asset> | undefined
 
-/** The files, made or read once in a process. */
+/** Returns the files, which are made or read once per process. */
 export const load: Effect.Effect<ReadonlyArray<Asset>, PageMissing> = Effect.tryPromise({
   try: async () => (made ??= assets(isSource ? await bundle() : ready())),
   catch: (cause) => new PageMissing({ cause })

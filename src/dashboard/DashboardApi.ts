@@ -1,4 +1,4 @@
-/** The contract of the dashboard: the agents that a person may see. */
+/** The contract of the dashboard: the agents that a user may see. */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, OpenApi } from "effect/http-api"
 import { AccessUnavailable, AgentNotFound } from "../access/AccessError.ts"
@@ -14,7 +14,7 @@ export class AgentsUnavailable extends Schema.TaggedError<AgentsUnavailable>()(
   { httpApiStatus: 503 }
 ) {}
 
-/** The caller. */
+/** The user who calls. */
 const Viewer = Schema.Struct({ username: Schema.String, is_admin: Schema.Boolean })
 
 const count = (maximum: number) =>

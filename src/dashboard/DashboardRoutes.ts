@@ -1,10 +1,10 @@
 /**
- * The dashboard over HTTP: its page at `/`, and what the page asks for.
+ * The dashboard over HTTP: its page at `/`, and the handlers of {@link DashboardApi}.
  *
- * - The page and its parts need no token, and hold nothing that does. All else takes that of a user: what the service
- *   does everyone may see, of agents each their own, administrators all.
- * - The page may load and reach nothing but its own origin, may be framed by nobody, and runs no script but its own file:
- *   its Content-Security-Policy allows none in text, and no text to become one.
+ * - The page and its parts need no token and hold no data. Everything else takes the token of a user, who sees the overview
+ *   and their own agents, and as an administrator all agents.
+ * - The page loads and reaches nothing but its own origin, cannot be framed, and runs no script but its own file: its
+ *   Content-Security-Policy allows neither inline scripts nor text that becomes a script.
  */
 import { Effect, Layer, Option } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -13,7 +13,7 @@ import { Access } from "../access/Access.ts"
 import { AgentNotFound } from "../access/AccessError.ts"
 import * as Authentication from "../access/Authentication.ts"
 import { AgentCatalog } from "./AgentCatalog.ts"
-import type { StoreError } from "../domain/StoreError.ts"
+import { failWith } from "../domain/StoreError.ts"
 import * as Assets from "./Assets.ts"
 import { AgentsUnavailable, DashboardApi, maxPage } from "./DashboardApi.ts"
 
@@ -46,7 +46,9 @@ const handlers = HttpApiBuilder.group(
         "agent",
         Effect.fnUntraced(function* ({ params: { agent } }) {
           yield* access.mayRead(yield* Authentication.CurrentUser, agent)
-          const found = yield* Effect.catch(catalog.find(agent), unavailable)
+          const found = yield* Effect.catch(catalog.find(agent), unavailable).pipe(
+            Effect.annotateLogs({ agentId: agent })
+          )
           if (Option.isSome(found)) return found.value
           return yield* new AgentNotFound({ message: `there is no agent ${agent}` })
         })
@@ -89,7 +91,7 @@ const serve = (asset: Assets.Asset) =>
         contentType: asset.type,
         headers: {
           ...security,
-          // a part has another address when it is another one
+          // a changed part has a changed address
           "cache-control": asset.path === "/" ? "no-cache" : "public, max-age=31536000, immutable",
           vary: "accept-encoding",
           ...(isZipped ? { "content-encoding": "gzip" } : {})
@@ -102,8 +104,4 @@ const page = HttpRouter.addAll(Effect.map(Assets.load, (assets) => assets.map(se
 
 export const layer = Layer.merge(api, page)
 
-const unavailable = (error: StoreError) =>
-  Effect.andThen(
-    Effect.logError(error.message, error.cause),
-    Effect.fail(new AgentsUnavailable({ message: `${error.message} now` }))
-  )
+const unavailable = failWith((message) => new AgentsUnavailable({ message }))

@@ -19,3 +19,15 @@ export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
     return `cannot ${this.operation}`
   }
 }
+
+/**
+ * Returns a handler of store errors that logs the cause and fails with another error, made from a message for the caller. A
+ * cancelled statement is no news.
+ */
+export const failWith =
+  <E>(make: (message: string) => E) =>
+  (error: { readonly message: string; readonly cause?: unknown; readonly reason?: unknown }): Effect.Effect<never, E> =>
+    Effect.andThen(
+      Effect.logWithLevel(error.reason === "cancelled" ? "Debug" : "Error")(error.message, error.cause),
+      Effect.fail(make(`${error.message} now`))
+    )

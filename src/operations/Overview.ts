@@ -1,32 +1,30 @@
 /**
- * The state of the service in figures: how readings of its metrics become what an operator looks at first.
+ * Computes the overview of the service, which an operator looks at first, from readings of its metrics.
  *
- * - Rates are averages over the last {@link rateSeconds}, which covers two flushes at the default interval.
- * - Sizes and durations of flushes are those of the last {@link recentSeconds}, and so is what counts as recent of what
- *   was dropped or lost.
- * - Statements saved are those that writing each accepted update on its own would have taken, less those that were made.
- * - The service is impaired while it is not ready or does not listen, and while something was dropped, lost or failed
- *   recently.
+ * - Rates are averages over the last {@link rateSeconds}, which cover two flushes at the default interval.
+ * - Sizes and durations of flushes, and recent drops, losses and failures, are those of the last {@link recentSeconds}.
+ * - Saved statements are the difference between one statement per accepted update and the statements that were made.
+ * - The service needs attention while it is not ready or does not listen, and after recent drops, losses and failures.
  */
 import { Schema } from "effect"
 import { type Distribution, flushReasons, incidents, type Reading } from "./Reading.ts"
 
-/** Over how many seconds a rate is an average. */
+/** The seconds of which a rate is the average. */
 export const rateSeconds = 10
 
-/** How many seconds are recent. */
+/** The seconds that count as recent. */
 export const recentSeconds = 300
 
-/** A point of the plots, one for each second. */
+/** The point of a plot, one per second. */
 export const Point = Schema.Struct({
   /** Milliseconds since the epoch. */
   at: Schema.Finite,
   agents: Schema.Finite,
-  /** Updates accepted a second. */
+  /** Updates accepted per second. */
   updates: Schema.Finite,
-  /** Rows written a second. */
+  /** Rows written per second. */
   rows: Schema.Finite,
-  /** Statements that wrote batches a second. */
+  /** Statements of batches per second. */
   statements: Schema.Finite,
   notifies: Schema.Finite,
   pending: Schema.Finite,
@@ -38,15 +36,15 @@ const Flushes = Schema.Struct({
   reason: Schema.Literals(flushReasons),
   /** Since the start. */
   total: Schema.Finite,
-  /** Of the recent ones; null when there is none. In seconds. */
+  /** The mean of the recent ones in seconds; null when there is none. */
   mean: Schema.NullOr(Schema.Finite),
-  /** 95 of 100 of the recent ones took no longer; null when there is none. In seconds, Infinity as the last bound. */
+  /** The 95th percentile of the recent ones in seconds, at most the last bound; null when there is none. */
   p95: Schema.NullOr(Schema.Finite)
 })
 
 const Incident = Schema.Struct({
   label: Schema.String,
-  /** Whether data was lost by it. */
+  /** Whether it lost data. */
   isLoss: Schema.Boolean,
   total: Schema.Finite,
   recent: Schema.Finite
@@ -56,17 +54,17 @@ export const Overview = Schema.Struct({
   point: Point,
   /** In seconds. */
   uptime: Schema.Finite,
-  /** The problems, in words; empty if the service is healthy. */
+  /** The problems in words; empty when the service is healthy. */
   problems: Schema.Array(Schema.String),
   totals: Schema.Struct({
     updates: Schema.Finite,
     rows: Schema.Finite,
     statements: Schema.Finite,
     notifies: Schema.Finite,
-    /** Statements that were not needed. */
+    /** Statements that batching saved. */
     saved: Schema.Finite
   }),
-  /** Recent batches by their size: so many had at most as many entries as the bound; null bounds nothing. */
+  /** The recent batches by the upper bound of their size; null is no bound. */
   sizes: Schema.Array(Schema.Struct({ upTo: Schema.NullOr(Schema.Finite), count: Schema.Finite })),
   flushes: Schema.Array(Flushes),
   incidents: Schema.Array(Incident)
@@ -74,8 +72,8 @@ export const Overview = Schema.Struct({
 export type Overview = typeof Overview.Type
 
 /**
- * The overview at the last of some readings, which are in order and at least one. `problem` is the reason why the service
- * is not ready, and `startedAt` the time of its start.
+ * Returns the overview of the last of at least one reading. `problem` is why the service is not ready, and `startedAt` the
+ * time of its start.
  */
 export const make = (
   readings: ReadonlyArray<Reading>,
@@ -132,7 +130,7 @@ const pointOf = (readings: ReadonlyArray<Reading>, last: Reading): Point => {
   }
 }
 
-/** The first reading that is not before a time. */
+/** Returns the first reading that is not before a time. */
 const since = (readings: ReadonlyArray<Reading>, at: number): Reading => readings.find((one) => one.at >= at)!
 
 const round = (value: number) => Math.round(value * 100) / 100
@@ -155,8 +153,8 @@ const mean = (distribution: Distribution): number | null => {
 }
 
 /**
- * The value that a part of all values does not exceed, as if values lay evenly between bounds, and no higher than the last
- * bound: as Prometheus does it. Null when there are none.
+ * Returns the value that a part of all values does not exceed, or null without values. As in Prometheus, values lie evenly
+ * between two bounds, and the result is at most the last bound.
  */
 export const quantile = (distribution: Distribution, part: number): number | null => {
   const { bounds, counts } = distribution

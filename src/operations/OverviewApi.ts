@@ -4,7 +4,7 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchem
 import { ReaderAuthentication } from "../access/Authentication.ts"
 import { Overview, Point } from "./Overview.ts"
 
-/** The points of the last ten minutes, and then an overview a second. */
+/** The points of the last ten minutes, then an overview per second. */
 export const OverviewSse = Schema.Union([
   Schema.Struct({ event: Schema.Literal("history"), data: Schema.fromJsonString(Schema.Array(Point)) }),
   Schema.Struct({ event: Schema.Literal("overview"), data: Schema.fromJsonString(Overview) })

@@ -1,23 +1,23 @@
 /**
- * The overview of this process: an actor that reads the metrics once a second, however many look at them.
+ * Keeps the overview of this process: one actor that reads the metrics once a second, however many watchers there are.
  *
- * - It remembers what is recent, and {@link historyLength} points, so that plots are full when a page opens.
- * - A watcher gets the points that there are, then an overview a second. A slow watcher misses some, and delays nobody.
- * - Whether the service is ready is asked apart, so that a database that does not answer delays no figure.
- * - A look that fails is logged; the next one comes a second later.
+ * - It keeps the recent readings, and {@link historyLength} points, so that plots are full when a page opens.
+ * - A watcher gets the points so far, then an overview per second. A slow watcher misses some and delays nobody.
+ * - Readiness is checked apart, so that a database without an answer delays no reading.
+ * - A reading that fails is logged; the next one comes a second later.
  */
 import { Clock, Context, Effect, Layer, PubSub, Schedule, type Scope, Stream } from "effect"
 import { Readiness } from "./Readiness.ts"
 import * as Overview from "./Overview.ts"
 import * as Reading from "./Reading.ts"
 
-/** The time between two looks. */
+/** The time between two readings. */
 export const interval = "1 second"
 
-/** How many points are remembered: those of ten minutes. */
+/** The number of points that are kept: those of ten minutes. */
 export const historyLength = 600
 
-/** An event of a watcher: at first all remembered points, and then the new ones. */
+/** An event for a watcher: all points at first, then overviews. */
 export type Event =
   | { readonly type: "history"; readonly data: ReadonlyArray<Overview.Point> }
   | { readonly type: "overview"; readonly data: Overview.Overview }
@@ -25,7 +25,7 @@ export type Event =
 export class OverviewFeed extends Context.Service<
   OverviewFeed,
   {
-    /** The overview of the last look. */
+    /** The overview of the last reading. */
     readonly current: Effect.Effect<Overview.Overview>
     readonly watch: Stream.Stream<Event>
   }
@@ -54,7 +54,7 @@ export const make: Effect.Effect<OverviewFeed["Service"], never, Readiness | Sco
     Effect.map((found) => {
       problem = found
     }),
-    Effect.catchCause((cause) => Effect.logError("the readiness cannot be told", cause)),
+    Effect.catchCause((cause) => Effect.logError("readiness not checked", cause)),
     Effect.repeat(Schedule.spaced(interval)),
     Effect.forkScoped
   )
@@ -63,7 +63,7 @@ export const make: Effect.Effect<OverviewFeed["Service"], never, Readiness | Sco
       latest = overview
       return PubSub.publish(news, overview)
     }),
-    Effect.catchCause((cause) => Effect.logError("the overview cannot be told", cause)),
+    Effect.catchCause((cause) => Effect.logError("overview not made", cause)),
     Effect.schedule(Schedule.fixed(interval)),
     Effect.forkScoped
   )

@@ -1,5 +1,5 @@
 /**
- * The state of a running service on a terminal: the same figures and the same verdict as on the page.
+ * Prints the state of a running service on a terminal, with the same figures and the same verdict as the dashboard.
  */
 import { Console, Data, Effect, Redacted } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
@@ -12,7 +12,7 @@ import type { Overview } from "./Overview.ts"
 export interface Options {
   /** The address of the service. */
   readonly url: string
-  /** That of a user. */
+  /** The token of a user. */
   readonly token: Token.Token
   /** Print JSON instead of lines. Default false. */
   readonly json?: boolean | undefined
@@ -25,7 +25,7 @@ export class TokenMissing extends Data.TaggedError("TokenMissing") {
   }
 }
 
-/** There is no service at the address, or it cannot answer. */
+/** There is no service at the address, or it does not respond. */
 export class StatusUnknown extends Data.TaggedError("StatusUnknown")<{
   readonly url: string
   readonly cause: unknown
@@ -43,7 +43,7 @@ export class StatusRefused extends Data.TaggedError("StatusRefused")<{ readonly 
   }
 }
 
-/** The service answers, and something is wrong with it. */
+/** The service responds and needs attention. */
 export class NotHealthy extends Data.TaggedError("NotHealthy")<{ readonly problems: ReadonlyArray<string> }> {
   override get message() {
     return ["the service needs attention", ...this.problems].join("\n")
@@ -67,7 +67,7 @@ export const run = Effect.fn("Status.run")(function* (options: Options) {
   if (overview.problems.length > 0) return yield* new NotHealthy({ problems: overview.problems })
 })
 
-/** The lines of an overview. */
+/** Returns an overview as lines. */
 export const render = ({ flushes, incidents, point, problems, totals, uptime }: Overview): string => {
   const happened = incidents.filter(({ total }) => total > 0)
   return [

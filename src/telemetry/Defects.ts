@@ -1,7 +1,7 @@
 /**
- * Requests and calls that die: each defect is logged once, wherever it came from.
+ * Logs each defect of a request or a call once.
  *
- * A caller always gets a response; a caller's own mistake is no defect and is not logged.
+ * The caller gets a response in any case. A mistake of the caller is no defect and is not logged here.
  */
 import { Cause, Effect, ErrorReporter, type Layer } from "effect"
 import { HttpServerRespondable, HttpServerResponse } from "effect/http"
@@ -11,10 +11,10 @@ export const layer: Layer.Layer<never> = ErrorReporter.layer([
     const defects = Cause.fromReasons(
       cause.reasons.filter((reason) => Cause.isDieReason(reason) && !isAnswer(reason.defect))
     )
-    if (defects.reasons.length > 0) Effect.runForkWith(fiber.context)(Effect.logError("a request died", defects))
+    if (defects.reasons.length > 0) Effect.runForkWith(fiber.context)(Effect.logError("request died", defects))
   })
 ])
 
-/** Dying with an answer is a way of giving it. */
+/** A handler may die with a response, which is then sent. */
 const isAnswer = (defect: unknown) =>
   HttpServerResponse.isHttpServerResponse(defect) || HttpServerRespondable.isRespondable(defect)

@@ -1,8 +1,7 @@
 /**
- * The end of a process that cannot go on: background work whose failure nothing else would notice.
+ * Ends a process that cannot go on: its background work failed, which nothing else would notice.
  *
- * Watched work runs as long as its scope. If it fails or dies, that is logged as fatal, and `failure` fails with the first
- * of such failures.
+ * Watched work runs as long as its scope. Its failure or defect is logged as fatal, and `failure` fails with the first.
  */
 import { Cause, Context, Data, Deferred, Effect, Layer } from "effect"
 
@@ -20,7 +19,7 @@ export class FatalError extends Data.TaggedError("FatalError")<{
 export class Fatal extends Context.Service<
   Fatal,
   {
-    /** Fails with the first failure of what is watched, and does not end otherwise. */
+    /** Fails with the first failure of watched work, and does not end otherwise. */
     readonly failure: Effect.Effect<never, FatalError>
     readonly signal: (error: FatalError) => Effect.Effect<void>
   }

@@ -1,5 +1,5 @@
 /**
- * Resources of the process, under the names that every Prometheus client gives them. They are read on request.
+ * The processor time and the memory of the process, by the names of every Prometheus client. They are read on demand.
  */
 import { Clock, Effect, Layer, Metric } from "effect"
 

@@ -1,10 +1,10 @@
 /**
- * The one place that keeps secrets out of logs and traces.
+ * Replaces secrets in logs and traces.
  *
- * - A value under the name of a secret is replaced, whether in a field, a header or a parameter of an address:
- *   tokens, passwords, API keys, cookies, `Authorization`.
- * - So are bearer and basic credentials, and the password in an address, wherever a text mentions them.
- * - Everything else stays as it is.
+ * - A value with the name of a secret is replaced, be it a field, a header or a parameter of an address: tokens, passwords,
+ *   API keys, cookies, `Authorization`.
+ * - So are bearer and basic credentials and the password of an address, anywhere in a text.
+ * - Everything else stays as it is. The time is in proportion to the length of the text.
  */
 
 const secret = "<redacted>"
@@ -39,15 +39,15 @@ const withoutPassword = (word: string): string => {
   return `${word.slice(0, user.lastIndex)}${secret}${word.slice(end)}`
 }
 
-/** A text without the secrets that it mentions. */
+/** Returns a text without its secrets. */
 export const text = (text: string): string =>
   withoutPasswords(rules.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), text))
 
-/** A value under a name: without its secrets, or replaced if the name is that of a secret. */
+/** Returns a value without its secrets, or a replacement if its name is that of a secret. */
 export const named = (name: string, value: unknown): unknown =>
   secretName.test(name) && typeof value !== "number" && typeof value !== "boolean" ? secret : deep(value)
 
-/** Lists and plain objects within each other, with all that they hold. Values that are nested too deeply are left out. */
+/** Returns nested lists and plain objects without their secrets. Values deeper than eight levels are left out. */
 export const deep = (value: unknown, depth = 0): unknown => {
   if (typeof value === "string") return text(value)
   if (value instanceof Error) return text(value.stack ?? String(value))

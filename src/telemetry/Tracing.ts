@@ -1,12 +1,12 @@
 /**
- * Traces of what the service does, sent by OTLP over HTTP to wherever the settings say.
+ * Sends traces of the service by OTLP over HTTP to the collector of the settings.
  *
  * - Without an address no span is made, and nothing of OpenTelemetry is loaded.
- * - A trace is kept or not as a whole, by its id: whoever calls cannot have more of them kept than the ratio.
- * - Long connections and frequent requests of operators have no span; reports are traces of their own.
- * - No attribute has a secret, by the rules of {@link Redaction}. A failure appears by its kind alone, because the
- *   messages of a database repeat its data.
- * - Closing the layer sends what is there, and gives up after three seconds. Spans that could not be sent are logged.
+ * - A trace is sampled as a whole, by its id: no caller gets more traces kept than the ratio.
+ * - Long connections and health checks have no span; each report is a trace of its own.
+ * - No attribute has a secret, by the rules of {@link Redaction}. Errors have their kind alone, because messages of a
+ *   database repeat its data.
+ * - Closing the layer sends the pending spans within three seconds. Spans that could not be sent are logged.
  */
 import { Effect, Layer, References } from "effect"
 import { HttpMiddleware } from "effect/http"
@@ -14,7 +14,7 @@ import { HttpMiddleware } from "effect/http"
 export interface Options {
   /** The address of a collector, to which `/v1/traces` is added. Without it there is no tracing. */
   readonly endpoint: string | undefined
-  /** The part of all traces that is kept, from 0 to 1. */
+  /** The part of all traces that is sampled, from 0 to 1. */
   readonly sampleRatio: number
 }
 

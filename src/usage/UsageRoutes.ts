@@ -18,7 +18,7 @@ import { mayRead } from "../domain/User.ts"
 import type { Workspace } from "../domain/Workspace.ts"
 import { UsageTracker } from "./UsageTracker.ts"
 import { UsageApi } from "./UsageApi.ts"
-import type { StoreError } from "../domain/StoreError.ts"
+import { failWith } from "../domain/StoreError.ts"
 import { StatsOptions } from "./StatsOptions.ts"
 
 const sessionOf = {
@@ -39,7 +39,9 @@ const handlers = HttpApiBuilder.group(
 
     const find = Effect.fnUntraced(function* (id: WorkspaceId) {
       const user = yield* Authentication.CurrentUser
-      const found = yield* Effect.catch(workspaces.workspace(id), unavailable)
+      const found = yield* Effect.catch(workspaces.workspace(id), unavailable).pipe(
+        Effect.annotateLogs({ workspaceId: id })
+      )
       if (Option.isSome(found) && mayRead(user, found.value.ownerId)) return found.value
       return yield* new WorkspaceNotFound({ message: `there is no workspace ${id}` })
     })
@@ -49,7 +51,9 @@ const handlers = HttpApiBuilder.group(
       agentId: AgentId,
       app: keyof typeof sessionOf
     ) {
-      const belongsTo = yield* Effect.catch(workspaces.workspaceOf(agentId), unavailable)
+      const belongsTo = yield* Effect.catch(workspaces.workspaceOf(agentId), unavailable).pipe(
+        Effect.annotateLogs({ agentId, workspaceId: workspace.id })
+      )
       if (!Option.exists(belongsTo, ({ id }) => id === workspace.id)) {
         return yield* new AgentNotFound({ message: `there is no agent ${agentId} in workspace ${workspace.id}` })
       }
@@ -80,8 +84,4 @@ export const layer = HttpApiBuilder.layer(UsageApi).pipe(
   Layer.provide([Authentication.layerReader, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
 )
 
-const unavailable = (error: StoreError) =>
-  Effect.andThen(
-    Effect.logError(error.message, error.cause),
-    Effect.fail(new DirectoryUnavailable({ message: `${error.message} now` }))
-  )
+const unavailable = failWith((message) => new DirectoryUnavailable({ message }))

@@ -56,7 +56,7 @@ describe("AgentRoutes", () => {
       assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), noBanners("slow"))
       assert.deepStrictEqual(
         logs.filter(({ level }) => level === "Error").map(({ message }) => message),
-        ["a request died"]
+        ["request died"]
       )
       assert.notInclude(JSON.stringify(logs), "a value")
     })
@@ -93,7 +93,7 @@ describe("AgentRoutes", () => {
 
       assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), noBanners("slow"))
       assert.lengthOf(
-        logs.filter(({ message }) => message === "a request died"),
+        logs.filter(({ message }) => message === "request died"),
         Object.keys(dying).length
       )
     })
@@ -227,7 +227,7 @@ describe("AgentRoutes", () => {
       assert.strictEqual((yield* connection.closed).code, 1_011)
       assert.deepStrictEqual(
         logs.filter(({ level }) => level === "Error").map(({ message }) => message),
-        ["a request died"]
+        ["request died"]
       )
     })
   )

@@ -179,11 +179,11 @@ layer(behindProxy, { excludeTestServices: true })("a service whose database goes
     })
   )
 
-  it.effect("counts what fails, and names it in the metrics, the overview and the status [FT-28]", () =>
+  it.effect("counts what fails, and names it in the metrics, the overview and the log [FT-28, FT-29]", () =>
     Effect.gen(function* () {
       const { down } = yield* PgProxy.PgProxy
-      const { url } = yield* Service.TestService
-      const { owner, token } = yield* People.agent("cpu")
+      const { logged, url } = yield* Service.TestService
+      const { id, owner, token, workspace } = yield* People.agent("cpu")
       const agent = yield* Agent.client(url, People.showing(token))
       const headers = People.showing(owner.token)
       yield* agent.GetAnnouncementBanners({})
@@ -192,6 +192,8 @@ layer(behindProxy, { excludeTestServices: true })("a service whose database goes
         Effect.flip(agent.GetAnnouncementBanners({})),
         HttpClient.get("/api/v2/dashboard/agents", { headers })
       ]).pipe(down)
+
+      yield* logged("ERROR", "cannot read", `"agentId":"${id}"`, `"workspaceId":"${workspace.id}"`)
 
       const families = Prometheus.parse((yield* get("/metrics")).text)
       const samples = (name: string) => families.get(name)!.samples.filter(({ value }) => value > 0)

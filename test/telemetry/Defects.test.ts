@@ -46,7 +46,7 @@ describe("Defects", () => {
   it.effect("are logged once, and answered with 500", () =>
     Effect.gen(function* () {
       for (const path of ["/dies", "/api"]) {
-        assert.deepStrictEqual(yield* request(path), { status: 500, logs: ["Error a request died"] })
+        assert.deepStrictEqual(yield* request(path), { status: 500, logs: ["Error request died"] })
       }
     })
   )

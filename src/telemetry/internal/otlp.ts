@@ -1,4 +1,4 @@
-/** OpenTelemetry, which only {@link Tracing} loads, and only where traces are wanted. */
+/** The exporter of OpenTelemetry. Only {@link Tracing} loads it, when there is a collector. */
 import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
 import type { Attributes } from "@opentelemetry/api"
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http"
@@ -25,7 +25,7 @@ export const layer = ({
       const sampler = new TraceIdRatioBasedSampler(sampleRatio)
       const onLost = (spans: number, error: Error | undefined) =>
         Effect.runForkWith(context)(
-          Effect.annotateLogs(Effect.logWarning("spans could not be sent", error?.message ?? ""), { spans })
+          Effect.annotateLogs(Effect.logWarning("spans not sent", error?.message ?? ""), { spans })
         )
       return {
         spanProcessor: new BatchSpanProcessor(redacting(exporter, onLost)),
@@ -41,7 +41,7 @@ export const layer = ({
     })
   )
 
-/** Sends spans without what must stay here. They have ended: nobody else looks at them. */
+/** Sends spans without secrets. They have ended, so that changing them affects nobody. */
 const redacting = (
   exporter: SpanExporter,
   onLost: (spans: number, error: Error | undefined) => void
@@ -50,7 +50,7 @@ const redacting = (
     spans.forEach(redact)
     exporter.export(spans, (result) => {
       if (result.code !== 0) onLost(spans.length, result.error)
-      // the loss is told; a failure would end the closing of the layer with a defect
+      // the loss is logged; a failure would end the closing of the layer with a defect
       done({ code: 0 })
     })
   },
