@@ -111,6 +111,15 @@ export const layerDatabase = (settings: Settings) => {
   ).pipe(Layer.provideMerge(EmbeddedPostgres.layer({ dataDir })), Layer.provide(NodeFileSystem.layer))
 }
 
+const layerPubSub = ({ databaseListenUrl }: Settings) =>
+  databaseListenUrl === undefined
+    ? PgPubSub.layer()
+    : Layer.unwrap(
+        Effect.map(Postgres.connectionConfig(databaseListenUrl), (listenConnection) =>
+          PgPubSub.layer({ listenConnection })
+        )
+      )
+
 /**
  * Every port of the service, over the database.
  *
@@ -140,7 +149,7 @@ export const layerStorage = (settings: Settings) =>
     PgNotifications.layer,
     PgReadiness.layer,
     PgSiteConfigs.layer,
-    PgPubSub.layer({ listenUrl: settings.databaseListenUrl })
+    layerPubSub(settings)
   ).pipe(Layer.provideMerge(NodeCrypto.layer))
 
 const layerServices = (settings: Settings) =>

@@ -26,9 +26,11 @@ export { ListenerError } from "./internal/listenerError.ts"
 
 export interface Options {
   /**
-   * Where to listen: past a transaction pooler, to which LISTEN means nothing. It replaces the address and the
-   * credentials of the pool, which are the default; other settings, such as certificates, remain those of the pool.
+   * The connection for LISTEN, which has to go past a transaction pooler. Its settings replace the address and the
+   * credentials of the pool, which are the default; the others remain those of the pool.
    */
+  readonly listenConnection?: PgConnection.Config | undefined
+  /** The address of `listenConnection`, as a URL that the driver reads. */
   readonly listenUrl?: Redacted.Redacted | undefined
   /** The time between two heartbeats of the listening connection. Default: 10 s. */
   readonly heartbeatInterval?: Duration.Input | undefined
@@ -55,7 +57,10 @@ export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<PubSub["Service"], ListenerError, PgClient.PgClient | Scope.Scope> {
   const pg = yield* PgClient.PgClient
-  const connection = listenConfig(pg.config, options.listenUrl)
+  const connection = listenConfig(
+    pg.config,
+    options.listenConnection ?? (options.listenUrl === undefined ? undefined : { url: options.listenUrl })
+  )
   // the driver's error about an invalid URL contains the URL and its password
   if (connection.url !== undefined && !URL.canParse(Redacted.value(connection.url))) {
     return yield* new ListenerError({ reason: "connection", cause: new Error("the URL is not valid") })
@@ -118,19 +123,24 @@ export const layer = (options?: Options): Layer.Layer<PubSub, ListenerError, PgC
 const failed = (operation: PubSubError["operation"], channel: string) => (cause: unknown) =>
   cause instanceof PubSubError ? cause : new PubSubError({ operation, channel, cause })
 
-const listenConfig = (pool: PgClient.PgClientConfig, url: Redacted.Redacted | undefined): PgConnection.Config => ({
+const listenConfig = (
+  pool: PgClient.PgClientConfig,
+  connection: PgConnection.Config | undefined
+): PgConnection.Config => ({
   ...pool,
-  ...(url === undefined
+  ...(connection === undefined
     ? {}
     : {
-        url,
+        url: undefined,
         host: undefined,
         port: undefined,
         path: undefined,
         database: undefined,
         username: undefined,
         password: undefined,
-        stream: undefined
+        startupOptions: undefined,
+        stream: undefined,
+        ...connection
       }),
   applicationName: `${pool.applicationName ?? "metadata-batcher"} listener`,
   keepAlive: pool.keepAlive ?? "10 seconds",

@@ -42,7 +42,10 @@ export const layer: Layer.Layer<ActivityStore, never, SqlClient.SqlClient> = Lay
           FROM bumped
           WHERE build.id = bumped.id
             AND by > interval '0'
-            AND build.deadline < at + by * 0.95`.pipe(Effect.asVoid, storeOperation("move the deadline of a workspace"))
+            AND build.deadline < at + by * 0.95`.pipe(
+          Effect.asVoid,
+          storeOperation(sql, "move the deadline of a workspace")
+        )
     })
   )
 )

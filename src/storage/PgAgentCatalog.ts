@@ -148,17 +148,23 @@ const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options)
   })
 
   return AgentCatalog.of({
-    list: Effect.fn("PgAgentCatalog.list")(function* (viewer, query) {
-      const agents = yield* Effect.flatMap(page(viewer, query), decodePage)
-      const [counted] = yield* count(viewer, query.search)
-      return { total: counted?.total ?? 0, agents }
-    }, storeOperation("list agents")),
+    list: Effect.fn("PgAgentCatalog.list")(
+      function* (viewer, query) {
+        const agents = yield* Effect.flatMap(page(viewer, query), decodePage)
+        const [counted] = yield* count(viewer, query.search)
+        return { total: counted?.total ?? 0, agents }
+      },
+      storeOperation(sql, "list agents")
+    ),
 
-    find: Effect.fn("PgAgentCatalog.find")(function* (agentId) {
-      const found = yield* details(agentId)
-      if (Option.isNone(found)) return Option.none()
-      return Option.some({ ...found.value, connections: yield* connections(agentId) })
-    }, storeOperation("read an agent"))
+    find: Effect.fn("PgAgentCatalog.find")(
+      function* (agentId) {
+        const found = yield* details(agentId)
+        if (Option.isNone(found)) return Option.none()
+        return Option.some({ ...found.value, connections: yield* connections(agentId) })
+      },
+      storeOperation(sql, "read an agent")
+    )
   })
 })
 

@@ -49,7 +49,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     offset = corrected(offset, row!.now - monotonic(), row!.now - asked)
     if (latest > monotonic() + offset + maxWait) latest = 0
     return offset - previous
-  }).pipe(storeOperation("ask for the time of the database", interval))
+  }).pipe(storeOperation(sql, "ask for the time of the database", interval))
 
   const follow = compare.pipe(
     Effect.tap((step) =>

@@ -44,9 +44,9 @@ export const layer: Layer.Layer<LogReader, never, SqlClient.SqlClient> = Layer.e
 
     return LogReader.of({
       logs: (agentId, after, limit) =>
-        logs({ agentId, after, limit }).pipe(storeOperation("read the logs of an agent")),
+        logs({ agentId, after, limit }).pipe(storeOperation(sql, "read the logs of an agent")),
       agent: (agentId) =>
-        agent(agentId).pipe(storeOperation("read the lifecycle of an agent"), Effect.map(Option.map(toAgent)))
+        agent(agentId).pipe(storeOperation(sql, "read the lifecycle of an agent"), Effect.map(Option.map(toAgent)))
     })
   })
 )

@@ -72,7 +72,7 @@ export const layer: Layer.Layer<LogStore, never, SqlClient.SqlClient> = Layer.ef
       append: (agentId, batch) =>
         append(agentId, batch).pipe(
           Effect.flatMap(([appended]) => decode(appended)),
-          storeOperation("store the logs of an agent")
+          storeOperation(sql, "store the logs of an agent")
         )
     })
   })

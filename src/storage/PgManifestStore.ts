@@ -95,7 +95,7 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
       declaredKeys,
       agent: (id) =>
         findAgent(id).pipe(
-          storeOperation(`read agent ${id}`),
+          storeOperation(sql, `read agent ${id}`),
           Effect.flatMap(
             Option.match({
               onNone: () =>
@@ -110,10 +110,10 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
             })
           )
         ),
-      apps: (id) => findApps(id).pipe(storeOperation(`read the apps of agent ${id}`)),
-      scripts: (id) => findScripts(id).pipe(storeOperation(`read the scripts of agent ${id}`)),
-      metadata: (id) => findMetadata(id).pipe(storeOperation(`read the metadata of agent ${id}`)),
-      devcontainers: (id) => findDevcontainers(id).pipe(storeOperation(`read the devcontainers of agent ${id}`))
+      apps: (id) => findApps(id).pipe(storeOperation(sql, `read the apps of agent ${id}`)),
+      scripts: (id) => findScripts(id).pipe(storeOperation(sql, `read the scripts of agent ${id}`)),
+      metadata: (id) => findMetadata(id).pipe(storeOperation(sql, `read the metadata of agent ${id}`)),
+      devcontainers: (id) => findDevcontainers(id).pipe(storeOperation(sql, `read the devcontainers of agent ${id}`))
     })
   })
 )

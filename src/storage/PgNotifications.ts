@@ -14,17 +14,10 @@ export const layer: Layer.Layer<Notifications, never, SqlClient.SqlClient> = Lay
   Notifications,
   SqlClient.SqlClient.useSync((sql) =>
     Notifications.of({
-      enqueue: Effect.fn("PgNotifications.enqueue")(function* ({
-        createdBy,
-        data,
-        dedupeKey,
-        labels,
-        targets,
-        template,
-        userId
-      }) {
-        const createdAt = yield* DateTime.nowAsDate
-        yield* sql`
+      enqueue: Effect.fn("PgNotifications.enqueue")(
+        function* ({ createdBy, data, dedupeKey, labels, targets, template, userId }) {
+          const createdAt = yield* DateTime.nowAsDate
+          yield* sql`
             INSERT INTO notification_messages
               (id, user_id, template, labels, data, targets, created_by, created_at, dedupe_hash)
             SELECT gen_random_uuid(), message.*, sha256(convert_to(jsonb_build_array(
@@ -42,7 +35,9 @@ export const layer: Layer.Layer<Notifications, never, SqlClient.SqlClient> = Lay
                 ${createdAt} AS created_at
             ) AS message
             ON CONFLICT (dedupe_hash) DO NOTHING`
-      }, storeOperation("enqueue a notification"))
+        },
+        storeOperation(sql, "enqueue a notification")
+      )
     })
   )
 )

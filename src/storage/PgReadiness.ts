@@ -11,7 +11,7 @@ export const layer: Layer.Layer<Readiness, never, SqlClient.SqlClient> = Layer.e
       problem: sql<{
         isReadOnly: boolean
       }>`SELECT current_setting('transaction_read_only') = 'on' AS "isReadOnly"`.pipe(
-        storeOperation("ask whether the database accepts writes", "1 second"),
+        storeOperation(sql, "ask whether the database accepts writes", "1 second"),
         Effect.map(([row]) => (row!.isReadOnly ? "the database does not accept writes" : undefined)),
         Effect.orElseSucceed(() => "the database does not answer")
       )

@@ -18,7 +18,7 @@ export const layer: Layer.Layer<StatsStore, never, SqlClient.SqlClient> = Layer.
           INSERT INTO workspace_agent_stats (${sql.literal(columns)})
           SELECT ${sql.literal(columns)}
           FROM json_populate_recordset(NULL::workspace_agent_stats, ${JSON.stringify(rows.map(toRecord))}::json)
-          ON CONFLICT (id) DO NOTHING`.pipe(Effect.asVoid, storeOperation("write statistics")),
+          ON CONFLICT (id) DO NOTHING`.pipe(Effect.asVoid, storeOperation(sql, "write statistics")),
 
       insertApps: (stats, at) =>
         sql`
@@ -40,7 +40,7 @@ export const layer: Layer.Layer<StatsStore, never, SqlClient.SqlClient> = Layer.
             SET session_ended_at = excluded.session_ended_at, requests = excluded.requests
             WHERE stored.session_ended_at < excluded.session_ended_at`.pipe(
           Effect.asVoid,
-          storeOperation("write the use of apps")
+          storeOperation(sql, "write the use of apps")
         )
     })
   )

@@ -15,9 +15,10 @@ export const layer: Layer.Layer<UsageStore, never, SqlClient.SqlClient> = Layer.
   UsageStore,
   SqlClient.SqlClient.useSync((sql) =>
     UsageStore.of({
-      updateLastUsedAt: Effect.fn("PgUsageStore.updateLastUsedAt")(function* (workspaceIds, lastUsedAt) {
-        const at = DateTime.toDateUtc(lastUsedAt)
-        yield* sql`
+      updateLastUsedAt: Effect.fn("PgUsageStore.updateLastUsedAt")(
+        function* (workspaceIds, lastUsedAt) {
+          const at = DateTime.toDateUtc(lastUsedAt)
+          yield* sql`
             UPDATE workspaces SET last_used_at = ${at}
             WHERE id IN (
               SELECT id FROM workspaces
@@ -26,7 +27,9 @@ export const layer: Layer.Layer<UsageStore, never, SqlClient.SqlClient> = Layer.
               ORDER BY id
               FOR UPDATE
             )`
-      }, storeOperation("write the last use of workspaces"))
+        },
+        storeOperation(sql, "write the last use of workspaces")
+      )
     })
   )
 )

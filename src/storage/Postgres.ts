@@ -6,10 +6,12 @@
  *   UTF8, bad settings) fails at once.
  * - Neither errors nor logs contain the password.
  */
-import { PgClient } from "@effect/sql-pg"
-import type { Duration } from "effect"
-import { Effect, Layer, Redacted, Result, Schedule } from "effect"
+import { PgClient, PgConnection } from "@effect/sql-pg"
+import { Data, type Duration, Effect, Layer, type Redacted, Schedule, type Scope } from "effect"
+import type { Reactivity } from "effect/reactivity"
 import type { SqlClient, SqlError } from "effect/sql"
+import * as Sockets from "./internal/connection/sockets.ts"
+import { parse, type Target } from "./internal/connection/target.ts"
 import { migrate } from "./internal/migrate.ts"
 import { PostgresError, rootOf } from "./internal/postgresError.ts"
 import { codeOf } from "./internal/sqlCode.ts"
@@ -18,12 +20,18 @@ export { migrate } from "./internal/migrate.ts"
 export { PostgresError } from "./internal/postgresError.ts"
 
 export interface Options {
-  /** `postgresql://user:password@host:port/database`, with the parameters of libpq. */
+  /**
+   * `postgresql://user:password@host:port/database`, with the parameters of libpq, several hosts, or a unix socket. A
+   * parameter that is not supported is refused by its name. `PGPASSWORD`, `PGUSER`, `PGSSLMODE`, `PGSSLROOTCERT`,
+   * `PGSSLCERT` and `PGSSLKEY` stand for those that the URL does not hold.
+   */
   readonly url: Redacted.Redacted
   /** The size of the pool. The listener has a connection of its own. Default: 10. */
   readonly maxConnections?: number | undefined
   /** `false` for poolers that hand out another connection for each transaction. Default: `true`. */
   readonly prepare?: boolean | undefined
+  /** The age at which a connection is replaced, so that a change of the server behind an address is followed. Default: 30 minutes. */
+  readonly connectionTTL?: Duration.Input | undefined
   /** The longest time of one attempt to connect. Default: 5 seconds. */
   readonly connectTimeout?: Duration.Input | undefined
   /** The longest time that the database may be unreachable at the start. Default: 30 seconds. */
@@ -38,37 +46,107 @@ export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClie
 export const layerMigrated = (options: Options): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, PostgresError> =>
   Layer.effectDiscard(migrate).pipe(Layer.provideMerge(layer(options)))
 
-const make = Effect.fnUntraced(function* (options: Options) {
-  const target = yield* describe(options.url)
-  return yield* PgClient.make({
-    url: options.url,
-    applicationName: "metadata-batcher",
-    maxConnections: options.maxConnections,
-    prepare: options.prepare,
-    // an idle connection whose other end is gone is noticed before somebody wants it
-    keepAlive: "30 seconds",
-    connectTimeout: options.connectTimeout ?? "5 seconds"
-  }).pipe(
-    Effect.tap((sql) =>
-      sql<{ encoding: string }>`SELECT current_setting('server_encoding') AS encoding`.pipe(
-        Effect.tapError((error) =>
-          mayComeUp(error) ? Effect.logWarning(`waiting for the database ${target}: ${rootOf(error)}`) : Effect.void
-        ),
-        Effect.retry({ while: mayComeUp, schedule: startSchedule(options.startTimeout ?? "30 seconds") }),
-        Effect.flatMap(([row]) => requireUtf8(target, row!.encoding))
-      )
+/** A client on a database that has answered, for as long as the scope is open. */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<PgClient.PgClient, PostgresError, Scope.Scope | Reactivity.Reactivity> {
+  const target = yield* parse(options.url)
+  const connect = Effect.fnUntraced(function* (ssl: Target["ssl"]) {
+    const sockets = yield* Sockets.make(target.hosts, keepAliveMillis)
+    const client = yield* PgClient.make(poolConfig(options, target, sockets, ssl))
+    Sockets.register(client, sockets)
+    yield* awaitAnswer(client, sockets, target, options.startTimeout ?? "30 seconds")
+    return client
+  })
+  return yield* connect(target.ssl).pipe(
+    Effect.catchIf(
+      (error) => target.isTlsOptional && !(error instanceof PostgresError) && isTlsRefused(error),
+      () => connect(false)
     ),
     Effect.mapError((cause) =>
       cause instanceof PostgresError
         ? cause
         : new PostgresError({
             reason: mayComeUp(cause) ? "unreachable" : "refused",
-            detail: `cannot use the database ${target}: ${rootOf(cause)}`,
+            detail: `cannot use the database ${target.display}: ${rootOf(cause)}`,
             cause
           })
     )
   )
 })
+
+/** The settings of a connection at `url`, for a connection outside the pool of a client. */
+export const connectionConfig = Effect.fnUntraced(function* (
+  url: Redacted.Redacted
+): Effect.fn.Return<PgConnection.Config, PostgresError> {
+  const target = yield* parse(url)
+  const config = (ssl: Target["ssl"]) => ({ ...addressOf(target, ssl), ...target.hosts[0] })
+  if (!target.isTlsOptional) return config(target.ssl)
+  // an error that is not about TLS is one for the connection itself
+  const isRefused = yield* PgConnection.make(config(target.ssl)).pipe(
+    Effect.scoped,
+    Effect.match({ onFailure: isTlsRefused, onSuccess: () => false })
+  )
+  return config(isRefused ? false : target.ssl)
+})
+
+// an idle connection whose other end is gone is noticed before a statement draws it
+const keepAliveMillis = 30_000
+
+const addressOf = (target: Target, ssl: Target["ssl"]) => ({
+  database: target.database,
+  username: target.username,
+  password: target.password,
+  ssl,
+  startupOptions: target.options
+})
+
+const poolConfig = (options: Options, target: Target, sockets: Sockets.Sockets, ssl: Target["ssl"]) => ({
+  ...addressOf(target, ssl),
+  // both name the first host in traces and in certificates; sockets go to the present one
+  ...target.hosts[0],
+  stream: sockets.open,
+  applicationName: target.applicationName ?? "metadata-batcher",
+  maxConnections: options.maxConnections,
+  prepare: options.prepare,
+  connectionTTL: options.connectionTTL ?? "30 minutes",
+  connectTimeout: target.connectTimeout ?? options.connectTimeout ?? "5 seconds"
+})
+
+interface Answer {
+  readonly encoding: string
+  readonly isReadOnly: boolean
+}
+
+const awaitAnswer = (
+  sql: SqlClient.SqlClient,
+  sockets: Sockets.Sockets,
+  target: Target,
+  startTimeout: Duration.Input
+) =>
+  sql<Answer>`
+    SELECT
+      current_setting('server_encoding') AS encoding,
+      current_setting('transaction_read_only') = 'on' AS "isReadOnly"`.pipe(
+    Effect.flatMap(([answer]) => {
+      if (!target.isWritable || !answer!.isReadOnly) return Effect.succeed(answer!)
+      sockets.leave()
+      return Effect.fail(new NotWritable())
+    }),
+    Effect.tapError((error) =>
+      mayComeUp(error) ? Effect.logWarning(`waiting for the database ${target.display}: ${rootOf(error)}`) : Effect.void
+    ),
+    Effect.retry({ while: mayComeUp, schedule: startSchedule(startTimeout) }),
+    Effect.flatMap(({ encoding }) => requireUtf8(target.display, encoding))
+  )
+
+/** A server that accepts no writes, where one that does is wanted. */
+class NotWritable extends Data.TaggedError("NotWritable") {
+  override readonly message = "the server does not accept writes"
+}
+
+const isTlsRefused = (error: SqlError.SqlError | NotWritable): boolean =>
+  error._tag === "SqlError" && error.message.includes("refused TLS")
 
 /** Other encodings cannot hold every character, and lose or reject values. */
 const requireUtf8 = (target: string, encoding: string) =>
@@ -88,26 +166,9 @@ const startSchedule = (timeout: Duration.Input) =>
     Schedule.upTo({ duration: timeout })
   )
 
-/** The place without the credentials, wherever in the URL they are. */
-const describe = (url: Redacted.Redacted) =>
-  Result.match(
-    Result.try(() => new URL(Redacted.value(url))),
-    {
-      onSuccess: ({ host, pathname, searchParams }) =>
-        Effect.succeed(`${host}${searchParams.get("host") ?? ""}${pathname}`),
-      // the cause quotes the URL
-      onFailure: () =>
-        Effect.fail(
-          new PostgresError({
-            reason: "url",
-            detail: "the database URL is not of the form postgresql://user:password@host:port/database"
-          })
-        )
-    }
-  )
-
-/** Whether the same attempt can succeed a little later, when whoever starts the database is done. */
-const mayComeUp = (error: SqlError.SqlError): boolean => {
+/** Whether the same attempt can succeed a little later, when the database has started. */
+const mayComeUp = (error: SqlError.SqlError | NotWritable): boolean => {
+  if (error._tag === "NotWritable") return true
   const code = codeOf(error)
   return code === undefined ? /timed out|closed/i.test(error.message) : passing.has(code)
 }

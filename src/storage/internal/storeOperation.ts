@@ -1,8 +1,9 @@
 /** Runs the statements of one operation of a store: bounded in time, tried again after a conflict, with one kind of error. */
 import { PgTypes } from "@effect/sql-pg"
 import { Cause, type Duration, Effect, Schedule, Schema } from "effect"
-import { SqlError } from "effect/sql"
+import { type SqlClient, SqlError } from "effect/sql"
 import { StoreError } from "../../domain/StoreError.ts"
+import { socketsOf } from "./connection/sockets.ts"
 import * as FailureMetrics from "../../telemetry/FailureMetrics.ts"
 import { codeOf } from "./sqlCode.ts"
 
@@ -13,29 +14,42 @@ type DatabaseError = SqlError.SqlError | Schema.SchemaError | Cause.TimeoutError
  * pass. `operation` completes the sentence "cannot …".
  *
  * - A statement or transaction that lost a conflict (40001, 40P01) had no effect and is tried again.
- * - A statement that exceeds `timeout` is cancelled on the server and fails with the reason `unavailable`. The driver
- *   closes a dead connection up to 5 s later.
+ * - A statement that exceeds `timeout` is cancelled on the server and fails with the reason `unavailable`. It makes the
+ *   pool of `sql` close the connections that may be dead as well.
+ * - A server that rejects a statement because it is read-only makes the pool leave it.
  */
 export const storeOperation =
-  (operation: string, timeout: Duration.Input = "10 seconds") =>
+  (sql: SqlClient.SqlClient, operation: string, timeout: Duration.Input = "10 seconds") =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, StoreError | Exclude<E, DatabaseError>, R> =>
-    self.pipe(
-      Effect.tapError((error) =>
-        isConflict(error) ? Effect.logDebug("lost a conflict over rows", error) : Effect.void
-      ),
-      Effect.retry({ while: isConflict, times: 5, schedule: Schedule.jittered(Schedule.exponential("10 millis")) }),
-      Effect.timeout(timeout),
-      Effect.mapError((error) =>
-        isDatabaseError(error)
-          ? new StoreError({ operation, reason: reasonOf(error), cause: error })
-          : (error as Exclude<E, DatabaseError>)
-      ),
-      Effect.tapError((error) =>
-        error instanceof StoreError && error.operation === operation
-          ? FailureMetrics.storeFailed(operation, error.reason)
-          : Effect.void
+    Effect.suspend(() => {
+      const sockets = socketsOf(sql)
+      const mark = sockets?.mark()
+      const late = Effect.suspend(() => {
+        if (mark !== undefined) sockets?.distrust(mark)
+        return Effect.fail(new Cause.TimeoutError(`cannot ${operation} in time`))
+      })
+      return self.pipe(
+        Effect.tapError((error) => {
+          if (isReadOnly(error)) sockets?.leave()
+          return isConflict(error) ? Effect.logDebug("lost a conflict over rows", error) : Effect.void
+        }),
+        Effect.retry({ while: isConflict, times: 5, schedule: Schedule.jittered(Schedule.exponential("10 millis")) }),
+        (statement) => Effect.raceFirst(statement, Effect.delay(late, timeout)),
+        Effect.mapError((error) =>
+          isDatabaseError(error)
+            ? new StoreError({ operation, reason: reasonOf(error), cause: error })
+            : (error as Exclude<E, DatabaseError>)
+        ),
+        Effect.tapError((error) =>
+          error instanceof StoreError && error.operation === operation
+            ? FailureMetrics.storeFailed(operation, error.reason)
+            : Effect.void
+        )
       )
-    )
+    })
+
+/** The server is a standby, or was told to accept no writes. */
+const isReadOnly = (error: unknown): boolean => SqlError.isSqlError(error) && codeOf(error) === "25006"
 
 const isDatabaseError = (error: unknown): error is DatabaseError =>
   SqlError.isSqlError(error) || Schema.isSchemaError(error) || Cause.isTimeoutError(error)

@@ -1,7 +1,7 @@
 import { PgTypes } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { SqlError } from "effect/sql"
+import { type SqlClient, SqlError } from "effect/sql"
 import { reasonOf, storeOperation } from "../../../src/storage/internal/storeOperation.ts"
 
 const failedWith = (cause: unknown) =>
@@ -35,6 +35,9 @@ describe("reasonOf", () => {
 })
 
 describe("storeOperation", () => {
+  // no statement is made
+  const sql = {} as SqlClient.SqlClient
+
   const props = { cause: new Error("conflict"), message: "failed", operation: "query" }
   const serialization = new SqlError.SqlError({ reason: new SqlError.SerializationError(props) })
   const deadlock = new SqlError.SqlError({ reason: new SqlError.DeadlockError(props) })
@@ -44,7 +47,7 @@ describe("storeOperation", () => {
       let attempts = 0
       const statement = Effect.suspend(() => (++attempts < 4 ? Effect.fail(conflict) : Effect.succeed("done")))
 
-      assert.strictEqual(yield* statement.pipe(storeOperation("do it")), "done")
+      assert.strictEqual(yield* statement.pipe(storeOperation(sql, "do it")), "done")
       assert.strictEqual(attempts, 4)
     })
   )
@@ -57,7 +60,7 @@ describe("storeOperation", () => {
         return Effect.fail(serialization)
       })
 
-      const error = yield* Effect.flip(statement.pipe(storeOperation("do it")))
+      const error = yield* Effect.flip(statement.pipe(storeOperation(sql, "do it")))
 
       assert.strictEqual(error.reason, "unavailable")
       assert.strictEqual(attempts, 6)
@@ -66,7 +69,7 @@ describe("storeOperation", () => {
 
   it.effect("lets errors pass that are not about the database", () =>
     Effect.gen(function* () {
-      assert.strictEqual(yield* Effect.flip(Effect.fail("mine" as const).pipe(storeOperation("do it"))), "mine")
+      assert.strictEqual(yield* Effect.flip(Effect.fail("mine" as const).pipe(storeOperation(sql, "do it"))), "mine")
     })
   )
 })

@@ -27,11 +27,14 @@ export const make = (
     )
 
   return {
-    agents: Effect.fn("PgDirectory.agents")(function* (workspaceId) {
-      const buildId = yield* build(workspaceId)
-      const descriptions = Map.groupBy(yield* descriptionsOf(buildId), ({ agentId }) => agentId)
-      return (yield* agentsOf(buildId)).map((agent) => ({ ...agent, metadata: descriptions.get(agent.id) ?? [] }))
-    }, directoryOperation("read the agents of a workspace")),
+    agents: Effect.fn("PgDirectory.agents")(
+      function* (workspaceId) {
+        const buildId = yield* build(workspaceId)
+        const descriptions = Map.groupBy(yield* descriptionsOf(buildId), ({ agentId }) => agentId)
+        return (yield* agentsOf(buildId)).map((agent) => ({ ...agent, metadata: descriptions.get(agent.id) ?? [] }))
+      },
+      directoryOperation(sql, "read the agents of a workspace")
+    ),
 
     createAgents: Effect.fn("PgDirectory.createAgents")(
       function* (workspaceId, agents) {
@@ -46,7 +49,7 @@ export const make = (
         return identified.map(({ id, metadata, name }) => ({ id, metadata, name }))
       },
       sql.withTransaction,
-      directoryOperation("create agents")
+      directoryOperation(sql, "create agents")
     ),
 
     rotateToken: Effect.fn("PgDirectory.rotateToken")(
@@ -57,7 +60,7 @@ export const make = (
         yield* revokeTokensOfDescendants(agentId)
       },
       sql.withTransaction,
-      directoryOperation("replace the token of an agent")
+      directoryOperation(sql, "replace the token of an agent")
     )
   }
 }

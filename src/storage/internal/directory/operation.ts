@@ -1,16 +1,16 @@
 /** One operation of the directory. */
 import { Effect } from "effect"
-import type { SqlError } from "effect/sql"
+import type { SqlClient, SqlError } from "effect/sql"
 import { DirectoryUnavailable } from "../../../access/AccessError.ts"
 import { NameTaken } from "../../../admin/Directory.ts"
 import { storeOperation } from "../storeOperation.ts"
 
 /** Runs `self` as a `storeOperation`. A failure of the database is logged and becomes a `DirectoryUnavailable`. */
 export const directoryOperation =
-  (operation: string) =>
+  (sql: SqlClient.SqlClient, operation: string) =>
   <A, E, R>(self: Effect.Effect<A, E, R>) =>
     self.pipe(
-      storeOperation(operation, "30 seconds"),
+      storeOperation(sql, operation, "30 seconds"),
       Effect.catchTag("StoreError", (error) =>
         Effect.andThen(
           Effect.logError("the directory failed", error),

@@ -39,15 +39,18 @@ export const make = (
   })
 
   return {
-    users: users().pipe(directoryOperation("read the users")),
+    users: users().pipe(directoryOperation(sql, "read the users")),
 
-    createUser: Effect.fn("PgDirectory.createUser")(function* ({ isAdmin, username }) {
-      const id = UserId.make(yield* random.uuidV4())
-      yield* sql`INSERT INTO users (id, username, is_admin) VALUES (${id}, ${username}, ${isAdmin})`.pipe(
-        nameTaken(`there is a user ${username} already`)
-      )
-      return { id, username, isAdmin }
-    }, directoryOperation("create a user")),
+    createUser: Effect.fn("PgDirectory.createUser")(
+      function* ({ isAdmin, username }) {
+        const id = UserId.make(yield* random.uuidV4())
+        yield* sql`INSERT INTO users (id, username, is_admin) VALUES (${id}, ${username}, ${isAdmin})`.pipe(
+          nameTaken(`there is a user ${username} already`)
+        )
+        return { id, username, isAdmin }
+      },
+      directoryOperation(sql, "create a user")
+    ),
 
     putToken: Effect.fn("PgDirectory.putToken")(
       function* ({ name, token, username }) {
@@ -58,7 +61,7 @@ export const make = (
           ON CONFLICT (user_id, name) DO UPDATE SET hash = excluded.hash, created_at = now()`
       },
       sql.withTransaction,
-      directoryOperation("store the token of a user")
+      directoryOperation(sql, "store the token of a user")
     )
   }
 }

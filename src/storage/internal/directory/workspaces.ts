@@ -36,7 +36,7 @@ export const make = (
   })
 
   return {
-    workspaces: workspaces().pipe(directoryOperation("read the workspaces")),
+    workspaces: workspaces().pipe(directoryOperation(sql, "read the workspaces")),
 
     createWorkspace: Effect.fn("PgDirectory.createWorkspace")(
       function* ({ name, owner }) {
@@ -62,7 +62,7 @@ export const make = (
         return { id, name, owner, agents: 0 }
       },
       sql.withTransaction,
-      directoryOperation("create a workspace")
+      directoryOperation(sql, "create a workspace")
     )
   }
 }

@@ -1,0 +1,111 @@
+/**
+ * The sockets of one pool, so that connections that are dead or lead to the wrong server can be closed before a statement
+ * draws them.
+ *
+ * - After a statement that exceeded its timeout, the connections that received nothing since it began are distrusted: idle
+ *   ones are closed at once, busy ones when they stay silent for another 2 s, in which a living server confirms the
+ *   cancellation of the statement.
+ * - After a statement that a server rejected because it is read-only, all connections that are older than 5 s are closed as
+ *   soon as they are idle, and the next host is tried.
+ * - The hosts are tried in turn: a connection that cannot be opened moves on to the next one.
+ */
+import { Clock, Effect, FiberSet, type Scope } from "effect"
+import * as Net from "node:net"
+import type { Host } from "./target.ts"
+
+/** The traffic of each socket at one moment. */
+export type Mark = ReadonlyMap<Net.Socket, Traffic>
+
+interface Traffic {
+  readonly read: number
+  readonly written: number
+}
+
+export interface Sockets {
+  /** Opens a socket to the present host. */
+  readonly open: () => Net.Socket
+  readonly mark: () => Mark
+  /** To be called when a statement exceeded its timeout, with the mark of its beginning. */
+  readonly distrust: (mark: Mark) => void
+  /** To be called when the server does not accept writes. */
+  readonly leave: () => void
+  readonly host: () => Host
+}
+
+const silence = "2 seconds"
+const minAgeMillis = 5_000
+
+export const make = Effect.fnUntraced(function* (
+  hosts: ReadonlyArray<Host>,
+  keepAliveMillis: number
+): Effect.fn.Return<Sockets, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const fork = yield* FiberSet.makeRuntime()
+  const monotonicMillis = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const openedAt = new Map<Net.Socket, number>()
+  let turn = 0
+
+  const host = () => hosts[turn % hosts.length]!
+
+  const open = () => {
+    const { host: name, port } = host()
+    const now = turn
+    const socket = name.startsWith("/")
+      ? Net.connect({ path: `${name}/.s.PGSQL.${port}` })
+      : Net.connect({ host: name, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMillis })
+    let isConnected = false
+    openedAt.set(socket, monotonicMillis())
+    socket.once("connect", () => void (isConnected = true))
+    socket.once("close", () => {
+      openedAt.delete(socket)
+      if (!isConnected && turn === now) turn++
+    })
+    return socket
+  }
+
+  const mark = (): Mark =>
+    new Map([...openedAt.keys()].map((socket) => [socket, { read: socket.bytesRead, written: socket.bytesWritten }]))
+
+  /** Closes the sockets whose traffic since the mark is none, or nothing received where `isSilent`. */
+  const close = (since: Mark, isSilent: boolean) => {
+    for (const [socket, { read, written }] of since) {
+      if (openedAt.has(socket) && socket.bytesRead === read && (isSilent || socket.bytesWritten === written)) {
+        socket.destroy()
+      }
+    }
+  }
+
+  const leave = Effect.gen(function* () {
+    turn++
+    const old = [...openedAt].flatMap(([socket, at]) => (monotonicMillis() - at >= minAgeMillis ? [socket] : []))
+    for (let round = 0; round < 50 && old.some((socket) => openedAt.has(socket)); round++) {
+      const marked = mark()
+      yield* Effect.sleep("50 millis")
+      close(new Map([...marked].filter(([socket]) => old.includes(socket))), false)
+    }
+  })
+
+  return {
+    open,
+    mark,
+    host,
+    distrust: (since) => {
+      close(since, false)
+      fork(
+        Effect.delay(
+          Effect.sync(() => close(since, true)),
+          silence
+        )
+      )
+    },
+    leave: () => void fork(leave)
+  }
+})
+
+const socketsOfClient = new WeakMap<object, Sockets>()
+
+/** Makes the sockets of a client known to the operations of stores. */
+export const register = (client: object, sockets: Sockets) => void socketsOfClient.set(client, sockets)
+
+/** The sockets of a client that `Postgres` has made. */
+export const socketsOf = (client: object): Sockets | undefined => socketsOfClient.get(client)

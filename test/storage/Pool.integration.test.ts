@@ -1,0 +1,191 @@
+/** Connections of the pool that are dead, or that lead to the wrong server. */
+import { assert, layer } from "@effect/vitest"
+import { Array, Duration, Effect, Layer, Logger, Redacted, Schedule, Stream } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { SqlClient } from "effect/sql"
+import * as Net from "node:net"
+import { Readiness } from "../../src/operations/Readiness.ts"
+import { MetadataStore } from "../../src/metadata/MetadataStore.ts"
+import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
+import * as PgPubSub from "../../src/pubsub/PgPubSub.ts"
+import { PubSub } from "../../src/pubsub/PubSub.ts"
+import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
+import * as PgReadiness from "../../src/storage/PgReadiness.ts"
+import * as PostgresClient from "../../src/storage/Postgres.ts"
+import { emptyFolder } from "../support/folder.ts"
+import { at, row } from "../support/metadata.ts"
+import * as PgProxy from "../support/PgProxy.ts"
+import * as Postgres from "../support/Postgres.ts"
+import * as Seed from "../support/seed.ts"
+import * as Server from "../support/server.ts"
+import { subscribe } from "../support/Subscription.ts"
+
+const environment = PgProxy.layer.pipe(
+  Layer.provideMerge(Postgres.layer),
+  Layer.provideMerge(Reactivity.layer),
+  Layer.provideMerge(Logger.layer([]))
+)
+
+layer(environment, { excludeTestServices: true })("the pool", (it) => {
+  it.effect("is right again within one timeout and 2 s after a network that swallows its connections [FT-32]", () =>
+    Effect.gen(function* () {
+      const proxy = yield* PgProxy.PgProxy
+      const agents = yield* Seed.agents(20, ["cpu"])
+      const sql = yield* PostgresClient.make({ url: proxy.url, maxConnections: 20 })
+      const store = yield* PgMetadataStore.make({ writeTimeout: "1 second", readTimeout: "10 seconds" }).pipe(
+        Effect.provideService(SqlClient.SqlClient, sql)
+      )
+      // twenty connections, of which all but those of the first write and of some reads stay idle
+      yield* Effect.all(
+        Array.makeBy(20, () => sql`SELECT pg_sleep(0.1)`),
+        { concurrency: "unbounded" }
+      )
+      yield* proxy.freeze
+
+      const write = (millis: number) =>
+        store.updateBatch(agents.map((agent) => row(agent, "cpu", String(millis), at(millis))))
+      const read = (agent: (typeof agents)[number]) => Effect.retry(store.read(agent), Schedule.spaced("50 millis"))
+      const [[readTime], [writeTime]] = yield* Effect.all(
+        [
+          Effect.timed(
+            Effect.delay(Effect.forEach(agents.slice(0, 10), read, { concurrency: "unbounded" }), "500 millis")
+          ),
+          Effect.timed(Effect.retry(write(1), { schedule: Schedule.spaced("50 millis"), times: 3 }))
+        ],
+        { concurrency: "unbounded" }
+      )
+
+      assert.isBelow(Duration.toMillis(writeTime), 5_000)
+      assert.isBelow(Duration.toMillis(readTime), 5_000)
+    })
+  )
+
+  it.effect("keeps its idle connections when a statement fails for another reason", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Postgres.TestDatabase
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      const sql = yield* PostgresClient.make({ url, maxConnections: 3 })
+      const store = yield* Effect.provideService(PgMetadataStore.make(), SqlClient.SqlClient, sql)
+      // more statements at once than it takes to use every connection
+      const pids = Effect.map(
+        Effect.all(
+          Array.makeBy(3, () => sql<{ pid: number }>`SELECT pg_backend_pid() AS pid, pg_sleep(0.3)`),
+          { concurrency: "unbounded" }
+        ),
+        (rows) => new Set(rows.map(([row]) => row!.pid))
+      )
+      const before = yield* pids
+
+      yield* Effect.flip(store.updateBatch([row(agent, "cpu", "a\0b")]))
+
+      const after = yield* pids
+      assert.deepStrictEqual(
+        [...before].filter((pid) => !after.has(pid)),
+        []
+      )
+    })
+  )
+})
+
+/** An address that leads to one server after another. */
+const relay = Effect.gen(function* () {
+  let target = 0
+  const sockets = new Set<Net.Socket>()
+  const server = Net.createServer({ noDelay: true }, (client) => {
+    const upstream = Net.connect({ port: target, host: "127.0.0.1", noDelay: true })
+    for (const socket of [client, upstream]) {
+      sockets.add(socket)
+      socket
+        .on("error", () => {})
+        .on("close", () => {
+          sockets.delete(socket)
+          client.destroy()
+          upstream.destroy()
+        })
+    }
+    client.pipe(upstream).pipe(client)
+  })
+  yield* Effect.acquireRelease(
+    Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+    () =>
+      Effect.callback<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        for (const socket of sockets) socket.destroy()
+      })
+  )
+  return {
+    port: (server.address() as Net.AddressInfo).port,
+    lead: (port: number) => Effect.sync(() => void (target = port))
+  }
+})
+
+const ownServer = Effect.flatMap(emptyFolder, (dataDir) =>
+  EmbeddedPostgres.make({ dataDir, settings: Server.settings })
+)
+
+layer(Layer.merge(Server.environment, Layer.merge(Logger.layer([]), Reactivity.layer)), { excludeTestServices: true })(
+  "a server that no longer accepts writes",
+  (it) => {
+    it.effect("is left by the pool and by the listener, and is not ready [FT-12]", () =>
+      Effect.gen(function* () {
+        const [first, second] = yield* Effect.all([ownServer, ownServer], { concurrency: 2 })
+        const { lead, port } = yield* relay
+        yield* lead(first.port)
+        const urlAt = (port: number) =>
+          Redacted.make(Object.assign(new URL(Redacted.value(first.url)), { port: String(port) }).href)
+        // both have the password of the first
+        const administer = (server: EmbeddedPostgres.Server, statement: string) =>
+          PostgresClient.make({ url: server.url, maxConnections: 1 }).pipe(
+            Effect.flatMap((sql) => sql.unsafe(statement)),
+            Effect.scoped
+          )
+        const password = new URL(Redacted.value(first.url)).password
+        yield* administer(second, `ALTER ROLE postgres PASSWORD '${password}'`)
+        for (const server of [first, second]) {
+          yield* Effect.provide(PostgresClient.migrate, Layer.fresh(PostgresClient.layer({ url: urlAt(server.port) })))
+        }
+        const [agent] = yield* Effect.provide(
+          Seed.agents(1, ["cpu"]),
+          Layer.fresh(PostgresClient.layer({ url: urlAt(second.port) }))
+        )
+        const services = Layer.mergeAll(
+          PgMetadataStore.layer(),
+          PgReadiness.layer,
+          PgPubSub.layer({ heartbeatInterval: "1 second" })
+        ).pipe(Layer.provideMerge(PostgresClient.layer({ url: urlAt(port) })), Layer.fresh)
+
+        yield* Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const { problem } = yield* Readiness
+          const subscription = yield* subscribe("a")
+          yield* subscription.next
+          assert.isUndefined(yield* problem)
+          yield* administer(first, "ALTER SYSTEM SET default_transaction_read_only = on")
+          yield* administer(first, "SELECT pg_reload_conf()")
+          yield* problem.pipe(Effect.repeat({ until: (text) => text === "the database does not accept writes" }))
+
+          yield* lead(second.port)
+          const write = MetadataStore.use((store) => store.updateBatch([row(agent, "cpu", "1")]))
+          // rejected by the first server, which the pool leaves
+          const changed = yield* Effect.retry(write, Schedule.spaced("100 millis"))
+          assert.deepStrictEqual(changed, [agent])
+
+          assert.isUndefined(yield* problem)
+          // the listener has moved as well: it hears what is published on the second server
+          yield* Effect.forkScoped(
+            Effect.repeat(
+              PubSub.use((pubsub) => pubsub.publish("a", "heard")),
+              Schedule.spaced("200 millis")
+            )
+          )
+          yield* Stream.fromEffectRepeat(subscription.next).pipe(
+            Stream.filter(({ _tag }) => _tag === "Message"),
+            Stream.runHead
+          )
+          const [address] = yield* sql<{ port: number }>`SELECT inet_server_port() AS port`
+          assert.strictEqual(address!.port, second.port)
+        }).pipe(Effect.provide(services))
+      })
+    )
+  }
+)
