@@ -87,7 +87,7 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
           const byAgent = new Map(rows.map(({ agentId, keys }) => [agentId, new Set(keys)]))
           return (agentId: AgentId): ReadonlySet<string> => byAgent.get(agentId) ?? new Set()
         }),
-        storeOperation("read the declared keys of agents")
+        storeOperation(sql, "read the declared keys of agents")
       )
     )
 
