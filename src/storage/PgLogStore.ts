@@ -67,7 +67,7 @@ export const layer: Layer.Layer<LogStore, never, SqlClient.SqlClient> = Layer.ef
         addSource(agentId, source).pipe(
           Effect.flatMap(([added]) => decodeSource(added)),
           Effect.map(({ created_at }) => created_at),
-          storeOperation("store a source of logs")
+          storeOperation(sql, "store a source of logs")
         ),
       append: (agentId, batch) =>
         append(agentId, batch).pipe(
