@@ -118,7 +118,9 @@ console.log(JSON.stringify(loaded))`
     assert.isTrue(loaded.some((url) => url.includes("sql-pg")))
     assert.deepStrictEqual(
       loaded.filter((url) =>
-        /platform-node|effect\/dist\/http|metadata-batcher\/dist\/(?!batcher|metadata|pubsub|storage|domain)/.test(url)
+        /platform-node|effect\/dist\/http|metadata-batcher\/dist\/(?!batcher|metadata|pubsub|storage|domain|telemetry)/.test(
+          url
+        )
       ),
       []
     )

@@ -180,7 +180,11 @@ export interface Recorder {
   readonly onWritten: (flush: Omit<Written<unknown>, "updates">) => void
 }
 
-/** Shows the accounts of a batcher for as long as the scope is open, and keeps what they came to afterwards. */
+/**
+ * Shows the accounts of a batcher for as long as the scope is open, and keeps their totals afterwards.
+ *
+ * @internal
+ */
 export const register = (
   metrics: Metrics,
   accounting: () => Accounting,

@@ -6,7 +6,7 @@
  */
 import { PgTypes } from "@effect/sql-pg"
 import { Duration, Effect, Layer, Result, Schema } from "effect"
-import { SqlClient, SqlSchema } from "effect/sql"
+import { SqlClient, SqlSchema, type Statement } from "effect/sql"
 import { ReplicaId } from "../domain/Ids.ts"
 import { type Change, CoordinatorStore } from "../tailnet/CoordinatorStore.ts"
 import { PeerId } from "../tailnet/Peer.ts"
@@ -64,63 +64,7 @@ export const layer = (options: Options = {}): Layer.Layer<CoordinatorStore, neve
           SELECT src_id, dst_id FROM tailnet_tunnels WHERE dst_id = ANY(${uuids(ids)})`
       })
 
-      const write = SqlSchema.findAll({
-        Request: Schema.Struct({ replicaId: ReplicaId, peers: Schema.String, tunnels: Schema.String }),
-        Result: Schema.Struct({ id: PeerId }),
-        execute: ({ peers, replicaId, tunnels }) => sql`
-          WITH changed AS (
-            SELECT id, status, decode(node, 'base64') AS node, started_at, changed_at
-            FROM json_to_recordset(${peers}::json)
-              AS changed (id uuid, status text, node text, started_at bigint, changed_at bigint)
-          ), tunnels AS (
-            SELECT * FROM json_to_recordset(${tunnels}::json) AS tunnel (src_id uuid, dst_id uuid, is_open boolean)
-          ), written AS (
-            INSERT INTO tailnet_peers AS stored
-              (id, coordinator_id, status, node, started_at, changed_at, updated_at)
-            SELECT id, ${replicaId}, status, node, started_at, changed_at, clock_timestamp()
-            FROM changed
-            WHERE status <> 'gone'
-            ORDER BY id
-            ON CONFLICT (id) DO UPDATE SET
-              coordinator_id = excluded.coordinator_id,
-              status = excluded.status,
-              node = excluded.node,
-              started_at = excluded.started_at,
-              changed_at = excluded.changed_at,
-              updated_at = excluded.updated_at
-            WHERE stored.coordinator_id = excluded.coordinator_id
-              OR (
-                excluded.status = 'ok'
-                AND (
-                  excluded.started_at >= stored.started_at
-                  OR stored.status = 'lost'
-                  OR stored.coordinator_id NOT IN (${living})
-                )
-              )
-            RETURNING id
-          ), gone AS (
-            SELECT id FROM changed
-            WHERE status = 'gone' AND NOT EXISTS (
-              SELECT FROM tailnet_peers AS stored
-              WHERE stored.id = changed.id AND stored.coordinator_id <> ${replicaId} AND stored.status = 'ok'
-                AND stored.coordinator_id IN (${living})
-            )
-          ), removed AS (
-            DELETE FROM tailnet_peers WHERE id IN (SELECT id FROM gone) RETURNING id
-          ), opened AS (
-            INSERT INTO tailnet_tunnels AS stored (src_id, dst_id, updated_at)
-            SELECT src_id, dst_id, clock_timestamp() FROM tunnels WHERE is_open
-            ORDER BY src_id, dst_id
-            ON CONFLICT (src_id, dst_id) DO UPDATE SET updated_at = excluded.updated_at
-          ), closed AS (
-            DELETE FROM tailnet_tunnels AS stored
-            WHERE (
-              (src_id, dst_id) IN (SELECT src_id, dst_id FROM tunnels WHERE NOT is_open)
-              OR src_id IN (SELECT id FROM gone)
-            ) AND (src_id, dst_id) NOT IN (SELECT src_id, dst_id FROM tunnels WHERE is_open)
-          )
-          SELECT id FROM written UNION ALL SELECT id FROM removed`
-      })
+      const write = makeWrite(sql, living)
 
       const beat = SqlSchema.findAll({
         Request: ReplicaId,
@@ -144,19 +88,7 @@ export const layer = (options: Options = {}): Layer.Layer<CoordinatorStore, neve
           RETURNING id`
       })
 
-      const day = sql`clock_timestamp() - interval '24 hours'`
-      const cleanUp = Effect.gen(function* () {
-        yield* sql`DELETE FROM tailnet_coordinators WHERE heartbeat_at < ${day}`
-        yield* sql`
-          DELETE FROM tailnet_peers
-          WHERE updated_at < ${day}
-            AND (status = 'lost' OR coordinator_id NOT IN (SELECT id FROM tailnet_coordinators))`
-        yield* sql`
-          DELETE FROM tailnet_tunnels AS tunnel
-          WHERE updated_at < ${day}
-            AND NOT EXISTS (SELECT FROM tailnet_peers AS peer WHERE peer.id = tunnel.src_id)`
-      })
-
+      const cleanUp = makeCleanUp(sql)
       const idsOf = Effect.map((rows: ReadonlyArray<{ readonly id: PeerId }>) => rows.map(({ id }) => id))
 
       return CoordinatorStore.of({
@@ -170,6 +102,82 @@ export const layer = (options: Options = {}): Layer.Layer<CoordinatorStore, neve
       })
     })
   )
+
+/** Writes changed peers and tunnels in one statement, and returns the peers whose rows changed. */
+const makeWrite = (sql: SqlClient.SqlClient, living: Statement.Fragment) =>
+  SqlSchema.findAll({
+    Request: Schema.Struct({ replicaId: ReplicaId, peers: Schema.String, tunnels: Schema.String }),
+    Result: Schema.Struct({ id: PeerId }),
+    execute: ({ peers, replicaId, tunnels }) => sql`
+    WITH changed AS (
+      SELECT id, status, decode(node, 'base64') AS node, started_at, changed_at
+      FROM json_to_recordset(${peers}::json)
+        AS changed (id uuid, status text, node text, started_at bigint, changed_at bigint)
+    ), tunnels AS (
+      SELECT * FROM json_to_recordset(${tunnels}::json) AS tunnel (src_id uuid, dst_id uuid, is_open boolean)
+    ), written AS (
+      INSERT INTO tailnet_peers AS stored
+        (id, coordinator_id, status, node, started_at, changed_at, updated_at)
+      SELECT id, ${replicaId}, status, node, started_at, changed_at, clock_timestamp()
+      FROM changed
+      WHERE status <> 'gone'
+      ORDER BY id
+      ON CONFLICT (id) DO UPDATE SET
+        coordinator_id = excluded.coordinator_id,
+        status = excluded.status,
+        node = excluded.node,
+        started_at = excluded.started_at,
+        changed_at = excluded.changed_at,
+        updated_at = excluded.updated_at
+      WHERE stored.coordinator_id = excluded.coordinator_id
+        OR (
+          excluded.status = 'ok'
+          AND (
+            excluded.started_at >= stored.started_at
+            OR stored.status = 'lost'
+            OR stored.coordinator_id NOT IN (${living})
+          )
+        )
+      RETURNING id
+    ), gone AS (
+      SELECT id FROM changed
+      WHERE status = 'gone' AND NOT EXISTS (
+        SELECT FROM tailnet_peers AS stored
+        WHERE stored.id = changed.id AND stored.coordinator_id <> ${replicaId} AND stored.status = 'ok'
+          AND stored.coordinator_id IN (${living})
+      )
+    ), removed AS (
+      DELETE FROM tailnet_peers WHERE id IN (SELECT id FROM gone) RETURNING id
+    ), opened AS (
+      INSERT INTO tailnet_tunnels AS stored (src_id, dst_id, updated_at)
+      SELECT src_id, dst_id, clock_timestamp() FROM tunnels WHERE is_open
+      ORDER BY src_id, dst_id
+      ON CONFLICT (src_id, dst_id) DO UPDATE SET updated_at = excluded.updated_at
+    ), closed AS (
+      DELETE FROM tailnet_tunnels AS stored
+      WHERE (
+        (src_id, dst_id) IN (SELECT src_id, dst_id FROM tunnels WHERE NOT is_open)
+        OR src_id IN (SELECT id FROM gone)
+      ) AND (src_id, dst_id) NOT IN (SELECT src_id, dst_id FROM tunnels WHERE is_open)
+    )
+    SELECT id FROM written UNION ALL SELECT id FROM removed`
+  })
+
+/** Removes the rows that nobody has touched for a day. */
+const makeCleanUp = (sql: SqlClient.SqlClient) => {
+  const day = sql`clock_timestamp() - interval '24 hours'`
+  return Effect.gen(function* () {
+    yield* sql`DELETE FROM tailnet_coordinators WHERE heartbeat_at < ${day}`
+    yield* sql`
+    DELETE FROM tailnet_peers
+    WHERE updated_at < ${day}
+      AND (status = 'lost' OR coordinator_id NOT IN (SELECT id FROM tailnet_coordinators))`
+    yield* sql`
+    DELETE FROM tailnet_tunnels AS tunnel
+    WHERE updated_at < ${day}
+      AND NOT EXISTS (SELECT FROM tailnet_peers AS peer WHERE peer.id = tunnel.src_id)`
+  })
+}
 
 const seconds = (duration: Duration.Input) => Duration.toSeconds(Duration.fromInputUnsafe(duration))
 

@@ -183,7 +183,11 @@ const sampleRows = `
   unnest(agent_ids, keys, "values", errors, collected_ats)
     AS sample (workspace_agent_id, key, value, error, collected_at)`
 
-/** Functions of the database that writes call. */
+/**
+ * Functions of the database that writes call.
+ *
+ * @internal
+ */
 export const definitions: ReadonlyArray<Definition> = [
   {
     signature: `update_workspace_agent_metadata(${argumentTypes})`,

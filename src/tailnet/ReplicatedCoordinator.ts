@@ -10,7 +10,19 @@
  * - Announcements name peers and carry no state: who gets one reads the store, also in batches.
  * - The end of the scope makes the peers of this replica lost.
  */
-import { Cause, Clock, Duration, Effect, Layer, Metric, Result, Schedule, type Scope, Stream } from "effect"
+import {
+  Cause,
+  Clock,
+  type Context,
+  Duration,
+  Effect,
+  Layer,
+  Metric,
+  Result,
+  Schedule,
+  type Scope,
+  Stream
+} from "effect"
 import * as Accumulator from "../batcher/Accumulator.ts"
 import * as Batcher from "../batcher/Batcher.ts"
 import type { AgentId, ReplicaId } from "../domain/Ids.ts"
@@ -125,7 +137,7 @@ export const make = Effect.fnUntraced(function* (
         const found = yield* store.peers(rows)
         const outputs = core.applyPeers(rows, found)
         streams.deliverUnsafe(outputs)
-        recordLatency(outputs)
+        recordLatency(core, outputs, clock, context)
       }
     }),
     observer: reportFailures("the peers of other replicas cannot be read")
@@ -149,17 +161,6 @@ export const make = Effect.fnUntraced(function* (
     queueStale()
   }
 
-  const recordLatency = (outputs: Outputs) => {
-    const now = clock.currentTimeMillisUnsafe()
-    for (const output of outputs) {
-      if ("end" in output) continue
-      for (const { id, reason } of output.response.updates) {
-        const at = reason === "update" ? core.remoteChangeOf(id) : undefined
-        if (at !== undefined) Metrics.updateLatency.updateUnsafe(Math.max(0, now - at) / 1_000, context)
-      }
-    }
-  }
-
   const streams: Streams.Streams = yield* Streams.make(core, options, onChange)
 
   yield* Effect.forkScoped(listen(pubsub, self, core, streams, onChange))
@@ -173,6 +174,18 @@ export const make = Effect.fnUntraced(function* (
   )
   return { connect: streams.connect, peer: streams.peer }
 })
+
+/** Records how old the updates of other replicas are when a peer of this one gets them. */
+const recordLatency = (core: ReplicatedCore, outputs: Outputs, clock: Clock.Clock, context: Context.Context<never>) => {
+  const now = clock.currentTimeMillisUnsafe()
+  for (const output of outputs) {
+    if ("end" in output) continue
+    for (const { id, reason } of output.response.updates) {
+      const at = reason === "update" ? core.remoteChangeOf(id) : undefined
+      if (at !== undefined) Metrics.updateLatency.updateUnsafe(Math.max(0, now - at) / 1_000, context)
+    }
+  }
+}
 
 export const layer = (options?: Options): Layer.Layer<Coordinator, never, CoordinatorStore | PubSub | Replica> =>
   Layer.effect(Coordinator, make(options))

@@ -1,7 +1,7 @@
 /**
  * An empty application that has installed what `npm pack` makes of this package, with only `effect` beside it.
  */
-import { execFileSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
@@ -22,13 +22,16 @@ export interface PackedApp {
 export const make = (): PackedApp => {
   const folder = mkdtempSync(Path.join(tmpdir(), "metadata-batcher-app-"))
   const modules = Path.join(folder, "node_modules")
-  const run = (command: string, args: ReadonlyArray<string>, cwd: string) =>
-    execFileSync(command, args, {
+  const run = (command: string, args: ReadonlyArray<string>, cwd: string) => {
+    const { status, stderr, stdout } = spawnSync(command, args, {
       cwd,
       encoding: "utf8",
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...compileCache() }
     })
+    if (status !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${status}:\n${stdout}${stderr}`)
+    return stdout
+  }
   const link = (name: string) => {
     const target = Path.join(modules, name)
     mkdirSync(Path.dirname(target), { recursive: true })

@@ -47,7 +47,6 @@ export interface Monitored {
 }
 
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
-  const store = yield* AgentSocketStore
   const replica = yield* Replica
   const publish = yield* SessionEvents.make
   const interval = Duration.fromInputUnsafe(options.agentPingInterval ?? "15 seconds")
@@ -56,31 +55,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   /** Recorded connections of this process, by agent. */
   const recorded = new Map<AgentId, number>()
 
-  const { request, requestNow } = yield* RequestCoalescer.make({
-    name: "AgentSocketMonitor.heartbeats",
-    window: Duration.min(Duration.divideUnsafe(interval, 15), Duration.seconds(1)),
-    maxSize: maxRecords,
-    // one after the other, so that an older heartbeat of an agent cannot overtake a newer one
-    concurrency: 1,
-    keyOf: ({ agentId }: AgentSocketRecord) => agentId,
-    call: (records) =>
-      Effect.map(
-        store.recordHeartbeats(records),
-        (recorded) =>
-          ({ agentId }) =>
-            recorded.get(agentId)
-      )
-  })
-  const lockedWrites = yield* Semaphore.make(maxLockedWrites)
-  /** Returns nothing if the heartbeat was skipped. */
-  const record = (heartbeat: AgentSocketRecord) =>
-    Effect.filterOrElse(request(heartbeat), Predicate.isNotUndefined, () =>
-      Effect.map(lockedWrites.withPermitsIfAvailable(1)(store.recordHeartbeat(heartbeat)), Option.getOrUndefined)
-    )
-  const recordNow = (heartbeat: AgentSocketRecord) =>
-    Effect.filterOrElse(requestNow(heartbeat), Predicate.isNotUndefined, () =>
-      lockedWrites.withPermit(store.recordHeartbeat(heartbeat))
-    )
+  const { record, recordNow } = yield* makeRecorder(interval)
 
   /** Pings until the agent has been silent for the timeout. */
   const watchSilence = Effect.fnUntraced(function* (ping: Effect.Effect<void>) {
@@ -98,15 +73,6 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     return { listen, isSilent, silent }
   })
 
-  /** Runs a check once an interval, until it returns a reason. */
-  const everyInterval = (check: Effect.Effect<Reason | undefined>): Effect.Effect<Reason> =>
-    Effect.delay(check, interval).pipe(
-      Effect.filterOrElse(
-        (reason) => reason !== undefined,
-        () => everyInterval(check)
-      )
-    )
-
   const annotated = ({ identity }: AgentSession["Service"]) =>
     Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspace.id })
 
@@ -117,7 +83,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     const session = yield* AgentSession
     const { isSilent, listen, silent } = yield* watchSilence(ping)
     const check = Effect.flatMap(isSilent, (isSilent) => (isSilent ? silent : Effect.undefined))
-    const watch = everyInterval(check).pipe(annotated(session))
+    const watch = everyInterval(interval, check).pipe(annotated(session))
     return { ended: Fiber.join(yield* Effect.forkScoped(Effect.raceFirst(listen, watch))) }
   })
 
@@ -189,9 +155,52 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       annotated(session),
       Effect.provideService(AgentSession, session)
     )
-    const watch = everyInterval(Effect.map(check, (reason) => reason ?? undefined))
+    const watch = everyInterval(
+      interval,
+      Effect.map(check, (reason) => reason ?? undefined)
+    )
     return { ended: Fiber.join(yield* Effect.forkScoped(Effect.raceFirst(listen, watch))) }
   })
 
   return { start, startUnrecorded }
+})
+
+/** Runs a check once an interval, until it returns a reason. */
+const everyInterval = (interval: Duration.Duration, check: Effect.Effect<Reason | undefined>): Effect.Effect<Reason> =>
+  Effect.delay(check, interval).pipe(
+    Effect.filterOrElse(
+      (reason) => reason !== undefined,
+      () => everyInterval(interval, check)
+    )
+  )
+
+/** The writes of heartbeats: together in a window of a fifteenth of the interval, or at once. */
+const makeRecorder = Effect.fnUntraced(function* (interval: Duration.Duration) {
+  const store = yield* AgentSocketStore
+  const { request, requestNow } = yield* RequestCoalescer.make({
+    name: "AgentSocketMonitor.heartbeats",
+    window: Duration.min(Duration.divideUnsafe(interval, 15), Duration.seconds(1)),
+    maxSize: maxRecords,
+    // one after the other, so that an older heartbeat of an agent cannot overtake a newer one
+    concurrency: 1,
+    keyOf: ({ agentId }: AgentSocketRecord) => agentId,
+    call: (records) =>
+      Effect.map(
+        store.recordHeartbeats(records),
+        (recorded) =>
+          ({ agentId }) =>
+            recorded.get(agentId)
+      )
+  })
+  const lockedWrites = yield* Semaphore.make(maxLockedWrites)
+  /** Returns nothing if the heartbeat was skipped. */
+  const record = (heartbeat: AgentSocketRecord) =>
+    Effect.filterOrElse(request(heartbeat), Predicate.isNotUndefined, () =>
+      Effect.map(lockedWrites.withPermitsIfAvailable(1)(store.recordHeartbeat(heartbeat)), Option.getOrUndefined)
+    )
+  const recordNow = (heartbeat: AgentSocketRecord) =>
+    Effect.filterOrElse(requestNow(heartbeat), Predicate.isNotUndefined, () =>
+      lockedWrites.withPermit(store.recordHeartbeat(heartbeat))
+    )
+  return { record, recordNow }
 })

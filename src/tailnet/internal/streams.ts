@@ -121,17 +121,6 @@ export const make = Effect.fnUntraced(function* (
 
   const tooLarge = (node: Node | undefined) => node !== undefined && node.bytes.length > maxNodeBytes
 
-  /** The transitions of a request, each delivered before the next one. */
-  const take = (peer: LocalPeer, request: Request) => {
-    if (request.updateSelf !== undefined) deliverUnsafe(core.updateNode(peer, request.updateSelf))
-    if (request.addTunnel !== undefined) deliverUnsafe(core.addTunnel(peer, request.addTunnel))
-    if (request.removeTunnel !== undefined) deliverUnsafe(core.removeTunnel(peer, request.removeTunnel))
-    if (request.disconnect === true) deliverUnsafe(core.disconnect(peer))
-    if (request.readyForHandshake !== undefined && request.readyForHandshake.length > 0) {
-      deliverUnsafe(core.ready(peer, request.readyForHandshake))
-    }
-  }
-
   const connect = Effect.fnUntraced(function* ({ authority, id, name }: Peer) {
     const queue = yield* Queue.unbounded<Response, Cause.Done>()
     const peer = new LocalPeer(id, name, clock.currentTimeMillisUnsafe())
@@ -167,7 +156,7 @@ export const make = Effect.fnUntraced(function* (
           }
           return Effect.matchEffect(authority.authorize(request), {
             onFailure: ({ detail }) => refused(peer, "authorization", errors.authorization(detail)),
-            onSuccess: () => Effect.sync(() => take(peer, request))
+            onSuccess: () => Effect.sync(() => take(core, deliverUnsafe, peer, request))
           })
         })
       )
@@ -181,20 +170,32 @@ export const make = Effect.fnUntraced(function* (
     reopenUnsafe: () => {
       closedWith = undefined
     },
-    peer: (id) =>
-      Effect.sync(() => {
-        const peer = core.find(id)
-        if (peer === undefined) return undefined
-        return {
-          id,
-          name: peer.name,
-          connectedAt: peer.startedAt,
-          hasNode: peer.node !== undefined,
-          partners: [...core.partnersOf(id)]
-        }
-      })
+    peer: (id) => Effect.sync(() => viewOf(core, id))
   }
 })
+
+/** Makes the transitions of a request, and delivers each before the next one. */
+const take = (core: Core, deliver: Streams["deliverUnsafe"], peer: LocalPeer, request: Request) => {
+  if (request.updateSelf !== undefined) deliver(core.updateNode(peer, request.updateSelf))
+  if (request.addTunnel !== undefined) deliver(core.addTunnel(peer, request.addTunnel))
+  if (request.removeTunnel !== undefined) deliver(core.removeTunnel(peer, request.removeTunnel))
+  if (request.disconnect === true) deliver(core.disconnect(peer))
+  if (request.readyForHandshake !== undefined && request.readyForHandshake.length > 0) {
+    deliver(core.ready(peer, request.readyForHandshake))
+  }
+}
+
+const viewOf = (core: Core, id: PeerId): PeerView | undefined => {
+  const peer = core.find(id)
+  if (peer === undefined) return undefined
+  return {
+    id,
+    name: peer.name,
+    connectedAt: peer.startedAt,
+    hasNode: peer.node !== undefined,
+    partners: [...core.partnersOf(id)]
+  }
+}
 
 /** Waits while a peer is ahead of its rate by more than a second's worth of requests, and counts a request. */
 const makePace = (clock: Clock.Clock, perSecond: number, onWait: () => void): Effect.Effect<void> => {
