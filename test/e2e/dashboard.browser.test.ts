@@ -20,7 +20,7 @@ interface Scrolled {
   readonly clientHeight: number
 }
 declare const document: { readonly activeElement: { readonly textContent: string } }
-declare const getComputedStyle: (element: unknown) => { readonly color: string }
+declare const getComputedStyle: (element: unknown) => { readonly color: string; readonly textDecorationLine: string }
 declare const requestAnimationFrame: (run: (now: number) => void) => void
 declare const MutationObserver: new (
   onChange: (changes: ReadonlyArray<{ readonly addedNodes: { readonly length: number } }>) => void
@@ -32,6 +32,7 @@ const isMarked = () => "page" in globalThis
 const isFocused = (element: unknown) => element === document.activeElement
 const focusedText = () => document.activeElement.textContent
 const color = (element: unknown) => getComputedStyle(element).color
+const decoration = (element: unknown) => getComputedStyle(element).textDecorationLine
 
 /** Records how much of the table is in the page, and how much of it one turn of the page adds. */
 const measureRows = (element: unknown) => {
@@ -113,6 +114,8 @@ layer(live, { excludeTestServices: true })("the dashboard", (it) => {
       )
       yield* ask(async () => {
         await page.locator(".stale", { hasText: "cpu" }).getByText("stale").waitFor()
+        // a line through it would say that it was deleted
+        assert.strictEqual(await page.locator(".stale .text").first().evaluate(decoration), "none")
         await page.locator("dialog").getByText("disconnected", { exact: true }).waitFor()
         assert.isTrue(await page.evaluate(isMarked))
         assert.strictEqual(page.url(), `${url}/#/agents/${id}`)

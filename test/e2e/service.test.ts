@@ -45,7 +45,7 @@ layer(Postgres.layer, { excludeTestServices: true })("the service on a database 
       yield* service.kill("SIGTERM")
 
       assert.strictEqual(yield* service.exit, 0)
-      assert.include(service.output(), "stopped: 9 pending entries written, none lost")
+      assert.include(service.output(), "stopped: 6 pending entries written, none lost")
       assert.deepStrictEqual(
         new Set(yield* values),
         new Set(["cpu=agent-0", "cpu=agent-1", "cpu=agent-2", "disk=70 %"])
