@@ -218,7 +218,7 @@ export const layer = <I, S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>
  * const layerAudit = Batcher.layerConfig(Audit, {
  *   accumulator: Accumulator.fifo<AuditEvent>(),
  *   write: insertEvents,
- *   settings: { maxBatchSize: Config.int("AUDIT_BATCH_SIZE"), interval: Config.duration("AUDIT_INTERVAL") }
+ *   settings: { maxBatchSize: Config.Int("AUDIT_BATCH_SIZE"), interval: Config.Duration("AUDIT_INTERVAL") }
  * })
  */
 export const layerConfig = <I, S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>(

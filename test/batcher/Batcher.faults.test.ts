@@ -1,0 +1,405 @@
+/** What misbehaving writes, observers, rules and callers cannot do to a batcher. */
+import { assert, describe, it } from "@effect/vitest"
+import { Config, ConfigProvider, Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Scope, Tracer } from "effect"
+import { PrometheusMetrics } from "effect/observability"
+import { TestClock } from "effect/testing"
+import * as Accumulator from "../../src/batcher/Accumulator.ts"
+import * as Batcher from "../../src/batcher/Batcher.ts"
+import * as BatcherMetrics from "../../src/batcher/BatcherMetrics.ts"
+import { collectLogs, type LogRecord } from "../support/logs.ts"
+
+type Options<R = never> = Partial<Batcher.Options<Accumulator.Fifo<number>, number, string, R>>
+
+const settle = TestClock.adjust(0)
+const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
+
+const start = Effect.fnUntraced(function* <R = never>(options: Options<R> = {}) {
+  const batches: Array<ReadonlyArray<number>> = []
+  const { write = () => Effect.void, ...rest } = options
+  const batcher = yield* Batcher.make<Accumulator.Fifo<number>, number, string, R>({
+    accumulator: Accumulator.fifo<number>(),
+    ...rest,
+    write: (batch, reason) => {
+      batches.push(batch)
+      return write(batch, reason)
+    }
+  })
+  return { batcher, batches }
+})
+
+/** A test that must hold under the clock of tests and under the real one. */
+const both = (title: string, test: () => Effect.Effect<void, never, Scope.Scope>) => {
+  it.effect(`${title}, under the clock of tests`, test)
+  it.live(`${title}, live`, test)
+}
+
+describe("an idle store", () => {
+  both("takes a burst in one turn of the event loop without a drop [BA-20]", () =>
+    Effect.gen(function* () {
+      const { batcher, batches } = yield* start()
+
+      let dropped = 0
+      for (let burst = 0; burst < 5_000; burst++) dropped += batcher.addUnsafe(numbers(1, 10))
+      yield* batcher.flush
+
+      assert.strictEqual(dropped, 0)
+      assert.strictEqual(batches.flat().length, 50_000)
+    })
+  )
+
+  both("takes ten thousand updates that are added at once [BA-20]", () =>
+    Effect.gen(function* () {
+      const { batcher, batches } = yield* start()
+
+      assert.strictEqual(yield* batcher.add(numbers(1, 10_000)), 0)
+      yield* batcher.flush
+
+      assert.deepStrictEqual(batches.flat(), numbers(1, 10_000))
+    })
+  )
+})
+
+describe("a caller", () => {
+  both("does not run a write on its own stack [BA-21]", () =>
+    Effect.gen(function* () {
+      let isAdding = false
+      let wasAdding = false
+      const { batcher } = yield* start({
+        maxBatchSize: 2,
+        write: () => Effect.sync(() => (wasAdding ||= isAdding))
+      })
+
+      isAdding = true
+      batcher.addUnsafe([1, 2])
+      isAdding = false
+      yield* batcher.flush
+
+      assert.isFalse(wasAdding)
+    })
+  )
+
+  it.effect("may use its array again after add [BA-22]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { batcher, batches } = yield* start({ maxBatchSize: 2, write: () => Deferred.await(gate) })
+      const array: Array<number> = []
+      for (let number = 0; number < 12; number += 2) {
+        array.length = 0
+        array.push(number, number + 1)
+        assert.strictEqual(yield* batcher.add(array), 0)
+        yield* settle
+      }
+      array.length = 0
+      yield* Deferred.succeed(gate, undefined)
+      yield* batcher.flush
+
+      assert.deepStrictEqual(batches.flat(), numbers(0, 11))
+      assert.strictEqual(yield* batcher.pending, 0)
+    })
+  )
+
+  it.effect("that gives up a flush leaves nothing behind [BA-23]", () =>
+    Effect.gen(function* () {
+      let flushes = 0
+      const { batcher } = yield* start({ maxBatchSize: 1, write: () => Effect.never })
+      yield* batcher.add([1, 2])
+      yield* settle
+      const flushing = yield* Effect.forEach(numbers(1, 100), () =>
+        Effect.forkChild(
+          Effect.onInterrupt(batcher.flush, () => Effect.sync(() => flushes++)),
+          { startImmediately: true }
+        )
+      )
+
+      yield* Fiber.interruptAll(flushing)
+
+      assert.strictEqual(flushes, 100)
+      assert.deepStrictEqual(yield* batcher.closeNow, [1, 2])
+    })
+  )
+})
+
+describe("a bug", () => {
+  it.effect("in isRejection counts as no rejection [BA-24]", () =>
+    Effect.gen(function* () {
+      const { batcher } = yield* start({
+        onWriteFailure: "retain",
+        isRejection: () => {
+          throw new Error("a bug")
+        },
+        write: () => Effect.fail("away")
+      })
+      yield* batcher.add([1, 2])
+
+      assert.strictEqual((yield* batcher.flush).retained, 2)
+      assert.deepStrictEqual(yield* batcher.closeNow, [1, 2])
+    })
+  )
+
+  it.effect("in write, which returns a promise, is a failure like any other [BA-25]", () =>
+    Effect.gen(function* () {
+      let calls = 0
+      const { batcher, batches } = yield* start({
+        onWriteFailure: "retain",
+        write: () => (calls++ === 0 ? (Promise.resolve() as unknown as Effect.Effect<void>) : Effect.void)
+      })
+      yield* batcher.add([1])
+
+      const { cause, outcome } = yield* batcher.flush
+      yield* TestClock.adjust("1 second")
+
+      assert.strictEqual(outcome, "failed")
+      assert.include(String(cause), "must return an Effect")
+      assert.deepStrictEqual(batches, [[1], [1]])
+    })
+  )
+
+  it.effect("in a rule of the accumulator is counted, and the batcher goes on [BA-25]", () =>
+    Effect.gen(function* () {
+      const written: Array<string> = []
+      const batcher = yield* Batcher.make<Map<string, string>, string, never, never>({
+        accumulator: Accumulator.keyed<string, string>({
+          key: (word) => word[0]!,
+          merge: () => {
+            throw new Error("a bug")
+          }
+        }),
+        write: (batch) => Effect.sync(() => written.push(...batch))
+      })
+      yield* batcher.add(["a1"])
+      yield* batcher.add(["a2", "b1"])
+      yield* batcher.add(["c1"])
+      yield* batcher.flush
+
+      const { accepted, lost, merged, written: count } = yield* batcher.accounting
+      assert.include(written, "c1")
+      assert.isAbove(lost.defect, 0)
+      assert.strictEqual(accepted, count + merged + lost.defect)
+    })
+  )
+
+  it.effect("of a write that interrupts itself loses nothing [BA-25]", () =>
+    Effect.gen(function* () {
+      let calls = 0
+      const { batcher, batches } = yield* start({
+        onWriteFailure: "retain",
+        write: () => Effect.suspend(() => (calls++ === 0 ? Effect.interrupt : Effect.void))
+      })
+      yield* batcher.add([1])
+      assert.strictEqual((yield* batcher.flush).outcome, "failed")
+      yield* TestClock.adjust("1 second")
+
+      assert.deepStrictEqual(batches, [[1], [1]])
+    })
+  )
+
+  it.effect("of an observer that hangs holds up closing no longer than the timeout [BA-26]", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { batcher } = yield* Scope.provide(
+        start({
+          shutdownTimeout: "3 seconds",
+          observer: { onClosed: () => Effect.never, onDraining: () => Effect.never }
+        }),
+        scope
+      )
+      yield* batcher.add([1])
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+
+      yield* TestClock.adjust("2999 millis")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.isDefined(closing.pollUnsafe())
+      assert.strictEqual((yield* batcher.accounting).written, 1)
+    })
+  )
+})
+
+describe("closing", () => {
+  it.effect("keeps time for the observer that saves the rest [BA-26]", () =>
+    Effect.gen(function* () {
+      const saved: Array<number> = []
+      const scope = yield* Scope.make()
+      const { batcher } = yield* Scope.provide(
+        start({
+          shutdownTimeout: "10 seconds",
+          handoverTimeout: "2 seconds",
+          write: () => Effect.never,
+          observer: {
+            onClosed: ({ updates }) =>
+              Effect.delay(
+                Effect.sync(() => saved.push(...updates)),
+                "1 second"
+              )
+          }
+        }),
+        scope
+      )
+      yield* batcher.add([1, 2])
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+
+      yield* TestClock.adjust("9 seconds")
+
+      assert.isDefined(closing.pollUnsafe())
+      assert.deepStrictEqual(saved, [1, 2])
+    })
+  )
+
+  it.live("ends a test that nobody moves the clock of, with a sentence that says what was pending [BA-27]", () =>
+    Effect.gen(function* () {
+      const logs: Array<LogRecord> = []
+      yield* Effect.gen(function* () {
+        const { batcher } = yield* start({ maxBatchSize: 2, write: () => Effect.sleep("1 second") })
+        yield* batcher.add([1, 2, 3])
+        yield* Effect.yieldNow
+      }).pipe(Effect.scoped, collectLogs(logs), Effect.provide(TestClock.layer()))
+
+      const record = logs.find(({ message }) => message.includes("nobody moved the clock"))
+      assert.deepInclude(record, { annotations: { inFlight: 2, pending: 1 } })
+    })
+  )
+})
+
+describe("making a batcher", () => {
+  it.effect("leaves nothing behind when it is interrupted at any point [BA-28]", () =>
+    Effect.gen(function* () {
+      for (let turn = 0; turn < 50; turn++) {
+        const fiber = yield* Effect.forkChild(Effect.scoped(Effect.andThen(start(), Effect.never)))
+        for (let step = 0; step < turn % 5; step++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(fiber)
+      }
+      // a timer that was left would have the clock wait for it
+      const before = yield* Effect.sync(() => performance.now())
+      yield* TestClock.adjust("365 days")
+      assert.isBelow(performance.now() - before, 5_000)
+    })
+  )
+
+  it.effect("fails typed with the name of a setting that makes no sense [BA-29]", () =>
+    Effect.gen(function* () {
+      const messageOf = (settings: Batcher.Settings) =>
+        Batcher.makeChecked({ accumulator: Accumulator.fifo<number>(), write: () => Effect.void, ...settings }).pipe(
+          Effect.scoped,
+          Effect.match({ onFailure: ({ message }) => message, onSuccess: () => "made" })
+        )
+
+      assert.include(yield* messageOf({ interval: Number.NaN }), "interval must be")
+      assert.include(yield* messageOf({ onWriteFailure: "keep" as "retain" }), 'onWriteFailure must be "discard" or')
+      assert.include(yield* messageOf({ maxBatchSize: 1.5 }), "maxBatchSize must be")
+      assert.include(yield* messageOf({ maxBacklogBatchSize: 2 }), "maxBacklogBatchSize must be")
+      assert.include(yield* messageOf({ handoverTimeout: "15 seconds" }), "handoverTimeout must be shorter")
+      assert.strictEqual(yield* messageOf({ maxBatchBytes: Number.POSITIVE_INFINITY, maxBatchSize: 0 }), "made")
+    })
+  )
+
+  it.effect("is a layer in one line, with settings from a Config that fail typed [BA-29]", () =>
+    Effect.gen(function* () {
+      class Events extends Batcher.Service<Events, number>()("test/Events") {}
+      const written: Array<number> = []
+      const layer = Batcher.layerConfig(Events, {
+        accumulator: Accumulator.fifo<number>(),
+        write: (batch) => Effect.sync(() => written.push(...batch)),
+        settings: { maxBatchSize: Config.Int("BATCH") }
+      })
+      const withBatch = (BATCH: string) =>
+        Events.use(({ add }) => add([1, 2])).pipe(
+          Effect.provide(layer.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { BATCH } })))))
+        )
+
+      assert.strictEqual(yield* withBatch("2"), 0)
+      assert.deepStrictEqual(written, [1, 2])
+      const error = yield* Effect.flip(withBatch("-3"))
+      assert.strictEqual(error._tag, "InvalidSetting")
+    })
+  )
+})
+
+describe("an idle batcher", () => {
+  it.live("has no timer, and does not keep a process alive [BA-30]", () =>
+    Effect.gen(function* () {
+      const { batcher } = yield* start({ interval: "50 millis" })
+      const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
+      const before = timers()
+      const { batcher: other } = yield* start({ interval: "50 millis" })
+      assert.strictEqual(timers(), before)
+
+      yield* other.add([1])
+      assert.isAbove(timers(), before)
+      yield* Effect.sleep("200 millis")
+
+      assert.strictEqual(timers(), before)
+      assert.strictEqual((yield* other.accounting).written, 1)
+      assert.strictEqual(yield* batcher.pending, 0)
+    })
+  )
+})
+
+describe("writes and observers", () => {
+  it.effect(
+    "may need services, and run in a root span without the annotations of whoever made the batcher [BA-31]",
+    () =>
+      Effect.gen(function* () {
+        class Table extends Context.Service<Table, Array<unknown>>()("test/Table") {}
+        const table: Array<unknown> = []
+        yield* Effect.gen(function* () {
+          const { batcher } = yield* start<Table>({
+            write: () =>
+              Table.use((table) =>
+                Effect.map(Effect.serviceOption(Tracer.ParentSpan), (parent) => table.push(parent._tag))
+              ),
+            observer: { onWritten: ({ updates }) => Table.use((table) => Effect.sync(() => table.push(updates))) }
+          })
+          yield* batcher.add([1])
+          yield* batcher.flush
+        }).pipe(Effect.withSpan("the construction"), Effect.scoped, Effect.provideService(Table, table))
+
+        assert.deepStrictEqual(table, ["None", [1]])
+      })
+  )
+
+  it.effect("that fail without anyone listening are warned of, at most every 10 seconds [BA-32]", () =>
+    Effect.gen(function* () {
+      const logs: Array<LogRecord> = []
+      const { batcher } = yield* start({ write: () => Effect.fail("away") }).pipe(collectLogs(logs))
+      for (let attempt = 0; attempt < 5; attempt++) {
+        yield* batcher.add([attempt])
+        yield* batcher.flush
+      }
+      const warnings = () => logs.filter(({ message }) => message.includes("batch could not be written"))
+      assert.strictEqual(warnings().length, 1)
+
+      yield* TestClock.adjust("10 seconds")
+      yield* batcher.add([1])
+      yield* batcher.flush
+      assert.strictEqual(warnings().length, 2)
+    })
+  )
+
+  it.effect("are measured under a prefix and attributes, and accounted for [BA-33]", () =>
+    Effect.gen(function* () {
+      const registry: Metric.MetricRegistry = new Map()
+      const context = Context.make(Metric.MetricRegistry, registry)
+      const options = { prefix: "audit", attributes: { tenant: "a" } }
+      const metrics = BatcherMetrics.define(options)
+      const count = (metric: Metric.Metric<number, Metric.CounterState<number>>) => metric.valueUnsafe(context).count
+      yield* Effect.gen(function* () {
+        const { batcher } = yield* start({
+          maxBatchSize: 2,
+          queueCapacity: 2,
+          metrics: options,
+          isRejection: (error) => error === "bad",
+          write: (batch) => (batch.includes(3) ? Effect.fail("bad") : Effect.void)
+        })
+        yield* batcher.add(numbers(1, 5))
+        yield* batcher.flush
+      }).pipe(Effect.scoped, Effect.provideService(Metric.MetricRegistry, registry))
+
+      assert.strictEqual(count(metrics.accepted), 5)
+      assert.strictEqual(count(metrics.written), 4)
+      assert.strictEqual(count(metrics.lost.rejected), 1)
+      assert.strictEqual(count(metrics.batches.capacity), 2)
+      const text = yield* Effect.provideService(PrometheusMetrics.format(), Metric.MetricRegistry, registry)
+      assert.include(text, 'audit_accepted_total{tenant="a"} 5')
+    })
+  )
+})
