@@ -126,7 +126,7 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
     backoff,
     receipts,
     selector: new Selector({ ...settings, sizeOf: options.sizeOf, partitionBy: options.partitionBy, onDefect }),
-    makeIntake: (signals) => new Intake(settings, options.accumulator, ledger, signals, onDefect),
+    makeIntake: (signals) => new Intake(settings, options.accumulator, ledger, signals, receipts, onDefect),
     write: makeWriter({
       write: options.write,
       isRejection: options.isRejection,

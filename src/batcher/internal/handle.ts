@@ -153,18 +153,19 @@ export const makeHandle = <S, A, E, R, U extends Updates<A, U>>(parts: Parts<S, 
 
   const addAndWait = (updates: U) =>
     acknowledge<A, E>(callback, (receipt) => {
-      const refused = intake.accept(receipts.attach(updates, receipt))
-      if (refused !== undefined) receipts.detach(refused, receipt, droppedError(countDropped(refused)))
+      const refused = intake.accept(receipts.wrap(updates, receipt), receipt)
+      if (refused !== undefined) receipts.refuse(refused, receipt, droppedError(countDropped(refused)))
     })
 
   const offerAndWait = (updates: U) =>
     acknowledge<A, E>(callback, (receipt) => {
-      const waiter = intake.offer(receipts.attach(updates, receipt), (refused) => {
-        if (refused !== undefined) receipts.detach(refused, receipt, droppedError(countDropped(refused)))
-      })
+      const onEnd = (refused: U | undefined) => {
+        if (refused !== undefined) receipts.refuse(refused, receipt, droppedError(countDropped(refused)))
+      }
+      const waiter = intake.offer(receipts.wrap(updates, receipt), onEnd, receipt)
       if (waiter === undefined) return undefined
       return () => {
-        if (intake.withdraw(waiter)) receipts.detach(waiter.updates, receipt, droppedError("full"))
+        if (intake.withdraw(waiter)) receipts.refuse(waiter.updates, receipt, droppedError("full"))
       }
     })
 

@@ -11,6 +11,7 @@ import type { ResolvedSettings } from "../BatcherSettings.ts"
 import type { Ledger } from "./ledger.ts"
 import { Mailbox } from "./mailbox.ts"
 import { Pending } from "./pending.ts"
+import type { Receipt, Receipts } from "./receipts.ts"
 
 /** `open`: updates are accepted; `draining`: the rest is being written; `closed`: nothing more happens. */
 export type Phase = "open" | "draining" | "closed"
@@ -30,20 +31,22 @@ export interface Signals {
 }
 
 /** A caller that waits for room. */
-export interface Waiter<U> {
+export interface Waiter<F, U> {
   updates: U
+  readonly receipt: Receipt<F> | undefined
   /** Called when all of the updates are accepted, or with those that never will be because the batcher has closed. */
   readonly resume: (refused: U | undefined) => void
 }
 
-export class Intake<S, A, U extends Updates<A, U>> {
+export class Intake<S, A, F, U extends Updates<A, U>> {
   phase: Phase = "open"
-  readonly mailbox: Mailbox<A, U>
+  readonly mailbox: Mailbox<A, U, Receipt<F>>
   readonly pending: Pending<S, A, U>
   readonly ledger: Ledger
   readonly #settings: ResolvedSettings
   readonly #signals: Signals
-  #waiters: Array<Waiter<U>> = []
+  readonly #receipts: Receipts<S, A, F, U>
+  #waiters: Array<Waiter<F, U>> = []
   #compactedAt = -1
 
   constructor(
@@ -51,10 +54,12 @@ export class Intake<S, A, U extends Updates<A, U>> {
     accumulator: Accumulator<S, A, U>,
     ledger: Ledger,
     signals: Signals,
+    receipts: Receipts<S, A, F, U>,
     onDefect: (defect: unknown) => void
   ) {
     this.#settings = settings
     this.#signals = signals
+    this.#receipts = receipts
     this.ledger = ledger
     this.mailbox = new Mailbox(settings.queueCapacity)
     this.pending = new Pending(accumulator, ledger, onDefect)
@@ -65,8 +70,8 @@ export class Intake<S, A, U extends Updates<A, U>> {
     return this.mailbox.size + this.pending.size
   }
 
-  /** Accepts updates. Returns those that find no room. */
-  accept(updates: U): U | undefined {
+  /** Accepts updates. Returns those that find no room. The receipt is for those who wait for the others. */
+  accept(updates: U, receipt?: Receipt<F>): U | undefined {
     const count = updates.length
     if (count === 0) return undefined
     if (this.phase !== "open") return updates
@@ -76,32 +81,33 @@ export class Intake<S, A, U extends Updates<A, U>> {
     if (count <= room && mailbox.size === 0 && this.#signals.isAvailable) {
       this.ledger.accepted += count
       pending.add(updates, 0, count, false)
+      if (receipt !== undefined) this.#receipts.onMerged(updates, 0, count, receipt)
       this.#signals.onHeld()
       if (pending.size >= maxBatchSize) this.#signals.onFull()
       return undefined
     }
-    const accepted = mailbox.offer(updates)
+    const accepted = mailbox.offer(updates, receipt)
     this.ledger.accepted += accepted
-    const refused = accepted < count ? this.#addWhenFull(updates.slice(accepted)) : undefined
+    const refused = accepted < count ? this.#addWhenFull(updates.slice(accepted), receipt) : undefined
     this.#signals.onHeld()
     this.#wakeIfFull()
     return refused
   }
 
   /** Accepts updates as soon as there is room for them. Returns the waiter if that is not now. */
-  offer(updates: U, resume: (refused: U | undefined) => void): Waiter<U> | undefined {
-    const refused = this.#waiters.length > 0 && this.phase === "open" ? updates.slice(0) : this.accept(updates)
+  offer(updates: U, resume: (refused: U | undefined) => void, receipt?: Receipt<F>): Waiter<F, U> | undefined {
+    const refused = this.#waiters.length > 0 && this.phase === "open" ? updates.slice(0) : this.accept(updates, receipt)
     if (refused === undefined || this.phase !== "open") {
       resume(refused)
       return undefined
     }
-    const waiter = { updates: refused, resume }
+    const waiter = { updates: refused, receipt, resume }
     this.#waiters.push(waiter)
     return waiter
   }
 
   /** Ends the wait of a caller. Returns whether it was waiting. */
-  withdraw(waiter: Waiter<U>): boolean {
+  withdraw(waiter: Waiter<F, U>): boolean {
     const index = this.#waiters.indexOf(waiter)
     if (index !== -1) this.#waiters.splice(index, 1)
     return index !== -1
@@ -111,7 +117,7 @@ export class Intake<S, A, U extends Updates<A, U>> {
   admitWaiters(): void {
     while (this.#waiters.length > 0 && this.phase === "open") {
       const waiter = this.#waiters[0]!
-      const refused = this.accept(waiter.updates)
+      const refused = this.accept(waiter.updates, waiter.receipt)
       if (refused !== undefined) {
         waiter.updates = refused
         return
@@ -162,15 +168,22 @@ export class Intake<S, A, U extends Updates<A, U>> {
     return this.pending.clear()
   }
 
-  readonly #addPending = (updates: U, from: number, to: number, isMarked: boolean): void => {
+  readonly #addPending = (
+    updates: U,
+    from: number,
+    to: number,
+    isMarked: boolean,
+    receipt: Receipt<F> | undefined
+  ): void => {
     this.pending.add(updates, from, to, isMarked)
+    if (receipt !== undefined) this.#receipts.onMerged(updates, from, to, receipt)
   }
 
   #wakeIfFull(): void {
     if (this.#signals.isAvailable && this.size >= this.#settings.maxBatchSize && this.fold()) this.#signals.onFull()
   }
 
-  #addWhenFull(updates: U): U | undefined {
+  #addWhenFull(updates: U, receipt: Receipt<F> | undefined): U | undefined {
     const { ledger, mailbox } = this
     let rest = updates
     for (let accepted = -1; rest.length > 0 && accepted !== 0; rest = rest.slice(accepted)) {
@@ -178,10 +191,10 @@ export class Intake<S, A, U extends Updates<A, U>> {
       // the last resort before updates are dropped: a write that was about to start does so now
       this.#signals.runNow()
       if (mailbox.size === mailbox.capacity) this.#compact()
-      accepted = mailbox.offer(rest)
+      accepted = mailbox.offer(rest, receipt)
       ledger.accepted += accepted
     }
-    const refused = rest.filter((update, index, all) => this.#rejectIfFull(update, index, all, false))
+    const refused = rest.filter((update, index, all) => this.#rejectIfFull(update, index, all, false, receipt))
     ledger.accepted += rest.length - refused.length
     return refused.length === 0 ? undefined : refused
   }
@@ -199,9 +212,15 @@ export class Intake<S, A, U extends Updates<A, U>> {
   }
 
   /** Adds an update to what is pending if it merges or finds room. Returns whether it does not. */
-  readonly #rejectIfFull = (update: A, index: number, all: U, isMarked: boolean): boolean => {
+  readonly #rejectIfFull = (
+    update: A,
+    index: number,
+    all: U,
+    isMarked: boolean,
+    receipt: Receipt<F> | undefined
+  ): boolean => {
     if (this.#isFull() && !this.pending.has(update)) return true
-    this.pending.add(all, index, index + 1, isMarked)
+    this.#addPending(all, index, index + 1, isMarked, receipt)
     return false
   }
 }

@@ -74,6 +74,9 @@ export class IntervalTimer<R> {
     const now = this.#clock.monotonicTimeNanosUnsafe()
     const left = this.#timeLeft(now)
     if (left > 0n) return Effect.flatMap(Effect.sleep(Duration.nanos(left)), () => this.#run)
+    // this tick is over, also if nothing can be written now
+    this.#idleSince = now
+    if (this.#heldSince !== undefined) this.#heldSince = now
     this.#rules.onTick()
     return this.#run
   })

@@ -5,15 +5,18 @@
  *   updates are accepted.
  * - Updates are read in the order of their arrival, and reading may stop anywhere.
  * - It keeps copies: callers may use their arrays again.
+ * - A message may have a tag, which is returned with each of its updates.
  * - `mark` divides the updates that wait now from later ones; no read returns updates of both sides.
  *
  * One message per report instead of one per update keeps the queue off the profile of the hot path.
  */
 import type { Updates } from "../Accumulator.ts"
 
-export class Mailbox<A, U extends Updates<A, U>> {
+export class Mailbox<A, U extends Updates<A, U>, T> {
   readonly capacity: number
   #messages: Array<U> = []
+  /** The tags of the messages, as long as there are any. */
+  #tags: Map<U, T> | undefined
   #first = 0
   /** The next update of the first message. */
   #position = 0
@@ -49,52 +52,62 @@ export class Mailbox<A, U extends Updates<A, U>> {
   }
 
   /** Accepts as many of the first updates as fit, and returns their number. */
-  offer(updates: U): number {
+  offer(updates: U, tag?: T): number {
     const accepted = Math.min(updates.length, this.capacity - this.#size)
     if (accepted <= 0) return 0
-    this.#messages.push(updates.slice(0, accepted))
+    const message = updates.slice(0, accepted)
+    this.#messages.push(message)
+    if (tag !== undefined) (this.#tags ??= new Map()).set(message, tag)
     this.#size += accepted
     this.#changes++
     return accepted
   }
 
   /** Reads the next updates that came together, at most `most`. Returns their number. */
-  read(most: number, each: (updates: U, from: number, to: number, isMarked: boolean) => void): number {
+  read(
+    most: number,
+    each: (updates: U, from: number, to: number, isMarked: boolean, tag: T | undefined) => void
+  ): number {
     if (this.#size === 0) return 0
     const message = this.#messages[this.#first]!
     const isMarked = this.#marked > 0
     const from = this.#position
     const to = Math.min(from + Math.min(most, isMarked ? this.#marked : most), message.length)
     const count = to - from
-    if (to === message.length) this.#advance()
+    const tag = this.#tags?.get(message)
+    if (to === message.length) this.#advance(message)
     else this.#position = to
     this.#size -= count
     this.#changes++
     if (isMarked) this.#marked -= count
-    each(message, from, to, isMarked)
+    each(message, from, to, isMarked, tag)
     return count
   }
 
   /** Passes every update to `keep` and keeps, in their order, those for which it returns true. */
-  compact(keep: (update: A, index: number, all: U, isMarked: boolean) => boolean): void {
+  compact(keep: (update: A, index: number, all: U, isMarked: boolean, tag: T | undefined) => boolean): void {
     const kept: Array<U> = []
+    const tags = new Map<U, T>()
     let marked = 0
-    const readAll = (updates: U, from: number, to: number, isMarked: boolean) => {
-      const left = updates.slice(from, to).filter((update, index, all) => keep(update, index, all, isMarked))
+    const readAll = (updates: U, from: number, to: number, isMarked: boolean, tag: T | undefined) => {
+      const left = updates.slice(from, to).filter((update, index, all) => keep(update, index, all, isMarked, tag))
       if (left.length === 0) return
       kept.push(left)
+      if (tag !== undefined) tags.set(left, tag)
       if (isMarked) marked += left.length
     }
     while (this.read(Number.MAX_SAFE_INTEGER, readAll) > 0);
     this.#messages = kept
+    this.#tags = tags.size === 0 ? undefined : tags
     this.#first = 0
     this.#position = 0
     this.#size = kept.reduce((sum, updates) => sum + updates.length, 0)
     this.#marked = marked
   }
 
-  #advance(): void {
+  #advance(message: U): void {
     this.#position = 0
+    if (this.#tags?.delete(message) === true && this.#tags.size === 0) this.#tags = undefined
     // a message that was read must not be kept alive
     this.#messages[this.#first] = undefined as never
     this.#first++

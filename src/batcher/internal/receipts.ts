@@ -53,51 +53,34 @@ export class Receipts<S, A, F, U extends Updates<A, U>> {
     return this.#byKey.size === 0 && this.#cells === 0
   }
 
-  /** Attaches a receipt to updates that are about to be added. Returns the updates to add. */
-  attach(updates: U, receipt: Receipt<F>): U {
-    const keyOf = this.#keyOf
-    if (keyOf === undefined) {
-      this.#cells += updates.length
-      const cells = Array.from(updates as unknown as ReadonlyArray<A>, (update) => {
-        receipt.expect()
-        return new Cell(update, receipt)
-      })
-      return cells as unknown as U
-    }
-    updates.filter((update) => {
-      const key = keyOf(update)
-      const held = this.#byKey.get(key)
-      if (held === undefined) this.#byKey.set(key, [receipt])
-      else held.push(receipt)
-      receipt.expect()
-      return false
-    })
-    return updates
+  /** Prepares updates that are about to be added. Returns the updates to add. */
+  wrap(updates: U, receipt: Receipt<F>): U {
+    for (let count = updates.length; count > 0; count--) receipt.expect()
+    if (this.#keyOf !== undefined) return updates
+    this.#cells += updates.length
+    return Array.from(updates as unknown as ReadonlyArray<A>, (update) => new Cell(update, receipt)) as unknown as U
   }
 
-  /** Detaches the receipt from updates that were not accepted. */
-  detach(updates: U, receipt: Receipt<F>, failure: (update: A) => F): void {
-    const keyOf = this.#keyOf
+  /** Settles updates that were not accepted. */
+  refuse(updates: U, receipt: Receipt<F>, failure: (update: A) => F): void {
     updates.filter((update) => {
-      if (keyOf === undefined) this.#cells--
-      else {
-        const key = keyOf(update)
-        const held = this.#byKey.get(key)
-        const index = held === undefined ? -1 : held.lastIndexOf(receipt)
-        // an update that had to be taken on the way has settled already
-        if (index === -1) return false
-        held!.splice(index, 1)
-        if (held!.length === 0) this.#byKey.delete(key)
-      }
+      if (this.#keyOf === undefined) this.#cells--
       receipt.settle(failure(unwrap(update)))
       return false
     })
   }
 
-  /** The updates without their wrappers. */
-  unwrap(updates: U): U {
-    if (this.#cells === 0 || this.#keyOf !== undefined) return updates
-    return (updates as unknown as ReadonlyArray<A>).map(unwrap) as unknown as U
+  /** Attaches a receipt to updates that have just been merged. */
+  onMerged(updates: U, from: number, to: number, receipt: Receipt<F>): void {
+    const keyOf = this.#keyOf
+    if (keyOf === undefined) return
+    updates.slice(from, to).filter((update) => {
+      const key = keyOf(update)
+      const held = this.#byKey.get(key)
+      if (held === undefined) this.#byKey.set(key, [receipt])
+      else held.push(receipt)
+      return false
+    })
   }
 
   /** The receipts that wait for the updates of a batch, place by place; nothing if there are none. */

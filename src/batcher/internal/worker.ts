@@ -25,7 +25,7 @@ export type Activity = "idle" | "scheduled" | "writing" | "backingOff" | "paused
 export interface WorkerOptions<S, A, E, R, U extends Updates<A, U>> {
   readonly settings: ResolvedSettings
   readonly context: Context.Context<R>
-  readonly makeIntake: (signals: Signals) => Intake<S, A, U>
+  readonly makeIntake: (signals: Signals) => Intake<S, A, NotWritten<A, E>, U>
   readonly receipts: Receipts<S, A, NotWritten<A, E>, U>
   readonly selector: Selector<A>
   readonly backoff: Backoff<E, R>
@@ -35,7 +35,7 @@ export interface WorkerOptions<S, A, E, R, U extends Updates<A, U>> {
 }
 
 export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
-  readonly intake: Intake<S, A, U>
+  readonly intake: Intake<S, A, NotWritten<A, E>, U>
   /** The part of `maxPending` that batches in flight take. */
   reserved = 0
   activity: Activity = "idle"
