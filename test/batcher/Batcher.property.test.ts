@@ -289,7 +289,7 @@ const check = Effect.fnUntraced(function* (run: typeof Run.Type) {
   for (const number of dropped) {
     if (model.fateOf(number) !== undefined) model.violations.push(`${number} is dropped, and ${model.fateOf(number)}`)
   }
-  assert.deepStrictEqual(model.violations, [])
+  assert.strictEqual(model.violations.join("; "), "")
 })
 
 describe("Batcher", () => {

@@ -48,6 +48,7 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   readonly #receipts: Receipts<S, A, F, U>
   #waiters: Array<Waiter<F, U>> = []
   #compactedAt = -1
+  #isAdmitting = false
 
   constructor(
     settings: ResolvedSettings,
@@ -115,16 +116,20 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
 
   /** Gives room to those who wait for it. */
   admitWaiters(): void {
+    // to accept updates may start a write, which makes room for those who wait
+    if (this.#isAdmitting) return
+    this.#isAdmitting = true
     while (this.#waiters.length > 0 && this.phase === "open") {
       const waiter = this.#waiters[0]!
       const refused = this.accept(waiter.updates, waiter.receipt)
       if (refused !== undefined) {
         waiter.updates = refused
-        return
+        break
       }
       this.#waiters.shift()
       waiter.resume(undefined)
     }
+    this.#isAdmitting = false
   }
 
   /** From now on nothing is accepted. */
