@@ -1,11 +1,9 @@
 /** What misbehaving writes, observers, rules and callers cannot do to a batcher. */
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Scope, Tracer } from "effect"
-import { PrometheusMetrics } from "effect/observability"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Accumulator from "../../src/batcher/Accumulator.ts"
 import * as Batcher from "../../src/batcher/Batcher.ts"
-import * as BatcherMetrics from "../../src/batcher/BatcherMetrics.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 
 type Options<R = never> = Partial<Batcher.Options<Accumulator.Fifo<number>, number, string, R>>
@@ -256,150 +254,6 @@ describe("closing", () => {
 
       const record = logs.find(({ message }) => message.includes("nobody moved the clock"))
       assert.deepInclude(record, { annotations: { inFlight: 2, pending: 1 } })
-    })
-  )
-})
-
-describe("making a batcher", () => {
-  it.effect("leaves nothing behind when it is interrupted at any point [BA-28]", () =>
-    Effect.gen(function* () {
-      for (let turn = 0; turn < 50; turn++) {
-        const fiber = yield* Effect.forkChild(Effect.scoped(Effect.andThen(start(), Effect.never)))
-        for (let step = 0; step < turn % 5; step++) yield* Effect.yieldNow
-        yield* Fiber.interrupt(fiber)
-      }
-      // a timer that was left would have the clock wait for it
-      const before = yield* Effect.sync(() => performance.now())
-      yield* TestClock.adjust("365 days")
-      assert.isBelow(performance.now() - before, 5_000)
-    })
-  )
-
-  it.effect("fails typed with the name of a setting that makes no sense [BA-29]", () =>
-    Effect.gen(function* () {
-      const messageOf = (settings: Batcher.Settings) =>
-        Batcher.makeChecked({ accumulator: Accumulator.fifo<number>(), write: () => Effect.void, ...settings }).pipe(
-          Effect.scoped,
-          Effect.match({ onFailure: ({ message }) => message, onSuccess: () => "made" })
-        )
-
-      assert.include(yield* messageOf({ interval: Number.NaN }), "interval must be")
-      assert.include(yield* messageOf({ onWriteFailure: "keep" as "retain" }), 'onWriteFailure must be "discard" or')
-      assert.include(yield* messageOf({ maxBatchSize: 1.5 }), "maxBatchSize must be")
-      assert.include(yield* messageOf({ maxBacklogBatchSize: 2 }), "maxBacklogBatchSize must be")
-      assert.include(yield* messageOf({ handoverTimeout: "15 seconds" }), "handoverTimeout must be shorter")
-      assert.strictEqual(yield* messageOf({ maxBatchBytes: Number.POSITIVE_INFINITY, maxBatchSize: 0 }), "made")
-    })
-  )
-
-  it.effect("is a layer in one line, with settings from a Config that fail typed [BA-29]", () =>
-    Effect.gen(function* () {
-      class Events extends Batcher.Service<Events, number>()("test/Events") {}
-      const written: Array<number> = []
-      const layer = Batcher.layerConfig(Events, {
-        accumulator: Accumulator.fifo<number>(),
-        write: (batch) => Effect.sync(() => written.push(...batch)),
-        settings: { maxBatchSize: Config.Int("BATCH") }
-      })
-      const withBatch = (BATCH: string) =>
-        Events.use(({ add }) => add([1, 2])).pipe(
-          Effect.provide(layer.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { BATCH } })))))
-        )
-
-      assert.strictEqual(yield* withBatch("2"), 0)
-      assert.deepStrictEqual(written, [1, 2])
-      const error = yield* Effect.flip(withBatch("-3"))
-      assert.strictEqual(error._tag, "InvalidSetting")
-    })
-  )
-})
-
-describe("an idle batcher", () => {
-  it.live("has no timer, and does not keep a process alive [BA-30]", () =>
-    Effect.gen(function* () {
-      const { batcher } = yield* start({ interval: "50 millis" })
-      const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
-      const before = timers()
-      const { batcher: other } = yield* start({ interval: "50 millis" })
-      assert.strictEqual(timers(), before)
-
-      yield* other.add([1])
-      assert.isAbove(timers(), before)
-      yield* Effect.sleep("200 millis")
-
-      assert.strictEqual(timers(), before)
-      assert.strictEqual((yield* other.accounting).written, 1)
-      assert.strictEqual(yield* batcher.pending, 0)
-    })
-  )
-})
-
-describe("writes and observers", () => {
-  it.effect(
-    "may need services, and run in a root span without the annotations of whoever made the batcher [BA-31]",
-    () =>
-      Effect.gen(function* () {
-        class Table extends Context.Service<Table, Array<unknown>>()("test/Table") {}
-        const table: Array<unknown> = []
-        yield* Effect.gen(function* () {
-          const { batcher } = yield* start<Table>({
-            write: () =>
-              Table.use((table) =>
-                Effect.map(Effect.serviceOption(Tracer.ParentSpan), (parent) => table.push(parent._tag))
-              ),
-            observer: { onWritten: ({ updates }) => Table.use((table) => Effect.sync(() => table.push(updates))) }
-          })
-          yield* batcher.add([1])
-          yield* batcher.flush
-        }).pipe(Effect.withSpan("the construction"), Effect.scoped, Effect.provideService(Table, table))
-
-        assert.deepStrictEqual(table, ["None", [1]])
-      })
-  )
-
-  it.effect("that fail without anyone listening are warned of, at most every 10 seconds [BA-32]", () =>
-    Effect.gen(function* () {
-      const logs: Array<LogRecord> = []
-      const { batcher } = yield* start({ write: () => Effect.fail("away") }).pipe(collectLogs(logs))
-      for (let attempt = 0; attempt < 5; attempt++) {
-        yield* batcher.add([attempt])
-        yield* batcher.flush
-      }
-      const warnings = () => logs.filter(({ message }) => message.includes("batch could not be written"))
-      assert.strictEqual(warnings().length, 1)
-
-      yield* TestClock.adjust("10 seconds")
-      yield* batcher.add([1])
-      yield* batcher.flush
-      assert.strictEqual(warnings().length, 2)
-    })
-  )
-
-  it.effect("are measured under a prefix and attributes, and accounted for [BA-33]", () =>
-    Effect.gen(function* () {
-      const registry: Metric.MetricRegistry = new Map()
-      const context = Context.make(Metric.MetricRegistry, registry)
-      const options = { prefix: "audit", attributes: { tenant: "a" } }
-      const metrics = BatcherMetrics.define(options)
-      const count = (metric: Metric.Metric<number, Metric.CounterState<number>>) => metric.valueUnsafe(context).count
-      yield* Effect.gen(function* () {
-        const { batcher } = yield* start({
-          maxBatchSize: 2,
-          queueCapacity: 2,
-          metrics: options,
-          isRejection: (error) => error === "bad",
-          write: (batch) => (batch.includes(3) ? Effect.fail("bad") : Effect.void)
-        })
-        yield* batcher.add(numbers(1, 5))
-        yield* batcher.flush
-      }).pipe(Effect.scoped, Effect.provideService(Metric.MetricRegistry, registry))
-
-      assert.strictEqual(count(metrics.accepted), 5)
-      assert.strictEqual(count(metrics.written), 4)
-      assert.strictEqual(count(metrics.lost.rejected), 1)
-      assert.strictEqual(count(metrics.batches.capacity), 2)
-      const text = yield* Effect.provideService(PrometheusMetrics.format(), Metric.MetricRegistry, registry)
-      assert.include(text, 'audit_accepted_total{tenant="a"} 5')
     })
   )
 })

@@ -1,7 +1,5 @@
 /**
  * Writes one batch: as a whole if the store takes it, in ever smaller parts while the store rejects its data.
- *
- * No generator and no literal holds a batch while it is written, see test/bench/README.md.
  */
 import { Cause, Effect, Exit, Option } from "effect"
 import { Lost, type LossReason, Rejected } from "../BatcherErrors.ts"

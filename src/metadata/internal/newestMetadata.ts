@@ -6,8 +6,6 @@
  *   more rows than a batch has room for goes behind all others: however much it reports, it delays nobody.
  *
  * As long as agents do not get in each other's way, the array that their rows are merged into is the next batch.
- *
- * State that holds rows comes from constructors and copies, not from literals: see test/bench/README.md.
  */
 import type { AgentId } from "../../domain/Ids.ts"
 import type { MetadataRow } from "../../domain/Metadata.ts"
@@ -79,11 +77,11 @@ const takeSelected = (
 }
 
 const takeWith = (
-  { agents, contiguous, layouts, size }: NewestMetadata,
+  { agents, layouts, size }: NewestMetadata,
   max: number,
   select: (row: MetadataRow) => Selection
 ): readonly [ReadonlyArray<MetadataRow>, NewestMetadata] => {
-  const batch = contiguous.slice(0, 0)
+  const batch: Array<MetadataRow> = []
   // agents that are put behind the others here must not be visited again
   const last = [...agents.keys()].at(-1)
   for (const [agentId, rows] of agents) {
@@ -94,7 +92,7 @@ const takeWith = (
     }
     if (!goesOn || agentId === last) break
   }
-  return [batch, new NewestMetadata(layouts, contiguous.slice(0, 0), agents, size - batch.length)]
+  return [batch, new NewestMetadata(layouts, [], agents, size - batch.length)]
 }
 
 export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = {
@@ -110,7 +108,7 @@ export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = 
     return state
   },
   restore(state, rows) {
-    const restored = new NewestMetadata(state.layouts, rows.slice(0, 0))
+    const restored = new NewestMetadata(state.layouts, [])
     const restore = (agentId: AgentId, row: MetadataRow) =>
       put(restored, restored.agents.get(agentId) ?? newAgent(restored, agentId), row, 0)
     for (const row of rows) restore(row.agentId, row)
@@ -123,9 +121,9 @@ export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = 
     if (select !== undefined) return takeWith(state, max, select)
     const { agents, contiguous, layouts, size } = state
     if (size <= max && contiguous.length === size) {
-      return [contiguous, new NewestMetadata(layouts, contiguous.slice(0, 0))]
+      return [contiguous, new NewestMetadata(layouts, [])]
     }
-    const batch = contiguous.slice(0, 0)
+    const batch: Array<MetadataRow> = []
     for (const [agentId, rows] of agents) {
       const room = max - batch.length
       if (room === 0) break
@@ -134,6 +132,6 @@ export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = 
       agents.delete(agentId)
       if (taken < rows.size) agents.set(agentId, new AgentRows(rows.copy(taken)))
     }
-    return [batch, new NewestMetadata(layouts, contiguous.slice(0, 0), agents, size - batch.length)]
+    return [batch, new NewestMetadata(layouts, [], agents, size - batch.length)]
   }
 }

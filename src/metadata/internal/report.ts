@@ -1,17 +1,14 @@
 /**
- * One report of an agent, held as it arrived: a row of it is made when it is merged, straight into the batch.
+ * One report of an agent, held as it came: a row is made when it is merged, straight into the batch.
  *
- * To make all rows when the report comes would cost an array for each report and a second walk over each row.
+ * To make all rows when the report comes would cost an array per report and a second pass over each row.
  */
 import type { Types } from "effect"
 import type { AgentId } from "../../domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../../domain/Metadata.ts"
 import type { Updates } from "../../batcher/Accumulator.ts"
 
-/**
- * A plain object, as of a literal. But the objects of a literal V8 may come to allocate with the old generation, as soon
- * as most of them are pending at one young collection; those of a constructor it does not.
- */
+// a plain object from a constructor, not from a literal: see "What V8 keeps" in test/bench/README.md
 const Row = function (
   this: Types.Mutable<MetadataRow>,
   agentId: AgentId,
@@ -32,7 +29,7 @@ export class Report implements Updates<MetadataRow, Report> {
   readonly entries: ReadonlyArray<MetadataEntry>
   readonly #onRow: ((row: MetadataRow) => void) | undefined
 
-  /** `onRow` hears of every row that is made. */
+  /** `onRow` is called with every row that is made. */
   constructor(agentId: AgentId, entries: ReadonlyArray<MetadataEntry>, onRow?: (row: MetadataRow) => void) {
     this.agentId = agentId
     this.entries = entries

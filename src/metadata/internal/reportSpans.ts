@@ -1,21 +1,21 @@
 /**
- * The span of each row's report, and the span of the write that took the row.
+ * Remembers the span in which each row was reported, for the span of the write that takes the row along.
  *
- * - A write links to the spans of its rows, each once, up to 128 of them; how many reports there were it tells in any case.
- * - A row that was replaced by a newer one is not written, and its report not linked for it.
- * - A row that is put back and tried again takes its span along. Spans are held for as long as their rows.
+ * - A write links to the spans of its rows, each once, up to 128 of them; its attribute `reports` counts all of them.
+ * - A row that was replaced by a newer one is not written, and its report is not linked.
+ * - A row that is put back and tried again keeps its span. Spans are held as long as their rows.
  */
 import { Context, Effect, Tracer } from "effect"
 import type { MetadataRow } from "../../domain/Metadata.ts"
 import type { FlushReason } from "../../batcher/BatcherObserver.ts"
 
-/** More than that the specification of OpenTelemetry does not keep. */
+/** OpenTelemetry keeps no more links per span. */
 const maxLinks = 128
 
 export const makeReportSpans = () => {
   const spans = new WeakMap<MetadataRow, Tracer.AnySpan>()
   return {
-    /** How to remember, for each row of a report, the span that it is reported in, if that is sampled. */
+    /** Returns how to remember the current span for each row of a report, if the span is sampled. */
     note(context: Context.Context<never>): ((row: MetadataRow) => void) | undefined {
       const span = Context.getOrUndefined(context, Tracer.ParentSpan)
       return span?.sampled === true ? (row) => spans.set(row, span) : undefined

@@ -1,0 +1,158 @@
+/** What can be chosen: retries, backlogs, ages, pauses, streams, an end at once. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as Batcher from "../../src/batcher/Batcher.ts"
+import { numbers, settle, start } from "../support/numberBatcher.ts"
+
+describe("the retry policy", () => {
+  it.effect("is the caller's schedule; what is given up is handed over [BA-10]", () =>
+    Effect.gen(function* () {
+      const attempts: Array<number> = []
+      const given: Array<Batcher.GivenUp<number, string>> = []
+      const { batcher } = yield* start({
+        onWriteFailure: "retain",
+        retry: Schedule.upTo(Schedule.spaced("1 second"), { times: 2 }),
+        observer: { onGivenUp: (updates) => Effect.sync(() => given.push(updates)) },
+        write: () =>
+          TestClock.testClockWith((clock) => {
+            attempts.push(clock.currentTimeMillisUnsafe())
+            return Effect.fail("away")
+          })
+      })
+      yield* batcher.add([1, 2])
+      yield* Effect.forkChild(batcher.flush)
+
+      yield* TestClock.adjust("10 seconds")
+
+      assert.deepStrictEqual(
+        attempts.map((time) => time - attempts[0]!),
+        [0, 1_000, 2_000]
+      )
+      assert.deepStrictEqual(
+        given.map(({ attempts, updates }) => [attempts, updates]),
+        [[3, [1, 2]]]
+      )
+      assert.strictEqual((yield* batcher.accounting).lost.given_up, 2)
+    })
+  )
+
+  it.effect("can be a number of attempts [BA-10]", () =>
+    Effect.gen(function* () {
+      const { batcher } = yield* start({ onWriteFailure: "retain", maxAttempts: 3, write: () => Effect.fail("away") })
+      const waiting = yield* Effect.forkChild(Effect.flip(batcher.addAndWait([1])), { startImmediately: true })
+
+      yield* TestClock.adjust("10 seconds")
+
+      const error = yield* Fiber.join(waiting)
+      assert.isTrue(error._tag === "Lost" && error.reason === "given_up")
+    })
+  )
+
+  it.effect("never pauses longer than 30 seconds by default, also without an interval [BA-10]", () =>
+    Effect.gen(function* () {
+      const attempts: Array<number> = []
+      const { batcher } = yield* start({
+        onWriteFailure: "retain",
+        interval: "Infinity",
+        maxBatchSize: 1,
+        write: () =>
+          TestClock.testClockWith((clock) => {
+            attempts.push(clock.currentTimeMillisUnsafe())
+            return Effect.fail("away")
+          })
+      })
+      yield* batcher.add([1])
+
+      yield* TestClock.adjust("1 hours")
+
+      const pauses = attempts.slice(1).map((time, index) => time - attempts[index]!)
+      assert.isAtMost(Math.max(...pauses), 30_000)
+      assert.isAbove(pauses.length, 100)
+      yield* batcher.closeNow
+    })
+  )
+})
+
+describe("a batcher", () => {
+  it.effect("writes more at once when more than a batch is waiting [BA-11]", () =>
+    Effect.gen(function* () {
+      const { batcher, batches } = yield* start({ maxBatchSize: 2, maxBacklogBatchSize: 6, queueCapacity: 20 })
+      yield* batcher.pause
+      yield* batcher.add(numbers(1, 9))
+
+      yield* batcher.resume
+      yield* batcher.flush
+
+      assert.deepStrictEqual(batches, [numbers(1, 6), numbers(7, 9)])
+    })
+  )
+
+  it.effect("writes an update at the latest maxAge after it was accepted [BA-12]", () =>
+    Effect.gen(function* () {
+      const { batcher, batches } = yield* start({ interval: "1 minute", maxAge: "2 seconds" })
+      yield* TestClock.adjust("7 seconds")
+      yield* batcher.add([1])
+      yield* TestClock.adjust("1999 millis")
+      assert.deepStrictEqual(batches, [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(batches, [[1]])
+
+      yield* TestClock.adjust("500 millis")
+      yield* batcher.add([2])
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(batches, [[1], [2]])
+    })
+  )
+
+  it.effect("starts no write while it is paused, and writes what is held when it closes [BA-13]", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { batcher, batches } = yield* Scope.provide(start({ maxBatchSize: 2 }), scope)
+      yield* batcher.pause
+      yield* batcher.add(numbers(1, 5))
+      const flushing = yield* Effect.forkChild(batcher.flush, { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(batches, [])
+      assert.isUndefined(flushing.pollUnsafe())
+
+      yield* Scope.close(scope, Exit.void)
+
+      assert.deepStrictEqual(batches.flat(), numbers(1, 5))
+      assert.strictEqual((yield* Fiber.join(flushing)).outcome, "completed")
+    })
+  )
+
+  it.effect("takes a stream no faster than it has room [BA-14]", () =>
+    Effect.gen(function* () {
+      const { batcher, batches } = yield* start({
+        maxBatchSize: 5,
+        queueCapacity: 5,
+        write: () => Effect.sleep("10 millis")
+      })
+      const feeding = yield* Effect.forkChild(Stream.run(Stream.range(1, 100), Batcher.sink(batcher)))
+
+      yield* TestClock.adjust("1 second")
+
+      yield* Fiber.join(feeding)
+      yield* Effect.forkChild(batcher.flush)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(batches.flat(), numbers(1, 100))
+      assert.strictEqual((yield* batcher.accounting).dropped.full, 0)
+    })
+  )
+
+  it.effect("closes at once when told to, and hands over the rest [BA-15]", () =>
+    Effect.gen(function* () {
+      const { batcher } = yield* start({ maxBatchSize: 2, write: () => Effect.never })
+      yield* batcher.add(numbers(1, 5))
+      yield* settle
+      const waiting = yield* Effect.forkChild(Effect.flip(batcher.addAndWait([6])), { startImmediately: true })
+
+      assert.deepStrictEqual(yield* batcher.closeNow, numbers(1, 6))
+      const error = yield* Fiber.join(waiting)
+      assert.isTrue(error._tag === "Lost" && error.reason === "shutdown")
+      assert.strictEqual((yield* batcher.accounting).lost.shutdown, 6)
+    })
+  )
+})

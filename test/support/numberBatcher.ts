@@ -1,0 +1,35 @@
+/** A batcher of numbers that remembers what it wrote. */
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import * as Accumulator from "../../src/batcher/Accumulator.ts"
+import * as Batcher from "../../src/batcher/Batcher.ts"
+
+type Options = Partial<Batcher.Options<unknown, number, string, never>>
+
+export const settle = TestClock.adjust(0)
+
+/** A batcher of numbers in the order of arrival. */
+export const start = Effect.fnUntraced(function* (options: Options = {}) {
+  const batches: Array<ReadonlyArray<number>> = []
+  const { write = () => Effect.void, ...rest } = options
+  const batcher = yield* Batcher.make<unknown, number, string, never>({
+    accumulator: Accumulator.fifo<number>() as Accumulator.Accumulator<unknown, number>,
+    ...rest,
+    write: (batch, reason) =>
+      Effect.suspend(() => {
+        const writing = write(batch, reason)
+        return Effect.tap(writing, () => Effect.sync(() => batches.push(batch)))
+      })
+  })
+  return { batcher, batches }
+})
+
+export const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
+
+export const keyedNumbers = Accumulator.keyed<number, number>({
+  key: (number) => number,
+  merge: (_, newer) => newer
+}) as Accumulator.Accumulator<unknown, number>
+
+export const failTimes = (failures: number) => () =>
+  Effect.suspend(() => (failures-- > 0 ? Effect.fail("away") : Effect.void))
