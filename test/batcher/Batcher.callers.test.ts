@@ -1,4 +1,4 @@
-/** What callers learn about their updates: drops, room, acknowledgements. */
+/** Callers learn about drops, room and acknowledgements of their updates. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Queue } from "effect"
 import { TestClock } from "effect/testing"

@@ -1,4 +1,4 @@
-/** What misbehaving writes, observers, rules and callers cannot do to a batcher. */
+/** Misbehaving writes, observers, rules and callers do not break a batcher. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"

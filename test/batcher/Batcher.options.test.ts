@@ -1,4 +1,4 @@
-/** What can be chosen: retries, backlogs, ages, pauses, streams, an end at once. */
+/** Options of a batcher: retries, backlogs, ages, pauses, streams, an end at once. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"

@@ -75,7 +75,7 @@ const Run = Schema.Struct({
 
 const shutdownTimeout = 1_000
 
-/** What the model knows of the updates. */
+/** The fates of all updates. */
 class Model {
   // an assertion that fails within a write would be one more failure of the store
   readonly violations: Array<string> = []
@@ -200,7 +200,7 @@ const check = Effect.fnUntraced(function* (run: typeof Run.Type) {
   const updatesOf = (keys: ReadonlyArray<number>) => keys.map((key): Update => ({ key, numbers: [next++] }))
   const numbersOf = (updates: ReadonlyArray<Update>) => updates.flatMap(({ numbers }) => numbers)
 
-  /** What somebody who waits learns must be what has happened. */
+  /** Compares the outcome that a caller was told with the fates of its updates. */
   const believe = (
     updates: ReadonlyArray<Update>,
     exit: Exit.Exit<void, Batcher.NotWritten<Update, unknown>>,

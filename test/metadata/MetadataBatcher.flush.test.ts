@@ -1,6 +1,6 @@
 /** When a batch is written, what is announced, and what a failure leaves behind. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, Stream } from "effect"
+import { Context, Deferred, Effect, Fiber, Layer, References, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"
 import * as Metrics from "../../src/metadata/MetadataBatcherMetrics.ts"
@@ -313,6 +313,70 @@ describe("MetadataBatcher flush", () => {
       yield* settle
 
       assert.deepStrictEqual(actors, ["system"])
+    })
+  )
+
+  it.effect("leaves a debug record before and after each write, and when draining begins [MB-51]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { batcher, close, logs } = yield* start({ write: inTurn(gated(gate)) }).pipe(
+        Effect.provideService(References.MinimumLogLevel, "Debug")
+      )
+      const records = () =>
+        logs.filter(({ level }) => level === "Debug").map(({ annotations, message }) => [message, annotations.entries])
+      yield* batcher.add(agent(1), entries(3))
+      const flushing = yield* Effect.forkChild(batcher.flush, { startImmediately: true })
+      yield* settle
+      assert.deepStrictEqual(records(), [["writing metadata", 3]])
+
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(flushing)
+      yield* batcher.add(agent(2), entries(2))
+      yield* Effect.provideService(close, References.MinimumLogLevel, "Debug")
+
+      assert.deepStrictEqual(
+        records().map(([message]) => message),
+        ["writing metadata", "metadata written", "metadata batcher draining", "writing metadata", "metadata written"]
+      )
+    })
+  )
+
+  it.effect("logs a write that took too long as a warning [MB-52]", () =>
+    Effect.gen(function* () {
+      const { batcher, logs } = yield* start({
+        write: () =>
+          Effect.never.pipe(
+            Effect.timeout("2 seconds"),
+            Effect.mapError((cause) => new MetadataStore.MetadataStoreError({ reason: "unavailable", cause }))
+          )
+      })
+      yield* batcher.add(agent(1), entries(1))
+      const flushing = yield* Effect.forkChild(batcher.flush)
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(flushing)
+
+      const record = logs.find(({ message }) => message.includes("could not be written"))
+      assert.deepInclude(record, { level: "Warn" })
+    })
+  )
+
+  it.effect("keeps a second batcher of the process apart by its channel and its metrics [MB-53]", () =>
+    Effect.gen(function* () {
+      const first = yield* start()
+      const metrics = { attributes: { tenant: "b" } }
+      const second = yield* start({ registry: first.registry, channel: "tenant_b", metrics })
+      yield* first.batcher.add(agent(1), entries(2))
+      yield* second.batcher.add(agent(2), entries(3))
+      yield* Effect.all([first.batcher.flush, second.batcher.flush])
+
+      assert.deepStrictEqual(
+        second.published.map(({ channel }) => channel),
+        ["tenant_b"]
+      )
+      const ofSecond = Metrics.define({ prefix: Metrics.defaultPrefix, ...metrics })
+      assert.strictEqual(first.metric(Metrics.flushed).count, 2)
+      assert.strictEqual(first.metric(ofSecond.batcher.written).count, 3)
+      assert.isFalse(second.logs.some(({ level }) => level === "Warn"))
     })
   )
 })

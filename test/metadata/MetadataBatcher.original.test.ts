@@ -33,16 +33,31 @@ describe("MetadataBatcher, as the original tests it", () => {
         yield* tick
 
         assert.strictEqual(calls.length, 2)
-        assert.strictEqual(calls[1]!.length, 5)
+        assert.deepStrictEqual(
+          asSet(calls[1]!),
+          asSet([
+            ...entries(3).map((sample) => row(agent(1), sample)),
+            ...entries(2).map((sample) => row(agent(2), sample))
+          ])
+        )
         assert.deepStrictEqual(new Set(published[1]!.agents), new Set([agent(1), agent(2)]))
         assert.strictEqual(metric(Metrics.flushed).count, 7)
 
         for (let number = 0; number < 500; number++) yield* batcher.add(agent(number), [entry("only")])
         yield* settle
 
+        const all = Array.from({ length: 500 }, (_, number) => agent(number))
         assert.strictEqual(calls.length, 3)
+        assert.deepStrictEqual(asSet(calls[2]!), asSet(all.map((agentId) => row(agentId, entry("only")))))
         assert.strictEqual(metric(Metrics.batches.capacity).count, 1)
         assert.strictEqual(published.length, 4)
+        assert.deepStrictEqual(
+          published
+            .slice(2)
+            .flatMap(({ agents }) => agents)
+            .sort(),
+          all.sort()
+        )
         assert.strictEqual(metric(Metrics.flushed).count, 507)
       })
   )
@@ -143,6 +158,10 @@ describe("MetadataBatcher, as the original tests it", () => {
         published.map(({ agents }) => agents.length),
         [363, 137, 100]
       )
+      const all = Array.from({ length: 600 }, (_, number) => agent(number))
+      assert.deepStrictEqual(asSet(calls.flat()), asSet(all.map((agentId) => row(agentId, entry("only")))))
+      assert.deepStrictEqual(published.flatMap(({ agents }) => agents).sort(), all.sort())
+      assert.deepStrictEqual([metric(Metrics.batches.capacity).count, metric(Metrics.batches.scheduled).count], [1, 1])
       assert.strictEqual(metric(Metrics.flushed).count, 600)
     })
   )
@@ -152,7 +171,8 @@ describe("MetadataBatcher, as the original tests it", () => {
       const { batcher, calls, published } = yield* start()
 
       yield* Effect.forEach(
-        Array.from({ length: 20 }, (_, caller) => caller),
+        // in an order of its own: the newest comes neither first nor last
+        Array.from({ length: 20 }, (_, index) => (index * 7 + 3) % 20),
         (caller) =>
           batcher.add(
             agent(1),

@@ -8,7 +8,7 @@ import type { AgentId } from "../../domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../../domain/Metadata.ts"
 import type { Updates } from "../../batcher/Accumulator.ts"
 
-// a plain object from a constructor, not from a literal: see "What V8 keeps" in test/bench/README.md
+// a plain object from a constructor, not from a literal: see "Pretenuring in V8" in test/bench/README.md
 const Row = function (
   this: Types.Mutable<MetadataRow>,
   agentId: AgentId,
