@@ -26,6 +26,9 @@ export * as MetadataBatcherMetrics from "./metadata/MetadataBatcherMetrics.ts"
 /** The generic batcher. */
 export * as Batcher from "./batcher/Batcher.ts"
 
+/** Metrics of a batcher, under a prefix of its own. */
+export * as BatcherMetrics from "./batcher/BatcherMetrics.ts"
+
 /** The rules by which pending updates merge. */
 export * as Accumulator from "./batcher/Accumulator.ts"
 

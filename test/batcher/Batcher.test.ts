@@ -52,7 +52,7 @@ describe("Batcher", () => {
     })
   )
 
-  it.effect("adds what a failed write put back to what came since", () =>
+  it.effect("merges updates that a failed write put back with newer ones", () =>
     Effect.gen(function* () {
       let failures = 1
       const { batcher, batches } = yield* start({
@@ -69,7 +69,7 @@ describe("Batcher", () => {
     })
   )
 
-  it.effect("tells the writer why it writes", () =>
+  it.effect("tells the writer the trigger of each write", () =>
     Effect.gen(function* () {
       const reasons: Array<Batcher.FlushReason> = []
       const scope = yield* Scope.make()
@@ -124,7 +124,7 @@ describe("Batcher", () => {
     })
   )
 
-  it.effect("writes what an observer dies of", () =>
+  it.effect("writes updates although an observer dies", () =>
     Effect.gen(function* () {
       const { batcher, batches } = yield* start({
         observer: {
@@ -144,7 +144,7 @@ describe("Batcher", () => {
     })
   )
 
-  it.effect("takes a writer that throws for one that fails", () =>
+  it.effect("treats a writer that throws like one that fails", () =>
     Effect.gen(function* () {
       let defects = 1
       const { batcher, batches } = yield* start({
@@ -183,7 +183,7 @@ describe("Batcher", () => {
     })
   )
 
-  it.effect("keeps the order of what a failed write put back, what waits, and what comes after", () =>
+  it.effect("keeps the order of updates that a failed write put back, that wait, and that are added later", () =>
     Effect.gen(function* () {
       let failures = 1
       const gate = yield* Deferred.make<void>()
@@ -212,7 +212,7 @@ describe("Batcher", () => {
     })
   )
 
-  it.effect("flushes all that was accepted before, although newer updates overtake it in the full mailbox", () =>
+  it.effect("flushes all updates accepted before, although newer ones overtake them in the full mailbox", () =>
     Effect.gen(function* () {
       const permits = yield* Queue.unbounded<void>()
       const { batcher, batches } = yield* start({
@@ -263,7 +263,7 @@ describe("Batcher", () => {
     })
   )
 
-  it.effect("reports where its updates are", () =>
+  it.effect("reports how many updates are queued, pending and in flight", () =>
     Effect.gen(function* () {
       const { batcher } = yield* start({
         maxBatchSize: 2,
