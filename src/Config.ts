@@ -276,6 +276,22 @@ export const variables = {
     value: Value.flag,
     description: "Let relays be reached by WebSocket alone."
   }),
+  derpMapFile: optional({
+    name: "DERP_MAP_FILE",
+    value: Value.text("a file"),
+    description: "A file with the relays of the tailnet in JSON. Without a file and an address there are none."
+  }),
+  derpMapUrl: optional({
+    name: "DERP_MAP_URL",
+    value: Value.pattern(/^https?:\/\/[^/\s@]+(\/\S*)?$/, "an address that begins with http:// or https://"),
+    description: "An address that responds with the relays of the tailnet in JSON."
+  }),
+  derpMapPollInterval: required({
+    name: "DERP_MAP_POLL_INTERVAL",
+    default: "5 seconds",
+    value: Value.duration,
+    description: "How often the relays of the tailnet are read again; a map that is not valid leaves the last one."
+  }),
   logFormat: required({
     name: "LOG_FORMAT",
     default: "auto",
@@ -369,6 +385,10 @@ const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boole
     holds: (found) =>
       found.databaseListenUrl === undefined || !("databaseUrl" in found) || found.databaseUrl !== undefined,
     problem: `${variables.databaseListenUrl.name} needs ${variables.databaseUrl.name}: set that too, or leave this out`
+  },
+  {
+    holds: ({ derpMapFile, derpMapUrl }) => derpMapFile === undefined || derpMapUrl === undefined,
+    problem: `${variables.derpMapFile.name} and ${variables.derpMapUrl.name} exclude each other: set one of them`
   },
   {
     holds: ({ agentPingInterval = Duration.zero, agentPingTimeout = Duration.infinity }) =>

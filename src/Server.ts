@@ -8,7 +8,7 @@ import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Data, Duration, Effect, Layer, Schedule } from "effect"
-import { HttpIncomingMessage, HttpRouter, type HttpServer } from "effect/http"
+import { FetchHttpClient, HttpIncomingMessage, HttpRouter, type HttpServer } from "effect/http"
 import { HttpApi, OpenApi } from "effect/http-api"
 import * as Access from "./access/Access.ts"
 import * as Authentication from "./access/Authentication.ts"
@@ -34,6 +34,7 @@ import { AgentSocketApi } from "./agentapi/AgentSocketApi.ts"
 import { DashboardApi } from "./dashboard/DashboardApi.ts"
 import { OverviewApi } from "./operations/OverviewApi.ts"
 import { UsageApi } from "./usage/UsageApi.ts"
+import { TailnetApi } from "./tailnet/TailnetApi.ts"
 import { WatchApi } from "./watch/WatchApi.ts"
 import type { Directory } from "./admin/Directory.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
@@ -58,6 +59,7 @@ import * as PgClock from "./storage/PgClock.ts"
 import * as PgBoundaryUsageStore from "./storage/PgBoundaryUsageStore.ts"
 import * as PgUserSessionStore from "./storage/PgUserSessionStore.ts"
 import * as PgAgentSocketStore from "./storage/PgAgentSocketStore.ts"
+import * as PgCoordinatorStore from "./storage/PgCoordinatorStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgLifecycleStore from "./storage/PgLifecycleStore.ts"
 import * as PgLogReader from "./storage/PgLogReader.ts"
@@ -68,12 +70,20 @@ import * as PgResourceMonitorStore from "./storage/PgResourceMonitorStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
 import * as PgScriptStore from "./storage/PgScriptStore.ts"
+import * as PgResumeKeyStore from "./storage/PgResumeKeyStore.ts"
 import * as PgSiteConfigs from "./storage/PgSiteConfigs.ts"
 import * as PgStatsStore from "./storage/PgStatsStore.ts"
 import * as PgSubAgentStore from "./storage/PgSubAgentStore.ts"
 import * as PgUsageStore from "./storage/PgUsageStore.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
+import * as PgWorkspaceTreeStore from "./storage/PgWorkspaceTreeStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
+import * as DerpMaps from "./tailnet/DerpMaps.ts"
+import * as NetworkTelemetry from "./tailnet/NetworkTelemetry.ts"
+import * as ReplicatedCoordinator from "./tailnet/ReplicatedCoordinator.ts"
+import * as ResumeTokens from "./tailnet/ResumeTokens.ts"
+import * as TailnetRoutes from "./tailnet/TailnetRoutes.ts"
+import * as WorkspaceUpdates from "./tailnet/WorkspaceUpdates.ts"
 import * as Defects from "./telemetry/Defects.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
 import * as ProcessMetrics from "./telemetry/ProcessMetrics.ts"
@@ -94,6 +104,7 @@ const Api = HttpApi.make("metadata-batcher")
   .addHttpApi(OverviewApi)
   .addHttpApi(AgentSocketApi)
   .addHttpApi(AgentHttpApi)
+  .addHttpApi(TailnetApi)
   .annotateMerge(OpenApi.annotations({ title: "metadata-batcher", version: "2" }))
 
 /**
@@ -138,10 +149,13 @@ export const layerStorage = (settings: Settings) =>
     PgLogReader.layer,
     PgLogStore.layer,
     PgScriptStore.layer,
+    PgResumeKeyStore.layer,
     PgStatsStore.layer,
     PgSubAgentStore.layer,
     PgUsageStore.layer,
     PgWorkspaceStore.layer,
+    PgWorkspaceTreeStore.layer,
+    PgCoordinatorStore.layer(),
     PgDirectory.layer,
     PgLifecycleStore.layer,
     PgManifestStore.layer,
@@ -175,6 +189,7 @@ const layerServices = (settings: Settings) =>
       BoundaryUsage.BoundaryUsage.use(({ run }) => run)
     ).pipe(Layer.provideMerge(BoundaryUsage.layer()), Layer.provide(Replica.layer)),
     layerStats(settings),
+    layerTailnet(settings),
     MetadataBatcher.layer({
       maxBatchSize: settings.maxBatchSize,
       maxBatchBytes: settings.maxBatchBytes,
@@ -207,6 +222,19 @@ const layerStats = ({ experiments = [], shutdownTimeout, statsReportInterval: re
     ])
   )
 
+/** The tailnet, for agents and for clients of people. */
+const layerTailnet = ({ derpMapFile, derpMapPollInterval: pollInterval, derpMapUrl, shutdownTimeout }: Settings) => {
+  const url = derpMapUrl === undefined ? undefined : { url: derpMapUrl }
+  const source = derpMapFile === undefined ? url : { file: derpMapFile }
+  return Layer.mergeAll(
+    DerpMaps.layer({ source, pollInterval }).pipe(Layer.provide([NodeFileSystem.layer, FetchHttpClient.layer])),
+    ReplicatedCoordinator.layer({ shutdownTimeout }).pipe(Layer.provide(Replica.layer)),
+    NetworkTelemetry.layer(),
+    ResumeTokens.layer,
+    WorkspaceUpdates.layer
+  )
+}
+
 const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
   Effect.andThen(Effect.schedule(Effect.ignore(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
 )
@@ -216,6 +244,7 @@ const routes = (settings: Settings) =>
     AgentRoutes.layer(settings),
     AgentHttpRoutes.layer,
     WatchRoutes.layer(settings),
+    TailnetRoutes.layer(settings),
     UsageRoutes.layer,
     AdminRoutes.layer,
     DashboardRoutes.layer,

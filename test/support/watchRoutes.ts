@@ -18,6 +18,7 @@ import * as Fake from "./accessStore.ts"
 
 import { agent } from "./metadataBatcher.ts"
 import * as Service from "./service.ts"
+import * as Tailnet from "./tailnet.ts"
 
 const owner = Fake.user(1)
 export const token = Fake.token("of user 1")
@@ -88,6 +89,7 @@ export const serve = Effect.gen(function* () {
     Layer.mock(Directory)({}),
     Layer.mock(AgentCatalog)({}),
     AgentApi.layerPorts,
+    Tailnet.layerPorts,
     Layer.succeed(Readiness, { problem: Effect.undefined }),
     NodeCrypto.layer
   )

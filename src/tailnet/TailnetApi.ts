@@ -1,0 +1,80 @@
+/** Where clients of people reach the tailnet: coordination over WebSockets, and what a connection to an agent takes. */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { AccessUnavailable, AgentNotFound } from "../access/AccessError.ts"
+import { ReaderAuthentication } from "../access/Authentication.ts"
+import { AgentId } from "../domain/Ids.ts"
+import { DerpMap } from "./DerpMap.ts"
+
+const fields = {
+  message: Schema.String,
+  /** Which parameters are wrong, and why. */
+  validations: Schema.Array(Schema.Struct({ field: Schema.String, detail: Schema.String }))
+}
+
+/** The client asks for a version that the service does not speak. */
+export class TailnetRefused extends Schema.TaggedError<TailnetRefused>()("TailnetRefused", fields, {
+  httpApiStatus: 400
+}) {}
+
+/** The resume token is not valid; the client connects again without it. */
+export class ResumeTokenRefused extends Schema.TaggedError<ResumeTokenRefused>()("ResumeTokenRefused", fields, {
+  httpApiStatus: 401
+}) {}
+
+const query = {
+  /** The version of the tailnet API that the client speaks. */
+  version: Schema.optionalKey(Schema.String),
+  /** The token that the client got in an earlier connection, to be the same peer again. */
+  resume_token: Schema.optionalKey(Schema.String)
+}
+
+const params = { agent: AgentId }
+
+/** What a client has to know before it connects to an agent. */
+export const ConnectionInfo = Schema.Struct({
+  derp_map: DerpMap,
+  derp_force_websockets: Schema.Boolean,
+  disable_direct_connections: Schema.Boolean
+})
+
+const refusals = [TailnetRefused, ResumeTokenRefused, AccessUnavailable]
+
+export const TailnetApi = HttpApi.make("tailnet")
+  .add(
+    HttpApiGroup.make("tailnet")
+      .add(
+        HttpApiEndpoint.get("coordinate", "/api/v2/workspaceagents/:agent/coordinate", {
+          params,
+          query,
+          success: HttpApiSchema.NoContent,
+          error: [...refusals, AgentNotFound]
+        }).annotate(OpenApi.Summary, "Coordinate with one agent: upgrades to a WebSocket that carries the tailnet API"),
+        HttpApiEndpoint.get("tailnet", "/api/v2/tailnet", {
+          query,
+          success: HttpApiSchema.NoContent,
+          error: refusals
+        }).annotate(
+          OpenApi.Summary,
+          "Coordinate with all agents of a user: upgrades to a WebSocket that carries the tailnet API"
+        ),
+        HttpApiEndpoint.get("agentConnection", "/api/v2/workspaceagents/:agent/connection", {
+          params,
+          success: ConnectionInfo,
+          error: [AgentNotFound, AccessUnavailable]
+        }).annotate(OpenApi.Summary, "Read what a connection to an agent takes"),
+        HttpApiEndpoint.get("connection", "/api/v2/workspaceagents/connection", {
+          success: ConnectionInfo,
+          error: [AccessUnavailable]
+        }).annotate(OpenApi.Summary, "Read what a connection to any agent takes")
+      )
+      .middleware(ReaderAuthentication)
+  )
+  .add(
+    HttpApiGroup.make("relays").add(
+      HttpApiEndpoint.get("derpMap", "/api/v2/derp-map", { success: HttpApiSchema.NoContent }).annotate(
+        OpenApi.Summary,
+        "Follow the DERP map: upgrades to a WebSocket that carries each map as JSON in a binary message"
+      )
+    )
+  )

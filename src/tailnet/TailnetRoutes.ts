@@ -1,0 +1,247 @@
+/**
+ * The addresses of the tailnet for clients of people.
+ *
+ * - Before the upgrade: without a right to the agent the response is 404, for a version that the service does not speak
+ *   400, for a bad resume token 401, while tokens cannot be looked up 503.
+ * - A client has the id of its resume token, or a new one.
+ * - The token of a connection and its right to the agent are checked again once a minute; a connection that has lost them
+ *   is closed with 1008.
+ * - A connection whose client leaves pings without a pong for 30 s is closed with 1011. When the service stops, it closes
+ *   connections with 1012.
+ */
+import { type Duration, Effect, Layer, Option, Redacted, Stream } from "effect"
+import { SecureRandom } from "effect/crypto"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { CloseEvent } from "effect/socket/Socket"
+import { Access } from "../access/Access.ts"
+import * as Authentication from "../access/Authentication.ts"
+import * as Token from "../access/Token.ts"
+import * as ApiVersion from "../agentapi/ApiVersion.ts"
+import type { AgentId } from "../domain/Ids.ts"
+import type { User } from "../domain/User.ts"
+import * as CloseCode from "../platform/CloseCode.ts"
+import { drained, paced, ping } from "../platform/RequestSocket.ts"
+import { upgradeRequired } from "../platform/Responses.ts"
+import * as DrpcMultiplexer from "../wire/DrpcMultiplexer.ts"
+import * as WireServer from "../wire/WireServer.ts"
+import * as Authority from "./Authority.ts"
+import * as DerpMap from "./DerpMap.ts"
+import { DerpMaps } from "./DerpMaps.ts"
+import { PeerId } from "./Peer.ts"
+import { ResumeTokens } from "./ResumeTokens.ts"
+import { ResumeTokenRefused, TailnetApi, TailnetRefused } from "./TailnetApi.ts"
+import * as TailnetService from "./TailnetService.ts"
+
+export interface Options {
+  /** Clients reach agents through relays alone. Default `false`. */
+  readonly disableDirectConnections?: boolean | undefined
+  /** Relays are reached by WebSocket alone. Default `false`. */
+  readonly derpForceWebsockets?: boolean | undefined
+  /** How often the rights of a connection are checked again. Default 1 minute. */
+  readonly recheckInterval?: Duration.Input | undefined
+}
+
+interface Query {
+  readonly version?: string
+  readonly resume_token?: string
+}
+
+const pingInterval = "15 seconds"
+const maxSilence = "30 seconds"
+
+const handlers = (options: Options) =>
+  HttpApiBuilder.group(
+    TailnetApi,
+    "tailnet",
+    Effect.fnUntraced(function* (handlers) {
+      const access = yield* Access
+      const derpMaps = yield* DerpMaps
+      const tokens = yield* ResumeTokens
+      const random = yield* SecureRandom.SecureRandom
+      const multiplexer = DrpcMultiplexer.make((yield* TailnetService.make)((caller: TailnetService.Caller) => caller))
+      const server = yield* WireServer.make()
+
+      const mayRead = Effect.fnUntraced(function* (agentId: AgentId) {
+        yield* access.mayRead(yield* Authentication.CurrentUser, agentId)
+      })
+
+      const info = Effect.map(derpMaps.current, (derp_map) => ({
+        derp_map,
+        derp_force_websockets: options.derpForceWebsockets ?? false,
+        disable_direct_connections: options.disableDirectConnections ?? false
+      }))
+
+      const newId = Effect.map(random.uuidV4(), (id) => PeerId.make(id))
+      const peerId = Effect.fnUntraced(function* (token: string | undefined) {
+        if (token === undefined || token === "") return yield* newId
+        const id = yield* Effect.catch(tokens.verify(token), (error) =>
+          error._tag === "InvalidResumeToken"
+            ? Effect.fail(resumeTokenRefused(error.message))
+            : // the client is a new peer while keys cannot be read
+              Effect.as(Effect.logWarning("resume tokens cannot be checked", error), Option.none<PeerId>())
+        )
+        return Option.isSome(id) ? id.value : yield* newId
+      })
+
+      /** Ends when the client has lost its rights, and says which. */
+      const rechecked = (user: User, request: HttpServerRequest.HttpServerRequest, agentId: AgentId | undefined) => {
+        const token = tokenOf(request)
+        const check = access.user(token).pipe(
+          Effect.andThen(agentId === undefined ? Effect.void : access.mayRead(user, agentId)),
+          Effect.catchTag("AccessUnavailable", () => Effect.void),
+          Effect.flip,
+          Effect.map(({ message }) => message),
+          Effect.catch(() => Effect.succeed(undefined))
+        )
+        return Effect.andThen(Effect.sleep(options.recheckInterval ?? "1 minute"), check).pipe(
+          Effect.repeat({ until: (problem) => problem !== undefined })
+        )
+      }
+
+      const serve = Effect.fnUntraced(function* (
+        request: HttpServerRequest.HttpServerRequest,
+        query: Query,
+        authority: Authority.Authority,
+        agentId?: AgentId
+      ) {
+        const id = yield* peerId(query.resume_token)
+        const user = yield* Authentication.CurrentUser
+        const caller: TailnetService.Caller = { peer: { id, name: "client", authority }, user }
+        yield* Effect.gen(function* () {
+          const socket = paced(yield* request.upgrade, drained(request))
+          const { write } = yield* socket.writer
+          const { pull } = yield* socket.reader
+          const close = (reason: CloseCode.CloseReason, text: string) =>
+            Effect.ignore(write(CloseCode.closeEvent(reason, text)))
+          const session = yield* server.open(multiplexer, caller, {
+            pull: pull as Effect.Effect<ReadonlyArray<Uint8Array>, Effect.Error<typeof pull>>,
+            write,
+            drained: drained(request)
+          })
+          yield* Effect.raceAllFirst([
+            Effect.flatMap(session.serve, (reason) =>
+              reason === "closed" || reason === "client gone away"
+                ? write(new CloseEvent(1000))
+                : close("failure", reason)
+            ),
+            Effect.flatMap(rechecked(user, request, agentId), (problem) => close("forbidden", problem ?? "")),
+            keepAlive(request)
+          ]).pipe(
+            Effect.tapErrorTag("TimeoutError", () => close("failure", "the client sent nothing")),
+            Effect.onInterrupt(() => close("restart", "the service stops"))
+          )
+        }).pipe(
+          Effect.scoped,
+          // the client left, or is unreachable: there is nobody to tell
+          Effect.ignore({ log: "Debug", message: "connection of a tailnet client ended" })
+        )
+        return HttpServerResponse.empty()
+      })
+
+      return handlers
+        .handleRaw("coordinate", ({ params: { agent }, query, request }) =>
+          Effect.gen(function* () {
+            yield* mayRead(agent)
+            // a client that names no version is of the time before the second one
+            yield* negotiate(query.version ?? "1.0")
+            if (!isUpgrade(request)) return upgradeRequired("clients of the tailnet connect by WebSocket")
+            return yield* serve(request, query, Authority.clientOf(agent), agent)
+          })
+        )
+        .handleRaw("tailnet", ({ query, request }) =>
+          Effect.gen(function* () {
+            yield* negotiate(query.version)
+            if (!isUpgrade(request)) return upgradeRequired("clients of the tailnet connect by WebSocket")
+            const user = yield* Authentication.CurrentUser
+            return yield* serve(
+              request,
+              query,
+              Authority.user((id) => mayReach(access, user, id))
+            )
+          })
+        )
+        .handle("agentConnection", ({ params }) => Effect.andThen(mayRead(params.agent), info))
+        .handle("connection", () => info)
+    })
+  )
+
+const relays = HttpApiBuilder.group(
+  TailnetApi,
+  "relays",
+  Effect.fnUntraced(function* (handlers) {
+    const derpMaps = yield* DerpMaps
+    return handlers.handleRaw("derpMap", ({ request }) =>
+      Effect.gen(function* () {
+        if (!isUpgrade(request)) return upgradeRequired("the DERP map is followed by WebSocket")
+        yield* Effect.gen(function* () {
+          const socket = yield* request.upgrade
+          const { write } = yield* socket.writer
+          const { pull } = yield* socket.reader
+          const send = Stream.runForEach(derpMaps.changes, (map) =>
+            Effect.andThen(
+              write(new TextEncoder().encode(DerpMap.format(map))),
+              Effect.timeout(drained(request), maxSilence)
+            )
+          )
+          yield* Effect.raceAllFirst([send, Effect.forever(pull), keepAlive(request)]).pipe(
+            Effect.onInterrupt(() => Effect.ignore(write(CloseCode.closeEvent("restart", "the service stops"))))
+          )
+        }).pipe(Effect.scoped, Effect.ignore({ log: "Debug", message: "connection of a reader of relays ended" }))
+        return HttpServerResponse.empty()
+      })
+    )
+  })
+)
+
+export const layer = (options: Options = {}) =>
+  HttpApiBuilder.layer(TailnetApi).pipe(
+    Layer.provide([handlers(options), relays]),
+    Layer.provide([Authentication.layerReader, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
+  )
+
+// ----- internals -----
+
+const isUpgrade = (request: HttpServerRequest.HttpServerRequest): boolean =>
+  request.headers["upgrade"]?.toLowerCase() === "websocket"
+
+const keepAlive = (request: HttpServerRequest.HttpServerRequest) =>
+  Effect.forever(Effect.andThen(Effect.sleep(pingInterval), Effect.timeout(ping(request), maxSilence)))
+
+const negotiate = (version: string | undefined) =>
+  Option.isSome(ApiVersion.negotiate(version))
+    ? Effect.void
+    : Effect.fail(
+        new TailnetRefused({
+          message: "the service does not speak this version of the tailnet API",
+          validations: [
+            {
+              field: "version",
+              detail: `must be ${ApiVersion.format(ApiVersion.current)} or an earlier version of ${ApiVersion.current.major}`
+            }
+          ]
+        })
+      )
+
+const resumeTokenRefused = (detail: string) =>
+  new ResumeTokenRefused({
+    message: "Invalid resume token",
+    validations: [{ field: "resume_token", detail }]
+  })
+
+/** Whether a user may open a tunnel to a peer. */
+const mayReach = (access: Access["Service"], user: User, id: PeerId) =>
+  access.mayRead(user, id as string as AgentId).pipe(
+    Effect.as(true),
+    Effect.catchTag("AgentNotFound", () => Effect.succeed(false)),
+    Effect.catchTag("AccessUnavailable", () =>
+      Effect.fail(new Authority.Refused({ detail: "agents cannot be looked up now" }))
+    )
+  )
+
+/** The token that a request carries, in the order in which authentication looks for it. */
+const tokenOf = ({ headers, url }: HttpServerRequest.HttpServerRequest): Token.Token => {
+  const bearer = /^bearer (.*)$/i.exec(headers["authorization"] ?? "")?.[1]
+  const parameter = new URLSearchParams(url.split("?")[1] ?? "").get(Token.parameter)
+  return Redacted.make(headers[Token.header] ?? bearer ?? parameter ?? "", { label: "token" })
+}

@@ -1,0 +1,177 @@
+/** The tailnet of a running service, as clients of people reach it. */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
+import { NodeWS } from "@effect/platform-node"
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { HttpClient, HttpClientRequest } from "effect/http"
+import * as Authority from "../../src/tailnet/Authority.ts"
+import { Coordinator } from "../../src/tailnet/Coordinator.ts"
+import { type Node, PeerId, toBytes } from "../../src/tailnet/Peer.ts"
+import {
+  NodeSchema,
+  RefreshResumeTokenRequestSchema,
+  RefreshResumeTokenResponseSchema
+} from "../../src/wire/generated/tailnet_pb.ts"
+import * as People from "../support/directory.ts"
+import * as Service from "../support/service.ts"
+import { connectTo, newPeerId } from "./support.ts"
+import * as WireClient from "./wireClient.ts"
+
+const coordinatePath = (agent: string, query = "version=2.0") => `/api/v2/workspaceagents/${agent}/coordinate?${query}`
+
+/** A node as the message that clients read. */
+const agentNode = (id: bigint): Node => {
+  const bytes = toBinary(NodeSchema, create(NodeSchema, { id }))
+  return { bytes, withoutTime: bytes, addresses: [], allowedIps: [] }
+}
+
+/** An agent of a user, with its stream of the service's coordinator. */
+const agentOf = Effect.gen(function* () {
+  const { id, owner } = yield* People.agent()
+  const peer = yield* connectTo(yield* Coordinator, "agent", {
+    id: PeerId.make(id),
+    authority: Authority.agent(id)
+  })
+  yield* peer.send({ updateSelf: agentNode(1n) })
+  return { id, peer, headers: People.showing(owner.token) }
+})
+
+const dial = Effect.fnUntraced(function* (path: string, headers: Readonly<Record<string, string>>) {
+  const { url } = yield* Service.TestService
+  return yield* WireClient.connect(`${url}${path}`, headers)
+})
+
+const node = { id: 7n, preferredDerp: 1, addresses: ["fd7a:115c:a1e0::1/128"] }
+
+layer(Service.layer, { excludeTestServices: true })("clients of the tailnet", (it) => {
+  for (const [name, path] of [
+    ["one agent", coordinatePath],
+    ["all agents of a user", () => "/api/v2/tailnet"]
+  ] as const) {
+    it.effect(`coordinate with ${name} over a WebSocket, and are lost when it ends [TU-13]`, () =>
+      Effect.gen(function* () {
+        const agent = yield* agentOf
+        const client = yield* dial(path(agent.id), agent.headers)
+
+        yield* client.coordinate({ updateSelf: { node }, addTunnel: { id: toBytes(agent.peer.id) } })
+        assert.match(yield* agent.peer.next, /^node .* \(new\)$/)
+        yield* agent.peer.send({ updateSelf: agentNode(2n) })
+        const updates = []
+        while (updates.at(-1)?.reason !== "update") updates.push(...(yield* client.next).peerUpdates)
+        assert.deepStrictEqual(
+          updates.map(({ kind, reason }) => [kind, reason]),
+          [
+            [1, "new"],
+            [1, "update"]
+          ]
+        )
+
+        yield* client.close
+        assert.match(yield* agent.peer.next, /^lost .* \(lost\)$/)
+        assert.strictEqual((yield* client.closed).code, 1000)
+      })
+    )
+
+    it.effect(`open no tunnels to agents of others with ${name} [TU-14]`, () =>
+      Effect.gen(function* () {
+        const [agent, other] = [yield* agentOf, yield* agentOf]
+        const client = yield* dial(path(agent.id), agent.headers)
+
+        yield* client.coordinate({ updateSelf: { node }, addTunnel: { id: toBytes(other.peer.id) } })
+
+        assert.match((yield* client.next).error, /^authorization: /)
+        assert.deepStrictEqual(yield* other.peer.received, [])
+      })
+    )
+  }
+
+  it.effect("are refused before the upgrade: no token, no right, another version, no WebSocket [TU-15]", () =>
+    Effect.gen(function* () {
+      const { headers, id } = yield* agentOf
+      const foreign = yield* agentOf
+      const http = yield* HttpClient.HttpClient
+      const refusal = (path: string, headers: Readonly<Record<string, string>>) =>
+        Effect.map(Effect.flip(dial(path, headers)), ({ body, status }) => [status, JSON.parse(body)] as const)
+
+      for (const path of [coordinatePath(id), "/api/v2/tailnet"]) {
+        assert.strictEqual((yield* refusal(path, {}))[0], 401)
+        const plain = yield* http.execute(HttpClientRequest.get(path, { headers }))
+        assert.strictEqual(plain.status, 426)
+      }
+      assert.strictEqual((yield* refusal(coordinatePath(foreign.id), headers))[0], 404)
+      assert.strictEqual((yield* refusal(coordinatePath(newPeerId()), headers))[0], 404)
+      for (const path of [
+        coordinatePath(id, ""),
+        coordinatePath(id, "version=1.0"),
+        coordinatePath(id, "version=2.99"),
+        coordinatePath(id, "version=2"),
+        "/api/v2/tailnet?version=3.0"
+      ]) {
+        const [status, body] = yield* refusal(path, headers)
+        assert.strictEqual(status, 400)
+        assert.strictEqual(body.validations[0].field, "version")
+      }
+    })
+  )
+
+  it.effect("come back as the same peer by a resume token, and are refused with a bad one [TU-16]", () =>
+    Effect.gen(function* () {
+      const agent = yield* agentOf
+      const client = yield* dial(coordinatePath(agent.id), agent.headers)
+      const request = toBinary(RefreshResumeTokenRequestSchema, create(RefreshResumeTokenRequestSchema))
+      const response = yield* client.unary("/coder.tailnet.v2.Tailnet/RefreshResumeToken", request)
+      const { token } = fromBinary(RefreshResumeTokenResponseSchema, response)
+      yield* client.coordinate({ updateSelf: { node }, addTunnel: { id: toBytes(agent.peer.id) } })
+      const [, id] = /^node (\S+)/.exec(yield* agent.peer.next)!
+      yield* client.close
+      assert.strictEqual(yield* agent.peer.next, `lost ${id} (lost)`)
+
+      const again = yield* dial(coordinatePath(agent.id, `version=2.0&resume_token=${token}`), agent.headers)
+      yield* again.coordinate({ updateSelf: { node }, addTunnel: { id: toBytes(agent.peer.id) } })
+      assert.match(yield* agent.peer.next, new RegExp(`^node ${id} .*\\(found\\)$`))
+
+      const { body, status } = yield* Effect.flip(
+        dial(coordinatePath(agent.id, `version=2.0&resume_token=${token.slice(0, -5)}AAAAA`), agent.headers)
+      )
+      assert.strictEqual(status, 401)
+      const problem = JSON.parse(body)
+      assert.strictEqual(problem.message, "Invalid resume token")
+      assert.strictEqual(problem.validations[0].field, "resume_token")
+    })
+  )
+
+  it.effect("read what a connection takes, for an agent that they may reach or in general [TU-17]", () =>
+    Effect.gen(function* () {
+      const { headers, id } = yield* agentOf
+      const foreign = yield* agentOf
+      const http = yield* HttpClient.HttpClient
+      const get = (path: string, headers: Readonly<Record<string, string>> = {}) =>
+        http.execute(HttpClientRequest.get(`/api/v2/workspaceagents/${path}`, { headers }))
+
+      for (const path of [`${id}/connection`, "connection"]) {
+        const response = yield* get(path, headers)
+        assert.deepStrictEqual(yield* response.json, {
+          derp_map: { Regions: {} },
+          derp_force_websockets: false,
+          disable_direct_connections: false
+        })
+        assert.strictEqual((yield* get(path)).status, 401)
+      }
+      assert.strictEqual((yield* get(`${foreign.id}/connection`, headers)).status, 404)
+    })
+  )
+
+  it.effect("follow the DERP map without a token, as JSON in binary messages [TU-18]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+
+      const message = yield* Effect.callback<readonly [string, boolean]>((resume) => {
+        const socket = new NodeWS.WebSocket(`${url.replace(/^http/, "ws")}/api/v2/derp-map`)
+        socket.on("message", (data, isBinary) => resume(Effect.succeed([String(data), isBinary])))
+        return Effect.sync(() => socket.terminate())
+      })
+
+      assert.deepStrictEqual(message, ['{"Regions":{}}', true])
+    })
+  )
+})
