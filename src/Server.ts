@@ -78,6 +78,7 @@ import * as PgUsageStore from "./storage/PgUsageStore.ts"
 import * as PgWorkspaceStore from "./storage/PgWorkspaceStore.ts"
 import * as PgWorkspaceTreeStore from "./storage/PgWorkspaceTreeStore.ts"
 import * as Postgres from "./storage/Postgres.ts"
+import * as AgentTailnet from "./tailnet/AgentTailnet.ts"
 import * as DerpMaps from "./tailnet/DerpMaps.ts"
 import * as NetworkTelemetry from "./tailnet/NetworkTelemetry.ts"
 import * as ReplicatedCoordinator from "./tailnet/ReplicatedCoordinator.ts"
@@ -93,6 +94,7 @@ import * as UsageTracker from "./usage/UsageTracker.ts"
 import * as LogWatch from "./watch/LogWatch.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
 import * as WatchRoutes from "./watch/WatchRoutes.ts"
+import { SiteConfigs } from "./agentapi/ports/SiteConfigs.ts"
 import { StatsOptions } from "./usage/StatsOptions.ts"
 
 /** The whole HTTP API. */
@@ -224,14 +226,20 @@ const layerStats = ({ experiments = [], shutdownTimeout, statsReportInterval: re
 
 /** The tailnet, for agents and for clients of people. */
 const layerTailnet = ({ derpMapFile, derpMapPollInterval: pollInterval, derpMapUrl, shutdownTimeout }: Settings) => {
-  const url = derpMapUrl === undefined ? undefined : { url: derpMapUrl }
-  const source = derpMapFile === undefined ? url : { file: derpMapFile }
-  return Layer.mergeAll(
-    DerpMaps.layer({ source, pollInterval }).pipe(Layer.provide([NodeFileSystem.layer, FetchHttpClient.layer])),
-    ReplicatedCoordinator.layer({ shutdownTimeout }).pipe(Layer.provide(Replica.layer)),
-    NetworkTelemetry.layer(),
-    ResumeTokens.layer,
-    WorkspaceUpdates.layer
+  const layerDerpMaps = Layer.unwrap(
+    SiteConfigs.useSync(({ derpMap: setting }) => {
+      const source = derpMapFile ? { file: derpMapFile } : derpMapUrl ? { url: derpMapUrl } : { setting }
+      return DerpMaps.layer({ source, pollInterval })
+    })
+  ).pipe(Layer.provide([NodeFileSystem.layer, FetchHttpClient.layer]))
+  return AgentTailnet.layer.pipe(
+    Layer.provideMerge([
+      layerDerpMaps,
+      ReplicatedCoordinator.layer({ shutdownTimeout }).pipe(Layer.provide(Replica.layer)),
+      NetworkTelemetry.layer(),
+      ResumeTokens.layer,
+      WorkspaceUpdates.layer
+    ])
   )
 }
 

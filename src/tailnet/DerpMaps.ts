@@ -24,7 +24,11 @@ import * as DerpMap from "./DerpMap.ts"
 import * as Metrics from "./TailnetMetrics.ts"
 
 /** The source of the map. */
-export type Source = { readonly file: string } | { readonly url: string }
+export type Source =
+  | { readonly file: string }
+  | { readonly url: string }
+  /** The setting of the administrators; without one there are no relays. */
+  | { readonly setting: Effect.Effect<object, { readonly message: string }> }
 
 export interface Options {
   /** Without one there are no relays. */
@@ -54,7 +58,7 @@ export const make = Effect.fnUntraced(function* (
   if (source === undefined) return maps
 
   const readText = reader(source, yield* FileSystem.FileSystem, yield* HttpClient.HttpClient)
-  const where = "file" in source ? source.file : withoutSecrets(source.url)
+  const where = "file" in source ? source.file : "url" in source ? withoutSecrets(source.url) : "the site configuration"
   let lastProblem: string | undefined
 
   const poll = Effect.gen(function* () {
@@ -91,6 +95,9 @@ export const layer = (options?: Options): Layer.Layer<DerpMaps, never, FileSyste
 class Unreadable extends Data.TaggedError("Unreadable")<{ readonly message: string }> {}
 
 const reader = (source: Source, fs: FileSystem.FileSystem, client: HttpClient.HttpClient) => {
+  if ("setting" in source) {
+    return Effect.map(source.setting, (json) => JSON.stringify(Object.keys(json).length === 0 ? DerpMap.empty : json))
+  }
   const bytes: Effect.Effect<Uint8Array, { readonly message: string }> =
     "file" in source
       ? fs.readFile(source.file)

@@ -171,4 +171,16 @@ describe("DerpMaps", () => {
       assert.strictEqual(hostOf(yield* passing(next)), "two")
     })
   )
+
+  it.effect("takes what the administrators have set where there is neither a file nor an address [TU-19]", () =>
+    Effect.gen(function* () {
+      let set: object = {}
+      const { maps, next } = yield* from({ setting: Effect.sync(() => set) })
+      assert.deepStrictEqual(yield* next, DerpMap.empty)
+
+      set = JSON.parse(map("one"))
+      assert.strictEqual(hostOf(yield* passing(next)), "one")
+      assert.strictEqual(hostOf(yield* maps.current), "one")
+    })
+  )
 })

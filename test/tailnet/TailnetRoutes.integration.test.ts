@@ -2,7 +2,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { NodeWS } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import * as Authority from "../../src/tailnet/Authority.ts"
 import { Coordinator } from "../../src/tailnet/Coordinator.ts"
@@ -172,6 +172,30 @@ layer(Service.layer, { excludeTestServices: true })("clients of the tailnet", (i
       })
 
       assert.deepStrictEqual(message, ['{"Regions":{}}', true])
+    })
+  )
+
+  it.effect("find an agent that speaks the original's protocol over its own connection [TU-20]", () =>
+    Effect.gen(function* () {
+      const { id, owner, token } = yield* People.agent()
+      const agentId = toBytes(PeerId.make(id))
+      const agent = yield* dial("/api/v2/workspaceagents/me/rpc?version=2.0", People.showing(token))
+      const client = yield* dial("/api/v2/tailnet", People.showing(owner.token))
+      yield* agent.coordinate({ updateSelf: { node: { id: 1n } } })
+      yield* client.coordinate({ updateSelf: { node }, addTunnel: { id: agentId } })
+
+      const [added] = (yield* agent.next).peerUpdates
+      assert.deepStrictEqual([added?.kind, added?.node?.id], [1, 7n])
+      assert.deepStrictEqual((yield* client.next).peerUpdates[0]?.node?.id, 1n)
+
+      yield* agent.coordinate({ readyForHandshake: [{ id: added!.id }] })
+      assert.deepInclude((yield* client.next).peerUpdates[0], { id: agentId, kind: 4 })
+      yield* client.coordinate({ disconnect: {} })
+      assert.deepInclude((yield* agent.next).peerUpdates[0], { kind: 2 })
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(client.next)))
+
+      yield* agent.coordinate({ addTunnel: { id: agentId } })
+      assert.strictEqual((yield* agent.next).error, "authorization: agents cannot open tunnels")
     })
   )
 })
