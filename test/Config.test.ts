@@ -57,6 +57,9 @@ const defaults = {
   externalAuthProviders: undefined,
   disableDirectConnections: false,
   derpForceWebsockets: false,
+  derpMapFile: undefined,
+  derpMapUrl: undefined,
+  derpMapPollInterval: "5s",
   logFormat: "auto",
   logLevel: "info",
   otelExporterOtlpEndpoint: undefined,
@@ -103,6 +106,9 @@ const others: Readonly<Record<string, readonly [value: string, setting: keyof ty
   EXTERNAL_AUTH_PROVIDERS: ["github, gitlab,jira", "externalAuthProviders", ["github", "gitlab", "jira"]],
   DISABLE_DIRECT_CONNECTIONS: ["true", "disableDirectConnections", true],
   DERP_FORCE_WEBSOCKETS: ["true", "derpForceWebsockets", true],
+  DERP_MAP_FILE: ["/etc/derp.json", "derpMapFile", "/etc/derp.json"],
+  DERP_MAP_URL: ["https://example.com/derp.json", "derpMapUrl", "https://example.com/derp.json"],
+  DERP_MAP_POLL_INTERVAL: ["1 minute", "derpMapPollInterval", "1m"],
   LOG_FORMAT: ["json", "logFormat", "json"],
   LOG_LEVEL: ["debug", "logLevel", "debug"],
   OTEL_EXPORTER_OTLP_ENDPOINT: ["http://collector:4318", "otelExporterOtlpEndpoint", "http://collector:4318"],
@@ -172,6 +178,8 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   ],
   DISABLE_DIRECT_CONNECTIONS: [["yes"], "true or false"],
   DERP_FORCE_WEBSOCKETS: [["1"], "true or false"],
+  DERP_MAP_POLL_INTERVAL: [durations, duration],
+  DERP_MAP_URL: [["derp.json", "https://user:secret@example.com"], "an address that begins with http:// or https://"],
   LOG_FORMAT: [["xml", "JSON"], "auto, pretty or json"],
   LOG_LEVEL: [["trace", "INFO"], "debug, info, warn or error"],
   OTEL_EXPORTER_OTLP_ENDPOINT: [
@@ -238,8 +246,8 @@ describe("Config", () => {
     const names = Object.values(Config.variables).map(({ name }) => name)
 
     assert.deepStrictEqual(names, Object.keys(others))
-    // any text is a host or a folder
-    assert.sameMembers([...Object.keys(wrong), "HOST", "DATA_DIR"], names)
+    // any text is a host, a folder or a file
+    assert.sameMembers([...Object.keys(wrong), "HOST", "DATA_DIR", "DERP_MAP_FILE"], names)
   })
 
   it.effect("has a default for every variable", () =>
