@@ -4,19 +4,17 @@
  * - Before the upgrade: without a right to the agent the response is 404, for a version that the service does not speak
  *   400, for a bad resume token 401, while tokens cannot be looked up 503.
  * - A client has the id of its resume token, or a new one.
- * - The token of a connection and its right to the agent are checked again once a minute; a connection that has lost them
- *   is closed with 1008.
+ * - A connection is closed with 1008 when its token, or its right to an agent that it has a tunnel to, is gone.
  * - A connection whose client leaves pings without a pong for 30 s is closed with 1011. When the service stops, it closes
  *   connections with 1012.
  */
-import { type Duration, Effect, Layer, Option, Redacted, Stream } from "effect"
+import { Effect, Layer, Option, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { CloseEvent } from "effect/socket/Socket"
-import { Access } from "../access/Access.ts"
+import { Access, Grants } from "../access/Access.ts"
 import * as Authentication from "../access/Authentication.ts"
-import * as Token from "../access/Token.ts"
 import * as ApiVersion from "../agentapi/ApiVersion.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import type { User } from "../domain/User.ts"
@@ -38,8 +36,6 @@ export interface Options {
   readonly disableDirectConnections?: boolean | undefined
   /** Relays are reached by WebSocket alone. Default `false`. */
   readonly derpForceWebsockets?: boolean | undefined
-  /** How often the rights of a connection are checked again. Default 1 minute. */
-  readonly recheckInterval?: Duration.Input | undefined
 }
 
 interface Query {
@@ -84,26 +80,10 @@ const handlers = (options: Options) =>
         return Option.isSome(id) ? id.value : yield* newId
       })
 
-      /** Ends when the client has lost its rights, and says which. */
-      const rechecked = (user: User, request: HttpServerRequest.HttpServerRequest, agentId: AgentId | undefined) => {
-        const token = tokenOf(request)
-        const check = access.user(token).pipe(
-          Effect.andThen(agentId === undefined ? Effect.void : access.mayRead(user, agentId)),
-          Effect.catchTag("AccessUnavailable", () => Effect.void),
-          Effect.flip,
-          Effect.map(({ message }) => message),
-          Effect.catch(() => Effect.succeed(undefined))
-        )
-        return Effect.andThen(Effect.sleep(options.recheckInterval ?? "1 minute"), check).pipe(
-          Effect.repeat({ until: (problem) => problem !== undefined })
-        )
-      }
-
       const serve = Effect.fnUntraced(function* (
         request: HttpServerRequest.HttpServerRequest,
         query: Query,
-        authority: Authority.Authority,
-        agentId?: AgentId
+        authority: Authority.Authority
       ) {
         const id = yield* peerId(query.resume_token)
         const user = yield* Authentication.CurrentUser
@@ -125,7 +105,6 @@ const handlers = (options: Options) =>
                 ? write(new CloseEvent(1000))
                 : close("failure", reason)
             ),
-            Effect.flatMap(rechecked(user, request, agentId), (problem) => close("forbidden", problem ?? "")),
             keepAlive(request)
           ]).pipe(
             Effect.tapErrorTag("TimeoutError", () => close("failure", "the client sent nothing")),
@@ -146,7 +125,7 @@ const handlers = (options: Options) =>
             // a client that names no version is of the time before the second one
             yield* negotiate(query.version ?? "1.0")
             if (!isUpgrade(request)) return upgradeRequired("clients of the tailnet connect by WebSocket")
-            return yield* serve(request, query, Authority.clientOf(agent), agent)
+            return yield* serve(request, query, Authority.clientOf(agent))
           })
         )
         .handleRaw("tailnet", ({ query, request }) =>
@@ -154,11 +133,10 @@ const handlers = (options: Options) =>
             yield* negotiate(query.version)
             if (!isUpgrade(request)) return upgradeRequired("clients of the tailnet connect by WebSocket")
             const user = yield* Authentication.CurrentUser
-            return yield* serve(
-              request,
-              query,
-              Authority.user((id) => mayReach(access, user, id))
-            )
+            const grants = yield* Grants
+            // a call runs apart from its request, and a right that it needs belongs to the request
+            const mayOpen = (id: PeerId) => Effect.provideService(mayReach(access, user, id), Grants, grants)
+            return yield* serve(request, query, Authority.user(mayOpen))
           })
         )
         .handle("agentConnection", ({ params }) => Effect.andThen(mayRead(params.agent), info))
@@ -238,10 +216,3 @@ const mayReach = (access: Access["Service"], user: User, id: PeerId) =>
       Effect.fail(new Authority.Refused({ detail: "agents cannot be looked up now" }))
     )
   )
-
-/** The token that a request carries, in the order in which authentication looks for it. */
-const tokenOf = ({ headers, url }: HttpServerRequest.HttpServerRequest): Token.Token => {
-  const bearer = /^bearer (.*)$/i.exec(headers["authorization"] ?? "")?.[1]
-  const parameter = new URLSearchParams(url.split("?")[1] ?? "").get(Token.parameter)
-  return Redacted.make(headers[Token.header] ?? bearer ?? parameter ?? "", { label: "token" })
-}

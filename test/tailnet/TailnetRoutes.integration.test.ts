@@ -1,6 +1,7 @@
 /** The tailnet of a running service, as clients of people reach it. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { NodeWS } from "@effect/platform-node"
+import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
@@ -196,6 +197,24 @@ layer(Service.layer, { excludeTestServices: true })("clients of the tailnet", (i
 
       yield* agent.coordinate({ addTunnel: { id: agentId } })
       assert.strictEqual((yield* agent.next).error, "authorization: agents cannot open tunnels")
+    })
+  )
+
+  it.effect("are closed with 1008 when an agent that they have a tunnel to is no longer theirs [TU-21]", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      for (const path of [coordinatePath, () => "/api/v2/tailnet"]) {
+        const agent = yield* agentOf
+        const client = yield* dial(path(agent.id), agent.headers)
+        yield* client.coordinate({ updateSelf: { node }, addTunnel: { id: toBytes(agent.peer.id) } })
+        yield* agent.peer.next
+
+        yield* sql`
+          UPDATE workspace_agents SET deleted = true WHERE id = ${agent.id}`
+
+        assert.strictEqual((yield* client.closed).code, 1008)
+        assert.match(yield* agent.peer.next, /^lost /)
+      }
     })
   )
 })
