@@ -8,7 +8,7 @@ import { DerpMap } from "./DerpMap.ts"
 
 const fields = {
   message: Schema.String,
-  /** Which parameters are wrong, and why. */
+  /** The parameters that are wrong, each with the reason. */
   validations: Schema.Array(Schema.Struct({ field: Schema.String, detail: Schema.String }))
 }
 
@@ -31,7 +31,7 @@ const query = {
 
 const params = { agent: AgentId }
 
-/** What a client has to know before it connects to an agent. */
+/** The facts that a client needs before it connects to an agent. */
 export const ConnectionInfo = Schema.Struct({
   derp_map: DerpMap,
   derp_force_websockets: Schema.Boolean,

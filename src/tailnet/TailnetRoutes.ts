@@ -211,8 +211,8 @@ const resumeTokenRefused = (detail: string) =>
 const mayReach = (access: Access["Service"], user: User, id: PeerId) =>
   access.mayRead(user, id as string as AgentId).pipe(
     Effect.as(true),
-    Effect.catchTag("AgentNotFound", () => Effect.succeed(false)),
-    Effect.catchTag("AccessUnavailable", () =>
-      Effect.fail(new Authority.Refused({ detail: "agents cannot be looked up now" }))
-    )
+    Effect.catchTags({
+      AgentNotFound: () => Effect.succeed(false),
+      AccessUnavailable: () => Effect.fail(new Authority.Refused({ detail: "agents cannot be looked up now" }))
+    })
   )
