@@ -6,46 +6,12 @@
  * - Reading the settings reports everything that is wrong with them at once, and never repeats a secret.
  * - The code's name of a setting is the name of its variable in camel case, without `METADATA_`.
  */
-import { Config, ConfigProvider, Data, Duration, Effect, Option, Result, Schema } from "effect"
+import { type Config, ConfigProvider, Data, Duration, Effect, Result, Schema } from "effect"
 import * as NearMisses from "./domain/NearMisses.ts"
 import * as Value from "./domain/SettingValue.ts"
+import { optional, required, type Variable } from "./domain/SettingVariable.ts"
 
-/** A setting as its environment variable. */
-export interface Variable<A> {
-  readonly name: string
-  readonly description: string
-  /** The default, as a person would write it. */
-  readonly default: string | undefined
-  /** The end of the sentence "The variable must be …". */
-  readonly requirement: string
-  readonly isSecret: boolean
-  readonly config: Config.Config<A>
-}
-
-interface Definition<A> {
-  readonly name: string
-  readonly value: Value.SettingValue<A>
-  readonly description: string
-}
-
-const required = <A>(definition: Definition<A> & { readonly default: string }): Variable<A> => ({
-  ...described(definition),
-  default: definition.default,
-  config: Config.schema(definition.value.codec, definition.name)
-})
-
-const optional = <A>(definition: Definition<A>): Variable<A | undefined> => ({
-  ...described(definition),
-  default: undefined,
-  config: Config.map(Config.option(Config.schema(definition.value.codec, definition.name)), Option.getOrUndefined)
-})
-
-const described = ({ description, name, value: { isSecret, requirement } }: Definition<unknown>) => ({
-  name,
-  description,
-  requirement,
-  isSecret
-})
+export type { Variable } from "./domain/SettingVariable.ts"
 
 const lowerCaseWord = Schema.String.check(Schema.isPattern(/^[a-z\d-]+$/))
 

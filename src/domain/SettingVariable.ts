@@ -1,0 +1,42 @@
+/** The environment variables of settings. */
+import { Config, Option } from "effect"
+import type { SettingValue } from "./SettingValue.ts"
+
+/** A setting as its environment variable. */
+export interface Variable<A> {
+  readonly name: string
+  readonly description: string
+  /** The default, as a person would write it. */
+  readonly default: string | undefined
+  /** The end of the sentence "The variable must be …". */
+  readonly requirement: string
+  readonly isSecret: boolean
+  readonly config: Config.Config<A>
+}
+
+export interface Definition<A> {
+  readonly name: string
+  readonly value: SettingValue<A>
+  readonly description: string
+}
+
+/** A variable with a default. */
+export const required = <A>(definition: Definition<A> & { readonly default: string }): Variable<A> => ({
+  ...described(definition),
+  default: definition.default,
+  config: Config.schema(definition.value.codec, definition.name)
+})
+
+/** A variable whose setting may be absent. */
+export const optional = <A>(definition: Definition<A>): Variable<A | undefined> => ({
+  ...described(definition),
+  default: undefined,
+  config: Config.map(Config.option(Config.schema(definition.value.codec, definition.name)), Option.getOrUndefined)
+})
+
+const described = ({ description, name, value: { isSecret, requirement } }: Definition<unknown>) => ({
+  name,
+  description,
+  requirement,
+  isSecret
+})
