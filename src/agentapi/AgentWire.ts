@@ -37,7 +37,7 @@ export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
         function* (agentSocket) {
           const { callGate, rateLimiter } = agentSocket
           const ready = drained(request).pipe(Effect.andThen(callGate.ready), Effect.andThen(rateLimiter.ready))
-          const { pull, write } = yield* AgentWebSocket.open(request, ready)
+          const { pull, write } = yield* AgentWebSocket.openForAll(request, ready)
           const session = yield* server.open(multiplexer, agentSocket, {
             pull: pull as Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>,
             write,

@@ -90,9 +90,7 @@ export const make = Effect.fnUntraced(function* (
     yield* Effect.addFinalizer(() => Effect.sync(() => session.close("closed")))
     yield* keepalive.watch(session)
 
-    const receive = (chunks: ReadonlyArray<Uint8Array>) => {
-      for (const chunk of chunks) session.receive(chunk)
-    }
+    const receive = (chunks: ReadonlyArray<Uint8Array>) => session.receive(...chunks)
     return {
       ping: Effect.callback((resume) => {
         const forget = session.ping(() => resume(Effect.void))

@@ -87,11 +87,12 @@ export class Session implements Carrier {
     return this.#answers
   }
 
-  /** Reads what has arrived, and sends what that has caused. */
-  receive(chunk: Uint8Array): void {
+  /** Reads what has arrived, and sends what all of it has caused. */
+  receive(...chunks: ReadonlyArray<Uint8Array>): void {
     if (this.#endReason !== undefined) return
     this.#isReceiving = true
-    const violation = this.#decoder.decode(chunk)
+    let violation: Frame.Violation | undefined
+    for (const chunk of chunks) violation ??= this.#decoder.decode(chunk)
     this.#isReceiving = false
     if (violation === undefined) return this.flush()
     this.#emit(Frame.Type.goAway, Frame.Flag.none, 0, Frame.GoAway.protocolError)

@@ -7,9 +7,10 @@
 import { Data, Deferred, Duration, Effect, Schedule, type Scope } from "effect"
 import type { RpcMessage } from "effect/rpc"
 import type { WebSocket } from "ws"
-import { path } from "../../src/agentapi/AgentSocketApi.ts"
+import { path, subprotocol } from "../../src/agentapi/AgentSocketApi.ts"
 import { BatchUpdateMetadata } from "../../src/agentapi/calls/Metadata.ts"
 import * as WebSockets from "./WebSockets.ts"
+import * as WireLane from "./WireLane.ts"
 import type { Report } from "./Workload.ts"
 
 export class FleetError extends Data.TaggedError("FleetError")<{ readonly detail: string }> {
@@ -42,13 +43,24 @@ export interface Member {
   readonly report: Report
 }
 
+/** How reports and what answers them are written. */
+export type Protocol = "JSON" | "original"
+
+interface Lane {
+  readonly messages: (id: number, sentAt: number) => ReadonlyArray<string | Uint8Array>
+  readonly take: (data: Buffer) => {
+    readonly answered: ReadonlyArray<{ readonly id: number; readonly isSuccess: boolean }>
+    readonly replies: ReadonlyArray<Uint8Array>
+  }
+}
+
 interface Agent {
   readonly socket: WebSocket
-  readonly frame: (id: number, sentAt: number) => string
+  readonly lane: Lane
 }
 
 /** The report as it is sent, made of pieces: a fleet has better things to do than to write the same JSON again. */
-const frameOf = ({ entries }: Report): Agent["frame"] => {
+const jsonLane = ({ entries }: Report): Lane => {
   const request: RpcMessage.RequestEncoded = {
     _tag: "Request",
     id: "@",
@@ -62,28 +74,37 @@ const frameOf = ({ entries }: Report): Agent["frame"] => {
     headers: []
   }
   const [start, middle, end] = JSON.stringify(request).split(`"@"`)
-  return (id, sentAt) => `${start}${id}${middle}"${sentAt.toFixed(3).padStart(20, "0")}"${end}`
+  return {
+    messages: (id, sentAt) => [`${start}${id}${middle}"${sentAt.toFixed(3).padStart(20, "0")}"${end}`],
+    take: (data) => {
+      const { exit, requestId } = JSON.parse(String(data)) as RpcMessage.ResponseExitEncoded
+      return { answered: [{ id: Number(requestId), isSuccess: exit?._tag === "Success" }], replies: [] }
+    }
+  }
 }
 
 /** Connects the members; they leave with the scope. */
 export const connect = Effect.fnUntraced(function* (
   url: string,
-  members: ReadonlyArray<Member>
+  members: ReadonlyArray<Member>,
+  protocol: Protocol = "JSON"
 ): Effect.fn.Return<Fleet, WebSockets.CannotConnect, Scope.Scope> {
   const agents = yield* Effect.forEach(
     members,
     ({ report, token }) =>
-      Effect.map(WebSockets.open(url, path, token), (socket): Agent => ({ socket, frame: frameOf(report) })),
+      Effect.map(WebSockets.open(url, path, token, protocol === "JSON" ? [subprotocol] : []), (socket): Agent => {
+        return { socket, lane: protocol === "JSON" ? jsonLane(report) : WireLane.make(report) }
+      }),
     { concurrency: 50 }
   )
-  const sentAt = new Map<RpcMessage.RequestEncoded["id"], number>()
+  const sentAt = new Map<number, number>()
   let nextId = 0
 
-  const send = ({ frame, socket }: Agent) => {
+  const send = ({ lane, socket }: Agent) => {
     const id = nextId++
     const now = performance.now()
     sentAt.set(id, now)
-    socket.send(frame(id, now))
+    for (const message of lane.messages(id, now)) socket.send(message)
   }
 
   /** Runs `drive` for so long, then waits for the answers that are missing. */
@@ -98,14 +119,20 @@ export const connect = Effect.fnUntraced(function* (
       let isOver = false
 
       const take = (agent: Agent, data: WebSocket.RawData) => {
-        const { exit, requestId } = JSON.parse(String(data)) as RpcMessage.ResponseExitEncoded
-        if (exit?._tag !== "Success") {
-          return Deferred.doneUnsafe(answered, Effect.fail(new FleetError({ detail: `refused: ${String(data)}` })))
+        const taken = agent.lane.take(data as Buffer)
+        for (const reply of taken.replies) agent.socket.send(reply)
+        for (const { id, isSuccess } of taken.answered) {
+          if (!isSuccess) {
+            return void Deferred.doneUnsafe(
+              answered,
+              Effect.fail(new FleetError({ detail: `refused: ${String(data)}` }))
+            )
+          }
+          millis.push(performance.now() - sentAt.get(id)!)
+          sentAt.delete(id)
+          if (!isOver) onAnswer(agent)
+          else if (sentAt.size === 0) Deferred.doneUnsafe(answered, Effect.void)
         }
-        millis.push(performance.now() - sentAt.get(requestId)!)
-        sentAt.delete(requestId)
-        if (!isOver) onAnswer(agent)
-        else if (sentAt.size === 0) Deferred.doneUnsafe(answered, Effect.void)
       }
       yield* Effect.acquireRelease(
         Effect.sync(() => agents.map((agent) => agent.socket.on("message", (data) => take(agent, data)))),

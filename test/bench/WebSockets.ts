@@ -11,10 +11,15 @@ export class CannotConnect extends Data.TaggedError("CannotConnect")<{ readonly 
 }
 
 /** Opens a WebSocket to a path of the server at `url`, as whom the token is of. It is cut off with the scope. */
-export const open = (url: string, path: string, token: string): Effect.Effect<WebSocket, CannotConnect, Scope.Scope> =>
+export const open = (
+  url: string,
+  path: string,
+  token: string,
+  protocols: Array<string> = [subprotocol]
+): Effect.Effect<WebSocket, CannotConnect, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback((resume) => {
-      const socket = new WebSocket(new URL(path, url.replace("http", "ws")), subprotocol, {
+      const socket = new WebSocket(new URL(path, url.replace("http", "ws")), protocols, {
         headers: { [Token.header]: token },
         perMessageDeflate: false
       })

@@ -42,19 +42,20 @@ const serve = Effect.fnUntraced(function* (kind: "routes" | "plain") {
 }, Effect.provide(FetchHttpClient.layer))
 
 /** Connects so many agents. The servers take any token for that of an agent of its own. */
-const connect = (url: string, connections: number) =>
+const connect = (url: string, connections: number, protocol?: Fleet.Protocol) =>
   Fleet.connect(
     url,
     Workload.roll(Workload.agents(connections)).map((report, index) => ({
       report,
       token: String(index).padStart(43, "0")
-    }))
+    })),
+    protocol
   )
 
 /** A server, and agents that are connected to it. */
-const start = Effect.fnUntraced(function* (kind: "routes" | "plain", connections: number) {
+const start = Effect.fnUntraced(function* (kind: "routes" | "plain", connections: number, protocol?: Fleet.Protocol) {
   const server = yield* serve(kind)
-  return { ...server, fleet: yield* connect(server.url, connections) }
+  return { ...server, fleet: yield* connect(server.url, connections, protocol) }
 })
 
 /** The outcome of some work of the fleet, and its cost for the server. */
@@ -76,6 +77,15 @@ const observe = Effect.fnUntraced(function* (
   return { ...outcome, cpuMillis, dropped }
 })
 
+/** A contestant: a server, and how its agents speak to it. */
+interface Server {
+  readonly name: string
+  readonly kind: "routes" | "plain"
+  readonly protocol?: Fleet.Protocol
+  readonly remark?: string
+  readonly server: Effect.Success<ReturnType<typeof start>>
+}
+
 type Observation = Effect.Success<ReturnType<typeof observe>>
 
 export const report: Table.Part = {
@@ -84,9 +94,10 @@ export const report: Table.Part = {
   tables: Effect.fnUntraced(function* (scale) {
     const { connections, many, pace, perSecond, press } = scales[scale]
     const services = yield* Effect.context<ChildProcessSpawner.ChildProcessSpawner>()
-    const [routes, plain] = yield* Effect.all([start("routes", connections), start("plain", connections)], {
-      concurrency: "unbounded"
-    })
+    const [routes, plain, original] = yield* Effect.all(
+      [start("routes", connections), start("plain", connections), start("routes", connections, "original")],
+      { concurrency: "unbounded" }
+    )
     const servers = [
       { name: "routes of the service", kind: "routes", server: routes },
       {
@@ -94,13 +105,20 @@ export const report: Table.Part = {
         kind: "plain",
         remark: "limit: no routes, tokens, calls; same schema, same rules for entries, same batcher",
         server: plain
+      },
+      {
+        name: "routes, in the original's protocol",
+        kind: "routes",
+        protocol: "original",
+        remark: "dRPC over yamux, with the messages of a stock agent: six for each report, and one in return",
+        server: original
       }
-    ] as const
+    ] as const satisfies ReadonlyArray<Server>
     const contestants = <Column extends string>(
       work: (fleet: Fleet.Fleet) => Effect.Effect<Fleet.Outcome, Fleet.FleetError>,
       figures: (observation: Observation) => Table.Figures<Column>
     ) =>
-      servers.map(({ kind: _, server, ...contestant }) => ({
+      servers.map(({ kind: _, protocol: __, server, ...contestant }: Server) => ({
         ...contestant,
         round: Effect.map(observe(server, work), figures)
       }))
@@ -162,12 +180,12 @@ export const report: Table.Part = {
         },
         reference,
         warmsUp: false,
-        contestants: servers.map(({ kind, server, ...contestant }) => ({
+        contestants: servers.map(({ kind, protocol, server, ...contestant }: Server) => ({
           ...contestant,
           round: Effect.gen(function* () {
             const { memory, url, usage } = scale === "full" ? yield* serve(kind) : server
             const before = yield* memory
-            const fleet = yield* connect(url, many)
+            const fleet = yield* connect(url, many, protocol)
             yield* fleet.pace(many, "1 second")
             const after = yield* memory
             const { cpuMillis, dropped, millis, quantile } = yield* observe({ fleet, usage }, (fleet) =>

@@ -3,15 +3,25 @@ import { Context, Effect, Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { paced } from "../../platform/RequestSocket.ts"
 
-/** The WebSocket of a request. It keeps the context that it is opened in: one that holds nothing but the scope. */
+const withScopeAlone = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
+  Effect.updateContext(effect, (context: Context.Context<Scope.Scope>) =>
+    Context.make(Scope.Scope, Context.get(context, Scope.Scope))
+  )
+
+/** The WebSocket of a request, one frame at a time. It keeps the context that it is opened in: one that holds nothing but the scope. */
 export const open = (request: HttpServerRequest.HttpServerRequest, ready: Effect.Effect<void>) =>
   Effect.gen(function* () {
     const socket = paced(yield* Effect.orDie(request.upgrade), ready)
     const { write } = yield* socket.writer
     const { pull } = yield* socket.reader
     return { pull, write }
-  }).pipe(
-    Effect.updateContext((context: Context.Context<Scope.Scope>) =>
-      Context.make(Scope.Scope, Context.get(context, Scope.Scope))
-    )
-  )
+  }).pipe(withScopeAlone)
+
+/** The same with all frames that have come, 64 KiB of them and one frame more at most. */
+export const openForAll = (request: HttpServerRequest.HttpServerRequest, ready: Effect.Effect<void>) =>
+  Effect.gen(function* () {
+    const socket = yield* Effect.orDie(request.upgrade)
+    const { write } = yield* socket.writer
+    const { pull } = yield* socket.reader
+    return { pull: Effect.andThen(ready, pull), write }
+  }).pipe(withScopeAlone)

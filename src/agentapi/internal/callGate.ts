@@ -6,6 +6,8 @@ export interface CallGate {
   readonly enterUnsafe: () => void
   /** Counts the end of a call. */
   readonly leaveUnsafe: () => void
+  /** Whether no further call may start. */
+  readonly isFullUnsafe: () => boolean
   /** Waits until a further call may start. */
   readonly ready: Effect.Effect<void>
 }
@@ -20,6 +22,7 @@ export const make = (maxCalls: number): CallGate => {
     leaveUnsafe: () => {
       if (--running < maxCalls) latch.openUnsafe()
     },
+    isFullUnsafe: () => running >= maxCalls,
     ready: latch.await
   }
 }

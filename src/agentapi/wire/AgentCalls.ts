@@ -3,6 +3,7 @@
  *
  * - A message is converted to the contract's request, which decides whether it is valid; the result is converted back.
  * - An error is code 0 and the words of the contract's error. A defect is none: the transport hides it.
+ * - Calls above the maximum that may run wait for their turn, each on its stream.
  * - A report is read and added in one pass, and takes the ordinary path when it has to fail.
  * - Numbers of statistics that are none are left out, because an error would end the agent's connection.
  */
@@ -87,11 +88,16 @@ export const make = Effect.gen(function* () {
     return DrpcMultiplexer.unaryBytes(method, (bytes, { callGate, rateLimiter, session }: AgentSocket) =>
       Effect.flatMap(DrpcMultiplexer.decode(method.input, bytes), (message) => {
         rateLimiter.consumeUnsafe()
-        callGate.enterUnsafe()
-        return Effect.ensuring(
-          Effect.provideService(traced(message), AgentSession, session),
-          Effect.sync(() => callGate.leaveUnsafe())
-        )
+        const start: Effect.Effect<Uint8Array, DrpcMultiplexer.DrpcError> = Effect.suspend(() => {
+          // one message of the connection may hold more calls than may run
+          if (callGate.isFullUnsafe()) return Effect.andThen(callGate.ready, start)
+          callGate.enterUnsafe()
+          return Effect.ensuring(
+            Effect.provideService(traced(message), AgentSession, session),
+            Effect.sync(() => callGate.leaveUnsafe())
+          )
+        })
+        return start
       })
     )
   })
