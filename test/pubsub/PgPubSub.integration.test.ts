@@ -218,7 +218,9 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
         "coder_pubsub_published_bytes_total 0",
         "coder_pubsub_received_bytes_total 0",
         "coder_pubsub_disconnections_total 0",
-        "coder_pubsub_connected 1"
+        "coder_pubsub_connected 1",
+        "coder_pubsub_current_subscribers 0",
+        "coder_pubsub_current_events 0"
       ])
     }).pipe(Effect.provide(pubsub()), isolated)
   )
