@@ -68,18 +68,21 @@ export const telemetryEvents = labelled(
 )
 
 /** Shows the metrics from zero on. */
-export const register = Effect.forEach(
-  [
-    ...Object.values(updates),
-    ...Object.values(streamsEnded),
-    ...Object.values(refusals),
-    ...Object.values(telemetryEvents),
-    throttled,
-    derpMapFailures,
-    rowsWritten,
-    batchFailures,
-    heartbeatFailures
-  ],
-  (metric) => Metric.update(metric, 0),
-  { discard: true }
+export const register = Effect.andThen(
+  Metric.value(updateLatency),
+  Effect.forEach(
+    [
+      ...Object.values(updates),
+      ...Object.values(streamsEnded),
+      ...Object.values(refusals),
+      ...Object.values(telemetryEvents),
+      throttled,
+      derpMapFailures,
+      rowsWritten,
+      batchFailures,
+      heartbeatFailures
+    ],
+    (metric) => Metric.update(metric, 0),
+    { discard: true }
+  )
 )
