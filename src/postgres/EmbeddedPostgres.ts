@@ -6,7 +6,8 @@
  * - The server ends with its scope: in order, or by force when it takes longer than `stopTimeout`. It is asked to end
  *   when this process exits without closing the scope, too.
  * - When this process is killed the server lives on, and the next start on the folder ends it first. A folder that a
- *   live process uses is an error that names the folder and the process. It is never shared and never waited for.
+ *   live process uses is an error that names the folder and the process. It is never shared and never waited for,
+ *   not even by two containers with one volume.
  * - The server does not hear the signals of this process's terminal, so that Ctrl-C leaves time to write to it.
  * - It runs as the caller. For root it runs as the owner of the data, at first as `postgres` or `nobody`: a data folder
  *   that this account cannot reach is replaced by one in `stateDir`, named after it, and a log line says so.
@@ -36,6 +37,7 @@ import * as Cluster from "./internal/cluster.ts"
 import { EmbeddedPostgresError } from "./internal/embeddedPostgresError.ts"
 import * as Binaries from "./internal/postgresBinaries.ts"
 import * as Postmaster from "./internal/postmaster.ts"
+import * as FolderLock from "./internal/folderLock.ts"
 import { start } from "./internal/server.ts"
 import * as Staging from "./internal/staging.ts"
 
@@ -99,6 +101,11 @@ export const make: (
     const stopTimeout = options.stopTimeout ?? "10 seconds"
 
     yield* claim(dataDir, stopTimeout)
+    const held = yield* FolderLock.acquire(dataDir)
+    if (held !== undefined) {
+      const who = held.pid === undefined ? "another instance" : `another instance (process ${held.pid})`
+      return yield* running(dataDir, who, held.pid)
+    }
     yield* Cluster.checkVersion(dataDir, source)
     const binaries = yield* Binaries.usable(source, dataDir, account)
     const { died, pid, port } = yield* Effect.andThen(
@@ -172,9 +179,12 @@ const claim = Effect.fnUntraced(function* (dataDir: string, stopTimeout: Duratio
     if (yield* Postmaster.end(yield* Postmaster.orphan(pid), stopTimeout)) return
   }
   const who = state === "owned" ? `another instance (process ${owner})` : `another Postgres (process ${pid})`
-  return yield* new EmbeddedPostgresError({
+  return yield* running(dataDir, who, owner)
+})
+
+const running = (dataDir: string, who: string, pid: number | undefined) =>
+  new EmbeddedPostgresError({
     reason: "running",
     detail: `${who} is running on ${dataDir}: end it, or use another folder`,
-    pid: owner
+    ...(pid === undefined ? {} : { pid })
   })
-})

@@ -92,14 +92,13 @@ const hangup = Effect.gen(function* () {
   }
 })
 
+/** As process 1, to which a signal without a handler means nothing. */
 const duringStart = Effect.gen(function* () {
   const database = yield* Database.make()
   const env = { ...Replica.defaults, PORT: "0", DATABASE_URL: database.url }
   const problems: Array<string> = []
-  // as process 1, to which a signal without a handler means nothing
-  const isolated = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"] as const
   for (const millis of [30, 100, 200, 400, 800]) {
-    const service = yield* ServiceProcess.startThrough(isolated, ["serve"], env)
+    const service = yield* ServiceProcess.startThrough(ServiceProcess.isolated, ["serve"], env)
     const children = Path.join("/proc", String(service.pid), "task", String(service.pid), "children")
     const child = yield* World.settle(
       Effect.sync(() => readFileSync(children, "utf8").trim()),

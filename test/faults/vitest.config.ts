@@ -14,8 +14,8 @@ const suite = (name: string, order: number, workers: number, minutes: number) =>
 })
 
 /**
- * The scenarios that mostly wait run side by side; those that use the whole machine run alone, afterwards. `--mode long`
- * runs those that take too long for every commit, `--mode soak` the soak.
+ * The scenarios that mostly wait run side by side; those that use the whole machine run alone, afterwards. `--mode soak`
+ * runs the soak.
  */
 export default defineConfig(({ mode }) => ({
   test: {
@@ -24,8 +24,6 @@ export default defineConfig(({ mode }) => ({
     projects:
       mode === "soak"
         ? [suite("soak", 0, 1, Number(process.env["SOAK_MINUTES"] ?? 30) + 10)]
-        : mode === "long"
-          ? [suite("long", 0, 2, 10)]
-          : [suite("fault", 0, 4, 4), suite("load", 1, 1, 4)]
+        : [suite("fault", 0, 4, 5), suite("load", 1, 1, 4)]
   }
 }))

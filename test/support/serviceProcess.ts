@@ -27,6 +27,14 @@ export const start = (args: ReadonlyArray<string>, env?: Readonly<Record<string,
 export const startProgram = (path: string, env?: Readonly<Record<string, string>>) =>
   spawned(process.execPath, ["--expose-gc", Path.resolve(path)], env)
 
+/** The command that runs a program in PID and IPC namespaces of its own, as a container does. */
+export const isolated = [
+  "unshare",
+  // a user namespace gives anyone but root the right to make the others
+  ...(process.geteuid?.() === 0 ? [] : ["--map-current-user"]),
+  ..."--pid --fork --kill-child --mount-proc --ipc".split(" ")
+] as readonly [string, ...Array<string>]
+
 /** Starts `metadata-batcher` through another program, such as `unshare`. */
 export const startThrough = (
   [command, ...prefix]: readonly [string, ...ReadonlyArray<string>],

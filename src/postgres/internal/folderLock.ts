@@ -1,0 +1,83 @@
+/**
+ * A lock on a folder that ends with its holder, even where the ids of processes say nothing because each container has its
+ * own: the holder listens on a Unix socket in the folder, and tells its process id.
+ *
+ * - A socket that nobody listens on any more is left over from a holder that was killed, and is replaced.
+ * - Where the file system has no sockets the folder is used without a lock, and a warning says so.
+ */
+import { Effect, FileSystem } from "effect"
+import * as Crypto from "node:crypto"
+import * as Net from "node:net"
+import * as Path from "node:path"
+
+/** The name of the socket. */
+const name = "lock"
+
+/** Another process holds the lock. Its id is that of its container, and unknown while it does not respond. */
+export interface Held {
+  readonly pid: number | undefined
+}
+
+/** Locks the folder until the scope closes; returns the holder when another process has locked it. */
+export const acquire = Effect.fnUntraced(function* (folder: string) {
+  const fs = yield* FileSystem.FileSystem
+  // the path of a socket has to be shorter than that of many a folder
+  const short = Path.join(yield* fs.makeTempDirectoryScoped(), "folder")
+  yield* fs.symlink(folder, short)
+  const address = Path.join(short, name)
+
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const result = yield* Effect.acquireRelease(listen(address), close)
+    if (typeof result !== "string") return undefined
+    if (result !== "EADDRINUSE") {
+      yield* Effect.logWarning("cannot lock the data folder").pipe(Effect.annotateLogs({ folder, reason: result }))
+      return undefined
+    }
+    const held = yield* holder(address)
+    if (held !== undefined) return held
+    yield* remove(short)
+  }
+  return { pid: undefined } satisfies Held
+})
+
+const attempts = 5
+
+/** Listens at the address until it is closed; returns the code of the error when that is not possible. */
+const listen = (address: string) =>
+  Effect.callback<Net.Server | string>((resume) => {
+    const server = Net.createServer((socket) => socket.on("error", () => {}).end(String(process.pid)))
+    server.unref()
+    server.once("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code ?? error.message)))
+    server.listen(address, () => resume(Effect.succeed(server)))
+  })
+
+const close = (result: Net.Server | string) =>
+  typeof result === "string"
+    ? Effect.void
+    : Effect.callback<void>((resume) => void result.close(() => resume(Effect.void)))
+
+/** The process that listens at the address; none when nobody does. */
+const holder = (address: string) =>
+  Effect.callback<Held | undefined>((resume) => {
+    let text = ""
+    const socket = Net.connect(address)
+    const end = () => {
+      socket.destroy()
+      resume(Effect.succeed({ pid: text === "" ? undefined : Number(text) }))
+    }
+    socket.setTimeout(1_000, end)
+    socket.on("data", (chunk) => (text += String(chunk))).once("end", end)
+    socket.once("error", ({ code }: NodeJS.ErrnoException) =>
+      resume(Effect.succeed(code === "ECONNREFUSED" || code === "ENOENT" ? undefined : { pid: undefined }))
+    )
+  })
+
+/** Takes the socket away, unless another process has put its own in the place meanwhile. */
+const remove = Effect.fnUntraced(function* (folder: string) {
+  const fs = yield* FileSystem.FileSystem
+  const aside = Path.join(folder, `${name}.${Crypto.randomUUID()}`)
+  const renamed = yield* Effect.isSuccess(fs.rename(Path.join(folder, name), aside))
+  if (!renamed) return
+  if ((yield* holder(aside)) !== undefined) yield* Effect.ignore(fs.link(aside, Path.join(folder, name)))
+  yield* Effect.ignore(fs.remove(aside))
+})
