@@ -92,17 +92,27 @@ const hangup = Effect.gen(function* () {
   }
 })
 
+const hearsSigterm = (pid: string) => {
+  const [, caught = "0"] = /^SigCgt:\s+([\da-f]+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? []
+  return (BigInt(`0x${caught}`) & (1n << 14n)) !== 0n
+}
+
 /** As process 1, to which a signal without a handler means nothing. */
 const duringStart = Effect.gen(function* () {
   const database = yield* Database.make()
   const env = { ...Replica.defaults, PORT: "0", DATABASE_URL: database.url }
   const problems: Array<string> = []
-  for (const millis of [30, 100, 200, 400, 800]) {
+  for (const millis of [0, 100, 200, 400, 800]) {
     const service = yield* ServiceProcess.startThrough(ServiceProcess.isolated, ["serve"], env)
     const children = Path.join("/proc", String(service.pid), "task", String(service.pid), "children")
     const child = yield* World.settle(
       Effect.sync(() => readFileSync(children, "utf8").trim()),
       (pid) => pid !== ""
+    )
+    // no program hears a signal before it runs
+    yield* World.settle(
+      Effect.sync(() => hearsSigterm(child)),
+      (hears) => hears
     )
     yield* Effect.sleep(millis)
     yield* Effect.sync(() => process.kill(Number(child), "SIGTERM"))
