@@ -98,14 +98,14 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
       const version = yield* Effect.flip(call(Api.method.updateStartup, { startup: { version: "2.0" } }))
       const missing = yield* Effect.flip(call(Api.method.updateLifecycle, {}))
       const script = yield* Effect.flip(call(Api.method.scriptCompleted, { timing: {} }))
-      const telemetry = yield* Effect.flip(call(Tailnet.method.postTelemetry, {}))
+      const unserved = yield* Effect.flip(call(Api.method.pushContextState, {}))
       yield* call(Api.method.getAnnouncementBanners, {})
 
       assert.deepInclude(version, { _tag: "CallFailed", code: 0 })
       assert.match(version.message, /startup\.version/)
       assert.match(missing.message, /lifecycle/)
       assert.match(script.message, /script_id/)
-      assert.deepInclude(telemetry, { code: 12, message: "Unimplemented" })
+      assert.deepInclude(unserved, { code: 12, message: "Unimplemented" })
     })
   )
 
