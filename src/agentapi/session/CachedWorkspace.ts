@@ -39,7 +39,7 @@ export const make = Effect.fnUntraced(function* (
     yield* Ref.set(cached, found)
     yield* Ref.set(latest, found.value)
     yield* Effect.annotateLogs(Effect.logDebug("workspace changed"), describe(found.value))
-  }).pipe(Effect.catch((error) => Effect.logWarning("workspace not read, keeping the cached one", error.cause)))
+  }).pipe(Effect.catchCause((cause) => Effect.logWarning("workspace not read, keeping the cached one", cause)))
   yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.fixed(refreshInterval)))
 
   return { get: Ref.get(cached) }
