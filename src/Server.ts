@@ -244,7 +244,10 @@ const layerTailnet = ({ derpMapFile, derpMapPollInterval: pollInterval, derpMapU
 }
 
 const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
-  Effect.andThen(Effect.schedule(Effect.ignoreCause(measure, { log: "Debug" }), Schedule.spaced("15 seconds")), Effect.never)
+  Effect.andThen(
+    Effect.schedule(Effect.ignoreCause(measure, { log: "Debug" }), Schedule.spaced("15 seconds")),
+    Effect.never
+  )
 )
 
 const routes = (settings: Settings) =>

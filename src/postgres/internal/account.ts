@@ -13,8 +13,9 @@ export interface Account {
 }
 
 /**
- * Nothing for everyone but root, who runs programs as themselves. For root: the owner of the data if there is some, else
- * `postgres` if there is such an account, else `nobody`.
+ * Nothing for every account but root, because the programs run as the caller. For root: the owner of the data if there is
+ * some, else `metadata-batcher` if there is such an account, else `nobody`. Never `postgres`, whose processes could read and
+ * end the cluster of the system.
  */
 export const unprivileged = Effect.fnUntraced(function* (data: string) {
   if (process.geteuid?.() !== 0) return undefined
@@ -27,12 +28,12 @@ export const unprivileged = Effect.fnUntraced(function* (data: string) {
   const passwd = yield* fs.readFileString("/etc/passwd")
   const accounts = passwd.split("\n").map((line) => line.split(":"))
   const find = (wanted: string) => accounts.find(([name]) => name === wanted)
-  const [name, , uid, gid] = find("postgres") ?? find("nobody") ?? []
+  const [name, , uid, gid] = find("metadata-batcher") ?? find("nobody") ?? []
   if (name === undefined) {
     return yield* new EmbeddedPostgresError({
       reason: "unsupported",
       detail:
-        "Postgres does not run as root, and there is no account named postgres or nobody to run it as: set DATABASE_URL"
+        "Postgres does not run as root, and there is no account named metadata-batcher or nobody to run it as: set DATABASE_URL"
     })
   }
   return { name, uid: Number(uid), gid: Number(gid) } satisfies Account
