@@ -16,7 +16,8 @@ import { type Headers, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { Socket } from "effect/socket"
 import * as Authentication from "../access/Authentication.ts"
-import { ping } from "../platform/RequestSocket.ts"
+import { ping, roundTrip } from "../platform/RequestSocket.ts"
+import * as StallDetector from "../platform/StallDetector.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
 import * as AgentSockets from "./AgentSockets.ts"
 import * as AgentHandlers from "./AgentHandlers.ts"
@@ -52,8 +53,12 @@ const handlers = (options: Options = {}) =>
       const maxMinor = options.agentApiMaxMinor ?? ApiVersion.current.minor
 
       const open = Effect.fnUntraced(
-        function* (introduction: AgentSession.Introduction, ping: Effect.Effect<void>, role: string) {
-          const session = yield* AgentSession.open(introduction)
+        function* (
+          introduction: AgentSession.Introduction,
+          { ping, roundTrip }: { readonly ping: Effect.Effect<void>; readonly roundTrip: Effect.Effect<void> },
+          role: string
+        ) {
+          const session = yield* AgentSession.open(introduction, roundTrip)
           const start = role === "agent" ? monitor.start : monitor.startUnrecorded
           const { ended } = yield* Effect.provideService(start(ping), AgentSession.AgentSession, session)
           return { ended, session }
@@ -77,8 +82,12 @@ const handlers = (options: Options = {}) =>
           if (protocol === undefined) return yield* unknownProtocol
           const introduction = { ...(yield* Authentication.CurrentAgent), apiVersion: apiVersion.value }
           const wire = protocol === "original" ? makeWire(request) : undefined
+          const pings =
+            wire === undefined
+              ? { ping: ping(request), roundTrip: roundTrip(request) }
+              : { ping: wire.ping, roundTrip: wire.ping }
           // an absent role and an empty one are that of an agent: older agents send none
-          const { ended, session } = yield* open(introduction, wire?.ping ?? ping(request), query.role || "agent")
+          const { ended, session } = yield* open(introduction, pings, query.role || "agent")
           const rateLimiter = yield* limiterOf(session.identity.agentId)
           const callGate = CallGate.make(options.agentMaxRunningCalls ?? 16)
           const agentSocket = { session, rateLimiter, callGate }
@@ -97,7 +106,7 @@ export const layer = (options?: Options) =>
   HttpApiBuilder.layer(AgentSocketApi).pipe(
     Layer.provide(handlers(options)),
     Layer.provide([AgentHandlers.layer, Authentication.layerAgent]),
-    Layer.provide(AgentSockets.layer)
+    Layer.provide([AgentSockets.layer, StallDetector.layer])
   )
 
 const broken = ({ identity }: AgentSession.AgentSession["Service"], error: Socket.SocketError) =>

@@ -24,6 +24,25 @@ export const ping = (request: Request): Effect.Effect<void> =>
     return Effect.sync(() => tcp.off("data", onData))
   })
 
+/**
+ * Pings the client of a WebSocket and returns when its pong has arrived. All that the client has sent before the ping has
+ * arrived by then. Returns at once while the request is no WebSocket yet.
+ */
+export const roundTrip = (request: Request): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const webSocket = webSocketOf(tcpOf(request))
+    if (webSocket === undefined) return resume(Effect.void)
+    const content = String(pings++)
+    const onPong = (echo: Uint8Array) => {
+      if (Buffer.from(echo).toString() === content) resume(Effect.void)
+    }
+    webSocket.on("pong", onPong)
+    if (webSocket.readyState === webSocket.OPEN) webSocket.ping(content)
+    return Effect.sync(() => webSocket.off("pong", onPong))
+  })
+
+let pings = 0
+
 /** Closes the WebSocket of a request, if there is one. */
 export const closeWebSocket = (request: Request, { code, reason }: Socket.CloseEvent): Effect.Effect<void> =>
   Effect.sync(() => webSocketOf(tcpOf(request))?.close(code, reason))

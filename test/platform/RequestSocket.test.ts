@@ -6,7 +6,7 @@ import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "e
 import { NetAddress } from "effect/net"
 import { createServer } from "node:http"
 import { ByteWebSocket } from "../../src/platform/ByteWebSocket.ts"
-import { drained, paced, ping } from "../../src/platform/RequestSocket.ts"
+import { drained, paced, ping, roundTrip } from "../../src/platform/RequestSocket.ts"
 import * as WebSocket from "../support/webSocket.ts"
 
 const listening = Effect.fnUntraced(function* <E, R>(route: Layer.Layer<never, E, R>) {
@@ -26,7 +26,9 @@ const listening = Effect.fnUntraced(function* <E, R>(route: Layer.Layer<never, E
 })
 
 /** Serves WebSockets that say "ready", ping when they hear something, and say "answered" when that was answered. */
-const serve = Effect.gen(function* () {
+const serveWith = Effect.fnUntraced(function* (
+  ping: (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<void>
+) {
   const route = HttpRouter.add(
     "GET",
     "/",
@@ -52,6 +54,30 @@ const serve = Effect.gen(function* () {
     })
   )
   return yield* listening(route)
+})
+
+const serve = serveWith(ping)
+
+describe("a round trip", () => {
+  it.effect("ends with the pong of its ping, not with other data", () =>
+    Effect.gen(function* () {
+      const url = yield* serveWith(roundTrip)
+      const silent = yield* WebSocket.connect(url, {}, { answersPings: false })
+      yield* Queue.take(silent.messages)
+      yield* silent.send("ping me")
+      yield* Queue.take(silent.pings)
+      yield* silent.send("ping me")
+      // a pong of no ping
+      yield* silent.pong
+
+      const prompt = yield* WebSocket.connect(url)
+      yield* Queue.take(prompt.messages)
+      yield* prompt.send("ping me")
+
+      assert.strictEqual(yield* Queue.take(prompt.messages), "answered")
+      assert.strictEqual(yield* Queue.size(silent.messages), 0)
+    })
+  )
 })
 
 describe("a ping", () => {

@@ -1,5 +1,5 @@
 /** The agent API of a test: ports that nothing is asked of, and the session of a call. */
-import { Effect, Layer, Schema } from "effect"
+import { DateTime, Effect, Layer, Schema } from "effect"
 import { ActivityBump } from "../../src/usage/ActivityBump.ts"
 import { AgentSession } from "../../src/agentapi/session/AgentSession.ts"
 import { AppStore } from "../../src/agentapi/ports/AppStore.ts"
@@ -82,6 +82,7 @@ export const session = (
     token: token(`of ${agentId}`),
     cachedWorkspace: { get: Effect.succeedSome(known.workspace) },
     declaredKeys: anyKey,
+    receiptTime: { now: DateTime.now, fence: Effect.void },
     monitors: { configuration: Effect.succeed({ memory: null, volumes: [] }), push: () => Effect.succeed([]) },
     workspace: Effect.succeed(known.workspace),
     ...overrides

@@ -107,7 +107,7 @@ export const make = Effect.gen(function* () {
         state,
         message: DisplayText.clean(message),
         uri: uri === "" ? null : uri,
-        createdAt: yield* DateTime.now
+        createdAt: yield* session.receiptTime.now
       })
       if (Option.isNone(added)) {
         return yield* new InvalidRequest({ field: "slug", problem: "the agent has no app of this slug" })

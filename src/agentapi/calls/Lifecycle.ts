@@ -71,8 +71,8 @@ export const make = Effect.gen(function* () {
 
   const updateLifecycle = Effect.fnUntraced(
     function* ({ lifecycle: { changed_at, state } }: UpdateLifecycleRequest) {
-      const { identity } = yield* AgentSession
-      const changedAt = changed_at === undefined || isZero(changed_at) ? yield* DateTime.now : changed_at
+      const { identity, receiptTime } = yield* AgentSession
+      const changedAt = changed_at === undefined || isZero(changed_at) ? yield* receiptTime.now : changed_at
       yield* store.change(identity.agentId, { state, changedAt, ...consequences(state) })
       yield* publish("agt_lifecycle_update")
       if (endsStartup(state)) yield* measureBuild(identity.buildId)

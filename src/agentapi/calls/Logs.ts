@@ -10,7 +10,7 @@
  *   announcement that fails is a warning: the lines are stored.
  * - No byte of a line is logged.
  */
-import { DateTime, Effect, Option, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { Rpc } from "effect/rpc"
 import * as AgentLog from "../../domain/AgentLog.ts"
 import { type AgentId, LogSourceId, nil } from "../../domain/Ids.ts"
@@ -67,11 +67,11 @@ export const make = Effect.gen(function* () {
 
   const batchCreateLogs = Effect.fnUntraced(
     function* (request: BatchCreateLogsRequest) {
-      const { identity } = yield* AgentSession
+      const { identity, receiptTime } = yield* AgentSession
       const { agentId } = identity
       const appended = yield* store.append(agentId, {
         sourceId: request.log_source_id === nil ? null : request.log_source_id,
-        receivedAt: yield* DateTime.now,
+        receivedAt: yield* receiptTime.now,
         lines: request.logs.map(({ level, output }) => ({
           level: level === "level_unspecified" ? "info" : level,
           output: AgentLog.cut(output)

@@ -7,7 +7,7 @@
  * - A report whose keys are too large is accepted up to the limit, and then fails with an error.
  * - Logs name keys and sizes, never values.
  */
-import { DateTime, Effect, LogLevel, Schema } from "effect"
+import { Effect, LogLevel, Schema } from "effect"
 import { Rpc } from "effect/rpc"
 import * as MetadataBatcher from "../../metadata/MetadataBatcher.ts"
 import type { AgentId } from "../../domain/Ids.ts"
@@ -71,7 +71,7 @@ export const make = Effect.gen(function* () {
   return {
     /** Adds a valid report and returns true. Returns false, and adds nothing, when the keys of the report are too large. */
     addValid: (session: AgentSession["Service"], request: BatchUpdateMetadataRequest): Effect.Effect<boolean> =>
-      Effect.flatMap(DateTime.now, (receivedAt) => {
+      Effect.flatMap(session.receiptTime.now, (receivedAt) => {
         const report = MetadataReport.accept(samplesOf(request), receivedAt, session.declaredKeys)
         return report.keyBytes > MetadataReport.maxKeyBytes
           ? isFalse
@@ -79,8 +79,8 @@ export const make = Effect.gen(function* () {
       }),
 
     BatchUpdateMetadata: Effect.fnUntraced(function* (request: BatchUpdateMetadataRequest) {
-      const { declaredKeys, identity } = yield* AgentSession
-      const report = MetadataReport.accept(samplesOf(request), yield* DateTime.now, declaredKeys)
+      const { declaredKeys, identity, receiptTime } = yield* AgentSession
+      const report = MetadataReport.accept(samplesOf(request), yield* receiptTime.now, declaredKeys)
       yield* add(identity.agentId, report)
       return report.keyBytes > MetadataReport.maxKeyBytes ? yield* tooLong(identity.agentId, report.keyBytes) : {}
     })

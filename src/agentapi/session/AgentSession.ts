@@ -13,6 +13,8 @@ import * as CachedWorkspace from "./CachedWorkspace.ts"
 import { ManifestStore } from "../ports/ManifestStore.ts"
 import type { DeclaredKeys } from "../../domain/MetadataReport.ts"
 import type { Notifications } from "../ports/Notifications.ts"
+import * as ReceiptTime from "./ReceiptTime.ts"
+import type { StallDetector } from "../../platform/StallDetector.ts"
 import * as ResourceMonitors from "./ResourceMonitors.ts"
 import type { ResourceMonitorStore } from "../ports/ResourceMonitorStore.ts"
 import { WorkspaceStore } from "../../access/WorkspaceStore.ts"
@@ -27,6 +29,8 @@ export class AgentSession extends Context.Service<
     readonly token: Token.Token
     /** The workspace as it was at the last refresh. */
     readonly cachedWorkspace: CachedWorkspace.CachedWorkspace
+    /** The times of receipt of what the agent sends. */
+    readonly receiptTime: ReceiptTime.ReceiptTime
     /** The keys that the agent may report, as they were when it connected. */
     readonly declaredKeys: DeclaredKeys
     /** The monitors of the agent's memory and volumes. */
@@ -44,12 +48,13 @@ export interface Introduction {
 }
 
 /** The services that a session is opened with. */
-export type Services = WorkspaceStore | ManifestStore | ResourceMonitorStore | Notifications
+export type Services = StallDetector | WorkspaceStore | ManifestStore | ResourceMonitorStore | Notifications
 
-/** Opens the session of a connection until the scope closes. Fails when its keys or resource monitors cannot be read. */
+/** Opens the session of a connection until the scope closes; `roundTrip` pings the agent. Fails when its keys or resource monitors cannot be read. */
 export const open = Effect.fnUntraced(
   function* (
-    introduction: Introduction
+    introduction: Introduction,
+    roundTrip: Effect.Effect<void>
   ): Effect.fn.Return<AgentSession["Service"], StoreError, Services | Scope.Scope> {
     const { identity } = introduction
     const store = yield* WorkspaceStore
@@ -71,6 +76,7 @@ export const open = Effect.fnUntraced(
       cachedWorkspace.get,
       Option.match({ onNone: () => lookup, onSome: Effect.succeed })
     )
+    const receiptTime = yield* ReceiptTime.make(roundTrip)
     const manifests = yield* ManifestStore
     const { declaredKeys, monitors } = yield* Effect.all(
       {
@@ -79,7 +85,7 @@ export const open = Effect.fnUntraced(
       },
       { concurrency: 2 }
     )
-    return AgentSession.of({ ...introduction, cachedWorkspace, declaredKeys, monitors, workspace })
+    return AgentSession.of({ ...introduction, cachedWorkspace, declaredKeys, monitors, receiptTime, workspace })
   },
   (self, { identity: { agentId, workspace } }) => Effect.annotateLogs(self, { agentId, workspaceId: workspace.id })
 )

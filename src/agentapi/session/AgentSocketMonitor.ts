@@ -10,6 +10,7 @@
  *   The first and the last heartbeat of a connection do not wait for that window.
  * - A write never waits for a row that is locked elsewhere: such an agent is recorded by a write of its own. At most two
  *   of these run at a time; periodic heartbeats beyond them are skipped with a warning.
+ * - An older connection of an agent is fenced when the agent has connected again: see {@link ReceiptTime}.
  * - A connection in another role is pinged and ends the same way, and nothing is recorded for it.
  */
 import { Clock, DateTime, Duration, Effect, Fiber, Option, Predicate, Ref, type Scope, Semaphore } from "effect"
@@ -52,8 +53,8 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const interval = Duration.fromInputUnsafe(options.agentPingInterval ?? "15 seconds")
   const minimum = Duration.max(Duration.times(interval, 2), Duration.seconds(2))
   const timeout = Duration.max(Duration.fromInputUnsafe(options.agentPingTimeout ?? minimum), minimum)
-  /** Recorded connections of this process, by agent. */
-  const recorded = new Map<AgentId, number>()
+  /** The sessions of recorded connections of this process, by agent. */
+  const recorded = new Map<AgentId, Set<AgentSession["Service"]>>()
 
   const { record, recordNow } = yield* makeRecorder(interval)
 
@@ -118,14 +119,17 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       Effect.provideService(AgentSession, session)
     )
     yield* Effect.acquireRelease(
-      Effect.sync(() => recorded.set(agentId, (recorded.get(agentId) ?? 0) + 1)),
+      Effect.suspend(() => {
+        const others = recorded.get(agentId) ?? new Set()
+        const fence = Effect.forEach([...others], ({ receiptTime }) => receiptTime.fence, { discard: true })
+        recorded.set(agentId, others.add(session))
+        return fence
+      }),
       () =>
         Effect.suspend(() => {
-          const others = (recorded.get(agentId) ?? 1) - 1
-          if (others > 0) {
-            recorded.set(agentId, others)
-            return Effect.void
-          }
+          const others = recorded.get(agentId)
+          others?.delete(session)
+          if (others !== undefined && others.size > 0) return Effect.void
           recorded.delete(agentId)
           return recordEnd
         })
@@ -141,6 +145,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
         case undefined:
           return yield* Effect.logWarning("heartbeat of an agent skipped, because its row is locked")
         case "replaced":
+          yield* session.receiptTime.fence
           return yield* Effect.logDebug("agent is connected to another replica")
         case "latest":
           if (current.disconnectedAt !== null) yield* Effect.andThen(announce, Ref.set(known, connected))

@@ -9,6 +9,7 @@ import * as SessionEvents from "../../../src/agentapi/session/SessionEvents.ts"
 import { WorkspaceStore } from "../../../src/access/WorkspaceStore.ts"
 import type { AgentIdentity } from "../../../src/domain/AgentIdentity.ts"
 import { prebuildsUserId, type Workspace } from "../../../src/domain/Workspace.ts"
+import * as StallDetector from "../../../src/platform/StallDetector.ts"
 import * as PubSub from "../../../src/pubsub/PubSub.ts"
 import { token } from "../../support/accessStore.ts"
 import { layerPorts, session } from "../../support/agentApi.ts"
@@ -32,11 +33,15 @@ const open = Effect.fnUntraced(function* (
   const scope = yield* Scope.make()
   const ports = yield* Layer.build(layerPorts)
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
-  const opened = yield* AgentSession.open({
-    identity: who,
-    apiVersion: ApiVersion.current,
-    token: token("a token")
-  }).pipe(
+  const opened = yield* AgentSession.open(
+    {
+      identity: who,
+      apiVersion: ApiVersion.current,
+      token: token("a token")
+    },
+    Effect.void
+  ).pipe(
+    Effect.provide(StallDetector.layer),
     Scope.provide(scope),
     collectLogs(logs),
     Effect.provideService(WorkspaceStore, {

@@ -48,17 +48,19 @@ const start = Effect.gen(function* () {
     Effect.provideService(PubSub, { publish: () => Effect.void, subscribe: () => Stream.never })
   )
   const connect = Effect.fnUntraced(function* (number: number) {
+    const fenced = { times: 0 }
+    const fence = Effect.sync(() => void fenced.times++)
     const scope = yield* Scope.fork(yield* Scope.Scope)
     const started = yield* monitor
       .start(Effect.void)
       .pipe(
         Scope.provide(scope),
         collectLogs(logs),
-        Effect.provideService(AgentSession, session(agent(number))),
+        Effect.provideService(AgentSession, session(agent(number), { receiptTime: { now: DateTime.now, fence } })),
         Effect.exit,
         Effect.forkScoped({ startImmediately: true })
       )
-    return { started, leave: Scope.close(scope, Exit.void) }
+    return { started, fenced, leave: Scope.close(scope, Exit.void) }
   })
   return {
     world,
@@ -127,6 +129,19 @@ describe("heartbeats of AgentSocketMonitor", () => {
       assert.deepStrictEqual(
         last.map(({ agentId, disconnectedAt }) => [agentId, disconnectedAt && DateTime.toEpochMillis(disconnectedAt)]),
         [[agent(2), 15_500]]
+      )
+    })
+  )
+
+  it.effect("of an agent that connects again fence its older connection, and no other [FT-10]", () =>
+    Effect.gen(function* () {
+      const { connect } = yield* start
+      const [older, other] = [yield* connect(1), yield* connect(2)]
+      const newer = yield* connect(1)
+
+      assert.deepStrictEqual(
+        [older, other, newer].map(({ fenced }) => fenced.times),
+        [1, 0, 0]
       )
     })
   )

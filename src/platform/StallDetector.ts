@@ -1,0 +1,50 @@
+/**
+ * Notices that the process did not run for a while: it was stopped, its machine slept or something blocked its loop.
+ *
+ * Data that the process reads afterwards may have waited in the network since the stall began.
+ */
+import { Clock, Context, DateTime, type Duration, Effect, Layer } from "effect"
+
+const tickInterval: Duration.Input = "500 millis"
+
+/** The shortest stall that is noticed, in milliseconds. */
+const minimumMillis = 2_000
+
+export class StallDetector extends Context.Service<
+  StallDetector,
+  {
+    /** Notices a stall that ended just now, before anything else can run. */
+    readonly checkUnsafe: () => void
+    /** Calls `listener` after each stall, with the time at which the process last ran before it. Returns its removal. */
+    readonly onStallUnsafe: (listener: (lastRan: DateTime.Utc) => void) => () => void
+  }
+>()("metadata-batcher/platform/StallDetector") {}
+
+export const layer: Layer.Layer<StallDetector> = Layer.effect(
+  StallDetector,
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const listeners = new Set<(lastRan: DateTime.Utc) => void>()
+    const monotonicMillis = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    let ranAt = monotonicMillis()
+    let ranAtTime = DateTime.makeUnsafe(clock.currentTimeMillisUnsafe())
+
+    const checkUnsafe = () => {
+      const now = monotonicMillis()
+      const [isStall, lastRan] = [now - ranAt >= minimumMillis, ranAtTime]
+      ranAt = now
+      ranAtTime = DateTime.makeUnsafe(clock.currentTimeMillisUnsafe())
+      if (!isStall) return
+      for (const listener of listeners) listener(lastRan)
+    }
+    yield* Effect.forkScoped(Effect.forever(Effect.delay(Effect.sync(checkUnsafe), tickInterval)))
+
+    return {
+      checkUnsafe,
+      onStallUnsafe: (listener) => {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      }
+    }
+  })
+)
