@@ -3,7 +3,7 @@
  *
  * The identity of the agent is fixed when it connects. The scope of the session releases its parts in reverse order.
  */
-import { Context, Effect, Metric, Option, type Scope } from "effect"
+import { Context, DateTime, Effect, Metric, Option, type Scope } from "effect"
 import type * as Token from "../../access/Token.ts"
 import type { AgentIdentity } from "../../domain/AgentIdentity.ts"
 import type { Workspace } from "../../domain/Workspace.ts"
@@ -104,6 +104,8 @@ export const ofRequest = (
       configuration: Effect.die("a request has no monitors"),
       push: () => Effect.die("a request has no monitors")
     },
+    // a request has just arrived
+    receiptTime: { now: DateTime.now, fence: Effect.void },
     workspace: Effect.succeed(workspace)
   })
 }
