@@ -74,9 +74,6 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     return { listen, isSilent, silent }
   })
 
-  const annotated = ({ identity }: AgentSession["Service"]) =>
-    Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspace.id })
-
   /** Monitors a connection in another role until the scope closes. */
   const startUnrecorded = Effect.fnUntraced(function* (
     ping: Effect.Effect<void>
@@ -169,6 +166,9 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
 
   return { start, startUnrecorded }
 })
+
+const annotated = ({ identity }: AgentSession["Service"]) =>
+  Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspace.id })
 
 /** Runs a check once an interval, until it returns a reason. */
 const everyInterval = (interval: Duration.Duration, check: Effect.Effect<Reason | undefined>): Effect.Effect<Reason> =>
