@@ -1,4 +1,4 @@
-// The agent's half of the protocol: what an agent asks of the service, API 2.10 and the two fields of 2.11.
+// The calls of an agent to the service: API 2.10, and the two fields of 2.11 that are known.
 // Every `bytes` field that is named `id` or ends in `_id` holds the 16 bytes of a UUID.
 // Numbers and names are those of the protocol; `npm run generate` makes `../generated` from this file.
 
