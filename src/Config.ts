@@ -85,7 +85,7 @@ export const variables = {
     name: "METADATA_FLUSH_INTERVAL",
     default: "5 seconds",
     value: Value.duration,
-    description: "The longest time that an entry is pending."
+    description: "The time from the end of a flush to the next scheduled one."
   }),
   queueCapacity: optional({
     name: "METADATA_QUEUE_CAPACITY",
