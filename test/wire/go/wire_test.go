@@ -202,7 +202,7 @@ func TestEveryCall(t *testing.T) {
 
 func TestUnimplemented(t *testing.T) {
 	s := connect(t)
-	for _, name := range []string{agentService + "Nope", tailnetService + "PostTelemetry", "nothing at all"} {
+	for _, name := range []string{agentService + "Nope", agentService + "PushContextState", "nothing at all"} {
 		err := s.invoke(t.Context(), name, &emptypb.Empty{}, &emptypb.Empty{})
 		if drpcerr.Code(err) != 12 {
 			t.Errorf("%s: %v", name, err)
