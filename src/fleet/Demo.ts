@@ -1,8 +1,8 @@
 /**
- * A few simulated agents beside a new service, so that a newcomer sees live data at once.
+ * Runs a few simulated agents beside a new service, so that a newcomer sees live data at once.
  *
- * They connect to the service's own address like any agent. Their owner may read them and nothing else; the owner's token
- * is new at every start.
+ * - The agents connect to the service's own address like any agent.
+ * - Their owner may read them and nothing else. The owner's token is new at every start.
  */
 import { Duration, Effect } from "effect"
 import { FetchHttpClient } from "effect/http"
@@ -17,10 +17,10 @@ export const name = "demo"
 export interface Demo {
   /** The first of the agents. */
   readonly watched: Fleet.Member
-  /** A token that reads the agents and nothing else. */
+  /** A token that may read the agents and nothing else. */
   readonly token: Token.Token
   readonly figures: Fleet.Figures
-  /** Runs the agents until it is interrupted. */
+  /** Runs the agents until interrupted. */
   readonly run: Effect.Effect<void>
 }
 

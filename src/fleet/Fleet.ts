@@ -1,8 +1,9 @@
 /**
- * Many simulated agents, and counts of their calls.
+ * Runs many simulated agents and counts their calls.
  *
- * - They start one after the other, spread over the ramp-up.
- * - Their user, workspace and agents are created over the service's own API if they are missing, and used again otherwise.
+ * - The agents start one after the other, spread over the ramp-up.
+ * - Their user, workspace and agents are created through the service's own API if they are missing, and reused
+ *   otherwise.
  */
 import { Array as Arr, Duration, Effect, Redacted } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
@@ -27,15 +28,15 @@ export interface Options {
   readonly jitter: number
   readonly rampUp: Duration.Duration
   readonly reconnectAfter?: Duration.Duration | undefined
-  /** Report metadata and nothing else. Default false. */
+  /** Whether the agents report metadata and nothing else. Default false. */
   readonly metadataOnly?: boolean | undefined
 }
 
-/** Counts of a fleet so far. */
+/** The counts of a fleet so far. */
 export interface Figures {
-  /** Agents connected now. */
+  /** Agents that are connected now. */
   connected: number
-  /** Calls that were accepted, of each kind. */
+  /** Calls that succeeded, for each kind of call. */
   readonly calls: Map<Call, number>
   /** Calls and connections that failed. */
   errors: number
@@ -43,10 +44,10 @@ export interface Figures {
 
 export const figures = (): Figures => ({ connected: 0, calls: new Map(), errors: 0 })
 
-/** Reports of metadata that were accepted. */
+/** Returns the number of metadata reports that succeeded. */
 export const reports = ({ calls }: Figures): number => calls.get("BatchUpdateMetadata") ?? 0
 
-/** Calls of all other kinds that were accepted. */
+/** Returns the number of calls of all other kinds that succeeded. */
 export const otherCalls = (figures: Figures): number =>
   [...figures.calls.values()].reduce((sum, count) => sum + count, -reports(figures))
 
@@ -67,12 +68,14 @@ export const run = (options: Options, figures: Figures) => {
   )
 }
 
-/** The most keys of all agents that one call creates, far below the largest body that the service accepts. */
+/**
+ * The maximum number of keys that one call creates, over all agents; far below the service's limit on the request body.
+ */
 const keysPerCall = 20_000
 
 /**
- * Returns `count` agents of one workspace, with new tokens. Creates the user, the workspace and the agents that are
- * missing. Needs the token of an administrator.
+ * Returns `count` agents of one workspace, with new tokens. Creates the user, the workspace and the agents if they are
+ * missing. Requires the token of an administrator.
  */
 export const provision = Effect.fnUntraced(function* (options: {
   readonly url: string

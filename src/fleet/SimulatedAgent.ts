@@ -1,9 +1,9 @@
 /**
- * An agent that behaves like a real one, with random values.
+ * Simulates an agent that behaves like a real one, with random values.
  *
- * - It connects with its token, and reconnects with a back-off when the connection breaks.
- * - While it is connected it behaves as {@link SimulatedLife} describes.
- * - It runs until it is interrupted, shuts down if it is connected then, and notifies its observer.
+ * - The agent connects with its token, and reconnects with a back-off when the connection breaks.
+ * - While it is connected, the agent behaves as {@link SimulatedLife} describes.
+ * - The agent runs until it is interrupted, and then shuts down if it is connected. It notifies its observer.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { type Duration, Effect, Latch, Layer, Queue, Redacted } from "effect"
@@ -18,18 +18,18 @@ export interface Options extends SimulatedLife.Options {
   /** The address of the service, as `http://…`. */
   readonly url: string
   readonly token: Token.Token
-  /** The time after it connected, after which it leaves and comes back although nothing is wrong. Default never. */
+  /** How long after it connected the agent leaves and comes back although nothing is wrong. Default never. */
   readonly reconnectAfter?: Duration.Duration | undefined
   readonly observer: Observer
 }
 
-/** Is notified of the events of an agent. */
+/** Receives the events of an agent. */
 export interface Observer {
   readonly onConnect: () => void
   readonly onDisconnect: () => void
-  /** A call was accepted. */
+  /** A call succeeded. */
   readonly onCall: (call: SimulatedLife.Call) => void
-  /** A call, or an attempt to connect, has failed. */
+  /** A call or an attempt to connect failed. */
   readonly onError: () => void
 }
 
@@ -38,7 +38,7 @@ export const run = (options: Options) =>
     ? Effect.flatMap(Latch.make(), (connected) => Effect.scoped(live(options, connected)))
     : Effect.forever(stay(options, options.reconnectAfter))
 
-/** Lives for so long after it has connected, however long connecting takes. */
+/** Runs the agent until `duration` after it has connected, however long connecting takes. */
 const stay = Effect.fnUntraced(function* (options: Options, duration: Duration.Duration) {
   const connected = yield* Latch.make()
   yield* Effect.raceFirst(
@@ -47,10 +47,12 @@ const stay = Effect.fnUntraced(function* (options: Options, duration: Duration.D
   )
 })
 
-/** From its creation to its shutdown, over any number of connections. Opens the latch at the first one. */
+/**
+ * Runs an agent from its creation to its shutdown, over any number of connections. Opens the latch at the first one.
+ */
 const live = Effect.fnUntraced(function* (options: Options, connected: Latch.Latch) {
   const { observer } = options
-  // one element for each connection and for each end of one
+  // one element for each connection and for each disconnection
   const changes = yield* Queue.unbounded<void>()
   let isConnected = false
   // a failed attempt to connect calls onDisconnect as well

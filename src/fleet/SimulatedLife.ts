@@ -1,15 +1,15 @@
 /**
- * The behaviour of a simulated agent while it is connected, in the order and in the mix of a real one.
+ * Simulates the behaviour of a connected agent: the order and the mix of calls are those of a real one.
  *
- * - On each connection it fetches its manifest and the banners, and introduces itself, again and again until that succeeds.
- * - On its first connection it starts: it is created, runs its scripts, logs their lines, and is ready.
- * - From its introduction on it reports metadata once per interval, and statistics as often as the service requests them.
- *   If it is monitored it reports the usage of its memory and its volumes.
- * - Once it is ready it logs a line every five intervals, people come and go every ten, and the health and the status of
- *   its apps change every twenty.
- * - Before it leaves, its visitors disconnect and it shuts down, within five seconds.
- *
- * It creates no sub-agents and confines no program.
+ * - On each connection the agent fetches its manifest and the banners, and introduces itself. It repeats this until it
+ *   succeeds.
+ * - On its first connection the agent starts: it is created, runs its scripts, logs their lines, and becomes ready.
+ * - After its introduction the agent reports metadata once per interval, and statistics as often as the service
+ *   requests them. A monitored agent also reports the usage of its memory and its volumes.
+ * - Once it is ready, the agent logs a line every five intervals, visitors come and go every ten, and the health and
+ *   the status of its apps change every twenty.
+ * - Before the agent leaves, its visitors disconnect and it shuts down, within five seconds.
+ * - The agent creates no sub-agents and confines no program.
  */
 import { DateTime, Duration, Effect, Random, Ref, Schedule } from "effect"
 import type { RpcClient, RpcClientError, RpcGroup } from "effect/rpc"
@@ -26,13 +26,13 @@ export type Call = RpcGroup.Rpcs<typeof AgentApi>["_tag"]
 
 export interface Options {
   readonly keys: ReadonlyArray<string>
-  /** The time between two reports of metadata. Everything else that repeats has a multiple of it as its period. */
+  /** The time between two reports of metadata. The period of everything else that repeats is a multiple of it. */
   readonly interval: Duration.Duration
-  /** How far a pause may be from its period, as a part of it. */
+  /** The largest difference between a pause and its period, as a fraction of the period. */
   readonly jitter: number
-  /** Report metadata and nothing else. Default false. */
+  /** Whether the agent reports metadata and nothing else. Default false. */
   readonly metadataOnly?: boolean | undefined
-  /** Is notified of each call's outcome. */
+  /** Receives the outcome of each call. */
   readonly observer: {
     readonly onCall: (call: Call) => void
     readonly onError: () => void
@@ -76,9 +76,9 @@ export const make = Effect.fnUntraced(function* (options: Options, client: Clien
 })
 
 export interface SimulatedLife {
-  /** Everything that the agent does while it is connected. It ends only by interruption. */
+  /** Does everything that the agent does while it is connected. Ends only by interruption. */
   readonly live: Effect.Effect<unknown, unknown>
-  /** Everything that the agent does before it leaves, if it is connected. */
+  /** Does everything that a connected agent does before it leaves. */
   readonly leave: Effect.Effect<void>
 }
 
@@ -104,15 +104,15 @@ const makeTools = ({ interval, jitter, observer }: Options, client: Client) => {
 
     intervals: (count: number) => Duration.times(interval, count),
 
-    /** Repeats work about once per period, also when it fails. */
+    /** Repeats work about once per period, even when it fails. */
     every: (period: Duration.Duration, work: Effect.Effect<unknown, unknown>) => {
       const after = (part: Effect.Effect<number>) =>
         Effect.flatMap(part, (part) => Effect.delay(Effect.ignore(work), Duration.times(period, part)))
-      // the first time is anywhere in the period, so that agents that start together drift apart
+      // the first pause is a random part of the period, so that agents that start together drift apart
       return Effect.andThen(after(Random.next), Effect.forever(after(Random.nextBetween(1 - jitter, 1 + jitter))))
     },
 
-    /** Tries again until it succeeds. */
+    /** Tries again until `self` succeeds. */
     persistently: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.retry(self, Schedule.spaced(interval)),
 
     become: (state: UpdateLifecycleRequest["lifecycle"]["state"]) =>
@@ -142,7 +142,7 @@ const makeStartup = Effect.fnUntraced(function* ({ become, client, intervals, lo
     return manifest
   })
 
-  /** Logs the output of a startup, bit by bit. */
+  /** Logs the output of a startup piece by piece. */
   const print = (source: LogSourceId) =>
     Effect.forEach(Work.startupPrints, (lines) => Effect.delay(log(source, ...lines), intervals(0.2)), {
       discard: true
@@ -191,7 +191,7 @@ const makeVisits = Effect.fnUntraced(function* ({ client, observed }: Tools) {
     return gone
   })
 
-  /** Lets the visitor leave, or a new one come if there is none. */
+  /** Makes the visitor leave, or a new visitor come if there is none. */
   const comeAndGo = Effect.gen(function* () {
     if ((yield* goodbye) !== undefined) return
     const newcomer = yield* Work.visitor

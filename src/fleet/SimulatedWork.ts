@@ -1,5 +1,5 @@
 /**
- * Random data of simulated agents, in the types of the agent API. Nothing here makes a call.
+ * Generates random data for simulated agents, in the types of the agent API. Nothing in this module makes a call.
  */
 import { Array as Arr, DateTime, Duration, Effect, Random } from "effect"
 import * as AgentStats from "../usage/AgentStats.ts"
@@ -17,11 +17,11 @@ import type { MetadataDeclaration } from "../admin/AdminApi.ts"
 // declarations
 // -----------------------------------------------------------------------------
 
-/** The names of so many keys. */
+/** Returns the names of `count` keys. */
 export const keys = (count: number): ReadonlyArray<string> =>
   Array.from({ length: count }, (_, index) => signals[index] ?? `signal_${index}`)
 
-/** The declarations of an agent's keys. */
+/** Returns the declarations of an agent's keys. */
 export const declarations = (
   keys: ReadonlyArray<string>,
   interval: Duration.Duration
@@ -43,7 +43,7 @@ const signals = ["cpu", "memory", "disk", "load", "network", "processes", "branc
 const branches = ["main", "release/2.31", "fix/flaky-listener", "feature/watch"]
 const builds = ["queued", "running", "passed", "passed", "failed"]
 
-/** One sample of a key, with an error in 1 of 200. */
+/** Returns a sample of a key; 1 in 200 has an error. */
 export const sample = Effect.fnUntraced(function* (key: string) {
   const number = yield* Random.next
   if (number > 0.995) return { key, result: { value: "", error: `${key}: the script ended with status 1` } }
@@ -95,10 +95,10 @@ const lines: Arr.NonEmptyReadonlyArray<Line> = [
   { level: "error", output: "POST /api/builds 503: no runner is free" }
 ]
 
-/** One log line of a workspace. */
+/** Returns one log line of a workspace. */
 export const line = Random.choice(lines)
 
-/** A person who is connected to an agent. */
+/** A user who is connected to an agent. */
 export type Visitor = Pick<ReportConnectionRequest["connection"], "id" | "type" | "ip">
 
 export const visitor = Effect.gen(function* () {
@@ -110,7 +110,7 @@ export const visitor = Effect.gen(function* () {
   return visitor
 })
 
-/** A person connects or disconnects. */
+/** Reports that a visitor connects or disconnects. */
 export const connection = (visitor: Visitor, action: "connect" | "disconnect"): ReportConnectionRequest => ({
   connection: {
     ...visitor,
@@ -121,7 +121,7 @@ export const connection = (visitor: Visitor, action: "connect" | "disconnect"): 
   }
 })
 
-/** Statistics of an agent since its last report, with its visitor. */
+/** Returns the statistics of an agent since its last report, including its visitor. */
 export const stats = Effect.fnUntraced(function* (visitor: Visitor | undefined) {
   const metrics = [
     {
@@ -147,7 +147,7 @@ export const stats = Effect.fnUntraced(function* (visitor: Visitor | undefined) 
   }
 })
 
-/** The health of an app, healthy in 4 of 5. */
+/** Returns the health of an app: healthy in 4 of 5 cases. */
 export const health = Effect.map(Random.next, (number): BatchUpdateAppHealthsRequest["updates"][number]["health"] =>
   number < 0.8 ? "healthy" : "unhealthy"
 )
@@ -160,12 +160,12 @@ const works: Arr.NonEmptyReadonlyArray<Pick<UpdateAppStatusRequest, "state" | "m
   { state: "failure", message: "The build does not compile" }
 ]
 
-/** The status of an app. */
+/** Returns the status of an app. */
 export const status = (slug: string) => Effect.map(Random.choice(works), (work) => ({ slug, ...work, uri: "" }))
 
 const gibibyte = 2 ** 30
 
-/** The usage of memory and volumes over the last intervals. */
+/** Returns the usage of memory and volumes over the last intervals. */
 export const usage = Effect.fnUntraced(function* (options: {
   readonly count: number
   readonly interval: Duration.Duration

@@ -1,5 +1,5 @@
 /**
- * A fleet on the command line: prepares its agents, runs them, and prints their counts.
+ * Runs a fleet on the command line: prepares its agents, runs them, and prints their counts.
  */
 import { Console, Data, type Duration, Effect, Option, Schedule, Terminal } from "effect"
 import { FetchHttpClient } from "effect/http"
@@ -18,7 +18,7 @@ export interface Options {
   readonly metadataOnly: boolean
   readonly rampUp: Duration.Duration
   readonly reconnectAfter: Option.Option<Duration.Duration>
-  /** The time after which it stops. Default never. */
+  /** How long the fleet runs. Default forever. */
   readonly duration: Option.Option<Duration.Duration>
 }
 
@@ -41,7 +41,7 @@ export class TokenRefused extends Data.TaggedError("TokenRefused")<{
   }
 }
 
-/** Runs for the duration or until it is interrupted, and then prints the totals. */
+/** Runs a fleet for the duration or until it is interrupted, and then prints the totals. */
 export const run = Effect.fn("Simulation.run")(function* (options: Options) {
   const { agents, duration, interval, reconnectAfter } = options
   const url = options.url.replace(/\/+$/, "")
@@ -50,7 +50,7 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options) {
   const members = yield* Fleet.provision({
     url,
     token: options.token,
-    // keys are declared once: agents with other keys are other agents
+    // the keys of an agent are declared once, so other keys need other agents
     workspace: `simulation-${keys.length}-keys`,
     owner: "simulation",
     count: agents,
@@ -82,7 +82,7 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options) {
   )
 })
 
-/** One line, rewritten every second on a terminal; elsewhere a new line every ten seconds. */
+/** Prints one line: on a terminal it is rewritten every second; elsewhere a new line is printed every ten seconds. */
 const progress = Effect.fnUntraced(function* (agents: number, figures: Fleet.Figures) {
   const terminal = yield* Terminal.Terminal
   const [period, begin, end] = process.stdout.isTTY ? [1, "\r\u001B[2K", ""] : [10, "", "\n"]
@@ -96,7 +96,7 @@ const progress = Effect.fnUntraced(function* (agents: number, figures: Fleet.Fig
   return yield* Effect.andThen(Effect.schedule(line, Schedule.spaced(`${period} seconds`)), Effect.never)
 })
 
-/** The counts of a fleet in one line. */
+/** Returns the counts of a fleet in one line. */
 export const describe = (agents: number, figures: Fleet.Figures, rate: number): string =>
   [
     `${figures.connected} of ${agents} agents connected`,

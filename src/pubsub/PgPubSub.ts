@@ -1,17 +1,19 @@
 /**
- * The pubsub over LISTEN and NOTIFY of Postgres: a message reaches the subscribers of all replicas.
+ * Implements the pubsub with LISTEN and NOTIFY of Postgres: a message reaches the subscribers of all replicas.
  *
- * - One connection outside the pool listens for all subscribers. Building the layer fails when it cannot be opened or does
- *   not hear itself. Later a lost connection is replaced, however long that takes: after 1 s, then every 2 s, and at once
- *   when a publication has succeeded, though no sooner than 1 s after the last attempt.
- * - Every possible loss of messages ends in a `Resync`: a subscriber whose queue was full gets one behind the messages it
- *   holds, and every subscriber gets one after a lost connection, as soon as the new one listens to its channel.
- * - A connection that is dead without saying so is noticed by its heartbeat within 20 s, and replaced.
- * - The end of the scope closes the connection at once and fails the subscriptions that are still open.
- * - A publication takes any connection of the pool and takes effect at once, also inside a transaction. Postgres rejects
- *   payloads of 8 000 bytes and more, and payloads with NUL. A publication that takes longer than `publishTimeout` fails;
- *   the driver closes a dead connection up to 5 s later.
- * - The name of a channel is any text of 1 to 63 bytes without NUL. With another one both operations fail.
+ * - One connection outside the pool listens for all subscribers. Building the layer fails when this connection cannot
+ *   be opened or does not receive its own heartbeat. Later a lost connection is replaced, however long that takes:
+ *   after 1 s, then every 2 s, and at once when a publication has succeeded, but no sooner than 1 s after the last
+ *   attempt.
+ * - Whenever messages may be missing, a subscriber gets a `Resync`. A subscriber whose queue was full gets it behind
+ *   the pending messages. After a lost connection every subscriber gets it as soon as the new connection listens to its
+ *   channel.
+ * - A dead connection whose socket reports no error is detected by its heartbeat within 20 s, and replaced.
+ * - When the scope ends, the connection closes at once and open subscriptions fail.
+ * - A publication uses any connection of the pool and takes effect at once, even inside a transaction. Postgres rejects
+ *   payloads of 8 000 bytes and more, and payloads with NUL. A publication that takes longer than `publishTimeout`
+ *   fails; the driver closes a dead connection up to 5 s later.
+ * - The name of a channel is any text of 1 to 63 bytes without NUL. For any other name both operations fail.
  */
 import { PgClient, type PgConnection } from "@effect/sql-pg"
 import { type Duration, Effect, Layer, Metric, Queue, Redacted, type Scope, Stream } from "effect"
@@ -26,33 +28,33 @@ export { ListenerError } from "./internal/listenerError.ts"
 
 export interface Options {
   /**
-   * The connection for LISTEN, which has to go past a transaction pooler. Its settings replace the address and the
-   * credentials of the pool, which are the default; the others remain those of the pool.
+   * The connection for LISTEN, which must bypass a transaction pooler. Its settings replace the pool's address and
+   * credentials, which are the default; all other settings are the pool's.
    */
   readonly listenConnection?: PgConnection.Config | undefined
-  /** The address of `listenConnection`, as a URL that the driver reads. */
+  /** The address of `listenConnection`, as a URL that the driver accepts. */
   readonly listenUrl?: Redacted.Redacted | undefined
   /** The time between two heartbeats of the listening connection. Default: 10 s. */
   readonly heartbeatInterval?: Duration.Input | undefined
   /** How late a heartbeat may be before the connection is replaced. Default: 10 s. */
   readonly heartbeatTimeout?: Duration.Input | undefined
-  /** The pause before a lost connection is replaced, doubling as long as that fails. Default: 1 s. */
+  /** The pause before a lost connection is replaced, doubled after each failed attempt. Default: 1 s. */
   readonly minBackoff?: Duration.Input | undefined
-  /** The longest of these pauses. Default: 2 s, so that watches are live soon after the return of the database. */
+  /** The longest pause. Default: 2 s, so that watches work again soon after the database returns. */
   readonly maxBackoff?: Duration.Input | undefined
   /**
-   * The longest wait of a new subscription for a connection that is being replaced and for the answer of the server. Then
-   * it fails. Default: 30 s, in which a dead connection is noticed and replaced.
+   * How long a new subscription waits for the replacement of a lost connection and for the server's response, before it
+   * fails. Default: 30 s, enough to detect and replace a dead connection.
    */
   readonly subscribeTimeout?: Duration.Input | undefined
   /**
-   * The longest time of a publication, the wait for a connection included. Then it fails, and may have been made or not.
-   * Default: 10 s, as for a batch of metadata.
+   * The longest time of a publication, including the wait for a connection. After that the publication fails, although
+   * the message may have been sent. Default: 10 s, as for a batch of metadata.
    */
   readonly publishTimeout?: Duration.Input | undefined
 }
 
-/** A pubsub that listens as long as the scope is open. Fails when the listening connection cannot be set up. */
+/** Returns a pubsub that listens as long as the scope is open. Fails when the listening connection cannot be set up. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<PubSub["Service"], ListenerError, PgClient.PgClient | Scope.Scope> {
@@ -144,6 +146,6 @@ const listenConfig = (
       }),
   applicationName: `${pool.applicationName ?? "metadata-batcher"} listener`,
   keepAlive: pool.keepAlive ?? "10 seconds",
-  // every statement differs by its channel
+  // each statement contains its channel, so no two are the same
   prepare: false
 })

@@ -1,9 +1,11 @@
 /**
- * Announcements between replicas: named channels that carry short texts to the subscribers of that moment.
+ * Carries announcements between replicas: each named channel sends short texts to its current subscribers.
  *
- * Delivery is at most once, and no loss is silent: a subscription begins with a {@link Event Resync} and gets another one
- * when messages may have been lost (a queue overflowed, a connection broke). A subscriber that reads the present state on
- * each `Resync`, and the state that a message names on each `Message`, therefore misses nothing.
+ * - Delivery is at most once.
+ * - No loss is silent: a subscription begins with a {@link Event Resync}, and gets another one when messages may be
+ *   missing (a queue overflowed, a connection broke).
+ * - Therefore a subscriber misses nothing if it reads the current state on each `Resync`, and on each `Message` the
+ *   state that the message names.
  */
 import { Context, Effect, Layer, Stream } from "effect"
 import * as Subscribers from "./internal/subscribers.ts"
@@ -14,21 +16,23 @@ export * from "./PubSubEvent.ts"
 export class PubSub extends Context.Service<
   PubSub,
   {
-    /** Sends `payload` to the present subscribers of `channel`. */
+    /** Sends `payload` to the current subscribers of `channel`. */
     readonly publish: (channel: string, payload: string) => Effect.Effect<void, PubSubError>
     /**
-     * The messages of a channel, in the order of their publication. The first event is a `Resync`: the channel is
-     * subscribed. The subscription ends with the stream.
+     * Returns the messages of a channel, in the order of publication. The first event is a `Resync`, which means that
+     * the channel is subscribed. The subscription ends with the stream.
      *
-     * 2 048 messages wait for a busy subscriber; a `Resync` stands for those beyond that.
+     * A busy subscriber has up to 2 048 pending messages; one `Resync` replaces all further ones.
      */
     readonly subscribe: (channel: string) => Stream.Stream<Event, PubSubError>
-    /** Whether the connection for subscriptions was lost and is being replaced. Absent where there is no connection. */
+    /** Whether the connection for subscriptions is lost and being replaced. Absent in a pubsub without a connection. */
     readonly reconnecting?: Effect.Effect<boolean> | undefined
   }
 >()("metadata-batcher/pubsub/PubSub") {}
 
-/** The payloads of a channel alone, for a subscriber without a state to read again. It does not learn of lost messages. */
+/**
+ * Returns only the payloads of a channel, for a subscriber without a state to read again. Lost messages go unnoticed.
+ */
 export const messages = (channel: string): Stream.Stream<string, PubSubError, PubSub> =>
   PubSub.useSync((pubsub) => pubsub.subscribe(channel)).pipe(
     Stream.unwrap,
@@ -37,8 +41,8 @@ export const messages = (channel: string): Stream.Stream<string, PubSubError, Pu
   )
 
 /**
- * Within this process: `publish` returns when all subscribers have the message, busy or not. Neither operation fails, and
- * names and payloads have no limits.
+ * Provides a pubsub within this process. `publish` returns when all subscribers have the message, even busy ones.
+ * Neither operation fails, and names and payloads have no limits.
  */
 export const layerMemory: Layer.Layer<PubSub> = Layer.sync(PubSub, () => {
   const subscribers = Subscribers.make({ initialState: "subscribed" })

@@ -1,15 +1,15 @@
-/** The events of a subscription, and its error. */
+/** Defines the events of a subscription, and its error. */
 import { Data, Schema } from "effect"
 
 export type Event = Data.TaggedEnum<{
   Message: { readonly payload: string }
-  /** Messages before this event may have been lost: the state is to be read again. */
+  /** Messages before this event may be missing: the subscriber must read the state again. */
   Resync: {}
 }>
 
 export const { $match: match, $is: is, Message, Resync } = Data.taggedEnum<Event>()
 
-/** A publication that was not accepted, or a subscription that could not be set up or kept. */
+/** A publication failed, or a subscription could not be set up or kept. */
 export class PubSubError extends Schema.TaggedError<PubSubError>()("PubSubError", {
   operation: Schema.Literals(["publish", "subscribe"]),
   channel: Schema.String,

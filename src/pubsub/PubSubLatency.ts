@@ -1,8 +1,8 @@
 /**
- * Measures the latency of the pubsub: publishes a message and awaits its arrival.
+ * Measures the latency of the pubsub: publishes a message and waits for its arrival.
  *
- * - Every measurement has its own channel, so that a late message disturbs no later measurement.
- * - A failure holds the duration of the publication, if there was one.
+ * - Every measurement has its own channel, so that a late message cannot disturb a later measurement.
+ * - A failure contains the duration of the publication, if the publication succeeded.
  */
 import { Clock, Deferred, Duration, Effect, Fiber, Metric, Option, Schema, Stream } from "effect"
 import { randomUuid } from "../domain/RandomUuid.ts"
@@ -10,15 +10,15 @@ import { match, PubSub } from "./PubSub.ts"
 import * as PubSubMetrics from "./PubSubMetrics.ts"
 
 export interface Latency {
-  /** From the beginning of the publication to its acceptance. */
+  /** The time from the start of the publication to its acceptance. */
   readonly send: Duration.Duration
-  /** From the beginning of the publication to the arrival of the message, which may precede the acceptance. */
+  /** The time from the start of the publication to the arrival of the message, which may precede the acceptance. */
   readonly receive: Duration.Duration
 }
 
-/** A measurement without a result: the subscription or the publication failed, or the message did not arrive. */
+/** A measurement failed: the subscription or the publication failed, or the message did not arrive. */
 export class PubSubLatencyError extends Schema.TaggedError<PubSubLatencyError>()("PubSubLatencyError", {
-  /** The duration of the publication, if it was accepted: then only the message is missing. */
+  /** The duration of the publication, if it was accepted; then only the message is missing. */
   send: Schema.Option(Schema.Duration),
   cause: Schema.Defect()
 }) {
@@ -30,15 +30,15 @@ export class PubSubLatencyError extends Schema.TaggedError<PubSubLatencyError>()
 export interface Options {
   /** The longest time of a measurement. Default: 10 s. */
   readonly timeout?: Duration.Input | undefined
-  /** The label `backend` of the latencies among the metrics. Default: `postgres`. */
+  /** The label `backend` of the latency metrics. Default: `postgres`. */
   readonly backend?: string | undefined
 }
 
-/** The channel of a measurement: 63 bytes at most for the first ten thousand million measurements. */
+/** Returns the channel of a measurement: at most 63 bytes for the first ten thousand million measurements. */
 export const channelName = (instance: string, sequence: number) => `latency-measure:${instance}.${sequence}`
 
 export interface PubSubLatency {
-  /** Makes one measurement and enters it into the metrics. */
+  /** Makes one measurement and records it in the metrics. */
   readonly measure: Effect.Effect<Latency, PubSubLatencyError>
 }
 

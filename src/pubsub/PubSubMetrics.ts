@@ -1,7 +1,7 @@
-/** The metrics of the pubsub. Gauges are moved by differences, so that several pubsubs on one registry add up. */
+/** Defines the metrics of the pubsub. Gauges change by differences, so that several pubsubs on one registry add up. */
 import { Effect, Metric } from "effect"
 
-/** From this size on a payload counts as colossal: 95 % of the limit of Postgres, which rejects 8 000 bytes. */
+/** The size from which a payload counts as colossal: 95 % of the 8 000 bytes that Postgres rejects. */
 export const colossalBytes = 7_600
 
 /** Latencies in seconds, 1 ms to 16 s. */
@@ -88,7 +88,7 @@ export const latencyMeasureErrors = Metric.counter("coder_pubsub_latency_measure
   incremental: true
 })
 
-/** Registers everything at zero, so that the first increase is seen as one and no gauge is absent before its first use. */
+/** Registers all metrics at zero, so that the first increase is visible and no gauge is absent before its first use. */
 export const initialize = Effect.forEach(
   [
     publishes.succeeded,

@@ -1,13 +1,14 @@
 /**
- * Notices that messages no longer arrive, by whatever means they got lost.
+ * Detects that messages no longer arrive, whatever the cause.
  *
- * - Every replica publishes a heartbeat on one channel at every `interval`, and every replica listens: any heartbeat counts.
- * - A heartbeat that cannot be published is a warning, and the next one is tried.
- * - Silence counts only while publications succeed, one `interval` for each: neither an outage of the broker nor a process
- *   that was stopped counts. It does not count either while the pubsub is replacing a lost connection.
- * - The signal is given after a silence of `timeout`, and at once when the channel cannot be listened to although the
- *   connection stands. It is given once and logged as fatal; its reader decides what follows.
- * - The end of the scope ends the watchdog without a signal.
+ * - Every replica publishes a heartbeat on one channel at every `interval`, and every replica listens: any heartbeat
+ *   counts.
+ * - A heartbeat that cannot be published causes a warning; the next one is published as usual.
+ * - Silence is measured only by successful publications, one `interval` for each. So neither an outage of the broker
+ *   nor a stopped process counts as silence. Time in which the pubsub replaces a lost connection does not count either.
+ * - The watchdog gives its signal after a silence of `timeout`, and at once when it cannot listen to the channel
+ *   although the connection works. The signal is given once and logged as fatal; the caller decides what follows.
+ * - When the scope ends, the watchdog ends without a signal.
  */
 import { Cause, Deferred, Duration, Effect, Schedule, Schema, type Scope, Stream } from "effect"
 import { is, PubSub } from "./PubSub.ts"

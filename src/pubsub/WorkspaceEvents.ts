@@ -1,5 +1,5 @@
 /**
- * Tells the programs of an owner that something about a workspace has changed.
+ * Announces to the owner's programs that something about a workspace has changed.
  *
  * Events go to the channel of the user who owned the workspace when the agent connected.
  */

@@ -1,5 +1,5 @@
 /**
- * Every change of the schema, in order. Files of released migrations never change: later ones build on them.
+ * Lists every change of the schema, in order. The file of a released migration never changes: later ones build on it.
  */
 import identities from "./migrations/0001_identities.ts"
 import workspaces from "./migrations/0002_workspaces.ts"

@@ -1,4 +1,6 @@
-/** Tokens in Postgres, looked up by their digests. A lookup that takes longer than five seconds is cancelled, and fails. */
+/**
+ * Looks up tokens in Postgres by their digests. A lookup that takes longer than five seconds is cancelled and fails.
+ */
 import { PgTypes } from "@effect/sql-pg"
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"

@@ -1,8 +1,8 @@
 /**
- * The deadlines of builds in Postgres.
+ * Extends the deadlines of builds in Postgres.
  *
- * A bump is one statement, so that replicas that bump the same build come to the later deadline. It locks no row while
- * there is nothing to move.
+ * A bump is one statement, so that the later deadline wins when replicas bump the same build. A bump that changes
+ * nothing locks no row.
  */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"

@@ -1,8 +1,9 @@
 /**
- * The agents that people find, in Postgres.
+ * Finds agents for users in Postgres.
  *
- * An agent is connected while its replica notes that; one of which nothing was noted for as long as `silentAfter` has left
- * without a word. The samples of an agent are looked at for the page alone.
+ * - An agent is connected while its replica records heartbeats. An agent without a heartbeat for `silentAfter` counts
+ *   as disconnected.
+ * - Samples are read only for the agents on the requested page.
  */
 import { Duration, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
@@ -43,7 +44,7 @@ const ConnectionRow = Schema.Struct({
 const decodePage = Schema.decodeUnknownEffect(Schema.Array(SummaryRow))
 
 export interface Options {
-  /** How long after the last note an agent counts as connected. Default: 1 minute, which is four notes. */
+  /** How long after the last heartbeat an agent counts as connected. Default: 1 minute, which is four heartbeats. */
   readonly silentAfter?: Duration.Input | undefined
 }
 
@@ -67,7 +68,7 @@ const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options)
         ELSE 'connected'
       END`
 
-  /** The agents that a user may see and that match the words of a search. */
+  /** Selects the agents that a user may see and that match the words of a search. */
   const matching = ({ id, isAdmin }: User, search: string) => sql`
       SELECT
         agent.id, agent.name, workspace.name AS workspace, owner.username AS owner, ${status} AS status,
@@ -87,7 +88,7 @@ const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options)
             AND NOT starts_with(agent.lifecycle_state, word)
         )`
 
-  /** The column to sort by; numbers at the end of names count as numbers. */
+  /** Returns the column to sort by. A number at the end of a name is compared as a number. */
   const column = (key: SortKey) => (key === "name" ? sql`regexp_replace(name, '[0-9]+$', '')` : sql`${sql(key)}`)
   const direction = (order: Query["order"]) => sql.literal(order === "desc" ? "DESC" : "ASC")
 
@@ -168,7 +169,7 @@ const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options)
   })
 })
 
-/** The words of a search, none of which is empty. */
+/** Returns the words of a search, without empty ones. */
 const words = (search: string): ReadonlyArray<string> =>
   search
     .toLowerCase()

@@ -1,11 +1,11 @@
 /**
- * The connections of agents in Postgres.
+ * Records the connections of agents in Postgres.
  *
- * - Heartbeats of any number of agents are one statement, prepared once. It takes the rows that are free and waits for none,
- *   so that neither another replica nor a change of agents can lock it out, nor be locked out by it.
- * - The heartbeat of one agent waits for its row, and holds no other row meanwhile.
- * - A heartbeat or an end records nothing while the agent is connected to another replica: one that has recorded it within
- *   the last minute, and not its end.
+ * - The heartbeats of any number of agents are one statement, prepared once. It updates the rows that are not locked
+ *   and skips the others, so that it neither blocks nor is blocked by another replica or a change of agents.
+ * - The heartbeat of one agent waits for the agent's row, and holds no other row meanwhile.
+ * - A heartbeat or an end records nothing while the agent is connected to another replica, that is, while another
+ *   replica has recorded a heartbeat within the last minute and no end.
  */
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer } from "effect"

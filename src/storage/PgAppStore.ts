@@ -1,7 +1,7 @@
 /**
- * The apps of agents in Postgres.
+ * Stores the apps of agents in Postgres.
  *
- * A status is added, and what there was before is read, in one statement: it sees what was there when it began.
+ * One statement adds a status and reads the previous one: it sees the rows as they were when it began.
  */
 import { PgTypes } from "@effect/sql-pg"
 import { Array, DateTime, Effect, Layer, Schema } from "effect"

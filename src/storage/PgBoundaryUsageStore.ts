@@ -1,4 +1,4 @@
-/** The use of boundaries in Postgres: one row for each replica. */
+/** Stores the usage of boundaries in Postgres: one row for each replica. */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { storeOperation } from "./internal/storeOperation.ts"
@@ -9,7 +9,7 @@ export const layer: Layer.Layer<BoundaryUsageStore, never, SqlClient.SqlClient> 
   SqlClient.SqlClient.useSync((sql) =>
     BoundaryUsageStore.of({
       write: (replicaId, { recent, total }, at) =>
-        // a row that this statement inserted has not been updated by anyone: it has no xmax
+        // xmax is 0 in a row that this statement inserted, and set in a row that it updated
         sql<{ isNew: boolean }>`
           INSERT INTO boundary_usage_stats
             (replica_id, unique_workspaces, unique_users, allowed_requests, denied_requests, window_start, updated_at)

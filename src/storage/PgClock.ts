@@ -1,14 +1,15 @@
 /**
- * The time of the database, so that replicas agree on it although their own clocks differ: the newer of two samples is the
+ * Provides the time of the database, so that replicas with different clocks agree: of two samples, the newer one is the
  * one that arrived later, on any replica.
  *
- * - The database is asked at the start and at every `interval`. In between the time rides on the monotonic clock of the
- *   process: a step of the clock of its machine changes nothing.
- * - An answer is the time of some moment between question and answer. The clock is corrected only when it was outside of
- *   that range, so that slow answers change nothing that is right.
- * - A clock that is ahead by up to `maxWait` stands still until the database has caught up. One that is further ahead goes
- *   back, because the clock of the database was set back: times of the future would hide everything reported after them.
- * - Before the first answer the clock is the one of the process. Sleeping and measuring always are.
+ * - The clock compares itself with the database at the start and once per `interval`. In between it advances with the
+ *   process's monotonic clock, so that a step of the machine's clock changes nothing.
+ * - A response of the database is its time at some moment between request and response. The clock is corrected only
+ *   when it was outside of that range, so that a slow response never changes a correct clock.
+ * - A clock that is ahead by up to `maxWait` stands still until the database has caught up. A clock that is further
+ *   ahead goes back, because the database's clock was set back: times in the future would hide all later reports.
+ * - Before the first response the clock is the process's own. Sleeps and measured durations always use the process's
+ *   own.
  */
 import { Clock, Duration, Effect, Layer, Metric, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
@@ -21,24 +22,24 @@ export interface Options {
   readonly maxWait?: Duration.Input | undefined
 }
 
-/** An alert on any increase finds a database whose clock was set. */
+/** Counts steps of the database's clock, so that an alert on any increase detects them. */
 export const steps = Metric.counter("metadata_batcher_clock_steps_total", {
   description: "Corrections of the clock of the service by more than 5 s, forwards or back",
   incremental: true
 })
 
-/** The offset of a clock, in milliseconds, given the offset so far and the range of offsets that an answer allows. */
+/** Returns the new offset in milliseconds, given the old offset and the range of offsets that a response allows. */
 export const corrected = (offset: number, least: number, most: number): number =>
   offset >= least && offset <= most ? offset : (least + most) / 2
 
-/** A clock that follows the database until the scope closes. */
+/** Returns a clock that follows the database until the scope closes. */
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const interval = Duration.fromInputUnsafe(options.interval ?? "15 seconds")
   const maxWait = Duration.toMillis(Duration.fromInputUnsafe(options.maxWait ?? "5 seconds"))
   const sql = yield* SqlClient.SqlClient
   const own = yield* Clock.Clock
   const monotonic = () => Number(own.monotonicTimeNanosUnsafe()) / 1e6
-  // from the monotonic time to the time of day
+  // the offset leads from the monotonic time to the time of day
   let offset = own.currentTimeMillisUnsafe() - monotonic()
   let latest = 0
 
@@ -66,7 +67,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   )
 
   yield* Metric.update(steps, 0)
-  // at the start the two clocks may differ by any time
+  // at the start the two clocks may differ by any amount
   yield* Effect.ignoreCause(compare, { log: "Debug", message: "cannot ask for the time of the database" })
   yield* Effect.forkScoped(Effect.schedule(follow, Schedule.spaced(interval)))
 
@@ -84,6 +85,6 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   return clock
 })
 
-/** Provides the time of the database to every layer above. */
+/** Provides the database's time to every layer above. */
 export const layer = (options?: Options): Layer.Layer<never, never, SqlClient.SqlClient> =>
   Layer.effect(Clock.Clock, make(options))

@@ -1,8 +1,9 @@
 /**
- * The tailnet in Postgres.
+ * Stores the tailnet in Postgres.
  *
- * A batch is one statement, whose text is the same for every number of changes. Peers are locked in the order of their
- * ids. Time is that of the database where replicas are compared by it.
+ * - A batch is one statement, whose text is the same for any number of changes.
+ * - A batch locks peers in the order of their ids.
+ * - The database's time decides where times of several replicas are compared.
  */
 import { PgTypes } from "@effect/sql-pg"
 import { Duration, Effect, Layer, Result, Schema } from "effect"
@@ -13,7 +14,7 @@ import { PeerId } from "../tailnet/Peer.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 
 export interface Options {
-  /** How long a replica may be silent before it is taken for dead. Default 6 seconds. */
+  /** How long a replica may send no heartbeat before it counts as dead. Default 6 seconds. */
   readonly heartbeatTimeout?: Duration.Input | undefined
 }
 
@@ -163,7 +164,7 @@ const makeWrite = (sql: SqlClient.SqlClient, living: Statement.Fragment) =>
     SELECT id FROM written UNION ALL SELECT id FROM removed`
   })
 
-/** Removes the rows that nobody has touched for a day. */
+/** Removes the rows that have not changed for a day. */
 const makeCleanUp = (sql: SqlClient.SqlClient) => {
   const day = sql`clock_timestamp() - interval '24 hours'`
   return Effect.gen(function* () {

@@ -1,8 +1,8 @@
 /**
- * Users, workspaces and agents in Postgres.
+ * Stores users, workspaces and agents in Postgres.
  *
- * - Rows that belong together are written in one transaction: a workspace with its first build, agents with their declared
- *   keys and the rows of their values.
+ * - One transaction writes the rows that belong together: a workspace with its first build, or agents with their
+ *   declared keys and the rows of their values.
  * - An operation that takes longer than 30 s is cancelled and fails.
  */
 import { Effect, Layer } from "effect"

@@ -1,8 +1,8 @@
 /**
- * How far agents have come, in Postgres.
+ * Stores the lifecycle of agents in Postgres.
  *
- * Each step is one statement. Of replicas that complete the startup of a build at the same time one is told so: the others
- * wait for its row, and find it noted.
+ * Each step is one statement. When several replicas complete the startup of a build at the same time, only one of them
+ * is told so: the others wait for the row and find the completion recorded.
  */
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer, Schema } from "effect"

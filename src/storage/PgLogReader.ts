@@ -1,4 +1,4 @@
-/** Logs and lifecycles of agents, as people read them from Postgres. */
+/** Reads the logs and lifecycles of agents from Postgres, for users. */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { AgentLog, LogId } from "../domain/AgentLog.ts"

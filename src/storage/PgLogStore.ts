@@ -1,9 +1,9 @@
 /**
- * The logs of agents in Postgres.
+ * Stores the logs of agents in Postgres.
  *
- * A batch is one statement: the lines, their bytes in the length of the agent, the mark that it were too many, and the
- * source of programs outside are stored together or not at all. Batches of one agent wait for each other before their
- * lines are numbered.
+ * - A batch is one statement. It stores the lines, adds their bytes to the agent's log length, marks the agent when it
+ *   logged too much, and creates the source for external programs: all of it or nothing.
+ * - Batches of one agent wait for each other before their lines are numbered.
  */
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
@@ -12,7 +12,7 @@ import { type AgentId, LogSourceId } from "../domain/Ids.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 import { type LogBatch, type LogSource, LogStore } from "../agentapi/ports/LogStore.ts"
 
-/** The source of what programs outside print; the id is the original's. */
+/** The source of lines that external programs print; the id is the original's. */
 export const externalSourceId = LogSourceId.make("3b579bf4-1ed8-4b99-87a8-e9a1e3410410")
 
 export const layer: Layer.Layer<LogStore, never, SqlClient.SqlClient> = Layer.effect(

@@ -1,4 +1,4 @@
-/** Declarations of agents in Postgres. Lists are in the order in which people see them. */
+/** Reads the declarations of agents from Postgres. Lists are in the order in which people see them. */
 import { PgTypes } from "@effect/sql-pg"
 import { Effect, Layer, Option } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"

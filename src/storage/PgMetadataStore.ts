@@ -1,18 +1,18 @@
 /**
- * Metadata in Postgres.
+ * Stores metadata in Postgres.
  *
- * - A batch is one statement, prepared once whatever its size: it is written as a whole or not at all.
- * - Rows are locked in the order of agent and key, so that replicas that write the same rows wait for each other instead of
- *   running into a deadlock. A batch that loses a conflict with other statements is tried again.
- * - A row that is older than the stored one changes nothing; one of the same time replaces it. A time that is ahead of the
- *   database by more than a minute is replaced by the time of the database less the age of the row, and a stored one gives
- *   way to any row.
- * - A declared key without a row gets one: with its first sample, and again after a crash of the database, which empties
- *   the table of values. That takes a second statement when rows of a batch were not updated. When it fails the batch has
- *   failed, and writing it again does no harm.
+ * - A batch of any size is one statement, prepared once. It is written as a whole or not at all.
+ * - A statement locks rows in the order of agent and key, so that replicas that write the same rows wait for each other
+ *   instead of running into a deadlock. A batch that loses a conflict with other statements is tried again.
+ * - A row that is older than the stored one changes nothing; a row of the same time replaces the stored one. When a row
+ *   is more than a minute ahead of the database, it gets the database's time less the age of the row. When the stored
+ *   row is that far ahead, any row replaces it.
+ * - A declared key without a row gets one with its first sample, and again after a crash of the database, which empties
+ *   the table of values. This takes a second statement when some rows of a batch were not updated. When that statement
+ *   fails, the batch fails, and writing the batch again is harmless.
  * - Every row is counted: as stored, stale or undeclared.
- * - A read of many agents is one statement, which looks them up one by one. Reads begin with the declarations: a declared
- *   key exists before its first sample, and after its value was lost.
+ * - A read of many agents is one statement that looks up the agents one by one. Reads begin with the declarations: a
+ *   declared key exists before its first sample, and after its value was lost.
  */
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, type Duration, Effect, Layer, Metric, Schema, Struct } from "effect"
@@ -26,9 +26,9 @@ import type { Definition } from "./internal/definition.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 
 export interface Options {
-  /** The longest time of a write, the wait for a connection and further attempts included. Default: 10 seconds. */
+  /** The longest time of a write, including the wait for a connection and further attempts. Default: 10 seconds. */
   readonly writeTimeout?: Duration.Input | undefined
-  /** The longest time of a read, the wait for a connection included. Default: 10 seconds. */
+  /** The longest time of a read, including the wait for a connection. Default: 10 seconds. */
   readonly readTimeout?: Duration.Input | undefined
 }
 
@@ -67,7 +67,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     return new Set([...updated!.agents, ...completed!.agents])
   })
 
-  // OFFSET 0 keeps the planner from looking at agents together, for which it may read whole tables
+  // without OFFSET 0 the planner joins all agents at once, and may read whole tables for that
   const find = (agentIds: ReadonlyArray<AgentId>, keys: ReadonlyArray<string>) => sql<Found>`
     SELECT found.*
     FROM unnest(${array(PgTypes.OID.uuid, agentIds)}) AS asked (id)
@@ -113,14 +113,14 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
 interface Updated {
   readonly updated: number
   readonly agents: ReadonlyArray<string>
-  /** Rows with a time ahead of the database. */
+  /** The number of rows with a time ahead of the database. */
   readonly ahead: number
 }
 
 interface Completed {
   readonly written: number
   readonly agents: ReadonlyArray<string>
-  /** Rows with a time ahead of the database, or written over one. */
+  /** The number of rows with a time ahead of the database, or written over such a row. */
   readonly ahead: number
   readonly undeclared: number
 }
@@ -133,7 +133,7 @@ const count = (counts: Record<keyof typeof MetadataStoreMetrics.rows, number> & 
     Metric.update(MetadataStoreMetrics.ahead, counts.ahead)
   )
 
-/** The part of a found row that is not decoded. */
+/** The part of a row that is read without decoding. */
 interface Found {
   readonly agentId: AgentId
 }
@@ -163,7 +163,7 @@ const parameters = `agent_ids uuid[], keys text[], "values" text[], errors text[
 
 const argumentTypes = "uuid[], text[], text[], text[], timestamptz[], timestamptz"
 
-// rows are locked in the order of the arrays: that takes a plan that looks them up one by one, whatever their number
+// rows are locked in the order of the arrays only if the plan looks them up one by one, however many they are
 const planSettings = `
   SET plan_cache_mode = force_generic_plan
   SET enable_hashjoin = off
@@ -172,7 +172,7 @@ const planSettings = `
 
 const isAhead = (time: string) => `${time} > now() + interval '1 minute'`
 
-// the age of a sample is right even where the clock of its replica is not
+// the age of a sample is right even when the clock of its replica is wrong
 const sampleTime = `
   CASE
     WHEN ${isAhead("sample.collected_at")} THEN now() - greatest(sent_at - sample.collected_at, interval '0')
@@ -184,7 +184,7 @@ const sampleRows = `
     AS sample (workspace_agent_id, key, value, error, collected_at)`
 
 /**
- * Functions of the database that writes call.
+ * The database functions that writes call.
  *
  * @internal
  */
@@ -213,7 +213,7 @@ export const definitions: ReadonlyArray<Definition> = [
       $$`
   },
   {
-    // a row that another replica inserts at the same time is updated instead
+    // when another replica inserts the row at the same time, this statement updates it
     signature: `complete_workspace_agent_metadata(${argumentTypes})`,
     create: `
       CREATE OR REPLACE FUNCTION complete_workspace_agent_metadata(${parameters})

@@ -1,7 +1,8 @@
 /**
- * Notifications in Postgres: a table from which another program sends them.
+ * Stores notifications in Postgres, in a table from which another program sends them.
  *
- * Two messages are the same when user, template, labels, data, targets, day and key are, whatever the order of the fields.
+ * Two messages are duplicates when user, template, labels, data, targets, day and key are equal, in any order of
+ * fields.
  */
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer } from "effect"

@@ -1,4 +1,4 @@
-/** The service is ready while the database answers within a second and accepts writes. */
+/** Reports the service as ready while the database responds within a second and accepts writes. */
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { Readiness } from "../operations/Readiness.ts"

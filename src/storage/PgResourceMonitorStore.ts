@@ -1,4 +1,4 @@
-/** Monitors of agents' resources in Postgres. */
+/** Stores the resource monitors of agents in Postgres. */
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
@@ -10,7 +10,7 @@ import { ResourceMonitorStore } from "../agentapi/ports/ResourceMonitorStore.ts"
 
 const Row = Schema.Struct({
   agentId: AgentId,
-  /** Null for the memory. */
+  /** Null for memory. */
   path: Schema.NullOr(Schema.String),
   enabled: Schema.Boolean,
   threshold: Schema.Int,

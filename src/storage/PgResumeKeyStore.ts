@@ -1,4 +1,4 @@
-/** The keys of resume tokens in Postgres. Replicas that rotate them at the same time add one key. */
+/** Stores the keys of resume tokens in Postgres. Replicas that rotate the keys at the same time add only one key. */
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { ResumeKeyStore } from "../tailnet/ResumeKeyStore.ts"

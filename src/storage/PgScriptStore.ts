@@ -1,4 +1,4 @@
-/** The runs of agents' scripts in Postgres. */
+/** Stores the runs of agents' scripts in Postgres. */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { storeOperation } from "./internal/storeOperation.ts"

@@ -1,4 +1,4 @@
-/** Settings of the administrators in Postgres. A malformed value is an error that names it. */
+/** Reads the administrators' settings from Postgres. A malformed value is an error that names the setting. */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { Banner, DerpMap, SiteConfigs } from "../agentapi/ports/SiteConfigs.ts"

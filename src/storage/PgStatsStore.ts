@@ -1,8 +1,10 @@
 /**
- * Statistics in Postgres.
+ * Stores statistics in Postgres.
  *
- * A batch is one statement, whose text is the same for every number of rows. Workspaces are locked in the order of their
- * ids, so that replicas that write the same ones wait for each other, and a last use never moves backwards.
+ * - A batch is one statement, whose text is the same for any number of rows.
+ * - A batch locks workspaces in the order of their ids, so that replicas that write the same workspaces wait for each
+ *   other.
+ * - The last use of a workspace never moves backwards.
  */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"

@@ -1,4 +1,6 @@
-/** Sub-agents in Postgres. Deletion marks the row of a sub-agent and those of its own sub-agents, and keeps them. */
+/**
+ * Stores sub-agents in Postgres. Deletion marks the rows of a sub-agent and of its own sub-agents, and keeps the rows.
+ */
 import { PgTypes } from "@effect/sql-pg"
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
@@ -50,7 +52,7 @@ const makeAgents = (sql: SqlClient.SqlClient): Omit<SubAgentStore["Service"], "m
 
   return {
     create: (parent, { architecture, digest, directory, displayApps, id, name, operatingSystem }) =>
-      // the lock makes a change of the parent's token wait, so that it finds the child
+      // the lock makes a rotation of the parent's token wait, so that the rotation finds the child
       sql`
         WITH parent AS (
           SELECT * FROM workspace_agents

@@ -1,8 +1,9 @@
 /**
- * The last use of workspaces in Postgres.
+ * Stores the last use of workspaces in Postgres.
  *
- * Rows are locked in the order of their ids, so that replicas that write the same workspaces wait for each other. A time
- * that is not later than what is stored changes nothing.
+ * - A statement locks rows in the order of their ids, so that replicas that write the same workspaces wait for each
+ *   other.
+ * - A time that is not later than the stored one changes nothing.
  */
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer } from "effect"

@@ -1,8 +1,8 @@
 /**
- * The connections of people to agents in Postgres.
+ * Stores the sessions of users with agents in Postgres.
  *
- * Reports of one connection may arrive in any order and more than once: the record is the same. The earliest time is that
- * of the beginning until the beginning is known.
+ * Reports of one session may arrive in any order and more than once: the record is the same. While the beginning is
+ * unknown, the earliest reported time stands for it.
  */
 import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"

@@ -1,4 +1,4 @@
-/** Workspaces in Postgres, as agents need to know them. */
+/** Reads from Postgres the facts about workspaces that agents need. */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { WorkspaceStore } from "../access/WorkspaceStore.ts"

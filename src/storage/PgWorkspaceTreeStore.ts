@@ -1,4 +1,4 @@
-/** The workspaces of a user in Postgres, each with the agents of its latest build. */
+/** Reads the workspaces of a user from Postgres, each with the agents of its latest build. */
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { AgentId, UserId, WorkspaceId } from "../domain/Ids.ts"
@@ -63,7 +63,7 @@ const succeeded: { readonly [transition: string]: WorkspaceStatus } = {
   delete: "deleted"
 }
 
-/** The state that follows from the latest build. */
+/** Returns the state of a workspace that follows from its latest build. */
 const statusOf = (transition: string | null, jobStatus: string | null): WorkspaceStatus => {
   switch (jobStatus) {
     case "running":

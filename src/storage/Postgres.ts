@@ -1,9 +1,9 @@
 /**
- * The connection to the database, and its schema.
+ * Connects to the database and brings its schema up to date.
  *
- * - The layer is built when the database has answered. While it is not reachable or still starting, it is tried again for
- *   `startTimeout`. An error that no further attempt can mend (a wrong password, no such database, an encoding other than
- *   UTF8, bad settings) fails at once.
+ * - The layer is built as soon as the database responds. While the database is unreachable or still starting, the layer
+ *   tries again for `startTimeout`. An error that another attempt cannot fix (a wrong password, no such database, an
+ *   encoding other than UTF8, bad settings) fails at once.
  * - Neither errors nor logs contain the password.
  */
 import { PgClient, PgConnection } from "@effect/sql-pg"
@@ -21,32 +21,35 @@ export { PostgresError } from "./internal/postgresError.ts"
 
 export interface Options {
   /**
-   * `postgresql://user:password@host:port/database`, with the parameters of libpq, several hosts, or a unix socket. A
-   * parameter that is not supported is refused by its name. `PGPASSWORD`, `PGUSER`, `PGSSLMODE`, `PGSSLROOTCERT`,
-   * `PGSSLCERT` and `PGSSLKEY` stand for those that the URL does not hold.
+   * `postgresql://user:password@host:port/database`, with the parameters of libpq, several hosts, or a unix socket. An
+   * unsupported parameter is an error that names it. `PGPASSWORD`, `PGUSER`, `PGSSLMODE`, `PGSSLROOTCERT`, `PGSSLCERT`
+   * and `PGSSLKEY` supply the values that the URL does not have.
    */
   readonly url: Redacted.Redacted
-  /** The size of the pool. The listener has a connection of its own. Default: 10. */
+  /** The size of the pool. The listener has its own connection. Default: 10. */
   readonly maxConnections?: number | undefined
-  /** `false` for poolers that hand out another connection for each transaction. Default: `true`. */
+  /** `false` for poolers that use another connection for each transaction. Default: `true`. */
   readonly prepare?: boolean | undefined
-  /** The age at which a connection is replaced, so that a change of the server behind an address is followed. Default: 30 minutes. */
+  /**
+   * The age at which a connection is replaced, so that the pool follows a new server at an address. Default: 30
+   * minutes.
+   */
   readonly connectionTTL?: Duration.Input | undefined
   /** The longest time of one attempt to connect. Default: 5 seconds. */
   readonly connectTimeout?: Duration.Input | undefined
-  /** The longest time that the database may be unreachable at the start. Default: 30 seconds. */
+  /** How long the database may be unreachable at the start. Default: 30 seconds. */
   readonly startTimeout?: Duration.Input | undefined
 }
 
-/** A client on a database that has answered. */
+/** Provides a client once the database responds. */
 export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, PostgresError> =>
   PgClient.layerFrom(make(options))
 
-/** The same on a database whose schema is up to date. */
+/** Provides a client once the database responds and its schema is up to date. */
 export const layerMigrated = (options: Options): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, PostgresError> =>
   Layer.effectDiscard(migrate).pipe(Layer.provideMerge(layer(options)))
 
-/** A client on a database that has answered, for as long as the scope is open. */
+/** Returns a client once the database responds. It lives as long as the scope. */
 export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<PgClient.PgClient, PostgresError, Scope.Scope | Reactivity.Reactivity> {
@@ -75,14 +78,14 @@ export const make = Effect.fnUntraced(function* (
   )
 })
 
-/** The settings of a connection at `url`, for a connection outside the pool of a client. */
+/** Returns the settings of a connection to `url`, for a connection outside the pool of a client. */
 export const connectionConfig = Effect.fnUntraced(function* (
   url: Redacted.Redacted
 ): Effect.fn.Return<PgConnection.Config, PostgresError> {
   const target = yield* parse(url)
   const config = (ssl: Target["ssl"]) => ({ ...addressOf(target, ssl), ...target.hosts[0] })
   if (!target.isTlsOptional) return config(target.ssl)
-  // an error that is not about TLS is one for the connection itself
+  // an error that is not about TLS will show in the connection itself
   const isRefused = yield* PgConnection.make(config(target.ssl)).pipe(
     Effect.scoped,
     Effect.match({ onFailure: isTlsRefused, onSuccess: () => false })
@@ -90,7 +93,7 @@ export const connectionConfig = Effect.fnUntraced(function* (
   return config(isRefused ? false : target.ssl)
 })
 
-// an idle connection whose other end is gone is noticed before a statement draws it
+// an idle connection whose other end is gone is detected before a statement uses it
 const keepAliveMillis = 30_000
 
 const addressOf = (target: Target, ssl: Target["ssl"]) => ({
@@ -103,7 +106,7 @@ const addressOf = (target: Target, ssl: Target["ssl"]) => ({
 
 const poolConfig = (options: Options, target: Target, sockets: Sockets.Sockets, ssl: Target["ssl"]) => ({
   ...addressOf(target, ssl),
-  // both name the first host in traces and in certificates; sockets go to the present one
+  // host and port name the first host in traces and certificates; sockets go to the current host
   ...target.hosts[0],
   stream: sockets.open,
   applicationName: target.applicationName ?? "metadata-batcher",
@@ -140,7 +143,7 @@ const awaitAnswer = (
     Effect.flatMap(({ encoding }) => requireUtf8(target.display, encoding))
   )
 
-/** A server that accepts no writes, where one that does is wanted. */
+/** The server accepts no writes, but a writable one is required. */
 class NotWritable extends Data.TaggedError("NotWritable") {
   override readonly message = "the server does not accept writes"
 }
@@ -148,7 +151,7 @@ class NotWritable extends Data.TaggedError("NotWritable") {
 const isTlsRefused = (error: SqlError.SqlError | NotWritable): boolean =>
   error._tag === "SqlError" && error.message.includes("refused TLS")
 
-/** Other encodings cannot hold every character, and lose or reject values. */
+/** Fails for other encodings: they cannot hold every character, and lose or reject values. */
 const requireUtf8 = (target: string, encoding: string) =>
   encoding === "UTF8"
     ? Effect.void
@@ -174,7 +177,7 @@ const mayComeUp = (error: SqlError.SqlError | NotWritable): boolean => {
 }
 
 const passing: ReadonlySet<string> = new Set([
-  // no server, no network or no name of it yet
+  // no server, no network or no such host name yet
   "ECONNREFUSED",
   "ECONNRESET",
   "EHOSTUNREACH",
@@ -184,7 +187,7 @@ const passing: ReadonlySet<string> = new Set([
   "EAI_AGAIN",
   "EPIPE",
   "ETIMEDOUT",
-  // shutting down, recovering or starting; all connections taken
+  // shutting down, recovering or starting; no free connection
   "57P01",
   "57P02",
   "57P03",

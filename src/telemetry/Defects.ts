@@ -1,7 +1,7 @@
 /**
  * Logs each defect of a request or a call once.
  *
- * The caller gets a response in any case. A mistake of the caller is no defect and is not logged here.
+ * The caller gets a response in any case. A caller's mistake is not a defect and is not logged here.
  */
 import { Cause, Effect, ErrorReporter, type Layer } from "effect"
 import { HttpServerRespondable, HttpServerResponse } from "effect/http"
@@ -15,6 +15,6 @@ export const layer: Layer.Layer<never> = ErrorReporter.layer([
   })
 ])
 
-/** A handler may die with a response, which is then sent. */
+/** Whether a handler died with a response, which the server then sends. */
 const isAnswer = (defect: unknown) =>
   HttpServerResponse.isHttpServerResponse(defect) || HttpServerRespondable.isRespondable(defect)

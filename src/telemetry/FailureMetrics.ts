@@ -1,6 +1,6 @@
 /**
- * Counts what fails, wherever it fails: operations of stores, calls of agents, and HTTP requests. The overview, the status
- * command and the alerts read the same counters.
+ * Counts failures of store operations, of agents' calls and of HTTP requests. The overview, the status command and the
+ * alerts read the same counters.
  */
 import { type Context, Effect, Metric } from "effect"
 
@@ -21,7 +21,7 @@ const httpResponses = Metric.counter("metadata_batcher_http_responses_total", {
   incremental: true
 })
 
-/** Counts a failed operation of a store. */
+/** Counts a failed store operation. */
 export const storeFailed = (operation: string, reason: (typeof reasons)[number]): Effect.Effect<void> =>
   Metric.update(Metric.withAttributes(storeFailures, { operation, reason }), 1)
 
@@ -33,7 +33,7 @@ export const callFailed = (call: string, reason: string): Effect.Effect<void> =>
 export const responded = (status: number): Effect.Effect<void> =>
   Metric.update(Metric.withAttributes(httpResponses, { status: String(status) }), 1)
 
-/** Registers the counters at zero, so that the first failure is seen as an increase. */
+/** Registers the counters at zero, so that the first failure is visible as an increase. */
 export const register = (calls: Iterable<string>): Effect.Effect<void> =>
   Effect.forEach(
     [
@@ -45,14 +45,14 @@ export const register = (calls: Iterable<string>): Effect.Effect<void> =>
     { discard: true }
   )
 
-/** The failures that are the fault of the service or of what it depends on. */
+/** The failures that the service or its dependencies caused. */
 export interface Totals {
   readonly store: number
   readonly calls: number
   readonly requests: number
 }
 
-/** Returns the failures so far. */
+/** Returns the number of failures so far. */
 export const totals = (context: Context.Context<never>): Totals => {
   const found = { store: 0, calls: 0, requests: 0 }
   for (const { attributes = {}, id, state } of Metric.snapshotUnsafe(context)) {

@@ -1,11 +1,12 @@
 /**
- * Ends a process that cannot go on: its background work failed, which nothing else would notice.
+ * Ends a process that cannot continue because its background work failed, which would otherwise go unnoticed.
  *
- * Watched work runs as long as its scope. Its failure or defect is logged as fatal, and `failure` fails with the first.
+ * Watched work runs as long as its scope. Each failure or defect of watched work is logged as fatal, and `failure`
+ * fails with the first one.
  */
 import { Cause, Context, Data, Deferred, Effect, Layer } from "effect"
 
-/** The service cannot go on. */
+/** The service cannot continue. */
 export class FatalError extends Data.TaggedError("FatalError")<{
   /** The part that failed. */
   readonly part: string
@@ -19,7 +20,7 @@ export class FatalError extends Data.TaggedError("FatalError")<{
 export class Fatal extends Context.Service<
   Fatal,
   {
-    /** Fails with the first failure of watched work, and does not end otherwise. */
+    /** Fails with the first failure of watched work, and never succeeds. */
     readonly failure: Effect.Effect<never, FatalError>
     readonly signal: (error: FatalError) => Effect.Effect<void>
   }
@@ -33,7 +34,7 @@ export const layer: Layer.Layer<Fatal> = Layer.effect(
   }))
 )
 
-/** Runs `work` in the background for as long as the layer lives. */
+/** Runs `work` in the background as long as the layer lives. */
 export const watch = <E, R>(part: string, work: Effect.Effect<never, E, R>) =>
   Layer.effectDiscard(
     Effect.gen(function* () {

@@ -1,12 +1,12 @@
 /**
- * Makes a record of what is logged, the same for every format.
+ * Turns a log entry into a record that is the same for every format.
  *
- * - The message is one text. Errors beside it are described in `error`, without their stacks: the messages of the error and
- *   of its causes. A stack is only in `cause`, for defects.
- * - An error of the database gives `sqlState` and `statement`, the name of the operation. Its message is kept, but for the
- *   data that it quotes.
+ * - The message is one text. `error` describes the errors beside the message without their stacks: the messages of the
+ *   error and of its causes. Only `cause` contains a stack, for defects.
+ * - A database error adds `sqlState` and `statement`, the name of the operation. Its message is kept without the data
+ *   that it quotes.
  * - Secrets are replaced, by the rules of {@link Redaction}.
- * - Records within a sampled span have the ids of its trace and span.
+ * - A record within a sampled span contains the ids of its trace and span.
  */
 import { Cause, Context, type Fiber, type Logger, References, Tracer } from "effect"
 import * as Redaction from "./Redaction.ts"
@@ -20,7 +20,7 @@ export interface LogRecord {
   readonly sqlState?: string
   readonly statement?: string
   readonly cause?: string
-  /** The number of records of the same kind that were left out before this one. */
+  /** The number of records of the same kind that were suppressed before this one. */
   readonly suppressed?: number
   readonly traceId?: string
   readonly spanId?: string
@@ -52,7 +52,7 @@ export const make = ({ cause, date, fiber, logLevel, message }: Logger.Options<u
 
 const isError = (value: unknown): value is Error => value instanceof Error
 
-/** The most causes of causes that are described. */
+/** The maximum depth of nested causes that are described. */
 const maxDepth = 8
 
 const describe = (errors: ReadonlyArray<unknown>) => {
@@ -85,7 +85,7 @@ const messageOf = (link: unknown): string => {
   return typeof message === "string" ? message : ""
 }
 
-/** The classes of errors whose messages quote data. */
+/** Matches the SQLSTATE classes of errors whose messages quote data. */
 const bearsData = /^(?:21|22|23)/
 
 const withoutQuotes = (message: string) => message.replaceAll(/"[^"]*"/g, '"…"')
@@ -95,7 +95,7 @@ const toText = (part: unknown): string => {
   return typeof redacted === "string" ? redacted : (JSON.stringify(redacted) ?? String(redacted))
 }
 
-/** A value with a JSON form is logged in that form. */
+/** Returns the JSON form of a value that has one. */
 const plain = (value: unknown): unknown =>
   typeof value === "object" && value !== null && "toJSON" in value && typeof value.toJSON === "function"
     ? value.toJSON()
@@ -105,7 +105,7 @@ const plain = (value: unknown): unknown =>
 
 const spanOf = (fiber: Fiber.Fiber<unknown, unknown>) => {
   const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
-  // spans of the native tracer are sent nowhere
+  // spans of the native tracer are never sent
   return span?.sampled === true && fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
     ? { traceId: span.traceId, spanId: span.spanId }
     : {}

@@ -1,11 +1,11 @@
 /**
- * Writes logs: lines for people on a terminal, JSON lines elsewhere.
+ * Writes logs: readable lines on a terminal, JSON lines elsewhere.
  *
- * - A record of either format is a {@link LogRecord}.
- * - Characters that steer terminals, begin lines or change the direction of text are escaped, wherever they come from: no
- *   value of a caller can forge a record or reach the terminal.
- * - At most {@link burst} warnings or errors of one message are written in ten seconds. The next one says how many were left
- *   out, so that nobody fills a disk by bad requests.
+ * - In both formats a record is a {@link LogRecord}.
+ * - Characters that control terminals, begin lines or change the direction of text are escaped, whatever their source:
+ *   no value of a caller can forge a record or control the terminal.
+ * - At most {@link burst} warnings or errors with the same message are written in ten seconds, so that nobody can fill
+ *   a disk with bad requests. The next one says how many were suppressed.
  */
 import { Console, Formatter, Layer, Logger, type LogLevel, References } from "effect"
 import * as Throttle from "./internal/throttle.ts"
@@ -16,7 +16,7 @@ export { burst } from "./internal/throttle.ts"
 export interface Options {
   readonly format: "auto" | "pretty" | "json"
   readonly level: LogLevel.LogLevel
-  /** Whether a terminal shows colours. Default: if standard output is one. */
+  /** Whether to use terminal colours. Default: when standard output is a terminal. */
   readonly colors?: boolean | undefined
 }
 
@@ -30,7 +30,7 @@ export const layer = ({ colors = process.stdout.isTTY, format, level }: Options)
 
 type Format = (record: LogRecord.LogRecord) => string
 
-/** Writes records to the console, but for those that come too often. */
+/** Writes records to the console, except those that come too often. */
 export const throttled = (format: Format): Logger.Logger<unknown, void> => {
   const admit = Throttle.make()
   return Logger.make((options) => {
@@ -41,10 +41,10 @@ export const throttled = (format: Format): Logger.Logger<unknown, void> => {
   })
 }
 
-/** One line of JSON. */
+/** Formats a record as one line of JSON. */
 export const json: Format = (record) => escape(Formatter.formatJson(record))
 
-/** One line, and the stack of a defect below it. */
+/** Formats a record as one line, followed by the stack of a defect. */
 export const terminal =
   (colors: boolean): Format =>
   ({ annotations, cause, error, level, message, sqlState, statement, suppressed, timestamp, traceId }) => {
@@ -69,7 +69,7 @@ const written = (value: unknown) => (typeof value === "string" ? value : Formatt
 // oxlint-disable-next-line no-control-regex
 const steering = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
 
-/** Escapes a character as JSON does, so that text within JSON means the same. */
+/** Escapes a character as JSON does, so that text within JSON keeps its meaning. */
 const escape = (text: string): string =>
   text.replaceAll(steering, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
 

@@ -1,5 +1,6 @@
 /**
- * The processor time and the memory of the process, by the names of every Prometheus client. They are read on demand.
+ * Measures the CPU time and the memory of the process, under the names that every Prometheus client uses. The values
+ * are read on demand.
  */
 import { Clock, Effect, Layer, Metric } from "effect"
 

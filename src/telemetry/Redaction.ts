@@ -1,10 +1,10 @@
 /**
  * Replaces secrets in logs and traces.
  *
- * - A value with the name of a secret is replaced, be it a field, a header or a parameter of an address: tokens, passwords,
- *   API keys, cookies, `Authorization`.
- * - So are bearer and basic credentials and the password of an address, anywhere in a text.
- * - Everything else stays as it is. The time is in proportion to the length of the text.
+ * - A value is replaced when its name is that of a secret (tokens, passwords, API keys, cookies, `Authorization`),
+ *   whether it is a field, a header or a URL parameter.
+ * - Bearer and basic credentials and the password of a URL are replaced anywhere in a text.
+ * - Everything else stays as it is. The time is proportional to the length of the text.
  */
 
 const secret = "<redacted>"
@@ -15,7 +15,7 @@ const headers = "authorization|cookie"
 const secretName = new RegExp(`(?:${names}|${headers})$`, "i")
 
 const rules: ReadonlyArray<readonly [pattern: RegExp, replacement: string]> = [
-  // the rest of the line of a header
+  // matches the rest of the header's line
   [new RegExp(`(${headers})("?\\s*[:=]\\s*"?)[^\\r\\n"]+`, "gi"), `$1$2${secret}`],
   [new RegExp(`(${names})(["']?\\s*[:=]\\s*["']?)[^\\s"'&,;}]+`, "gi"), `$1$2${secret}`],
   [/\b(bearer|basic)\s+[^\s"',;]{8,}/gi, `$1 ${secret}`]
@@ -25,8 +25,8 @@ const word = /[^\s"']+/g
 const user = /:\/\/[^:@/]*:/g
 
 /**
- * Replaces the password of an address. A password that nobody has encoded may have slashes and at-signs of its own: it ends
- * with the last at-sign of the word. A pattern for that alone would take a time that grows with the square of the length.
+ * Replaces the password of a URL. An unencoded password may contain slashes and at-signs, so it ends with the last
+ * at-sign of the word. A single pattern for this would take quadratic time.
  */
 const withoutPasswords = (text: string): string =>
   text.includes("://") && text.includes("@") ? text.replace(word, withoutPassword) : text
@@ -47,7 +47,7 @@ export const text = (text: string): string =>
 export const named = (name: string, value: unknown): unknown =>
   secretName.test(name) && typeof value !== "number" && typeof value !== "boolean" ? secret : deep(value)
 
-/** Returns nested lists and plain objects without their secrets. Values deeper than eight levels are left out. */
+/** Returns nested lists and plain objects without their secrets. Values deeper than eight levels are omitted. */
 export const deep = (value: unknown, depth = 0): unknown => {
   if (typeof value === "string") return text(value)
   if (value instanceof Error) return text(value.stack ?? String(value))

@@ -1,11 +1,11 @@
 /**
- * The account of the server: Postgres refuses to run as root, so root gives it another account.
+ * Chooses the account of the server: Postgres does not run as root, so root runs it as another account.
  */
 import { Effect, FileSystem, Option } from "effect"
 import * as Path from "node:path"
 import { EmbeddedPostgresError } from "./embeddedPostgresError.ts"
 
-/** An account to run programs as; `undefined` wherever it may be absent means: as the caller. */
+/** An account that runs programs. Wherever it may be absent, `undefined` means the caller's account. */
 export interface Account {
   readonly name: string
   readonly uid: number
@@ -13,9 +13,9 @@ export interface Account {
 }
 
 /**
- * Nothing for every account but root, because the programs run as the caller. For root: the owner of the data if there is
- * some, else `metadata-batcher` if there is such an account, else `nobody`. Never `postgres`, whose processes could read and
- * end the cluster of the system.
+ * Returns `undefined` for every caller but root, because the programs then run as the caller. For root it returns the
+ * owner of the data if there is data, else `metadata-batcher` if that account exists, else `nobody`. It never chooses
+ * `postgres`, whose processes could read and end the system's own cluster.
  */
 export const unprivileged = Effect.fnUntraced(function* (data: string) {
   if (process.geteuid?.() !== 0) return undefined
@@ -39,7 +39,7 @@ export const unprivileged = Effect.fnUntraced(function* (data: string) {
   return { name, uid: Number(uid), gid: Number(gid) } satisfies Account
 })
 
-/** Whether `account` gets through every folder on the way to `path`, as far as that way exists already. */
+/** Whether `account` can enter every existing folder on the path to `path`. */
 export const reaches: (account: Account, path: string) => Effect.Effect<boolean, never, FileSystem.FileSystem> =
   Effect.fnUntraced(function* (account, path) {
     const fs = yield* FileSystem.FileSystem

@@ -1,9 +1,9 @@
 /**
- * Programs run as another user.
+ * Runs programs as another user.
  *
- * `effect/process` has no way to name a user, which is the one thing that root needs here; hence `node:child_process`.
- * Programs get no more of the environment than they need to be found and to load: what else is in there (tokens, the
- * database's own URL) would be readable by that user.
+ * - It uses `node:child_process`, because root must choose the user of a program, and `effect/process` cannot do that.
+ * - A program gets only the environment variables that it needs to be found and loaded. The others (tokens, the
+ *   database's own URL) would be readable by that user.
  */
 import { Deferred, Effect } from "effect"
 import { type ChildProcess, spawn, type StdioOptions } from "node:child_process"
@@ -19,15 +19,15 @@ export interface Program {
 
 export interface Child {
   readonly pid: number
-  /** Sends a signal; nothing happens when the process is gone. */
+  /** Sends a signal. Does nothing when the process has ended. */
   readonly signal: (signal: NodeJS.Signals) => void
-  /** How the process ended, in words. */
+  /** Describes how the process ended. */
   readonly ended: Effect.Effect<string>
 }
 
 /**
- * Runs a program to its end and answers its exit code and all that it printed. An interruption ends the program, and the
- * programs that it started, and waits for that.
+ * Runs a program to its end and returns its exit code and its whole output. An interruption ends the program and the
+ * programs that it started, and waits for their end.
  */
 export const run = (
   program: Program
@@ -45,8 +45,8 @@ export const run = (
   })
 
 /**
- * Starts a program in a session of its own, which the signals of a terminal do not reach, and answers once it runs. The
- * caller ends it.
+ * Starts a program in its own session, which the signals of a terminal do not reach, and returns once it runs. The
+ * caller must end it.
  */
 export const start = (program: Program, stdio: StdioOptions): Effect.Effect<Child, Error> =>
   Effect.callback((resume) => {

@@ -1,6 +1,6 @@
 /**
- * The data of a server: made aside and put into place by one rename, password included, so that what bears the final name
- * is whole.
+ * Creates the data of a server, password included, in a temporary folder and renames that folder once, so that a folder
+ * with the final name is always complete.
  */
 import { Effect, FileSystem } from "effect"
 import * as Crypto from "node:crypto"
@@ -12,12 +12,12 @@ import type * as Binaries from "./postgresBinaries.ts"
 import * as Staging from "./staging.ts"
 
 export interface Options {
-  /** The folder that holds the cluster and everything else of the server. */
+  /** The folder that contains the cluster and the server's other files. */
   readonly dataDir: string
   readonly account: Account | undefined
   readonly binaries: Binaries.Binaries
   readonly username: string
-  /** Whether the new files must survive a crash of the system right after this. */
+  /** Whether the new files must survive a crash of the system right after their creation. */
   readonly sync: boolean
 }
 
@@ -27,7 +27,7 @@ export const passwordFileOf = (dataDir: string) => Path.join(folderOf(dataDir), 
 
 const passwordName = "password"
 
-/** Makes the data of a new server if there is none. */
+/** Creates the data of a new server if there is none. */
 export const initialise = (options: Options) =>
   Staging.build(folderOf(options.dataDir), (aside) => initdb(options, aside))
 
@@ -48,7 +48,7 @@ const initdb = Effect.fnUntraced(function* ({ account, binaries, sync, username 
       `--username=${username}`,
       "--auth=scram-sha-256",
       "--encoding=UTF8",
-      // the same on every system: no locale of the system is involved
+      // the same on every system: the system's locale has no influence
       "--locale=C",
       "--locale-provider=builtin",
       "--builtin-locale=C.UTF-8",
@@ -63,7 +63,10 @@ const initdb = Effect.fnUntraced(function* ({ account, binaries, sync, username 
   return made
 })
 
-/** Fails for data of a major version other than that of `source`: Postgres would refuse it in words of its own. */
+/**
+ * Fails for data of another major version than `source`, which Postgres itself would reject with a less helpful
+ * message.
+ */
 export const checkVersion = Effect.fnUntraced(function* (dataDir: string, source: Binaries.Package) {
   const fs = yield* FileSystem.FileSystem
   const cluster = folderOf(dataDir)

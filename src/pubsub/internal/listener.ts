@@ -1,15 +1,15 @@
 /**
  * Keeps one connection listening for all subscribers, and replaces it when it is lost.
  *
- * A state machine with three states. `activate` leads from Connecting to Active, `fail` back from Active to Connecting,
- * and `end` from either of them to Ended:
+ * It is a state machine with three states. `activate` leads from Connecting to Active, `fail` from Active back to
+ * Connecting, and `end` from either of them to Ended.
  *
  * - Connecting: attempts follow each other until one succeeds. All channels are pending.
  * - Active: a session listens. Each channel is subscribed when its LISTEN is confirmed.
- * - Ended: the scope was closed, or the listener died. All subscribers are turned away.
+ * - Ended: the scope was closed, or the listener died. All subscriptions fail.
  *
- * The pause between two attempts doubles as long as they fail. `retryNow`, called when the database has answered
- * elsewhere, ends the pause, though not before `minBackoff`; it is good for one attempt.
+ * The pause between two attempts doubles after each failure. `retryNow` is called when the database has responded
+ * elsewhere: it ends the current pause, but not before `minBackoff`, and affects one attempt only.
  */
 import { Cause, Deferred, type Duration, Effect, Fiber, Latch, Metric, Schedule, type Scope } from "effect"
 import { randomUuid } from "../../domain/RandomUuid.ts"
@@ -23,11 +23,11 @@ export interface Options extends Omit<SessionOptions, "heartbeatChannel"> {
 }
 
 export interface Listener {
-  /** To be called when a channel got its first subscriber or lost its last one. Returns at once. */
+  /** Call this when a channel got its first subscriber or lost its last one. Returns at once. */
   readonly sync: (channel: string) => void
-  /** To be called when the database has answered elsewhere. Returns at once. */
+  /** Call this when the database has responded on another connection. Returns at once. */
   readonly retryNow: () => void
-  /** Whether the connection was lost and is being replaced. */
+  /** Whether the connection is lost and being replaced. */
   readonly isConnecting: () => boolean
 }
 
@@ -36,7 +36,10 @@ type State =
   | { readonly _tag: "Active"; readonly session: Session }
   | { readonly _tag: "Ended"; readonly cause: Cause.Cause<unknown> }
 
-/** Listens until the scope ends. Fails when the first connection does; later ones are tried until one succeeds. */
+/**
+ * Listens until the scope ends. Fails when the first connection fails; later connections are retried until one
+ * succeeds.
+ */
 export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Listener, ListenerError, Scope.Scope> {
@@ -87,7 +90,7 @@ export const make = Effect.fnUntraced(function* (
       return Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("the listener died", cause)
     })
 
-  /** Succeeds with the error that ended the session; fails when there was none. */
+  /** Succeeds with the error that ended the session; fails when the session ended without an error. */
   const runSession = open(sessionOptions).pipe(
     Effect.tap(activate),
     Effect.flatMap(({ lost }) => lost),
@@ -112,11 +115,16 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
-/** The pauses between attempts to connect: from `min` on, doubling, give or take a fifth, never above `max`. */
+/**
+ * Returns the pauses between attempts to connect: `min`, then doubled each time, varied by a fifth, never above `max`.
+ */
 export const backoff = (min: Duration.Input, max: Duration.Input) =>
   Schedule.min([Schedule.jittered(Schedule.exponential(min)), Schedule.spaced(max)])
 
-/** Attempts until one succeeds, with the pauses of `backoff`. An open latch cuts them short; an attempt closes it. */
+/**
+ * Tries until an attempt succeeds, with the pauses of `backoff`. An open latch ends a pause; an attempt closes the
+ * latch.
+ */
 export const retryForever =
   ({ maxBackoff, minBackoff }: Pick<Options, "maxBackoff" | "minBackoff">, retryRequested: Latch.Latch) =>
   <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, never, R> =>

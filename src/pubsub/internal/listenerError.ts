@@ -1,14 +1,14 @@
-/** The errors of the listening connection. */
+/** Defines the errors of the listening connection. */
 import { Schema } from "effect"
 import { PubSubError } from "../PubSubEvent.ts"
 
 /**
- * Why there is no listening connection.
+ * There is no listening connection.
  *
  * - `connection`: it cannot be opened, or it broke.
- * - `silence`: it does not hear its own heartbeat. On a new connection that is a transaction pooler, which does not
- *   support LISTEN; later it is a peer that left without a word.
- * - `read only`: its server no longer accepts writes, so that publications go to another one.
+ * - `silence`: it does not receive its own heartbeat. On a new connection the cause is a transaction pooler, which does
+ *   not support LISTEN; later the cause is a peer that vanished without closing the connection.
+ * - `read only`: its server no longer accepts writes, so that publications go to another server.
  */
 export class ListenerError extends Schema.TaggedError<ListenerError>()("ListenerError", {
   reason: Schema.Literals(["connection", "silence", "read only"]),

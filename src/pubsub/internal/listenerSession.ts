@@ -1,13 +1,13 @@
 /**
- * One listening connection, from its first heartbeat to its loss.
+ * Runs one listening connection, from its first heartbeat to its loss.
  *
- * - A channel is listened to exactly while it has subscribers. LISTEN and UNLISTEN go over the connection in the order
- *   of demand, so that a subscriber that joins a channel just being left ends up listening.
- * - The connection has to hear itself: it publishes on a channel of its own, once before it is used and then at every
- *   `heartbeatInterval`. It is lost when it hears nothing for `heartbeatInterval` and `heartbeatTimeout` together,
- *   whatever its socket says. Closing it does not wait for the server.
- * - It is lost, too, when its server accepted writes at the first heartbeat and no longer does.
- * - A channel to which a living connection cannot listen turns its subscribers away.
+ * - The connection listens to a channel exactly while the channel has subscribers. LISTEN and UNLISTEN are sent in the
+ *   order of the changes, so that a subscriber that joins a channel right after its last one left ends up listening.
+ * - The connection must receive its own heartbeat: it publishes on its own channel, once before it is used and then at
+ *   every `heartbeatInterval`. It is lost when it receives nothing for the sum of `heartbeatInterval` and
+ *   `heartbeatTimeout`, whatever its socket reports. Closing the connection does not wait for the server.
+ * - The connection is also lost when its server accepted writes at the first heartbeat and no longer does.
+ * - When a living connection cannot listen to a channel, the subscriptions to that channel fail.
  */
 import { PgConnection } from "@effect/sql-pg"
 import { Duration, Effect, type Fiber, FiberSet, Latch, Metric, Queue, Schedule, type Scope } from "effect"
@@ -25,19 +25,19 @@ export interface SessionOptions {
 }
 
 export interface Session {
-  /** Listens to a channel that has subscribers, and ceases to listen to one that has none. */
+  /** Starts to listen to a channel that has subscribers, and stops for a channel without any. */
   readonly sync: (channel: string) => void
   /** Succeeds with the reason when the connection is lost. */
   readonly lost: Effect.Effect<ListenerError>
 }
 
-/** Opens a connection and awaits its first heartbeat. */
+/** Opens a connection and waits for its first heartbeat. */
 export const open = Effect.fnUntraced(function* (
   options: SessionOptions
 ): Effect.fn.Return<Session, ListenerError, Scope.Scope> {
   const { subscribers } = options
-  // Made before the connection, so ended after it, when everything that waits for the server has failed. Only these
-  // fibers make statements: the interruption of a statement waits for the server, which may hang.
+  // The fibers are made before the connection, so they end after it, when everything that waits for the server has
+  // failed. Only these fibers send statements: the interruption of a statement waits for the server, which may hang.
   const fibers = yield* FiberSet.make<void, ListenerError>()
   const fork = yield* FiberSet.runtime(fibers)()
   const connection = yield* PgConnection.make(options.connection).pipe(
@@ -73,7 +73,7 @@ export const open = Effect.fnUntraced(function* (
   }
 })
 
-/** Publishes to itself at every interval, and opens the latch when it hears that. */
+/** Publishes a heartbeat at every interval, and opens the latch when the heartbeat arrives. */
 const heartbeat = Effect.fnUntraced(
   function* (
     { heartbeatChannel, heartbeatInterval }: SessionOptions,
@@ -101,10 +101,10 @@ const heartbeat = Effect.fnUntraced(
   Effect.mapError((error) => (error instanceof ListenerError ? error : broken(error)))
 )
 
-/** Listens to a channel and delivers its messages until it is interrupted. */
+/** Listens to a channel and delivers its messages until interrupted. */
 const receive = (connection: PgConnection.PgConnection, subscribers: Subscribers, channel: string) =>
   Effect.gen(function* () {
-    // not interrupted when it is no longer wanted: a cancellation could hit the next statement
+    // uninterruptible, because a cancellation could hit the next statement
     const notifications = yield* Effect.uninterruptible(connection.listen(channel))
     subscribers.setState(channel, "subscribed")
     return yield* Queue.takeAll(notifications).pipe(

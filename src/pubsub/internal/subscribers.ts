@@ -1,30 +1,31 @@
 /**
- * The subscribers of each channel, and the events that wait for each subscriber.
+ * Keeps the subscribers of each channel, and the pending events of each subscriber.
  *
- * - A message goes to every subscriber of its channel at that moment, in order; no subscriber waits for another.
- * - A subscriber holds up to {@link capacity} messages. A message that finds no room is discarded, and one `Resync` behind
- *   the messages held says so. A `Resync` takes no room.
- * - Every subscriber of a channel gets a `Resync` when the channel becomes subscribed, one that joins later at once, and
- *   an error when the channel is refused.
- * - Leaving discards the events held.
+ * - A message goes to every current subscriber of its channel, in order; no subscriber waits for another.
+ * - A subscriber has up to {@link capacity} pending messages. When there is no room for a message, the message is
+ *   discarded and one `Resync` follows the pending messages. A `Resync` takes no room.
+ * - Every subscriber of a channel gets a `Resync` when the channel becomes subscribed. A subscriber that joins later
+ *   gets it at once.
+ * - Every subscriber of a channel gets an error when the channel cannot be listened to.
+ * - A subscriber that leaves discards its pending events.
  */
 import { Cause, Effect, Queue, type Scope } from "effect"
 import type { Event, PubSubError } from "../PubSubEvent.ts"
 
-/** The number of messages that wait for one subscriber. */
+/** The maximum number of pending messages of one subscriber. */
 export const capacity = 2_048
 
-/** The state of a channel: not listened to yet, listened to, or refused. */
+/** The state of a channel: not listened to yet, listened to, or failed. */
 export type State = "pending" | "subscribed" | PubSubError
 
 export interface Subscribers {
-  /** The events of `channel` for as long as the scope lasts. */
+  /** Returns the events of `channel` until the scope closes. */
   readonly join: (channel: string) => Effect.Effect<Queue.Dequeue<Event, PubSubError>, never, Scope.Scope>
-  /** Hands `payload` to every subscriber of `channel`. */
+  /** Gives `payload` to every subscriber of `channel`. */
   readonly deliver: (channel: string, payload: string) => void
-  /** Moves a channel to a state. Does nothing when the channel has no subscriber. */
+  /** Sets the state of a channel. Does nothing when the channel has no subscriber. */
   readonly setState: (channel: string, state: State) => void
-  /** The channels that have a subscriber. */
+  /** Returns the channels that have a subscriber. */
   readonly channels: () => ReadonlyArray<string>
   /** Whether `channel` has a subscriber. */
   readonly has: (channel: string) => boolean
@@ -33,7 +34,7 @@ export interface Subscribers {
 export interface Options {
   /** The state of a channel when its first subscriber joins. */
   readonly initialState: State
-  /** Runs when the first subscriber of a channel has joined (1) and when the last one has left (-1). */
+  /** Runs when the first subscriber of a channel has joined (1) and when its last one has left (-1). */
   readonly onDemand?: ((channel: string, change: 1 | -1) => Effect.Effect<void>) | undefined
 }
 
@@ -100,7 +101,7 @@ const applyState = (member: Member, state: State): void => {
 }
 
 const makeMember: Effect.Effect<Member> = Effect.map(Queue.unbounded<Event, PubSubError>(), (queue) => {
-  // both describe the content of the queue; a reader takes all of it, so both start again with an empty queue
+  // both describe the content of the queue; a reader takes everything, so both are reset when the queue is empty
   let messages = 0
   let last: Event["_tag"] | undefined
 

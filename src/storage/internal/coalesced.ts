@@ -1,12 +1,14 @@
-/** Reads of single agents that arrive together, as one statement: a fleet that reconnects makes few of them. */
+/**
+ * Combines concurrent reads of single agents into one statement, so that a reconnecting fleet causes few statements.
+ */
 import { Effect } from "effect"
 import * as RequestCoalescer from "../../batcher/RequestCoalescer.ts"
 import type { AgentId } from "../../domain/Ids.ts"
 
-/** Agents in a statement. */
+/** The maximum number of agents in one statement. */
 const maxAgents = 1_000
 
-/** Returns a read of one agent, made of a read of many. It takes one connection of the pool at a time. */
+/** Returns a read of one agent, built on a read of many agents. It uses one connection of the pool at a time. */
 export const coalesced = <A, E>(
   name: string,
   read: (agentIds: ReadonlyArray<AgentId>) => Effect.Effect<(agentId: AgentId) => A, E>

@@ -1,24 +1,25 @@
 /**
- * Functions of the database that belong to a store. Their text stands beside the store, and the start replaces a function
- * whose text differs.
+ * Installs the database functions of a store. The text of a function is in the store's module, and at the start each
+ * function with another text is replaced.
  *
- * A rolling upgrade runs two versions at once, and a rollback goes back to the older one, so that either text may serve
- * either version: callers name the columns they read, and a change that an older version cannot bear takes a new name.
+ * During a rolling upgrade two versions run at once, and a rollback returns to the older one. Therefore either text
+ * must serve either version: callers name the columns that they read, and an incompatible change gets a new function
+ * name.
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Crypto from "node:crypto"
 
 export interface Definition {
-  /** The name with the types of the arguments, as `to_regprocedure` reads it. */
+  /** The name and the argument types, as `to_regprocedure` reads them. */
   readonly signature: string
-  /** A statement `CREATE OR REPLACE FUNCTION …`. */
+  /** A `CREATE OR REPLACE FUNCTION …` statement. */
   readonly create: string
 }
 
 /**
  * Replaces the functions whose text differs, in one transaction under a lock on `table`, so that processes that start
- * together do it one after the other. Returns the signatures of those replaced.
+ * together do so one after the other. Returns the signatures of the replaced functions.
  */
 export const install = Effect.fnUntraced(function* (definitions: ReadonlyArray<Definition>, table: string) {
   const sql = yield* SqlClient.SqlClient
@@ -32,7 +33,7 @@ export const install = Effect.fnUntraced(function* (definitions: ReadonlyArray<D
 
   const replace = Effect.fnUntraced(function* (definition: Definition) {
     yield* sql.withTransaction(sql.unsafe(definition.create)).pipe(
-      // the type of the result cannot be replaced
+      // CREATE OR REPLACE cannot change the type of the result
       Effect.catch(() =>
         Effect.andThen(sql.unsafe(`DROP FUNCTION IF EXISTS ${definition.signature}`), sql.unsafe(definition.create))
       )

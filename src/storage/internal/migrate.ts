@@ -1,10 +1,10 @@
 /**
- * Brings the schema up to date: the migrations, then the functions that belong to stores.
+ * Brings the schema up to date: first the migrations, then the database functions of the stores.
  *
- * - Both happen in transactions under a lock, so that processes that start together do it once.
- * - Migrations only add. A schema that is ahead of this version therefore serves it, as in a rolling upgrade and after a
- *   rollback: that is a warning.
- * - A migration that waits for a lock names the sessions that hold it, every 5 s.
+ * - Both run in transactions under a lock, so that only one of the processes that start together does the work.
+ * - Migrations only add. A schema that is newer than this version therefore works, as in a rolling upgrade and after a
+ *   rollback; this is logged as a warning.
+ * - A migration that waits for a lock logs the sessions that hold it, every 5 s.
  */
 import { Effect, Schedule } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
@@ -13,12 +13,15 @@ import * as PgMetadataStore from "../PgMetadataStore.ts"
 import { install } from "./definition.ts"
 import { PostgresError, rootOf } from "./postgresError.ts"
 
-// apart from the table of an application around this library, whose migrations have other numbers
+// separate from the table of an application that uses this library, whose migrations have other numbers
 const table = "metadata_batcher_migrations"
 
 const latest = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name)))
 
-/** Logs every 5 s the sessions that our own sessions in this database wait for. Their statements may hold values. */
+/**
+ * Logs every 5 s the sessions that block our sessions in this database, without their statements, which may hold
+ * values.
+ */
 const reportWaits: Effect.Effect<never, never, SqlClient.SqlClient> = SqlClient.SqlClient.use(
   (sql) => sql<{
     readonly pid: number

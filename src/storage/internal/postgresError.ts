@@ -1,11 +1,13 @@
-/** The error of a database that cannot be used. */
+/** Defines the error of a database that cannot be used. */
 import { Schema } from "effect"
 
 /**
- * - `url`: the URL cannot be understood.
- * - `unreachable`: the database did not answer in time.
- * - `refused`: it answered and cannot serve us as things are.
- * - `schema`: a migration failed; nothing of it remains.
+ * The database cannot be used.
+ *
+ * - `url`: the URL is invalid.
+ * - `unreachable`: the database did not respond in time.
+ * - `refused`: the database responded, and cannot serve us in its present state.
+ * - `schema`: a migration failed and was rolled back.
  */
 export class PostgresError extends Schema.TaggedError<PostgresError>()("PostgresError", {
   reason: Schema.Literals(["url", "unreachable", "refused", "schema"]),
@@ -17,7 +19,7 @@ export class PostgresError extends Schema.TaggedError<PostgresError>()("Postgres
   }
 }
 
-/** The message of the innermost cause. Several failed addresses have no message but a code in common. */
+/** Returns the message of the innermost cause, or the common code when several addresses failed without a message. */
 export const rootOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)
   if (error.cause !== undefined) return rootOf(error.cause)

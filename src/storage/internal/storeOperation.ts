@@ -1,4 +1,4 @@
-/** Runs the statements of one operation of a store: bounded in time, tried again after a conflict, with one kind of error. */
+/** Runs the statements of a store operation: with a timeout, new attempts after a conflict, and one kind of error. */
 import { PgTypes } from "@effect/sql-pg"
 import { Cause, type Duration, Effect, Schedule, Schema } from "effect"
 import { type SqlClient, SqlError } from "effect/sql"
@@ -10,13 +10,13 @@ import { codeOf } from "./sqlCode.ts"
 type DatabaseError = SqlError.SqlError | Schema.SchemaError | Cause.TimeoutError
 
 /**
- * Bounds `self`, its wait for a connection included, and turns an error of the database into a `StoreError`. Other errors
- * pass. `operation` completes the sentence "cannot …".
+ * Limits the time of `self`, including its wait for a connection, and turns a database error into a `StoreError`. Other
+ * errors pass unchanged. `operation` completes the sentence "cannot …".
  *
  * - A statement or transaction that lost a conflict (40001, 40P01) had no effect and is tried again.
- * - A statement that exceeds `timeout` is cancelled on the server and fails with the reason `unavailable`. It makes the
- *   pool of `sql` close the connections that may be dead as well.
- * - A server that rejects a statement because it is read-only makes the pool leave it.
+ * - A statement that exceeds `timeout` is cancelled on the server and fails with the reason `unavailable`. The pool of
+ *   `sql` then also closes the connections that may be dead.
+ * - When a server rejects a statement because it is read-only, the pool moves to another server.
  */
 export const storeOperation =
   (sql: SqlClient.SqlClient, operation: string, timeout: Duration.Input = "10 seconds") =>
@@ -48,7 +48,7 @@ export const storeOperation =
       )
     })
 
-/** The server is a standby, or was told to accept no writes. */
+/** Whether the server is a standby or is configured to accept no writes. */
 const isReadOnly = (error: unknown): boolean => SqlError.isSqlError(error) && codeOf(error) === "25006"
 
 const isDatabaseError = (error: unknown): error is DatabaseError =>
@@ -58,8 +58,8 @@ const isConflict = (error: unknown): boolean =>
   SqlError.isSqlError(error) && (error.reason._tag === "DeadlockError" || error.reason._tag === "SerializationError")
 
 /**
- * Classifies a failed statement by its SQLSTATE, because the driver distinguishes fewer kinds of errors than the server.
- * An error without one is about a parameter or about the connection.
+ * Classifies a failed statement by its SQLSTATE, because the driver distinguishes fewer kinds of errors than the
+ * server. An error without an SQLSTATE is about a parameter or about the connection.
  */
 export const reasonOf = (error: DatabaseError): StoreError["reason"] => {
   if (!SqlError.isSqlError(error)) return "unavailable"

@@ -1,4 +1,4 @@
-/** A workspace as one value of a row, from the tables `workspace`, `owner` and `template` of a statement. */
+/** Selects a workspace as one value of a row, from the tables `workspace`, `owner` and `template` of a statement. */
 import { Schema } from "effect"
 import type { SqlClient } from "effect/sql"
 import { OrganizationId, TemplateId, UserId, WorkspaceId } from "../../domain/Ids.ts"

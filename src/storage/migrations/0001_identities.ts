@@ -1,5 +1,5 @@
 /**
- * Identities: tenants, people, and the tokens that people's programs present. Of a token only a hash is kept.
+ * Adds identities: tenants, users, and the tokens of users' programs. Only a hash of a token is stored.
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"

@@ -1,5 +1,6 @@
 /**
- * Workspaces, to which agents belong: each is made from a template, and each of its builds is a run of that.
+ * Adds workspaces, to which agents belong. A workspace is created from a template, and each of its builds is a run of
+ * that template.
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
@@ -36,7 +37,7 @@ export default Effect.gen(function* () {
 
   yield* sql`CREATE INDEX workspaces_template_id_idx ON workspaces (template_id)`
 
-  // words with a check instead of enumerations, which could not be changed within a transaction later
+  // text with a check instead of an enumeration, which a later migration could not change within a transaction
   yield* sql`
     CREATE TABLE workspace_builds (
       id uuid PRIMARY KEY,

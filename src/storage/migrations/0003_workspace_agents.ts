@@ -1,5 +1,6 @@
 /**
- * The processes that report. Of an agent's token only a hash is kept. A sub-agent goes with its parent.
+ * Adds agents, the programs that report. Only a hash of an agent's token is stored. A sub-agent is deleted with its
+ * parent.
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"

@@ -1,7 +1,9 @@
 /**
- * Metadata of agents, in two tables. The declarations of a template must survive a crash of the database. The values that change
- * every few seconds need not, and are cheaper without a log; their rows are narrow, and pages have room for the next
- * version of each row, so that an update touches no index.
+ * Adds the metadata of agents, in two tables.
+ *
+ * - The declarations of a template must survive a crash of the database, so their table is logged.
+ * - The values change every few seconds and need not survive, so their table is unlogged, which is cheaper. Its rows
+ *   are narrow, and its pages have room for the next version of each row, so that an update touches no index.
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"

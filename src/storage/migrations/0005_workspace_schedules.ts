@@ -1,6 +1,8 @@
 /**
- * When workspaces start and stop: what a template allows, what a workspace asks for, and until when a build may run. The
- * user who owns workspaces that are made ahead of time, and what a workspace was made for. Durations are in nanoseconds.
+ * Adds the schedules of workspaces, and prebuilt workspaces. Durations are in nanoseconds.
+ *
+ * - Schedules: the limits of a template, the schedule that a workspace requests, and the deadline of a build.
+ * - Prebuilt workspaces: the user who owns them, and the purpose for which a workspace was created.
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"

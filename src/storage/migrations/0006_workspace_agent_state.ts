@@ -1,4 +1,6 @@
-/** The state of an agent: its declaration, its connections, its lifecycle; and the time at which all agents of a build were ready. */
+/**
+ * Adds the state of an agent (declaration, connections, lifecycle) and the time when all agents of a build were ready.
+ */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 
@@ -36,6 +38,6 @@ export default Effect.gen(function* () {
         CONSTRAINT workspace_agents_logs_length_check CHECK (logs_length <= 1048576),
       ADD COLUMN logs_overflowed boolean NOT NULL DEFAULT false`
 
-  // null until every agent of the build has ended its startup, whether well or not
+  // null until every agent of the build has ended its startup, successfully or not
   yield* sql`ALTER TABLE workspace_builds ADD COLUMN agents_ready_at timestamptz`
 })

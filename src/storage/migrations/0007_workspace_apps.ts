@@ -1,4 +1,4 @@
-/** Programs that an agent runs for people, what they say of themselves, and what a workspace was made to do. */
+/** Adds the apps that an agent runs for users, the statuses that apps report, and the task of a workspace. */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 

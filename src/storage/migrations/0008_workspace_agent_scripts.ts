@@ -1,4 +1,4 @@
-/** Scripts of an agent with their timings, sources of logs, lines of logs, and devcontainers. */
+/** Adds the scripts of an agent with their timings, log sources, log lines, and devcontainers. */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 

@@ -1,11 +1,14 @@
-/** Reports of agents beside metadata: statistics, connections that people make, memory and disks, and requests of agents in a boundary. */
+/**
+ * Adds the other reports of agents: statistics, user sessions, memory and disks, and requests of AI agents in a
+ * boundary.
+ */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 
 export default Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
-  // no references: what is inserted in batches must not fail because one of its workspaces has gone
+  // no references, because a batch must not fail when one of its workspaces is deleted
   yield* sql`
     CREATE TABLE workspace_agent_stats (
       id uuid PRIMARY KEY,

@@ -1,4 +1,4 @@
-/** The deployment: settings of its administrators, and messages that wait to be sent. */
+/** Adds the deployment: the settings of its administrators, and messages that have not been sent yet. */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 

@@ -1,11 +1,11 @@
-/** How people have used apps through the service. */
+/** Adds the usage of apps by users of the service. */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 
 export default Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
-  // no references: what is inserted in batches must not fail because one of its workspaces has gone
+  // no references, because a batch must not fail when one of its workspaces is deleted
   yield* sql`
     CREATE TABLE workspace_app_stats (
       id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,

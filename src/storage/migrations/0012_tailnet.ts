@@ -1,8 +1,8 @@
 /**
- * The tailnet: replicas with their heartbeats, peers, and tunnels between peers.
+ * Adds the tailnet: replicas with their heartbeats, peers, and tunnels between peers.
  *
- * A peer has one row, that of its newest stream. The tables are logged: after a crash of the database peers would
- * otherwise be told that all their partners have disconnected.
+ * A peer has one row, which belongs to its newest stream. The tables are logged, because peers would otherwise learn
+ * after a crash of the database that all their partners have disconnected.
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"

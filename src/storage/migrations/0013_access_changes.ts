@@ -1,4 +1,4 @@
-/** Announces each change that may take a right away, so that every replica closes what is open by it. */
+/** Announces each change that may revoke access, so that every replica closes the connections that depend on it. */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 
@@ -21,7 +21,7 @@ export default Effect.gen(function* () {
   yield* sql`
     CREATE TRIGGER announce_access_change AFTER UPDATE OF deleted, owner_id OR DELETE ON workspaces
     FOR EACH ROW EXECUTE FUNCTION announce_access_change('workspace', 'id')`
-  // heartbeats update this table all the time: they set none of these columns
+  // heartbeats update this table all the time, but none of these columns
   yield* sql`
     CREATE TRIGGER announce_access_change AFTER UPDATE OF deleted, auth_token_hash OR DELETE ON workspace_agents
     FOR EACH ROW EXECUTE FUNCTION announce_access_change('agent', 'id')`

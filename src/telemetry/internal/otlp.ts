@@ -1,4 +1,4 @@
-/** The exporter of OpenTelemetry. Only {@link Tracing} loads it, when there is a collector. */
+/** Exports spans with OpenTelemetry. Only {@link Tracing} loads this module, when a collector is configured. */
 import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
 import type { Attributes } from "@opentelemetry/api"
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http"
@@ -41,7 +41,7 @@ export const layer = ({
     })
   )
 
-/** Sends spans without secrets. They have ended, so that changing them affects nobody. */
+/** Sends spans without secrets. The spans have ended, so that changing them affects nothing else. */
 const redacting = (
   exporter: SpanExporter,
   onLost: (spans: number, error: Error | undefined) => void
@@ -50,7 +50,7 @@ const redacting = (
     spans.forEach(redact)
     exporter.export(spans, (result) => {
       if (result.code !== 0) onLost(spans.length, result.error)
-      // the loss is logged; a failure would end the closing of the layer with a defect
+      // the loss is logged; reporting it as a failure would make the closing of the layer die
       done({ code: 0 })
     })
   },

@@ -1,12 +1,12 @@
-/** Bounds how often records of one kind are written. */
+/** Limits how often records of one kind are written. */
 
-/** The most records of a kind in a window. */
+/** The maximum number of records of one kind in a window. */
 export const burst = 20
 
 /** The length of a window, in milliseconds. */
 export const windowMillis = 10_000
 
-/** The most kinds that are distinguished; the oldest is forgotten first. */
+/** The maximum number of kinds that are tracked; the oldest is forgotten first. */
 const maxKinds = 1_000
 
 interface Window {
@@ -16,8 +16,8 @@ interface Window {
 }
 
 /**
- * Returns a function that decides about a record of a kind at a time. It returns undefined for a record that is suppressed,
- * and otherwise the number of records that were suppressed before it.
+ * Returns a function that decides about a record, given its kind and its time. The function returns `undefined` for a
+ * record to suppress, and otherwise the number of records that were suppressed before it.
  */
 export const make = () => {
   const windows = new Map<string, Window>()

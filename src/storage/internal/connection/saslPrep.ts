@@ -1,5 +1,5 @@
 /**
- * SASLprep (RFC 4013), as Postgres applies it to passwords: a password that it prohibits stays as it is.
+ * Prepares passwords by SASLprep (RFC 4013) as Postgres does: a password that SASLprep prohibits stays as it is.
  */
 
 const nonAsciiSpaces = /[\u00A0\u1680\u2000-\u200B\u202F\u205F\u3000]/gu
@@ -12,13 +12,13 @@ const prohibited =
 
 const rightToLeft = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}]/u
 
-/** The prepared password. */
+/** Returns the prepared password. */
 export const saslPrep = (password: string): string => {
   // oxlint-disable-next-line no-control-regex
   if (/^[\u0020-\u007E]*$/.test(password)) return password
   const prepared = password.replaceAll(nonAsciiSpaces, " ").replaceAll(mappedToNothing, "").normalize("NFKC")
   if (prepared === "" || prohibited.test(prepared)) return password
-  // text from right to left has to begin and end so, and must not be mixed
+  // right-to-left text must begin and end with right-to-left characters, and must not be mixed
   const characters = [...prepared]
   const isMixed =
     rightToLeft.test(prepared) &&

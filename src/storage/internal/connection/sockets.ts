@@ -1,13 +1,13 @@
 /**
- * The sockets of one pool, so that connections that are dead or lead to the wrong server can be closed before a statement
- * draws them.
+ * Tracks the sockets of one pool, so that connections that are dead or lead to the wrong server are closed before a
+ * statement uses them.
  *
- * - After a statement that exceeded its timeout, the connections that received nothing since it began are distrusted: idle
- *   ones are closed at once, busy ones when they stay silent for another 2 s, in which a living server confirms the
- *   cancellation of the statement.
- * - After a statement that a server rejected because it is read-only, all connections that are older than 5 s are closed as
- *   soon as they are idle, and the next host is tried.
- * - The hosts are tried in turn: a connection that cannot be opened moves on to the next one.
+ * - When a statement exceeds its timeout, every connection that has received nothing since the statement began is
+ *   suspect. A suspect connection is closed at once if it is idle, and after 2 s without data if it is busy: within 2 s
+ *   a living server confirms the cancellation of the statement.
+ * - When a server rejects a statement because it is read-only, every connection that is older than 5 s is closed as
+ *   soon as it is idle, and the next host is tried.
+ * - The hosts are tried in turn: when a connection cannot be opened, the next connection tries the next host.
  */
 import { Clock, Effect, FiberSet, type Scope } from "effect"
 import * as Net from "node:net"
@@ -22,12 +22,12 @@ interface Traffic {
 }
 
 export interface Sockets {
-  /** Opens a socket to the present host. */
+  /** Opens a socket to the current host. */
   readonly open: () => Net.Socket
   readonly mark: () => Mark
-  /** To be called when a statement exceeded its timeout, with the mark of its beginning. */
+  /** Call this when a statement exceeded its timeout, with the mark taken when the statement began. */
   readonly distrust: (mark: Mark) => void
-  /** To be called when the server does not accept writes. */
+  /** Call this when the server does not accept writes. */
   readonly leave: () => void
   readonly host: () => Host
 }
@@ -66,7 +66,7 @@ export const make = Effect.fnUntraced(function* (
   const mark = (): Mark =>
     new Map([...openedAt.keys()].map((socket) => [socket, { read: socket.bytesRead, written: socket.bytesWritten }]))
 
-  /** Closes the sockets whose traffic since the mark is none, or nothing received where `isSilent`. */
+  /** Closes the sockets without any traffic since the mark; with `isSilent`, those that have received nothing since. */
   const close = (since: Mark, isSilent: boolean) => {
     for (const [socket, { read, written }] of since) {
       if (openedAt.has(socket) && socket.bytesRead === read && (isSilent || socket.bytesWritten === written)) {
@@ -104,8 +104,8 @@ export const make = Effect.fnUntraced(function* (
 
 const socketsOfClient = new WeakMap<object, Sockets>()
 
-/** Makes the sockets of a client known to the operations of stores. */
+/** Registers the sockets of a client for the operations of stores. */
 export const register = (client: object, sockets: Sockets) => void socketsOfClient.set(client, sockets)
 
-/** The sockets of a client that `Postgres` has made. */
+/** Returns the sockets of a client that `Postgres` created. */
 export const socketsOf = (client: object): Sockets | undefined => socketsOfClient.get(client)

@@ -1,10 +1,10 @@
 /**
- * The address, the credentials and the TLS settings of a database, from a URL of libpq.
+ * Reads the address, the credentials and the TLS settings of a database from a libpq URL.
  *
- * - A parameter that is not supported is refused by its name: none is ignored.
- * - Reserved characters of user and password work encoded and as they are: they end at the first `@` behind which an
- *   address follows. `display` holds hosts, ports and database, and never anything before that.
- * - A password is prepared by SASLprep, as a server prepares the one it stores.
+ * - An unsupported parameter is an error that names it: no parameter is ignored.
+ * - Reserved characters in user and password work with and without encoding: the credentials end at the first `@` that
+ *   an address follows. `display` contains hosts, ports and database, and nothing that precedes that `@`.
+ * - A password is prepared by SASLprep, as the server prepares the password that it stores.
  */
 import { Config, ConfigProvider, Duration, Effect, Redacted, Schema } from "effect"
 import * as Fs from "node:fs"
@@ -24,12 +24,12 @@ export interface Target {
   readonly username: string | undefined
   readonly password: Redacted.Redacted | undefined
   readonly ssl: ConnectionOptions | false
-  /** Whether a server without TLS is used without it. */
+  /** Whether a connection without TLS is used when the server does not support TLS. */
   readonly isTlsOptional: boolean
   readonly applicationName: string | undefined
   readonly options: string | undefined
   readonly connectTimeout: Duration.Duration | undefined
-  /** Whether a server that accepts no writes is passed over. */
+  /** Whether servers that accept no writes are skipped. */
   readonly isWritable: boolean
   /** Hosts, ports and database, for logs and errors. */
   readonly display: string
@@ -55,7 +55,7 @@ const parameters = new Set([
   "user"
 ])
 
-/** Values without an effect here, of parameters that demand something otherwise. */
+/** Values that have no effect here, of parameters whose other values are unsupported. */
 const acceptedValues: Readonly<Record<string, ReadonlyArray<string>>> = {
   channel_binding: ["disable", "prefer"],
   client_encoding: ["UTF8", "UTF-8", "utf8", "utf-8", "auto"],
@@ -65,7 +65,7 @@ const acceptedValues: Readonly<Record<string, ReadonlyArray<string>>> = {
 
 const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
-/** Understands a URL. Password and TLS settings that it does not hold come from the variables of libpq. */
+/** Parses a URL. The libpq variables supply the password and the TLS settings that the URL does not have. */
 export const parse = Effect.fnUntraced(function* (url: Redacted.Redacted): Effect.fn.Return<Target, PostgresError> {
   const text = split(Redacted.value(url))
   if (text === undefined) {
@@ -117,7 +117,7 @@ interface Parts {
   readonly query: string
 }
 
-/** The parts of a URL; the user ends at the first `@` behind which an address follows. */
+/** Returns the parts of a URL. The user ends at the first `@` that an address follows. */
 const split = (url: string): Parts | undefined => {
   const scheme = /^postgres(?:ql)?:\/\//.exec(url)
   if (scheme === null) return undefined
@@ -140,7 +140,7 @@ const split = (url: string): Parts | undefined => {
   }
 }
 
-// strict, so that no part of a password is taken for a host, a port or a parameter
+// strict, so that no part of a password is read as a host, a port or a parameter
 const addressPattern = /^([^@/?#]*)(?:\/([^@?#/]*))?(?:\?((?:\w+=[^#]*)?))?$/
 
 const hostPattern = /^(?:\[[\da-f:.]*\]|[^:[\]]*)(?::\d*)?$/i
@@ -150,7 +150,7 @@ const addressIn = (text: string) => {
   return address?.[1]!.split(",").every((host) => hostPattern.test(host)) ? address : null
 }
 
-/** Undoes percent-encoding; a text that is none stands for itself. */
+/** Decodes percent-encoding; returns a text without valid encoding as it is. */
 const decode = (text: string): string => {
   try {
     return decodeURIComponent(text)
@@ -194,7 +194,7 @@ interface TlsFiles {
   readonly passphrase: string | undefined
 }
 
-/** As in libpq: only `verify-…`, and `require` with a root certificate, look at the certificate of the server. */
+/** As in libpq, only `verify-…`, and `require` with a root certificate, verify the server's certificate. */
 const sslOptions = Effect.fnUntraced(function* (mode: string | undefined, files: TlsFiles) {
   if (mode === undefined || mode === "disable") return false
   const ca = files.rootCertificate === "system" ? undefined : yield* read("sslrootcert", files.rootCertificate)

@@ -1,4 +1,4 @@
-/** The agents of the directory: the statements about agents, their tokens and the metadata that they report. */
+/** Stores the directory's agents, their tokens and the declarations of their metadata. */
 import { PgTypes } from "@effect/sql-pg"
 import { Duration, Effect, Option, Schema } from "effect"
 import type { SecureRandom } from "effect/crypto"
@@ -56,7 +56,7 @@ export const make = (
       function* (agentId, token) {
         const replaced = yield* replaceToken(agentId, token)
         if (replaced.length === 0) return yield* new AgentNotFound({ message: `there is no agent ${agentId}` })
-        // a statement of its own sees a sub-agent for which the one before has waited
+        // a separate statement also sees a sub-agent that the previous statement waited for
         yield* revokeTokensOfDescendants(agentId)
       },
       sql.withTransaction,

@@ -1,4 +1,4 @@
-/** One operation of the directory. */
+/** Runs one operation of the directory. */
 import { Effect } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { DirectoryUnavailable } from "../../../access/AccessError.ts"

@@ -1,4 +1,4 @@
-/** The users of the directory and their tokens. */
+/** Stores the directory's users and their tokens. */
 import { Effect, Option, Schema } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import { type SqlClient, SqlSchema } from "effect/sql"

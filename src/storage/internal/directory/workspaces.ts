@@ -1,4 +1,4 @@
-/** The workspaces of the directory. */
+/** Stores the directory's workspaces. */
 import { Effect, Schema } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import { type SqlClient, SqlSchema } from "effect/sql"
