@@ -1,9 +1,9 @@
 /**
- * Identifies callers by their tokens, and decides what they may read.
+ * Identifies callers by their tokens, and decides which agents they may read.
  *
  * - A user may read the agents of their own workspaces, an administrator all. To anyone else an agent does not exist.
  * - While tokens cannot be looked up, nobody is let in, and nobody is told that their token is wrong.
- * - Look-ups that arrive together are one statement, so that a fleet that reconnects needs few, and one connection.
+ * - Look-ups that arrive together are one statement: a fleet that reconnects needs few statements, and one connection.
  * - A token that was not found is not looked up again for a second.
  */
 import { Clock, Context, Effect, Layer, Option, Redacted } from "effect"
@@ -35,10 +35,10 @@ export const Grants = Context.Reference<((granted: Ownership) => void) | undefin
   defaultValue: () => undefined
 })
 
-/** Look-ups in one statement. */
+/** The most look-ups in one statement. */
 const maxLookups = 1_000
 
-/** Tokens that are remembered as wrong, and for how many milliseconds. */
+/** The most tokens that are remembered as wrong, and for how many milliseconds. */
 const maxWrong = 10_000
 const wrongMillis = 1_000
 

@@ -1,14 +1,14 @@
-/** The errors of requests that are refused. */
+/** The errors with which the service ends a request. */
 import { Schema } from "effect"
 
 const fields = { message: Schema.String }
 
-/** No valid token came with the request. */
+/** The request has no valid token. */
 export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", fields, {
   httpApiStatus: 401
 }) {}
 
-/** The caller is known and may not do this. */
+/** The caller is identified, but does not have the right. */
 export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", fields, { httpApiStatus: 403 }) {}
 
 /** There is no such agent, or the caller may not know of it. */

@@ -1,4 +1,4 @@
-/** The port through which tokens and rights are looked up. Each operation takes many requests in one statement. */
+/** The port that looks up tokens and rights. Each operation serves many requests in one statement. */
 import { Context, type Effect } from "effect"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
 import type { AgentId, UserId, WorkspaceId } from "../domain/Ids.ts"
@@ -23,8 +23,9 @@ export class AccessStore extends Context.Service<
   AccessStore,
   {
     /**
-     * The agents with these tokens. An agent counts if neither it nor its workspace is deleted and it belongs to the latest
-     * build of the workspace, or to the build that started it while the latest is still about to stop it.
+     * The agents with these tokens. An agent counts if neither the agent nor its workspace is deleted, and the agent
+     * belongs to the latest build of the workspace, or to the build that started it while the latest build has yet to
+     * stop it.
      */
     readonly agents: (
       digests: ReadonlyArray<TokenDigest>

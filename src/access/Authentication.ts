@@ -1,11 +1,13 @@
 /**
- * The middleware that identifies the caller of an endpoint, or refuses the request.
+ * The middleware that identifies the caller of an endpoint, or ends the request with an error.
  *
- * - The first valid token of a request decides who calls. Only 401 asks for another token: a caller who may not do this
- *   gets 403, and nobody is refused as unknown while tokens cannot be looked up.
- * - A stream or a WebSocket ends when the token, or a right that the request was given, is gone: see {@link Revocations}.
+ * - The first valid token of a request identifies the caller.
+ * - Only 401 asks for another token: a caller without the right gets 403, and nobody gets 401 while tokens cannot be
+ *   looked up.
+ * - A stream or a WebSocket ends when the token, or a right that the request was given, is gone: see
+ *   {@link Revocations}.
  * - A user and an agent may have a limited number of connections open; further ones get 429.
- * - The responses to wrong tokens of an address that shows many are delayed.
+ * - If an address shows many wrong tokens, the responses to them are delayed.
  */
 import { Context, Effect, Layer, Option, Redacted, Result, Schema, Stream } from "effect"
 import { HttpBody, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -36,7 +38,7 @@ const inHeaders = {
   bearer: HttpApiSecurity.bearer
 }
 
-/** Where agents of all releases have their tokens, in the order of the original. */
+/** The places where agents of all releases send their tokens, in the order of the original. */
 const ofAgents = {
   cookie: HttpApiSecurity.apiKey({ in: "cookie", key: Token.parameter }),
   query: HttpApiSecurity.apiKey({ in: "query", key: Token.parameter }),
@@ -77,7 +79,7 @@ export class AdminAuthentication extends HttpApiMiddleware.Service<AdminAuthenti
   { security: inHeaders, error: [Unauthenticated, Forbidden, AccessUnavailable, TooManyConnections] }
 ) {}
 
-/** The connections that one user, and one agent, may have open at the same time. */
+/** The most connections that one user, and one agent, may have open at the same time. */
 export interface Limits {
   readonly maxConnectionsPerUser?: number | undefined
   readonly maxConnectionsPerAgent?: number | undefined
@@ -139,17 +141,17 @@ export const layerAdmin: Layer.Layer<AdminAuthentication, never, Access | Revoca
 
 interface Admission<Caller> {
   readonly identify: (token: Token.Token) => Effect.Effect<Caller, Unauthenticated | Final>
-  /** The subjects whose changes may take the right of the caller away. */
+  /** The subjects whose changes may revoke the right of the caller. */
   readonly subjects: (caller: Caller) => ReadonlyArray<Revocations.Subject>
   readonly idOf: (caller: Caller) => string
   readonly maxConnections: number | undefined
-  /** Fails if the caller has no longer a right that the request was given. */
+  /** Fails if the caller no longer has a right that the request was given. */
   readonly mayStill?: (caller: Caller, granted: Ownership) => Effect.Effect<void, AgentNotFound | AccessUnavailable>
 }
 
 /**
- * Runs an endpoint for the caller that the token belongs to. Open streams of the endpoint end when the token or a granted
- * right is gone: a stream with its end, a WebSocket with 1008.
+ * Runs an endpoint for the caller that the token belongs to. Open streams of the endpoint end when the token or a
+ * granted right is gone: a stream with its end, a WebSocket with 1008.
  */
 const admitting = Effect.fnUntraced(function* <Id, Caller>(
   key: Context.Key<Id, Caller>,

@@ -1,10 +1,10 @@
 /**
- * Ends what is open when the right to it is gone: agents' connections, watches and dashboards.
+ * Ends agents' connections, watches and dashboards when the right to them is gone.
  *
- * - The database announces on {@link channel} each change of a token, a user, an agent or a workspace that may take a right
- *   away. Every replica then checks the watchers of that subject at once.
+ * - The database announces on {@link channel} each change of a token, a user, an agent or a workspace that may take a
+ *   right away. Every replica then checks the watchers of that subject at once.
  * - Every watcher is also checked once a minute, and after announcements may have been lost.
- * - A check that fails ends nothing: only a verdict does.
+ * - A check that fails ends nothing: only a check that returns false does.
  */
 import { Context, type Duration, Effect, Latch, Layer, Schedule, type Scope, Stream } from "effect"
 import type { AgentId, UserId, WorkspaceId } from "../domain/Ids.ts"

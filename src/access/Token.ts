@@ -1,11 +1,12 @@
 /**
- * Tokens that agents and people show.
+ * Tokens that identify agents and users.
  *
  * - A token is 256 random bits, as 43 characters that need no quoting in a header or an address.
  * - Only its SHA-256 digest is stored. A digest without salt is enough, because a token cannot be guessed.
- * - Tokens of the original are UUIDs, in any of the forms of one.
- * - A token can have others derived from it. They are the same each time, no one can be told without the token that it is
- *   derived from, and none tells anything of that token, or of another one derived from it.
+ * - Tokens of the original are UUIDs, in any of the forms of a UUID.
+ * - Other tokens can be derived from a token. A derived token is the same each time, and cannot be computed without the
+ *   token that it is derived from.
+ * - A derived token reveals nothing about the token that it is derived from, or about another token derived from it.
  * - Tokens are `Redacted`: they do not show in logs.
  */
 import { Effect, Redacted } from "effect"
@@ -19,18 +20,21 @@ export type TokenDigest = Uint8Array
 /** The header that carries a token; `Authorization: Bearer` does too. */
 export const header = "coder-session-token"
 
-/** The cookie and the query parameter of agents of older releases, and the query parameter that carries a token where no header can be set, as in an event stream of a browser. */
+/**
+ * The cookie and the query parameter of agents of older releases. The query parameter also carries a token if no header
+ * can be set, such as in an event stream of a browser.
+ */
 export const parameter = "coder_session_token"
 
-/** A token that nobody has ever had. */
+/** Makes a new random token. */
 export const mint: Effect.Effect<Token, never, SecureRandom.SecureRandom> = Effect.map(
   SecureRandom.SecureRandom.use((random) => random.randomBytes(32)),
   (bytes) => Redacted.make(Base64Url.encode(bytes), { label: "token" })
 )
 
 /**
- * The token that belongs to `token` for a purpose. Only an empty token has none. It is a UUID of 122 bits, because the
- * original's protocol carries 16 bytes.
+ * Derives a token from `token` for a purpose. Only an empty token has no derived token. The derived token is a UUID
+ * with 122 bits, because the original's protocol carries 16 bytes.
  */
 export const derive = Effect.fnUntraced(function* (
   token: Token,
@@ -45,16 +49,16 @@ export const derive = Effect.fnUntraced(function* (
   return Redacted.make(hyphenated(Hex.encode(bytes)), { label: "token" })
 })
 
-/** The digest that is stored for a token. The forms that a UUID may have are one token. */
+/** Returns the digest that is stored for a token. All forms of a UUID are the same token. */
 export const digest = (token: Token): Effect.Effect<TokenDigest, never, Digest.Digest> =>
   Digest.Digest.use((digest) => digest.digest(Digest.sha256, bytesOf(canonical(Redacted.value(token)))))
 
-/** Whether two digests are those of the same token, in a time that does not tell how much of them is equal. */
+/** Whether two digests belong to the same token. The comparison takes the same time wherever the digests differ. */
 export const isSame = (a: TokenDigest, b: TokenDigest): boolean => Mac.timingSafeEqual(a, b)
 
 const uuid = /^(?:urn:uuid:|\{)?([\da-f]{8})-?([\da-f]{4})-?([\da-f]{4})-?([\da-f]{4})-?([\da-f]{12})\}?$/i
 
-/** A UUID in its usual form; any other text as it is. */
+/** Returns a UUID in its canonical form, and any other text unchanged. */
 const canonical = (token: string): string => {
   const parts = uuid.exec(token)
   return parts === null ? token : parts.slice(1).join("-").toLowerCase()

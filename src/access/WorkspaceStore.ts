@@ -1,4 +1,4 @@
-/** The port through which an agent's workspace is looked up. */
+/** The port that looks up the workspace of an agent. */
 import { Context, type Effect, type Option } from "effect"
 import type { AgentId, WorkspaceId } from "../domain/Ids.ts"
 import type { Workspace } from "../domain/Workspace.ts"

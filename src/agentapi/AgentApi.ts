@@ -1,9 +1,9 @@
 /**
- * The contract between an agent and the service: what an agent may call, with the names and fields of the original's
+ * The contract between an agent and the service: the calls of an agent, with the names and fields of the original's
  * protocol, so that another transport can carry the same calls to the same handlers.
  *
- * Fields that the original's protocol may leave out have its defaults: an empty text, an empty list, zero. Ids are UUIDs as
- * text, times are RFC 3339, durations are seconds.
+ * A field that the original's protocol may leave out has its default: an empty text, an empty list or zero. Ids are
+ * UUIDs as text, times are RFC 3339, durations are seconds.
  */
 import { RpcGroup, RpcMiddleware } from "effect/rpc"
 import { InvalidRequest } from "./AgentError.ts"
@@ -21,13 +21,13 @@ import * as ResourceMonitors from "./calls/ResourceMonitors.ts"
 import * as Stats from "./calls/Stats.ts"
 import * as SubAgents from "./calls/SubAgents.ts"
 
-/** Gives each call the session of the connection that it came over, and refuses a request that is not what it must be. */
+/** Provides each call with the session of its connection, and fails a call whose request is invalid. */
 export class AgentSessionMiddleware extends RpcMiddleware.Service<AgentSessionMiddleware, { provides: AgentSession }>()(
   "metadata-batcher/agentapi/AgentSessionMiddleware",
   { error: InvalidRequest }
 ) {}
 
-/** Everything that an agent may call. */
+/** All calls of an agent. */
 export const AgentApi = RpcGroup.make(
   Manifest.GetManifest,
   AnnouncementBanners.GetServiceBanner,
@@ -49,7 +49,7 @@ export const AgentApi = RpcGroup.make(
   Apps.UpdateAppStatus
 ).middleware(AgentSessionMiddleware)
 
-/** The failures of calls that no other call shares, so that a program that uses the contract can name them. */
+/** The errors of single calls, exported so that programs that use the contract can name them. */
 export { UnknownAppSetting } from "./calls/Manifest.ts"
 export { MetadataKeysTooLong } from "./calls/Metadata.ts"
 export { TokenReplaced } from "./calls/SubAgents.ts"

@@ -1,8 +1,8 @@
 /**
- * A client of the agent API for programs that report: the calls of the contract, in JSON over one WebSocket.
+ * A client of the agent API for programs that report: it makes the calls of the contract, in JSON over one WebSocket.
  *
- * - The connection ends with the layer. One that breaks is made again with a back-off; calls that were running fail then.
- * - `version` and `role` are those that the service is told.
+ * - The connection ends with the layer. A broken connection is made again with a back-off; its running calls fail.
+ * - The client sends `version` and `role` to the service when it connects.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { Context, Effect, Layer, Redacted } from "effect"
@@ -13,12 +13,12 @@ import { path, subprotocol } from "./AgentSocketApi.ts"
 import * as ApiVersion from "./ApiVersion.ts"
 
 export interface Options {
-  /** The address of the service, as `https://metadata.example.org`. */
+  /** The address of the service, such as `https://metadata.example.org`. */
   readonly url: string
   readonly token: Redacted.Redacted<string> | string
   /** Default: the version of this package. */
   readonly version?: string | undefined
-  /** Only the times of an agent's connection are recorded. Default `agent`. */
+  /** Connection times are recorded for the role `agent` alone. Default `agent`. */
   readonly role?: string | undefined
 }
 
@@ -28,7 +28,7 @@ export class AgentClient extends Context.Service<
   RpcClient.RpcClient<RpcGroup.Rpcs<typeof AgentApi>, RpcClientError.RpcClientError>
 >()("metadata-batcher/agentapi/AgentClient") {}
 
-/** A client that is connected as long as the layer is. */
+/** Returns a client that is connected for the lifetime of the layer. */
 export const layer = ({ role = "agent", token, url, version }: Options): Layer.Layer<AgentClient> => {
   const parameters = new URLSearchParams({ version: version ?? ApiVersion.format(ApiVersion.current), role })
   const socket = NodeSocket.layerWebSocket(`${url.replace(/^http/, "ws")}${path}?${parameters}`, {

@@ -1,11 +1,11 @@
-/** Why a call of an agent fails, in the words that every call shares. */
+/** The errors that all calls of an agent share. */
 import { type Effect, Schema } from "effect"
 import type { PubSubError } from "../pubsub/PubSub.ts"
 import { failWith, type StoreError } from "../domain/StoreError.ts"
 
-/** Something in the request is not as it must be. Nothing of the request was done. */
+/** The request is invalid. Nothing of it was done. */
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
-  /** Where in the request, as `logs[3].level`; empty where it is the whole. */
+  /** The path of the invalid field, such as `logs[3].level`; empty if the whole request is invalid. */
   field: Schema.String,
   /** The problem, with the limit if there is one. */
   problem: Schema.String
@@ -15,7 +15,7 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
   }
 }
 
-/** The service cannot do what was asked at present. */
+/** The service cannot process the call now. */
 export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", { message: Schema.String }) {}
 
 /** Fails a call whose store failed, or that could not announce its change. The cause is only logged. */

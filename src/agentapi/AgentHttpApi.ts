@@ -1,7 +1,7 @@
 /**
  * The routes of agents, and of the programs beside them, over plain HTTP.
  *
- * A refusal is `{message, detail?, validations?}`, as the programs of the original read it.
+ * An error response is `{message, detail?, validations?}`, as the programs of the original read it.
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
@@ -9,13 +9,13 @@ import { AgentAuthentication } from "../access/Authentication.ts"
 
 const me = "/api/v2/workspaceagents/me"
 
-/** A refusal. `validations` says which fields are wrong, and how. */
+/** The fields of an error response. `validations` names the invalid fields and their problems. */
 const fields = {
   message: Schema.String,
   validations: Schema.optionalKey(Schema.Array(Schema.Struct({ field: Schema.String, detail: Schema.String })))
 }
 
-// one class for each status: what an endpoint fails with is told apart by its class
+// one class per status: the class of an error selects its status
 class InvalidBody extends Schema.TaggedError<InvalidBody>()("Refused", fields, { httpApiStatus: 400 }) {}
 class NothingThere extends Schema.TaggedError<NothingThere>()("Refused", fields, { httpApiStatus: 404 }) {}
 class NotPrebuilt extends Schema.TaggedError<NotPrebuilt>()("Refused", fields, { httpApiStatus: 409 }) {}

@@ -1,11 +1,11 @@
 /**
- * The handlers of {@link AgentHttpApi}: the calls of agents for programs that can do no more than send HTTP.
+ * The handlers of {@link AgentHttpApi}: the calls of agents, for programs that can only send HTTP.
  *
  * - They run the handlers of the agent's calls, for the agent of the token. No connection is recorded.
- * - Metadata is taken as an object of values by key as well. Keys that are not declared for the agent are named in the
- *   response, and refused when there are no others.
- * - The service has no prebuilt workspaces, no SSH keys and no external providers, and says so in the words of the
- *   original's programs: they go on without.
+ * - Metadata may also be an object of values by key. The response names keys that the agent has not declared. A request
+ *   with undeclared keys alone fails.
+ * - The service has no prebuilt workspaces, no SSH keys and no external providers. It says so in the words of the
+ *   original's programs, which then continue without them.
  */
 import { Data, DateTime, Effect, Layer, Schema } from "effect"
 import { Headers, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -28,10 +28,10 @@ import { LogStore } from "./ports/LogStore.ts"
 import { ManifestStore } from "./ports/ManifestStore.ts"
 import * as AgentSession from "./session/AgentSession.ts"
 
-/** The release of the original whose API is served. Programs choose by it what they send. */
+/** The release of the original whose API is served. Programs select their requests by it. */
 export const release = "v2.35.0+metadata-batcher"
 
-/** A request that is not done, with the response that says why. */
+/** The error of a request, with its response. */
 class Refused extends Data.TaggedError("Refused")<{
   readonly status: number
   readonly message: string
@@ -51,7 +51,7 @@ const invalid = (field: string, detail: string) =>
 
 const LogSource = Schema.Struct({ id: LogSourceId, display_name: PostgresText, icon: OptionalText })
 
-/** Levels in lower case, and a source that may be absent: as older programs send them. */
+/** Log lines of older programs: levels are in lower case, and the source may be absent. */
 const LogLines = Schema.Struct({
   log_source_id: Schema.optionalKey(LogSourceId),
   logs: Schema.NonEmptyArray(
@@ -70,7 +70,7 @@ const AppStatus = Schema.Struct({
   uri: OptionalText
 })
 
-/** Samples as the calls of an agent have them, or values by key. */
+/** Samples in the form of the agent's calls, or values by key. */
 const Report = Schema.Union([
   Metadata.BatchUpdateMetadataRequest.pipe(Schema.check(Schema.makeFilter(({ metadata }) => metadata !== undefined))),
   Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite, Schema.Boolean]))
@@ -111,7 +111,7 @@ const handlers = HttpApiBuilder.group(
               return yield* invalid(tooLong.key, `must have at most ${MetadataReport.maxValueBytes} bytes`)
             }
             const request = { metadata: samples.map(({ error, key, value }) => ({ key, result: { value, error } })) }
-            // one that is too large fails in its call, which says why
+            // a report that is too large fails in its call, which returns the error
             const session = AgentSession.ofRequest({ ...agent, apiVersion: ApiVersion.first }, declared)
             if (!(yield* addValid(session, request))) yield* report(request, declared)
             return undeclared.length === 0
@@ -211,11 +211,11 @@ const refuse = (status: number, message: string) => Effect.succeed(new Refused({
 
 const unavailable = () => new Refused({ status: 503, message: "agents cannot be served now" })
 
-/** The response that an endpoint makes, or the one that says why it does not. */
+/** Returns the response of an endpoint, or the response of its error. */
 const responding = <R>(effect: Effect.Effect<HttpServerResponse.HttpServerResponse, Refused, R>) =>
   Effect.catch(effect, ({ response }) => Effect.succeed(response))
 
-/** The body of the request. */
+/** Returns the decoded body of the request. */
 const body = Effect.fnUntraced(function* <A>(schema: Schema.Codec<A, unknown>) {
   const request = yield* HttpServerRequest.HttpServerRequest
   const json = yield* Effect.mapError(
@@ -228,7 +228,7 @@ const body = Effect.fnUntraced(function* <A>(schema: Schema.Codec<A, unknown>) {
   })
 })
 
-/** A call of the contract, made by the agent of the request; it takes what the contract takes. */
+/** Makes a call of the contract for the agent of the request. It accepts the same payloads as the contract. */
 const callOf = Effect.fnUntraced(function* (rpc: { readonly _tag: string; readonly payloadSchema: unknown }) {
   const handler = (yield* AgentApi.accessHandler(rpc._tag as never)) as unknown as (
     payload: unknown,

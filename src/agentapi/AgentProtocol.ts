@@ -1,13 +1,13 @@
 /**
  * Carries the calls of agents over their WebSockets, as JSON messages of `effect/rpc`.
  *
- * - A valid report is added to the batcher and replied to in the turn that read it: reports are nearly all that agents send.
- * - Every other message takes the ordinary path through `effect/rpc`. So does a report that is invalid, too large or whose
- *   `add` dies, before any of it counts as added. An agent cannot tell the two paths apart.
- * - Where calls are traced, every call takes the ordinary path, which makes their spans.
+ * - A valid report is added to the batcher and gets its reply in the turn that read it: nearly all calls are reports.
+ * - Every other message takes the ordinary path through `effect/rpc`. So does a report that is invalid, too large or
+ *   whose `add` dies, before any of it counts as added. An agent cannot tell the two paths apart.
+ * - If calls are traced, every call takes the ordinary path, which makes their spans.
  * - A message is taken once the agent has taken its replies, is within its call rate, and has fewer than the maximum of
  *   calls running. This holds for each message of a frame. Further frames stay unread.
- * - Calls run with the services of this layer: a connection has no context of its own, so that none is copied for it.
+ * - Calls run with the services of this layer. A connection has no context of its own, so no context is copied for it.
  */
 import { type Context, Effect, Option, Queue, Result, Schema, type Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
@@ -57,7 +57,7 @@ export const make = Effect.gen(function* () {
     message.discard !== true &&
     Frames.isId(message.id)
 
-  /** Serves what comes over the WebSocket of a request, until it ends. */
+  /** Serves the messages of a request's WebSocket, until the WebSocket ends. */
   return Effect.fnUntraced(function* (
     request: HttpServerRequest.HttpServerRequest,
     agentSocket: AgentSocket

@@ -1,14 +1,15 @@
 /**
  * The address where agents connect: a WebSocket that carries the calls of the agent API.
  *
- * - A client that offers no subprotocol speaks the original's protocol; one that offers `metadata-batcher.v1` speaks JSON.
- *   Any other subprotocol is refused with 400.
- * - The token is checked before the upgrade: without a valid one the response is 401.
- * - A version of the agent API that the service does not speak is refused with 400 before the upgrade.
- * - The session is opened before the upgrade: when that fails the response is 503.
- * - Each connection has a session of its own. Its times are recorded unless it connects in another role than `agent`.
- * - An agent that does not take its replies, calls too often or has too many calls running is read more slowly.
- * - A defect in a call is the reply to that call alone. A frame that holds no message gets an error as its reply.
+ * - A client that offers no subprotocol speaks the original's protocol; one that offers `metadata-batcher.v1` speaks
+ *   JSON. Any other subprotocol gets 400.
+ * - Before the upgrade, a request without a valid token gets 401, and a version of the agent API that the service does
+ *   not speak gets 400.
+ * - The session is opened before the upgrade. If that fails, the response is 503.
+ * - Each connection has its own session. Its times are recorded unless it connects in another role than `agent`.
+ * - The service reads more slowly from an agent that does not take its replies, calls too often or has too many calls
+ *   running.
+ * - A defect in a call affects the reply to that call alone. A frame that holds no message gets an error as its reply.
  * - A frame that is malformed or too large ends its connection, which is logged and counted.
  */
 import { Context, Effect, Layer, Metric, Option, Scope } from "effect"
@@ -32,11 +33,11 @@ import * as RateLimiter from "./RateLimiter.ts"
 import * as AgentSocketMonitor from "./session/AgentSocketMonitor.ts"
 
 export interface Options extends AgentSocketMonitor.Options {
-  /** Calls that an agent may make in a second. Default: any number. */
+  /** The most calls of an agent in a second. Default: no limit. */
   readonly agentMaxCallRate?: number | undefined
-  /** The newest minor version of the agent API that is accepted. Default: that of the service. */
+  /** The newest accepted minor version of the agent API. Default: the version of the service. */
   readonly agentApiMaxMinor?: number | undefined
-  /** Calls of a connection that may run at the same time. Default 16. */
+  /** The most calls of a connection that run at the same time. Default 16. */
   readonly agentMaxRunningCalls?: number | undefined
 }
 
@@ -86,7 +87,7 @@ const handlers = (options: Options = {}) =>
             wire === undefined
               ? { ping: ping(request), roundTrip: roundTrip(request) }
               : { ping: wire.ping, roundTrip: wire.ping }
-          // an absent role and an empty one are that of an agent: older agents send none
+          // an absent or empty role means `agent`: older agents send no role
           const { ended, session } = yield* open(introduction, pings, query.role || "agent")
           const rateLimiter = yield* limiterOf(session.identity.agentId)
           const callGate = CallGate.make(options.agentMaxRunningCalls ?? 16)
@@ -94,7 +95,7 @@ const handlers = (options: Options = {}) =>
           return yield* (wire?.serve(agentSocket) ?? serveJson(request, agentSocket)).pipe(
             Effect.catch((error) => broken(session, error)),
             Effect.as(HttpServerResponse.empty()),
-            // an interruption tells the client that the service goes away
+            // an interruption tells the client that the service shuts down
             Effect.raceFirst(Effect.andThen(ended, Effect.interrupt))
           )
         })
@@ -115,7 +116,7 @@ const broken = ({ identity }: AgentSession.AgentSession["Service"], error: Socke
     Effect.andThen(Metric.update(socketErrors, 1))
   )
 
-/** The protocol that the offered subprotocols ask for: the original's where none is offered, ours by its name. */
+/** Returns the protocol of the offered subprotocols: the original's if none is offered, JSON by its name. */
 const protocolOf = (headers: Headers.Headers): "original" | "json" | undefined => {
   const offered = headers["sec-websocket-protocol"]
   if (offered === undefined) return "original"

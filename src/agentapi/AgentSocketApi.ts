@@ -1,4 +1,4 @@
-/** Where agents connect: the address behind which a WebSocket carries calls of the agent API. */
+/** The address where agents connect: a WebSocket behind it carries the calls of the agent API. */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentAuthentication } from "../access/Authentication.ts"
@@ -8,12 +8,12 @@ export const path = "/api/v2/workspaceagents/me/rpc"
 /** The WebSocket subprotocol of the contract in JSON. Without one an agent speaks the original's protocol. */
 export const subprotocol = "metadata-batcher.v1"
 
-/** An agent that asks for what the service does not speak, or that cannot be served now. */
+/** The agent asks for a protocol or a version that the service does not speak, or cannot be served now. */
 export class ConnectionRefused extends Schema.TaggedError<ConnectionRefused>()(
   "ConnectionRefused",
   {
     message: Schema.String,
-    /** The problems, each with the parameter that has it. */
+    /** The problems, each with its parameter. */
     validations: Schema.Array(Schema.Struct({ field: Schema.String, detail: Schema.String }))
   },
   { httpApiStatus: 400 }
@@ -33,7 +33,9 @@ export const AgentSocketApi = HttpApi.make("agent").add(
         query: {
           /** The version of the agent API that the agent speaks. Default 2.0. */
           version: Schema.optionalKey(Schema.String),
-          /** The role of the connection. Any other than `agent` leaves the times of the agent's connection alone. Default `agent`. */
+          /**
+           * The role of the connection. Only the role `agent` changes the recorded connection times. Default `agent`.
+           */
           role: Schema.optionalKey(Schema.String)
         },
         success: HttpApiSchema.NoContent,

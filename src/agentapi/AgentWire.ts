@@ -1,11 +1,11 @@
 /**
  * Carries the calls of agents over their WebSockets in the original's protocol: dRPC over yamux, protobuf.
  *
- * - The handlers and the session are those of the contract. A connection in this protocol differs from one in JSON by its
- *   bytes alone.
- * - More is read once the agent has taken its replies, is within its call rate, and has fewer than the maximum of calls
- *   running.
- * - A client that breaks the protocol is closed with 1002. Every code makes an agent come back.
+ * - The handlers and the session are those of the contract. A connection in this protocol differs from a JSON
+ *   connection in its bytes alone.
+ * - The service reads more once the agent has taken its replies, is within its call rate, and has fewer than the
+ *   maximum of calls running.
+ * - A client that breaks the protocol is closed with 1002. An agent reconnects after every close code.
  */
 import { Effect, type Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
@@ -20,7 +20,7 @@ import * as AgentCalls from "./wire/AgentCalls.ts"
 export interface AgentWire {
   /** Pings the agent, and waits for its answer. */
   readonly ping: Effect.Effect<void>
-  /** Serves what comes over the WebSocket of the request, until it ends. */
+  /** Serves the calls on the WebSocket of the request, until the WebSocket ends. */
   readonly serve: (agentSocket: AgentSocket) => Effect.Effect<void, Socket.SocketError, Scope.Scope>
 }
 

@@ -1,8 +1,8 @@
 /**
  * The version of the agent API that a connection speaks: `major.minor`, as in the original.
  *
- * An agent may be older than the service, not newer: what it calls must be there. One that names no version is of the time
- * before there was another.
+ * An agent may be older than the service, but not newer, because the service must have every call that the agent makes.
+ * An agent that names no version speaks the first one.
  */
 import { Option } from "effect"
 
@@ -14,14 +14,15 @@ export interface ApiVersion {
 /** The version of the service. */
 export const current: ApiVersion = { major: 2, minor: 8 }
 
-/** The version of an agent that names none. */
+/** The version of an agent that names no version. */
 export const first: ApiVersion = { major: 2, minor: 0 }
 
 export const format = ({ major, minor }: ApiVersion): string => `${major}.${minor}`
 
 /**
- * The version of an agent, if it is served. A minor above the service's own may be served as well: an agent of the
- * original asks for its own again and again, gives up quietly what is not served, and ignores fields that it does not know.
+ * Returns the version of an agent if it is served. A minor version above the service's own may be served as well: an
+ * agent of the original keeps asking for its own version, silently does without calls that are not served, and ignores
+ * fields that it does not know.
  */
 export const negotiate = (version: string | undefined, maxMinor: number = current.minor): Option.Option<ApiVersion> =>
   version === undefined || version === ""

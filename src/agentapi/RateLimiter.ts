@@ -1,11 +1,12 @@
 /**
- * Limits how often agents may call: the generic cell rate algorithm, one bucket for each agent.
+ * Limits how often agents may call: the generic cell rate algorithm, with one bucket per agent.
  *
- * - An agent may make `callsPerSecond` calls a second over all its connections, and a burst of one second's calls after a
- *   pause.
- * - A call beyond the limit is not refused: the connection is read more slowly, so that further calls wait in the network.
+ * - An agent may make `callsPerSecond` calls a second over all its connections, and a burst of one second's calls after
+ *   a pause.
+ * - A call beyond the limit does not fail: the service reads the connection more slowly, so that further calls wait in
+ *   the network.
  * - Time is monotonic.
- * - An agent that leaves over its limit is still over it when it returns.
+ * - An agent that disconnects while it is over its limit is still over it when it reconnects.
  */
 import { Clock, Effect, type Scope } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
@@ -23,7 +24,7 @@ interface Bucket {
   connections: number
 }
 
-/** The limiters of all connected agents, and of those that left over their limit. */
+/** Makes the limiters of all connected agents, and of agents that disconnected over their limit. */
 export const make = (callsPerSecond: number) =>
   Effect.map(Clock.Clock, (clock) => {
     const interval = 1_000 / callsPerSecond
@@ -56,7 +57,7 @@ export const make = (callsPerSecond: number) =>
         evictIdle(nowMillis())
       })
 
-    /** The limiter of an agent, for one connection. */
+    /** Returns the limiter of an agent, for one connection. */
     return Effect.fnUntraced(function* (agentId: AgentId): Effect.fn.Return<RateLimiter, never, Scope.Scope> {
       const bucket = yield* Effect.acquireRelease(enter(agentId), (bucket) => leave(agentId, bucket))
       return {

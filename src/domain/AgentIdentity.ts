@@ -2,11 +2,11 @@ import type { DateTime } from "effect"
 import type { AgentId, BuildId, TemplateVersionId } from "./Ids.ts"
 import type { Workspace } from "./Workspace.ts"
 
-/** The identity of an agent, by its token, fixed for as long as it is connected. */
+/** The identity of an agent. It follows from the token, and is fixed while the agent is connected. */
 export interface AgentIdentity {
   readonly agentId: AgentId
   readonly agentName: string
-  /** The agent that made this one, if one did. */
+  /** The parent; null if the agent is not a sub-agent. */
   readonly parentId: AgentId | null
   readonly buildId: BuildId
   readonly templateVersionId: TemplateVersionId | null

@@ -1,4 +1,4 @@
-/** How far an agent can have come, from its creation to its end. */
+/** The lifecycle states of an agent, from its creation to its end. */
 export const states = [
   "created",
   "starting",

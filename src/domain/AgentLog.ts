@@ -1,10 +1,10 @@
 /**
  * The output of an agent's scripts and programs, line by line.
  *
- * - A line has at most {@link maxLineLength} characters: what is longer is cut between characters.
+ * - A line has at most {@link maxLineLength} characters. A longer line is cut between characters.
  * - An agent may have {@link maxBytes} of lines in all.
- * - Lines are numbered over all agents; those of one agent become visible in the order of their numbers, so that who has
- *   read up to a number misses nothing by asking for what is above it.
+ * - Lines are numbered over all agents. The lines of one agent become visible in the order of their numbers, so that a
+ *   reader who has read up to a number misses nothing by asking for the lines above it.
  */
 import { Schema } from "effect"
 import { type AgentId, LogSourceId } from "./Ids.ts"
@@ -16,7 +16,7 @@ export type LogId = typeof LogId.Type
 export const LogLevel = Schema.Literals(["trace", "debug", "info", "warn", "error"])
 export type LogLevel = typeof LogLevel.Type
 
-/** A line, as people get it. */
+/** A line, as readers get it. */
 export const AgentLog = Schema.Struct({
   id: LogId,
   created_at: Schema.DateTimeUtcFromString,
@@ -32,7 +32,7 @@ export const maxLineLength = 1_024
 /** The most that an agent may log in all, in UTF-8 bytes of lines as they are stored. */
 export const maxBytes = 1_048_576
 
-/** The part of a text that a line can hold. */
+/** Returns the part of a text that a line can hold. */
 export const cut = (text: string): string =>
   // a character has two units at most
   text.length <= maxLineLength

@@ -1,11 +1,11 @@
-/** Parts of requests that several calls have, some of which may be left out, as in the original's protocol. */
+/** Request fields that several calls share, some of them optional, as in the original's protocol. */
 import { DateTime, Duration, Effect, Schema, SchemaGetter } from "effect"
 
-/** A list, empty where it is left out. */
+/** A list; empty if it is left out. */
 export const list = <S extends Schema.Top>(element: S) =>
   Schema.Array(element).pipe(Schema.withDecodingDefaultKey(Effect.succeed([])))
 
-/** One of some words, which are in upper case on the wire. A word that is none of them is named in the error. */
+/** One of `words`, in upper case on the wire. The error names any other word. */
 export const upperCaseEnum = <const Words extends ReadonlyArray<string>>(...words: Words) => {
   const byName = new Map<string, Words[number]>(words.map((word) => [word.toUpperCase(), word]))
   const known = [...byName.keys()].join(", ")
@@ -24,14 +24,14 @@ export const zeroTime: DateTime.Utc = DateTime.makeUnsafe("0001-01-01T00:00:00Z"
 
 const lastTime = DateTime.makeUnsafe("9999-12-31T23:59:59.999Z")
 
-/** A time as RFC 3339 can write it. */
+/** A time that RFC 3339 can express. */
 export const time = Schema.DateTimeUtcFromString.check(
   Schema.makeFilter((time: DateTime.Utc) => DateTime.between(time, { minimum: zeroTime, maximum: lastTime }), {
     expected: "a time of the years 1 to 9999"
   })
 )
 
-/** A number of 32 bits, as the database holds it. Zero where it is left out. */
+/** A 32-bit number, as the database holds it. Zero if it is left out. */
 export const int32 = Schema.Int.check(
   Schema.isBetween({ minimum: -(2 ** 31), maximum: 2 ** 31 - 1 }, { expected: "a number of 32 bits" })
 ).pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))

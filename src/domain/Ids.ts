@@ -1,11 +1,11 @@
 /**
- * Identifiers of the things that the service speaks of.
+ * Identifiers of the things that the service works with.
  *
- * Every id is a UUID in its canonical lower-case form: decoding accepts either case, so that an id is equal to itself
- * as a map key, in a notification and in the database whichever way a client wrote it.
+ * Every id is a UUID in its canonical lower-case form. Decoding accepts either case, so that an id is equal to itself
+ * as a map key, in a notification and in the database, however a client wrote it.
  *
- * Text from outside is decoded, and a malformed id is a typed error. `make` is for ids that the program itself has
- * written down: it throws on any other text.
+ * Text from outside is decoded, and a malformed id is a typed error. `make` is for ids that are written in the program
+ * itself: it throws on any other text.
  *
  * @example
  * const id = yield* Schema.decodeEffect(Ids.AgentId)("6C3BDF9E-2F3F-4C1D-9A3E-0D3C5A3F9D10") // in lower case
@@ -23,11 +23,11 @@ const Uuid = Schema.String.pipe(
 export const AgentId = Uuid.pipe(Schema.brand("AgentId"))
 export type AgentId = typeof AgentId.Type
 
-/** A workspace: what agents belong to, owned by one user. */
+/** A workspace: agents belong to it, and one user owns it. */
 export const WorkspaceId = Uuid.pipe(Schema.brand("WorkspaceId"))
 export type WorkspaceId = typeof WorkspaceId.Type
 
-/** A run of a workspace's template; agents belong to the build that made them. */
+/** A run of a workspace's template; agents belong to the build that created them. */
 export const BuildId = Uuid.pipe(Schema.brand("BuildId"))
 export type BuildId = typeof BuildId.Type
 
@@ -43,7 +43,7 @@ export type OrganizationId = typeof OrganizationId.Type
 export const TemplateId = Uuid.pipe(Schema.brand("TemplateId"))
 export type TemplateId = typeof TemplateId.Type
 
-/** One state of a template: what a build was made from. */
+/** A version of a template: each build is made from one. */
 export const TemplateVersionId = Uuid.pipe(Schema.brand("TemplateVersionId"))
 export type TemplateVersionId = typeof TemplateVersionId.Type
 
@@ -55,11 +55,11 @@ export type AppId = typeof AppId.Type
 export const ScriptId = Uuid.pipe(Schema.brand("ScriptId"))
 export type ScriptId = typeof ScriptId.Type
 
-/** A source of logs: a script, or a program outside, for which the nil id stands. */
+/** A source of logs: a script or an external program. The nil id stands for an external program. */
 export const LogSourceId = Uuid.pipe(Schema.brand("LogSourceId"))
 export type LogSourceId = typeof LogSourceId.Type
 
-/** A connection of a person to an agent, as the agent numbers them. */
+/** A session of a user with an agent. The agent assigns the id. */
 export const UserSessionId = Uuid.pipe(Schema.brand("UserSessionId"))
 export type UserSessionId = typeof UserSessionId.Type
 

@@ -3,12 +3,12 @@
  *
  * - Every entry of a report gets the time of receipt: the clock of an agent is not trusted.
  * - White space around values and errors is removed, and so are the characters that Postgres text cannot hold.
- * - A value or an error may have {@link maxValueBytes}. A longer value is cut on a character boundary, and the stored error
- *   names both sizes. When both are too long, the stored error is about the error.
- * - The keys of one report may have {@link maxKeyBytes} in all. The entry that crosses the limit and all that follow it are
- *   rejected; those before it are accepted.
- * - A key that the agent has not declared is left out and counted. Of a key that is reported more often than the agent has
- *   keys, the last sample counts: a report has no more entries than the agent has keys.
+ * - A value or an error may have {@link maxValueBytes}. A longer value is cut on a character boundary, and the stored
+ *   error names both sizes. When both are too long, the stored error is about the error.
+ * - The keys of one report may have {@link maxKeyBytes} in all. The entry that crosses the limit and all entries after
+ *   it are left out; the entries before it are accepted.
+ * - A key that the agent has not declared is left out and counted. A report has no more entries than the agent has
+ *   keys. If a report has more samples than that, the last sample of a repeated key counts.
  * - An entry holds no more memory than its texts need, however long the texts were before they were trimmed and cut.
  */
 import type { DateTime } from "effect"
@@ -79,7 +79,9 @@ const toEntry = (sample: ReportedSample, collectedAt: DateTime.Utc): MetadataEnt
   }
 }
 
-/** Does not keep the white space in memory, as the result of `trim` alone would. A text that is to be cut is copied then. */
+/**
+ * Trims without keeping the white space in memory, as the result of `trim` alone would. A text to cut is copied later.
+ */
 const trimmed = (text: string): string => {
   const result = text.trim()
   return result.length === text.length || result.length > maxValueBytes ? result : Utf8.copy(result)

@@ -1,5 +1,5 @@
 /**
- * Metadata as people see it: what every reader of the API gets, sorted by display order and then by key.
+ * The metadata that every reader of the API gets, sorted by display order and then by key.
  *
  * Times are UTC; `age` is the whole seconds since a value was collected, `interval` and `timeout` are seconds.
  */

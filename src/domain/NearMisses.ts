@@ -1,9 +1,9 @@
 /**
- * Variables of the environment whose names are almost those that a program reads.
+ * Finds environment variables whose names are almost those that a program reads.
  */
 import { ConfigProvider, Effect } from "effect"
 
-/** The names of all variables of the environment. A provider has them as a tree, cut at each underscore. */
+/** Returns the names of all environment variables. A provider has them as a tree, split at each underscore. */
 const namesIn = (
   provider: ConfigProvider.ConfigProvider,
   path: ReadonlyArray<string> = []
@@ -17,7 +17,7 @@ const namesIn = (
       )
   )
 
-/** The number of characters to insert, delete, replace or swap with a neighbour. */
+/** Returns how many characters to insert, delete, replace or swap with a neighbour to turn `a` into `b`. */
 const distance = (a: string, b: string): number => {
   const rows = [Array.from({ length: b.length + 1 }, (_, column) => column)]
   for (let row = 1; row <= a.length; row++) {
@@ -38,7 +38,9 @@ const distance = (a: string, b: string): number => {
   return rows[a.length]![b.length]!
 }
 
-/** The variables that are almost one of these, with the one that is meant. Short names have no near misses. */
+/**
+ * Returns the variables that are almost one of `names`, each with the intended name. Short names have no near misses.
+ */
 export const inEnvironment = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
   const found = yield* namesIn(yield* ConfigProvider.ConfigProvider)
   return found.flatMap((written) => {

@@ -1,9 +1,9 @@
 /**
- * The kinds of values that people write in settings and flags, each with the words that say what is allowed.
+ * The kinds of values in settings and flags, each with the words that say which values are allowed.
  */
 import { Duration, Schema, SchemaTransformation } from "effect"
 
-/** A kind of value: how it is read, and what is said of a value that cannot be read. */
+/** A kind of value: how it is read, and the message for a value that cannot be read. */
 export interface SettingValue<A> {
   readonly codec: Schema.ConstraintCodec<A, unknown>
   /** The end of the sentence "The setting must be …". */
@@ -18,14 +18,14 @@ const value = <A>(
   options: { readonly isSecret?: boolean } = {}
 ): SettingValue<A> => ({ codec, requirement, isSecret: options.isSecret ?? false })
 
-/** Any text but an empty one. */
+/** Any text except the empty one. */
 export const text = (requirement: string) => value(Schema.NonEmptyString, requirement)
 
 /** Text of a certain form. */
 export const pattern = (form: RegExp, requirement: string) =>
   value(Schema.String.check(Schema.isPattern(form)), requirement)
 
-/** A secret of at least so many characters. */
+/** A secret of at least `minimum` characters. */
 export const secret = (minimum: number) =>
   value(
     Schema.RedactedFromValue(Schema.String.check(Schema.isMinLength(minimum))),
@@ -66,7 +66,7 @@ export const flag = value(
   "true or false"
 )
 
-/** Elements with commas between them. */
+/** A list of elements, separated by commas. */
 export const listOf = <A extends string>(element: Schema.Codec<A, string>, requirement: string) =>
   value(
     Schema.String.pipe(

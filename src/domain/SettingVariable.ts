@@ -2,7 +2,7 @@
 import { Config, Option } from "effect"
 import type { SettingValue } from "./SettingValue.ts"
 
-/** A setting as its environment variable. */
+/** The environment variable of a setting. */
 export interface Variable<A> {
   readonly name: string
   readonly description: string

@@ -2,7 +2,7 @@
 import { Effect, Schema } from "effect"
 
 /**
- * A store that could not do what it was asked to.
+ * An operation of a store failed.
  *
  * - `rejected`: the data is bad, and would be rejected again.
  * - `unavailable`: the store cannot be reached, is overloaded or took too long; the same call may succeed later.
@@ -12,7 +12,7 @@ export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
   /** The attempted operation; completes the sentence "cannot …". */
   operation: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed("use the store"))),
   reason: Schema.Literals(["rejected", "unavailable", "cancelled"]),
-  /** For the log alone: it may hold what was sent. */
+  /** Only for the log: it may hold data that was sent. */
   cause: Schema.Defect()
 }) {
   override get message() {
@@ -21,8 +21,8 @@ export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
 }
 
 /**
- * Returns a handler of store errors that logs the cause and fails with another error, made from a message for the caller. A
- * cancelled statement is no news.
+ * Returns a handler of store errors that logs the cause and fails with another error, made from a message for the
+ * caller. A cancelled statement is logged at the level debug.
  */
 export const failWith =
   <E>(make: (message: string) => E) =>

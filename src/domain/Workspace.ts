@@ -1,4 +1,4 @@
-/** A workspace as agents need to know it. Rights are no part of it. */
+/** A workspace, with the properties that agents need. It holds no access rights. */
 import { type OrganizationId, type TemplateId, UserId, type WorkspaceId } from "./Ids.ts"
 
 export interface Workspace {
@@ -9,11 +9,13 @@ export interface Workspace {
   readonly organizationId: OrganizationId
   readonly templateId: TemplateId
   readonly templateName: string
-  /** When the workspace starts by itself: a cron expression, if there is one. */
+  /** The schedule by which the workspace starts by itself, as a cron expression, if it has one. */
   readonly autostartSchedule: string | null
 }
 
-/** Owns the workspaces that are made ahead of time and wait to be claimed; the id is the original's. */
+/**
+ * The owner of prebuilds: workspaces that are created ahead of time and wait to be claimed. The id is the original's.
+ */
 export const prebuildsUserId = UserId.make("c42fdf75-3097-471c-8c33-fb52454d81c0")
 
 /** Whether nobody has claimed the workspace yet. */

@@ -1,4 +1,4 @@
-/** News of a workspace, announced to its owner's other programs. */
+/** Changes of a workspace, announced to the other programs of its owner. */
 import { Schema } from "effect"
 import { AgentId, type UserId, WorkspaceId } from "./Ids.ts"
 

@@ -1,6 +1,6 @@
 /**
- * The close codes of WebSockets: they tell a client whether to reconnect. Programs of the original never reconnect after
- * 1000 and 1001, so the service closes with neither while a client should come back.
+ * The close codes of WebSockets: they tell a client whether to reconnect. Programs of the original never reconnect
+ * after 1000 and 1001, so the service uses neither code for a client that should reconnect.
  */
 import { CloseEvent } from "effect/socket/Socket"
 

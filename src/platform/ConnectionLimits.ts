@@ -1,11 +1,11 @@
 /**
- * Limits what connections may take of the service, whoever makes them.
+ * Limits the resources that connections may use, for authenticated and unauthenticated clients alike.
  *
  * - There are at most `maxConnections`. Further ones are closed at once.
- * - At most `maxUnauthenticatedConnections` of them are unauthenticated. While there are as many, a new one is closed.
+ * - At most `maxUnauthenticatedConnections` of them are unauthenticated. At that limit, a new one is closed.
  * - A request that has not arrived within `requestTimeout` gets 408, and its connection is closed.
- * - A connection on which nothing has moved for `idleTimeout`, in either direction, is closed; also between two requests.
- *   WebSockets are left to the code that serves them.
+ * - A connection on which nothing has moved for `idleTimeout`, in either direction, is closed, also between two
+ *   requests. WebSockets are left to the code that serves them.
  * - Every connection that is closed by one of the first two limits is counted.
  */
 import { Duration, Effect, Metric } from "effect"
@@ -54,7 +54,7 @@ export const makeServer = ({
     const unauthenticated = new Set<Socket>()
     server.on("drop", () => closedConnections.all.updateUnsafe(1, context))
     server.on("connection", (socket) => {
-      // one that waits for the verdict on its token is nearer to it than a new one
+      // a connection that waits for its token check is nearer to its result than a new one
       if (unauthenticated.size >= maxUnauthenticatedConnections) {
         closedConnections.unauthenticated.updateUnsafe(1, context)
         socket.destroy()

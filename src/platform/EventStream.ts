@@ -2,14 +2,14 @@
  * Server-sent events as proxies and strict readers need them.
  *
  * - A proxy is told not to hold events back.
- * - A ping is `event: ping` and a blank line. The reader of the original's programs takes a `data:` line of a ping for an
- *   error and reconnects.
+ * - A ping is `event: ping` and a blank line. The reader of the original's programs takes a `data:` line of a ping for
+ *   an error and reconnects.
  */
 import { Effect, Stream } from "effect"
 import { HttpBody, HttpEffect, HttpServerResponse } from "effect/http"
 import { encoder } from "effect/encoding/Sse"
 
-/** To be run by a handler before it returns its stream. */
+/** Prepares the response. A handler runs it before it returns its stream. */
 export const prepare = Effect.suspend(() => HttpEffect.appendPreResponseHandler(asEventStream))
 
 const asEventStream: HttpEffect.PreResponseHandler = (_, response) => {

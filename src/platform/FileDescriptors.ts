@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs"
 /** Descriptors for everything but connections and the database: modules, logs, pipes, and the tools of an operator. */
 const reserved = 64
 
-/** The limit, or `undefined` on a system that does not tell it. Node itself raises the soft limit to the hard one. */
+/** The limit, or `undefined` on a system that does not report it. Node itself raises the soft limit to the hard one. */
 const limit = Effect.sync(() => {
   try {
     const [, soft] = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? []
@@ -18,7 +18,7 @@ const limit = Effect.sync(() => {
 })
 
 /**
- * Returns the connections that the process can accept, at most `maxConnections`, beside so many for its database. Warns
+ * Returns how many connections the process can accept beside those of its database, at most `maxConnections`. Warns
  * if the limit allows fewer than `maxConnections`.
  */
 export const connections = Effect.fnUntraced(function* (options: {

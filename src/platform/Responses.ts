@@ -1,4 +1,4 @@
-/** HTTP responses that several rooms give. */
+/** HTTP responses that several APIs share. */
 import { HttpServerResponse } from "effect/http"
 
 /** The response to a request that has to ask for a WebSocket and does not. */

@@ -1,5 +1,6 @@
 /**
- * Notices that the process did not run for a while: it was stopped, its machine slept or something blocked its loop.
+ * Detects that the process did not run for a while: it was stopped, its machine slept or something blocked its event
+ * loop.
  *
  * Data that the process reads afterwards may have waited in the network since the stall began.
  */
@@ -7,15 +8,18 @@ import { Clock, Context, DateTime, type Duration, Effect, Layer } from "effect"
 
 const tickInterval: Duration.Input = "500 millis"
 
-/** The shortest stall that is noticed, in milliseconds. */
+/** The shortest stall that is detected, in milliseconds. */
 const minimumMillis = 2_000
 
 export class StallDetector extends Context.Service<
   StallDetector,
   {
-    /** Notices a stall that ended just now, before anything else can run. */
+    /** Detects a stall that ended just now, before anything else can run. */
     readonly checkUnsafe: () => void
-    /** Calls `listener` after each stall, with the time at which the process last ran before it. Returns its removal. */
+    /**
+     * Calls `listener` after each stall, with the time at which the process last ran before it. Returns a function that
+     * removes the listener.
+     */
     readonly onStallUnsafe: (listener: (lastRan: DateTime.Utc) => void) => () => void
   }
 >()("metadata-batcher/platform/StallDetector") {}

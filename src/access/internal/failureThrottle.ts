@@ -1,7 +1,7 @@
 /**
- * Delays the responses to wrong tokens of an address that shows many: ten a second, and fifty at once, are free.
+ * Delays the responses to an address that shows many wrong tokens: ten a second, and a burst of fifty, are not delayed.
  *
- * Valid tokens are never delayed: behind a proxy all clients have one address.
+ * Valid tokens are never delayed, because all clients behind a proxy have one address.
  */
 import { Clock, Effect } from "effect"
 
@@ -9,14 +9,14 @@ const intervalMillis = 100
 const burst = 50
 const maxDelayMillis = 2_000
 
-/** Addresses that are remembered. */
+/** The most addresses that are remembered. */
 const maxAddresses = 10_000
 
 export const make = Effect.map(Clock.Clock, (clock) => {
   /** The time at which the next failure of an address is due at the free rate; the least recent address first. */
   const theoreticalArrivals = new Map<string, number>()
 
-  /** Counts a failure and waits for as long as its response is to be delayed. */
+  /** Counts a failure, and waits for the delay of its response. */
   return (address: string): Effect.Effect<void> =>
     Effect.suspend(() => {
       const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6

@@ -12,7 +12,7 @@ export const make = (maximum: number) => {
       else open.set(id, rest)
     })
 
-  /** Counts one until the scope closes. Fails if there are too many. */
+  /** Counts one as open until the scope closes. Fails if too many are open. */
   return (id: string): Effect.Effect<void, TooManyConnections, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.suspend(() => {

@@ -1,8 +1,9 @@
 /**
- * `GetAnnouncementBanners` and `GetServiceBanner`: what the administrators want everybody to read.
+ * `GetAnnouncementBanners` and `GetServiceBanner`: return the banners that administrators have set for all users.
  *
- * - All banners are answered as they are set, those too that are not enabled.
- * - An agent of the time when there was one banner gets the first that is enabled, or one that is not.
+ * - `GetAnnouncementBanners` returns all banners as they are set, including disabled ones.
+ * - `GetServiceBanner` is for older agents, which know a single banner: it returns the first enabled banner, or a
+ *   disabled and empty one.
  */
 import { Effect, Schema } from "effect"
 import { Rpc } from "effect/rpc"

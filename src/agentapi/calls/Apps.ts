@@ -1,12 +1,14 @@
 /**
- * `BatchUpdateAppHealths` and `UpdateAppStatus`: an agent says how its apps are, and what they are doing.
+ * `BatchUpdateAppHealths` and `UpdateAppStatus`: an agent reports the health of its apps and the state of their work.
  *
- * - Healths are taken as a whole or not at all. Those that have changed are one write and one announcement; when none has,
- *   nothing is written. Of two for the same app the last counts.
- * - Every status is kept, with the time of receipt, and announced. Its message is made fit to be shown as it is.
- * - The owner of a task is notified when its app comes to do something else: not while its agent starts, nor when it first
- *   gets to work. The same message is sent once a minute. One that cannot be enqueued is a warning.
- * - An app that gets to work, or that has worked, is activity of its workspace.
+ * - A call accepts all of its healths or none. It writes and announces the changed ones together, and writes nothing if
+ *   none has changed. If an app is reported twice, the last health counts.
+ * - Every status is stored with its time of receipt, and announced. Its message is cleaned so that it can be shown as
+ *   it is.
+ * - The owner of a task is notified when the state of its app changes, but not while the agent is starting, and not
+ *   when the first state is `working`. The same message is sent at most once a minute.
+ * - A notification that cannot be enqueued is a warning.
+ * - A status that is `working`, or that follows `working`, counts as activity of the workspace.
  */
 import { DateTime, Effect, Option, Schema } from "effect"
 import { Rpc } from "effect/rpc"
@@ -81,7 +83,7 @@ export const make = Effect.gen(function* () {
     Effect.catchTag(["StoreError", "PubSubError"], unavailable)
   )
 
-  /** Tells the owner of a task what it has come to. */
+  /** Notifies the owner of a task of its new state. */
   const notify = Effect.fnUntraced(
     function* (workspace: Workspace, appId: AppId, task: string, state: AppState) {
       yield* notifications.enqueue({
@@ -124,7 +126,7 @@ export const make = Effect.gen(function* () {
   return { BatchUpdateAppHealths: batchUpdateAppHealths, UpdateAppStatus: updateAppStatus }
 })
 
-/** The healths that are not as they are stored, if all may be set. */
+/** Returns the healths that differ from the stored ones. Fails if any of them may not be set. */
 const changes = Effect.fnUntraced(function* (
   updates: ReadonlyArray<AppHealth>,
   apps: ReadonlyArray<HealthOfApp>
@@ -141,7 +143,7 @@ const changes = Effect.fnUntraced(function* (
   return [...wanted.values()].filter(({ health, id }) => known.get(id)?.health !== health)
 })
 
-/** Whether a status of the app of a task is worth a message. */
+/** Whether the owner of a task is notified of a status. */
 const isNews = ({ isAgentReady, previous }: AddedStatus, state: AppState): boolean =>
   isAgentReady && previous !== state && !(previous === null && state === "working")
 

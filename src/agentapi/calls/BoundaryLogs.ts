@@ -1,10 +1,12 @@
 /**
- * `ReportBoundaryLogs`: an agent reports the requests of a program that it keeps within a boundary.
+ * `ReportBoundaryLogs`: an agent reports the requests of a program that it runs within a boundary.
  *
- * - Each HTTP request is one log record with its decision and, if it was allowed, the rule that allowed it.
- * - A URL is logged without its query, fragment and credentials: any of them may be a secret. A path is assumed not to be.
- *   Long texts are cut.
- * - A log that is no HTTP request is skipped and not counted, with one warning for the report.
+ * - Each HTTP request becomes one log record with its decision and, if the request was allowed, the rule that allowed
+ *   it.
+ * - A URL is logged without its query, fragment and credentials, because any of them may be a secret. Paths are assumed
+ *   not to be secret.
+ * - Long texts are cut.
+ * - A log that is not an HTTP request is skipped and not counted. All of a report's skipped logs are one warning.
  * - The requests of a report are counted together.
  */
 import { DateTime, Effect, Schema } from "effect"

@@ -1,12 +1,13 @@
 /**
- * `UpdateLifecycle` and `UpdateStartup`: an agent says how far it has come, and what it is.
+ * `UpdateLifecycle` and `UpdateStartup`: an agent reports its lifecycle state, its version and its subsystems.
  *
- * - A state sets, clears or keeps the times of the agent's start and of its readiness, in one write.
- * - A change without a time, or with the zero time, happens now; the answer says when it happened.
- * - A change is announced once it is written. One that could not be announced is not accepted.
- * - When the last agent of a build has ended its startup, how long that took since the build was made is measured: once for
- *   a build, whatever its agents report later and to whichever replica. A measurement that fails is a warning.
- * - The version of an agent is a semantic version behind a `v`. Subsystems are stored once each, in their order.
+ * - A state sets, clears or keeps the times at which the agent started and became ready, in one write.
+ * - A change without a time, or with the zero time, happens now. The call returns the time of the change.
+ * - A change is announced after it is written. The call fails if the announcement fails.
+ * - When the last agent of a build has ended its startup, the time since the build was created is measured: once per
+ *   build, regardless of later reports and of the replica that receives them. A measurement that fails is a warning.
+ * - The version of an agent is a semantic version with the prefix `v`.
+ * - Subsystems are stored sorted and without duplicates.
  */
 import { DateTime, Duration, Effect, Metric, Option, Schema } from "effect"
 import { Rpc } from "effect/rpc"
@@ -35,7 +36,7 @@ export const UpdateLifecycle = Rpc.make("UpdateLifecycle", {
   error: Unavailable
 })
 
-// as golang.org/x/mod/semver, which knows v1 and v1.2 for versions
+// the versions of golang.org/x/mod/semver, which accepts v1 and v1.2
 const version =
   /^v(0|[1-9]\d*)(\.(0|[1-9]\d*)(\.(0|[1-9]\d*)(-(0|[1-9]\d*|\d*[a-z-][\da-z-]*)(\.(0|[1-9]\d*|\d*[a-z-][\da-z-]*))*)?(\+[\da-z-]+(\.[\da-z-]+)*)?)?)?$/i
 
@@ -100,10 +101,10 @@ export const make = Effect.gen(function* () {
 
 const isZero = (time: DateTime.Utc) => DateTime.Equivalence(time, zeroTime)
 
-/** Whether a state is one that a startup ends in, well or not. */
+/** Whether a state ends the startup, successfully or not. */
 const endsStartup = (state: State): boolean => state === "ready" || state === "start_timeout" || state === "start_error"
 
-/** The changes of the two times in a state. */
+/** The changes that a state makes to the times of start and readiness. */
 const consequences = (state: State): Pick<LifecycleChange, "startedAt" | "readyAt"> => {
   if (state === "starting") return { startedAt: "set", readyAt: "clear" }
   if (endsStartup(state)) return { startedAt: "set if missing", readyAt: "set" }
@@ -112,7 +113,7 @@ const consequences = (state: State): Pick<LifecycleChange, "startedAt" | "readyA
 
 const observe = (build: StartedBuild) => {
   const { createdAt, readyAt } = build
-  // the clocks of agents are not those of the service
+  // the clocks of agents may differ from that of the service
   if (isZero(createdAt) || isZero(readyAt) || DateTime.isLessThan(readyAt, createdAt)) {
     return Effect.logWarning("a build has no times that it can be measured by", {
       createdAt: DateTime.formatIso(createdAt),

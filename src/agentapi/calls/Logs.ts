@@ -1,13 +1,13 @@
 /**
- * `BatchCreateLogs`: an agent hands over what its scripts and programs print.
+ * `BatchCreateLogs`: an agent reports the output of its scripts and programs.
  *
- * - The lines of a call get the one time it was received at: the clock of an agent is not trusted.
- * - A line is cut by the rules of {@link AgentLog}; one without a level is of the level info.
- * - Lines without a source are those of a program outside, whose source comes to be with its first line.
- * - Of lines that are too many for the agent those before the limit are stored. The agent is told, and so are its owner's
- *   programs, once; from then on nothing of it is stored.
- * - Stored lines are announced with the number that they begin behind, and the first lines of an agent as an event. An
- *   announcement that fails is a warning: the lines are stored.
+ * - All lines of a call get its time of receipt: the clock of an agent is not trusted.
+ * - Lines are cut by the rules of {@link AgentLog}. A line without a level gets the level info.
+ * - Lines without a source come from an external program. Its source is created with its first line.
+ * - When an agent crosses its limit, the lines before the limit are stored, the agent is told, and its owner's programs
+ *   are told once. From then on no line of the agent is stored.
+ * - Stored lines are announced by the number before the first of them. The first lines of an agent are also an event.
+ * - An announcement that fails is a warning, because the lines are stored.
  * - No byte of a line is logged.
  */
 import { Effect, Option, Schema } from "effect"
@@ -24,18 +24,18 @@ import { type Appended, LogStore } from "../ports/LogStore.ts"
 
 const Level = upperCaseEnum("level_unspecified", "trace", "debug", "info", "warn", "error")
 
-/** The most lines of one call. An agent sends a mebibyte at a time, in which it counts 21 bytes for an empty line. */
+/** The most lines of one call. An agent sends at most one mebibyte at a time, and counts 21 bytes for an empty line. */
 export const maxLines = 65_536
 
 const Line = Schema.Struct({
-  /** Taken and not looked at. */
+  /** Accepted and ignored. */
   created_at: Schema.optionalKey(Schema.String),
   output: OptionalText,
   level: Level.pipe(Schema.withDecodingDefaultKey(Effect.succeed("LEVEL_UNSPECIFIED")))
 })
 
 export const BatchCreateLogsRequest = Schema.Struct({
-  /** The nil id stands for a program outside. */
+  /** The nil id stands for an external program. */
   log_source_id: LogSourceId,
   logs: list(Line).check(Schema.isMaxLength(maxLines, { expected: `at most ${maxLines} lines` }))
 })

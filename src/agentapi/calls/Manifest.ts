@@ -1,10 +1,10 @@
 /**
- * `GetManifest`: all that an agent has to know to begin.
+ * `GetManifest`: returns everything that an agent needs to start its work.
  *
- * - Its parts are read at the same time. When any of them cannot be read, the call fails.
- * - An app of which something is stored that the protocol has no word for is named.
- * - The address under which an editor finds the ports of the agent is empty where the deployment has no host for apps.
- * - Of the providers that people can sign in with those count that serve git.
+ * - The parts of the manifest are read at the same time. The call fails if any of them cannot be read.
+ * - If the protocol has no word for a stored setting of an app, the call fails with an error that names the app.
+ * - The address by which an editor finds the ports of the agent is empty if the deployment has no host for apps.
+ * - Of the sign-in providers, only those that serve git are counted.
  */
 import { Context, Effect, Schema } from "effect"
 import { Rpc } from "effect/rpc"
@@ -26,9 +26,9 @@ import { sharingLevels } from "../ports/SubAgentStore.ts"
 
 /** The deployment, as agents see it. Default: no host for apps, no providers, and any kind of connection. */
 export const Deployment = Context.Reference<{
-  /** The address of apps, with a `*` where the name of one stands. */
+  /** The address of apps, with a `*` in the place of the app's name. */
   readonly wildcardAccessUrl?: string | undefined
-  /** The types of the providers that people can sign in with. */
+  /** The types of the sign-in providers. */
   readonly externalAuthProviders: ReadonlyArray<string>
   readonly disableDirectConnections: boolean
   readonly derpForceWebsockets: boolean
@@ -41,7 +41,7 @@ const Health = upperCaseEnum(...healths)
 
 const App = Schema.Struct({
   ...DeclaredApp.fields,
-  /** The part of the app's host that is its own, where it has a host of its own. */
+  /** The subdomain of the app. Empty if the app is not served on a subdomain. */
   subdomain_name: Schema.String,
   sharing_level: SharingLevel,
   health: Health
@@ -66,7 +66,7 @@ export const Manifest = Schema.Struct({
   devcontainers: Schema.Array(Devcontainer)
 })
 
-/** Something is stored of an app that the protocol has no word for. */
+/** The protocol has no word for a stored setting of an app. */
 export class UnknownAppSetting extends Schema.TaggedError<UnknownAppSetting>()("UnknownAppSetting", {
   /** The slug of the app. */
   app: Schema.String,

@@ -1,10 +1,10 @@
 /**
- * `GetResourcesMonitoringConfiguration` and `PushResourcesMonitoringUsage`: an agent asks what of it is watched, and reports
- * how full its memory and its volumes are.
+ * `GetResourcesMonitoringConfiguration` and `PushResourcesMonitoringUsage`: an agent asks which of its resources are
+ * monitored, and reports the usage of its memory and its volumes.
  *
- * - Neither reads anything: what is watched is known since the agent connected.
- * - A report goes to the monitors of the session. It fails when a part of it could not be written, and says which; the
- *   other part counts.
+ * - Neither call makes a query for the configuration: it was loaded when the agent connected.
+ * - A report is passed to the monitors of the session. If a part of it cannot be written, the call fails with an error
+ *   that names the part; the other part is still recorded.
  */
 import { Duration, Effect, Schema } from "effect"
 import { Rpc } from "effect/rpc"
@@ -18,7 +18,7 @@ export const GetResourcesMonitoringConfiguration = Rpc.make("GetResourcesMonitor
   payload: Schema.Struct({}),
   success: Schema.Struct({
     config: Schema.Struct({ num_datapoints: Schema.Int, collection_interval_seconds: Schema.Int }),
-    /** Absent where memory is not watched. */
+    /** Absent if memory is not monitored. */
     memory: Schema.optionalKey(Schema.Struct({ enabled: Schema.Boolean })),
     volumes: Schema.Array(Schema.Struct({ enabled: Schema.Boolean, path: Schema.String }))
   })

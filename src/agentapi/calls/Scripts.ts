@@ -1,8 +1,8 @@
 /**
- * `ScriptCompleted`: an agent says how long one of its scripts ran, and how that ended.
+ * `ScriptCompleted`: an agent reports how long one of its scripts ran, and how the run ended.
  *
- * - A run begins and ends at times that the agent names, in this order.
- * - The script is one of the agent's own: of any other, nothing is stored.
+ * - The agent provides the start and the end of the run. The end must not be before the start.
+ * - The script must be one of the agent's own: runs of other scripts are not stored.
  */
 import { DateTime, Effect, Schema } from "effect"
 import { Rpc } from "effect/rpc"

@@ -1,10 +1,10 @@
 /**
- * `UpdateStats`: an agent reports how it is connected, and learns when to report next.
+ * `UpdateStats`: an agent reports statistics of its connections, and gets the interval of its reports.
  *
- * - The answer is always the interval of reports, in seconds. A request without statistics asks for that alone.
- * - Reports get the time of the service, and go to the {@link StatsReporter}.
- * - No query is made while the workspace is cached; otherwise it is looked up by its agent.
- * - Where people's programs report sessions, those that agents report are not counted again.
+ * - The call always returns the report interval, in seconds. A request without statistics asks for the interval alone.
+ * - Reports get the time of the service, and are passed to the {@link StatsReporter}.
+ * - No query is made while the workspace is cached; otherwise the workspace is looked up by its agent.
+ * - If the programs of users report sessions themselves, the sessions in agent reports are not counted.
  */
 import { DateTime, Duration, Effect, Schema } from "effect"
 import { Rpc } from "effect/rpc"

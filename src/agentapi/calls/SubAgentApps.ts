@@ -1,9 +1,10 @@
 /**
- * The apps that a sub-agent is created with: which of those asked for can be, and what is wrong with the others.
+ * Splits the apps requested for a sub-agent into those that can be created and the problems of the others.
  *
- * - An app needs a slug that no other app of the request has, and words that are known.
- * - Its slug is stored behind a hash of the agent's name and the slug, so that agents of one workspace may use the same.
- * - Nobody sees more of an app than the template allows.
+ * - The slug of an app must be unique within the request, and its enum values must be known.
+ * - The stored slug has a prefix, a hash of the agent's name and the slug, so that agents of one workspace may use the
+ *   same slug.
+ * - An app is never shared more widely than the template allows.
  */
 import { Effect, Schema } from "effect"
 import { Digest } from "effect/crypto"
@@ -11,7 +12,7 @@ import { Hex } from "effect/encoding"
 import { OptionalText } from "../../domain/PostgresText.ts"
 import { type App, type SharingLevel, sharingLevels } from "../ports/SubAgentStore.ts"
 
-/** The longest slug, in characters: what is stored of it is looked up by an index. */
+/** The longest slug, in characters: the stored slug is looked up by an index. */
 const maxSlug = 255
 
 const optional = <S extends Schema.Top>(schema: S, fallback: S["Type"]) =>
@@ -30,7 +31,7 @@ const int32 = (minimum: number) =>
 
 const Flag = optional(Schema.Boolean, false)
 
-/** An app as it is requested. Problems of one app alone are found later. */
+/** An app of a request. Problems of a single app are found later. */
 export const RequestedApp = Schema.Struct({
   slug: OptionalText,
   command: OptionalText,
@@ -60,7 +61,7 @@ export const AppCreationError = Schema.Struct({
 })
 export type AppCreationError = typeof AppCreationError.Type
 
-/** The problem of an app by itself. */
+/** Returns the problem of an app, regardless of the other apps. */
 const problemOf = ({ open_in, share, slug }: RequestedApp): Omit<AppCreationError, "index"> | undefined => {
   if (slug === "") return { field: "slug", error: "must not be empty" }
   if (slug.length > maxSlug) return { field: "slug", error: `must have at most ${maxSlug} characters` }
@@ -72,7 +73,7 @@ const problemOf = ({ open_in, share, slug }: RequestedApp): Omit<AppCreationErro
   return undefined
 }
 
-/** The apps of a request that can be created, with their places in it, and what is wrong with the others. */
+/** Returns the apps that can be created, with their places in the request, and the problems of the others. */
 export const accept = (requested: ReadonlyArray<RequestedApp>) => {
   const accepted: Array<{ readonly index: number; readonly app: RequestedApp }> = []
   const errors: Array<AppCreationError> = []
@@ -89,10 +90,10 @@ export const accept = (requested: ReadonlyArray<RequestedApp>) => {
   return { accepted, errors }
 }
 
-/** Whether an app asks for more than its owner. */
+/** Whether an app asks to be visible to more people than its owner. */
 export const isShared = ({ share }: RequestedApp): boolean => share !== "OWNER"
 
-/** The row of an accepted app of the agent with this name, under the limit of its template. */
+/** Returns the stored form of an accepted app; `limit` is the widest sharing level that the template allows. */
 export const stored = Effect.fnUntraced(function* (
   app: RequestedApp,
   agentName: string,

@@ -1,13 +1,16 @@
 /**
- * `CreateSubAgent`, `DeleteSubAgent` and `ListSubAgents`: an agent has agents of its own.
+ * `CreateSubAgent`, `DeleteSubAgent` and `ListSubAgents`: an agent manages its sub-agents.
  *
- * - A sub-agent belongs to the build of its parent and goes with it. It inherits from its parent every field that is not given.
- * - Its token is derived from the one that its parent has shown, so that the parent can be shown it again, although only
- *   digests are stored. When the parent gets another token, those of its sub-agents let nobody in any more; they get others
- *   with the next answer to the parent. The old token of the parent gets no token of a sub-agent.
- * - An agent sees, changes and deletes its own sub-agents alone. A deleted one is kept, and is let in no more; so are those
- *   that it has itself.
- * - An app that cannot be created is answered as such; the sub-agent and its other apps are created.
+ * - A sub-agent belongs to the build of its parent and is removed with it. It inherits each missing field from its
+ *   parent.
+ * - The token of a sub-agent is derived from the token that its parent has shown. The service stores digests alone, and
+ *   can still return the token to the parent again.
+ * - When the parent gets a new token, the tokens of its sub-agents become invalid. The next call that returns the
+ *   sub-agents to the parent gives them new tokens. A connection with the old token of the parent gets no token of a
+ *   sub-agent.
+ * - An agent sees, changes and deletes its own sub-agents alone.
+ * - The record of a deleted sub-agent is kept. Its token, and the tokens of its own sub-agents, become invalid.
+ * - The result lists each app that cannot be created. The sub-agent and its other apps are created.
  */
 import { Context, Effect, Option, Redacted, Schema } from "effect"
 import { Digest, Mac, SecureRandom } from "effect/crypto"
@@ -39,7 +42,7 @@ export const CreateSubAgentRequest = Schema.Struct({
   operating_system: OptionalText,
   apps: list(SubAgentApps.RequestedApp).check(Schema.isMaxLength(maxApps, { expected: `at most ${maxApps} apps` })),
   display_apps: list(Schema.Literals(displayApps)),
-  /** A sub-agent that there is: its display apps are replaced, and its directory where there is one. */
+  /** An existing sub-agent. Its display apps are replaced, and its directory if the request has one. */
   id: Schema.optionalKey(AgentId)
 }).check(
   Schema.makeFilter(({ id, name }) =>
@@ -57,7 +60,7 @@ export const DeleteSubAgentRequest = Schema.Struct({ id: AgentId })
 
 const SubAgentResponse = Schema.Struct({ name: Schema.String, id: AgentId, auth_token: Schema.String })
 
-/** The token that the parent has shown was replaced since it connected, and its sub-agents have others since then too. */
+/** The token of the parent, and those of its sub-agents, were replaced after the parent had connected. */
 export class TokenReplaced extends Schema.TaggedError<TokenReplaced>()("TokenReplaced", { message: Schema.String }) {}
 
 export const CreateSubAgent = Rpc.make("CreateSubAgent", {
@@ -83,20 +86,22 @@ export const make = Effect.gen(function* () {
   const random = yield* SecureRandom.SecureRandom
   const crypto = Context.pick(Digest.Digest, Mac.Mac)(yield* Effect.context<Digest.Digest | Mac.Mac>())
 
-  /** The token of a child of the session's agent. */
+  /** Returns the token of a sub-agent of the session's agent. */
   const keyOf = Effect.fnUntraced(function* (id: AgentId) {
     const { token: parent } = yield* AgentSession
     const token = yield* Token.derive(parent, `sub-agent ${id}`)
     return { id, token, digest: yield* Token.digest(token) }
   }, Effect.provideContext(crypto))
 
-  /** The session's agent, with the token that it has shown. */
+  /** Returns the session's agent, with the digest of the token that it connected with. */
   const parent = Effect.gen(function* () {
     const { identity, token } = yield* AgentSession
     return { id: identity.agentId, digest: yield* Token.digest(token) }
   }).pipe(Effect.provideContext(crypto))
 
-  /** Children with tokens that let them in. */
+  /**
+   * Returns sub-agents with valid tokens; replaces the outdated ones. Fails if the token of the parent was replaced.
+   */
   const withTokens = Effect.fnUntraced(function* (children: ReadonlyArray<SubAgent>) {
     const keys = yield* Effect.forEach(children, ({ id }) => keyOf(id))
     const outdated = keys.filter(({ digest }, index) => !Token.isSame(digest, children[index]!.digest))

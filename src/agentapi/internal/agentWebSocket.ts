@@ -8,7 +8,10 @@ const withScopeAlone = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Effect.
     Context.make(Scope.Scope, Context.get(context, Scope.Scope))
   )
 
-/** The WebSocket of a request, one frame at a time. It keeps the context that it is opened in: one that holds nothing but the scope. */
+/**
+ * Opens the WebSocket of a request, which returns one frame at a time. A WebSocket keeps the context in which it is
+ * opened, so that context holds nothing but the scope.
+ */
 export const open = (request: HttpServerRequest.HttpServerRequest, ready: Effect.Effect<void>) =>
   Effect.gen(function* () {
     const socket = paced(yield* Effect.orDie(request.upgrade), ready)
@@ -17,7 +20,7 @@ export const open = (request: HttpServerRequest.HttpServerRequest, ready: Effect
     return { pull, write }
   }).pipe(withScopeAlone)
 
-/** The same with all frames that have come, 64 KiB of them and one frame more at most. */
+/** Opens a WebSocket that returns all frames that have arrived: at most 64 KiB and one more frame. */
 export const openForAll = (request: HttpServerRequest.HttpServerRequest, ready: Effect.Effect<void>) =>
   Effect.gen(function* () {
     const socket = yield* Effect.orDie(request.upgrade)

@@ -24,10 +24,10 @@ export const codecFor: RpcSerialization.CodecFor = (schema) => {
   )
 }
 
-/** The longest field and the longest problem, in characters: both may repeat what the agent has sent. */
+/** The longest field and the longest problem, in characters: both may repeat data of the agent. */
 const maxLength = 300
 
-/** The problem of a request, as the agent gets it. */
+/** Returns the error that the agent gets for a request that does not decode. */
 export const toInvalidRequest = (issue: SchemaIssue.Issue): InvalidRequest => {
   const { message = "not what this call takes", path = [] } = formatIssue(issue).issues[0] ?? {}
   const field = path
@@ -90,7 +90,7 @@ export const isId = (id: unknown): id is string | number => typeof id === "strin
 
 const decoder = new TextDecoder()
 
-/** Throws when a value is no message. The parts of a message are checked by its reader. */
+/** Throws if a value is not a message. The reader of a message checks its parts. */
 const toMessage = (message: unknown): RpcMessage.FromClientEncoded => {
   if (!Predicate.hasProperty(message, "_tag")) throw new Error("a message must be an object with a _tag")
   const own = message as { _tag: unknown; headers?: unknown }

@@ -1,4 +1,4 @@
-/** The port that stores when agents were connected, and to which replica. */
+/** The port that stores the connection times of agents, and the replica to which each agent is connected. */
 import { Context, type DateTime, type Effect } from "effect"
 import type { AgentId, ReplicaId } from "../../domain/Ids.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
@@ -20,8 +20,8 @@ export interface AgentSocketRecord extends AgentSocketTimes {
 }
 
 /**
- * The result of a heartbeat: whether the build of the agent is the latest of its workspace. It is `replaced`, and nothing
- * was recorded, if the agent has since connected to another replica.
+ * The result of a heartbeat: whether the build of the agent is the latest of its workspace. It is `replaced`, and
+ * nothing was recorded, if the agent has since connected to another replica.
  */
 export type Recorded = "latest" | "outdated" | "replaced"
 
@@ -29,11 +29,14 @@ export type Recorded = "latest" | "outdated" | "replaced"
 export class AgentSocketStore extends Context.Service<
   AgentSocketStore,
   {
-    /** Records the connection of one agent, waiting for its row. Returns `outdated`, and records nothing, if it is deleted. */
+    /**
+     * Records the connection of one agent, waiting for its row. Returns `outdated`, and records nothing, if it is
+     * deleted.
+     */
     readonly recordHeartbeat: (record: AgentSocketRecord) => Effect.Effect<Recorded, StoreError>
     /**
-     * Records the connections of several agents, each at most once, in one statement. It skips rows that are locked: their
-     * agents are missing in the result.
+     * Records the connections of several agents, each at most once, in one statement. It skips rows that are locked:
+     * their agents are missing in the result.
      */
     readonly recordHeartbeats: (
       records: ReadonlyArray<AgentSocketRecord>

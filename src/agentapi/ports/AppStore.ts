@@ -1,9 +1,9 @@
-/** The port through which an agent's apps are read and written. */
+/** The port that reads and writes the apps of an agent. */
 import { Context, type DateTime, type Effect, type Option } from "effect"
 import type { AgentId, AppId, WorkspaceId } from "../../domain/Ids.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
 
-/** How an app may be. */
+/** The healths of an app. */
 export const healths = ["disabled", "initializing", "healthy", "unhealthy"] as const
 export type Health = (typeof healths)[number]
 
@@ -12,12 +12,12 @@ export interface AppHealth {
   readonly health: Health
 }
 
-/** An app as far as its health goes. */
+/** The health of an app, as it is stored. */
 export interface HealthOfApp {
   readonly id: AppId
-  /** As it is stored: one of {@link Health}, if all is well. */
+  /** Normally one of {@link Health}. */
   readonly health: string
-  /** Whether anybody is to look whether it is well. */
+  /** Whether the app has a health check. */
   readonly isChecked: boolean
 }
 
@@ -37,11 +37,11 @@ export interface AppStatus {
 /** The app to which a status was added. */
 export interface AddedStatus {
   readonly appId: AppId
-  /** The state before, if this was not the first. */
+  /** The previous state; null if this status is the first. */
   readonly previous: AppState | null
-  /** Whether the agent has started well. */
+  /** Whether the agent has started successfully. */
   readonly isAgentReady: boolean
-  /** The task, if the app is that of its workspace's task. */
+  /** The task of the workspace, if the app belongs to it. */
   readonly task: { readonly name: string } | null
 }
 
@@ -49,9 +49,9 @@ export class AppStore extends Context.Service<
   AppStore,
   {
     readonly healths: (agentId: AgentId) => Effect.Effect<ReadonlyArray<HealthOfApp>, StoreError>
-    /** Writes the healths of apps of one agent, all of them or none. Each app is there once. */
+    /** Writes the healths of apps of one agent, all or none. Each app may occur once. */
     readonly setHealths: (agentId: AgentId, healths: ReadonlyArray<AppHealth>) => Effect.Effect<void, StoreError>
-    /** Adds a status of an agent's app. None where the agent has no app of this slug. */
+    /** Adds a status of an agent's app. Returns none if the agent has no app with this slug. */
     readonly addStatus: (
       agentId: AgentId,
       workspaceId: WorkspaceId,

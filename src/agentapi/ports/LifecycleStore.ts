@@ -1,4 +1,4 @@
-/** The port that stores how far agents have come, and what they say of themselves. */
+/** The port that stores the lifecycle states of agents, and their versions and subsystems. */
 import { Context, type DateTime, type Effect, type Option } from "effect"
 import type * as AgentLifecycle from "../../domain/AgentLifecycle.ts"
 import type { AgentId, BuildId } from "../../domain/Ids.ts"
@@ -7,12 +7,12 @@ import type { StoreError } from "../../domain/StoreError.ts"
 export interface LifecycleChange {
   readonly state: AgentLifecycle.State
   readonly changedAt: DateTime.Utc
-  /** The change of the agent's start time; if it is set, it is the time of the change. */
+  /** The change of the agent's start time. `set` sets it to the time of the change. */
   readonly startedAt: "keep" | "set" | "set if missing"
   readonly readyAt: "keep" | "set" | "clear"
 }
 
-/** How an agent has introduced itself. */
+/** The properties that an agent reports about itself at its startup. */
 export interface Startup {
   readonly version: string
   readonly apiVersion: string
@@ -38,8 +38,8 @@ export class LifecycleStore extends Context.Service<
   {
     readonly change: (agentId: AgentId, change: LifecycleChange) => Effect.Effect<void, StoreError>
     /**
-     * Notes that all agents of a build have ended their startup, once they have. Answers the build to the one caller whose
-     * note it is, of all replicas. Sub-agents do not count: they come and go later.
+     * Records that all agents of a build have ended their startup, if they have. Returns the build to the one caller,
+     * over all replicas, that recorded it. Sub-agents do not count, because they are created and deleted later.
      */
     readonly completeStartup: (buildId: BuildId) => Effect.Effect<Option.Option<StartedBuild>, StoreError>
     readonly introduce: (agentId: AgentId, startup: Startup) => Effect.Effect<void, StoreError>

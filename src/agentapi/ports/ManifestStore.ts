@@ -1,7 +1,7 @@
 /**
- * The port through which an agent learns what it was declared to be.
+ * The port that reads the declarations of an agent: its settings, apps, scripts, metadata keys and dev containers.
  *
- * Fields that are stored as they are sent have the names of the protocol.
+ * Fields that are stored in the form in which they are sent have the names of the protocol.
  */
 import { Context, type Effect, Schema } from "effect"
 import { type AgentId, AppId, LogSourceId, ScriptId } from "../../domain/Ids.ts"
@@ -44,7 +44,7 @@ export const Script = Schema.Struct({
   timeout: seconds
 })
 
-/** A key that an agent is to report, and how it gets its values. */
+/** A key that an agent has to report, and how the agent collects its values. */
 export const MetadataDescription = Schema.Struct({
   key: Schema.String,
   display_name: Schema.String,

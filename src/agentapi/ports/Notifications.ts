@@ -1,7 +1,7 @@
 /**
- * The port through which people are told of what happens in their workspaces.
+ * The port that notifies users of events in their workspaces.
  *
- * Another program reads the queue and sends its messages. The same message is enqueued once a day.
+ * Another program reads the queue and sends its messages. The same message is enqueued at most once a day.
  */
 import { Context, type Effect, type Schema } from "effect"
 import type { AgentId, AppId, OrganizationId, TemplateId, UserId, WorkspaceId } from "../../domain/Ids.ts"
@@ -20,15 +20,15 @@ export interface Notification {
   /** The recipient. */
   readonly userId: UserId
   readonly template: MessageTemplate
-  /** The words that stand in the text, by their names. */
+  /** The words to insert into the text of the template, by their names. */
   readonly labels: Readonly<Record<string, string>>
   /** The structured data of the template. */
   readonly data: Readonly<Record<string, Schema.Json>>
   /** The subjects of the message. */
   readonly targets: ReadonlyArray<AgentId | AppId | OrganizationId | TemplateId | UserId | WorkspaceId>
-  /** The part of the service that speaks. */
+  /** The part of the service that enqueues the message. */
   readonly createdBy: string
-  /** Tells apart messages that are the same in everything else: both are sent. Default: none. */
+  /** Two messages that differ in this key alone are both sent. Default: none. */
   readonly dedupeKey?: string | undefined
 }
 

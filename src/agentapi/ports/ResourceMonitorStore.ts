@@ -3,15 +3,15 @@ import { Context, type DateTime, type Effect } from "effect"
 import type { AgentId } from "../../domain/Ids.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
 
-/** Whether what is watched is well. */
+/** Whether usage is below the threshold (`ok`) or not (`nok`). */
 export type MonitorState = "ok" | "nok"
 
 export interface Monitor {
   readonly enabled: boolean
-  /** The share of the total from which on it is not well, in percent. */
+  /** The share of the total at which a point becomes `nok`, in percent. */
   readonly threshold: number
   readonly state: MonitorState
-  /** Until when nobody is told. */
+  /** No notification is sent until this time. */
   readonly debouncedUntil: DateTime.Utc
 }
 
@@ -20,7 +20,7 @@ export interface VolumeMonitor extends Monitor {
 }
 
 export interface Monitors {
-  /** Null where memory is not watched. */
+  /** Null if memory is not monitored. */
   readonly memory: Monitor | null
   readonly volumes: ReadonlyArray<VolumeMonitor>
 }
@@ -29,9 +29,9 @@ export class ResourceMonitorStore extends Context.Service<
   ResourceMonitorStore,
   {
     readonly load: (agentId: AgentId) => Effect.Effect<Monitors, StoreError>
-    /** Writes the state of what watches the memory of an agent, and until when nobody is told of it. */
+    /** Writes the state of the memory monitor of an agent, and the time until which nobody is notified. */
     readonly putMemory: (agentId: AgentId, monitor: Monitor, at: DateTime.Utc) => Effect.Effect<void, StoreError>
-    /** The same for volumes, all or none. */
+    /** Does the same for volume monitors, all or none. */
     readonly putVolumes: (
       agentId: AgentId,
       monitors: ReadonlyArray<VolumeMonitor>,

@@ -22,7 +22,7 @@ export interface ScriptTiming {
 export class ScriptStore extends Context.Service<
   ScriptStore,
   {
-    /** Stores a run of one of the agent's scripts. Whether there is such a script. */
+    /** Stores a run of one of the agent's scripts. Returns whether the agent has the script. */
     readonly addTiming: (agentId: AgentId, timing: ScriptTiming) => Effect.Effect<boolean, StoreError>
   }
 >()("metadata-batcher/agentapi/ports/ScriptStore") {}

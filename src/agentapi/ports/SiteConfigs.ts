@@ -1,8 +1,8 @@
-/** The port through which agents learn what the administrators of the deployment have set. */
+/** The port that reads the settings that administrators have made for the deployment. */
 import { Context, type Effect, Schema } from "effect"
 import type { StoreError } from "../../domain/StoreError.ts"
 
-/** Something that everybody is to read. */
+/** An announcement to all users. */
 export const Banner = Schema.Struct({
   enabled: Schema.Boolean,
   message: Schema.String,
@@ -11,16 +11,16 @@ export const Banner = Schema.Struct({
 })
 export type Banner = typeof Banner.Type
 
-/** The relays of the network, by the words of the network's own software. */
+/** The relays of the network, in the field names of the network's own software. */
 export const DerpMap = Schema.Record(Schema.String, Schema.Json)
 export type DerpMap = typeof DerpMap.Type
 
 export class SiteConfigs extends Context.Service<
   SiteConfigs,
   {
-    /** None where nothing was set. */
+    /** Empty if nothing was set. */
     readonly announcementBanners: Effect.Effect<ReadonlyArray<Banner>, StoreError>
-    /** Empty where nothing was set. */
+    /** Empty if nothing was set. */
     readonly derpMap: Effect.Effect<DerpMap, StoreError>
   }
 >()("metadata-batcher/agentapi/ports/SiteConfigs") {}

@@ -28,7 +28,7 @@ export interface App {
   readonly health: "disabled" | "initializing"
 }
 
-/** An agent and what is stored of its token. */
+/** An agent and the stored digest of its token. */
 export interface AgentToken {
   readonly id: AgentId
   readonly digest: Token.TokenDigest
@@ -48,7 +48,7 @@ export interface NewSubAgent extends SubAgent {
 export class SubAgentStore extends Context.Service<
   SubAgentStore,
   {
-    /** Creates a child, unless its name is taken within the build or the parent has got another token, or is deleted. */
+    /** Creates a child, unless its name is taken within the build, or the parent has a new token or is deleted. */
     readonly create: (
       parent: AgentToken,
       child: NewSubAgent
@@ -60,16 +60,16 @@ export class SubAgentStore extends Context.Service<
     ) => Effect.Effect<Option.Option<SubAgent>, StoreError>
     /** The children of an agent, the oldest first. */
     readonly children: (parentId: AgentId) => Effect.Effect<ReadonlyArray<SubAgent>, StoreError>
-    /** Gives children other tokens, and answers whether it did: it does not where the parent has got another one itself. */
+    /** Replaces the tokens of children. Returns false, and replaces none, if the parent itself has a new token. */
     readonly rotateTokens: (
       parent: AgentToken,
       children: ReadonlyArray<AgentToken>
     ) => Effect.Effect<boolean, StoreError>
-    /** Deletes a child with its own children, and answers whether the agent has had it. */
+    /** Deletes a child with its own children. Returns whether the agent had this child. */
     readonly remove: (parentId: AgentId, id: AgentId) => Effect.Effect<boolean, StoreError>
-    /** Creates the apps of an agent, or changes those that it has. */
+    /** Creates the apps of an agent, or changes existing ones. */
     readonly putApps: (agentId: AgentId, apps: ReadonlyArray<App>) => Effect.Effect<void, StoreError>
-    /** How much of an app a template lets others see. */
+    /** Returns the widest sharing level of an app that a template allows. */
     readonly maxSharingLevel: (templateId: TemplateId) => Effect.Effect<SharingLevel, StoreError>
   }
 >()("metadata-batcher/agentapi/ports/SubAgentStore") {}

@@ -1,7 +1,7 @@
 /**
  * The port through which agents reach the tailnet: the calls of the tailnet service on an agent's own connection.
  *
- * Without an implementation an agent gets a map without a relay, and its streams stay open until it ends them.
+ * Without an implementation, an agent gets a map without a relay, and its streams stay open until the agent ends them.
  */
 import { Context, Effect, Option } from "effect"
 import * as DrpcMultiplexer from "../../wire/DrpcMultiplexer.ts"
@@ -12,7 +12,7 @@ import { type DerpMapMessage, empty } from "../wire/DerpMapMessage.ts"
 export interface TailnetCalls {
   /** The calls, with the session of the agent that makes them. */
   readonly entries: ReadonlyArray<DrpcMultiplexer.Entry<AgentSession["Service"]>>
-  /** The relays that the manifest tells of; nothing where it tells of those that the administrators have set. */
+  /** The relays in the manifest. None if the manifest has the relays that administrators have set. */
   readonly derpMap: Effect.Effect<Option.Option<DerpMapMessage>>
 }
 

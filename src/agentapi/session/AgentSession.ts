@@ -35,7 +35,7 @@ export class AgentSession extends Context.Service<
     readonly declaredKeys: DeclaredKeys
     /** The monitors of the agent's memory and volumes. */
     readonly monitors: ResourceMonitors.ResourceMonitors
-    /** The cached workspace or, where there is none, the workspace that the agent belongs to. */
+    /** The cached workspace or, if there is none, the workspace that the agent belongs to. */
     readonly workspace: Effect.Effect<Workspace, StoreError>
   }
 >()("metadata-batcher/agentapi/session/AgentSession") {}
@@ -47,10 +47,13 @@ export interface Introduction {
   readonly token: Token.Token
 }
 
-/** The services that a session is opened with. */
+/** The services that a session needs to open. */
 export type Services = StallDetector | WorkspaceStore | ManifestStore | ResourceMonitorStore | Notifications
 
-/** Opens the session of a connection until the scope closes; `roundTrip` pings the agent. Fails when its keys or resource monitors cannot be read. */
+/**
+ * Opens the session of a connection until the scope closes; `roundTrip` pings the agent. Fails if the keys or the
+ * resource monitors of the agent cannot be read.
+ */
 export const open = Effect.fnUntraced(
   function* (
     introduction: Introduction,
@@ -90,7 +93,7 @@ export const open = Effect.fnUntraced(
   (self, { identity: { agentId, workspace } }) => Effect.annotateLogs(self, { agentId, workspaceId: workspace.id })
 )
 
-/** The session of a single request, which no connection belongs to and nothing is monitored in. */
+/** Returns the session of a single request: it has no connection, and monitors nothing. */
 export const ofRequest = (
   introduction: Introduction,
   declaredKeys: DeclaredKeys = new Set()

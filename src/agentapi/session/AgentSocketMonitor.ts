@@ -1,17 +1,18 @@
 /**
- * Records when an agent is connected, and ends a connection that is dead or no longer wanted: an actor of each WebSocket.
+ * Records when an agent is connected, and ends a connection that is dead or no longer wanted: an actor of each
+ * WebSocket.
  *
  * - A connection is recorded and announced before anything is served. If that fails, the agent is not served.
- * - The agent is pinged once an interval. After silence of a whole timeout the connection ends. Silence is monotonic time.
- * - Once an interval a heartbeat is recorded, and announced if the agent was thought to have left. A heartbeat that fails is
- *   a warning. One that finds a newer build of the workspace ends the connection.
- * - The end of a connection is recorded and announced, each within the timeout, unless the agent has another connection.
- * - Heartbeats of a process are coalesced: those of a fifteenth of the interval, at most a second, are one write, in order.
- *   The first and the last heartbeat of a connection do not wait for that window.
- * - A write never waits for a row that is locked elsewhere: such an agent is recorded by a write of its own. At most two
- *   of these run at a time; periodic heartbeats beyond them are skipped with a warning.
- * - An older connection of an agent is fenced when the agent has connected again: see {@link ReceiptTime}.
- * - A connection in another role is pinged and ends the same way, and nothing is recorded for it.
+ * - The agent is pinged once per interval. The connection ends after a whole timeout of silence, in monotonic time.
+ * - A heartbeat is recorded once per interval, and announced if the agent was recorded as disconnected. A heartbeat
+ *   that fails is a warning. A heartbeat that finds a newer build of the workspace ends the connection.
+ * - The end of a connection is recorded and announced, each within the timeout, unless the agent has another
+ *   connection. A new connection of an agent fences its older one: see {@link ReceiptTime}.
+ * - Heartbeats of a process are coalesced: the heartbeats within a fifteenth of the interval, at most a second, are one
+ *   write, in order. The first and the last heartbeat of a connection do not wait for that window.
+ * - A coalesced write skips locked rows. Each skipped agent gets a write of its own, at most two of which run at a
+ *   time; periodic heartbeats beyond them are skipped with a warning.
+ * - A connection in another role is pinged and ended in the same way, but nothing is recorded for it.
  */
 import { Clock, DateTime, Duration, Effect, Fiber, Option, Predicate, Ref, type Scope, Semaphore } from "effect"
 import * as RequestCoalescer from "../../batcher/RequestCoalescer.ts"
@@ -23,18 +24,18 @@ import * as SessionEvents from "./SessionEvents.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
 import { type AgentSocketRecord, AgentSocketStore } from "../ports/AgentSocketStore.ts"
 
-/** Agents in a write. */
+/** The most agents in one write. */
 const maxRecords = 1_000
 
-/** Writes that wait for a locked row at the same time: each may hold a connection of the store. */
+/** The most writes that wait for a locked row at the same time: each may hold a connection of the store. */
 const maxLockedWrites = 2
 
 export interface Options {
   /** The time between two pings, and between two heartbeats. Default 15 seconds. */
   readonly agentPingInterval?: Duration.Input | undefined
   /**
-   * How long an agent may be silent, and how long the last heartbeat may take. Default and minimum: two intervals, because an
-   * agent is pinged once in each, and 2 seconds.
+   * How long an agent may be silent, and how long the last heartbeat may take. Default and minimum: two intervals,
+   * because an agent is pinged once in each, and 2 seconds.
    */
   readonly agentPingTimeout?: Duration.Input | undefined
 }
@@ -179,7 +180,7 @@ const everyInterval = (interval: Duration.Duration, check: Effect.Effect<Reason 
     )
   )
 
-/** The writes of heartbeats: together in a window of a fifteenth of the interval, or at once. */
+/** Makes the functions that record heartbeats: coalesced in a window of a fifteenth of the interval, or at once. */
 const makeRecorder = Effect.fnUntraced(function* (interval: Duration.Duration) {
   const store = yield* AgentSocketStore
   const { request, requestNow } = yield* RequestCoalescer.make({

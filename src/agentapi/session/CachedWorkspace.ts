@@ -2,8 +2,8 @@
  * Caches the workspace of a connected agent, so that calls need not read it: an actor of its session.
  *
  * - The workspace is cached from the start, unless it is a prebuild that nobody has claimed yet.
- * - It is read again on a grid of five minutes. A change is cached and logged, also that a prebuild was claimed.
- * - A workspace that cannot be read or found stays as it was, with a warning.
+ * - It is read again on a grid of five minutes. A change is cached and logged, including the claim of a prebuild.
+ * - If the workspace cannot be read or found, the cached one stays and a warning is logged.
  * - The cache is empty after the session has ended.
  * - Access rights are not cached: they must be current at each use.
  */
@@ -12,7 +12,7 @@ import { isPrebuild, type Workspace } from "../../domain/Workspace.ts"
 import { WorkspaceStore } from "../../access/WorkspaceStore.ts"
 
 export interface CachedWorkspace {
-  /** None where the caller has to read the workspace. */
+  /** None if the caller has to read the workspace. */
   readonly get: Effect.Effect<Option.Option<Workspace>>
 }
 

@@ -1,22 +1,24 @@
 /**
- * The times of receipt of one connection: they fence off what was sent long before it is read.
+ * Provides the times of receipt for one connection, and fences off data that was sent long before it is read.
  *
- * - Normally a report was received now.
- * - After the process has stalled, or the agent has connected again, older data may still be on its way here while the agent
- *   reports elsewhere. Until the agent has answered a ping that was sent since, everything counts as received before that:
- *   the newer values of the other connection win, and keys that are sampled once keep their value.
+ * - Normally the time of receipt is now.
+ * - After the process has stalled, or the agent has connected again, older data may still arrive on this connection
+ *   while the agent reports on another one. Such a connection is fenced.
+ * - Everything that arrives on a fenced connection gets a time of receipt before the fence. The newer values of the
+ *   other connection therefore win, and keys that are sampled once keep their value.
+ * - The fence ends when the agent has answered a ping that was sent after the fence began.
  */
 import { DateTime, Effect, Latch, type Scope } from "effect"
 import { StallDetector } from "../../platform/StallDetector.ts"
 
 export interface ReceiptTime {
-  /** The time of receipt of what was just read. */
+  /** The time of receipt of the data that was just read. */
   readonly now: Effect.Effect<DateTime.Utc>
-  /** Fences off what may be on its way: it counts as received with the last report before. */
+  /** Fences off data that may be on its way: it counts as received at the time of the last report before the fence. */
   readonly fence: Effect.Effect<void>
 }
 
-/** `roundTrip` returns when the agent has answered a ping that was sent since: older data has arrived by then. */
+/** `roundTrip` pings the agent and returns when the agent has answered: older data has arrived by then. */
 export const make = Effect.fnUntraced(function* (
   roundTrip: Effect.Effect<void>
 ): Effect.fn.Return<ReceiptTime, never, StallDetector | Scope.Scope> {

@@ -1,14 +1,15 @@
 /**
- * Watches the memory and the volumes of an agent: an actor of its session.
+ * Monitors the memory and the volumes of an agent: an actor of its session.
  *
- * - The monitors are read once, when the session opens.
- * - A report gives every monitor that is on its next state: what is used of the last 20 points, each taken every 10
- *   seconds, against the threshold of the monitor.
- * - When a monitor stops being well, the owner of the workspace is told: once, and not again within 30 minutes. All
- *   volumes that a report finds full are one message.
- * - A state is written with each report, and known as the present one only when it was. A write or a message that failed
- *   is tried again with the next report; the owner is notified once all the same.
- * - Memory and volumes fail apart. Reports of one connection are taken one after the other.
+ * - The monitors are loaded once, when the session opens.
+ * - Each report computes the next state of every enabled monitor: it compares the usage of the last 20 points, taken 10
+ *   seconds apart, with the threshold of the monitor.
+ * - When a monitor changes from `ok` to `nok`, the owner of the workspace is notified, and not again within 30 minutes.
+ *   One message names all volumes that a report finds full.
+ * - Each report writes the new states. A state becomes the current one only if its write succeeded.
+ * - The next report retries a write or a notification that failed. The owner is still notified only once.
+ * - Memory and volumes fail independently of each other.
+ * - The reports of a connection are processed one after the other.
  */
 import { DateTime, type Duration, Effect, SynchronizedRef } from "effect"
 import type { AgentId } from "../../domain/Ids.ts"
@@ -23,7 +24,7 @@ import {
   ResourceMonitorStore
 } from "../ports/ResourceMonitorStore.ts"
 
-/** How much of something is used, both in one unit. */
+/** The used and the total amount of a resource, in the same unit. */
 export interface Usage {
   readonly used: number
   readonly total: number
@@ -38,32 +39,32 @@ export interface Datapoint {
 export interface ResourceMonitors {
   /** The monitors, without a query. */
   readonly configuration: Effect.Effect<Monitors>
-  /** Takes a report, the oldest point first, and answers what of it could not be written or told. */
+  /** Processes a report, the oldest point first, and returns the failures of its writes and notifications. */
   readonly push: (points: ReadonlyArray<Datapoint>) => Effect.Effect<ReadonlyArray<StoreError>>
 }
 
-/** The points of a report. */
+/** The number of points in a report. */
 export const datapoints = 20
 
 /** The time between two points. */
 export const collectionInterval: Duration.Input = "10 seconds"
 
-/** The share of points in a row that makes a monitor not well, in percent. */
+/** The share of consecutive `nok` points at which a monitor becomes `nok`, in percent. */
 export const consecutiveNok = 50
 
-/** The share of points, wherever they are, that makes a monitor not well, in percent. */
+/** The share of `nok` points, consecutive or not, at which a monitor becomes `nok`, in percent. */
 export const minimumNok = 20
 
-/** For how long nobody is told again. */
+/** The time after a notification in which no other is sent. */
 export const debounce: Duration.Input = "30 minutes"
 
-/** The state of one point: a share equal to the threshold is not ok, and a total of zero is unknown. */
+/** Returns the state of one point: a share equal to the threshold is `nok`, and a total of zero is `unknown`. */
 export const pointOf = (usage: Usage | undefined, threshold: number): MonitorState | "unknown" => {
   if (usage === undefined || usage.total <= 0) return "unknown"
   return Math.trunc((usage.used / usage.total) * 100) < threshold ? "ok" : "nok"
 }
 
-/** The state after the points of a report. Without a point it is ok. */
+/** Returns the state after the points of a report. Without points it is `ok`. */
 export const stateAfter = (state: MonitorState, points: ReadonlyArray<MonitorState | "unknown">): MonitorState => {
   const share = (count: number) => (points.length === 0 ? 0 : Math.round((count / points.length) * 100))
   let [longest, run, total] = [0, 0, 0]
@@ -76,7 +77,7 @@ export const stateAfter = (state: MonitorState, points: ReadonlyArray<MonitorSta
   return points.every((point) => point === "ok") ? "ok" : state
 }
 
-/** A monitor after a report, and whether that is news for the owner. */
+/** Returns a monitor after a report, and whether the owner has to be notified. */
 export const advance = <M extends Monitor>(
   monitor: M,
   points: ReadonlyArray<MonitorState | "unknown">,
@@ -88,7 +89,7 @@ export const advance = <M extends Monitor>(
   return { monitor: { ...monitor, state, debouncedUntil }, alarming }
 }
 
-/** Loads what watches an agent of `workspace`. */
+/** Loads the monitors of an agent of `workspace`. */
 export const load = Effect.fnUntraced(function* (
   agentId: AgentId,
   workspace: Effect.Effect<Workspace, StoreError>
@@ -107,7 +108,7 @@ export const load = Effect.fnUntraced(function* (
       userId: ownerId,
       labels: { workspace: name, ...labels },
       targets: [id, ownerId, organizationId],
-      // the same for another try at the same turn, another for the next turn of the same day
+      // a retry of this alarm has the same key; the next alarm of the same day has another one
       dedupeKey: causes.map(({ debouncedUntil }) => DateTime.formatIso(debouncedUntil)).join()
     })
   })

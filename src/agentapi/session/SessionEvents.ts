@@ -1,4 +1,4 @@
-/** Publishes what changes about the agent of a session to the owner of its workspace. */
+/** Publishes changes of a session's agent to the owner of its workspace. */
 import { Effect } from "effect"
 import type { Kind } from "../../domain/WorkspaceEvent.ts"
 import type { PubSubError } from "../../pubsub/PubSub.ts"

@@ -1,11 +1,13 @@
 /**
  * The calls of the agent API over the original's protocol, with the handlers of {@link AgentApi}.
  *
- * - A message is converted to the contract's request, which decides whether it is valid; the result is converted back.
- * - An error is code 0 and the words of the contract's error. A defect is none: the transport hides it.
+ * - A message is converted to the contract's request, and the contract decides whether it is valid. The result is
+ *   converted back.
+ * - An error has code 0 and the message of the contract's error. The transport hides the cause of a defect.
  * - Calls above the maximum that may run wait for their turn, each on its stream.
- * - A report is read and added in one pass, and takes the ordinary path when it has to fail.
- * - Numbers of statistics that are none are left out, because an error would end the agent's connection.
+ * - A report is decoded and added in one pass. A report that has to fail takes the ordinary path.
+ * - Metrics that are not finite numbers are left out, and such a latency becomes -1, because an error would end the
+ *   agent's connection.
  */
 import { create, type DescMessage, type DescMethodUnary, type MessageShape, toBinary } from "@bufbuild/protobuf"
 import { Effect, identity, Option, Schema } from "effect"
@@ -25,13 +27,13 @@ import { type JsonObject, toContract, toMessage } from "./Conversion.ts"
 import * as DerpMapMessage from "./DerpMapMessage.ts"
 import * as MetadataReport from "./MetadataReport.ts"
 
-/** The calls whose requests or results are not converted field by field alone. */
+/** The additional conversions of a call whose request or result is not only converted field by field. */
 interface Exceptions {
   readonly request?: (json: JsonObject) => JsonObject
   readonly response?: (json: JsonObject) => Effect.Effect<MessageShape<DescMessage>>
 }
 
-/** A call of the contract whose types do not matter here. */
+/** A call of the contract, without its types. */
 interface AnyRpc {
   readonly _tag: string
   readonly payloadSchema: Schema.Codec<unknown, unknown>
@@ -43,7 +45,7 @@ type AnyHandler = (
   options: object
 ) => Effect.Effect<unknown, { readonly message: string }, AgentSession>
 
-/** All calls of an agent, over what its connection holds. */
+/** Makes the handlers of all calls of an agent. */
 export const make = Effect.gen(function* () {
   const services = yield* Effect.context<Rpc.ToHandler<RpcGroup.Rpcs<typeof AgentApi>>>()
   const isTraced = Tracing.isEnabled(services)
@@ -102,7 +104,7 @@ export const make = Effect.gen(function* () {
     )
   })
 
-  /** Takes a valid report at once; another one takes the ordinary path, which says what is wrong with it. */
+  /** Adds a valid report at once. An invalid report takes the ordinary path, which returns the error. */
   const reportOf = (
     ordinary: DrpcMultiplexer.Entry<AgentSocket>,
     handle: (bytes: Uint8Array, agentSocket: AgentSocket) => Effect.Effect<Uint8Array, DrpcMultiplexer.DrpcError>
@@ -146,7 +148,7 @@ export const make = Effect.gen(function* () {
 
 const nothing = Effect.succeed(new Uint8Array(0))
 
-/** A handler that needs the session alone. */
+/** Adapts a handler that needs only the session. */
 const withSession = (handler: DrpcMultiplexer.Handler<AgentSession["Service"]>): DrpcMultiplexer.Handler<AgentSocket> =>
   handler._tag === "Unary"
     ? { ...handler, handle: (request: Uint8Array, { session }: AgentSocket) => handler.handle(request, session) }
@@ -156,7 +158,7 @@ const withSession = (handler: DrpcMultiplexer.Handler<AgentSession["Service"]>):
           handler.handle(messages, session)
       }
 
-/** Statistics without numbers that are none. */
+/** Removes metrics that are not finite numbers, and sets such a latency to -1. */
 const withoutNaN = (json: JsonObject): JsonObject => {
   const stats = json["stats"] as JsonObject | undefined
   if (stats === undefined) return json

@@ -1,11 +1,11 @@
 /**
  * Converts messages of the original's protocol to the JSON of the contract, and back.
  *
- * - Fields have the protocol's names in both. Ids are 16 bytes in a message and a UUID in the contract, other bytes are
- *   base64, enums are their names, times are RFC 3339, durations are seconds.
- * - A field that is absent in a message is absent in the contract, and the reverse. Scalars without presence are always there.
- * - Whole numbers of 64 bits that JSON cannot hold exactly become the largest or the least that it can.
- * - A value that has no counterpart becomes one that the contract refuses, so that the refusal names the field.
+ * - Both forms use the protocol's field names. Ids are 16 bytes in a message and a UUID in the contract, other bytes
+ *   are base64, enums are their names, times are RFC 3339, durations are seconds.
+ * - A field that is absent in one form is absent in the other. Scalars without presence are always there.
+ * - A 64-bit whole number that JSON cannot hold exactly becomes the largest or the least number that JSON can hold.
+ * - A value without a counterpart becomes a value that the contract does not accept, so that the error names the field.
  * - {@link secondsAsNanos} lists the durations that carry whole seconds in their nanoseconds.
  */
 import { create, type DescField, type DescMessage, type MessageShape, ScalarType } from "@bufbuild/protobuf"
@@ -13,10 +13,10 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt"
 import { DateTime, Option, Result } from "effect"
 import { Base64 } from "effect/encoding"
 
-/** An object of JSON. */
+/** A JSON object. */
 export type JsonObject = { readonly [name: string]: unknown }
 
-/** The contract's form of a message. */
+/** Returns the contract's form of a message. */
 export const toContract = <Desc extends DescMessage>(desc: Desc, message: MessageShape<Desc>): JsonObject => {
   const json: Record<string, unknown> = {}
   for (const member of desc.members) {
@@ -32,7 +32,7 @@ export const toContract = <Desc extends DescMessage>(desc: Desc, message: Messag
   return json
 }
 
-/** The message of a contract's form. Throws where that is none. */
+/** Returns the message of a contract's form. Throws if there is no such message. */
 export const toMessage = <Desc extends DescMessage>(desc: Desc, json: JsonObject): MessageShape<Desc> => {
   const message: MessageShape<DescMessage> = create<DescMessage>(desc)
   const set = (name: string, value: unknown) => Object.assign(message, { [name]: value })
@@ -47,26 +47,28 @@ export const toMessage = <Desc extends DescMessage>(desc: Desc, json: JsonObject
   return message as MessageShape<Desc>
 }
 
-/** The durations that the protocol's own programs read as a number of seconds, although they are sent as nanoseconds. */
+/**
+ * The durations that the protocol's own programs read as a number of seconds, although they are sent as nanoseconds.
+ */
 export const secondsAsNanos: ReadonlySet<string> = new Set([
   "coder.agent.v2.WorkspaceAgentMetadata.Description.interval",
   "coder.agent.v2.WorkspaceAgentMetadata.Description.timeout"
 ])
 
-/** The 16 bytes of a UUID; fewer where the text is none. */
+/** Returns the 16 bytes of a UUID. Returns fewer bytes if the text is not a UUID. */
 export const uuidToBytes = (id: string): Uint8Array => {
   const digits = id.replaceAll("-", "")
   return Uint8Array.from(digits.match(/[\da-f]{2}/gi) ?? [], (pair) => Number.parseInt(pair, 16))
 }
 
-/** The text of 16 bytes, or of others something that is no UUID. */
+/** Returns the UUID of 16 bytes. Returns a text that is not a UUID for any other number of bytes. */
 export const uuidOfBytes = (bytes: Uint8Array): string => {
   let digits = ""
   for (const byte of bytes.subarray(0, 17)) digits += (byte + 0x100).toString(16).slice(1)
   return digits.length === 32 ? digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-") : digits
 }
 
-/** Whether the bytes of a field are those of a UUID. */
+/** Whether a field of bytes holds a UUID. */
 export const isId = ({ name }: DescField): boolean => name === "id" || name.endsWith("_id") || name === "auth_token"
 
 // ----- internals -----
@@ -157,7 +159,7 @@ const longs: ReadonlySet<ScalarType> = new Set([
 const toNumber = (value: bigint): number =>
   Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Number(value)))
 
-/** RFC 3339, to the millisecond; nothing that is a time where there is no such time. */
+/** Returns RFC 3339 text, to the millisecond. Returns a text that is not a time if the timestamp is out of range. */
 const toTime = ({ nanos, seconds }: Timestamp): string =>
   Option.match(DateTime.make(Number(seconds) * 1_000 + Math.floor(nanos / 1_000_000)), {
     onNone: () => "no time",

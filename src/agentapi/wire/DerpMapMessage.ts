@@ -1,13 +1,15 @@
-/** The relays of the tailnet as a message, from the JSON form that operators and clients use. */
+/** Converts the relays of the tailnet to a message, from the JSON form that operators and clients use. */
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import type { DERPMapSchema } from "../../wire/generated/tailnet_pb.ts"
 
 export type DerpMapMessage = MessageInitShape<typeof DERPMapSchema>
 
-/** A map without a relay. A stock agent ends when `homeParams` is absent. */
+/** A map without a relay. A stock agent exits if `homeParams` is absent. */
 export const empty: DerpMapMessage = { homeParams: {}, regions: {} }
 
-/** The message of a map in JSON, with the names of the network's own software. Parts that are no such map are left out. */
+/**
+ * Returns the message of a map in JSON with the field names of the network's own software. Leaves out invalid parts.
+ */
 export const fromJson = (json: { readonly [name: string]: unknown }): DerpMapMessage => ({
   homeParams: { regionScore: mapOf(objectOf(json["HomeParams"])["RegionScore"], numberOf) },
   regions: mapOf(json["Regions"], (region) => {
@@ -48,7 +50,7 @@ const textOf = (value: unknown): string => (typeof value === "string" ? value : 
 const numberOf = (value: unknown): number => (typeof value === "number" ? value : 0)
 const intOf = (value: unknown): number => Math.trunc(numberOf(value))
 
-/** The entries of an object whose names are whole numbers. */
+/** Converts the entries of an object whose names are whole numbers. */
 const mapOf = <A>(value: unknown, of: (entry: unknown) => A): { [key: string]: A } =>
   Object.fromEntries(
     Object.entries(objectOf(value)).flatMap(([key, entry]) => (/^-?\d{1,15}$/.test(key) ? [[key, of(entry)]] : []))

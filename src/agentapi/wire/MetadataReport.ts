@@ -1,12 +1,12 @@
 /**
- * Reads reports from their bytes: the one message that agents send all the time.
+ * Decodes metadata reports, the message that agents send most, directly from their bytes.
  *
- * It returns what the generated code and the conversion of messages return together, and fails where they fail, in a
- * fraction of their time: a report is read in one pass, and only its keys, values and errors are kept.
+ * It returns the same result as the generated code with the conversion of messages, and fails in the same cases, in a
+ * fraction of their time: it reads a report in one pass, and keeps only its keys, values and errors.
  */
 import type { BatchUpdateMetadataRequest } from "../calls/Metadata.ts"
 
-/** The report in some bytes, without the times of the agent. Throws where they are none. */
+/** Returns the report, without the times of the agent. Throws if the bytes are not a report. */
 export const decode = (bytes: Uint8Array): BatchUpdateMetadataRequest => {
   const reader = new Reader(bytes)
   const metadata: Array<{ readonly key: string; readonly result: { readonly value: string; readonly error: string } }> =
@@ -58,7 +58,7 @@ class Reader {
     this.#bytes = bytes
   }
 
-  /** A tag or a length. */
+  /** Reads a tag or a length. */
   varint(): number {
     const bytes = this.#bytes
     let value = 0
@@ -103,7 +103,7 @@ class Reader {
     return start === end ? "" : decoder.decode(bytes.subarray(from, end))
   }
 
-  /** Passes over a field that is not needed. */
+  /** Skips a field that is not needed. */
   skip(tag: number): void {
     if (tag >>> 3 === 0) throw malformed()
     switch (tag & 7) {
