@@ -14,8 +14,8 @@ const suite = (name: string, order: number, workers: number, minutes: number) =>
 })
 
 /**
- * The scenarios that mostly wait run side by side; those that use the whole machine run alone, afterwards. `--mode soak`
- * runs the soak.
+ * The scenarios that mostly wait run side by side; those that use the whole machine run alone, afterwards. `--mode long`
+ * runs the scenarios that are too long or too hard on a machine for every commit, `--mode soak` the soak.
  */
 export default defineConfig(({ mode }) => ({
   test: {
@@ -24,6 +24,8 @@ export default defineConfig(({ mode }) => ({
     projects:
       mode === "soak"
         ? [suite("soak", 0, 1, Number(process.env["SOAK_MINUTES"] ?? 30) + 10)]
-        : [suite("fault", 0, 4, 5), suite("load", 1, 1, 4)]
+        : mode === "long"
+          ? [suite("long", 0, 1, 5)]
+          : [suite("fault", 0, 4, 5), suite("load", 1, 1, 4)]
   }
 }))

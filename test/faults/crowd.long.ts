@@ -1,0 +1,196 @@
+/** Many agents at once, and single agents that ask for more than their share. */
+import { describe } from "@effect/vitest"
+import { Clock, Deferred, Effect, Fiber, FiberSet, Queue, Ref, Schedule } from "effect"
+import * as Token from "../../src/access/Token.ts"
+import * as Agent from "../support/agent.ts"
+import * as Client from "../support/client.ts"
+import * as Database from "./Database.ts"
+import { watchHealth } from "./Health.ts"
+import * as Proxy from "./Proxy.ts"
+import * as Replica from "./Replica.ts"
+import { expect, type Outcome, scenario } from "./scenario.ts"
+import * as World from "./World.ts"
+
+/** Five thousand agents that connect again when they lose the service, as often as a real agent does. */
+const returning = (latency: number, within: number) =>
+  Effect.gen(function* () {
+    const count = 5_000
+    const database = yield* Database.make()
+    const proxy = yield* Proxy.make(database.url, { latency })
+    const env = {
+      DATABASE_URL: proxy.url,
+      NODE_OPTIONS: "--max-old-space-size=1024",
+      AGENT_PING_INTERVAL: "15 seconds"
+    }
+    const first = yield* Replica.start({ ...env, DATABASE_URL: database.url })
+    const members = []
+    for (const part of [0, 1, 2, 3, 4]) {
+      members.push(...(yield* agents(first.url, `part-${part}`, count / 5)))
+    }
+    const port = new URL(first.url).port
+    const url = first.url
+
+    const connected = yield* Ref.make(0)
+    const attempts = yield* Ref.make(0)
+    const all = yield* Ref.make(yield* Deferred.make<void>())
+    const session = Effect.fnUntraced(function* (token: string) {
+      yield* Ref.update(attempts, (attempts) => attempts + 1)
+      const agent = yield* Agent.connect(url, { [Token.header]: token })
+      yield* agent.send(Agent.report("1", Agent.sample("key-0", "1")))
+      const answer = yield* Effect.timeout(Queue.take(agent.messages), "30 seconds")
+      if (!answer.includes('"Success"')) return
+      yield* Effect.acquireRelease(
+        Ref.updateAndGet(connected, (n) => n + 1),
+        () => Ref.update(connected, (n) => n - 1)
+      )
+      if ((yield* Ref.get(connected)) === count) yield* Deferred.succeed(yield* Ref.get(all), undefined)
+      yield* agent.closed
+    }, Effect.scoped)
+    const live = (token: string) =>
+      Effect.ignore(session(token)).pipe(
+        // as the agent of the protocol: from one second on, with jitter
+        Effect.repeat(Schedule.jittered(Schedule.spaced("1 second")))
+      )
+    const fibers = yield* FiberSet.make()
+    for (const { token } of members) yield* FiberSet.run(fibers, live(token))
+    yield* Effect.timeoutOption(Deferred.await(yield* Ref.get(all)), "60 seconds")
+    const before = yield* Ref.get(connected)
+    const triedBefore = yield* Ref.get(attempts)
+
+    const problems: Array<string> = []
+    yield* first.kill("SIGKILL")
+    yield* first.exit
+    yield* Ref.set(all, yield* Deferred.make<void>())
+    yield* World.settle(Ref.get(connected), (connected) => connected === 0)
+    yield* Ref.set(attempts, 0)
+    const second = yield* Replica.start({ ...env, PORT: port })
+    const start = yield* Clock.currentTimeMillis
+    const unready: Array<number> = []
+    const readiness = second.get("/readyz").pipe(
+      Effect.map(({ status }) => void (status !== 200 && unready.push(status))),
+      Effect.repeat(Schedule.spaced("500 millis")),
+      Effect.catchDefect(() => Effect.void)
+    )
+    const watching = yield* Effect.forkChild(readiness)
+    yield* Effect.ignore(Effect.timeout(Deferred.await(yield* Ref.get(all)), within + 20_000))
+    const elapsed = (yield* Clock.currentTimeMillis) - start
+    yield* Fiber.interrupt(watching)
+    const back = yield* Ref.get(connected)
+    const tried = yield* Ref.get(attempts)
+    problems.push(
+      ...expect(before === count, `${before} agents were connected before the restart, after ${triedBefore} attempts`),
+      ...expect(back === count && elapsed <= within, `${back} of ${count} agents were back after ${elapsed} ms`),
+      ...expect(tried < 2 * count, `the agents connected ${tried} times`),
+      ...expect(unready.length < 4, `/readyz failed ${unready.length} times`)
+    )
+    return { accepted: count, present: back, lost: count - back, counted: 0, problems }
+  })
+
+const agents = Effect.fnUntraced(function* (url: string, name: string, count: number) {
+  const api = yield* Client.admin(url, Replica.adminToken)
+  yield* api.users.create({ payload: { username: name, is_admin: false } })
+  const workspace = yield* api.workspaces.create({ payload: { name: "dev", owner: name } })
+  const metadata = [{ key: "key-0", script: "", interval: 10, timeout: 10, display_order: 0 }]
+  return yield* api.agents.create({
+    params: { workspace: workspace.id },
+    payload: { agents: Array.from({ length: count }, (_, index) => ({ name: `agent-${index}`, metadata })) }
+  })
+})
+
+const and = (outcome: Outcome, ...guarantees: ReadonlyArray<ReadonlyArray<string>>): Outcome => ({
+  ...outcome,
+  problems: [...outcome.problems, ...guarantees.flat()]
+})
+
+const noisy = Effect.gen(function* () {
+  const world = yield* World.make({ agents: 17, replicas: [{ AGENT_MAX_CALL_RATE: "100" }] })
+  const { database, fleet, ledger, replica } = world
+  const { token } = fleet.members[16]!
+  // four characters each, so that 1 500 of them are within the limit of a report
+  const undeclared = (call: number) =>
+    Array.from({ length: 1_500 }, (_, index) => ((call * 1_500 + index) % 36 ** 4).toString(36).padStart(4, "."))
+  const calls = yield* Ref.make(0)
+  const noise = Effect.gen(function* () {
+    const agent = yield* Agent.connect(replica.url, { [Token.header]: token })
+    const call = Effect.gen(function* () {
+      const call = yield* Ref.updateAndGet(calls, (calls) => calls + 1)
+      yield* agent.send(Agent.report(String(call), ...undeclared(call).map((key) => Agent.sample(key, "x"))))
+    })
+    // as many calls as the service reads, without a wait for the answers
+    yield* Effect.forkChild(Effect.forever(Queue.take(agent.messages)))
+    yield* Effect.repeat(call, Schedule.fixed("10 millis"))
+  }).pipe(Effect.scoped)
+  const behind = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    return ledger.compare(yield* database.rows, now - 5_000).missing.length
+  })
+  const health = watchHealth(replica)
+  const watching = yield* Effect.forkChild(health.watching)
+  const stale = yield* fleet.whileReporting(
+    { to: () => replica.url, every: 10_000, only: 16 },
+    Effect.gen(function* () {
+      yield* Effect.forkChild(noise)
+      yield* Effect.sleep("15 seconds")
+      const seen = yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.delay(behind, "1 second"))
+      return Math.max(...seen)
+    }).pipe(Effect.scoped)
+  )
+  yield* Fiber.interrupt(watching)
+  const outcome = yield* World.look(world)
+  return and(
+    outcome,
+    expect(outcome.lost === 0, `${outcome.lost} lost`),
+    expect(stale === 0, `${stale} of 80 keys of other agents were stale`),
+    expect((yield* Ref.get(calls)) > 1_000, `only ${yield* Ref.get(calls)} calls were made`),
+    expect(health.longest() < 2_000, `/healthz took ${Math.round(health.longest())} ms`)
+  )
+})
+
+const frame = Effect.gen(function* () {
+  const world = yield* World.make({ agents: 10 })
+  const { fleet, replica } = world
+  const before = yield* replica.rss
+  const health = watchHealth(replica)
+  const watching = yield* Effect.forkChild(health.watching)
+  const logins: Array<number> = []
+  const login = Effect.gen(function* () {
+    const start = yield* Clock.currentTimeMillis
+    const agent = yield* Agent.connect(replica.url, { [Token.header]: fleet.members[8]!.token })
+    yield* agent.send(Agent.report("1"))
+    yield* Queue.take(agent.messages)
+    logins.push((yield* Clock.currentTimeMillis) - start)
+  }).pipe(Effect.scoped, Effect.timeout("10 seconds"), Effect.ignore)
+  const calls = Array.from({ length: 40_000 }, (_, index) => ({
+    _tag: "Request",
+    id: String(index),
+    tag: "GetManifest",
+    payload: {},
+    headers: []
+  }))
+  const grown = yield* fleet.whileReporting(
+    { to: () => replica.url, every: 500, only: 8 },
+    Effect.gen(function* () {
+      yield* Effect.sleep("3 seconds")
+      const agent = yield* Agent.connect(replica.url, { [Token.header]: fleet.members[9]!.token })
+      yield* agent.send(JSON.stringify(calls))
+      yield* Effect.repeat(login, Schedule.upTo(Schedule.spaced("1 second"), { duration: "20 seconds" }))
+      return (yield* replica.peakRss) - before
+    }).pipe(Effect.scoped)
+  )
+  yield* Fiber.interrupt(watching)
+  const slowest = Math.max(0, ...logins)
+  return and(
+    World.lossless(yield* World.look(world)),
+    expect(logins.length >= 15, `only ${logins.length} logins worked`),
+    expect(slowest < 2_000, `a login took ${slowest} ms`),
+    expect(health.longest() < 2_000, `/healthz took ${Math.round(health.longest())} ms`),
+    expect(grown < 300, `the process grew by ${Math.round(grown)} MiB`)
+  )
+})
+
+describe("many at once", () => {
+  scenario("17a · 5 000 agents come back after a restart", returning(0, 10_000))
+  scenario("17b · 5 000 agents come back after a restart, with 100 ms to the database", returning(100, 30_000))
+  scenario("18 · One agent makes 100 calls a second with 1 500 undeclared keys each", noisy)
+  scenario("19 · One agent puts 40 000 calls into one frame of 2.6 MB", frame)
+})
