@@ -158,7 +158,9 @@ const place = Effect.fnUntraced(function* (options: Options, account: Account | 
   const key = Crypto.createHash("sha256").update(wanted).digest("hex").slice(0, 12)
   const state = options.stateDir ?? "/var/lib/metadata-batcher"
   const folder = yield* folderAt(Path.join(state, `${Path.basename(wanted)}-${key}`))
-  yield* Effect.logInfo(`Postgres runs as ${account.name}, who cannot reach ${wanted}: its data is in ${folder}`)
+  yield* Effect.logInfo("data of the embedded Postgres kept elsewhere: its account cannot reach the folder").pipe(
+    Effect.annotateLogs({ account: account.name, wanted, folder })
+  )
   return folder
 })
 
@@ -183,7 +185,7 @@ const claim = Effect.fnUntraced(function* (dataDir: string, stopTimeout: Duratio
   if (Option.isNone(found)) return
   const { owner, pid, state } = found.value
   if (state === "orphaned") {
-    yield* Effect.logWarning(`A Postgres (process ${pid}) outlived its owner (process ${owner}); ending it`)
+    yield* Effect.logWarning("ending a Postgres that outlived its owner").pipe(Effect.annotateLogs({ pid, owner }))
     if (yield* Postmaster.end(yield* Postmaster.orphan(pid), stopTimeout)) return
   }
   const who = state === "owned" ? `another instance (process ${owner})` : `another Postgres (process ${pid})`

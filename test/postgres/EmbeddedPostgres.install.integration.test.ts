@@ -1,3 +1,4 @@
+import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Effect, FileSystem, Option } from "effect"
@@ -6,7 +7,7 @@ import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 import * as Account from "../../src/postgres/internal/account.ts"
 import * as Binaries from "../../src/postgres/internal/postgresBinaries.ts"
 import { emptyFolder } from "../support/folder.ts"
-import { environment, otherServer, query, recordLogs, settings } from "../support/server.ts"
+import { environment, otherServer, query, settings } from "../support/server.ts"
 
 const isRoot = process.geteuid?.() === 0
 
@@ -64,16 +65,16 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres binaries and
         if (isLink) yield* fs.remove(Path.join(lib, name))
       }
       const dataDir = yield* emptyFolder
-      const logs: Array<string> = []
+      const logs: Array<LogRecord> = []
       const start = Effect.scoped(EmbeddedPostgres.make({ dataDir, settings, package: installed })).pipe(
-        recordLogs(logs)
+        collectLogs(logs)
       )
 
       yield* start
       yield* start
 
       assert.strictEqual(logs.length, 1)
-      assert.include(logs[0], `copying them to ${dataDir}`)
+      assert.include(logs[0]!.annotations["copied"], dataDir)
     })
   )
 
@@ -85,16 +86,16 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres binaries and
       const installed = yield* copyPackage(home)
       yield* fs.chmod(home, 0o700)
       const dataDir = Path.join(home, "data")
-      const logs: Array<string> = []
+      const logs: Array<LogRecord> = []
 
       const make = EmbeddedPostgres.make({ dataDir, settings, package: installed, stateDir })
-      const first = yield* Effect.scoped(make).pipe(recordLogs(logs))
+      const first = yield* Effect.scoped(make).pipe(collectLogs(logs))
       const second = yield* make
 
       assert.isTrue(first.dataDir.startsWith(Path.join(stateDir, "data-")))
       assert.strictEqual(second.dataDir, first.dataDir)
-      assert.include(logs[0], dataDir)
-      assert.include(logs[0], first.dataDir)
+      assert.strictEqual(logs[0]!.annotations["wanted"], dataDir)
+      assert.strictEqual(logs[0]!.annotations["folder"], first.dataDir)
       assert.notStrictEqual((yield* fs.stat(Path.join(first.dataDir, "cluster"))).uid, Option.some(0))
       assert.isFalse(yield* fs.exists(dataDir))
     })

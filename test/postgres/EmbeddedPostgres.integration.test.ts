@@ -1,3 +1,4 @@
+import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { assert, layer } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Queue, Redacted } from "effect"
 import * as Fs from "node:fs"
@@ -5,16 +6,7 @@ import * as Net from "node:net"
 import * as Path from "node:path"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 import { emptyFolder } from "../support/folder.ts"
-import {
-  environment,
-  isOpen,
-  otherProcess,
-  otherServer,
-  query,
-  recordLogs,
-  serverOf,
-  settings
-} from "../support/server.ts"
+import { environment, isOpen, otherProcess, otherServer, query, serverOf, settings } from "../support/server.ts"
 
 layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
   it.effect("answers queries as soon as it is made, and ends with its scope", () =>
@@ -86,12 +78,16 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
       yield* killed.exited
       assert.isTrue(yield* isOpen(killed.server.port))
 
-      const logs: Array<string> = []
-      const server = yield* EmbeddedPostgres.make({ dataDir, settings }).pipe(recordLogs(logs))
+      const logs: Array<LogRecord> = []
+      const server = yield* EmbeddedPostgres.make({ dataDir, settings }).pipe(collectLogs(logs))
 
       assert.isFalse(yield* isOpen(killed.server.port))
       assert.notStrictEqual(server.pid, killed.server.pid)
-      assert.include(logs.join(), `process ${killed.server.pid}) outlived its owner (process ${killed.pid})`)
+      assert.deepInclude(logs, {
+        level: "Warn",
+        message: "ending a Postgres that outlived its owner",
+        annotations: { pid: killed.server.pid, owner: killed.pid }
+      })
     })
   )
 
@@ -139,15 +135,15 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
 
   it.effect("says so when its server ends on its own", () =>
     Effect.gen(function* () {
-      const logs: Array<string> = []
-      const server = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings }).pipe(recordLogs(logs))
+      const logs: Array<LogRecord> = []
+      const server = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings }).pipe(collectLogs(logs))
 
       process.kill(server.pid, "SIGINT")
       const error = yield* Effect.flip(server.died)
 
       assert.strictEqual(error.reason, "failed")
       assert.include(error.message, "received fast shutdown request")
-      assert.strictEqual(logs.at(-1), error.message)
+      assert.strictEqual(logs.at(-1)?.message, error.message)
     })
   )
 

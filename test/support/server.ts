@@ -3,7 +3,7 @@
  */
 import { NodeFileSystem } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { Deferred, Effect, Layer, Logger, Queue, Schema } from "effect"
+import { Deferred, Effect, Layer, Queue, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { spawn } from "node:child_process"
 import * as Net from "node:net"
@@ -58,10 +58,6 @@ export const otherServer = Effect.fnUntraced(function* (dataDir: string, account
 })
 
 const decodeServer = Schema.decodeEffect(Schema.fromJsonString(Schema.Struct({ pid: Schema.Int, port: Schema.Int })))
-
-/** A logger that keeps what it is given. */
-export const recordLogs = (messages: Array<string>) =>
-  Effect.provide(Logger.layer([Logger.make(({ message }) => void messages.push(String(message)))]))
 
 /** Whether something takes connections on the port. */
 export const isOpen = (port: number) =>

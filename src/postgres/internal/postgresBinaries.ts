@@ -75,7 +75,9 @@ export const usable = Effect.fnUntraced(function* (source: Package, dataDir: str
   const copied = Path.join(dataDir, `${copyPrefix}${source.version}`)
   yield* Staging.build(copied, (aside) =>
     Effect.andThen(
-      Effect.logInfo(`The Postgres binaries cannot be run where they are installed; copying them to ${copied}`),
+      Effect.logInfo("copying the Postgres binaries, because they cannot be run where they are installed").pipe(
+        Effect.annotateLogs({ copied })
+      ),
       copy(source, Path.join(aside, "native"))
     )
   )

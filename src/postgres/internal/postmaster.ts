@@ -61,7 +61,7 @@ export const end = Effect.fnUntraced(function* (server: Endable, timeout: Durati
     // when the server is gone or not ours to signal, the check of its end shows that
     yield* Effect.ignore(Effect.try(() => server.signal(signal)))
     if (Option.isSome(yield* Effect.timeoutOption(server.ended, timeout))) return true
-    yield* Effect.logWarning(`Postgres (process ${server.pid}) did not end on ${signal}`)
+    yield* Effect.logWarning("Postgres did not end on a signal").pipe(Effect.annotateLogs({ pid: server.pid, signal }))
   }
   return false
 })
