@@ -66,8 +66,7 @@ export const terminal =
 const written = (value: unknown) => (typeof value === "string" ? value : Formatter.formatJson(value))
 
 // control characters, and those that separate lines or change the direction of text
-// oxlint-disable-next-line no-control-regex
-const steering = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+const steering = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu
 
 /** Escapes a character as JSON does, so that text within JSON keeps its meaning. */
 const escape = (text: string): string =>

@@ -7,15 +7,13 @@ const nonAsciiSpaces = /[\u00A0\u1680\u2000-\u200B\u202F\u205F\u3000]/gu
 const mappedToNothing = /\u00AD|\u034F|\u1806|[\u180B-\u180D]|\u200C|\u200D|\u2060|[\uFE00-\uFE0F]|\uFEFF/gu
 
 const prohibited =
-  // oxlint-disable-next-line no-control-regex
-  /\u0340|\u0341|[\u0000-\u001F\u007F-\u009F\u06DD\u070F\u180E\u200E\u200F\u2028-\u202E\u2061-\u206F\u2FF0-\u2FFB\uFFF9-\uFFFD\p{Co}\p{Cn}\p{Cs}]/u
+  /\u0340|\u0341|[\p{Cc}\u06DD\u070F\u180E\u200E\u200F\u2028-\u202E\u2061-\u206F\u2FF0-\u2FFB\uFFF9-\uFFFD\p{Co}\p{Cn}\p{Cs}]/u
 
 const rightToLeft = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}]/u
 
 /** Returns the prepared password. */
 export const saslPrep = (password: string): string => {
-  // oxlint-disable-next-line no-control-regex
-  if (/^[\u0020-\u007E]*$/.test(password)) return password
+  if (/^[ -~]*$/.test(password)) return password
   const prepared = password.replaceAll(nonAsciiSpaces, " ").replaceAll(mappedToNothing, "").normalize("NFKC")
   if (prepared === "" || prohibited.test(prepared)) return password
   // right-to-left text must begin and end with right-to-left characters, and must not be mixed
