@@ -1,8 +1,10 @@
 /** The lock on a data folder, over real sockets and a process that is killed. */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect, Fiber, FileSystem, Queue } from "effect"
+import { TestClock } from "effect/testing"
 import { spawnSync } from "node:child_process"
+import * as Net from "node:net"
 import * as Path from "node:path"
 import * as FolderLock from "../../src/postgres/internal/folderLock.ts"
 import { emptyFolder } from "../support/folder.ts"
@@ -39,6 +41,32 @@ it.layer(NodeFileSystem.layer)("folderLock", (it) => {
       assert.isUndefined(yield* FolderLock.acquire(folder))
       assert.isDefined(yield* FolderLock.acquire(folder))
       assert.deepStrictEqual(yield* fs.readDirectory(folder), ["lock"])
+    })
+  )
+
+  it.effect("leaves a folder to a holder that does not respond within a second, and hangs up", () =>
+    Effect.gen(function* () {
+      const folder = yield* emptyFolder
+      const events = yield* Queue.unbounded<string>()
+      const server = Net.createServer((socket) => {
+        Queue.offerUnsafe(events, "connected")
+        socket.resume().on("close", () => Queue.offerUnsafe(events, "closed"))
+      })
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => {
+          server.listen(Path.join(folder, "lock"), () => resume(Effect.void))
+        }),
+        () => Effect.sync(() => server.close())
+      )
+
+      const acquired = yield* Effect.forkChild(FolderLock.acquire(folder))
+      assert.strictEqual(yield* Queue.take(events), "connected")
+      yield* TestClock.adjust("999 millis")
+      assert.isUndefined(acquired.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+
+      assert.deepStrictEqual(yield* Fiber.join(acquired), { pid: undefined })
+      assert.strictEqual(yield* Queue.take(events), "closed")
     })
   )
 })

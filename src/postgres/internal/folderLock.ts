@@ -5,7 +5,7 @@
  * - A socket without a listener is left over from a holder that was killed, and is replaced.
  * - When the file system does not support sockets, the folder is used without a lock, and a warning says so.
  */
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Option } from "effect"
 import * as Crypto from "node:crypto"
 import * as Net from "node:net"
 import * as Path from "node:path"
@@ -61,16 +61,13 @@ const holder = (address: string) =>
   Effect.callback<Held | undefined>((resume) => {
     let text = ""
     const socket = Net.connect(address)
-    const end = () => {
-      socket.destroy()
-      resume(Effect.succeed({ pid: text === "" ? undefined : Number(text) }))
-    }
-    socket.setTimeout(1_000, end)
-    socket.on("data", (chunk) => (text += String(chunk))).once("end", end)
+    socket.on("data", (chunk) => (text += String(chunk)))
+    socket.once("end", () => resume(Effect.succeed({ pid: text === "" ? undefined : Number(text) })))
     socket.once("error", ({ code }: NodeJS.ErrnoException) =>
       resume(Effect.succeed(code === "ECONNREFUSED" || code === "ENOENT" ? undefined : { pid: undefined }))
     )
-  })
+    return Effect.sync(() => socket.destroy())
+  }).pipe(Effect.timeoutOption("1 second"), Effect.map(Option.getOrElse((): Held => ({ pid: undefined }))))
 
 /** Removes the socket, unless another process has put its own in its place. */
 const remove = Effect.fnUntraced(function* (folder: string) {
