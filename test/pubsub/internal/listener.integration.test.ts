@@ -238,6 +238,19 @@ layer(quiet, { excludeTestServices: true })("listener", (it) => {
   )
 })
 
+const byDefault = { minBackoff: undefined, maxBackoff: undefined }
+
+/** Runs a test over a pubsub with its default back-off, with one element for each failure to listen. */
+const withFailures = Effect.fnUntraced(function* <A, E, R>(
+  test: (failures: Queue.Dequeue<void>) => Effect.Effect<A, E, R>
+) {
+  const failures = yield* Queue.unbounded<void>()
+  const failed = Logger.make<unknown, void>(({ message }) => {
+    if (String(message).includes("cannot listen for messages")) Queue.offerUnsafe(failures, undefined)
+  })
+  return yield* Effect.provide(test(failures), Layer.provideMerge(pubsub(byDefault), Logger.layer([failed])))
+})
+
 layer(quiet)("listener by default", (it) => {
   it.effect("replaces a connection within 30 s that hangs without a word", () =>
     Effect.gen(function* () {
@@ -249,17 +262,12 @@ layer(quiet)("listener by default", (it) => {
       yield* TestClock.adjust("22 seconds")
 
       assert.deepStrictEqual(yield* subscription.next, Resync())
-    }).pipe(Effect.provide(pubsub({ minBackoff: undefined, maxBackoff: undefined })))
+    }).pipe(Effect.provide(pubsub(byDefault)))
   )
 
   it.effect("is replaced within 5 s of the end of an outage of 70 s during which nobody published [FT-22]", () =>
-    Effect.gen(function* () {
-      const failures = yield* Queue.unbounded<void>()
-      const failed = Logger.make<unknown, void>(({ message }) => {
-        if (String(message).includes("cannot listen for messages")) Queue.offerUnsafe(failures, undefined)
-      })
-      const world = Layer.provideMerge(pubsub({ minBackoff: undefined, maxBackoff: undefined }), Logger.layer([failed]))
-      yield* Effect.gen(function* () {
+    withFailures((failures) =>
+      Effect.gen(function* () {
         const proxy = yield* PgProxy.PgProxy
         const subscription = yield* subscribe("a")
         yield* subscription.next
@@ -271,18 +279,13 @@ layer(quiet)("listener by default", (it) => {
         yield* TestClock.adjust("5 seconds")
 
         assert.deepStrictEqual(yield* promptly(subscription.next), Resync())
-      }).pipe(Effect.provide(world))
-    })
+      })
+    )
   )
 
   it.effect("is replaced as soon as a publication has got through, however long the pause has become", () =>
-    Effect.gen(function* () {
-      const failures = yield* Queue.unbounded<void>()
-      const failed = Logger.make<unknown, void>(({ message }) => {
-        if (String(message).includes("cannot listen for messages")) Queue.offerUnsafe(failures, undefined)
-      })
-      const world = Layer.provideMerge(pubsub({ minBackoff: undefined, maxBackoff: undefined }), Logger.layer([failed]))
-      yield* Effect.gen(function* () {
+    withFailures((failures) =>
+      Effect.gen(function* () {
         const proxy = yield* PgProxy.PgProxy
         const subscription = yield* subscribe("a")
         yield* subscription.next
@@ -298,7 +301,7 @@ layer(quiet)("listener by default", (it) => {
         assert.deepStrictEqual(yield* subscription.next, Resync())
         yield* publish("a", "heard")
         assert.deepStrictEqual(yield* subscription.next, message("heard"))
-      }).pipe(Effect.provide(world))
-    })
+      })
+    )
   )
 })
