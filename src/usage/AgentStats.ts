@@ -70,6 +70,14 @@ export const AgentStats = Schema.Struct({
 })
 export type AgentStats = typeof AgentStats.Type
 
+const noSessions = {
+  session_count_vscode: 0,
+  session_count_jetbrains: 0,
+  session_count_reconnecting_pty: 0,
+  session_count_ssh: 0,
+  session_counts: {}
+} satisfies Partial<StatsCounters>
+
 /** The counters of a report without any activity. */
 export const zeroCounters: StatsCounters = {
   connections_by_proto: {},
@@ -79,22 +87,11 @@ export const zeroCounters: StatsCounters = {
   rx_bytes: 0,
   tx_packets: 0,
   tx_bytes: 0,
-  session_count_vscode: 0,
-  session_count_jetbrains: 0,
-  session_count_reconnecting_pty: 0,
-  session_count_ssh: 0,
-  session_counts: {}
+  ...noSessions
 }
 
 /** Returns the counters without their sessions. */
-export const withoutSessions = (counters: StatsCounters): StatsCounters => ({
-  ...counters,
-  session_count_vscode: 0,
-  session_count_jetbrains: 0,
-  session_count_reconnecting_pty: 0,
-  session_count_ssh: 0,
-  session_counts: {}
-})
+export const withoutSessions = (counters: StatsCounters): StatsCounters => ({ ...counters, ...noSessions })
 
 /** Returns whether there is any session. */
 export const hasSessions = (counters: StatsCounters): boolean =>

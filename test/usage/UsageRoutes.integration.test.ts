@@ -3,6 +3,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
+import { zeroCounters } from "../../src/usage/AgentStats.ts"
 import { StatsBatcher } from "../../src/usage/StatsBatcher.ts"
 import type * as Token from "../../src/access/Token.ts"
 import { type AgentId, type WorkspaceId, WorkspaceId as WorkspaceIds } from "../../src/domain/Ids.ts"
@@ -127,7 +128,7 @@ layer(Service.layer, { excludeTestServices: true })("usage", (it) => {
 
       const answer = yield* agent.UpdateStats({
         stats: {
-          ...figures,
+          ...zeroCounters,
           connection_count: 2,
           metrics: [
             { name: "agent_scripts_total", type: "COUNTER", value: 4, labels: [label] },
@@ -160,21 +161,6 @@ layer(Service.layer, { excludeTestServices: true })("usage", (it) => {
   )
 })
 
-const figures = {
-  connections_by_proto: {},
-  connection_count: 0,
-  connection_median_latency_ms: -1,
-  rx_packets: 0,
-  rx_bytes: 0,
-  tx_packets: 0,
-  tx_bytes: 0,
-  session_count_vscode: 0,
-  session_count_jetbrains: 0,
-  session_count_reconnecting_pty: 0,
-  session_count_ssh: 0,
-  session_counts: {}
-}
-
 /** A service in which people's programs count sessions. */
 const layerExperiment = Layer.provideMerge(
   Service.layerOver(Server.layerStorage, { EXPERIMENTS: "workspace-usage" }),
@@ -188,7 +174,7 @@ layer(layerExperiment, { excludeTestServices: true })("usage, where people's pro
       const { id, owner, token, workspace } = yield* People.agent()
       const agent = yield* Agent.client(url, People.showing(token))
 
-      yield* agent.UpdateStats({ stats: { ...figures, connection_count: 1, session_count_ssh: 5, metrics: [] } })
+      yield* agent.UpdateStats({ stats: { ...zeroCounters, connection_count: 1, session_count_ssh: 5, metrics: [] } })
       assert.strictEqual((yield* mark(workspace.id, owner.token, { agent_id: id, app_name: "vscode" })).status, 204)
 
       assert.sameDeepMembers(
