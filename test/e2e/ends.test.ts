@@ -8,14 +8,17 @@ import * as Path from "node:path"
 import { emptyFolder } from "../support/folder.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 
+/** The option that makes Node run a program before its own. */
+const before = (program: string) => `--import=data:text/javascript,${encodeURIComponent(program)}`
+
 /** A program that sends itself a signal as soon as the command line is loaded, before that has run. */
 const signalWhileLoading = (signal: NodeJS.Signals) =>
-  `data:text/javascript,${encodeURIComponent(`
+  before(`
     import { registerHooks } from "node:module"
     registerHooks({ load: (url, context, next) => {
       if (url.endsWith("/Cli.ts")) process.kill(process.pid, "${signal}")
       return next(url, context)
-    } })`)}`
+    } })`)
 
 const isAlive = (pid: number) => {
   try {
@@ -38,7 +41,7 @@ describe("the process of the service", () => {
     it.live(`ends by ${signal} while it is loaded [FT-21]`, () =>
       Effect.gen(function* () {
         const service = yield* ServiceProcess.start(["serve"], {
-          NODE_OPTIONS: `--import=${signalWhileLoading(signal)}`
+          NODE_OPTIONS: signalWhileLoading(signal)
         })
 
         // a process without a handler has no exit code, and as process 1 does not end at all
@@ -47,6 +50,17 @@ describe("the process of the service", () => {
       })
     )
   }
+
+  it.live("ends with 1 and one sentence on a Node that is too old", () =>
+    Effect.gen(function* () {
+      const service = yield* ServiceProcess.start(["serve"], {
+        NODE_OPTIONS: before(`Object.defineProperty(process, "version", { value: "v20.20.2" })`)
+      })
+
+      assert.strictEqual(yield* service.exit, 1)
+      assert.match(service.output(), /^metadata-batcher needs Node \d+\.\d+ or newer, and this is Node 20\.20\.2\.\n$/)
+    })
+  )
 
   it.live("flushes at SIGHUP, and stops its database [FT-21]", () =>
     Effect.gen(function* () {
