@@ -4,15 +4,15 @@ import { TestClock } from "effect/testing"
 import * as Accumulator from "../../src/batcher/Accumulator.ts"
 import * as Batcher from "../../src/batcher/Batcher.ts"
 
-type Options = Partial<Batcher.Options<unknown, number, string, never>>
+type Options<R> = Partial<Batcher.Options<unknown, number, string, R>>
 
 export const settle = TestClock.adjust(0)
 
-/** A batcher of numbers in the order of arrival. */
-export const start = Effect.fnUntraced(function* (options: Options = {}) {
+/** A batcher of numbers in the order of arrival, and the batches that it has written. */
+export const start = Effect.fnUntraced(function* <R = never>(options: Options<R> = {}) {
   const batches: Array<ReadonlyArray<number>> = []
   const { write = () => Effect.void, ...rest } = options
-  const batcher = yield* Batcher.make<unknown, number, string, never>({
+  const batcher = yield* Batcher.make<unknown, number, string, R>({
     accumulator: Accumulator.fifo<number>() as Accumulator.Accumulator<unknown, number>,
     ...rest,
     write: (batch, reason) =>
