@@ -52,7 +52,21 @@ export const connect = Effect.fnUntraced(function* (
     }),
     (socket) => Effect.sync(() => socket.terminate())
   )
-  const send = (...frames: ReadonlyArray<Uint8Array>) => Effect.sync(() => socket.send(Buffer.concat(frames)))
+  let held: Array<Uint8Array> | undefined
+  const send = (...frames: ReadonlyArray<Uint8Array>) =>
+    Effect.sync(() => (held === undefined ? socket.send(Buffer.concat(frames)) : void held.push(...frames)))
+  /** Sends everything that `effect` sends in one message of the WebSocket. */
+  const together = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.suspend(() => {
+      const frames: Array<Uint8Array> = []
+      held = frames
+      return Effect.onExit(effect, () =>
+        Effect.suspend(() => {
+          held = undefined
+          return send(...frames)
+        })
+      )
+    })
 
   let reading = 0
   const decoder = YamuxFrame.makeDecoder({
@@ -120,6 +134,7 @@ export const connect = Effect.fnUntraced(function* (
   return {
     start,
     send,
+    together,
     closed: Deferred.await(closed),
     /** Makes a unary call. */
     call: <I extends DescMessage, O extends DescMessage>(
