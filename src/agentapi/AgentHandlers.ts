@@ -1,10 +1,10 @@
 /** The handlers of all calls, and the middleware that gives each call the session of its agent. */
-import { Cause, Context, Effect, Layer, Option, Predicate, References } from "effect"
+import { Effect, Layer } from "effect"
 import { AgentApi, AgentSessionMiddleware } from "./AgentApi.ts"
 import { AgentSockets } from "./AgentSockets.ts"
 import { InvalidRequest } from "./AgentError.ts"
 import * as FailureMetrics from "../telemetry/FailureMetrics.ts"
-import { AgentSession } from "./session/AgentSession.ts"
+import * as SessionCalls from "./internal/sessionCalls.ts"
 import * as AnnouncementBanners from "./calls/AnnouncementBanners.ts"
 import * as Apps from "./calls/Apps.ts"
 import * as BoundaryLogs from "./calls/BoundaryLogs.ts"
@@ -52,36 +52,13 @@ const sessions = Layer.effect(
         const { callGate, session } = agentSocket
         callGate.enterUnsafe()
         return Effect.ensuring(
-          Effect.onError(Effect.provideContext(handler, contextOf(session)), (cause) =>
-            Cause.hasInterruptsOnly(cause)
-              ? Effect.void
-              : FailureMetrics.callFailed(rpc._tag, Option.match(Cause.findErrorOption(cause), reasonOf))
-          ),
+          SessionCalls.inSession(rpc._tag, session, handler),
           Effect.sync(() => callGate.leaveUnsafe())
         )
       })
     )
   )
 )
-
-const contexts = new WeakMap<AgentSession["Service"], Context.Context<AgentSession>>()
-
-/** Returns the session with the annotations of its log records, made once per connection. */
-const contextOf = (session: AgentSession["Service"]): Context.Context<AgentSession> => {
-  const known = contexts.get(session)
-  if (known !== undefined) return known
-  const { agentId, workspace } = session.identity
-  const made = Context.make(AgentSession, session).pipe(
-    Context.add(References.CurrentLogAnnotations, { agentId, workspaceId: workspace.id })
-  )
-  contexts.set(session, made)
-  return made
-}
-
-const reasonOf = {
-  onNone: () => "defect",
-  onSome: (error: unknown) => (Predicate.hasProperty(error, "_tag") ? String(error._tag) : "error")
-}
 
 export const layer = Layer.mergeAll(
   handlers,

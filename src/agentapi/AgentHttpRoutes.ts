@@ -8,22 +8,20 @@
  *   original's programs, which then continue without them.
  */
 import { Data, DateTime, Effect, Layer, Schema } from "effect"
-import { Headers, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { Rpc, RpcMessage, RpcSerialization } from "effect/rpc"
 import * as Authentication from "../access/Authentication.ts"
-import { LogSourceId } from "../domain/Ids.ts"
+import { LogSourceId, nil } from "../domain/Ids.ts"
 import * as MetadataReport from "../domain/MetadataReport.ts"
 import { OptionalText, PostgresText } from "../domain/PostgresText.ts"
-import { AgentApi } from "./AgentApi.ts"
+import * as Utf8 from "../domain/Utf8.ts"
 import * as AgentHandlers from "./AgentHandlers.ts"
 import { AgentHttpApi } from "./AgentHttpApi.ts"
 import * as AgentSockets from "./AgentSockets.ts"
 import * as ApiVersion from "./ApiVersion.ts"
-import * as Logs from "./calls/Logs.ts"
 import * as Metadata from "./calls/Metadata.ts"
-import * as Apps from "./calls/Apps.ts"
 import * as Frames from "./internal/frames.ts"
+import * as SessionCalls from "./internal/sessionCalls.ts"
 import { LogStore } from "./ports/LogStore.ts"
 import { ManifestStore } from "./ports/ManifestStore.ts"
 import * as AgentSession from "./session/AgentSession.ts"
@@ -83,9 +81,9 @@ const handlers = HttpApiBuilder.group(
     const store = yield* LogStore
     const declarations = yield* ManifestStore
     const { addValid } = yield* Metadata.make
-    const appendLogs = yield* callOf(Logs.BatchCreateLogs)
-    const setAppStatus = yield* callOf(Apps.UpdateAppStatus)
-    const report = yield* callOf(Metadata.BatchUpdateMetadata)
+    const appendLogs = yield* callOf("BatchCreateLogs")
+    const setAppStatus = yield* callOf("UpdateAppStatus")
+    const report = yield* callOf("BatchUpdateMetadata")
 
     return handlers
       .handleRaw("metadata", () =>
@@ -94,8 +92,9 @@ const handlers = HttpApiBuilder.group(
             const agent = yield* Authentication.CurrentAgent
             const samples = samplesOf(yield* body(Report))
             const declared = yield* Effect.mapError(declarations.declaredKeys(agent.identity.agentId), unavailable)
-            const undeclared = [...new Set(samples.map(({ key }) => key))].filter((key) => !declared.has(key))
-            if (samples.length > 0 && undeclared.length === new Set(samples.map(({ key }) => key)).size) {
+            const keys = [...new Set(samples.map(({ key }) => key))]
+            const undeclared = keys.filter((key) => !declared.has(key))
+            if (keys.length > 0 && undeclared.length === keys.length) {
               return yield* new Refused({
                 status: 400,
                 message: "no key of the report is declared for this agent",
@@ -104,9 +103,7 @@ const handlers = HttpApiBuilder.group(
                   .map((field) => ({ field, detail: "is not declared for this agent" }))
               })
             }
-            const tooLong = samples.find(
-              ({ value }) => new TextEncoder().encode(value).length > MetadataReport.maxValueBytes
-            )
+            const tooLong = samples.find(({ value }) => Utf8.byteLength(value) > MetadataReport.maxValueBytes)
             if (tooLong !== undefined) {
               return yield* invalid(tooLong.key, `must have at most ${MetadataReport.maxValueBytes} bytes`)
             }
@@ -147,14 +144,14 @@ const handlers = HttpApiBuilder.group(
         responding(
           Effect.gen(function* () {
             const { log_source_id, logs } = yield* body(LogLines)
-            const result = yield* appendLogs({
-              log_source_id: log_source_id ?? "00000000-0000-0000-0000-000000000000",
+            const { log_limit_exceeded } = yield* appendLogs({
+              log_source_id: log_source_id ?? nil,
               logs: logs.map(({ level = "", output }) => ({
                 output,
                 ...(level === "" ? {} : { level: level.toUpperCase() })
               }))
             })
-            if ((result as { readonly log_limit_exceeded: boolean }).log_limit_exceeded) {
+            if (log_limit_exceeded) {
               return yield* new Refused({ status: 413, message: "the agent has logged as much as it may" })
             }
             return nothing
@@ -222,38 +219,34 @@ const body = Effect.fnUntraced(function* <A>(schema: Schema.Codec<A, unknown>) {
     request.json,
     () => new Refused({ status: 400, message: "the body must be JSON, and not too large" })
   )
-  return yield* Effect.mapError(Schema.decodeUnknownEffect(schema)(json), ({ issue }) => {
-    const { field, problem } = Frames.toInvalidRequest(issue)
-    return invalid(field, problem)
-  })
+  return yield* Effect.mapError(Schema.decodeUnknownEffect(schema)(json), ({ issue }) =>
+    refusalOf(Frames.toInvalidRequest(issue))
+  )
 })
 
-/** Makes a call of the contract for the agent of the request. It accepts the same payloads as the contract. */
-const callOf = Effect.fnUntraced(function* (rpc: { readonly _tag: string; readonly payloadSchema: unknown }) {
-  const handler = (yield* AgentApi.accessHandler(rpc._tag as never)) as unknown as (
-    payload: unknown,
-    options: object
-  ) => Effect.Effect<unknown, { readonly _tag: string; readonly message: string }, AgentSession.AgentSession>
-  const decode = Schema.decodeUnknownEffect(
-    RpcSerialization.json.codecFor(rpc.payloadSchema as Schema.Codec<unknown, unknown>)
-  )
-  const options = { client: new Rpc.ServerClient(-1), requestId: RpcMessage.RequestId(0), headers: Headers.empty }
-  return (payload: unknown, declaredKeys?: MetadataReport.DeclaredKeys) =>
-    Effect.gen(function* () {
-      const introduction = { ...(yield* Authentication.CurrentAgent), apiVersion: ApiVersion.first }
-      const session = AgentSession.ofRequest(introduction, declaredKeys)
-      const request = yield* Effect.mapError(decode(payload), ({ issue }) => {
-        const { field, problem } = Frames.toInvalidRequest(issue)
-        return invalid(field, problem)
-      })
-      return yield* handler(request, { ...options }).pipe(
-        Effect.provideService(AgentSession.AgentSession, session),
-        Effect.mapError((error) =>
-          error._tag === "Unavailable" ? unavailable() : new Refused({ status: 400, message: error.message })
+/** Makes a call of the contract for the agent of the request. */
+const callOf = <const Tag extends SessionCalls.Tag>(tag: Tag) =>
+  Effect.map(
+    SessionCalls.handlerOf(tag),
+    (handle) => (payload: unknown, declaredKeys?: MetadataReport.DeclaredKeys) =>
+      Effect.flatMap(Authentication.CurrentAgent, (agent) =>
+        Effect.mapError(
+          handle(AgentSession.ofRequest({ ...agent, apiVersion: ApiVersion.first }, declaredKeys), payload),
+          refusalOf
         )
       )
-    })
-})
+  )
+
+const refusalOf = (error: SessionCalls.CallError): Refused => {
+  switch (error._tag) {
+    case "InvalidRequest":
+      return invalid(error.field, error.problem)
+    case "Unavailable":
+      return unavailable()
+    default:
+      return new Refused({ status: 400, message: error.message })
+  }
+}
 
 const samplesOf = (report: typeof Report.Type): ReadonlyArray<MetadataReport.ReportedSample> =>
   isSamples(report)

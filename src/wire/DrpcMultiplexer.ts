@@ -31,22 +31,29 @@ export interface Messages<I, O> {
   readonly send: (message: O) => Effect.Effect<void>
 }
 
-/** A handler over encoded messages. */
-export type Handler<C> =
-  | {
-      readonly _tag: "Unary"
-      readonly handle: (request: Uint8Array, connection: C) => Effect.Effect<Uint8Array, DrpcError>
-    }
-  | {
-      readonly _tag: "Streaming"
-      /** Whether the client may send more than one message: one that was taken is dealt with before a cancellation. */
-      readonly isBidirectional: boolean
-      readonly handle: (messages: Messages<Uint8Array, Uint8Array>, connection: C) => Effect.Effect<void, DrpcError>
-    }
+/** A handler over encoded messages: one message in, one out. */
+export interface UnaryHandler<C> {
+  readonly _tag: "Unary"
+  readonly handle: (request: Uint8Array, connection: C) => Effect.Effect<Uint8Array, DrpcError>
+}
+
+/** A handler over encoded messages, any number of them. */
+export interface StreamingHandler<C> {
+  readonly _tag: "Streaming"
+  /** Whether the client may send more than one message: one that was taken is dealt with before a cancellation. */
+  readonly isBidirectional: boolean
+  readonly handle: (messages: Messages<Uint8Array, Uint8Array>, connection: C) => Effect.Effect<void, DrpcError>
+}
+
+export type Handler<C> = UnaryHandler<C> | StreamingHandler<C>
 
 export interface Entry<C> {
   readonly name: string
   readonly handler: Handler<C>
+}
+
+export interface UnaryEntry<C> extends Entry<C> {
+  readonly handler: UnaryHandler<C>
 }
 
 /** The handlers of all calls, by name. */
@@ -70,7 +77,7 @@ export const nameOf = (method: { readonly name: string; readonly parent: { reado
 export const unary = <I extends DescMessage, O extends DescMessage, C>(
   method: DescMethodUnary<I, O>,
   handle: (request: MessageShape<I>, connection: C) => Effect.Effect<MessageInitShape<O>, DrpcError>
-): Entry<C> => ({
+): UnaryEntry<C> => ({
   name: nameOf(method),
   handler: {
     _tag: "Unary",
@@ -80,12 +87,6 @@ export const unary = <I extends DescMessage, O extends DescMessage, C>(
       )
   }
 })
-
-/** One message in, encoded still, and one out: for calls whose decoding has to be fast. */
-export const unaryBytes = <C>(
-  method: DescMethodUnary<DescMessage, DescMessage>,
-  handle: (request: Uint8Array, connection: C) => Effect.Effect<Uint8Array, DrpcError>
-): Entry<C> => ({ name: nameOf(method), handler: { _tag: "Unary", handle } })
 
 /** One message in, any number out. */
 export const serverStreaming = <I extends DescMessage, O extends DescMessage, C>(
@@ -138,8 +139,10 @@ export const bidirectional = <I extends DescMessage, O extends DescMessage, C>(
 /** The client has ended a call without the message that the call takes. */
 export const noMessage = new DrpcError({ code: 0, message: "the call has no message" })
 
+// ----- internals -----
+
 /** The message in some bytes. Fails where they are none of its type. */
-export const decode = <I extends DescMessage>(type: I, bytes: Uint8Array): Effect.Effect<MessageShape<I>, DrpcError> =>
+const decode = <I extends DescMessage>(type: I, bytes: Uint8Array): Effect.Effect<MessageShape<I>, DrpcError> =>
   Effect.suspend(() => {
     try {
       return Effect.succeed(fromBinary(type, bytes))
@@ -147,8 +150,6 @@ export const decode = <I extends DescMessage>(type: I, bytes: Uint8Array): Effec
       return Effect.fail(new DrpcError({ code: 0, message: `the message is no ${type.typeName}` }))
     }
   })
-
-// ----- internals -----
 
 const encode = <O extends DescMessage>(type: O, message: MessageInitShape<O>): Uint8Array =>
   toBinary(type, create(type, message))

@@ -1,11 +1,13 @@
 /** The calls of one agent in the original's protocol, over a real WebSocket, with ports under the control of the test. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Queue } from "effect"
+import { Deferred, Effect, Layer, Metric, Queue } from "effect"
 import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
 import { Agent as Api } from "../../src/wire/generated/agent_pb.ts"
 import { layerPorts } from "../support/agentApi.ts"
 import { serve, token } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
+import { agent } from "../support/metadataBatcher.ts"
 import * as WireAgent from "../support/wireAgent.ts"
 
 describe("a call in the original's protocol", () => {
@@ -42,5 +44,38 @@ describe("a call in the original's protocol", () => {
       yield* Effect.forEach([...calls, behind], ({ next }) => next)
       assert.strictEqual(running.most, 16)
     })
+  )
+
+  it.effect("is counted when it fails, and its log records name the agent, as over the contract [WI-72]", () =>
+    Effect.gen(function* () {
+      const cause = new Error("the store is away")
+      const banners = Effect.fail(new StoreError({ operation: "read the banners", reason: "unavailable", cause }))
+      const { logs, url } = yield* serve({
+        ports: Layer.merge(layerPorts, Layer.mock(SiteConfigs)({ announcementBanners: banners }))
+      })
+      const { call } = yield* WireAgent.connect(url, showing(token), "?version=2.8")
+
+      const unavailable = yield* Effect.flip(call(Api.method.getAnnouncementBanners, {}))
+      const invalid = yield* Effect.flip(call(Api.method.updateStartup, { startup: { version: "2.0" } }))
+
+      assert.strictEqual(unavailable._tag, "CallFailed")
+      assert.strictEqual(invalid._tag, "CallFailed")
+      assert.deepStrictEqual(
+        (yield* Metric.snapshot).flatMap(({ attributes = {}, id, state }) =>
+          id === "metadata_batcher_failed_calls_total" && "count" in state && Number(state.count) > 0
+            ? [[attributes["call"], attributes["reason"], Number(state.count)]]
+            : []
+        ),
+        [
+          ["GetAnnouncementBanners", "Unavailable", 1],
+          ["UpdateStartup", "InvalidRequest", 1]
+        ]
+      )
+      const records = logs.filter(({ message }) => message.includes("read the banners"))
+      assert.deepStrictEqual(
+        records.map(({ annotations }) => annotations["agentId"]),
+        [agent(1)]
+      )
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 })

@@ -9,10 +9,9 @@
  * - Metrics that are not finite numbers are left out, and such a latency becomes -1, because an error would end the
  *   agent's connection.
  */
-import { create, type DescMessage, type DescMethodUnary, type MessageShape, toBinary } from "@bufbuild/protobuf"
+import { create, type DescMessage, type DescMethodUnary, type MessageShape } from "@bufbuild/protobuf"
 import { Effect, identity, Option, Schema } from "effect"
-import { Headers } from "effect/http"
-import { Rpc, type RpcGroup, RpcMessage, RpcSerialization } from "effect/rpc"
+import { type Rpc, RpcSerialization } from "effect/rpc"
 import * as Tracing from "../../domain/Tracing.ts"
 import * as DrpcMultiplexer from "../../wire/DrpcMultiplexer.ts"
 import { Agent, ManifestSchema } from "../../wire/generated/agent_pb.ts"
@@ -20,9 +19,9 @@ import { DERPMapSchema } from "../../wire/generated/tailnet_pb.ts"
 import { AgentApi } from "../AgentApi.ts"
 import type { AgentSocket } from "../AgentSockets.ts"
 import * as Metadata from "../calls/Metadata.ts"
-import * as Frames from "../internal/frames.ts"
+import * as SessionCalls from "../internal/sessionCalls.ts"
 import { TailnetCalls } from "../ports/TailnetCalls.ts"
-import { AgentSession } from "../session/AgentSession.ts"
+import type { AgentSession } from "../session/AgentSession.ts"
 import { type JsonObject, toContract, toMessage } from "./Conversion.ts"
 import * as DerpMapMessage from "./DerpMapMessage.ts"
 import * as MetadataReport from "./MetadataReport.ts"
@@ -33,21 +32,9 @@ interface Exceptions {
   readonly response?: (json: JsonObject) => Effect.Effect<MessageShape<DescMessage>>
 }
 
-/** A call of the contract, without its types. */
-interface AnyRpc {
-  readonly _tag: string
-  readonly payloadSchema: Schema.Codec<unknown, unknown>
-  readonly successSchema: Schema.Codec<unknown, unknown>
-}
-
-type AnyHandler = (
-  payload: unknown,
-  options: object
-) => Effect.Effect<unknown, { readonly message: string }, AgentSession>
-
 /** Makes the handlers of all calls of an agent. */
 export const make = Effect.gen(function* () {
-  const services = yield* Effect.context<Rpc.ToHandler<RpcGroup.Rpcs<typeof AgentApi>>>()
+  const services = yield* Effect.context<Rpc.ToHandler<SessionCalls.AgentCall>>()
   const isTraced = Tracing.isEnabled(services)
   const tailnet = yield* TailnetCalls
   const { addValid } = yield* Metadata.make
@@ -63,62 +50,52 @@ export const make = Effect.gen(function* () {
     }
   }
 
-  const entryOf = Effect.fnUntraced(function* (rpc: AnyRpc, method: DescMethodUnary) {
-    const handler = (yield* AgentApi.accessHandler(rpc._tag as never)) as unknown as AnyHandler
-    const decode = Schema.decodeUnknownEffect(RpcSerialization.json.codecFor(rpc.payloadSchema))
+  const entryOf = Effect.fnUntraced(function* (rpc: SessionCalls.AgentCall, method: DescMethodUnary) {
+    const handle = yield* SessionCalls.handlerOf(rpc._tag)
     const encode = Schema.encodeUnknownEffect(RpcSerialization.json.codecFor(rpc.successSchema))
     const {
       request = identity,
       response = (json: JsonObject) => Effect.sync(() => toMessage(method.output, json))
     }: Exceptions = exceptions[rpc._tag] ?? {}
-    const options = { client: new Rpc.ServerClient(-1), requestId: RpcMessage.RequestId(0), headers: Headers.empty }
 
-    const run = (message: MessageShape<DescMessage>) =>
-      decode(request(toContract(method.input, message))).pipe(
-        Effect.mapError(({ issue }) => Frames.toInvalidRequest(issue)),
-        Effect.flatMap((payload) => handler(payload, { ...options })),
+    const run = (message: MessageShape<DescMessage>, session: AgentSession["Service"]) =>
+      handle(session, request(toContract(method.input, message))).pipe(
         Effect.mapError(({ message }) => new DrpcMultiplexer.DrpcError({ code: 0, message })),
         Effect.flatMap((result) => Effect.orDie(encode(result))),
         Effect.flatMap((json) => response(json as JsonObject)),
-        Effect.map((result) => toBinary(method.output, result))
+        isTraced ? Effect.withSpan(`RpcServer.${rpc._tag}`, { kind: "server" }) : identity
       )
-    const traced = isTraced
-      ? (message: MessageShape<DescMessage>) =>
-          Effect.withSpan(run(message), `RpcServer.${rpc._tag}`, { kind: "server" })
-      : run
 
-    return DrpcMultiplexer.unaryBytes(method, (bytes, { callGate, rateLimiter, session }: AgentSocket) =>
-      Effect.flatMap(DrpcMultiplexer.decode(method.input, bytes), (message) => {
-        rateLimiter.consumeUnsafe()
-        const start: Effect.Effect<Uint8Array, DrpcMultiplexer.DrpcError> = Effect.suspend(() => {
-          // one message of the connection may hold more calls than may run
-          if (callGate.isFullUnsafe()) return Effect.andThen(callGate.ready, start)
-          callGate.enterUnsafe()
-          return Effect.ensuring(
-            Effect.provideService(traced(message), AgentSession, session),
-            Effect.sync(() => callGate.leaveUnsafe())
-          )
-        })
-        return start
+    return DrpcMultiplexer.unary(method, (message, { callGate, rateLimiter, session }: AgentSocket) => {
+      rateLimiter.consumeUnsafe()
+      const start: ReturnType<typeof run> = Effect.suspend(() => {
+        // one message of the connection may hold more calls than may run
+        if (callGate.isFullUnsafe()) return Effect.andThen(callGate.ready, start)
+        callGate.enterUnsafe()
+        return Effect.ensuring(
+          Effect.suspend(() => run(message, session)),
+          Effect.sync(() => callGate.leaveUnsafe())
+        )
       })
-    )
+      return start
+    })
   })
 
   /** Adds a valid report at once. An invalid report takes the ordinary path, which returns the error. */
-  const reportOf = (
-    ordinary: DrpcMultiplexer.Entry<AgentSocket>,
-    handle: (bytes: Uint8Array, agentSocket: AgentSocket) => Effect.Effect<Uint8Array, DrpcMultiplexer.DrpcError>
-  ): DrpcMultiplexer.Entry<AgentSocket> => ({
-    name: ordinary.name,
+  const reportOf = ({
+    handler: ordinary,
+    name
+  }: DrpcMultiplexer.UnaryEntry<AgentSocket>): DrpcMultiplexer.UnaryEntry<AgentSocket> => ({
+    name,
     handler: {
       _tag: "Unary",
       handle: (bytes, agentSocket) => {
-        const report = Option.liftThrowable(MetadataReport.decode)(bytes)
-        if (isTraced || Option.isNone(report)) return handle(bytes, agentSocket)
+        const report = decodeReport(bytes)
+        if (Option.isNone(report)) return ordinary.handle(bytes, agentSocket)
         return Effect.flatMap(
           Effect.catchDefect(addValid(agentSocket.session, report.value), () => Effect.succeed(false)),
           (isAdded) => {
-            if (!isAdded) return handle(bytes, agentSocket)
+            if (!isAdded) return ordinary.handle(bytes, agentSocket)
             agentSocket.rateLimiter.consumeUnsafe()
             return nothing
           }
@@ -131,15 +108,10 @@ export const make = Effect.gen(function* () {
     name,
     handler: withSession(handler)
   }))
-  for (const rpc of AgentApi.requests.values() as Iterable<unknown> as Iterable<AnyRpc>) {
+  for (const rpc of AgentApi.requests.values()) {
     const method = Agent.methods.find(({ name }) => name === rpc._tag) as DescMethodUnary
     const entry = yield* entryOf(rpc, method)
-    const { handler } = entry
-    entries.push(
-      rpc._tag === Metadata.BatchUpdateMetadata._tag && handler._tag === "Unary"
-        ? reportOf(entry, handler.handle)
-        : entry
-    )
+    entries.push(rpc._tag === Metadata.BatchUpdateMetadata._tag && !isTraced ? reportOf(entry) : entry)
   }
   return DrpcMultiplexer.make(entries)
 })
@@ -147,6 +119,8 @@ export const make = Effect.gen(function* () {
 // ----- internals -----
 
 const nothing = Effect.succeed(new Uint8Array(0))
+
+const decodeReport = Option.liftThrowable(MetadataReport.decode)
 
 /** Adapts a handler that needs only the session. */
 const withSession = (handler: DrpcMultiplexer.Handler<AgentSession["Service"]>): DrpcMultiplexer.Handler<AgentSocket> =>
