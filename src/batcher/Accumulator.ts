@@ -11,6 +11,7 @@ export interface Updates<A, Self> {
   /** Returns a copy: it must not change when the caller's own array does. */
   slice(from: number, to?: number): Self
   filter(keep: (update: A, index: number, all: Self) => boolean): Self
+  forEach(use: (update: A) => void): void
 }
 
 /** Whether an update may join a batch: `skip` leaves it pending, `stop` leaves it and all after it. */
@@ -25,9 +26,9 @@ export interface Accumulator<S, A, U = ReadonlyArray<A>> {
   readonly has: (state: S, update: A) => boolean
   /**
    * The identity of an update: two updates merge if and only if their keys are the same, as in a `Map`. `undefined` if
-   * updates never merge; then the rules must not look into updates at all.
+   * updates never merge; then the rules must not look into updates at all, which must come in arrays.
    */
-  readonly keyOf: ((update: A) => unknown) | undefined
+  readonly keyOf: ((update: A) => unknown) | ([ReadonlyArray<A>] extends [U] ? undefined : never)
   /** Adds the updates from index `from` to before `to`, in their order. They are newer than all that the state holds. */
   readonly add: (state: S, updates: U, from: number, to: number) => S
   /**

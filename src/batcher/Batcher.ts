@@ -28,7 +28,7 @@ import { withDefaultWarnings } from "./internal/defaultWarnings.ts"
 import { type Batcher, isNested, makeHandle, Nested } from "./internal/handle.ts"
 import { Intake } from "./internal/intake.ts"
 import { Ledger } from "./internal/ledger.ts"
-import { Receipts } from "./internal/receipts.ts"
+import { makeReceipts } from "./internal/receipts.ts"
 import { makeResume } from "./internal/resume.ts"
 import { Selector } from "./internal/selector.ts"
 import { Worker } from "./internal/worker.ts"
@@ -106,7 +106,7 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
   let recorder: BatcherMetrics.Recorder | undefined
   const observer = withDefaultWarnings<A, E, R>(options.observer ?? {})
   const ledger = new Ledger()
-  const receipts = new Receipts<S, A, NotWritten<A, E>, U>(options.accumulator)
+  const receipts = makeReceipts<S, A, NotWritten<A, E>, U>(options.accumulator)
   const backoff = new Backoff<E, R>(settings, options.retry)
   const lost = (reason: LossReason) => (update: A) => new Lost<A, E>({ updates: [update], reason })
 

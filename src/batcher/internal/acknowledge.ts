@@ -17,7 +17,7 @@ export const acknowledge = <A, E>(
   callback((resume) => {
     const receipt = new Receipt<NotWritten<A, E>>()
     // held open until all is under way
-    receipt.expect()
+    receipt.expect(1)
     receipt.onDone = () => {
       const failure = combine(receipt.failures)
       resume(failure === undefined ? Effect.void : Effect.fail(failure))

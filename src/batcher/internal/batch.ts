@@ -3,7 +3,7 @@ import type { Cause } from "effect"
 import type { FlushReason } from "../BatcherObserver.ts"
 import type { Lost, Rejected } from "../BatcherErrors.ts"
 import type { NotWritten } from "./acknowledge.ts"
-import type { Receipt } from "./receipts.ts"
+import type { Waiting } from "./receipts.ts"
 
 /** Why an update with a receipt was not written. */
 export type Outcome<A, E> = Rejected<A, E> | Lost<A, E>
@@ -20,7 +20,7 @@ export class Batch<A, E> {
   readonly updates: ReadonlyArray<A>
   readonly reason: FlushReason
   /** The receipts that wait for each update, by its index. */
-  readonly receipts: ReadonlyArray<ReadonlyArray<Receipt<NotWritten<A, E>>> | undefined> | undefined
+  readonly receipts: ReadonlyArray<Waiting<NotWritten<A, E>>> | undefined
   readonly partitions: ReadonlySet<unknown> | undefined
   /** The counts of the flush that waits for this batch. */
   tally: Tally | undefined
@@ -35,7 +35,7 @@ export class Batch<A, E> {
   constructor(
     updates: ReadonlyArray<A>,
     reason: FlushReason,
-    receipts: ReadonlyArray<ReadonlyArray<Receipt<NotWritten<A, E>>> | undefined> | undefined,
+    receipts: ReadonlyArray<Waiting<NotWritten<A, E>>> | undefined,
     partitions: ReadonlySet<unknown> | undefined
   ) {
     this.updates = updates

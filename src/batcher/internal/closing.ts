@@ -1,7 +1,6 @@
 /** Ends a batcher within its time. */
 import { Clock, Context, Deferred, Duration, Effect, Fiber } from "effect"
 import type { Updates } from "../Accumulator.ts"
-import type { Closed } from "../BatcherObserver.ts"
 import type { ResolvedSettings } from "../BatcherSettings.ts"
 import type { Worker } from "./worker.ts"
 
@@ -77,5 +76,3 @@ const untilClockIsStill = <S, A, E, R, U extends Updates<A, U>>(
     ).pipe(Effect.annotateLogs({ inFlight: worker.inFlight, pending: worker.intake.size }))
   })
 }
-
-export type { Closed }

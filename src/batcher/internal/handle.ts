@@ -6,7 +6,7 @@ import { Dropped, type DropReason } from "../BatcherErrors.ts"
 import { acknowledge, type NotWritten } from "./acknowledge.ts"
 import { type FlushRequest, type FlushResult, resultOf } from "./job.ts"
 import type { Accounting, Ledger } from "./ledger.ts"
-import { type Receipts, unwrap } from "./receipts.ts"
+import type { Receipts } from "./receipts.ts"
 import type { Worker } from "./worker.ts"
 
 /** How many updates are where. */
@@ -89,7 +89,7 @@ export const isNested =
 
 export interface Parts<S, A, E, R, U extends Updates<A, U>> {
   readonly worker: Worker<S, A, E, R, U>
-  readonly receipts: Receipts<S, A, NotWritten<A, E>, U>
+  readonly receipts: Receipts<A, NotWritten<A, E>, U>
   readonly ledger: Ledger
   /** Closes at once. */
   readonly cutOff: () => ReadonlyArray<A>
@@ -108,10 +108,7 @@ export const makeHandle = <S, A, E, R, U extends Updates<A, U>>(parts: Parts<S, 
   const droppedError = (reason: DropReason) => (update: A) => new Dropped({ updates: [update], reason })
   const listOf = (updates: U): ReadonlyArray<A> => {
     const list: Array<A> = []
-    updates.filter((update) => {
-      list.push(unwrap(update))
-      return false
-    })
+    updates.forEach((update) => list.push(update))
     return list
   }
 

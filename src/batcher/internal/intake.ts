@@ -45,7 +45,7 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   readonly ledger: Ledger
   readonly #settings: ResolvedSettings
   readonly #signals: Signals
-  readonly #receipts: Receipts<S, A, F, U>
+  readonly #receipts: Receipts<A, F, U>
   #waiters: Array<Waiter<F, U>> = []
   #compactedAt = -1
   #isAdmitting = false
@@ -55,7 +55,7 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
     accumulator: Accumulator<S, A, U>,
     ledger: Ledger,
     signals: Signals,
-    receipts: Receipts<S, A, F, U>,
+    receipts: Receipts<A, F, U>,
     onDefect: (defect: unknown) => void
   ) {
     this.#settings = settings

@@ -14,7 +14,7 @@ import type { Updates } from "../Accumulator.ts"
 
 export class Mailbox<A, U extends Updates<A, U>, T> {
   readonly capacity: number
-  #messages: Array<U> = []
+  #messages: Array<U | undefined> = []
   /** The tags of the messages, as long as there are any. */
   #tags: Map<U, T> | undefined
   #first = 0
@@ -109,7 +109,7 @@ export class Mailbox<A, U extends Updates<A, U>, T> {
     this.#position = 0
     if (this.#tags?.delete(message) === true && this.#tags.size === 0) this.#tags = undefined
     // a message that was read must not be kept alive
-    this.#messages[this.#first] = undefined as never
+    this.#messages[this.#first] = undefined
     this.#first++
     if (this.#first === this.#messages.length) {
       this.#messages = []

@@ -1,8 +1,8 @@
 /**
  * Acknowledgements: who waits for which update, until it is written, rejected or lost.
  *
- * Where updates merge, a receipt belongs to a key and follows it from merge to merge. Where they do not, the update itself
- * is wrapped while it is pending, because equal updates are different ones.
+ * Where updates merge, a receipt belongs to a key and follows it from merge to merge. Where they do not, the update is in a
+ * cell with its receipt while it is pending, because equal updates are different ones.
  */
 import type { Accumulator, Updates } from "../Accumulator.ts"
 
@@ -12,12 +12,8 @@ export class Receipt<F> {
   readonly failures: Array<F> = []
   onDone: (() => void) | undefined
 
-  get isDone(): boolean {
-    return this.#open === 0
-  }
-
-  expect(): void {
-    this.#open++
+  expect(updates: number): void {
+    this.#open += updates
   }
 
   settle(failure?: F): void {
@@ -26,7 +22,82 @@ export class Receipt<F> {
   }
 }
 
-/** An update of an accumulator that never looks at updates, with the receipt of its caller. */
+/** The receipts that wait for an update. */
+export type Waiting<F> = ReadonlyArray<Receipt<F>> | undefined
+
+export interface Receipts<A, F, U> {
+  /** Whether nobody waits for an update that is pending. */
+  readonly isEmpty: boolean
+  /** Prepares updates that are about to be added. Returns the updates to add. */
+  wrap(updates: U, receipt: Receipt<F>): U
+  /** Settles updates that were not accepted. */
+  refuse(updates: U, receipt: Receipt<F>, failure: (update: A) => F): void
+  /** Attaches a receipt to updates that have just been merged. */
+  onMerged(updates: U, from: number, to: number, receipt: Receipt<F>): void
+  /** The receipts that wait for the updates of a batch, place by place; nothing if there are none. */
+  take(batch: ReadonlyArray<A>): ReadonlyArray<Waiting<F>> | undefined
+  /** Attaches receipts again to updates that are put back. Returns the updates to put back. */
+  restore(updates: ReadonlyArray<A>, waiting: ReadonlyArray<Waiting<F>>): ReadonlyArray<A>
+}
+
+export const makeReceipts = <S, A, F, U extends Updates<A, U>>({ keyOf }: Accumulator<S, A, U>): Receipts<A, F, U> => {
+  if (keyOf !== undefined) return new ReceiptsByKey(keyOf)
+  // an accumulator without keys takes arrays of anything: it never looks into updates, so that cells pass for them
+  return new ReceiptsInCells<A, F>() as unknown as Receipts<A, F, U>
+}
+
+class ReceiptsByKey<A, F, U extends Updates<A, U>> implements Receipts<A, F, U> {
+  readonly #keyOf: (update: A) => unknown
+  readonly #waiting = new Map<unknown, Array<Receipt<F>>>()
+
+  constructor(keyOf: (update: A) => unknown) {
+    this.#keyOf = keyOf
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.size === 0
+  }
+
+  wrap(updates: U, receipt: Receipt<F>): U {
+    receipt.expect(updates.length)
+    return updates
+  }
+
+  refuse(updates: U, receipt: Receipt<F>, failure: (update: A) => F): void {
+    updates.forEach((update) => receipt.settle(failure(update)))
+  }
+
+  onMerged(updates: U, from: number, to: number, receipt: Receipt<F>): void {
+    updates.slice(from, to).forEach((update) => {
+      const key = this.#keyOf(update)
+      const held = this.#waiting.get(key)
+      if (held === undefined) this.#waiting.set(key, [receipt])
+      else held.push(receipt)
+    })
+  }
+
+  take(batch: ReadonlyArray<A>): ReadonlyArray<Waiting<F>> | undefined {
+    if (this.isEmpty) return undefined
+    return batch.map((update) => {
+      const key = this.#keyOf(update)
+      const held = this.#waiting.get(key)
+      this.#waiting.delete(key)
+      return held
+    })
+  }
+
+  restore(updates: ReadonlyArray<A>, waiting: ReadonlyArray<Waiting<F>>): ReadonlyArray<A> {
+    updates.forEach((update, index) => {
+      const receipts = waiting[index]
+      if (receipts === undefined) return
+      const key = this.#keyOf(update)
+      this.#waiting.set(key, [...receipts, ...(this.#waiting.get(key) ?? [])])
+    })
+    return updates
+  }
+}
+
+/** An update with the receipt of its caller. */
 class Cell<A, F> {
   readonly update: A
   readonly receipt: Receipt<F>
@@ -37,91 +108,45 @@ class Cell<A, F> {
   }
 }
 
-type Waiting<F> = ReadonlyArray<Receipt<F>> | undefined
-
-export class Receipts<S, A, F, U extends Updates<A, U>> {
-  readonly #keyOf: Accumulator<S, A, U>["keyOf"]
-  readonly #byKey = new Map<unknown, Array<Receipt<F>>>()
+class ReceiptsInCells<A, F> implements Receipts<A | Cell<A, F>, F, ReadonlyArray<A | Cell<A, F>>> {
+  /** Cells that are pending. */
   #cells = 0
 
-  constructor(accumulator: Accumulator<S, A, U>) {
-    this.#keyOf = accumulator.keyOf
-  }
-
-  /** Whether nobody waits for an update that is pending. */
   get isEmpty(): boolean {
-    return this.#byKey.size === 0 && this.#cells === 0
+    return this.#cells === 0
   }
 
-  /** Prepares updates that are about to be added. Returns the updates to add. */
-  wrap(updates: U, receipt: Receipt<F>): U {
-    for (let count = updates.length; count > 0; count--) receipt.expect()
-    if (this.#keyOf !== undefined) return updates
+  wrap(updates: ReadonlyArray<A | Cell<A, F>>, receipt: Receipt<F>): ReadonlyArray<Cell<A, F>> {
+    receipt.expect(updates.length)
     this.#cells += updates.length
-    return Array.from(updates as unknown as ReadonlyArray<A>, (update) => new Cell(update, receipt)) as unknown as U
+    return updates.map((update) => new Cell<A, F>(unwrap(update), receipt))
   }
 
-  /** Settles updates that were not accepted. */
-  refuse(updates: U, receipt: Receipt<F>, failure: (update: A) => F): void {
-    updates.filter((update) => {
-      if (this.#keyOf === undefined) this.#cells--
-      receipt.settle(failure(unwrap(update)))
-      return false
-    })
+  refuse(updates: ReadonlyArray<A | Cell<A, F>>, receipt: Receipt<F>, failure: (update: A) => F): void {
+    this.#cells -= updates.length
+    for (const update of updates) receipt.settle(failure(unwrap(update)))
   }
 
-  /** Attaches a receipt to updates that have just been merged. */
-  onMerged(updates: U, from: number, to: number, receipt: Receipt<F>): void {
-    const keyOf = this.#keyOf
-    if (keyOf === undefined) return
-    updates.slice(from, to).filter((update) => {
-      const key = keyOf(update)
-      const held = this.#byKey.get(key)
-      if (held === undefined) this.#byKey.set(key, [receipt])
-      else held.push(receipt)
-      return false
-    })
-  }
+  onMerged(): void {}
 
-  /** The receipts that wait for the updates of a batch, place by place; nothing if there are none. */
-  take(batch: ReadonlyArray<A>): ReadonlyArray<Waiting<F>> | undefined {
-    const keyOf = this.#keyOf
+  take(batch: ReadonlyArray<A | Cell<A, F>>): ReadonlyArray<Waiting<F>> | undefined {
     if (this.isEmpty) return undefined
-    if (keyOf === undefined) {
-      return batch.map((update) => {
-        if (!(update instanceof Cell)) return undefined
-        this.#cells--
-        return [update.receipt as Receipt<F>]
-      })
-    }
     return batch.map((update) => {
-      const key = keyOf(update)
-      const held = this.#byKey.get(key)
-      this.#byKey.delete(key)
-      return held
+      if (!(update instanceof Cell)) return undefined
+      this.#cells--
+      return [update.receipt]
     })
   }
 
-  /** Attaches receipts again to updates that are put back. Returns the updates to put back. */
-  restore(updates: ReadonlyArray<A>, waiting: ReadonlyArray<Waiting<F>>): ReadonlyArray<A> {
-    const keyOf = this.#keyOf
-    if (keyOf === undefined) {
-      return updates.map((update, index) => {
-        const receipt = waiting[index]?.[0]
-        if (receipt === undefined) return update
-        this.#cells++
-        return new Cell(update, receipt) as unknown as A
-      })
-    }
-    updates.forEach((update, index) => {
-      const receipts = waiting[index]
-      if (receipts === undefined) return
-      const key = keyOf(update)
-      this.#byKey.set(key, [...receipts, ...(this.#byKey.get(key) ?? [])])
+  restore(updates: ReadonlyArray<A | Cell<A, F>>, waiting: ReadonlyArray<Waiting<F>>): ReadonlyArray<A | Cell<A, F>> {
+    return updates.map((update, index) => {
+      const receipt = waiting[index]?.[0]
+      if (receipt === undefined) return update
+      this.#cells++
+      return new Cell<A, F>(unwrap(update), receipt)
     })
-    return updates
   }
 }
 
-/** An update without its wrapper. */
-export const unwrap = <A>(update: A): A => (update instanceof Cell ? (update.update as A) : update)
+/** An update without its cell. */
+export const unwrap = <A>(update: A | Cell<A, unknown>): A => (update instanceof Cell ? update.update : update)

@@ -26,7 +26,7 @@ export interface WorkerOptions<S, A, E, R, U extends Updates<A, U>> {
   readonly settings: ResolvedSettings
   readonly context: Context.Context<R>
   readonly makeIntake: (signals: Signals) => Intake<S, A, NotWritten<A, E>, U>
-  readonly receipts: Receipts<S, A, NotWritten<A, E>, U>
+  readonly receipts: Receipts<A, NotWritten<A, E>, U>
   readonly selector: Selector<A>
   readonly backoff: Backoff<E, R>
   readonly write: (batch: Batch<A, E>) => Effect.Effect<void, never, R>

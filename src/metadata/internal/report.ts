@@ -50,6 +50,10 @@ export class Report implements Updates<MetadataRow, Report> {
     return new Report(this.agentId, this.entries.slice(from, to), this.#onRow)
   }
 
+  forEach(use: (row: MetadataRow) => void): void {
+    for (let index = 0; index < this.length; index++) use(this.row(index))
+  }
+
   filter(keep: (row: MetadataRow, index: number, all: Report) => boolean): Report {
     const kept = this.entries.filter((_, index) => keep(this.row(index), index, this))
     return new Report(this.agentId, kept, this.#onRow)
