@@ -57,9 +57,10 @@ const boundaries = {
 /** The metrics of an owner: handles through which they can be read. */
 export const define = (
   { attributes = {}, prefix }: Options,
-  of: Names = names,
+  ownNames: Partial<Names> = {},
   batchSizes: ReadonlyArray<number> = boundaries.batchSize
 ) => {
+  const of: Names = { ...names, ...ownNames }
   const named = <Name extends keyof Names>(name: Name) => ({
     name: `${prefix}_${of[name][0]}`,
     options: { description: of[name][1], attributes }
@@ -98,8 +99,12 @@ export const define = (
 
 export type Metrics = ReturnType<typeof define>
 
-// one handle per value of a label, made once: a handle finds its series faster than its attributes are merged
-const byReason = <Input, State, const Reasons extends ReadonlyArray<string>>(
+/**
+ * One handle per value of the label `reason`, made once: a handle finds its series faster than its attributes are merged.
+ *
+ * @internal
+ */
+export const byReason = <Input, State, const Reasons extends ReadonlyArray<string>>(
   metric: Metric.Metric<Input, State>,
   reasons: Reasons
 ): { readonly [Reason in Reasons[number]]: Metric.Metric<Input, State> } =>

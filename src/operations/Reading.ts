@@ -53,10 +53,14 @@ export const incidents: ReadonlyArray<{
   { label: "updates lost: write failed", isLoss: true, count: countOf(Batching.lostKeys.write_failed) },
   { label: "updates lost: refused by the database", isLoss: true, count: countOf(Batching.lostKeys.rejected) },
   { label: "updates lost: shutdown", isLoss: true, count: countOf(Batching.lostKeys.shutdown) },
-  { label: "statistics dropped: no room", isLoss: true, count: countOf(StatsMetrics.dropped.full) },
-  { label: "statistics dropped: closing", isLoss: true, count: countOf(StatsMetrics.dropped.closed) },
-  { label: "statistics lost: refused by the database", isLoss: true, count: countOf(StatsMetrics.lost.rejected) },
-  { label: "statistics lost: shutdown", isLoss: true, count: countOf(StatsMetrics.lost.shutdown) },
+  { label: "statistics dropped: no room", isLoss: true, count: countOf(StatsMetrics.batcher.dropped.full) },
+  { label: "statistics dropped: closing", isLoss: true, count: countOf(StatsMetrics.batcher.dropped.closed) },
+  {
+    label: "statistics lost: refused by the database",
+    isLoss: true,
+    count: countOf(StatsMetrics.batcher.lost.rejected)
+  },
+  { label: "statistics lost: shutdown", isLoss: true, count: countOf(StatsMetrics.batcher.lost.shutdown) },
   { label: "announcements that failed", isLoss: true, count: countOf(Batching.publishErrors) },
   { label: "flushes that failed: database away", isLoss: false, count: countOf(Batching.flushFailures.unavailable) },
   { label: "flushes that failed: row refused", isLoss: false, count: countOf(Batching.flushFailures.rejected) },

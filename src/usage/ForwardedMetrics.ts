@@ -73,7 +73,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
   const agents = new Map<string, Agent>()
   const owners = new Map<string, Size>()
   const all: Size = { series: 0, bytes: 0 }
-  yield* Metrics.register
+  yield* Metrics.registerSeries
 
   const drop = (reason: Dropped, count = 1) => Metrics.droppedSeries[reason].updateUnsafe(count, context)
 

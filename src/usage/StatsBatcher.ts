@@ -9,7 +9,7 @@
  * - Closing writes what is pending, within 15 seconds.
  * - Every report that is dropped or lost is counted by its reason.
  */
-import { Cause, Context, type Duration, Effect, Layer, Metric, type Scope } from "effect"
+import { Cause, Context, type Duration, Effect, Layer, type Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Accumulator from "../batcher/Accumulator.ts"
 import * as Batcher from "../batcher/Batcher.ts"
@@ -45,12 +45,10 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<StatsBatcher["Service"], never, StatsStore | SecureRandom.SecureRandom | Scope.Scope> {
   const store = yield* StatsStore
   const random = yield* SecureRandom.SecureRandom
-  const context = yield* Effect.context<never>()
   const { maxSessionTypes = 64, size = 1_024 } = options
-  yield* Metrics.register
 
   const batcher = yield* Batcher.make({
-    accumulator: Accumulator.keyed({ key: (row: StatsRow) => row.id, merge: (row) => row }),
+    accumulator: Accumulator.fifo<StatsRow>(),
     interval: options.interval ?? "1 second",
     maxBatchSize: Math.ceil(size * 0.8),
     queueCapacity: size,
@@ -59,24 +57,20 @@ export const make = Effect.fnUntraced(function* (
     onWriteFailure: "retain",
     write: (rows) => store.insert(SessionTypes.limit(rows, maxSessionTypes)),
     isRejection: (error) => error.reason === "rejected",
+    metrics: Metrics.batcher,
     observer: {
-      onWritten: ({ count }) => Metric.update(Metrics.written, count),
       onFailed: ({ cause, unwritten }) =>
-        Metric.update(Metrics.flushFailures, 1).pipe(
-          Effect.andThen(Effect.logError("batch of statistics not written and retained", Cause.squash(cause))),
-          Effect.annotateLogs({ reports: unwritten.length })
-        ),
+        Effect.annotateLogs(Effect.logError("batch of statistics not written and retained", Cause.squash(cause)), {
+          reports: unwritten.length
+        }),
       // without the cause: a database repeats bad data in its message
       onRejected: ({ agentId }) =>
-        Metric.update(Metrics.lost.rejected, 1).pipe(
-          Effect.andThen(Effect.logError("report of statistics rejected and lost")),
-          Effect.annotateLogs({ agentId })
-        ),
+        Effect.annotateLogs(Effect.logError("report of statistics rejected and lost"), { agentId }),
       onClosed: ({ cutOff, written }) =>
-        Metric.update(Metrics.lost.shutdown, cutOff).pipe(
-          Effect.andThen(Effect.logWithLevel(cutOff > 0 ? "Warn" : "Info")("batcher of statistics closed")),
-          Effect.annotateLogs({ written, lost: cutOff })
-        )
+        Effect.annotateLogs(Effect.logWithLevel(cutOff > 0 ? "Warn" : "Info")("batcher of statistics closed"), {
+          written,
+          lost: cutOff
+        })
     }
   })
 
@@ -84,7 +78,6 @@ export const make = Effect.fnUntraced(function* (
     add: Effect.fnUntraced(function* (report) {
       if (batcher.addUnsafe([{ id: yield* random.uuidV4(), ...report }]) === 0) return
       const reason = batcher.isOpenUnsafe() ? "full" : "closed"
-      Metrics.dropped[reason].updateUnsafe(1, context)
       yield* Effect.annotateLogs(Effect.logDebug("report of statistics dropped"), { agentId: report.agentId, reason })
     }),
     flush: batcher.flush

@@ -26,7 +26,7 @@ describe("StatsBatcher", () => {
       yield* addAll(0, 1_024)
       yield* TestClock.adjust(0)
       assert.deepStrictEqual(sizes(), [1, 820])
-      assert.strictEqual(count(Metrics.dropped.full), 0)
+      assert.strictEqual(count(Metrics.batcher.dropped.full), 0)
     })
   )
 
@@ -65,7 +65,7 @@ describe("StatsBatcher", () => {
         calls[0]!.map(({ id }) => id)
       )
       assert.strictEqual(new Set(calls[1]!.map(({ id }) => id)).size, 3)
-      assert.deepStrictEqual([count(Metrics.written), count(Metrics.flushFailures)], [3, 1])
+      assert.deepStrictEqual([count(Metrics.batcher.written), count(Metrics.batcher.failures)], [3, 1])
       assert.deepInclude(
         logs.find(({ level }) => level === "Error"),
         { annotations: { reports: 2 } }
@@ -79,7 +79,7 @@ describe("StatsBatcher", () => {
 
       yield* addAll(0, 100)
       yield* TestClock.adjust(0)
-      const dropped = count(Metrics.dropped.full)
+      const dropped = count(Metrics.batcher.dropped.full)
       // 20 are pending, 10 more wait to be
       assert.strictEqual(dropped, 70)
       assert.strictEqual(logs.filter(({ message }) => message === "report of statistics dropped").length, dropped)
@@ -87,9 +87,9 @@ describe("StatsBatcher", () => {
       const closing = yield* Effect.forkChild(close, { startImmediately: true })
       yield* TestClock.adjust("15 seconds")
       yield* Fiber.join(closing)
-      assert.strictEqual(count(Metrics.lost.shutdown) + count(Metrics.written), 30)
+      assert.strictEqual(count(Metrics.batcher.lost.shutdown) + count(Metrics.batcher.written), 30)
       yield* addAll(0, 1)
-      assert.strictEqual(count(Metrics.dropped.closed), 1)
+      assert.strictEqual(count(Metrics.batcher.dropped.closed), 1)
     })
   )
 
@@ -107,7 +107,7 @@ describe("StatsBatcher", () => {
       assert.isUndefined(closing.pollUnsafe())
       yield* TestClock.adjust("1 millis")
       assert.isDefined(closing.pollUnsafe())
-      assert.strictEqual(stuck.count(Metrics.lost.shutdown), 3)
+      assert.strictEqual(stuck.count(Metrics.batcher.lost.shutdown), 3)
       assert.deepInclude(stuck.logs.at(-1), { level: "Warn", annotations: { written: 0, lost: 3 } })
     })
   )
@@ -129,7 +129,7 @@ describe("StatsBatcher", () => {
       yield* addAll(0, 5)
       yield* flush
 
-      assert.deepStrictEqual([count(Metrics.written), count(Metrics.lost.rejected)], [4, 1])
+      assert.deepStrictEqual([count(Metrics.batcher.written), count(Metrics.batcher.lost.rejected)], [4, 1])
       assert.deepInclude(
         logs.find(({ level }) => level === "Error"),
         { annotations: { agentId: agent(2) } }
