@@ -196,9 +196,24 @@ const simulate = Command.make(
   },
   (options) =>
     Effect.flatMap(ownUrl, (own) =>
-      Effect.mapError(Simulation.run({ ...options, url: Option.getOrElse(options.url, () => own) }), toUserError)
+      Simulation.run({ ...options, url: Option.getOrElse(options.url, () => own) }).pipe(
+        Effect.onExit((exit) => keepExitCode(exit)),
+        Effect.mapError(toUserError)
+      )
     )
-).pipe(Command.withDescription("Run simulated agents against a service, and print their counts"))
+).pipe(
+  Command.withShortDescription("Run simulated agents against a service, and print their counts"),
+  Command.withDescription(
+    lines([
+      "Run simulated agents against a service, and print their counts, the latencies of their calls and the kinds of",
+      "their failures. The exit code is",
+      "0  when every call was accepted",
+      "1  when calls or attempts to connect failed",
+      "2  when a flag or the token is wrong",
+      "3  when no service replies"
+    ])
+  )
+)
 
 /** The token that the dashboard of a service on the embedded database signs in with. */
 const embeddedToken = Effect.gen(function* () {
@@ -274,13 +289,20 @@ const exitCodes: Readonly<Record<string, number>> = {
   ServiceUnreachable: 3
 }
 
-/** The exit code of the process. A signal is the usual end of the service. */
+/** The exit code of the process. A signal is the usual end of the service, and keeps the code that is set. */
 export const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
-  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return 0
+  if (Exit.isSuccess(exit)) return 0
+  if (Cause.hasInterruptsOnly(exit.cause)) return Number(process.exitCode ?? 0)
   const error = Cause.squash(exit.cause)
   const reason = error instanceof CliError.UserError ? error.cause : error
   return (Predicate.hasProperty(reason, "_tag") && exitCodes[String(reason._tag)]) || 1
 }
+
+/** Sets the exit code of a command that fails as it is interrupted, because only the interruption reaches the end. */
+const keepExitCode = (exit: Exit.Exit<unknown, unknown>) =>
+  Effect.sync(() => {
+    if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) process.exitCode = exitCode(exit)
+  })
 
 /** Runs the command line as this process. */
 export const main = () =>

@@ -11,6 +11,7 @@ import { HttpApiClient } from "effect/http-api"
 import * as Token from "../access/Token.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import { AdminApi } from "../admin/AdminApi.ts"
+import { quantile } from "../operations/Overview.ts"
 import * as SimulatedAgent from "./SimulatedAgent.ts"
 import type { Call } from "./SimulatedLife.ts"
 import * as Work from "./SimulatedWork.ts"
@@ -38,26 +39,51 @@ export interface Figures {
   connected: number
   /** Calls that succeeded, for each kind of call. */
   readonly calls: Map<Call, number>
-  /** Calls and connections that failed. */
-  errors: number
+  /** Calls and connections that failed, for each kind of failure. */
+  readonly failures: Map<string, number>
+  /** Calls that succeeded, by the first of {@link latencyBounds} that they did not exceed. */
+  readonly latencies: Array<number>
 }
 
-export const figures = (): Figures => ({ connected: 0, calls: new Map(), errors: 0 })
+/** From half a millisecond to 35 seconds. */
+const latencyBounds = Array.from({ length: 51 }, (_, index) => 0.0005 * 1.25 ** index)
+
+export const figures = (): Figures => ({
+  connected: 0,
+  calls: new Map(),
+  failures: new Map(),
+  latencies: Array.from({ length: latencyBounds.length + 1 }, () => 0)
+})
+
+const sum = (counts: Iterable<number>) => Arr.fromIterable(counts).reduce((total, count) => total + count, 0)
 
 /** Returns the number of metadata reports that succeeded. */
 export const reports = ({ calls }: Figures): number => calls.get("BatchUpdateMetadata") ?? 0
 
 /** Returns the number of calls of all other kinds that succeeded. */
-export const otherCalls = (figures: Figures): number =>
-  [...figures.calls.values()].reduce((sum, count) => sum + count, -reports(figures))
+export const otherCalls = (figures: Figures): number => sum(figures.calls.values()) - reports(figures)
+
+/** Returns the number of calls and connections that failed. */
+export const errors = ({ failures }: Figures): number => sum(failures.values())
+
+/** Returns the seconds that a part of the calls that succeeded did not exceed, or null if there were none. */
+export const latency = ({ latencies }: Figures, part: number): number | null =>
+  quantile({ bounds: latencyBounds, counts: latencies }, part)
+
+const increment = <Key>(counts: Map<Key, number>, key: Key) => counts.set(key, (counts.get(key) ?? 0) + 1)
 
 /** Runs a fleet until it is interrupted, and counts in `figures`. */
 export const run = (options: Options, figures: Figures) => {
   const observer: SimulatedAgent.Observer = {
     onConnect: () => figures.connected++,
     onDisconnect: () => figures.connected--,
-    onCall: (call) => figures.calls.set(call, (figures.calls.get(call) ?? 0) + 1),
-    onError: () => figures.errors++
+    onCall: (call, duration) => {
+      const seconds = Duration.toSeconds(duration)
+      const index = latencyBounds.findIndex((bound) => seconds <= bound)
+      figures.latencies[index < 0 ? latencyBounds.length : index]!++
+      increment(figures.calls, call)
+    },
+    onError: (kind) => increment(figures.failures, kind)
   }
   const apart = Duration.times(options.rampUp, 1 / Math.max(1, options.members.length))
   return Effect.forEach(

@@ -24,13 +24,9 @@ export interface Options extends SimulatedLife.Options {
 }
 
 /** Receives the events of an agent. */
-export interface Observer {
+export interface Observer extends SimulatedLife.Observer {
   readonly onConnect: () => void
   readonly onDisconnect: () => void
-  /** A call succeeded. */
-  readonly onCall: (call: SimulatedLife.Call) => void
-  /** A call or an attempt to connect failed. */
-  readonly onError: () => void
 }
 
 export const run = (options: Options) =>
@@ -86,7 +82,7 @@ const live = Effect.fnUntraced(function* (options: Options, connected: Latch.Lat
 const protocol = ({ observer, token, url }: Options) =>
   RpcClient.layerProtocolSocket({
     retryTransientErrors: true,
-    onTransientError: () => Effect.sync(observer.onError),
+    onTransientError: ({ reason }) => Effect.sync(() => observer.onError(`connecting: ${reason._tag}`)),
     pingInterval: "15 seconds"
   }).pipe(
     Layer.provide([

@@ -32,11 +32,15 @@ export interface Options {
   readonly jitter: number
   /** Whether the agent reports metadata and nothing else. Default false. */
   readonly metadataOnly?: boolean | undefined
-  /** Receives the outcome of each call. */
-  readonly observer: {
-    readonly onCall: (call: Call) => void
-    readonly onError: () => void
-  }
+  readonly observer: Observer
+}
+
+/** Receives the outcome of each call. */
+export interface Observer {
+  /** A call succeeded. */
+  readonly onCall: (call: Call, duration: Duration.Duration) => void
+  /** A call or an attempt to connect failed. The kind names the call and the error. */
+  readonly onError: (kind: string) => void
 }
 
 type Manifest = typeof Manifest.Type
@@ -92,10 +96,13 @@ const makeTools = ({ interval, jitter, observer }: Options, client: Client) => {
   /** Notifies the observer of the outcome of a call. */
   const observed =
     (call: Call) =>
-    <A, E, R>(self: Effect.Effect<A, E, R>) =>
-      Effect.tapError(
-        Effect.tap(self, () => Effect.sync(() => observer.onCall(call))),
-        () => Effect.sync(observer.onError)
+    <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E | RpcClientError.RpcClientError, R>) =>
+      Effect.timed(self).pipe(
+        Effect.tap(([duration]) => Effect.sync(() => observer.onCall(call, duration))),
+        Effect.map(([, result]) => result),
+        Effect.tapError((error) =>
+          Effect.sync(() => observer.onError(`${call}: ${"reason" in error ? error.reason._tag : error._tag}`))
+        )
       )
 
   return {

@@ -1,10 +1,12 @@
 /**
- * Runs a fleet on the command line: prepares its agents, runs them, and prints their counts.
+ * Runs a fleet on the command line: prepares its agents, runs them, and prints their counts, their latencies and their
+ * failures.
  */
 import { Console, Data, type Duration, Effect, Option, Schedule, Terminal } from "effect"
 import { FetchHttpClient } from "effect/http"
 import type * as Token from "../access/Token.ts"
 import * as Fleet from "./Fleet.ts"
+import { duration } from "../operations/FigureFormat.ts"
 import * as Work from "./SimulatedWork.ts"
 
 export interface Options {
@@ -41,9 +43,19 @@ export class TokenRefused extends Data.TaggedError("TokenRefused")<{
   }
 }
 
-/** Runs a fleet for the duration or until it is interrupted, and then prints the totals. */
-export const run = Effect.fn("Simulation.run")(function* (options: Options) {
-  const { agents, duration, interval, reconnectAfter } = options
+/** Calls of the agents, or their attempts to connect, failed. */
+export class CallsFailed extends Data.TaggedError("CallsFailed")<{ readonly errors: number }> {
+  override get message() {
+    return `${this.errors} calls or attempts to connect failed`
+  }
+}
+
+/**
+ * Runs a fleet for the duration or until it is interrupted, and then prints the totals. Fails if a call or an attempt to
+ * connect failed. Counts in `figures`.
+ */
+export const run = Effect.fn("Simulation.run")(function* (options: Options, figures = Fleet.figures()) {
+  const { agents, interval, reconnectAfter } = options
   const url = options.url.replace(/\/+$/, "")
   const keys = Work.keys(options.keys)
   yield* Console.log(`preparing ${agents} agents with ${keys.length} keys each at ${url}`)
@@ -65,19 +77,18 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options) {
     Effect.provide(FetchHttpClient.layer)
   )
 
-  const figures = Fleet.figures()
   const fleet = Fleet.run(
     { ...options, url, members, keys, reconnectAfter: Option.getOrUndefined(reconnectAfter) },
     figures
   )
-  const end = Option.match(duration, { onNone: () => Effect.never, onSome: Effect.sleep })
+  const end = Option.match(options.duration, { onNone: () => Effect.never, onSome: Effect.sleep })
   yield* Effect.raceAllFirst([fleet, end, progress(agents, figures)]).pipe(
-    Effect.ensuring(
-      Effect.suspend(() =>
-        Console.log(
-          `\n${Fleet.reports(figures)} reports and ${Fleet.otherCalls(figures)} other calls accepted, ${figures.errors} errors`
-        )
-      )
+    Effect.onExit(
+      Effect.fnUntraced(function* () {
+        yield* Console.log(`\n${summary(figures)}`)
+        const errors = Fleet.errors(figures)
+        if (errors > 0) return yield* new CallsFailed({ errors })
+      })
     )
   )
 })
@@ -103,5 +114,16 @@ export const describe = (agents: number, figures: Fleet.Figures, rate: number): 
     `${rate.toFixed(1)} reports/s`,
     `${Fleet.reports(figures)} reports`,
     `${Fleet.otherCalls(figures)} other calls`,
-    `${figures.errors} errors`
+    `${Fleet.errors(figures)} errors`
   ].join(", ")
+
+/** Returns the totals of a fleet, with the latencies of its calls and the kinds of its failures. */
+export const summary = (figures: Fleet.Figures): string =>
+  [
+    `${Fleet.reports(figures)} reports and ${Fleet.otherCalls(figures)} other calls accepted, ${Fleet.errors(figures)} errors`,
+    ...([0.5, 0.95, 0.99] as const).flatMap((part) => {
+      const seconds = Fleet.latency(figures, part)
+      return seconds === null ? [] : [`  ${part * 100} % accepted within ${duration(seconds)}`]
+    }),
+    ...[...figures.failures].sort(([, one], [, other]) => other - one).map(([kind, errors]) => `  ${errors} × ${kind}`)
+  ].join("\n")

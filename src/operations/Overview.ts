@@ -145,7 +145,7 @@ const difference = (later: Distribution, earlier: Distribution): Distribution =>
   sum: later.sum - earlier.sum
 })
 
-const size = ({ counts }: Distribution) => counts.reduce((sum, count) => sum + count, 0)
+const size = ({ counts }: Pick<Distribution, "counts">) => counts.reduce((sum, count) => sum + count, 0)
 
 const mean = (distribution: Distribution): number | null => {
   const total = size(distribution)
@@ -156,7 +156,7 @@ const mean = (distribution: Distribution): number | null => {
  * Returns the value that a part of all values does not exceed, or null without values. As in Prometheus, values lie evenly
  * between two bounds, and the result is at most the last bound.
  */
-export const quantile = (distribution: Distribution, part: number): number | null => {
+export const quantile = (distribution: Pick<Distribution, "bounds" | "counts">, part: number): number | null => {
   const { bounds, counts } = distribution
   const rank = part * size(distribution)
   if (rank === 0) return null

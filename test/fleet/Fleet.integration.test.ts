@@ -12,6 +12,7 @@ import * as Demo from "../../src/fleet/Demo.ts"
 import * as Fleet from "../../src/fleet/Fleet.ts"
 import * as Work from "../../src/fleet/SimulatedWork.ts"
 import * as Simulation from "../../src/fleet/Simulation.ts"
+import * as Cli from "../../src/Cli.ts"
 import * as Administrator from "../../src/admin/Administrator.ts"
 import { Directory } from "../../src/admin/Directory.ts"
 import * as Server from "../../src/Server.ts"
@@ -71,9 +72,9 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       yield* Effect.forEach(members, () => logged("agent disconnected"))
       yield* MetadataBatcher.use((batcher) => batcher.flush)
 
-      const { connected, errors } = figures
+      const { connected } = figures
       const reports = Fleet.reports(figures)
-      assert.deepStrictEqual([connected, errors, metric(connectedAgents).value], [0, 0, 0])
+      assert.deepStrictEqual([connected, Fleet.errors(figures), metric(connectedAgents).value], [0, 0, 0])
       // of each agent one more report may have been taken than it heard of
       const taken = metric(Metrics.acceptedKeys).count / pace.keys.length
       assert.isAtLeast(taken, reports)
@@ -94,10 +95,11 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       const wrong = { ...member!, token: Redacted.make("nobody's") }
 
       const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members: [wrong] }, figures))
-      yield* until(({ errors }) => errors >= 2)
+      yield* until((figures) => Fleet.errors(figures) >= 2)
       yield* Fiber.interrupt(fleet)
 
       assert.deepStrictEqual([figures.connected, figures.calls.size], [0, 0])
+      assert.deepStrictEqual([...figures.failures.keys()], ["connecting: SocketOpenError"])
     })
   )
 
@@ -114,7 +116,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       yield* logged("agent connected", member!.id)
       yield* Fiber.interrupt(fleet)
 
-      assert.strictEqual(figures.errors, 0)
+      assert.strictEqual(Fleet.errors(figures), 0)
     })
   )
 
@@ -175,7 +177,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
     })
   )
 
-  it.effect("can be shown on the command line: what was accepted, and what failed", () =>
+  it.effect("can be shown on the command line: how many calls were accepted, and how fast", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       yield* Simulation.run({
@@ -191,23 +193,31 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
 
       const lines = (yield* TestConsole.logLines).map(String)
       assert.strictEqual(lines[0], `preparing 3 agents with 2 keys each at ${url}`)
-      assert.match(lines.at(-1)!, /^\n[1-9]\d* reports and 0 other calls accepted, 0 errors$/)
-      assert.strictEqual(
-        Simulation.describe(
-          3,
-          {
-            connected: 2,
-            calls: new Map([
-              ["UpdateStats", 5],
-              ["BatchUpdateMetadata", 40],
-              ["BatchCreateLogs", 7]
-            ]),
-            errors: 1
-          },
-          2.55
-        ),
-        "2 of 3 agents connected, 2.5 reports/s, 40 reports, 12 other calls, 1 errors"
+      assert.match(
+        lines.at(-1)!,
+        /^\n[1-9]\d* reports and 0 other calls accepted, 0 errors(\n {2}\d+ % accepted within [\d.]+ m?s){3}$/
       )
+    }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer]))
+  )
+
+  it.effect("makes the command line fail when calls or attempts to connect have failed, also when it is stopped", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const { token } = yield* People.user({ isAdmin: true })
+      const { figures, until } = yield* Figures.watched
+      const options = { ...pace, url, token, agents: 1, keys: 4, metadataOnly: true, reconnectAfter: Option.none() }
+
+      const simulation = yield* Effect.forkScoped(Simulation.run({ ...options, duration: Option.none() }, figures))
+      yield* until((figures) => Fleet.reports(figures) > 0)
+      // another simulation takes the agent over, with a new token
+      yield* Simulation.run({ ...options, duration: Option.some(Duration.millis(200)) })
+      yield* until(({ failures }) => failures.has("connecting: SocketOpenError"))
+      yield* Fiber.interrupt(simulation)
+
+      assert.strictEqual(Cli.exitCode(yield* Fiber.await(simulation)), 1)
+      const last = String((yield* TestConsole.logLines).at(-1))
+      assert.match(last, /^\n\d+ reports and 0 other calls accepted, [1-9]\d* errors\n/)
+      assert.match(last, /\n {2}[1-9]\d* × connecting: SocketOpenError(\n|$)/)
     }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer]))
   )
 
@@ -286,7 +296,7 @@ layer(layerBusy, { excludeTestServices: true })("an agent of a fleet", (it) => {
       )
       yield* Fiber.interrupt(fleet)
 
-      assert.deepStrictEqual([figures.connected, figures.errors], [0, 0])
+      assert.deepStrictEqual([figures.connected, Fleet.errors(figures)], [0, 0])
       assert.deepStrictEqual([figures.calls.get("ReportConnection"), figures.calls.get("UpdateLifecycle")], [4, 5])
       const [left] = yield* sql`
         SELECT

@@ -95,9 +95,9 @@ describe("the overview", () => {
   it("finds quantiles between the bounds, and none above the last", () => {
     const bounds = [10, 20]
 
-    assert.strictEqual(Overview.quantile({ bounds, counts: [0, 0, 0], sum: 0 }, 0.5), null)
-    assert.strictEqual(Overview.quantile({ bounds, counts: [10, 0, 0], sum: 0 }, 0.5), 5)
-    assert.strictEqual(Overview.quantile({ bounds, counts: [5, 5, 0], sum: 0 }, 0.75), 15)
-    assert.strictEqual(Overview.quantile({ bounds, counts: [0, 0, 3], sum: 0 }, 0.5), 20)
+    assert.strictEqual(Overview.quantile({ bounds, counts: [0, 0, 0] }, 0.5), null)
+    assert.strictEqual(Overview.quantile({ bounds, counts: [10, 0, 0] }, 0.5), 5)
+    assert.strictEqual(Overview.quantile({ bounds, counts: [5, 5, 0] }, 0.75), 15)
+    assert.strictEqual(Overview.quantile({ bounds, counts: [0, 0, 3] }, 0.5), 20)
   })
 })

@@ -4,14 +4,14 @@ import * as Fleet from "../../src/fleet/Fleet.ts"
 /** Figures of a fleet that tell of each change, so that a test can wait for what it wants to see. */
 export const watched = Effect.map(Queue.unbounded<void>(), (changes) => {
   const tell = () => Queue.offerUnsafe(changes, undefined)
-  class Calls extends Map {
-    override set(call: unknown, count: unknown) {
+  class Counts extends Map {
+    override set(key: unknown, count: unknown) {
       tell()
-      return super.set(call, count)
+      return super.set(key, count)
     }
   }
   const figures: Fleet.Figures = new Proxy(
-    { ...Fleet.figures(), calls: new Calls() },
+    { ...Fleet.figures(), calls: new Counts(), failures: new Counts() },
     {
       set: (target, name, value) => {
         tell()
