@@ -155,6 +155,15 @@ const groups = new WeakMap<Metric.MetricRegistry, Map<string, Group>>()
 
 const readOnly = { update: () => {}, modify: () => {} }
 
+type Counter = Metric.Metric<number, Metric.CounterState<number>>
+
+const showCount = (
+  context: Context.Context<never>,
+  group: Group,
+  metric: Counter,
+  of: (accounting: Accounting) => number
+) => Metric.registerUnsafe(metric, context, { get: () => ({ count: group.sum(of), incremental: true }), ...readOnly })
+
 const groupOf = (context: Context.Context<never>, metrics: Metrics): Group => {
   const registry = Context.get(context, Metric.MetricRegistry)
   const known = groups.get(registry) ?? new Map<string, Group>()
@@ -163,8 +172,7 @@ const groupOf = (context: Context.Context<never>, metrics: Metrics): Group => {
   if (found !== undefined) return found
   const group = new Group()
   known.set(metrics.identity, group)
-  const count = (metric: Metric.Metric<number, Metric.CounterState<number>>, of: (accounting: Accounting) => number) =>
-    Metric.registerUnsafe(metric, context, { get: () => ({ count: group.sum(of), incremental: true }), ...readOnly })
+  const count = (metric: Counter, of: (accounting: Accounting) => number) => showCount(context, group, metric, of)
   const show = (metric: Metric.Metric<number, Metric.GaugeState<number>>, of: (accounting: Accounting) => number) =>
     Metric.registerUnsafe(metric, context, { get: () => ({ value: group.sum(of) }), ...readOnly })
   count(metrics.accepted, ({ accepted }) => accepted)
@@ -180,6 +188,16 @@ const groupOf = (context: Context.Context<never>, metrics: Metrics): Group => {
   for (const reason of flushReasons) metrics.batches[reason].updateUnsafe(0, context)
   return group
 }
+
+/**
+ * Shows updates that were not accepted as one counter, beside those by reason.
+ *
+ * @internal
+ */
+export const showDropped = (context: Context.Context<never>, metrics: Metrics, metric: Counter) =>
+  showCount(context, groupOf(context, metrics), metric, ({ dropped }) =>
+    dropReasons.reduce((sum, reason) => sum + dropped[reason], 0)
+  )
 
 export interface Recorder {
   readonly onWritten: (flush: Omit<Written<unknown>, "updates">) => void

@@ -114,7 +114,6 @@ export const make = Effect.fnUntraced(function* (
   const reportDrop = (agentId: AgentId, dropped: number) =>
     Effect.suspend(() => {
       const reason = batcher.isOpenUnsafe() ? "full" : "closed"
-      update(metrics.droppedKeys, dropped)
       return Effect.logWithLevel(isWarningDue() ? "Warn" : "Debug")("metadata was dropped").pipe(
         Effect.annotateLogs({ agentId, dropped, reason, queueCapacity: batcher.queueCapacity }),
         Effect.as(dropped)
@@ -133,17 +132,10 @@ export const make = Effect.fnUntraced(function* (
       : (agentId: AgentId, entries: ReadonlyArray<MetadataEntry>) =>
           Effect.withFiber(({ context }) => use(new Report(agentId, entries, spans.note(context))))
 
-  const countDropped = <A, E>(self: Effect.Effect<A, E | Batcher.Dropped<MetadataRow>>) =>
-    Effect.tapError(self, (error) =>
-      Effect.sync(() => {
-        if (error instanceof Batcher.Dropped) update(metrics.droppedKeys, error.updates.length)
-      })
-    )
-
   return {
     add: withReport(add),
-    offer: withReport((report) => countDropped(batcher.offer(report))),
-    addAndWait: withReport((report) => countDropped(batcher.addAndWait(report))),
+    offer: withReport(batcher.offer),
+    addAndWait: withReport(batcher.addAndWait),
     flush: batcher.flushNow,
     pending: batcher.pending
   }

@@ -104,7 +104,8 @@ export const register = (metrics: Metrics): Effect.Effect<(keys: number) => void
         update: () => {},
         modify: () => {}
       })
-      for (const metric of [metrics.droppedKeys, metrics.publishErrors, ...Object.values(metrics.flushFailures)]) {
+      BatcherMetrics.showDropped(context, metrics.batcher, metrics.droppedKeys)
+      for (const metric of [metrics.publishErrors, ...Object.values(metrics.flushFailures)]) {
         metric.updateUnsafe(0, context)
       }
     }

@@ -131,6 +131,22 @@ describe("MetadataBatcherMetrics", () => {
     })
   )
 
+  it.effect("counts dropped entries also of a caller that hears of others that were lost [MX-05]", () =>
+    Effect.gen(function* () {
+      const { batcher, metric } = yield* start({
+        maxBatchSize: 2,
+        queueCapacity: 2,
+        write: (rows) => Effect.andThen(Effect.yieldNow, failing("unavailable")(rows))
+      })
+
+      const { _tag } = yield* Effect.flip(batcher.addAndWait(agent(1), entries(20)))
+
+      assert.strictEqual(_tag, "Lost")
+      assert.isAbove(metric(Metrics.droppedKeysByReason.full).count, 0)
+      assert.strictEqual(metric(Metrics.droppedKeys).count, metric(Metrics.droppedKeysByReason.full).count)
+    })
+  )
+
   it.effect("counts the rows of written batches [MX-06]", () =>
     Effect.gen(function* () {
       const { batcher, registry } = yield* start({ write: inTurn(well, failing("unavailable"), well) })
