@@ -128,7 +128,7 @@ const invalid = (setting: string, requirement: string, actual: unknown) =>
   new InvalidSetting({ setting, requirement, actual })
 
 /** A count by the rule of this module: absent or zero means `byDefault`. */
-export const count = (
+const count = (
   setting: string,
   actual: number | undefined,
   byDefault: number,
