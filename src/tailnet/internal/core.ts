@@ -2,7 +2,16 @@
  * The terms that the pure cores of coordinators share: a core holds the state, and each of its transitions returns who is
  * told what. It sends nothing by itself, waits for nothing and does not fail.
  */
-import { type Kind, type Node, type PeerId, type PeerUpdate, type Response, toResponses } from "../Peer.ts"
+import {
+  errors,
+  type Kind,
+  type Node,
+  type PeerId,
+  type PeerUpdate,
+  type Response,
+  toError,
+  toResponses
+} from "../Peer.ts"
 
 /** Why a stream ended. */
 export type EndReason = "disconnect" | "lost" | "overwritten" | "overflow" | "refused" | "closed" | "unhealthy"
@@ -33,25 +42,74 @@ export type Output =
 export type Outputs = Array<Output>
 
 /** A state, and its transitions. Transitions of a peer whose stream is over return nothing. */
-export interface Core {
-  readonly isOpen: (peer: LocalPeer) => boolean
-  readonly find: (id: PeerId) => LocalPeer | undefined
-  readonly partnersOf: (id: PeerId) => ReadonlySet<PeerId>
-  readonly tunnelsFrom: (id: PeerId) => number
-  readonly sizes: () => { readonly peers: number; readonly tunnels: number }
+export abstract class Core {
+  protected readonly peers = new Map<PeerId, LocalPeer>()
+  protected readonly tunnels = new Tunnels()
 
-  readonly open: (peer: LocalPeer) => Outputs
-  readonly updateNode: (peer: LocalPeer, node: Node) => Outputs
-  readonly addTunnel: (peer: LocalPeer, to: PeerId) => Outputs
-  readonly removeTunnel: (peer: LocalPeer, to: PeerId) => Outputs
-  readonly disconnect: (peer: LocalPeer) => Outputs
-  /** The stream ended without a disconnect. */
-  readonly lose: (peer: LocalPeer, end: EndReason) => Outputs
+  isOpen(peer: LocalPeer): boolean {
+    return this.peers.get(peer.id) === peer
+  }
+
+  find(id: PeerId): LocalPeer | undefined {
+    return this.peers.get(id)
+  }
+
+  partnersOf(id: PeerId): ReadonlySet<PeerId> {
+    return this.tunnels.partners(id)
+  }
+
+  tunnelsFrom(id: PeerId): number {
+    return this.tunnels.from(id).size
+  }
+
+  sizes(): { readonly peers: number; readonly tunnels: number } {
+    return { peers: this.peers.size, tunnels: this.tunnels.size }
+  }
+
+  open(peer: LocalPeer): Outputs {
+    const old = this.peers.get(peer.id)
+    this.peers.set(peer.id, peer)
+    return [
+      ...(old === undefined ? [] : closing(old, errors.overwritten, "overwritten")),
+      ...tell(peer, this.opened(peer))
+    ]
+  }
+
+  disconnect(peer: LocalPeer): Outputs {
+    return this.isOpen(peer) ? this.remove(peer, "disconnect") : []
+  }
+
   /** The peer has not read its responses. */
-  readonly overflow: (peer: LocalPeer) => Outputs
-  readonly ready: (peer: LocalPeer, ids: ReadonlyArray<PeerId>) => Outputs
+  overflow(peer: LocalPeer): Outputs {
+    if (!this.isOpen(peer)) return []
+    return [{ to: peer, response: toError(errors.overflow) }, ...this.remove(peer, "overflow")]
+  }
+
+  ready(peer: LocalPeer, ids: ReadonlyArray<PeerId>): Outputs {
+    if (!this.isOpen(peer)) return []
+    return ids.flatMap((id): Outputs => {
+      if (!this.tunnels.joins(peer.id, id)) return [{ to: peer, response: toError(errors.noTunnel(id)) }]
+      const partner = this.peers.get(id)
+      if (partner !== undefined) return tell(partner, [update(peer.id, "readyForHandshake", "")])
+      this.readyElsewhere(peer.id, id)
+      return []
+    })
+  }
+
+  abstract updateNode(peer: LocalPeer, node: Node): Outputs
+  abstract addTunnel(peer: LocalPeer, to: PeerId): Outputs
+  abstract removeTunnel(peer: LocalPeer, to: PeerId): Outputs
+  /** The stream ended without a disconnect. */
+  abstract lose(peer: LocalPeer, end: EndReason): Outputs
   /** Ends all streams. */
-  readonly close: (error: string, end: EndReason) => Outputs
+  abstract close(error: string, end: EndReason): Outputs
+
+  /** Returns the first updates of a peer whose stream has begun. */
+  protected abstract opened(peer: LocalPeer): ReadonlyArray<PeerUpdate>
+  /** Removes a peer and its tunnels. */
+  protected abstract remove(peer: LocalPeer, end: "disconnect" | "overflow"): Outputs
+  /** A peer is ready for a partner that has no stream in this process. */
+  protected abstract readyElsewhere(from: PeerId, to: PeerId): void
 }
 
 /** Tunnels by both of their ends. */
@@ -107,6 +165,12 @@ export const tell = (to: LocalPeer, updates: ReadonlyArray<PeerUpdate>): Outputs
 
 export const update = (id: PeerId, kind: Kind, reason: string, node?: Node): PeerUpdate =>
   node === undefined ? { id, kind, reason } : { id, kind, reason, node }
+
+/** Ends the stream of a peer with an error. */
+export const closing = (to: LocalPeer, error: string, end: EndReason): Outputs => [
+  { to, response: toError(error) },
+  { to, end }
+]
 
 const none: ReadonlySet<PeerId> = new Set()
 

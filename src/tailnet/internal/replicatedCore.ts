@@ -5,11 +5,12 @@
  *   peer of this replica changes at once, so that peers of one replica find each other without the store.
  * - A change of this replica that is not written yet stands above what is read.
  * - A row of a replica that is not alive counts as lost.
+ * - Of the tunnels, those with an end at a peer of this replica are known.
  */
 import type { ReplicaId } from "../../domain/Ids.ts"
 import type { Change, PeerRow, TunnelRow } from "../CoordinatorStore.ts"
-import { errors, isSameNode, isSameNodeAtAnyTime, type Node, type PeerId, type PeerUpdate, toError } from "../Peer.ts"
-import { type Core, type EndReason, type LocalPeer, type Outputs, tell, Tunnels, update } from "./core.ts"
+import { isSameNode, isSameNodeAtAnyTime, type Node, type PeerId, type PeerUpdate } from "../Peer.ts"
+import { closing, Core, type EndReason, type LocalPeer, type Outputs, tell, update } from "./core.ts"
 import { keyOf, Outbox } from "./outbox.ts"
 
 interface Row {
@@ -25,12 +26,9 @@ export interface Handshake {
   readonly from: PeerId
 }
 
-export class ReplicatedCore implements Core {
+export class ReplicatedCore extends Core {
   readonly #self: ReplicaId
   readonly #now: () => number
-  readonly #peers = new Map<PeerId, LocalPeer>()
-  /** The tunnels with an end at a peer of this replica. */
-  readonly #tunnels = new Tunnels()
   /** The peers of this replica, and the partners of them. */
   readonly #rows = new Map<PeerId, Row>()
   readonly #alive = new Map<ReplicaId, boolean>()
@@ -40,47 +38,14 @@ export class ReplicatedCore implements Core {
   readonly #staleTunnels = new Set<PeerId>()
 
   constructor(self: ReplicaId, now: () => number) {
+    super()
     this.#self = self
     this.#now = now
   }
 
   // ----- transitions of peers -----
 
-  isOpen(peer: LocalPeer): boolean {
-    return this.#peers.get(peer.id) === peer
-  }
-
-  find(id: PeerId): LocalPeer | undefined {
-    return this.#peers.get(id)
-  }
-
-  partnersOf(id: PeerId): ReadonlySet<PeerId> {
-    return this.#tunnels.partners(id)
-  }
-
-  tunnelsFrom(id: PeerId): number {
-    return this.#tunnels.from(id).size
-  }
-
-  sizes() {
-    return { peers: this.#peers.size, tunnels: this.#tunnels.size }
-  }
-
-  open(peer: LocalPeer): Outputs {
-    const old = this.#peers.get(peer.id)
-    this.#peers.set(peer.id, peer)
-    this.#staleTunnels.add(peer.id)
-    const ended: Outputs =
-      old === undefined
-        ? []
-        : [
-            { to: old, response: toError(errors.overwritten) },
-            { to: old, end: "overwritten" }
-          ]
-    return [...ended, ...this.#compareAll(peer, this.#tunnels.partners(peer.id))]
-  }
-
-  updateNode(peer: LocalPeer, node: Node): Outputs {
+  override updateNode(peer: LocalPeer, node: Node): Outputs {
     if (!this.isOpen(peer)) return []
     const row = this.#rows.get(peer.id)
     const isOwn = row?.replicaId === this.#self && row.status === "ok" && row.startedAt === peer.startedAt
@@ -90,35 +55,26 @@ export class ReplicatedCore implements Core {
     return this.#comparePartners(peer.id)
   }
 
-  addTunnel(peer: LocalPeer, to: PeerId): Outputs {
+  override addTunnel(peer: LocalPeer, to: PeerId): Outputs {
     if (!this.isOpen(peer) || to === peer.id) return []
-    if (this.#tunnels.add(peer.id, to)) {
+    if (this.tunnels.add(peer.id, to)) {
       this.#outbox.addTunnel(peer.id, to, true)
       if (!this.#rows.has(to)) this.#staleRows.add(to)
     }
     return this.#comparePair(peer.id, to)
   }
 
-  removeTunnel(peer: LocalPeer, to: PeerId): Outputs {
-    if (!this.isOpen(peer) || !this.#tunnels.remove(peer.id, to)) return []
+  override removeTunnel(peer: LocalPeer, to: PeerId): Outputs {
+    if (!this.isOpen(peer) || !this.tunnels.remove(peer.id, to)) return []
     this.#outbox.addTunnel(peer.id, to, false)
     const outputs = this.#comparePair(peer.id, to)
     this.#forget(to)
     return outputs
   }
 
-  disconnect(peer: LocalPeer): Outputs {
-    return this.#remove(peer, "disconnect")
-  }
-
-  overflow(peer: LocalPeer): Outputs {
+  override lose(peer: LocalPeer, end: EndReason): Outputs {
     if (!this.isOpen(peer)) return []
-    return [{ to: peer, response: toError(errors.overflow) }, ...this.#remove(peer, "overflow")]
-  }
-
-  lose(peer: LocalPeer, end: EndReason): Outputs {
-    if (!this.isOpen(peer)) return []
-    this.#peers.delete(peer.id)
+    this.peers.delete(peer.id)
     const row = this.#rows.get(peer.id)
     if (row?.replicaId === this.#self) this.#setOwnRow(peer, "lost", row.node)
     const outputs = this.#comparePartners(peer.id)
@@ -126,24 +82,11 @@ export class ReplicatedCore implements Core {
     return [...outputs, { to: peer, end }]
   }
 
-  ready(peer: LocalPeer, ids: ReadonlyArray<PeerId>): Outputs {
-    if (!this.isOpen(peer)) return []
-    return ids.flatMap((id): Outputs => {
-      if (!this.#tunnels.joins(peer.id, id)) return [{ to: peer, response: toError(errors.noTunnel(id)) }]
-      const partner = this.#peers.get(id)
-      if (partner === undefined) this.#handshakes.push({ to: id, from: peer.id })
-      return partner === undefined ? [] : tell(partner, [update(peer.id, "readyForHandshake", "")])
-    })
-  }
-
-  close(error: string, end: EndReason): Outputs {
-    const peers = [...this.#peers.values()]
+  override close(error: string, end: EndReason): Outputs {
+    const peers = [...this.peers.values()]
     return peers.flatMap((peer): Outputs => {
       this.lose(peer, end)
-      return [
-        { to: peer, response: toError(error) },
-        { to: peer, end }
-      ]
+      return closing(peer, error, end)
     })
   }
 
@@ -166,21 +109,21 @@ export class ReplicatedCore implements Core {
     const known = new Set(found.map(({ source, target }) => keyOf(source, target)))
     const touched: Array<readonly [PeerId, PeerId]> = []
     for (const id of asked) {
-      if (!this.#peers.has(id)) continue
+      if (!this.peers.has(id)) continue
       const held = [
-        ...[...this.#tunnels.from(id)].map((target) => [id, target] as const),
-        ...[...this.#tunnels.to(id)].map((source) => [source, id] as const)
+        ...[...this.tunnels.from(id)].map((target) => [id, target] as const),
+        ...[...this.tunnels.to(id)].map((source) => [source, id] as const)
       ]
       for (const [source, target] of held) {
         const key = keyOf(source, target)
         if (known.has(key) || this.#outbox.hasTunnel(source, target)) continue
-        this.#tunnels.remove(source, target)
+        this.tunnels.remove(source, target)
         touched.push([source, target])
       }
     }
     for (const { source, target } of found) {
-      if (!this.#peers.has(source) && !this.#peers.has(target)) continue
-      if (this.#outbox.hasTunnel(source, target) || !this.#tunnels.add(source, target)) continue
+      if (!this.peers.has(source) && !this.peers.has(target)) continue
+      if (this.#outbox.hasTunnel(source, target) || !this.tunnels.add(source, target)) continue
       touched.push([source, target])
       for (const end of [source, target]) if (!this.#rows.has(end)) this.#staleRows.add(end)
     }
@@ -206,23 +149,23 @@ export class ReplicatedCore implements Core {
 
   /** Other replicas have changed these peers. */
   peersChanged(ids: ReadonlyArray<PeerId>): void {
-    for (const id of ids) if (this.#rows.has(id) || this.#tunnels.partners(id).size > 0) this.#staleRows.add(id)
+    for (const id of ids) if (this.#rows.has(id) || this.tunnels.partners(id).size > 0) this.#staleRows.add(id)
   }
 
   /** Other replicas have changed the tunnels of these peers. */
   tunnelsChanged(ids: ReadonlyArray<PeerId>): void {
-    for (const id of ids) if (this.#peers.has(id)) this.#staleTunnels.add(id)
+    for (const id of ids) if (this.peers.has(id)) this.#staleTunnels.add(id)
   }
 
   /** Everything may have changed. */
   resync(): void {
-    for (const id of this.#peers.keys()) this.#staleTunnels.add(id)
+    for (const id of this.peers.keys()) this.#staleTunnels.add(id)
     for (const id of this.#rows.keys()) this.#staleRows.add(id)
   }
 
   handshake({ from, to }: Handshake): Outputs {
-    const peer = this.#peers.get(to)
-    if (peer === undefined || !this.#tunnels.joins(from, to)) return []
+    const peer = this.peers.get(to)
+    if (peer === undefined || !this.tunnels.joins(from, to)) return []
     return tell(peer, [update(from, "readyForHandshake", "")])
   }
 
@@ -270,13 +213,21 @@ export class ReplicatedCore implements Core {
     this.#outbox.addPeer({ _tag: "peer", id, status, node: told.bytes, startedAt, changedAt })
   }
 
-  #remove(peer: LocalPeer, end: EndReason): Outputs {
-    if (!this.isOpen(peer)) return []
+  protected override opened(peer: LocalPeer): ReadonlyArray<PeerUpdate> {
+    this.#staleTunnels.add(peer.id)
+    return [...this.tunnels.partners(peer.id)].flatMap((id) => this.#compare(peer, id))
+  }
+
+  protected override readyElsewhere(from: PeerId, to: PeerId): void {
+    this.#handshakes.push({ to, from })
+  }
+
+  protected override remove(peer: LocalPeer, end: "disconnect" | "overflow"): Outputs {
     const { id, startedAt } = peer
-    const partners = [...this.#tunnels.partners(id)]
-    this.#peers.delete(id)
-    for (const target of this.#tunnels.from(id)) {
-      this.#tunnels.remove(id, target)
+    const partners = [...this.tunnels.partners(id)]
+    this.peers.delete(id)
+    for (const target of this.tunnels.from(id)) {
+      this.tunnels.remove(id, target)
       this.#outbox.addTunnel(id, target, false)
     }
     const row = this.#rows.get(id)
@@ -298,7 +249,7 @@ export class ReplicatedCore implements Core {
     if (found !== undefined && !this.#alive.has(found.replicaId) && found.replicaId !== this.#self) {
       this.#alive.set(found.replicaId, found.isReplicaAlive)
     }
-    const local = this.#peers.get(id)
+    const local = this.peers.get(id)
     const isElsewhere = found !== undefined && found.replicaId !== this.#self
     const isNewerElsewhere = isElsewhere && found.startedAt > (local?.startedAt ?? Infinity) && this.#isOk(found)
     if (this.#outbox.hasPeer(id) && !isNewerElsewhere) return
@@ -323,33 +274,26 @@ export class ReplicatedCore implements Core {
 
   #comparePartners(id: PeerId): Outputs {
     const outputs: Outputs = []
-    for (const partner of this.#tunnels.partners(id)) {
-      const local = this.#peers.get(partner)
+    for (const partner of this.tunnels.partners(id)) {
+      const local = this.peers.get(partner)
       if (local !== undefined) outputs.push(...tell(local, this.#compare(local, id)))
     }
     return outputs
   }
 
   #comparePair(one: PeerId, other: PeerId): Outputs {
-    const [first, second] = [this.#peers.get(one), this.#peers.get(other)]
+    const [first, second] = [this.peers.get(one), this.peers.get(other)]
     return [
       ...(first === undefined ? [] : tell(first, this.#compare(first, other))),
       ...(second === undefined ? [] : tell(second, this.#compare(second, one)))
     ]
   }
 
-  #compareAll(peer: LocalPeer, ids: Iterable<PeerId>): Outputs {
-    return tell(
-      peer,
-      [...ids].flatMap((id) => this.#compare(peer, id))
-    )
-  }
-
   /** The updates of a peer about a partner, given its last update. */
   #compare({ id: self, sent }: LocalPeer, id: PeerId): ReadonlyArray<PeerUpdate> {
     const isKnown = sent.has(id)
     const told = sent.get(id)
-    const row = this.#tunnels.joins(self, id) ? this.#rows.get(id) : undefined
+    const row = this.tunnels.joins(self, id) ? this.#rows.get(id) : undefined
     if (row === undefined) {
       if (!isKnown) return []
       sent.delete(id)
@@ -366,18 +310,18 @@ export class ReplicatedCore implements Core {
   }
 
   /** Drops what is known of a peer without a stream here, where no peer with one is its partner. */
-  #prune(id: PeerId, partners: Iterable<PeerId> = [...this.#tunnels.partners(id)]) {
+  #prune(id: PeerId, partners: Iterable<PeerId> = [...this.tunnels.partners(id)]) {
     for (const partner of partners) {
-      if (this.#peers.has(partner)) continue
-      this.#tunnels.remove(id, partner)
-      this.#tunnels.remove(partner, id)
+      if (this.peers.has(partner)) continue
+      this.tunnels.remove(id, partner)
+      this.tunnels.remove(partner, id)
       this.#forget(partner)
     }
     this.#forget(id)
   }
 
   #forget(id: PeerId) {
-    if (this.#peers.has(id) || this.#outbox.hasPeer(id) || this.#tunnels.partners(id).size > 0) return
+    if (this.peers.has(id) || this.#outbox.hasPeer(id) || this.tunnels.partners(id).size > 0) return
     this.#rows.delete(id)
   }
 }
