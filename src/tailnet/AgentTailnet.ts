@@ -2,10 +2,10 @@
 import { Effect, Layer, Option } from "effect"
 import { TailnetCalls } from "../agentapi/ports/TailnetCalls.ts"
 import type { AgentSession } from "../agentapi/session/AgentSession.ts"
+import * as DerpMapMessage from "../agentapi/wire/DerpMapMessage.ts"
 import * as Authority from "./Authority.ts"
 import type { Coordinator } from "./Coordinator.ts"
 import { DerpMaps } from "./DerpMaps.ts"
-import { derpMapMessage } from "./internal/messages.ts"
 import type { NetworkTelemetry } from "./NetworkTelemetry.ts"
 import { PeerId } from "./Peer.ts"
 import type { ResumeTokens } from "./ResumeTokens.ts"
@@ -32,6 +32,6 @@ export const layer: Layer.Layer<
   Effect.gen(function* () {
     const { current } = yield* DerpMaps
     const entries = (yield* TailnetService.make)(callerOf)
-    return { entries, derpMap: Effect.map(current, (map) => Option.some(derpMapMessage(map))) }
+    return { entries, derpMap: Effect.map(current, (map) => Option.some(DerpMapMessage.fromJson(map))) }
   })
 )

@@ -7,13 +7,14 @@
  */
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt"
 import { DateTime, Duration, Effect, Option, Queue, Result, Stream } from "effect"
+import * as DerpMapMessage from "../agentapi/wire/DerpMapMessage.ts"
 import { mayRead, type User } from "../domain/User.ts"
 import { UserId } from "../domain/Ids.ts"
 import * as DrpcMultiplexer from "../wire/DrpcMultiplexer.ts"
 import { Tailnet, Workspace_Status } from "../wire/generated/tailnet_pb.ts"
 import { Coordinator, type Peer } from "./Coordinator.ts"
 import { DerpMaps } from "./DerpMaps.ts"
-import { decodeRequest, derpMapMessage, encodeResponse } from "./internal/messages.ts"
+import { decodeRequest, encodeResponse } from "./internal/messages.ts"
 import { NetworkTelemetry } from "./NetworkTelemetry.ts"
 import { fromBytes, type PeerId, toBytes } from "./Peer.ts"
 import { ResumeTokens } from "./ResumeTokens.ts"
@@ -97,7 +98,7 @@ export const make = Effect.gen(function* () {
       }
     },
     DrpcMultiplexer.serverStreaming(Tailnet.method.streamDERPMaps, (_, send) =>
-      Stream.runForEach(derpMaps.changes, (map) => send(derpMapMessage(map)))
+      Stream.runForEach(derpMaps.changes, (map) => send(DerpMapMessage.fromJson(map)))
     ),
     DrpcMultiplexer.unary(Tailnet.method.postTelemetry, ({ events }) => Effect.as(telemetry.post(events), {})),
     DrpcMultiplexer.unary(Tailnet.method.refreshResumeToken, (_, connection: C) =>

@@ -1,16 +1,13 @@
 /** The tailnet's terms as messages of the protocol, and back. */
 import { fromBinary, toBinary } from "@bufbuild/protobuf"
-import type { MessageInitShape } from "@bufbuild/protobuf"
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire"
 import { Option, Result } from "effect"
 import {
   CoordinateRequestSchema,
   CoordinateResponse_PeerUpdate_Kind as Kinds,
-  type DERPMapSchema,
   type Node as NodeMessage,
   NodeSchema
 } from "../../wire/generated/tailnet_pb.ts"
-import type { DerpMap, DerpNode } from "../DerpMap.ts"
 import { fromBytes, type Kind, type Node, type PeerId, type Request, type Response, toBytes } from "../Peer.ts"
 
 /** The request in a message; otherwise why it is malformed, for the peer to read. */
@@ -46,24 +43,6 @@ export const encodeResponse = ({ error, updates }: Response): Uint8Array => {
   if (error !== undefined) writer.tag(2, 2).string(error)
   return writer.finish()
 }
-
-/** The message of a DERP map. A stock client ends when `homeParams` is absent. */
-export const derpMapMessage = ({ HomeParams, Regions }: DerpMap): MessageInitShape<typeof DERPMapSchema> => ({
-  homeParams: { regionScore: { ...HomeParams?.RegionScore } },
-  regions: Object.fromEntries(
-    Object.entries(Regions).map(([key, region]) => [
-      key,
-      {
-        regionId: BigInt(region.RegionID),
-        embeddedRelay: region.EmbeddedRelay ?? false,
-        regionCode: region.RegionCode,
-        regionName: region.RegionName ?? "",
-        avoid: region.Avoid ?? false,
-        nodes: (region.Nodes ?? []).map(derpNodeMessage)
-      }
-    ])
-  )
-})
 
 // ----- internals -----
 
@@ -111,19 +90,3 @@ const withoutField = (bytes: Uint8Array, field: number): Uint8Array => {
   }
   return Buffer.concat(kept)
 }
-
-const derpNodeMessage = (node: DerpNode) => ({
-  name: node.Name,
-  regionId: BigInt(node.RegionID),
-  hostName: node.HostName,
-  certName: node.CertName ?? "",
-  ipv4: node.IPv4 ?? "",
-  ipv6: node.IPv6 ?? "",
-  stunPort: node.STUNPort ?? 0,
-  stunOnly: node.STUNOnly ?? false,
-  derpPort: node.DERPPort ?? 0,
-  insecureForTests: node.InsecureForTests ?? false,
-  forceHttp: node.ForceHTTP ?? false,
-  stunTestIp: node.STUNTestIP ?? "",
-  canPort80: node.CanPort80 ?? false
-})
