@@ -35,6 +35,7 @@ import { Coordinator, type Options as CoordinatorOptions } from "./Coordinator.t
 import { type Change, CoordinatorStore } from "./CoordinatorStore.ts"
 import type { Outputs } from "./internal/core.ts"
 import { type Handshake, ReplicatedCore } from "./internal/replicatedCore.ts"
+import { keyOf } from "./internal/outbox.ts"
 import * as Streams from "./internal/streams.ts"
 import type { PeerId } from "./Peer.ts"
 import * as Metrics from "./TailnetMetrics.ts"
@@ -106,7 +107,7 @@ export const make = Effect.fnUntraced(function* (
   })
 
   const handshakes = yield* Batcher.make({
-    accumulator: Accumulator.keyed({ key: ({ from, to }: Handshake) => `${from},${to}`, merge: (_, newer) => newer }),
+    accumulator: Accumulator.keyed({ key: ({ from, to }: Handshake) => keyOf(from, to), merge: (_, newer) => newer }),
     interval: batchInterval,
     maxPending: 10_000,
     queueCapacity: 10_000,
@@ -333,7 +334,7 @@ const makeHeart = (
 // ----- batches -----
 
 const keyOfChange = (change: Change): string =>
-  change._tag === "peer" ? change.id : `${change.source},${change.target}`
+  change._tag === "peer" ? change.id : keyOf(change.source, change.target)
 
 const idsOf = (batch: ReadonlyArray<Stale>, kind: Stale["kind"]): ReadonlyArray<PeerId> =>
   batch.flatMap((stale) => (stale.kind === kind ? [stale.id] : []))

@@ -132,7 +132,7 @@ export class Transport<C> implements StreamReceiver {
     this.#stalled.append(bytes)
   }
 
-  /** Goes on with what has stalled. */
+  /** Goes on with what has stalled behind a message that was taken, or behind a call that is over. */
   #resume(): void {
     const stalled = this.#stalled
     if (this.#isOver) return
@@ -331,18 +331,13 @@ export class Transport<C> implements StreamReceiver {
         )
       )
     }
-    this.#settle()
+    this.#resume()
   }
 
   #fail(call: Call<C>, { code, message }: Pick<DrpcError, "code" | "message">): void {
     if (this.#call !== call) return
     this.#call = undefined
     this.#write(Frame.encode(Frame.Kind.error, call.streamId, call.nextMessageId, Frame.encodeError(code, message)))
-    this.#settle()
-  }
-
-  /** A call is over: what has stalled behind its messages is read and ignored. */
-  #settle(): void {
     this.#resume()
   }
 
