@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     globalSetup: ["test/support/globalSetup.ts"],
     include: ["test/wire/*.wire.ts"],
+    // names what is skipped
+    reporters: ["verbose"],
     testTimeout: 600_000,
     hookTimeout: 60_000
   }
