@@ -2,11 +2,12 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Array as Arr, Effect, Exit, Layer, Scope } from "effect"
+import { Statement } from "effect/sql"
 import { Replica } from "../../src/domain/Replica.ts"
 import { ReplicaId } from "../../src/domain/Ids.ts"
 import * as PgPubSub from "../../src/pubsub/PgPubSub.ts"
 import * as PgCoordinatorStore from "../../src/storage/PgCoordinatorStore.ts"
-import { CoordinatorStore } from "../../src/tailnet/CoordinatorStore.ts"
+import { type Change, CoordinatorStore } from "../../src/tailnet/CoordinatorStore.ts"
 import * as ReplicatedCoordinator from "../../src/tailnet/ReplicatedCoordinator.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
@@ -184,23 +185,49 @@ layer(services, { excludeTestServices: true })("coordinators of several replicas
     })
   )
 
-  it.effect("write each batch in one statement, the newest change of each peer [TC-39]", () =>
-    Effect.gen(function* () {
+  it.effect("write each batch in one statement, the newest change of each peer [TC-39]", () => {
+    const statements: Array<string> = []
+    const note: Statement.Transformer = (statement) =>
+      Effect.sync(() => {
+        const [text, parameters] = statement.compile()
+        if (/\b(?:INSERT INTO|UPDATE|DELETE FROM) tailnet_(?:peers|tunnels)\b/.test(text)) {
+          statements.push(JSON.stringify(parameters))
+        }
+        return statement
+      })
+    return Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
       const { agent, client } = yield* apart
+      statements.length = 0
 
       yield* Effect.forEach(Arr.range(1, 100), (number) => agent.update(`b${number}`), { discard: true })
       const seen: Array<string> = []
       while (seen.at(-1) !== "node agent b100 (update)") seen.push(yield* client.next)
 
       assert.isBelow(seen.length, 10)
+      assert.isBelow(statements.length, 10)
+      // none writes the peer twice
+      assert.deepStrictEqual(
+        statements.filter((parameters) => parameters.split(agent.id).length > 2),
+        []
+      )
       const rows = yield* sql<{ node: Uint8Array }>`SELECT node FROM tailnet_peers WHERE id = ${agent.id}`
       assert.deepStrictEqual(
         rows.map(({ node }) => Buffer.from(node).toString()),
         ["b100@"]
       )
-    })
-  )
+
+      statements.length = 0
+      const store = yield* CoordinatorStore
+      const peers = Array.from({ length: 100 }, newPeerId)
+      const changes: ReadonlyArray<Change> = peers.flatMap((id, index) => [
+        { _tag: "peer", id, status: index < 50 ? "ok" : "gone", node: node("x").bytes, startedAt: 1, changedAt: 1 },
+        { _tag: "tunnel", source: id, target: agent.id, isOpen: index % 2 === 0 }
+      ])
+      assert.lengthOf(yield* store.write(Seed.newId(ReplicaId), changes), 50)
+      assert.lengthOf(statements, 1)
+    }).pipe(Effect.provideService(Statement.CurrentTransformer, note))
+  })
 
   it.effect("clean up what nobody has touched for a day [TC-40]", () =>
     Effect.gen(function* () {
