@@ -1,7 +1,7 @@
 /**
  * Somebody who watches an agent as a browser does: when the stream ends it is opened again.
  */
-import { Data, Effect, Queue } from "effect"
+import { Data, Effect, Queue, Schedule } from "effect"
 import * as Token from "../../src/access/Token.ts"
 import { type Missing, numberOf, type Row } from "./Ledger.ts"
 import { adminToken } from "./Replica.ts"
@@ -55,7 +55,7 @@ export const watch = Effect.fnUntraced(function* (url: string, agentId: string) 
     catch: (cause) => new Lost({ cause })
   })
 
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(once), Effect.sleep("500 millis"))))
+  yield* Effect.forkScoped(Effect.repeat(Effect.ignore(once), Schedule.spaced("500 millis")))
 
   return {
     agentId,

@@ -1,7 +1,7 @@
 /**
  * The world of most scenarios: a database, replicas of the service on it, agents, watchers, and an oracle that compares.
  */
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import * as Database from "./Database.ts"
 import * as Fleet from "./Fleet.ts"
 import * as Ledger from "./Ledger.ts"
@@ -90,11 +90,7 @@ export const lossless = (outcome: Outcome): Outcome => ({
 
 /** Repeats `self` every 200 ms, for at most 20 s, until `isSo` holds; returns the last result. */
 export const settle = <A, E, R>(self: Effect.Effect<A, E, R>, isSo: (a: A) => boolean, attempts = 100) =>
-  Effect.gen(function* () {
-    let last = yield* self
-    for (let attempt = 0; attempt < attempts && !isSo(last); attempt++) {
-      yield* Effect.sleep("200 millis")
-      last = yield* self
-    }
-    return last
+  Effect.repeat(self, {
+    until: isSo,
+    schedule: Schedule.upTo(Schedule.spaced("200 millis"), { times: attempts })
   })
