@@ -1,6 +1,6 @@
 /** Reads the declarations of agents from Postgres. Lists are in the order in which people see them. */
 import { PgTypes } from "@effect/sql-pg"
-import { Effect, Layer, Option } from "effect"
+import { Effect, Layer } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import {
   DeclaredAgent,
@@ -21,7 +21,7 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
 
-    const findAgent = SqlSchema.findOneOption({
+    const findAgent = SqlSchema.findOne({
       Request: AgentId,
       Result: DeclaredAgent,
       execute: (id) => sql`
@@ -95,25 +95,15 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
       declaredKeys,
       agent: (id) =>
         findAgent(id).pipe(
-          storeOperation(sql, `read agent ${id}`),
-          Effect.flatMap(
-            Option.match({
-              onNone: () =>
-                Effect.fail(
-                  new StoreError({
-                    operation: `read agent ${id}`,
-                    reason: "unavailable",
-                    cause: new Error("there is no such agent")
-                  })
-                ),
-              onSome: Effect.succeed
-            })
+          storeOperation(sql, "read an agent"),
+          Effect.catchTag("NoSuchElementError", (cause) =>
+            Effect.fail(new StoreError({ operation: "read an agent", reason: "unavailable", cause }))
           )
         ),
-      apps: (id) => findApps(id).pipe(storeOperation(sql, `read the apps of agent ${id}`)),
-      scripts: (id) => findScripts(id).pipe(storeOperation(sql, `read the scripts of agent ${id}`)),
-      metadata: (id) => findMetadata(id).pipe(storeOperation(sql, `read the metadata of agent ${id}`)),
-      devcontainers: (id) => findDevcontainers(id).pipe(storeOperation(sql, `read the devcontainers of agent ${id}`))
+      apps: (id) => findApps(id).pipe(storeOperation(sql, "read the apps of an agent")),
+      scripts: (id) => findScripts(id).pipe(storeOperation(sql, "read the scripts of an agent")),
+      metadata: (id) => findMetadata(id).pipe(storeOperation(sql, "read the metadata of an agent")),
+      devcontainers: (id) => findDevcontainers(id).pipe(storeOperation(sql, "read the devcontainers of an agent"))
     })
   })
 )
