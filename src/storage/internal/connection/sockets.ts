@@ -29,7 +29,6 @@ export interface Sockets {
   readonly distrust: (mark: Mark) => void
   /** Call this when the server does not accept writes. */
   readonly leave: () => void
-  readonly host: () => Host
 }
 
 const silence = "2 seconds"
@@ -88,7 +87,6 @@ export const make = Effect.fnUntraced(function* (
   return {
     open,
     mark,
-    host,
     distrust: (since) => {
       close(since, false)
       fork(
