@@ -6,13 +6,14 @@
  * - Look-ups that arrive together are one statement: a fleet that reconnects needs few statements, and one connection.
  * - A token that was not found is not looked up again for a second.
  */
-import { Clock, Context, Effect, Layer, Option, Redacted } from "effect"
+import { Context, Effect, Layer, Option, Redacted } from "effect"
 import { Digest } from "effect/crypto"
 import { Hex } from "effect/encoding"
 import * as RequestCoalescer from "../batcher/RequestCoalescer.ts"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import { mayRead, type User } from "../domain/User.ts"
+import * as MonotonicClock from "../platform/MonotonicClock.ts"
 import { AccessUnavailable, AgentNotFound, Unauthenticated } from "./AccessError.ts"
 import type { StoreError } from "../domain/StoreError.ts"
 import { AccessStore, type Ownership, type TokenMatch } from "./AccessStore.ts"
@@ -92,7 +93,7 @@ export const make = Effect.gen(function* () {
       if (Redacted.value(token) === "") return yield* unauthenticated
       const shown = yield* Effect.provideService(Token.digest(token), Digest.Digest, digest)
       const key = Hex.encode(shown)
-      const now = Number(yield* Clock.monotonicTimeNanos) / 1e6
+      const now = yield* MonotonicClock.millis
       if (now - (wrong.get(key) ?? Number.NEGATIVE_INFINITY) < wrongMillis) return yield* unauthenticated
       const found = yield* find(shown)
       if (Option.isSome(found) && Token.isSame(found.value.digest, shown)) return found.value.subject

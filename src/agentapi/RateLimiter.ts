@@ -10,6 +10,7 @@
  */
 import { Clock, Effect, type Scope } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
+import * as MonotonicClock from "../platform/MonotonicClock.ts"
 
 export interface RateLimiter {
   /** Counts a call. */
@@ -28,7 +29,7 @@ interface Bucket {
 export const make = (callsPerSecond: number) =>
   Effect.map(Clock.Clock, (clock) => {
     const interval = 1_000 / callsPerSecond
-    const nowMillis = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    const nowMillis = () => MonotonicClock.millisUnsafe(clock)
     const buckets = new Map<AgentId, Bucket>()
     const overLimit = new Set<AgentId>()
 

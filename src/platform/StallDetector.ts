@@ -5,6 +5,7 @@
  * Data that the process reads afterwards may have waited in the network since the stall began.
  */
 import { Clock, Context, DateTime, type Duration, Effect, Layer } from "effect"
+import * as MonotonicClock from "./MonotonicClock.ts"
 
 const tickInterval: Duration.Input = "500 millis"
 
@@ -29,12 +30,11 @@ export const layer: Layer.Layer<StallDetector> = Layer.effect(
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const listeners = new Set<(lastRan: DateTime.Utc) => void>()
-    const monotonicMillis = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-    let ranAt = monotonicMillis()
+    let ranAt = MonotonicClock.millisUnsafe(clock)
     let ranAtTime = DateTime.makeUnsafe(clock.currentTimeMillisUnsafe())
 
     const checkUnsafe = () => {
-      const now = monotonicMillis()
+      const now = MonotonicClock.millisUnsafe(clock)
       const [isStall, lastRan] = [now - ranAt >= minimumMillis, ranAtTime]
       ranAt = now
       ranAtTime = DateTime.makeUnsafe(clock.currentTimeMillisUnsafe())

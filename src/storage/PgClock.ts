@@ -13,6 +13,7 @@
  */
 import { Clock, Duration, Effect, Layer, Metric, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
+import * as MonotonicClock from "../platform/MonotonicClock.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 
 export interface Options {
@@ -38,7 +39,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const maxWait = Duration.toMillis(Duration.fromInputUnsafe(options.maxWait ?? "5 seconds"))
   const sql = yield* SqlClient.SqlClient
   const own = yield* Clock.Clock
-  const monotonic = () => Number(own.monotonicTimeNanosUnsafe()) / 1e6
+  const monotonic = () => MonotonicClock.millisUnsafe(own)
   // the offset leads from the monotonic time to the time of day
   let offset = own.currentTimeMillisUnsafe() - monotonic()
   let latest = 0

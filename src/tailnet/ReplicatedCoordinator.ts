@@ -29,6 +29,7 @@ import type { AgentId, ReplicaId } from "../domain/Ids.ts"
 import type { StoreError } from "../domain/StoreError.ts"
 import { Replica } from "../domain/Replica.ts"
 import * as AgentIdChunks from "../metadata/AgentIdChunks.ts"
+import * as MonotonicClock from "../platform/MonotonicClock.ts"
 import { PubSub } from "../pubsub/PubSub.ts"
 import * as PubSubEvent from "../pubsub/PubSubEvent.ts"
 import { Coordinator, type Options as CoordinatorOptions } from "./Coordinator.ts"
@@ -280,7 +281,7 @@ const makeHeart = (
 ) => {
   const interval = Duration.toMillis(Duration.fromInputUnsafe(options.heartbeatInterval ?? "2 seconds"))
   const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.heartbeatTimeout ?? "6 seconds"))
-  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const now = () => MonotonicClock.millisUnsafe(clock)
   let lastBeat: number | undefined
   let judgesFrom = 0
   let wait = interval

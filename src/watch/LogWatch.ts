@@ -18,8 +18,8 @@ import * as AgentLog from "../domain/AgentLog.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import type { StoreError } from "../domain/StoreError.ts"
 import * as WorkspaceEvent from "../domain/WorkspaceEvent.ts"
+import * as MonotonicClock from "../platform/MonotonicClock.ts"
 import * as PubSub from "../pubsub/PubSub.ts"
-import { monotonicMillis } from "./internal/monotonicMillis.ts"
 import { Lifecycle, LogReader } from "./LogReader.ts"
 import { WatchFailure } from "./WatchFailure.ts"
 
@@ -136,14 +136,14 @@ export const make = Effect.gen(function* () {
       Effect.annotateLogs({ agentId })
     )
 
-    let pingedAt = yield* monotonicMillis
+    let pingedAt = yield* MonotonicClock.millis
     const next = Effect.gen(function* () {
       if (!isBehind || failures > 0) {
         yield* Effect.andThen(Effect.sleep(failures > 0 ? retryPause : pause), marked.await).pipe(
-          Effect.timeoutOption(pingedAt + heartbeatMillis - (yield* monotonicMillis))
+          Effect.timeoutOption(pingedAt + heartbeatMillis - (yield* MonotonicClock.millis))
         )
       }
-      const now = yield* monotonicMillis
+      const now = yield* MonotonicClock.millis
       if (now - pingedAt >= heartbeatMillis) {
         pingedAt = now
         markAll()

@@ -19,9 +19,9 @@ import type { AgentMetadata } from "../domain/Metadata.ts"
 import * as MetadataView from "../domain/MetadataView.ts"
 import type { StoreError } from "../domain/StoreError.ts"
 import { MetadataStore } from "../metadata/MetadataStore.ts"
+import * as MonotonicClock from "../platform/MonotonicClock.ts"
 import type { PubSub } from "../pubsub/PubSub.ts"
 import * as Changes from "./internal/changes.ts"
-import { monotonicMillis } from "./internal/monotonicMillis.ts"
 import * as Reads from "./internal/reads.ts"
 import { WatchFailure } from "./WatchFailure.ts"
 
@@ -84,12 +84,12 @@ export const make = Effect.gen(function* () {
 
     let sends = 0
     let sentAt = 0
-    let pingedAt = yield* monotonicMillis
+    let pingedAt = yield* MonotonicClock.millis
     const poll = Effect.gen(function* () {
       const events: Array<WatchEvent> = []
       const isDue = isStale || sends < 2
       if (isStale) yield* refresh(readTogether(agentId))
-      const now = yield* monotonicMillis
+      const now = yield* MonotonicClock.millis
       if (isDue || now - sentAt >= refreshMillis) {
         events.push({ type: "data", data: MetadataView.make(rows.values(), yield* DateTime.now) })
         sends++

@@ -4,6 +4,7 @@
  * Valid tokens are never delayed, because all clients behind a proxy have one address.
  */
 import { Clock, Effect } from "effect"
+import * as MonotonicClock from "../../platform/MonotonicClock.ts"
 
 const intervalMillis = 100
 const burst = 50
@@ -19,7 +20,7 @@ export const make = Effect.map(Clock.Clock, (clock) => {
   /** Counts a failure, and waits for the delay of its response. */
   return (address: string): Effect.Effect<void> =>
     Effect.suspend(() => {
-      const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+      const now = MonotonicClock.millisUnsafe(clock)
       const latest = now + burst * intervalMillis + maxDelayMillis
       const arrival = Math.min(Math.max(theoreticalArrivals.get(address) ?? 0, now) + intervalMillis, latest)
       theoreticalArrivals.delete(address)

@@ -5,6 +5,7 @@
  * queue is full is closed in the same step.
  */
 import { type Cause, Clock, Effect, type Metric, Queue, type Scope } from "effect"
+import * as MonotonicClock from "../../platform/MonotonicClock.ts"
 import type { Authority } from "../Authority.ts"
 import { errors, type Node, type PeerId, type Request, type Response, toError } from "../Peer.ts"
 import * as Metrics from "../TailnetMetrics.ts"
@@ -202,7 +203,7 @@ const makePace = (clock: Clock.Clock, perSecond: number, onWait: () => void): Ef
   const interval = 1_000 / perSecond
   let theoreticalArrival = 0
   return Effect.suspend(() => {
-    const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    const now = MonotonicClock.millisUnsafe(clock)
     theoreticalArrival = Math.max(theoreticalArrival, now) + interval
     const ahead = theoreticalArrival - now - 1_000
     if (ahead <= 0) return Effect.void

@@ -11,6 +11,7 @@
  */
 import { Clock, Effect, FiberSet, type Scope } from "effect"
 import * as Net from "node:net"
+import * as MonotonicClock from "../../../platform/MonotonicClock.ts"
 import type { Host } from "./target.ts"
 
 /** The traffic of each socket at one moment. */
@@ -40,7 +41,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Sockets, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const fork = yield* FiberSet.makeRuntime()
-  const monotonicMillis = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const monotonicMillis = () => MonotonicClock.millisUnsafe(clock)
   const openedAt = new Map<Net.Socket, number>()
   let turn = 0
 
