@@ -202,7 +202,8 @@ export const variables = {
     name: "MAX_UNAUTHENTICATED_CONNECTIONS",
     default: "1000",
     value: Value.wholeNumber(5, 1_000_000),
-    description: "Connections that have not shown a valid token; further ones are closed at once."
+    description:
+      "Connections that have not shown a valid token; at the limit, the one that has sent no request for longest is closed."
   }),
   requestTimeout: required({
     name: "REQUEST_TIMEOUT",

@@ -2,16 +2,15 @@
  * Limits the resources that connections may use, for authenticated and unauthenticated clients alike.
  *
  * - There are at most `maxConnections`. Further ones are closed at once.
- * - At most `maxUnauthenticatedConnections` of them are unauthenticated. At that limit, a new one is closed.
+ * - At most `maxUnauthenticatedConnections` of them are unauthenticated: see {@link UnauthenticatedConnections}.
  * - A request that has not arrived within `requestTimeout` gets 408, and its connection is closed.
  * - A connection on which nothing has moved for `idleTimeout`, in either direction, is closed, also between two
  *   requests. WebSockets are left to the code that serves them.
  * - Every connection that is closed by one of the first two limits is counted.
  */
-import { Duration, Effect, Metric } from "effect"
+import { Clock, Duration, Effect, Metric } from "effect"
 import * as Http from "node:http"
-import type { Socket } from "node:net"
-import { onAuthenticated } from "./RequestSocket.ts"
+import * as UnauthenticatedConnections from "./UnauthenticatedConnections.ts"
 
 export interface ConnectionLimits {
   readonly maxConnections: number
@@ -38,32 +37,33 @@ export const makeServer = ({
   maxUnauthenticatedConnections,
   requestTimeout
 }: ConnectionLimits) =>
-  Effect.map(Effect.context<never>(), (context) => {
+  Effect.gen(function* () {
+    const context = yield* Effect.context<never>()
     const timeout = Duration.toMillis(requestTimeout)
+    const idleMillis = Duration.toMillis(idleTimeout)
     const server = Http.createServer({
       headersTimeout: timeout,
       requestTimeout: timeout,
       connectionsCheckingInterval: Math.min(timeout, 1_000)
     })
     server.maxConnections = maxConnections
-    server.timeout = Duration.toMillis(idleTimeout)
+    server.timeout = idleMillis
     // for the connection between two requests: the default of 5 seconds is shorter than that of most proxies
-    server.keepAliveTimeout = Duration.toMillis(idleTimeout)
+    server.keepAliveTimeout = idleMillis
     for (const metric of Object.values(closedConnections)) metric.updateUnsafe(0, context)
 
-    const unauthenticated = new Set<Socket>()
+    const unauthenticated = UnauthenticatedConnections.make({
+      maxConnections: maxUnauthenticatedConnections,
+      clock: yield* Clock.Clock,
+      onClosed: () => closedConnections.unauthenticated.updateUnsafe(1, context)
+    })
+    const onRequest: Http.RequestListener = ({ socket }, response) => unauthenticated.handle(socket, response, "close")
     server.on("drop", () => closedConnections.all.updateUnsafe(1, context))
-    server.on("connection", (socket) => {
-      // a connection that waits for its token check is nearer to its result than a new one
-      if (unauthenticated.size >= maxUnauthenticatedConnections) {
-        closedConnections.unauthenticated.updateUnsafe(1, context)
-        socket.destroy()
-        return
-      }
-      const leave = () => unauthenticated.delete(socket)
-      unauthenticated.add(socket)
-      socket.once("close", leave)
-      onAuthenticated(socket, leave)
+    server.on("connection", unauthenticated.enter)
+    server.on("request", onRequest)
+    server.on("checkContinue", onRequest)
+    server.on("upgrade", ({ socket }) => {
+      unauthenticated.handle(socket, socket, "finish")
     })
     return server
   })

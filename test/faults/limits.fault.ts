@@ -21,7 +21,7 @@ const limited = Effect.gen(function* () {
   })
   const { fleet, replica } = world
   const chatty = fleet.members[10]!
-  const { answered, elapsed } = yield* fleet.whileReporting(
+  const { answered, elapsed, turnedAway } = yield* fleet.whileReporting(
     { to: () => replica.url, every: 250, only: 10 },
     Effect.gen(function* () {
       yield* Effect.sleep("2 seconds")
@@ -34,13 +34,11 @@ const limited = Effect.gen(function* () {
       const answers = yield* Queue.takeN(connection.messages, calls)
       const elapsed = (yield* Clock.currentTimeMillis) - start
       yield* Effect.sleep(seconds(10))
-      return { answered: answers.length === calls, elapsed }
+      const page = (yield* replica.get("/metrics")).text
+      const [, turnedAway] =
+        /^metadata_batcher_closed_connections_total\{reason="unauthenticated"\} (\d+)/m.exec(page) ?? []
+      return { answered: answers.length === calls, elapsed, turnedAway: Number(turnedAway) }
     }).pipe(Effect.scoped)
-  )
-  // after the flood, which turns away the newest connections, those of operators too
-  const page = (yield* replica.get("/metrics")).text
-  const turnedAway = Number(
-    /^metadata_batcher_closed_connections_total\{reason="unauthenticated"\} (\d+)/m.exec(page)?.[1]
   )
   const outcome = World.lossless(yield* World.look(world))
   return {
