@@ -5,7 +5,7 @@
  * - At most `maxUnauthenticatedConnections` of them are unauthenticated: see {@link UnauthenticatedConnections}.
  * - A request that has not arrived within `requestTimeout` gets 408, and its connection is closed.
  * - A connection on which nothing has moved for `idleTimeout`, in either direction, is closed, also between two
- *   requests. WebSockets are left to the code that serves them.
+ *   requests and after a refused upgrade. WebSockets are left to the code that serves them.
  * - Every connection that is closed by one of the first two limits is counted.
  */
 import { Clock, Duration, Effect, Metric } from "effect"
@@ -64,6 +64,8 @@ export const makeServer = ({
     server.on("checkContinue", onRequest)
     server.on("upgrade", ({ socket }) => {
       unauthenticated.handle(socket, socket, "finish")
+      // the server stops its own timeouts with an upgrade, even if it is refused; a WebSocket then stops this one
+      socket.setTimeout(idleMillis, () => socket.destroy())
     })
     return server
   })

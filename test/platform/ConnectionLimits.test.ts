@@ -17,7 +17,7 @@ const emitted = (emitter: NodeJS.EventEmitter, event: string) =>
   Effect.callback<void>((resume) => void emitter.once(event, () => resume(Effect.void)))
 
 /** A server that allows two unauthenticated connections, and leaves every request to the test. */
-const start = Effect.fnUntraced(function* () {
+const start = Effect.fnUntraced(function* (idleTimeout = Duration.minutes(1)) {
   const accepted = yield* Queue.unbounded<void>()
   const responses = yield* Queue.unbounded<Http.ServerResponse>()
   const upgrades = yield* Queue.unbounded<Http.IncomingMessage>()
@@ -25,7 +25,7 @@ const start = Effect.fnUntraced(function* () {
     maxConnections: 10,
     maxUnauthenticatedConnections: 2,
     requestTimeout: Duration.minutes(1),
-    idleTimeout: Duration.minutes(1)
+    idleTimeout
   })
   server.on("connection", () => Queue.offerUnsafe(accepted, undefined))
   server.on("request", (_, response) => Queue.offerUnsafe(responses, response))
@@ -192,6 +192,19 @@ describe("at the limit on unauthenticated connections", () => {
       }
 
       assert.isFalse(client.socket.closed || response.closed)
+    })
+  )
+})
+
+describe("a connection that stays after its upgrade was refused", () => {
+  it.effect("is closed after the idle timeout", () =>
+    Effect.gen(function* () {
+      const { connectHalfOpen, upgrade } = yield* start(Duration.millis(50))
+      const socket = yield* upgrade(yield* connectHalfOpen)
+
+      socket.end("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+
+      yield* emitted(socket, "close")
     })
   )
 })
