@@ -14,6 +14,7 @@ import * as Simulation from "./fleet/Simulation.ts"
 import * as Administrator from "./admin/Administrator.ts"
 import { Directory } from "./admin/Directory.ts"
 import * as Server from "./Server.ts"
+import { isLoopback } from "./operations/MetricsPage.ts"
 import { Startup } from "./operations/Readiness.ts"
 import { EmbeddedPostgres } from "./postgres/EmbeddedPostgres.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
@@ -66,7 +67,7 @@ const dashboard = Effect.fnUntraced(function* (
   url: string,
   embedded: Option.Option<EmbeddedPostgres["Service"]>
 ) {
-  if (Option.isNone(embedded) || !/^(localhost|127(\.\d+){3}|::1)$/.test(host)) return `${url}/`
+  if (Option.isNone(embedded) || !isLoopback(host)) return `${url}/`
   const password = Redacted.make(new URL(Redacted.value(embedded.value.url)).password)
   const token = yield* Token.derive(password, "dashboard")
   const directory = yield* Directory
