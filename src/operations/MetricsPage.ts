@@ -7,9 +7,9 @@
  *   settings is known without the database.
  */
 import { Effect, Redacted, Stream } from "effect"
+import { Digest } from "effect/crypto"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
-import { timingSafeEqual } from "node:crypto"
 import { Access } from "../access/Access.ts"
 import * as Token from "../access/Token.ts"
 import { ForwardedMetrics } from "../usage/ForwardedMetrics.ts"
@@ -66,17 +66,21 @@ export const make = Effect.gen(function* () {
 export const handler = Effect.fnUntraced(function* ({ adminToken, needsToken }: Options) {
   const { pieces } = yield* make
   const access = yield* Access
+  const service = yield* Digest.Digest
+  const digest = (token: Token.Token) => Effect.provideService(Token.digest(token), Digest.Digest, service)
+  const own = adminToken && (yield* digest(adminToken))
 
   const refusal = Effect.gen(function* () {
     if (!needsToken) return undefined
     const { headers } = yield* HttpServerRequest.HttpServerRequest
     const shown = headers[Token.header] ?? /^bearer (.+)$/i.exec(headers["authorization"] ?? "")?.[1]
     if (shown === undefined) return unauthenticated
-    if (adminToken !== undefined && isEqual(shown, Redacted.value(adminToken))) return undefined
-    return yield* access.user(Redacted.make(shown)).pipe(
+    const token = Redacted.make(shown)
+    if (own !== undefined && Token.isSame(yield* digest(token), own)) return undefined
+    return yield* access.user(token).pipe(
       Effect.map(({ isAdmin }) => (isAdmin ? undefined : HttpServerResponse.empty({ status: 403 }))),
       Effect.catchTag("Unauthenticated", () => Effect.succeed(unauthenticated)),
-      Effect.catch(() => Effect.succeed(HttpServerResponse.empty({ status: 503 })))
+      Effect.orElseSucceed(() => HttpServerResponse.empty({ status: 503 }))
     )
   })
 
@@ -88,11 +92,6 @@ export const handler = Effect.fnUntraced(function* ({ adminToken, needsToken }: 
 })
 
 const unauthenticated = HttpServerResponse.empty({ status: 401, headers: { "www-authenticate": "Bearer" } })
-
-const isEqual = (one: string, other: string): boolean => {
-  const [left, right] = [Buffer.from(one), Buffer.from(other)]
-  return left.length === right.length && timingSafeEqual(left, right)
-}
 
 /** Returns whether an address to listen on is reached from this machine alone. */
 export const isLoopback = (host: string): boolean => /^(?:localhost|127(?:\.\d{1,3}){3}|::1|\[::1\])$/i.test(host)
