@@ -1,5 +1,6 @@
 /** The metrics of agent connections and of builds. */
 import { Metric } from "effect"
+import { counter } from "../domain/Counters.ts"
 
 /** Agents connected to this replica. */
 export const connectedAgents = Metric.gauge("coderd_agentapi_connected_agents", {
@@ -7,16 +8,16 @@ export const connectedAgents = Metric.gauge("coderd_agentapi_connected_agents", 
 })
 
 /** Agent connections that ended with a socket error instead of a close frame. */
-export const socketErrors = Metric.counter("metadata_batcher_agent_socket_errors_total", {
-  description: "Agent connections that ended with a socket error.",
-  incremental: true
-})
+export const socketErrors = counter(
+  "metadata_batcher_agent_socket_errors_total",
+  "Agent connections that ended with a socket error."
+)
 
 /** Reported samples of keys that their agents have not declared. */
-export const undeclaredKeys = Metric.counter("coderd_agentapi_metadata_undeclared_keys_total", {
-  description: "Reported samples that were dropped because the agent has not declared their keys.",
-  incremental: true
-})
+export const undeclaredKeys = counter(
+  "coderd_agentapi_metadata_undeclared_keys_total",
+  "Reported samples that were dropped because the agent has not declared their keys."
+)
 
 /** The time from the creation of a build until the last of its agents has ended its startup. */
 export const buildDuration = Metric.histogram("coderd_template_workspace_build_duration_seconds", {

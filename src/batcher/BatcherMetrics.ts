@@ -7,6 +7,7 @@
  * - Batchers that share registry, prefix and attributes add up, the gauges included; that is logged as a warning.
  */
 import { Context, Duration, Effect, Metric, type Scope } from "effect"
+import { byLabel } from "../domain/Counters.ts"
 import type { DropReason, LossReason } from "./BatcherErrors.ts"
 import type { FlushReason, Written } from "./BatcherObserver.ts"
 import type { Accounting, Ledger } from "./internal/ledger.ts"
@@ -83,14 +84,14 @@ export const define = (
     written: counter("written"),
     retained: counter("retained"),
     failures: counter("failures"),
-    lost: byReason(counter("lost"), lossReasons),
-    dropped: byReason(counter("dropped"), dropReasons),
+    lost: byLabel(counter("lost"), "reason", lossReasons),
+    dropped: byLabel(counter("dropped"), "reason", dropReasons),
     queued: gauge("queued"),
     pending: gauge("pending"),
     inFlight: gauge("inFlight"),
-    batches: byReason(counter("batches"), flushReasons),
+    batches: byLabel(counter("batches"), "reason", flushReasons),
     batchSize: histogram("batchSize", batchSizes),
-    flushDuration: byReason(histogram("flushDuration", boundaries.flushDuration), flushReasons),
+    flushDuration: byLabel(histogram("flushDuration", boundaries.flushDuration), "reason", flushReasons),
     prefix,
     /** Batchers with an equal identity in one registry add up. */
     identity: JSON.stringify([prefix, of.accepted[0], Object.entries(attributes).sort()])
@@ -98,19 +99,6 @@ export const define = (
 }
 
 export type Metrics = ReturnType<typeof define>
-
-/**
- * One handle per value of the label `reason`, made once: a handle finds its series faster than its attributes are merged.
- *
- * @internal
- */
-export const byReason = <Input, State, const Reasons extends ReadonlyArray<string>>(
-  metric: Metric.Metric<Input, State>,
-  reasons: Reasons
-): { readonly [Reason in Reasons[number]]: Metric.Metric<Input, State> } =>
-  Object.fromEntries(reasons.map((reason) => [reason, Metric.withAttributes(metric, { reason })])) as {
-    [Reason in Reasons[number]]: Metric.Metric<Input, State>
-  }
 
 /** The batchers that share a registry and an identity. */
 class Group {

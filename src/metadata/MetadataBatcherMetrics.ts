@@ -6,6 +6,7 @@
  * batchers that share a registry, a prefix and attributes add up.
  */
 import { Context, Effect, Metric, type Scope } from "effect"
+import { byLabel } from "../domain/Counters.ts"
 import * as BatcherMetrics from "../batcher/BatcherMetrics.ts"
 
 /** The prefix of the original. */
@@ -39,8 +40,6 @@ export const define = (options: BatcherMetrics.Options) => {
   const { attributes = {}, prefix } = options
   const counter = (name: string, description: string) =>
     Metric.counter(`${prefix}_${name}`, { description, attributes, incremental: true })
-  const flushFailures = counter("flush_failures_total", "Batches of which a write failed, by the error of the store.")
-  const withReason = (reason: string) => Metric.withAttributes(flushFailures, { reason })
   return {
     batcher: BatcherMetrics.define(options, names, batchSizes),
     batchUtilization: Metric.histogram(`${prefix}_batch_utilization`, {
@@ -50,12 +49,11 @@ export const define = (options: BatcherMetrics.Options) => {
     }),
     droppedKeys: counter("dropped_keys_total", "Entries that were not accepted."),
     publishErrors: counter("publish_errors_total", "Announcements of changed agents that failed."),
-    flushFailures: {
-      rejected: withReason("rejected"),
-      unavailable: withReason("unavailable"),
-      cancelled: withReason("cancelled"),
-      defect: withReason("defect")
-    }
+    flushFailures: byLabel(
+      counter("flush_failures_total", "Batches of which a write failed, by the error of the store."),
+      "reason",
+      ["rejected", "unavailable", "cancelled", "defect"]
+    )
   }
 }
 

@@ -9,6 +9,7 @@
  * - Every connection that is closed by one of the first two limits is counted.
  */
 import { Clock, Duration, Effect, Metric } from "effect"
+import { counter } from "../domain/Counters.ts"
 import * as Http from "node:http"
 import * as UnauthenticatedConnections from "./UnauthenticatedConnections.ts"
 
@@ -19,10 +20,10 @@ export interface ConnectionLimits {
   readonly idleTimeout: Duration.Duration
 }
 
-const closed = Metric.counter("metadata_batcher_closed_connections_total", {
-  description: "Connections that were closed because there were too many, by which were too many.",
-  incremental: true
-})
+const closed = counter(
+  "metadata_batcher_closed_connections_total",
+  "Connections that were closed because there were too many, by which were too many."
+)
 
 /** Connections that were closed because of the limit on all connections, or on unauthenticated ones. */
 export const closedConnections = {

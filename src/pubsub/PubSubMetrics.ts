@@ -1,5 +1,6 @@
 /** Defines the metrics of the pubsub. Gauges change by differences, so that several pubsubs on one registry add up. */
 import { Effect, Metric } from "effect"
+import { byLabel, counter, fromZero } from "../domain/Counters.ts"
 
 /** The size from which a payload counts as colossal: 95 % of the 8 000 bytes that Postgres rejects. */
 export const colossalBytes = 7_600
@@ -7,20 +8,14 @@ export const colossalBytes = 7_600
 /** Latencies in seconds, 1 ms to 16 s. */
 const boundaries = Metric.exponentialBoundaries({ start: 0.001, factor: 2, count: 15 })
 
-const publishesTotal = Metric.counter("coder_pubsub_publishes_total", {
-  description: "Publications by whether the database accepted them",
-  incremental: true
-})
+const publishesTotal = counter("coder_pubsub_publishes_total", "Publications by whether the database accepted them")
 
-const subscribesTotal = Metric.counter("coder_pubsub_subscribes_total", {
-  description: "Subscriptions by whether they were established",
-  incremental: true
-})
+const subscribesTotal = counter("coder_pubsub_subscribes_total", "Subscriptions by whether they were established")
 
-const messagesTotal = Metric.counter("coder_pubsub_messages_total", {
-  description: "Messages received, by size: colossal ones are near the limit of the database",
-  incremental: true
-})
+const messagesTotal = counter(
+  "coder_pubsub_messages_total",
+  "Messages received, by size: colossal ones are near the limit of the database"
+)
 
 const sendLatency = Metric.histogram("coder_pubsub_send_latency_seconds", {
   description: "Duration of a publication",
@@ -42,29 +37,17 @@ export const subscribes = {
   failed: Metric.withAttributes(subscribesTotal, { success: "false" })
 }
 
-export const messages = {
-  normal: Metric.withAttributes(messagesTotal, { size: "normal" }),
-  colossal: Metric.withAttributes(messagesTotal, { size: "colossal" })
-}
+export const messages = byLabel(messagesTotal, "size", ["normal", "colossal"])
 
 export const sendLatencySeconds = (backend: string) => Metric.withAttributes(sendLatency, { backend })
 
 export const receiveLatencySeconds = (backend: string) => Metric.withAttributes(receiveLatency, { backend })
 
-export const publishedBytes = Metric.counter("coder_pubsub_published_bytes_total", {
-  description: "Payload bytes that the database accepted",
-  incremental: true
-})
+export const publishedBytes = counter("coder_pubsub_published_bytes_total", "Payload bytes that the database accepted")
 
-export const receivedBytes = Metric.counter("coder_pubsub_received_bytes_total", {
-  description: "Payload bytes of the messages received",
-  incremental: true
-})
+export const receivedBytes = counter("coder_pubsub_received_bytes_total", "Payload bytes of the messages received")
 
-export const disconnections = Metric.counter("coder_pubsub_disconnections_total", {
-  description: "Listening connections that were lost",
-  incremental: true
-})
+export const disconnections = counter("coder_pubsub_disconnections_total", "Listening connections that were lost")
 
 export const connected = Metric.gauge("coder_pubsub_connected", {
   description: "1 while the listening connection is up, 0 while it is being replaced"
@@ -78,35 +61,22 @@ export const currentEvents = Metric.gauge("coder_pubsub_current_events", {
   description: "Channels with subscribers"
 })
 
-export const latencyMeasures = Metric.counter("coder_pubsub_latency_measures_total", {
-  description: "Latency measurements begun",
-  incremental: true
-})
+export const latencyMeasures = counter("coder_pubsub_latency_measures_total", "Latency measurements begun")
 
-export const latencyMeasureErrors = Metric.counter("coder_pubsub_latency_measure_errs_total", {
-  description: "Latency measurements that failed",
-  incremental: true
-})
+export const latencyMeasureErrors = counter(
+  "coder_pubsub_latency_measure_errs_total",
+  "Latency measurements that failed"
+)
 
 /** Registers all metrics at zero, so that the first increase is visible and no gauge is absent before its first use. */
-export const initialize = Effect.forEach(
-  [
-    publishes.succeeded,
-    publishes.failed,
-    subscribes.succeeded,
-    subscribes.failed,
-    messages.normal,
-    messages.colossal,
+export const initialize = Effect.andThen(
+  fromZero([
+    ...[publishes, subscribes, messages].flatMap((metrics) => Object.values(metrics)),
     publishedBytes,
     receivedBytes,
     disconnections
-  ],
-  (counter) => Metric.update(counter, 0),
-  { discard: true }
-).pipe(
-  Effect.andThen(
-    Effect.forEach([connected, currentSubscribers, currentEvents], (gauge) => Metric.modify(gauge, 0), {
-      discard: true
-    })
-  )
+  ]),
+  Effect.forEach([connected, currentSubscribers, currentEvents], (gauge) => Metric.modify(gauge, 0), {
+    discard: true
+  })
 )

@@ -12,6 +12,7 @@
  *   own.
  */
 import { Clock, Duration, Effect, Layer, Metric, Schedule } from "effect"
+import { counter, fromZero } from "../domain/Counters.ts"
 import { SqlClient } from "effect/sql"
 import * as MonotonicClock from "../platform/MonotonicClock.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
@@ -24,10 +25,10 @@ export interface Options {
 }
 
 /** Counts steps of the database's clock, so that an alert on any increase detects them. */
-export const steps = Metric.counter("metadata_batcher_clock_steps_total", {
-  description: "Corrections of the clock of the service by more than 5 s, forwards or back",
-  incremental: true
-})
+export const steps = counter(
+  "metadata_batcher_clock_steps_total",
+  "Corrections of the clock of the service by more than 5 s, forwards or back"
+)
 
 /** Returns the new offset in milliseconds, given the old offset and the range of offsets that a response allows. */
 export const corrected = (offset: number, least: number, most: number): number =>
@@ -67,7 +68,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     Effect.ignoreCause({ log: "Debug", message: "cannot ask for the time of the database" })
   )
 
-  yield* Metric.update(steps, 0)
+  yield* fromZero([steps])
   // at the start the two clocks may differ by any amount
   yield* Effect.ignoreCause(compare, { log: "Debug", message: "cannot ask for the time of the database" })
   yield* Effect.forkScoped(Effect.schedule(follow, Schedule.spaced(interval)))

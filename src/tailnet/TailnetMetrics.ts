@@ -1,17 +1,8 @@
 /** Metrics of the tailnet. */
 import { Effect, Metric } from "effect"
+import * as Counters from "../domain/Counters.ts"
 
-const counter = (name: string, description: string) =>
-  Metric.counter(`coderd_tailnet_${name}`, { description, incremental: true })
-
-const labelled = <const Label extends string>(
-  metric: ReturnType<typeof counter>,
-  label: string,
-  values: ReadonlyArray<Label>
-) =>
-  Object.fromEntries(values.map((value) => [value, Metric.withAttributes(metric, { [label]: value })])) as {
-    readonly [L in Label]: typeof metric
-  }
+const counter = (name: string, description: string) => Counters.counter(`coderd_tailnet_${name}`, description)
 
 export const peers = Metric.gauge("coderd_tailnet_peers", {
   description: "Peers that have a Coordinate stream on this replica."
@@ -21,24 +12,19 @@ export const tunnels = Metric.gauge("coderd_tailnet_tunnels", {
   description: "Tunnels that this replica knows."
 })
 
-export const updates = labelled(counter("updates_total", "Updates about a peer that were sent to a partner."), "kind", [
-  "node",
-  "disconnected",
-  "lost",
-  "readyForHandshake"
-])
+export const updates = Counters.byLabel(
+  counter("updates_total", "Updates about a peer that were sent to a partner."),
+  "kind",
+  ["node", "disconnected", "lost", "readyForHandshake"]
+)
 
-export const streamsEnded = labelled(counter("streams_ended_total", "Coordinate streams that ended."), "reason", [
-  "disconnect",
-  "lost",
-  "overwritten",
-  "overflow",
-  "refused",
-  "closed",
-  "unhealthy"
-])
+export const streamsEnded = Counters.byLabel(
+  counter("streams_ended_total", "Coordinate streams that ended."),
+  "reason",
+  ["disconnect", "lost", "overwritten", "overflow", "refused", "closed", "unhealthy"]
+)
 
-export const refusals = labelled(counter("refusals_total", "Requests of peers that were refused."), "reason", [
+export const refusals = Counters.byLabel(counter("refusals_total", "Requests of peers that were refused."), "reason", [
   "authorization",
   "malformed",
   "node_too_large",
@@ -61,7 +47,7 @@ export const batchFailures = counter("batch_failures_total", "Batches of the tai
 
 export const heartbeatFailures = counter("heartbeat_failures_total", "Heartbeats of this replica that failed.")
 
-export const telemetryEvents = labelled(
+export const telemetryEvents = Counters.byLabel(
   counter("telemetry_events_total", "Events that clients have reported of their connections."),
   "result",
   ["received", "lost"]
@@ -70,19 +56,12 @@ export const telemetryEvents = labelled(
 /** Shows the metrics from zero on. */
 export const register = Effect.andThen(
   Metric.value(updateLatency),
-  Effect.forEach(
-    [
-      ...Object.values(updates),
-      ...Object.values(streamsEnded),
-      ...Object.values(refusals),
-      ...Object.values(telemetryEvents),
-      throttled,
-      derpMapFailures,
-      rowsWritten,
-      batchFailures,
-      heartbeatFailures
-    ],
-    (metric) => Metric.update(metric, 0),
-    { discard: true }
-  )
+  Counters.fromZero([
+    ...[updates, streamsEnded, refusals, telemetryEvents].flatMap((metrics) => Object.values(metrics)),
+    throttled,
+    derpMapFailures,
+    rowsWritten,
+    batchFailures,
+    heartbeatFailures
+  ])
 )

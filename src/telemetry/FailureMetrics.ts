@@ -2,24 +2,22 @@
  * Counts failures of store operations, of agents' calls and of HTTP requests. The overview, the status command and the
  * alerts read the same counters.
  */
-import { type Context, Effect, Metric } from "effect"
+import { type Context, type Effect, Metric } from "effect"
+import { counter, fromZero } from "../domain/Counters.ts"
 
 export const reasons = ["rejected", "unavailable", "cancelled"] as const
 
-const storeFailures = Metric.counter("metadata_batcher_store_failures_total", {
-  description: "Operations of stores that failed, by operation and reason.",
-  incremental: true
-})
+const storeFailures = counter(
+  "metadata_batcher_store_failures_total",
+  "Operations of stores that failed, by operation and reason."
+)
 
-const failedCalls = Metric.counter("metadata_batcher_failed_calls_total", {
-  description: "Calls of agents that failed, by call and reason; invalid requests are the fault of the agent.",
-  incremental: true
-})
+const failedCalls = counter(
+  "metadata_batcher_failed_calls_total",
+  "Calls of agents that failed, by call and reason; invalid requests are the fault of the agent."
+)
 
-const httpResponses = Metric.counter("metadata_batcher_http_responses_total", {
-  description: "HTTP responses by status.",
-  incremental: true
-})
+const httpResponses = counter("metadata_batcher_http_responses_total", "HTTP responses by status.")
 
 /** Counts a failed store operation. */
 export const storeFailed = (operation: string, reason: (typeof reasons)[number]): Effect.Effect<void> =>
@@ -35,15 +33,11 @@ export const responded = (status: number): Effect.Effect<void> =>
 
 /** Registers the counters at zero, so that the first failure is visible as an increase. */
 export const register = (calls: Iterable<string>): Effect.Effect<void> =>
-  Effect.forEach(
-    [
-      ...reasons.map((reason) => Metric.withAttributes(storeFailures, { operation: "use the store", reason })),
-      ...[...calls].map((call) => Metric.withAttributes(failedCalls, { call, reason: "Unavailable" })),
-      ...["200", "401", "500", "503"].map((status) => Metric.withAttributes(httpResponses, { status }))
-    ],
-    (counter) => Metric.update(counter, 0),
-    { discard: true }
-  )
+  fromZero([
+    ...reasons.map((reason) => Metric.withAttributes(storeFailures, { operation: "use the store", reason })),
+    ...[...calls].map((call) => Metric.withAttributes(failedCalls, { call, reason: "Unavailable" })),
+    ...["200", "401", "500", "503"].map((status) => Metric.withAttributes(httpResponses, { status }))
+  ])
 
 /** The failures that the service or its dependencies caused. */
 export interface Totals {

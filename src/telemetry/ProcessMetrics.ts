@@ -3,11 +3,12 @@
  * are read on demand.
  */
 import { Clock, Effect, Layer, Metric } from "effect"
+import { counter } from "../domain/Counters.ts"
 
-export const cpuSeconds = Metric.counter("process_cpu_seconds_total", {
-  description: "Seconds of processor time, of the system for the process included.",
-  incremental: true
-})
+export const cpuSeconds = counter(
+  "process_cpu_seconds_total",
+  "Seconds of processor time, of the system for the process included."
+)
 
 export const residentMemory = Metric.gauge("process_resident_memory_bytes", { description: "Bytes in memory." })
 

@@ -1,5 +1,5 @@
 /** Metrics of reported statistics, and of the metrics that come with them. */
-import { Effect, Metric } from "effect"
+import { byLabel, counter, fromZero } from "../domain/Counters.ts"
 import * as BatcherMetrics from "../batcher/BatcherMetrics.ts"
 
 export const batcher = BatcherMetrics.define(
@@ -18,15 +18,14 @@ export const batcher = BatcherMetrics.define(
   }
 )
 
-export const droppedSeries = BatcherMetrics.byReason(
-  Metric.counter("coderd_agentapi_forwarded_metrics_dropped_total", {
-    description: "Metrics of agents that are not shown, by what is wrong with them.",
-    incremental: true
-  }),
+export const droppedSeries = byLabel(
+  counter(
+    "coderd_agentapi_forwarded_metrics_dropped_total",
+    "Metrics of agents that are not shown, by what is wrong with them."
+  ),
+  "reason",
   ["invalid", "duplicate", "type_conflict", "reserved", "agent_limit", "owner_limit", "full"]
 )
 
 /** Registers the counters of series, so that they are shown from zero on. */
-export const registerSeries = Effect.forEach(Object.values(droppedSeries), (metric) => Metric.update(metric, 0), {
-  discard: true
-})
+export const registerSeries = fromZero(Object.values(droppedSeries))
