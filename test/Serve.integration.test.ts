@@ -72,7 +72,7 @@ layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
 
       yield* stop
 
-      assert.strictEqual((yield* connection.closed).code, 1_001)
+      assert.strictEqual((yield* connection.closed).code, 1012)
       assert.strictEqual(yield* next, "stopping: no more connections, writing what is pending")
       assert.strictEqual(yield* next, "stopped: 2 pending entries written, none lost")
       assert.deepStrictEqual(

@@ -11,13 +11,16 @@
  *   running.
  * - A defect in a call affects the reply to that call alone. A frame that holds no message gets an error as its reply.
  * - A frame that is malformed or too large ends its connection, which is logged and counted.
+ * - When the service stops, it closes connections with 1012. It closes the connection of an agent that does not answer
+ *   pings with 1011, and that of an agent of an older build with 1008.
  */
 import { Context, Effect, Layer, Metric, Option, Scope } from "effect"
 import { type Headers, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { Socket } from "effect/socket"
 import * as Authentication from "../access/Authentication.ts"
-import { ping, roundTrip } from "../platform/RequestSocket.ts"
+import { closeEvent, type CloseReason } from "../platform/CloseCode.ts"
+import { closeWebSocket, ping, roundTrip } from "../platform/RequestSocket.ts"
 import * as StallDetector from "../platform/StallDetector.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
 import * as AgentSockets from "./AgentSockets.ts"
@@ -95,8 +98,13 @@ const handlers = (options: Options = {}) =>
           return yield* (wire?.serve(agentSocket) ?? serveJson(request, agentSocket)).pipe(
             Effect.catch((error) => broken(session, error)),
             Effect.as(HttpServerResponse.empty()),
-            // an interruption tells the client that the service shuts down
-            Effect.raceFirst(Effect.andThen(ended, Effect.interrupt))
+            // the first close of a WebSocket counts: the service stops if nothing else has closed it
+            Effect.onInterrupt(() => closeWebSocket(request, closeEvent("restart", "the service stops"))),
+            Effect.raceFirst(
+              Effect.flatMap(ended, (reason) =>
+                Effect.andThen(closeWebSocket(request, closeEvent(closeReasons[reason], reason)), Effect.interrupt)
+              )
+            )
           )
         })
       )
@@ -109,6 +117,12 @@ export const layer = (options?: Options) =>
     Layer.provide([AgentHandlers.layer, Authentication.layerAgent]),
     Layer.provide([AgentSockets.layer, StallDetector.layer])
   )
+
+const closeReasons: { readonly [R in AgentSocketMonitor.Reason]: CloseReason } = {
+  "ping timeout": "failure",
+  // the agents of an older build have no valid token
+  "the build of the agent is no longer the latest": "forbidden"
+}
 
 const broken = ({ identity }: AgentSession.AgentSession["Service"], error: Socket.SocketError) =>
   Effect.logDebug("agent connection broke", error).pipe(

@@ -10,6 +10,7 @@
 import { Effect, type Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { Socket } from "effect/socket"
+import { closeEvent } from "../platform/CloseCode.ts"
 import { drained } from "../platform/RequestSocket.ts"
 import * as WireServer from "../wire/WireServer.ts"
 import type { AgentSocket } from "./AgentSockets.ts"
@@ -48,7 +49,9 @@ export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
           yield* write(
             reason === "closed" || reason === "client gone away"
               ? new Socket.CloseEvent(1000)
-              : new Socket.CloseEvent(reason === "keepalive timeout" ? 1011 : 1002, reason)
+              : reason === "keepalive timeout"
+                ? closeEvent("failure", reason)
+                : new Socket.CloseEvent(1002, reason)
           )
         },
         Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void)

@@ -12,6 +12,7 @@ import * as People from "../support/directory.ts"
 import * as Postgres from "../support/Postgres.ts"
 import { newId } from "../support/seed.ts"
 import * as Service from "../support/service.ts"
+import * as WireAgent from "../support/wireAgent.ts"
 
 const execute = (statement: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, unknown>) =>
   Effect.orDie(SqlClient.SqlClient.use(statement))
@@ -161,7 +162,7 @@ const layerImpatient = Layer.provideMerge(
 )
 
 layer(layerImpatient, { excludeTestServices: true })("the connection of an agent that is pinged", (it) => {
-  it.effect("ends with 1001 when it is silent for too long, and lasts when it answers slowly [CN-10, CN-11]", () =>
+  it.effect("ends with 1011 when it is silent for too long, and lasts when it answers slowly [CN-10, CN-11]", () =>
     Effect.gen(function* () {
       const { logged, url } = yield* Service.TestService
       const [silent, slow, prompt] = [yield* People.agent(), yield* People.agent(), yield* People.agent()]
@@ -175,7 +176,7 @@ layer(layerImpatient, { excludeTestServices: true })("the connection of an agent
         Effect.repeat(Effect.andThen(Queue.take(slowly.pings), Effect.delay(slowly.pong, "1500 millis")), { times: 1 })
       )
 
-      assert.strictEqual((yield* silence.closed).code, 1_001)
+      assert.strictEqual((yield* silence.closed).code, 1011)
       yield* logged("agent does not answer pings", silent.id)
       yield* next
       assert.isNotNull((yield* times(silent.id)).gone)
@@ -189,7 +190,7 @@ layer(layerImpatient, { excludeTestServices: true })("the connection of an agent
     })
   )
 
-  it.effect("ends within a period once its workspace has a newer build [CN-12]", () =>
+  it.effect("ends with 1008 within a period once its workspace has a newer build [CN-12]", () =>
     Effect.gen(function* () {
       const { logged, url } = yield* Service.TestService
       const { id, token, workspace } = yield* People.agent()
@@ -197,7 +198,7 @@ layer(layerImpatient, { excludeTestServices: true })("the connection of an agent
 
       yield* build(workspace.id, "start")
 
-      assert.strictEqual((yield* connection.closed).code, 1_001)
+      assert.strictEqual((yield* connection.closed).code, 1008)
       yield* logged("no longer the latest", id)
       assert.strictEqual((yield* Effect.flip(Agent.connect(url, People.showing(token)))).status, 401)
     })
@@ -205,24 +206,29 @@ layer(layerImpatient, { excludeTestServices: true })("the connection of an agent
 })
 
 layer(Postgres.layer, { excludeTestServices: true })("a service that stops", (it) => {
-  it.effect("notes that its agents have left before it has stopped, and tells them so with 1001 [CN-19]", () =>
-    Effect.gen(function* () {
-      const scope = yield* Scope.fork(yield* Effect.scope)
-      const services = yield* Layer.buildWithScope(Service.layerOver(Server.layerStorage), scope)
-      const agents = yield* Effect.forEach(["a", "b", "c"], () =>
-        Effect.gen(function* () {
-          const { url } = yield* Service.TestService
-          const { id, token } = yield* People.agent()
-          return { id, connection: yield* Agent.connect(url, People.showing(token)) }
-        })
-      ).pipe(Effect.provideContext(services))
+  it.effect(
+    "notes that its agents have left before it has stopped, and tells them to come back with 1012 [CN-19]",
+    () =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.fork(yield* Effect.scope)
+        const services = yield* Layer.buildWithScope(Service.layerOver(Server.layerStorage), scope)
+        const agents = yield* Effect.forEach(["JSON", "original", "JSON"], (protocol) =>
+          Effect.gen(function* () {
+            const { url } = yield* Service.TestService
+            const { id, token } = yield* People.agent()
+            const { closed } = yield* protocol === "JSON"
+              ? Agent.connect(url, People.showing(token))
+              : WireAgent.connect(url, People.showing(token))
+            return { id, closed }
+          })
+        ).pipe(Effect.provideContext(services))
 
-      yield* Scope.close(scope, Exit.void)
+        yield* Scope.close(scope, Exit.void)
 
-      for (const { connection, id } of agents) {
-        assert.isNotNull((yield* times(id)).gone)
-        assert.strictEqual((yield* connection.closed).code, 1_001)
-      }
-    })
+        for (const { closed, id } of agents) {
+          assert.isNotNull((yield* times(id)).gone)
+          assert.strictEqual((yield* closed).code, 1012)
+        }
+      })
   )
 })
