@@ -136,6 +136,21 @@ export const bidirectional = <I extends DescMessage, O extends DescMessage, C>(
   }
 })
 
+/** Makes the handlers of connections `D` from those of connections `C`. `of` is called once for each call. */
+export const contramap =
+  <C, D>(of: (connection: D) => C) =>
+  ({ handler, name }: Entry<C>): Entry<D> => ({
+    name,
+    handler:
+      handler._tag === "Unary"
+        ? { ...handler, handle: (request: Uint8Array, connection: D) => handler.handle(request, of(connection)) }
+        : {
+            ...handler,
+            handle: (messages: Messages<Uint8Array, Uint8Array>, connection: D) =>
+              handler.handle(messages, of(connection))
+          }
+  })
+
 /** The client has ended a call without the message that the call takes. */
 export const noMessage = new DrpcError({ code: 0, message: "the call has no message" })
 

@@ -1,9 +1,12 @@
 /** The calls of one agent in the original's protocol, over a real WebSocket, with ports under the control of the test. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Metric, Queue } from "effect"
+import { BytesValueSchema } from "@bufbuild/protobuf/wkt"
+import { Deferred, Effect, Fiber, Layer, Metric, Queue } from "effect"
+import { TestClock } from "effect/testing"
 import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
 import { Agent as Api } from "../../src/wire/generated/agent_pb.ts"
+import { Tailnet } from "../../src/wire/generated/tailnet_pb.ts"
 import { layerPorts } from "../support/agentApi.ts"
 import { serve, token } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
@@ -77,5 +80,28 @@ describe("a call in the original's protocol", () => {
         [agent(1)]
       )
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
+  )
+
+  it.effect("counts against the call rate of its agent, an invalid one and that of a stream, too", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve({ routes: { agentMaxCallRate: 10 } })
+      const { call, start, together } = yield* WireAgent.connect(url, showing(token), "?version=2.8")
+      const noText = Uint8Array.of(0x0a, 0x01, 0xff)
+      const invalid = start({ ...Api.method.updateStartup, input: BytesValueSchema }, { value: noText })
+      const stream = start(Tailnet.method.streamDERPMaps, {})
+
+      const calls = yield* together(Effect.all([Effect.replicateEffect(stream, 15), invalid]))
+      yield* Effect.forEach(calls[0], ({ next }) => next)
+      assert.match((yield* Effect.flip(calls[1].next)).message, /is no coder.agent.v2.UpdateStartupRequest/)
+      const behind = yield* Effect.forkScoped(call(Api.method.batchUpdateMetadata, {}))
+      yield* Effect.replicateEffect(Effect.yieldNow, 100)
+      assert.isUndefined(behind.pollUnsafe())
+      yield* TestClock.adjust("599 millis")
+      yield* Effect.replicateEffect(Effect.yieldNow, 100)
+      assert.isUndefined(behind.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+
+      yield* Fiber.join(behind)
+    })
   )
 })

@@ -33,15 +33,17 @@ export const known = Fake.layer({
 export const serve = Effect.fnUntraced(function* ({
   add = () => Effect.succeed(0),
   ports = layerPorts,
+  routes = {},
   store = known
 }: {
   readonly store?: Layer.Layer<AccessStore>
   readonly add?: (entries: ReadonlyArray<MetadataEntry>) => Effect.Effect<number>
   readonly ports?: typeof layerPorts
+  readonly routes?: AgentRoutes.Options
 }) {
   const logs: Array<LogRecord> = []
   const services = yield* Layer.build(
-    HttpRouter.serve(AgentRoutes.layer(), { disableLogger: true, disableListenLog: true }).pipe(
+    HttpRouter.serve(AgentRoutes.layer(routes), { disableLogger: true, disableListenLog: true }).pipe(
       Layer.provideMerge(
         NodeHttpServer.layer(() => createServer(), {
           port: 0,

@@ -5,6 +5,7 @@
  *   converted back.
  * - An error has code 0 and the message of the contract's error. The transport hides the cause of a defect.
  * - Calls above the maximum that may run wait for their turn, each on its stream.
+ * - Each call counts against the call rate of the agent: that of a stream once, and one with an invalid message, too.
  * - A report is decoded and added in one pass. A report that has to fail takes the ordinary path.
  * - Metrics that are not finite numbers are left out, and such a latency becomes -1, because an error would end the
  *   agent's connection.
@@ -66,8 +67,7 @@ export const make = Effect.gen(function* () {
         isTraced ? Effect.withSpan(`RpcServer.${rpc._tag}`, { kind: "server" }) : identity
       )
 
-    return DrpcMultiplexer.unary(method, (message, { callGate, rateLimiter, session }: AgentSocket) => {
-      rateLimiter.consumeUnsafe()
+    return DrpcMultiplexer.unary(method, (message, { callGate, session }: AgentSocket) => {
       const start: ReturnType<typeof run> = Effect.suspend(() => {
         // one message of the connection may hold more calls than may run
         if (callGate.isFullUnsafe()) return Effect.andThen(callGate.ready, start)
@@ -94,26 +94,23 @@ export const make = Effect.gen(function* () {
         if (Option.isNone(report)) return ordinary.handle(bytes, agentSocket)
         return Effect.flatMap(
           Effect.catchDefect(addValid(agentSocket.session, report.value), () => Effect.succeed(false)),
-          (isAdded) => {
-            if (!isAdded) return ordinary.handle(bytes, agentSocket)
-            agentSocket.rateLimiter.consumeUnsafe()
-            return nothing
-          }
+          (isAdded) => (isAdded ? nothing : ordinary.handle(bytes, agentSocket))
         )
       }
     }
   })
 
-  const entries: Array<DrpcMultiplexer.Entry<AgentSocket>> = tailnet.entries.map(({ handler, name }) => ({
-    name,
-    handler: withSession(handler)
-  }))
+  const entries = tailnet.entries.map(DrpcMultiplexer.contramap(({ session }: AgentSocket) => session))
   for (const rpc of AgentApi.requests.values()) {
     const method = Agent.methods.find(({ name }) => name === rpc._tag) as DescMethodUnary
     const entry = yield* entryOf(rpc, method)
     entries.push(rpc._tag === Metadata.BatchUpdateMetadata._tag && !isTraced ? reportOf(entry) : entry)
   }
-  return DrpcMultiplexer.make(entries)
+  const counted = DrpcMultiplexer.contramap((agentSocket: AgentSocket) => {
+    agentSocket.rateLimiter.consumeUnsafe()
+    return agentSocket
+  })
+  return DrpcMultiplexer.make(entries.map(counted))
 })
 
 // ----- internals -----
@@ -121,16 +118,6 @@ export const make = Effect.gen(function* () {
 const nothing = Effect.succeed(new Uint8Array(0))
 
 const decodeReport = Option.liftThrowable(MetadataReport.decode)
-
-/** Adapts a handler that needs only the session. */
-const withSession = (handler: DrpcMultiplexer.Handler<AgentSession["Service"]>): DrpcMultiplexer.Handler<AgentSocket> =>
-  handler._tag === "Unary"
-    ? { ...handler, handle: (request: Uint8Array, { session }: AgentSocket) => handler.handle(request, session) }
-    : {
-        ...handler,
-        handle: (messages: DrpcMultiplexer.Messages<Uint8Array, Uint8Array>, { session }: AgentSocket) =>
-          handler.handle(messages, session)
-      }
 
 /** Removes metrics that are not finite numbers, and sets such a latency to -1. */
 const withoutNaN = (json: JsonObject): JsonObject => {
