@@ -2,14 +2,14 @@
  * Carries the calls of agents over their WebSockets, as JSON messages of `effect/rpc`.
  *
  * - A valid report is added to the batcher and gets its reply in the turn that read it: nearly all calls are reports.
- * - Every other message takes the ordinary path through `effect/rpc`. So does a report that is invalid, too large or
- *   whose `add` dies, before any of it counts as added. An agent cannot tell the two paths apart.
+ * - Every other message takes the ordinary path through `effect/rpc`. So does a report that is invalid or too large,
+ *   before any of it is added. An agent cannot tell the two paths apart.
  * - If calls are traced, every call takes the ordinary path, which makes their spans.
  * - A message is taken once the agent has taken its replies, is within its call rate, and has fewer than the maximum of
  *   calls running. This holds for each message of a frame. Further frames stay unread.
  * - Calls run with the services of this layer. A connection has no context of its own, so no context is copied for it.
  */
-import { type Context, Effect, Option, Queue, Result, Schema, type Scope } from "effect"
+import { Cause, type Context, Effect, ErrorReporter, Option, Queue, Result, Schema, type Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { RpcMessage, RpcSerialization, RpcServer } from "effect/rpc"
 import type { Socket } from "effect/socket"
@@ -19,6 +19,7 @@ import { AgentApi } from "./AgentApi.ts"
 import { type AgentSocket, AgentSockets } from "./AgentSockets.ts"
 import * as Frames from "./internal/frames.ts"
 import * as AgentWebSocket from "./internal/agentWebSocket.ts"
+import * as SessionCalls from "./internal/sessionCalls.ts"
 import * as Metadata from "./calls/Metadata.ts"
 
 export const make = Effect.gen(function* () {
@@ -83,11 +84,20 @@ export const make = Effect.gen(function* () {
     const report = (call: RpcMessage.RequestEncoded) => {
       const payload = decode(call.payload)
       if (Option.isNone(payload)) return dispatch(id, call)
-      return Effect.flatMap(
-        Effect.catchDefect(addValid(session, payload.value), () => Effect.succeed(false)),
-        (added) => (added ? write(parser.encodeSuccess(call.id)) : dispatch(id, call))
-      )
+      return Effect.matchCauseEffect(addValid(session, payload.value), {
+        onSuccess: (added) => (added ? write(parser.encodeSuccess(call.id)) : dispatch(id, call)),
+        // a part of the report may be added: it cannot take the ordinary path
+        onFailure: (cause) => died(call.id, cause)
+      })
     }
+
+    const died = Effect.fnUntraced(function* (id: string | number, cause: Cause.Cause<never>) {
+      yield* ErrorReporter.report(cause)
+      yield* countFailure(cause)
+      const encodedDefect = encodeDefect(Cause.squash(cause))
+      const requestId = RpcMessage.RequestId(id)
+      yield* write(parser.encode(RpcMessage.ResponseExitDieEncoded({ requestId, encodedDefect })))
+    })
 
     const take = (message: RpcMessage.FromClientEncoded) => {
       rateLimiter.consumeUnsafe()
@@ -123,6 +133,8 @@ export const make = Effect.gen(function* () {
     )
   })
 })
+
+const countFailure = SessionCalls.countFailure(Metadata.BatchUpdateMetadata._tag)
 
 const encodeDefect = Schema.encodeSync(RpcSerialization.json.codecFor(Schema.Defect()))
 

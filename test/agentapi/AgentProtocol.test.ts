@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Context, Deferred, Effect, identity, Layer, Queue, Tracer } from "effect"
 import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
+import * as FailureMetrics from "../../src/telemetry/FailureMetrics.ts"
 import * as Agent from "../support/agent.ts"
 import { layerPorts } from "../support/agentApi.ts"
 import { serve, token } from "../support/agentServer.ts"
@@ -12,6 +13,7 @@ import { showing } from "../support/directory.ts"
  */
 const start = Effect.fnUntraced(function* (isTraced: boolean) {
   const taken: Array<string> = []
+  const deaths: Array<string> = []
   const contexts: Array<Context.Context<never>> = []
   const began = yield* Queue.unbounded<void>()
   const interrupted = yield* Queue.unbounded<void>()
@@ -28,7 +30,10 @@ const start = Effect.fnUntraced(function* (isTraced: boolean) {
     ports: Layer.merge(layerPorts, Layer.mock(SiteConfigs)({ announcementBanners: banners })),
     add: (entries) => {
       const key = entries[0]?.key ?? ""
-      if (key === "bad") return Effect.die(new Error("the batcher is broken"))
+      if (key === "bad") {
+        deaths.push(...entries.map(({ value }) => value))
+        return Effect.die(new Error("the batcher is broken"))
+      }
       taken.push(...entries.map(({ key, value }) => `${key}=${value}`))
       return Effect.contextWith((context) => {
         contexts.push(context)
@@ -41,6 +46,7 @@ const start = Effect.fnUntraced(function* (isTraced: boolean) {
     began: Queue.take(began),
     connection,
     contexts,
+    deaths,
     goOn: Deferred.succeed(gate, undefined),
     interrupted: Queue.take(interrupted),
     logs,
@@ -90,19 +96,25 @@ describe("a report", () => {
   it.effect("has the same reply, effect and log whether it is traced or not", () =>
     Effect.gen(function* () {
       const outcome = Effect.fnUntraced(function* (isTraced: boolean) {
-        const { connection, logs, taken } = yield* start(isTraced)
+        const failures = Effect.map(Effect.context<never>(), (context) => FailureMetrics.totals(context).calls)
+        const before = yield* failures
+        const { connection, deaths, logs, taken } = yield* start(isTraced)
         const answers: Array<string> = []
         for (const [frame, count] of frames) {
           yield* connection.send(frame)
           answers.push(...(yield* Effect.replicateEffect(Queue.take(connection.messages), count)))
         }
-        return { answers, taken, logs: logs.map(({ level, message }) => [level, message]) }
+        const failed = (yield* failures) - before
+        return { answers, deaths, failed, taken, logs: logs.map(({ level, message }) => [level, message]) }
       })
       const { traced, untraced } = yield* Effect.all({ traced: outcome(true), untraced: outcome(false) })
 
       assert.deepStrictEqual(untraced, traced)
       assert.deepStrictEqual(JSON.parse(untraced.answers[0]!), Agent.accepted("1"))
       assert.include(untraced.taken, "good=of 2")
+      // each was added once, although the batcher died of it
+      assert.deepStrictEqual(untraced.deaths, ["of died", "of l2", "of nobody"])
+      assert.strictEqual(untraced.failed, 4)
     })
   )
 

@@ -22,11 +22,15 @@ export const inSession = <A, E, R>(
   session: AgentSession["Service"],
   call: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, Exclude<R, AgentSession>> =>
-  Effect.onError(Effect.provideContext(call, contextOf(session)), (cause) =>
+  Effect.onError(Effect.provideContext(call, contextOf(session)), countFailure(tag))
+
+/** Counts a call that failed; an interrupted call did not. */
+export const countFailure =
+  (tag: string) =>
+  (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
     Cause.hasInterruptsOnly(cause)
       ? Effect.void
       : FailureMetrics.callFailed(tag, Option.match(Cause.findErrorOption(cause), reasonOf))
-  )
 
 /**
  * Returns the handler of a call that does not come over `effect/rpc`. The handler accepts the same payloads as the
