@@ -98,13 +98,13 @@ const handlers = (options: Options = {}) =>
           return yield* (wire?.serve(agentSocket) ?? serveJson(request, agentSocket)).pipe(
             Effect.catch((error) => broken(session, error)),
             Effect.as(HttpServerResponse.empty()),
-            // the first close of a WebSocket counts: the service stops if nothing else has closed it
-            Effect.onInterrupt(() => closeWebSocket(request, closeEvent("restart", "the service stops"))),
             Effect.raceFirst(
               Effect.flatMap(ended, (reason) =>
                 Effect.andThen(closeWebSocket(request, closeEvent(closeReasons[reason], reason)), Effect.interrupt)
               )
-            )
+            ),
+            // the first close of a WebSocket counts: the service stops if nothing else has closed it
+            Effect.onInterrupt(() => closeWebSocket(request, closeEvent("restart", "the service stops")))
           )
         })
       )
