@@ -6,6 +6,7 @@
  *   looked up.
  * - A stream or a WebSocket ends when the token, or a right that the request was given, is gone: see
  *   {@link Revocations}.
+ * - A WebSocket that a page of another host opens with a cookie gets 403.
  * - A user and an agent may have a limited number of connections open; further ones get 429.
  * - If an address shows many wrong tokens, the responses to them are delayed.
  */
@@ -53,7 +54,7 @@ const ofAgents = {
  */
 export class AgentAuthentication extends HttpApiMiddleware.Service<AgentAuthentication, { provides: CurrentAgent }>()(
   "metadata-batcher/access/AgentAuthentication",
-  { security: ofAgents, error: [Unauthenticated, AccessUnavailable, TooManyConnections] }
+  { security: ofAgents, error: [Unauthenticated, Forbidden, AccessUnavailable, TooManyConnections] }
 ) {}
 
 /**
@@ -98,7 +99,13 @@ export const layerAgent: Layer.Layer<AgentAuthentication, never, Access | Revoca
       idOf: ({ identity }) => identity.agentId,
       maxConnections: maxConnectionsPerAgent
     })
-    return { cookie: admit, query: admit, header: admit, bearer: admit, accessToken: admit }
+    return {
+      cookie: (endpoint, options) => admit(ofOwnOrigin(endpoint), options),
+      query: admit,
+      header: admit,
+      bearer: admit,
+      accessToken: admit
+    }
   })
 )
 
@@ -218,6 +225,14 @@ const admitting = Effect.fnUntraced(function* <Id, Caller>(
       : response
   })
 })
+
+/** Runs an endpoint, unless a page of another host opens a WebSocket with a cookie, which the browser adds by itself. */
+const ofOwnOrigin = <E, R>(endpoint: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+  HttpServerRequest.HttpServerRequest.use(({ headers: { host, origin, upgrade } }) =>
+    upgrade === undefined || origin === undefined || URL.parse(origin)?.host === host?.toLowerCase()
+      ? endpoint
+      : respond(new Forbidden({ message: "a page of another host may not connect with a cookie" }))
+  )
 
 type Final = Forbidden | AccessUnavailable | TooManyConnections
 

@@ -2,6 +2,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
+import * as Token from "../../src/access/Token.ts"
 import { MetadataBatcher } from "../../src/metadata/MetadataBatcher.ts"
 import { Agent as Api, Lifecycle_State, Log_Level, Startup_Subsystem } from "../../src/wire/generated/agent_pb.ts"
 import { Tailnet } from "../../src/wire/generated/tailnet_pb.ts"
@@ -166,6 +167,33 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
       assert.strictEqual(refused.status, 400)
       assert.include(refused.body, "metadata-batcher.v1")
       assert.deepStrictEqual(yield* Agent.exchange(connection, Agent.report("1")), Agent.accepted("1"))
+    })
+  )
+
+  it.effect("is refused with 403 when a page of another host opens it with a cookie [HT-11]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const { token } = yield* People.agent()
+      const cookie = `${Token.parameter}=${Redacted.value(token)}`
+      const own = `http://${new URL(url).host}`
+
+      for (const origin of ["https://elsewhere.example", `${own}1`, "null"]) {
+        const refused = yield* Effect.flip(WireAgent.connect(url, { cookie, origin }))
+        assert.strictEqual(refused.status, 403)
+        assert.strictEqual(JSON.parse(refused.body)._tag, "Forbidden")
+      }
+      for (const headers of [
+        { cookie },
+        { cookie, origin: own },
+        { ...People.showing(token), origin: "https://elsewhere.example" }
+      ]) {
+        const { call } = yield* WireAgent.connect(url, headers)
+        yield* call(Api.method.getAnnouncementBanners, {})
+      }
+      const invalid = yield* Effect.flip(
+        WireAgent.connect(url, { cookie: `${cookie}0`, origin: "https://elsewhere.example" })
+      )
+      assert.strictEqual(invalid.status, 401)
     })
   )
 
