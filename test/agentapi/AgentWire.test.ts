@@ -5,6 +5,7 @@ import { Deferred, Effect, Fiber, Layer, Metric, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
+import * as FailureMetrics from "../../src/telemetry/FailureMetrics.ts"
 import { Agent as Api } from "../../src/wire/generated/agent_pb.ts"
 import { Tailnet } from "../../src/wire/generated/tailnet_pb.ts"
 import { layerPorts } from "../support/agentApi.ts"
@@ -78,6 +79,30 @@ describe("a call in the original's protocol", () => {
       assert.deepStrictEqual(
         records.map(({ annotations }) => annotations["agentId"]),
         [agent(1)]
+      )
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
+  )
+
+  it.effect("adds a report once, although the batcher dies of it, and is counted", () =>
+    Effect.gen(function* () {
+      const added: Array<string> = []
+      const { logs, url } = yield* serve({
+        add: (entries) => {
+          added.push(...entries.map(({ key }) => key))
+          return Effect.die(new Error("the batcher is broken"))
+        }
+      })
+      const { call } = yield* WireAgent.connect(url, showing(token), "?version=2.8")
+
+      const metadata = [{ key: "cpu", result: { value: "1" } }]
+      const error = yield* Effect.flip(call(Api.method.batchUpdateMetadata, { metadata }))
+
+      assert.strictEqual(error._tag, "CallFailed")
+      assert.deepStrictEqual(added, ["cpu"])
+      assert.strictEqual(FailureMetrics.totals(yield* Effect.context<never>()).calls, 1)
+      assert.lengthOf(
+        logs.filter(({ level }) => level === "Error"),
+        1
       )
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )

@@ -92,9 +92,9 @@ export const make = Effect.gen(function* () {
       handle: (bytes, agentSocket) => {
         const report = decodeReport(bytes)
         if (Option.isNone(report)) return ordinary.handle(bytes, agentSocket)
-        return Effect.flatMap(
-          Effect.catchDefect(addValid(agentSocket.session, report.value), () => Effect.succeed(false)),
-          (isAdded) => (isAdded ? nothing : ordinary.handle(bytes, agentSocket))
+        return addValid(agentSocket.session, report.value).pipe(
+          Effect.onError((cause) => countFailure(cause)),
+          Effect.flatMap((isAdded) => (isAdded ? nothing : ordinary.handle(bytes, agentSocket)))
         )
       }
     }
@@ -116,6 +116,8 @@ export const make = Effect.gen(function* () {
 // ----- internals -----
 
 const nothing = Effect.succeed(new Uint8Array(0))
+
+const countFailure = SessionCalls.countFailure(Metadata.BatchUpdateMetadata._tag)
 
 const decodeReport = Option.liftThrowable(MetadataReport.decode)
 
