@@ -1,7 +1,9 @@
 /** The parts of the page that need no browser. */
 import { assert, describe, it } from "@effect/vitest"
+import { getEventListeners } from "node:events"
 import * as Format from "../../src/operations/FigureFormat.ts"
 import { bundle } from "../../src/dashboard/internal/bundle.ts"
+import { pause } from "../../src/dashboard/page/pause.ts"
 import { makeReader } from "../../src/dashboard/page/serverSentEvents.ts"
 import { newest } from "../../src/dashboard/page/lifecycle.ts"
 import { append, columns } from "../../src/dashboard/page/series.ts"
@@ -119,6 +121,21 @@ describe("the lifecycle of an agent", () => {
     assert.strictEqual(newest(undefined, at("created"), 900).state, "created")
     assert.strictEqual(newest(streamed, at("created"), 900).state, "starting")
     assert.strictEqual(newest(streamed, at("ready"), 1_001).state, "ready")
+  })
+})
+
+describe("a pause", () => {
+  it("ends after its time or when its signal aborts, and leaves no listener on the signal", async () => {
+    const controller = new AbortController()
+    const listeners = () => getEventListeners(controller.signal, "abort").length
+
+    await pause(0, controller.signal)
+    assert.strictEqual(listeners(), 0)
+    const long = pause(1_000_000, controller.signal)
+    assert.strictEqual(listeners(), 1)
+    controller.abort()
+    await long
+    assert.strictEqual(listeners(), 0)
   })
 })
 

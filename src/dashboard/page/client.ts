@@ -9,6 +9,7 @@
  *   replaces a newer one.
  */
 import { useEffect, useRef, useState } from "preact/hooks"
+import { pause } from "./pause.ts"
 import { makeReader, type ServerSentEvent } from "./serverSentEvents.ts"
 import { useListener } from "./useListener.ts"
 
@@ -135,15 +136,6 @@ const limited = (whole: AbortSignal, millis: number) => {
   }
   return { signal: controller.signal, restart, stop }
 }
-
-const pause = (millis: number, signal: AbortSignal) =>
-  new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, millis)
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
 
 /** Returns the time in milliseconds, once a second. */
 export const useNow = (): number => {
