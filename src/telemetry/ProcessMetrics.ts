@@ -5,14 +5,14 @@
 import { Clock, Effect, Layer, Metric } from "effect"
 import { counter } from "../domain/Counters.ts"
 
-export const cpuSeconds = counter(
+const cpuSeconds = counter(
   "process_cpu_seconds_total",
   "Seconds of processor time, of the system for the process included."
 )
 
-export const residentMemory = Metric.gauge("process_resident_memory_bytes", { description: "Bytes in memory." })
+const residentMemory = Metric.gauge("process_resident_memory_bytes", { description: "Bytes in memory." })
 
-export const startTime = Metric.gauge("process_start_time_seconds", {
+const startTime = Metric.gauge("process_start_time_seconds", {
   description: "Seconds from the epoch to the start of the process."
 })
 

@@ -148,7 +148,7 @@ export const useNow = (): number => {
 }
 
 /** The longest time of a polled request. */
-export const timeLimitMillis = 10_000
+const timeLimitMillis = 10_000
 
 /** Runs `request` at an interval, one after the other, each within the time limit, until the signal aborts. */
 export const poll = async (

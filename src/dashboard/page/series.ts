@@ -2,7 +2,7 @@
 import type { Point } from "../../operations/Overview.ts"
 
 /** The most points that are kept: those of ten minutes. */
-export const maxPoints = 600
+const maxPoints = 600
 
 /** A longer pause between two points, in milliseconds, is a gap without a line: the page was hidden. */
 const gapMillis = 5_000

@@ -4,7 +4,7 @@
 export const burst = 20
 
 /** The length of a window, in milliseconds. */
-export const windowMillis = 10_000
+const windowMillis = 10_000
 
 /** The maximum number of kinds that are tracked; the oldest is forgotten first. */
 const maxKinds = 1_000
