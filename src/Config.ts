@@ -5,6 +5,17 @@
  * - An empty variable counts as absent.
  * - Reading the settings reports everything that is wrong with them at once, and never repeats a secret.
  * - The code's name of a setting is the name of its variable in camel case, without `METADATA_`.
+ *
+ * @example
+ * ```ts
+ * import { Duration, Effect } from "effect"
+ * import * as Config from "metadata-batcher/Config"
+ *
+ * const { flushInterval } = await Effect.runPromise(Config.read({ METADATA_FLUSH_INTERVAL: "2 seconds" }))
+ * console.log(Duration.format(flushInterval))
+ * // Output:
+ * // 2s
+ * ```
  */
 import { type Config, ConfigProvider, Data, Duration, Effect, Result, Schema } from "effect"
 import * as NearMisses from "./domain/NearMisses.ts"
@@ -300,6 +311,7 @@ export type Settings = { readonly [Name in Setting]: Config.Success<Variables[Na
 
 /** The settings cannot be used. Each problem names a variable and its requirement. */
 export class InvalidSettings extends Data.TaggedError("InvalidSettings")<{
+  /** A sentence for each setting that cannot be used. */
   readonly problems: ReadonlyArray<string>
 }> {
   override get message() {
@@ -307,7 +319,10 @@ export class InvalidSettings extends Data.TaggedError("InvalidSettings")<{
   }
 }
 
-/** Reads the settings; `flags` holds values by the names of their variables. */
+/**
+ * Reads the settings from the `ConfigProvider`, by default the environment. `flags` has values that go before those of
+ * the environment, by the names of their variables. Fails with all problems at once.
+ */
 export const read = Effect.fnUntraced(function* (
   flags: Readonly<Record<string, string>> = {}
 ): Effect.fn.Return<Settings, InvalidSettings> {

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process"
 import { existsSync, globSync, readFileSync } from "node:fs"
 import * as Path from "node:path"
 import * as Documents from "./support/documents.ts"
+import * as PublicNames from "./support/publicNames.ts"
 
 const documents = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "*.md"], { encoding: "utf8" })
   .trim()
@@ -36,6 +37,18 @@ describe("the documents", () => {
 
     assert.deepStrictEqual(
       named.filter((script) => !(script in scripts)),
+      []
+    )
+  })
+})
+
+describe("the public names", () => {
+  it("have a doc each, their members too [LI-01]", () => {
+    const names = PublicNames.read()
+
+    assert.isAbove(names.length, 400)
+    assert.deepStrictEqual(
+      names.filter(({ doc }) => doc === "").map(({ name }) => name),
       []
     )
   })

@@ -1,4 +1,19 @@
-/** The errors with which the service ends a request. */
+/**
+ * The errors with which the service ends a request.
+ *
+ * @example
+ * ```ts
+ * import { Console, Effect } from "effect"
+ * import { Forbidden } from "metadata-batcher/AccessError"
+ *
+ * const program = Effect.catchTag(Effect.fail(new Forbidden({ message: "you may not read this agent" })), "Forbidden", (error) =>
+ *   Console.log(error.message)
+ * )
+ * await Effect.runPromise(program)
+ * // Output:
+ * // you may not read this agent
+ * ```
+ */
 import { Schema } from "effect"
 
 const fields = { message: Schema.String }

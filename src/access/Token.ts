@@ -8,13 +8,31 @@
  *   token that it is derived from.
  * - A derived token reveals nothing about the token that it is derived from, or about another token derived from it.
  * - Tokens are `Redacted`: they do not show in logs.
+ *
+ * @example
+ * ```ts
+ * import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+ * import { Console, Effect } from "effect"
+ * import * as Token from "metadata-batcher/Token"
+ *
+ * const program = Effect.gen(function* () {
+ *   const token = yield* Token.mint
+ *   const stored = yield* Token.digest(token)
+ *   yield* Console.log(String(token), Token.isSame(stored, yield* Token.digest(token)))
+ * })
+ * await Effect.runPromise(Effect.provide(program, NodeCrypto.layer))
+ * // Output:
+ * // <redacted:token> true
+ * ```
  */
 import { Effect, Redacted } from "effect"
 import { Digest, Mac, SecureRandom } from "effect/crypto"
 import { Base64Url, Hex } from "effect/encoding"
 
+/** A token, which shows neither in logs nor in errors. */
 export type Token = Redacted.Redacted<string>
 
+/** The SHA-256 digest of a token, which is what stores keep. */
 export type TokenDigest = Uint8Array
 
 /** The header that carries a token; `Authorization: Bearer` does too. */

@@ -3,6 +3,25 @@
  *
  * - A token of the settings is the administrator's token from this start on.
  * - Without one, a token is minted when there is no administrator yet, and returned this one time.
+ *
+ * @example
+ * ```ts
+ * import { Console, Effect, Layer, Option } from "effect"
+ * import { HttpRouter } from "effect/http"
+ * import * as Administrator from "metadata-batcher/Administrator"
+ * import * as Config from "metadata-batcher/Config"
+ * import * as Server from "metadata-batcher/Server"
+ *
+ * const program = Effect.gen(function* () {
+ *   const settings = yield* Config.read()
+ *   const Service = Layer.provide(Server.layer(settings), HttpRouter.layer)
+ *   const token = yield* Effect.provide(Administrator.ensure(settings.adminToken), Service)
+ *   yield* Console.log(Option.isSome(token) ? "a new token was minted" : "there is an administrator")
+ * })
+ * await Effect.runPromise(program)
+ * // Output:
+ * // there is an administrator
+ * ```
  */
 import { Effect, Option } from "effect"
 import * as Token from "../access/Token.ts"

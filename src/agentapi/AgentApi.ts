@@ -4,6 +4,15 @@
  *
  * A field that the original's protocol may leave out has its default: an empty text, an empty list or zero. Ids are
  * UUIDs as text, times are RFC 3339, durations are seconds.
+ *
+ * @example
+ * ```ts
+ * import { AgentApi } from "metadata-batcher/AgentApi"
+ *
+ * console.log(AgentApi.requests.has("BatchUpdateMetadata"))
+ * // Output:
+ * // true
+ * ```
  */
 import { RpcGroup, RpcMiddleware } from "effect/rpc"
 import { InvalidRequest } from "./AgentError.ts"

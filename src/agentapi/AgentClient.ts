@@ -3,6 +3,26 @@
  *
  * - The connection ends with the layer. A broken connection is made again with a back-off; its running calls fail.
  * - The client sends `version` and `role` to the service when it connects.
+ *
+ * @example
+ * ```ts
+ * import { Config, Console, Effect, Layer } from "effect"
+ * import * as AgentClient from "metadata-batcher/AgentClient"
+ *
+ * const Client = Layer.unwrap(
+ *   Effect.gen(function* () {
+ *     return AgentClient.layer({ url: yield* Config.String("SERVICE_URL"), token: yield* Config.Redacted("AGENT_TOKEN") })
+ *   })
+ * )
+ * const program = Effect.gen(function* () {
+ *   const client = yield* AgentClient.AgentClient
+ *   yield* client.BatchUpdateMetadata({ metadata: [{ key: "cpu", result: { value: "12 %" } }] })
+ *   yield* Console.log("reported")
+ * })
+ * await Effect.runPromise(Effect.provide(program, Client))
+ * // Output:
+ * // reported
+ * ```
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { Context, Effect, Layer, Redacted } from "effect"
@@ -12,9 +32,11 @@ import { AgentApi } from "./AgentApi.ts"
 import { path, subprotocol } from "./AgentSocketApi.ts"
 import * as ApiVersion from "./ApiVersion.ts"
 
+/** The service and how an agent identifies itself. */
 export interface Options {
   /** The address of the service, such as `https://metadata.example.org`. */
   readonly url: string
+  /** The token of the agent. */
   readonly token: Redacted.Redacted<string> | string
   /** Default: the version of this package. */
   readonly version?: string | undefined
@@ -22,7 +44,7 @@ export interface Options {
   readonly role?: string | undefined
 }
 
-/** The calls of an agent. */
+/** The calls of an agent, each under its name in the contract, such as `BatchUpdateMetadata`. */
 export class AgentClient extends Context.Service<
   AgentClient,
   RpcClient.RpcClient<RpcGroup.Rpcs<typeof AgentApi>, RpcClientError.RpcClientError>

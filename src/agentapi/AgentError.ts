@@ -1,4 +1,15 @@
-/** The errors that all calls of an agent share. */
+/**
+ * The errors that all calls of an agent share.
+ *
+ * @example
+ * ```ts
+ * import { InvalidRequest } from "metadata-batcher/AgentError"
+ *
+ * console.log(new InvalidRequest({ field: "logs[3].level", problem: "must be a level" }).message)
+ * // Output:
+ * // logs[3].level: must be a level
+ * ```
+ */
 import { type Effect, Schema } from "effect"
 import type { PubSubError } from "../pubsub/PubSub.ts"
 import { failWith, type StoreError } from "../domain/StoreError.ts"

@@ -7,10 +7,13 @@
 
 /** Updates that came together: an array, or a type of its own that creates each update on demand. */
 export interface Updates<A, Self> {
+  /** How many updates there are. */
   readonly length: number
   /** Returns a copy: it must not change when the caller's own array does. */
   slice(from: number, to?: number): Self
+  /** Returns the updates that `keep` returns true for, in their order. */
   filter(keep: (update: A, index: number, all: Self) => boolean): Self
+  /** Calls `use` with each update, in their order. */
   forEach(use: (update: A) => void): void
 }
 
@@ -19,6 +22,7 @@ export type Selection = "take" | "skip" | "stop"
 
 /** Rules for updates `A` that come as `U`, by default an array. */
 export interface Accumulator<S, A, U = ReadonlyArray<A>> {
+  /** Returns a state without updates. */
   readonly empty: () => S
   /** The number of updates that `take` would return if it were asked for all of them. */
   readonly size: (state: S) => number
@@ -51,10 +55,26 @@ export type Key = string | number | bigint | boolean | symbol | null | undefined
  * Keeps one update per key, in the order in which the keys first came.
  *
  * @example
- * const viewsByUrl = Accumulator.keyed({
- *   key: (view: { url: string; count: number }) => view.url,
- *   merge: (older, newer) => ({ url: newer.url, count: older.count + newer.count })
+ * ```ts
+ * import { Console, Effect } from "effect"
+ * import { Accumulator, Batcher } from "metadata-batcher"
+ *
+ * // of each sensor the highest reading
+ * const accumulator = Accumulator.keyed({
+ *   key: (reading: { sensor: string; celsius: number }) => reading.sensor,
+ *   merge: (older, newer) => (newer.celsius > older.celsius ? newer : older)
  * })
+ * const program = Effect.gen(function* () {
+ *   const peaks = yield* Batcher.make({ accumulator, write: (batch) => Console.log(batch) })
+ *   yield* peaks.add([
+ *     { sensor: "hall", celsius: 21 },
+ *     { sensor: "hall", celsius: 19 }
+ *   ])
+ * })
+ * await Effect.runPromise(Effect.scoped(program))
+ * // Output:
+ * // [ { sensor: 'hall', celsius: 21 } ]
+ * ```
  */
 export const keyed = <A, K extends Key>(rules: {
   /** Updates with equal keys merge. */
@@ -103,7 +123,9 @@ export const keyed = <A, K extends Key>(rules: {
 
 /** The state of {@link fifo}: a list whose first updates are taken already. */
 export interface Fifo<A> {
+  /** The list; its first places may be taken already. */
   readonly updates: Array<A>
+  /** The place of the oldest update. */
   first: number
 }
 
@@ -111,7 +133,22 @@ export interface Fifo<A> {
  * Keeps every update, in the order of arrival: for events, audit logs, and anything else that must not merge.
  *
  * @example
- * const events = Accumulator.fifo<{ readonly action: string }>()
+ * ```ts
+ * import { Console, Effect } from "effect"
+ * import { Accumulator, Batcher } from "metadata-batcher"
+ *
+ * const program = Effect.gen(function* () {
+ *   const events = yield* Batcher.make({
+ *     accumulator: Accumulator.fifo<string>(),
+ *     write: (batch) => Console.log(batch.join(", "))
+ *   })
+ *   yield* events.add(["sign in", "sign out"])
+ *   yield* events.add(["sign in"])
+ * })
+ * await Effect.runPromise(Effect.scoped(program))
+ * // Output:
+ * // sign in, sign out, sign in
+ * ```
  */
 export const fifo = <A>(): Accumulator<Fifo<A>, A> => {
   const size = ({ first, updates }: Fifo<A>) => updates.length - first

@@ -64,6 +64,7 @@ export interface Options<S, A, E, R, U = ReadonlyArray<A>> extends Settings {
    * seconds, with jitter. Tests get the same pauses each time with `Random.withSeed` around the construction.
    */
   readonly retry?: Retry<E, R> | undefined
+  /** Is told the outcome of each batch. Default: nobody; then failed writes are warned of at most every 10 seconds. */
   readonly observer?: Observer<A, E, R> | undefined
   /** Where to show metrics: a prefix and attributes, or what `BatcherMetrics.define` returns. Default: nowhere. */
   readonly metrics?: BatcherMetrics.Options | BatcherMetrics.Metrics | undefined
@@ -74,15 +75,28 @@ export interface Options<S, A, E, R, U = ReadonlyArray<A>> extends Settings {
  * annotations of its own. A setting that makes no sense is a defect, an {@link InvalidSetting}; see `makeChecked`.
  *
  * @example
- * const views = yield* Batcher.make({
- *   accumulator: Accumulator.keyed({
- *     key: (view: { url: string; count: number }) => view.url,
- *     merge: (older, newer) => ({ url: newer.url, count: older.count + newer.count })
- *   }),
- *   write: (batch) => Console.log(batch),
- *   interval: "1 second"
+ * ```ts
+ * import { Console, Effect } from "effect"
+ * import { Accumulator, Batcher } from "metadata-batcher"
+ *
+ * const program = Effect.gen(function* () {
+ *   const views = yield* Batcher.make({
+ *     accumulator: Accumulator.keyed({
+ *       key: (view: { url: string; count: number }) => view.url,
+ *       merge: (older, newer) => ({ url: newer.url, count: older.count + newer.count })
+ *     }),
+ *     write: (batch) => Console.log(batch),
+ *     interval: "1 second"
+ *   })
+ *   yield* views.add([{ url: "/", count: 1 }])
+ *   yield* views.add([{ url: "/", count: 1 }])
  * })
- * yield* views.add([{ url: "/", count: 1 }])
+ *
+ * // closing the scope writes everything pending
+ * await Effect.runPromise(Effect.scoped(program))
+ * // Output:
+ * // [ { url: '/', count: 2 } ]
+ * ```
  */
 export const make = <S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>(
   options: Options<S, A, E, R, U>
@@ -197,8 +211,22 @@ const ownContext = <R>(context: Context.Context<R>, token: object): Context.Cont
  * A service that is a batcher, in one line.
  *
  * @example
- * class Audit extends Batcher.Service<Audit, AuditEvent>()("app/Audit") {}
- * const layerAudit = Batcher.layer(Audit, { accumulator: Accumulator.fifo<AuditEvent>(), write: insertEvents })
+ * ```ts
+ * import { Console, Effect } from "effect"
+ * import { Accumulator, Batcher } from "metadata-batcher"
+ *
+ * class Audit extends Batcher.Service<Audit, string>()("app/Audit") {}
+ *
+ * const layerAudit = Batcher.layer(Audit, {
+ *   accumulator: Accumulator.fifo<string>(),
+ *   write: (events) => Console.log(events.join(", "))
+ * })
+ *
+ * const program = Audit.use(({ add }) => add(["sign in", "sign out"]))
+ * await Effect.runPromise(Effect.provide(program, layerAudit))
+ * // Output:
+ * // sign in, sign out
+ * ```
  */
 export const Service =
   <Self, A, E = unknown, U = ReadonlyArray<A>>() =>
@@ -215,11 +243,27 @@ export const layer = <I, S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>
  * `layer` with settings from a `Config`, which fails with what is wrong with them.
  *
  * @example
+ * ```ts
+ * import { Config, ConfigProvider, Console, Effect } from "effect"
+ * import { Accumulator, Batcher } from "metadata-batcher"
+ *
+ * class Audit extends Batcher.Service<Audit, string>()("app/Audit") {}
+ *
  * const layerAudit = Batcher.layerConfig(Audit, {
- *   accumulator: Accumulator.fifo<AuditEvent>(),
- *   write: insertEvents,
+ *   accumulator: Accumulator.fifo<string>(),
+ *   write: (events) => Console.log(events),
  *   settings: { maxBatchSize: Config.Int("AUDIT_BATCH_SIZE"), interval: Config.Duration("AUDIT_INTERVAL") }
  * })
+ *
+ * const environment = ConfigProvider.fromEnvRecord({ AUDIT_BATCH_SIZE: "-1", AUDIT_INTERVAL: "1 second" })
+ * const program = Effect.provide(Audit, layerAudit).pipe(
+ *   Effect.catchTag("InvalidSetting", ({ message }) => Console.log(message)),
+ *   Effect.provideService(ConfigProvider.ConfigProvider, environment)
+ * )
+ * await Effect.runPromise(program)
+ * // Output:
+ * // maxBatchSize must be a whole number of at least 1, but is -1; leave it out for its default
+ * ```
  */
 export const layerConfig = <I, S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>(
   service: Context.Key<I, Batcher<A, U, E>>,
@@ -234,7 +278,23 @@ export const layerConfig = <I, S, A, E, R, U extends Updates<A, U> = ReadonlyArr
  * A sink that feeds a batcher from a stream of updates, no faster than the batcher has room. Fails when it closes.
  *
  * @example
- * yield* Stream.run(events, Batcher.sink(audit))
+ * ```ts
+ * import { Console, Effect, Stream } from "effect"
+ * import { Accumulator, Batcher } from "metadata-batcher"
+ *
+ * const program = Effect.gen(function* () {
+ *   const numbers = yield* Batcher.make({
+ *     accumulator: Accumulator.fifo<number>(),
+ *     write: (batch) => Console.log(batch.join(" ")),
+ *     maxBatchSize: 3
+ *   })
+ *   yield* Stream.run(Stream.range(1, 5), Batcher.sink(numbers))
+ * })
+ * await Effect.runPromise(Effect.scoped(program))
+ * // Output:
+ * // 1 2 3
+ * // 4 5
+ * ```
  */
 export const sink = <A, E>(batcher: Batcher<A, ReadonlyArray<A>, E>): Sink.Sink<void, A, never, Dropped<A>> =>
   Sink.forEachArray((updates: ReadonlyArray<A>) => batcher.offer(updates))

@@ -16,7 +16,9 @@ export type LossReason = "write_failed" | "given_up" | "shutdown" | "evicted" | 
 
 /** Updates were not accepted. */
 export class Dropped<A = unknown> extends Data.TaggedError("Dropped")<{
+  /** The updates that were not accepted, in their order. */
   readonly updates: ReadonlyArray<A>
+  /** Why they were not accepted. */
   readonly reason: DropReason
 }> {
   override get message() {
@@ -32,7 +34,9 @@ const dropMessages: Record<DropReason, string> = {
 
 /** The store rejected updates because of their data. */
 export class Rejected<A = unknown, E = unknown> extends Data.TaggedError("Rejected")<{
+  /** The updates that were rejected, as they were merged. */
   readonly updates: ReadonlyArray<A>
+  /** The error of the store. */
   readonly error: E
 }> {
   override get message() {
@@ -42,7 +46,9 @@ export class Rejected<A = unknown, E = unknown> extends Data.TaggedError("Reject
 
 /** Accepted updates will never be written. */
 export class Lost<A = unknown, E = unknown> extends Data.TaggedError("Lost")<{
+  /** The updates that were lost, as they were merged. */
   readonly updates: ReadonlyArray<A>
+  /** Why they were lost. */
   readonly reason: LossReason
   /** The failure of the last write, if there was one. */
   readonly cause?: Cause.Cause<E> | undefined

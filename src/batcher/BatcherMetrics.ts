@@ -12,6 +12,7 @@ import type { DropReason, LossReason } from "./BatcherErrors.ts"
 import type { FlushReason, Written } from "./BatcherObserver.ts"
 import type { Accounting, Ledger } from "./internal/ledger.ts"
 
+/** The prefix and the attributes of metrics. */
 export interface Options {
   /** The prefix of each metric's name, for example `audit`. */
   readonly prefix: string
@@ -55,7 +56,29 @@ const boundaries = {
   flushDuration: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 }
 
-/** The metrics of an owner: handles through which they can be read. */
+/**
+ * Defines the metrics of an owner, and returns them so that they can be read. A batcher shows them when it is made with
+ * them; names of one's own replace those behind the prefix.
+ *
+ * @example
+ * ```ts
+ * import { Console, Effect, Metric } from "effect"
+ * import { Accumulator, Batcher, BatcherMetrics } from "metadata-batcher"
+ *
+ * const metrics = BatcherMetrics.define({ prefix: "audit", attributes: { region: "eu" } })
+ *
+ * const program = Effect.gen(function* () {
+ *   const audit = yield* Batcher.make({ accumulator: Accumulator.fifo<string>(), write: () => Effect.void, metrics })
+ *   yield* audit.add(["sign in", "sign out"])
+ *   yield* audit.flush
+ *   const { count } = yield* Metric.value(metrics.written)
+ *   yield* Console.log(`${count} written`)
+ * })
+ * await Effect.runPromise(Effect.scoped(program))
+ * // Output:
+ * // 2 written
+ * ```
+ */
 export const define = (
   { attributes = {}, prefix }: Options,
   ownNames: Partial<Names> = {},
@@ -98,6 +121,7 @@ export const define = (
   }
 }
 
+/** The metrics of an owner, as {@link define} returns them. */
 export type Metrics = ReturnType<typeof define>
 
 /** The batchers that share a registry and an identity. */
@@ -187,6 +211,11 @@ export const showDropped = (context: Context.Context<never>, metrics: Metrics, m
     dropReasons.reduce((sum, reason) => sum + dropped[reason], 0)
   )
 
+/**
+ * Records the batches that were written.
+ *
+ * @internal
+ */
 export interface Recorder {
   readonly onWritten: (flush: Omit<Written<unknown>, "updates">) => void
 }

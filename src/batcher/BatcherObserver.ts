@@ -12,8 +12,11 @@ export type FlushReason = "capacity" | "scheduled" | "manual" | "shutdown"
 
 /** A batch of which at least a part was written. */
 export interface Written<A> {
+  /** The trigger of the flush. */
   readonly reason: FlushReason
+  /** How many updates were written. */
   readonly count: number
+  /** The time that the writes took. */
   readonly elapsed: Duration.Duration
   /** The updates that were written, as they were merged. */
   readonly updates: ReadonlyArray<A>
@@ -21,18 +24,23 @@ export interface Written<A> {
 
 /** A batch whose write failed. */
 export interface Failed<A, E> {
+  /** The trigger of the flush. */
   readonly reason: FlushReason
+  /** The failure of the last write. */
   readonly cause: Cause.Cause<E>
   /** The updates that were not written. */
   readonly unwritten: ReadonlyArray<A>
   /** Whether the updates were put back for another attempt; otherwise they are lost. */
   readonly retained: boolean
+  /** The time that the writes took. */
   readonly elapsed: Duration.Duration
 }
 
 /** Updates that will not be tried again, after as many attempts as the retry policy allows. */
 export interface GivenUp<A, E> {
+  /** The updates that are lost, as they were merged. */
   readonly updates: ReadonlyArray<A>
+  /** The failure of the last attempt. */
   readonly cause: Cause.Cause<E>
   /** Failed attempts in a row. */
   readonly attempts: number
@@ -52,7 +60,9 @@ export interface Closed<A> {
 export interface Observer<A, E, R = never> {
   /** A batch is about to be written. */
   readonly onTake?: ((batch: ReadonlyArray<A>, reason: FlushReason) => Effect.Effect<void, never, R>) | undefined
+  /** A batch, or a part of one, was written. */
   readonly onWritten?: ((flush: Written<A>) => Effect.Effect<void, never, R>) | undefined
+  /** The write of a batch failed. */
   readonly onFailed?: ((flush: Failed<A, E>) => Effect.Effect<void, never, R>) | undefined
   /** The store rejected an update because of its data; it is lost. */
   readonly onRejected?: ((update: A, error: E) => Effect.Effect<void, never, R>) | undefined

@@ -9,6 +9,7 @@ import { Data, Duration, Effect, Option } from "effect"
 /** The fate of a batch whose write failed: it is lost, or put back and tried again. */
 export type OnWriteFailure = "discard" | "retain"
 
+/** The bounds and times of a batcher. */
 export interface Settings {
   /** Updates per batch; this many pending updates are written at once. Default (also for 0): 500. */
   readonly maxBatchSize?: number | undefined
@@ -66,8 +67,11 @@ export interface ResolvedSettings {
 
 /** A setting has a value that no batcher can be built with. */
 export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
+  /** The name of the setting. */
   readonly setting: string
+  /** The end of the sentence "The setting must be …". */
   readonly requirement: string
+  /** The value that makes no sense. */
   readonly actual: unknown
 }> {
   override get message() {

@@ -4,6 +4,17 @@
  * - In the package the build has put the bundle beside this file, so that an installation bundles nothing.
  * - From sources the service bundles as it starts, in a tenth of a second. The repository holds no generated file, none can
  *   be older than its sources, and a fresh clone needs no step between `npm ci` and `npm start`.
+ *
+ * @example
+ * ```ts
+ * import { Console, Effect } from "effect"
+ * import * as DashboardAssets from "metadata-batcher/DashboardAssets"
+ *
+ * const program = Effect.flatMap(DashboardAssets.load, ([page]) => Console.log(page!.path, page!.type))
+ * await Effect.runPromise(program)
+ * // Output:
+ * // / text/html; charset=utf-8
+ * ```
  */
 import { Data, Effect } from "effect"
 import * as Crypto from "node:crypto"
@@ -11,15 +22,23 @@ import { readFileSync } from "node:fs"
 import { gzipSync } from "node:zlib"
 import { bundle, type Bundle, names } from "./internal/bundle.ts"
 
+/** A file of the page. */
 export interface Asset {
+  /** The path of its address. */
   readonly path: `/${string}`
+  /** The value of its `Content-Type`. */
   readonly type: string
+  /** The bytes of the file. */
   readonly content: Uint8Array
+  /** The content, compressed by gzip. */
   readonly zipped: Uint8Array
 }
 
 /** The page is missing, because the installation is not complete. */
-export class PageMissing extends Data.TaggedError("PageMissing")<{ readonly cause: unknown }> {
+export class PageMissing extends Data.TaggedError("PageMissing")<{
+  /** The error of the file system or of the bundler. */
+  readonly cause: unknown
+}> {
   override get message() {
     const why = this.cause instanceof Error ? this.cause.message : String(this.cause)
     return `the page of the dashboard is missing (${why}): install the package again, or run npm ci in a checkout`

@@ -8,7 +8,17 @@
  * itself: it throws on any other text.
  *
  * @example
- * const id = yield* Schema.decodeEffect(Ids.AgentId)("6C3BDF9E-2F3F-4C1D-9A3E-0D3C5A3F9D10") // in lower case
+ * ```ts
+ * import { Console, Effect, Schema } from "effect"
+ * import { Ids } from "metadata-batcher"
+ *
+ * const program = Effect.gen(function* () {
+ *   yield* Console.log(yield* Schema.decodeEffect(Ids.AgentId)("6C3BDF9E-2F3F-4C1D-9A3E-0D3C5A3F9D10"))
+ * })
+ * await Effect.runPromise(program)
+ * // Output:
+ * // 6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10
+ * ```
  */
 import { Schema, SchemaTransformation } from "effect"
 

@@ -4,13 +4,17 @@ import type { SettingValue } from "./SettingValue.ts"
 
 /** The environment variable of a setting. */
 export interface Variable<A> {
+  /** The name of the environment variable. */
   readonly name: string
+  /** The setting in a sentence. */
   readonly description: string
   /** The default, as a person would write it. */
   readonly default: string | undefined
   /** The end of the sentence "The variable must be …". */
   readonly requirement: string
+  /** Whether the value must never be shown. */
   readonly isSecret: boolean
+  /** Reads the value. */
   readonly config: Config.Config<A>
 }
 

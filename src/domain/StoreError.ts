@@ -1,4 +1,16 @@
-/** The one error of every port that stores something. */
+/**
+ * The one error of every port that stores something.
+ *
+ * @example
+ * ```ts
+ * import { StoreError } from "metadata-batcher"
+ *
+ * const error = new StoreError.StoreError({ operation: "write metadata", reason: "unavailable", cause: "no connection" })
+ * console.log(error.message)
+ * // Output:
+ * // cannot write metadata
+ * ```
+ */
 import { Effect, Schema } from "effect"
 
 /**
@@ -11,6 +23,7 @@ import { Effect, Schema } from "effect"
 export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
   /** The attempted operation; completes the sentence "cannot …". */
   operation: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed("use the store"))),
+  /** Whether another attempt makes sense: see above. */
   reason: Schema.Literals(["rejected", "unavailable", "cancelled"]),
   /** Only for the log: it may hold data that was sent. */
   cause: Schema.Defect()

@@ -8,6 +8,21 @@
  * - It uses no globals of Node, so it also runs in a browser or a worker.
  *
  * Digits are converted by hand: a Buffer per id costs four times as much to encode and twice as much to decode.
+ *
+ * @example
+ * ```ts
+ * import { Result } from "effect"
+ * import { AgentIdChunks, Ids } from "metadata-batcher"
+ *
+ * const agent = Ids.AgentId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
+ * const [payload] = AgentIdChunks.encode([agent])
+ *
+ * console.log(payload, AgentIdChunks.has(payload!, agent))
+ * console.log(Result.getOrThrow(AgentIdChunks.decode(payload!)))
+ * // Output:
+ * // bDvfni8/TB2aPg08Wj+dEA true
+ * // [ '6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10' ]
+ * ```
  */
 import { Data, Result } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
@@ -22,7 +37,10 @@ export const maxPayloadBytes = 8_000
 export const maxIdsPerChunk = Math.floor(maxPayloadBytes / encodedLength)
 
 /** The payload is not a list of ids. */
-export class InvalidChunk extends Data.TaggedError("InvalidChunk")<{ readonly reason: string }> {
+export class InvalidChunk extends Data.TaggedError("InvalidChunk")<{
+  /** The first part of the payload that is wrong. */
+  readonly reason: string
+}> {
   override get message() {
     return `not a chunk of agent ids: ${this.reason}; publish only payloads of AgentIdChunks.encode on this channel`
   }
@@ -30,7 +48,9 @@ export class InvalidChunk extends Data.TaggedError("InvalidChunk")<{ readonly re
 
 /** The target array is too short for an id. */
 export class TargetTooSmall extends Data.TaggedError("TargetTooSmall")<{
+  /** The bytes of the array. */
   readonly actual: number
+  /** The bytes that an id takes. */
   readonly required: number
 }> {
   override get message() {

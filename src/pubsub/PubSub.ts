@@ -6,6 +6,29 @@
  *   missing (a queue overflowed, a connection broke).
  * - Therefore a subscriber misses nothing if it reads the current state on each `Resync`, and on each `Message` the
  *   state that the message names.
+ *
+ * @example
+ * ```ts
+ * import { Console, Effect, Fiber, Stream } from "effect"
+ * import { PubSub } from "metadata-batcher"
+ *
+ * const program = Effect.gen(function* () {
+ *   const { publish, subscribe } = yield* PubSub.PubSub
+ *   const events = yield* subscribe("news").pipe(
+ *     Stream.take(2),
+ *     Stream.runCollect,
+ *     Effect.forkChild({ startImmediately: true })
+ *   )
+ *   yield* publish("news", "hello")
+ *   for (const event of yield* Fiber.join(events)) {
+ *     yield* Console.log(PubSub.match(event, { Message: ({ payload }) => payload, Resync: () => "read the state" }))
+ *   }
+ * })
+ * await Effect.runPromise(Effect.provide(program, PubSub.layerMemory))
+ * // Output:
+ * // read the state
+ * // hello
+ * ```
  */
 import { Context, Effect, Layer, Stream } from "effect"
 import * as Subscribers from "./internal/subscribers.ts"
@@ -13,6 +36,7 @@ import { type Event, is, type PubSubError } from "./PubSubEvent.ts"
 
 export * from "./PubSubEvent.ts"
 
+/** The pubsub as a service. */
 export class PubSub extends Context.Service<
   PubSub,
   {

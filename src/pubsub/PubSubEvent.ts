@@ -1,18 +1,35 @@
 /** Defines the events of a subscription, and its error. */
 import { Data, Schema } from "effect"
 
+/** An event of a subscription: a message, or a sign that messages may be missing. */
 export type Event = Data.TaggedEnum<{
+  /** A message that was published. */
   Message: { readonly payload: string }
   /** Messages before this event may be missing: the subscriber must read the state again. */
   Resync: {}
 }>
 
-export const { $match: match, $is: is, Message, Resync } = Data.taggedEnum<Event>()
+const events = Data.taggedEnum<Event>()
+
+/** Returns what the case of an event returns: `match(event, { Message: …, Resync: … })`. */
+export const match = events.$match
+
+/** Returns a test for events of one kind: `is("Message")`. */
+export const is = events.$is
+
+/** Makes a message. */
+export const Message = events.Message
+
+/** Makes the event that says: messages may be missing, read the state again. */
+export const Resync = events.Resync
 
 /** A publication failed, or a subscription could not be set up or kept. */
 export class PubSubError extends Schema.TaggedError<PubSubError>()("PubSubError", {
+  /** The attempted operation. */
   operation: Schema.Literals(["publish", "subscribe"]),
+  /** The name of the channel. */
   channel: Schema.String,
+  /** The error of the broker. */
   cause: Schema.Defect()
 }) {
   override get message() {

@@ -13,6 +13,29 @@
  * - Every row is counted: as stored, stale or undeclared.
  * - A read of many agents is one statement that looks up the agents one by one. Reads begin with the declarations: a
  *   declared key exists before its first sample, and after its value was lost.
+ *
+ * @example
+ * ```ts
+ * import { Config, Console, DateTime, Effect, Layer } from "effect"
+ * import { Ids, MetadataBatcher } from "metadata-batcher"
+ * import * as PgMetadataStore from "metadata-batcher/PgMetadataStore"
+ * import * as PgPubSub from "metadata-batcher/PgPubSub"
+ * import * as Postgres from "metadata-batcher/Postgres"
+ *
+ * const Database = Layer.unwrap(Effect.map(Config.Redacted("DATABASE_URL"), (url) => Postgres.layerMigrated({ url })))
+ * const Ports = Layer.provide(Layer.merge(PgMetadataStore.layer(), PgPubSub.layer()), Database)
+ *
+ * const agent = Ids.AgentId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
+ * const program = Effect.gen(function* () {
+ *   const batcher = yield* MetadataBatcher.MetadataBatcher
+ *   yield* batcher.add(agent, [{ key: "cpu", value: "12 %", error: "", collectedAt: yield* DateTime.now }])
+ *   const { outcome } = yield* batcher.flush
+ *   yield* Console.log(outcome)
+ * })
+ * await Effect.runPromise(Effect.provide(program, Layer.provide(MetadataBatcher.layer(), Ports)))
+ * // Output:
+ * // completed
+ * ```
  */
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, type Duration, Effect, Layer, Metric, Schema, Struct } from "effect"
@@ -25,6 +48,7 @@ import { array, column } from "./internal/column.ts"
 import type { Definition } from "./internal/definition.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 
+/** The times of the store. */
 export interface Options {
   /** The longest time of a write, including the wait for a connection and further attempts. Default: 10 seconds. */
   readonly writeTimeout?: Duration.Input | undefined
@@ -36,6 +60,7 @@ export interface Options {
 export const layer = (options?: Options): Layer.Layer<MetadataStore, never, SqlClient.SqlClient> =>
   Layer.effect(MetadataStore, make(options))
 
+/** Returns a store of metadata over a database whose schema is up to date. Its operations fail with a `StoreError`. */
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const sql = yield* SqlClient.SqlClient
 

@@ -5,6 +5,23 @@
  *   tries again for `startTimeout`. An error that another attempt cannot fix (a wrong password, no such database, an
  *   encoding other than UTF8, bad settings) fails at once.
  * - Neither errors nor logs contain the password.
+ *
+ * @example
+ * ```ts
+ * import { Config, Console, Effect, Layer } from "effect"
+ * import { SqlClient } from "effect/sql"
+ * import * as Postgres from "metadata-batcher/Postgres"
+ *
+ * const Database = Layer.unwrap(Effect.map(Config.Redacted("DATABASE_URL"), (url) => Postgres.layerMigrated({ url })))
+ * const program = Effect.gen(function* () {
+ *   const sql = yield* SqlClient.SqlClient
+ *   const [row] = yield* sql<{ readonly agents: number }>`SELECT count(*)::int AS agents FROM workspace_agents WHERE false`
+ *   yield* Console.log(row!.agents)
+ * })
+ * await Effect.runPromise(Effect.provide(program, Database))
+ * // Output:
+ * // 0
+ * ```
  */
 import { PgClient, PgConnection } from "@effect/sql-pg"
 import { Data, type Duration, Effect, Layer, type Redacted, Schedule, type Scope } from "effect"
@@ -19,6 +36,7 @@ import { codeOf } from "./internal/sqlCode.ts"
 export { migrate } from "./internal/migrate.ts"
 export { PostgresError } from "./internal/postgresError.ts"
 
+/** The database and how to connect to it. */
 export interface Options {
   /**
    * `postgresql://user:password@host:port/database`, with the parameters of libpq, several hosts, or a unix socket. An

@@ -3,6 +3,21 @@
  *
  * Watched work runs as long as its scope. Each failure or defect of watched work is logged as fatal, and `failure`
  * fails with the first one.
+ *
+ * @example
+ * ```ts
+ * import { Console, Effect, Layer } from "effect"
+ * import * as Fatal from "metadata-batcher/Fatal"
+ *
+ * const Work = Fatal.watch("the poller", Effect.fail("no connection")).pipe(Layer.provideMerge(Fatal.layer))
+ *
+ * const program = Fatal.Fatal.use(({ failure }) => Effect.flip(failure)).pipe(
+ *   Effect.flatMap(({ message }) => Console.log(message))
+ * )
+ * await Effect.runPromise(Effect.provide(program, Work))
+ * // Output:
+ * // the poller failed: no connection
+ * ```
  */
 import { Cause, Context, Data, Deferred, Effect, Layer } from "effect"
 
@@ -10,6 +25,7 @@ import { Cause, Context, Data, Deferred, Effect, Layer } from "effect"
 export class FatalError extends Data.TaggedError("FatalError")<{
   /** The part that failed. */
   readonly part: string
+  /** The failure or the defect. */
   readonly cause: unknown
 }> {
   override get message() {
@@ -17,15 +33,18 @@ export class FatalError extends Data.TaggedError("FatalError")<{
   }
 }
 
+/** The failure of watched work as a service. */
 export class Fatal extends Context.Service<
   Fatal,
   {
     /** Fails with the first failure of watched work, and never succeeds. */
     readonly failure: Effect.Effect<never, FatalError>
+    /** Fails `failure`. Only the first call has an effect. */
     readonly signal: (error: FatalError) => Effect.Effect<void>
   }
 >()("metadata-batcher/telemetry/Fatal") {}
 
+/** Provides `Fatal`. A program that serves waits for its `failure`. */
 export const layer: Layer.Layer<Fatal> = Layer.effect(
   Fatal,
   Effect.map(Deferred.make<never, FatalError>(), (first) => ({
@@ -34,7 +53,7 @@ export const layer: Layer.Layer<Fatal> = Layer.effect(
   }))
 )
 
-/** Runs `work` in the background as long as the layer lives. */
+/** Runs `work` in the background as long as the layer lives. Its failure is logged as that of `part`. */
 export const watch = <E, R>(part: string, work: Effect.Effect<never, E, R>) =>
   Layer.effectDiscard(
     Effect.gen(function* () {

@@ -10,6 +10,23 @@
  *   The first failure is logged as a warning, further ones in a row as errors with their number.
  * - Closing writes what is pending, within `writeTimeout`. The original loses up to an interval of usage.
  * - A use after closing is dropped. So is one of a workspace beyond {@link maxWorkspaces} in an interval.
+ *
+ * @example
+ * ```ts
+ * import { Console, Effect, Layer } from "effect"
+ * import { Ids, UsageStore, UsageTracker } from "metadata-batcher"
+ *
+ * const Store = Layer.succeed(UsageStore.UsageStore, {
+ *   updateLastUsedAt: (workspaces) => Console.log(`${workspaces.length} workspace used`)
+ * })
+ *
+ * const workspace = Ids.WorkspaceId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
+ * const program = UsageTracker.UsageTracker.use(({ add }) => Effect.andThen(add(workspace), add(workspace)))
+ * // closing the layer writes everything pending
+ * await Effect.runPromise(Effect.provide(program, Layer.provide(UsageTracker.layer(), Store)))
+ * // Output:
+ * // 1 workspace used
+ * ```
  */
 import { type Cause, Context, DateTime, Duration, Effect, Layer, Order, type Scope, Semaphore } from "effect"
 import * as Settings from "../batcher/BatcherSettings.ts"
@@ -18,6 +35,7 @@ import type { StoreError } from "../domain/StoreError.ts"
 import { ticks } from "./internal/ticks.ts"
 import { UsageStore } from "./UsageStore.ts"
 
+/** The times of a usage tracker. */
 export interface Options {
   /** The time from one write to the next. Default 60 seconds. */
   readonly interval?: Duration.Input | undefined
@@ -25,6 +43,7 @@ export interface Options {
   readonly writeTimeout?: Duration.Input | undefined
 }
 
+/** The usage tracker as a service. */
 export class UsageTracker extends Context.Service<
   UsageTracker,
   {

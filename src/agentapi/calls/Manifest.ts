@@ -70,7 +70,9 @@ export const Manifest = Schema.Struct({
 export class UnknownAppSetting extends Schema.TaggedError<UnknownAppSetting>()("UnknownAppSetting", {
   /** The slug of the app. */
   app: Schema.String,
+  /** The setting that is unknown. */
   setting: Schema.Literals(["sharing level", "health"]),
+  /** The value in the database. */
   value: Schema.String
 }) {
   override get message() {

@@ -4,6 +4,7 @@ import { Dropped, Lost, Rejected } from "../BatcherErrors.ts"
 import { Receipt } from "./receipts.ts"
 import type { Resume } from "./resume.ts"
 
+/** Why updates of `addAndWait` or `offerAndWait` are not written. */
 export type NotWritten<A, E> = Dropped<A> | Rejected<A, E> | Lost<A, E>
 
 /**

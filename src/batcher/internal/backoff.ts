@@ -12,6 +12,10 @@ const maxBackoff = Duration.seconds(30)
 /** How much longer or shorter than its value a jittered pause may be. */
 const jitter = 1.2
 
+/**
+ * A policy of attempts. The schedule gets the cause of each failed write and says how long to pause; the batch is given up
+ * when the schedule ends.
+ */
 export type Retry<E, R> = Schedule.Schedule<unknown, Cause.Cause<E>, never, R>
 
 /** Pauses that double from 100 ms up to the interval, at most 30 seconds, with jitter. */

@@ -21,6 +21,7 @@ export interface Sizes {
 
 /** The outcome of `tryAdd`. */
 export interface Added<U> {
+  /** How many updates were accepted. */
   readonly accepted: number
   /** The updates that were dropped, in their order. */
   readonly dropped: U
@@ -63,6 +64,7 @@ export interface Batcher<A, U = ReadonlyArray<A>, E = unknown> {
   readonly pending: Effect.Effect<number>
   /** Starts no further write until `resume`, or until it closes. Updates are accepted as long as there is room. */
   readonly pause: Effect.Effect<void>
+  /** Starts writes again after `pause`. */
   readonly resume: Effect.Effect<void>
   /**
    * Closes at once, without another write: interrupts what is being written and returns all updates that are not known to
@@ -71,7 +73,9 @@ export interface Batcher<A, U = ReadonlyArray<A>, E = unknown> {
   readonly closeNow: Effect.Effect<ReadonlyArray<A>>
   /** The accounting of all updates so far. */
   readonly accounting: Effect.Effect<Accounting>
+  /** `accounting` for code that is not an effect. */
   readonly accountingUnsafe: () => Accounting
+  /** How many updates are where. */
   readonly sizesUnsafe: () => Sizes
   /** Whether updates are still accepted. */
   readonly isOpenUnsafe: () => boolean

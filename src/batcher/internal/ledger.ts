@@ -6,6 +6,7 @@ import type { DropReason, LossReason } from "../BatcherErrors.ts"
 
 /** The accounting of a batcher's updates: `accepted = written + merged + lost + queued + pending + inFlight`. */
 export interface Accounting {
+  /** Updates accepted. */
   readonly accepted: number
   /** Updates that merged into others. */
   readonly merged: number
@@ -17,8 +18,11 @@ export interface Accounting {
   readonly retained: number
   /** Batches of which a write failed. */
   readonly failures: number
+  /** Updates in the mailbox. */
   readonly queued: number
+  /** Updates merged, waiting for their batch. */
   readonly pending: number
+  /** Updates being written. */
   readonly inFlight: number
   /** Updates that were not accepted. */
   readonly dropped: Readonly<Record<DropReason, number>>

@@ -11,9 +11,13 @@ import { Schema } from "effect"
  * - `failed`: Postgres failed to initialise or to start, or ended on its own. The message ends with its last output.
  */
 export class EmbeddedPostgresError extends Schema.TaggedError<EmbeddedPostgresError>()("EmbeddedPostgresError", {
+  /** Why it cannot be used: see above. */
   reason: Schema.Literals(["missing", "unsupported", "running", "version", "folder", "failed"]),
+  /** The message, which says what to do. */
   detail: Schema.String,
+  /** The process that uses the data folder. */
   pid: Schema.optionalKey(Schema.Int),
+  /** The error beneath, if there is one. */
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message() {

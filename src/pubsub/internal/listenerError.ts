@@ -11,7 +11,9 @@ import { PubSubError } from "../PubSubEvent.ts"
  * - `read only`: its server no longer accepts writes, so that publications go to another server.
  */
 export class ListenerError extends Schema.TaggedError<ListenerError>()("ListenerError", {
+  /** Why there is none: see above. */
   reason: Schema.Literals(["connection", "silence", "read only"]),
+  /** The error of the driver, if there is one. */
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message() {

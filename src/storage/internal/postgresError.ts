@@ -10,8 +10,11 @@ import { Schema } from "effect"
  * - `schema`: a migration failed and was rolled back.
  */
 export class PostgresError extends Schema.TaggedError<PostgresError>()("PostgresError", {
+  /** Why it cannot be used: see above. */
   reason: Schema.Literals(["url", "unreachable", "refused", "schema"]),
+  /** The message, which says what to do. It does not contain the password. */
   detail: Schema.String,
+  /** The error of the driver, if there is one. */
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message() {
