@@ -3,6 +3,24 @@
  *
  * A layer ends before the layers that it depends on. So connections end first, and no report arrives any more; then the
  * batcher writes everything pending; then the pubsub, the pool of connections and the embedded database end.
+ *
+ * @example
+ * ```ts
+ * import { Console, Effect, Layer } from "effect"
+ * import { HttpRouter, HttpServer } from "effect/http"
+ * import * as Config from "metadata-batcher/Config"
+ * import * as Server from "metadata-batcher/Server"
+ *
+ * // PORT, DATABASE_URL and the other settings come from the environment
+ * const Service = Layer.unwrap(Effect.map(Config.read(), (settings) => Server.layer(settings))).pipe(
+ *   Layer.provide(HttpRouter.layer)
+ * )
+ * // a program that serves on waits for the failure of `Fatal` here
+ * const program = HttpServer.addressFormattedWith((address) => Console.log(new URL(address).protocol))
+ * await Effect.runPromise(Effect.provide(program, Service))
+ * // Output:
+ * // http:
+ * ```
  */
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -133,14 +151,25 @@ const layerPubSub = ({ databaseListenUrl }: Settings) =>
         )
       )
 
+/** The parts of the service that an application can replace. */
+export interface Options<E = never> {
+  /**
+   * The store of metadata, which may use the client of the service's database. The declarations of keys stay in
+   * that database, and `read` has to return the declared keys. Default: `PgMetadataStore`.
+   */
+  readonly metadataStore?: Layer.Layer<MetadataStore, E, DatabaseClient> | undefined
+}
+
+type DatabaseClient = Layer.Success<ReturnType<typeof Postgres.layer>>
+
 /**
  * Every port of the service, over the database.
  *
  * @internal
  */
-export const layerStorage = (settings: Settings) =>
+export const layerStorage = <E = never>(settings: Settings, { metadataStore }: Options<E> = {}) =>
   Layer.mergeAll(
-    PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
+    metadataStore ?? PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
     PgActivityStore.layer,
     PgAgentCatalog.layer({ silentAfter: Duration.times(settings.agentPingInterval, 4) }),
@@ -270,8 +299,11 @@ const routes = (settings: Settings) =>
 
 /** The service cannot listen on its address. */
 export class CannotListen extends Data.TaggedError("CannotListen")<{
+  /** The address of the settings. */
   readonly host: string
+  /** The port of the settings. */
   readonly port: number
+  /** The error of the operating system. */
   readonly cause: unknown
 }> {
   override get message() {
@@ -330,7 +362,7 @@ export type Services =
   | PubSub
   | UsageStore
   | UsageTracker.UsageTracker
-  | Layer.Success<ReturnType<typeof Postgres.layer>>
+  | DatabaseClient
   | Layer.Success<typeof NodeCrypto.layer>
 
 /** The service cannot start. */
@@ -341,10 +373,13 @@ export type StartError =
   | PgPubSub.ListenerError
   | Postgres.PostgresError
 
-/** The whole service. */
-export const layer = (settings: Settings): Layer.Layer<Services, StartError> =>
+/**
+ * The whole service. It serves as soon as the layer is built, and fails with a {@link StartError} if it cannot. Closing its
+ * scope writes everything pending, within `shutdownTimeout`.
+ */
+export const layer = <E = never>(settings: Settings, options?: Options<E>): Layer.Layer<Services, StartError | E> =>
   layerService(settings).pipe(
-    Layer.provideMerge(layerStorage(settings)),
+    Layer.provideMerge(layerStorage(settings, options)),
     Layer.provide(PgClock.layer()),
     Layer.provideMerge(layerDatabase(settings)),
     Layer.provideMerge(Fatal.layer)

