@@ -7,56 +7,59 @@ import * as Batcher from "../../src/batcher/Batcher.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { numbers, settle, start } from "../support/numberBatcher.ts"
 
-/** A test that must hold under the clock of tests and under the real one. */
-const both = (title: string, test: () => Effect.Effect<void, never, Scope.Scope>) => {
-  it.effect(`${title}, under the clock of tests`, test)
-  it.live(`${title}, live`, test)
-}
+/** Under either of these a batcher must hold what it promises. */
+const clocks = [
+  ["the clock of tests", it.effect],
+  ["the real clock", it.live]
+] as const
 
 describe("an idle store", () => {
-  both("takes a burst in one turn of the event loop without a drop [BA-20]", () =>
-    Effect.gen(function* () {
-      const { batcher, batches } = yield* start()
+  for (const [clock, test] of clocks) {
+    test(`takes a burst in one turn of the event loop without a drop, under ${clock} [BA-20]`, () =>
+      Effect.gen(function* () {
+        const { batcher, batches } = yield* start()
 
-      let dropped = 0
-      for (let burst = 0; burst < 5_000; burst++) dropped += batcher.addUnsafe(numbers(1, 10))
-      yield* batcher.flush
+        let dropped = 0
+        for (let burst = 0; burst < 5_000; burst++) dropped += batcher.addUnsafe(numbers(1, 10))
+        yield* batcher.flush
 
-      assert.strictEqual(dropped, 0)
-      assert.strictEqual(batches.flat().length, 50_000)
-    })
-  )
+        assert.strictEqual(dropped, 0)
+        assert.strictEqual(batches.flat().length, 50_000)
+      }))
+  }
 
-  both("takes ten thousand updates that are added at once [BA-20]", () =>
-    Effect.gen(function* () {
-      const { batcher, batches } = yield* start()
+  for (const [clock, test] of clocks) {
+    test(`takes ten thousand updates that are added at once, under ${clock} [BA-20]`, () =>
+      Effect.gen(function* () {
+        const { batcher, batches } = yield* start()
 
-      assert.strictEqual(yield* batcher.add(numbers(1, 10_000)), 0)
-      yield* batcher.flush
+        assert.strictEqual(yield* batcher.add(numbers(1, 10_000)), 0)
+        yield* batcher.flush
 
-      assert.deepStrictEqual(batches.flat(), numbers(1, 10_000))
-    })
-  )
+        assert.deepStrictEqual(batches.flat(), numbers(1, 10_000))
+      }))
+  }
 })
 
 describe("a caller", () => {
-  both("does not run a write on its own stack [BA-21]", () =>
-    Effect.gen(function* () {
-      let isAdding = false
-      let wasAdding = false
-      const { batcher } = yield* start({
-        maxBatchSize: 2,
-        write: () => Effect.sync(() => (wasAdding ||= isAdding))
-      })
+  for (const [clock, test] of clocks) {
+    test(`does not run a write on its own stack, under ${clock} [BA-21]`, () =>
+      Effect.gen(function* () {
+        let isAdding = false
+        let wasAdding = false
+        const { batcher } = yield* start({
+          maxBatchSize: 2,
+          write: () => Effect.sync(() => (wasAdding ||= isAdding))
+        })
 
-      isAdding = true
-      batcher.addUnsafe([1, 2])
-      isAdding = false
-      yield* batcher.flush
+        isAdding = true
+        batcher.addUnsafe([1, 2])
+        isAdding = false
+        yield* batcher.flush
 
-      assert.isFalse(wasAdding)
-    })
-  )
+        assert.isFalse(wasAdding)
+      }))
+  }
 
   it.effect("may use its array again after add [BA-22]", () =>
     Effect.gen(function* () {

@@ -293,7 +293,7 @@ const check = Effect.fnUntraced(function* (run: typeof Run.Type) {
 })
 
 describe("Batcher", () => {
-  it.effect.prop(`keeps its promises in random runs, of the seed ${seed}`, { run: Run }, ({ run }) => check(run), {
+  it.effect.prop(`keeps its promises in random runs (seed ${seed})`, { run: Run }, ({ run }) => check(run), {
     arbitrary: { runs, seed },
     timeout: Math.max(60_000, runs * 30)
   })

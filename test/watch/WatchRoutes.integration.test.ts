@@ -14,9 +14,9 @@ import { newId } from "../support/seed.ts"
 import * as Service from "../support/service.ts"
 import * as Watcher from "../support/watcher.ts"
 
-const ways: ReadonlyArray<readonly [way: string, watch: Watcher.Watch, row: string]> = [
-  ["by server-sent events", Watcher.overEvents, "WA-01"],
-  ["over a WebSocket", Watcher.overWebSocket, "WA-02"]
+const ways: ReadonlyArray<readonly [way: string, watch: Watcher.Watch]> = [
+  ["by server-sent events", Watcher.overEvents],
+  ["over a WebSocket", Watcher.overWebSocket]
 ]
 
 const values = (event: WatchEvent) =>
@@ -41,8 +41,8 @@ const reporting = Effect.fnUntraced(function* (...keys: ReadonlyArray<string>) {
 const search = (token: Token.Token) => `?${Token.parameter}=${Redacted.value(token)}`
 
 layer(Service.layer, { excludeTestServices: true })("a watcher", (it) => {
-  for (const [way, watch, row] of ways) {
-    it.effect(`sees what an agent reports, ${way}, and what it had reported before [${row}]`, () =>
+  for (const [way, watch] of ways) {
+    it.effect(`sees what an agent reports, ${way}, and what it had reported before [WA-01, WA-02]`, () =>
       Effect.gen(function* () {
         const { id, owner, report } = yield* reporting("cpu", "disk")
         yield* report("cpu", "1 %")
@@ -130,8 +130,8 @@ layer(Service.layer, { excludeTestServices: true })("a watcher", (it) => {
     })
   )
 
-  for (const [way, watch, row] of ways) {
-    it.effect(`is unsubscribed when it leaves, ${way} [${row}, WA-17]`, () =>
+  for (const [way, watch] of ways) {
+    it.effect(`is unsubscribed when it leaves, ${way} [WA-01, WA-02, WA-17]`, () =>
       Effect.gen(function* () {
         const { logged, metric } = yield* Service.TestService
         const { id, owner } = yield* reporting("cpu")

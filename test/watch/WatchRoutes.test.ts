@@ -20,16 +20,16 @@ const values = (event: WatchEvent) =>
     ? Object.fromEntries(event.data.map(({ description, result }) => [description.key, result.value]))
     : event
 
-const ways: ReadonlyArray<readonly [way: string, watch: Watcher.Watch, row: string]> = [
-  ["by server-sent events", Watcher.overEvents, "WA-01"],
-  ["over a WebSocket", Watcher.overWebSocket, "WA-02"]
+const ways: ReadonlyArray<readonly [way: string, watch: Watcher.Watch]> = [
+  ["by server-sent events", Watcher.overEvents],
+  ["over a WebSocket", Watcher.overWebSocket]
 ]
 
-for (const [way, watch, row] of ways) {
+for (const [way, watch] of ways) {
   const open = watch(agent(1), showing(token))
 
   describe(`watching ${way}`, () => {
-    it.effect(`brings the list at once, and a change with the next second [${row}, WA-04]`, () =>
+    it.effect("brings the list at once, and a change with the next second [WA-01, WA-02, WA-04]", () =>
       behind((world) =>
         Effect.gen(function* () {
           const { next } = yield* open
@@ -46,7 +46,7 @@ for (const [way, watch, row] of ways) {
       )
     )
 
-    it.effect(`is answered with 500 and nothing else when the first read fails [${row}, WA-05]`, () =>
+    it.effect("is answered with 500 and nothing else when the first read fails [WA-01, WA-02, WA-05]", () =>
       behind((world) =>
         Effect.gen(function* () {
           world.reading = unavailable
@@ -66,7 +66,7 @@ for (const [way, watch, row] of ways) {
       )
     )
 
-    it.effect(`is answered with 500 and nothing else when it cannot subscribe [${row}, WA-06]`, () =>
+    it.effect("is answered with 500 and nothing else when it cannot subscribe [WA-01, WA-02, WA-06]", () =>
       behind((world) =>
         Effect.gen(function* () {
           const error = new PubSub.PubSubError({ operation: "subscribe", channel: "any", cause: "refused" })
@@ -81,7 +81,7 @@ for (const [way, watch, row] of ways) {
       )
     )
 
-    it.effect(`brings a ping every fifteen seconds [${row}, WA-22]`, () =>
+    it.effect("brings a ping every fifteen seconds [WA-01, WA-02, WA-22]", () =>
       behind(() =>
         Effect.gen(function* () {
           const { next } = yield* open
@@ -99,7 +99,7 @@ for (const [way, watch, row] of ways) {
       )
     )
 
-    it.effect(`is over after an error event when a later read fails [${row}, WA-15, WA-16]`, () =>
+    it.effect("is over after an error event when a later read fails [WA-01, WA-02, WA-15, WA-16]", () =>
       behind((world) =>
         Effect.gen(function* () {
           const { next } = yield* open
@@ -121,7 +121,7 @@ for (const [way, watch, row] of ways) {
       )
     )
 
-    it.effect(`unsubscribes when the client leaves [${row}, WA-17]`, () =>
+    it.effect("unsubscribes when the client leaves [WA-01, WA-02, WA-17]", () =>
       behind((world) =>
         Effect.gen(function* () {
           const [one, other] = [yield* open, yield* open]
