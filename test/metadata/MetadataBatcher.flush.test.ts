@@ -7,7 +7,7 @@ import * as Metrics from "../../src/metadata/MetadataBatcherMetrics.ts"
 import * as MetadataStore from "../../src/metadata/MetadataStore.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
-import { agent, asSet, entries, entry, failing, gated, inTurn, row, start, well } from "../support/metadataBatcher.ts"
+import { agent, entries, entry, failing, gated, inTurn, start, well } from "../support/metadataBatcher.ts"
 
 const settle = TestClock.adjust(0)
 const sizes = (calls: ReadonlyArray<ReadonlyArray<unknown>>) => calls.map((rows) => rows.length)
@@ -58,18 +58,6 @@ describe("MetadataBatcher flush", () => {
       assert.strictEqual(calls.length, 2)
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(metric(Metrics.batches.scheduled).count, 2)
-    })
-  )
-
-  it.effect("writes the rows of a batch in any order [MB-27]", () =>
-    Effect.gen(function* () {
-      const { batcher, calls } = yield* start()
-      yield* batcher.add(agent(2), [entry("b"), entry("a")])
-      yield* batcher.add(agent(1), [entry("c")])
-      yield* batcher.flush
-
-      const expected = [row(agent(1), entry("c")), row(agent(2), entry("a")), row(agent(2), entry("b"))]
-      assert.deepStrictEqual(asSet(calls[0]!), asSet(expected))
     })
   )
 

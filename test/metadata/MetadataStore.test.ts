@@ -1,9 +1,11 @@
-import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect } from "effect"
-import type { AgentId } from "../../src/domain/Ids.ts"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { AgentId } from "../../src/domain/Ids.ts"
 import * as MetadataStore from "../../src/metadata/MetadataStore.ts"
 import { agent } from "../support/metadataBatcher.ts"
+import { newId } from "../support/seed.ts"
 import { metadata } from "../support/watch.ts"
+import { Agents, metadataStoreSuite } from "./storeSuite.ts"
 
 describe("MetadataStore.make", () => {
   it.effect("reads many agents one after the other, and leaves out those without metadata", () =>
@@ -26,24 +28,11 @@ describe("MetadataStore.make", () => {
   )
 })
 
-describe("MetadataStore.layerMemory", () => {
-  it.effect("keeps the newer of two rows, and returns the agents of whom one changed", () =>
-    Effect.gen(function* () {
-      const { read, updateBatch } = yield* MetadataStore.MetadataStore
-      const row = (value: string, at: number) => ({
-        agentId: agent(1),
-        key: "cpu",
-        value,
-        error: "",
-        collectedAt: DateTime.makeUnsafe(at)
-      })
-
-      assert.deepStrictEqual(yield* updateBatch([row("new", 2)]), [agent(1)])
-      assert.deepStrictEqual(yield* updateBatch([row("old", 1)]), [])
-      assert.deepStrictEqual(
-        (yield* read(agent(1))).map(({ value }) => value),
-        ["new"]
-      )
-    }).pipe(Effect.provide(MetadataStore.layerMemory))
+layer(
+  Layer.merge(
+    MetadataStore.layerMemory,
+    Layer.succeed(Agents, {
+      declare: (count) => Effect.sync(() => Array.from({ length: count }, () => newId(AgentId)))
+    })
   )
-})
+)("MetadataStore.layerMemory", metadataStoreSuite)

@@ -6,6 +6,7 @@ import { SqlClient } from "effect/sql"
 import { type MetadataRow, zeroTime } from "../../src/domain/Metadata.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import { at, noon, read, row, samples, updateBatch } from "../support/metadata.ts"
+import { Agents, metadataStoreSuite } from "../metadata/storeSuite.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
 
@@ -14,24 +15,16 @@ const environment = PgMetadataStore.layer().pipe(
   Layer.provideMerge(Reactivity.layer)
 )
 
-layer(environment, { excludeTestServices: true })("PgMetadataStore", (it) => {
-  it.effect("writes rows of several agents in one call and answers these agents [SQ-01]", () =>
-    Effect.gen(function* () {
-      const [a, b, c] = yield* Seed.agents(3, ["cpu", "ram"])
+const agents = Layer.effect(
+  Agents,
+  SqlClient.SqlClient.useSync((sql) => ({
+    declare: (count, keys) =>
+      Seed.agents<number>(count, keys).pipe(Effect.orDie, Effect.provideService(SqlClient.SqlClient, sql))
+  }))
+)
 
-      const changed = yield* updateBatch([
-        row(b, "ram", "2"),
-        row(a, "cpu", "1"),
-        row(c, "cpu", "3", noon, "slow"),
-        row(a, "ram", "4")
-      ])
-
-      assert.sameMembers([...changed], [a, b, c])
-      assert.deepStrictEqual(yield* samples(a), { cpu: ["1", "", noon], ram: ["4", "", noon] })
-      assert.deepStrictEqual(yield* samples(b), { cpu: ["", "", zeroTime], ram: ["2", "", noon] })
-      assert.deepStrictEqual(yield* samples(c), { cpu: ["3", "slow", noon], ram: ["", "", zeroTime] })
-    })
-  )
+layer(agents.pipe(Layer.provideMerge(environment)), { excludeTestServices: true })("PgMetadataStore", (it) => {
+  metadataStoreSuite(it)
 
   it.effect("ignores a key that is not declared, and an agent that is not known [SQ-02]", () =>
     Effect.gen(function* () {
@@ -97,43 +90,6 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore", (it) => {
         }
       ])
       assert.deepStrictEqual(yield* read(agent), [{ ...before[0]!, value: "1", error: "late", collectedAt: noon }])
-    })
-  )
-
-  it.effect("keeps what is stored when an older row comes late, and does not answer its agent [SQ-04]", () =>
-    Effect.gen(function* () {
-      const [a, b] = yield* Seed.agents(2, ["cpu"])
-      yield* updateBatch([row(a, "cpu", "newer"), row(b, "cpu", "older")])
-
-      const changed = yield* updateBatch([row(a, "cpu", "late", at(-1)), row(b, "cpu", "newest", at(1))])
-
-      assert.deepStrictEqual(changed, [b])
-      assert.deepStrictEqual(yield* samples(a), { cpu: ["newer", "", noon] })
-    })
-  )
-
-  it.effect("replaces what is stored by a newer row, and by one of the same time [SQ-04]", () =>
-    Effect.gen(function* () {
-      const [a, b] = yield* Seed.agents(2, ["cpu"])
-      yield* updateBatch([row(a, "cpu", "1"), row(b, "cpu", "1")])
-
-      const changed = yield* updateBatch([row(a, "cpu", "2", at(1)), row(b, "cpu", "2")])
-
-      assert.sameMembers([...changed], [a, b])
-      assert.deepStrictEqual(yield* samples(a), { cpu: ["2", "", at(1)] })
-      assert.deepStrictEqual(yield* samples(b), { cpu: ["2", "", noon] })
-    })
-  )
-
-  it.effect("reads the listed keys, or all of them for none [SQ-05]", () =>
-    Effect.gen(function* () {
-      const [agent] = yield* Seed.agents(1, ["cpu", "ram", "disk"])
-      const keys = (listed?: ReadonlyArray<string>) =>
-        Effect.map(read(agent, listed), (found) => found.map(({ key }) => key).sort())
-
-      assert.deepStrictEqual(yield* keys(), ["cpu", "disk", "ram"])
-      assert.deepStrictEqual(yield* keys([]), ["cpu", "disk", "ram"])
-      assert.deepStrictEqual(yield* keys(["ram", "cpu", "unknown"]), ["cpu", "ram"])
     })
   )
 
