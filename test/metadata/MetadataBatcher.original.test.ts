@@ -174,9 +174,11 @@ describe("MetadataBatcher, as the original tests it", () => {
         // in an order of its own: the newest comes neither first nor last
         Array.from({ length: 20 }, (_, index) => (index * 7 + 3) % 20),
         (caller) =>
-          batcher.add(
-            agent(1),
-            ["a", "b", "c"].map((key) => entry(key, `caller ${caller}`, caller))
+          // each key in a call and a turn of its own, and in an order of the caller's, so that callers interleave
+          Effect.forEach(
+            ["a", "b", "c", "a"].slice(caller % 2),
+            (key) => Effect.andThen(Effect.yieldNow, batcher.add(agent(1), [entry(key, `caller ${caller}`, caller)])),
+            { discard: true }
           ),
         { concurrency: "unbounded", discard: true }
       )

@@ -25,7 +25,7 @@ const isOver = (fiber: Fiber.Fiber<unknown, unknown>) =>
   (fiber.pollUnsafe() satisfies Exit.Exit<unknown, unknown> | undefined) !== undefined
 
 describe("MetadataBatcher shutdown", () => {
-  it.effect("writes what is pending when it closes [MB-39, MB-42, MB-43]", () =>
+  it.effect("writes what is pending when it closes [MB-39, MB-42]", () =>
     Effect.gen(function* () {
       const harness = yield* start()
       yield* harness.batcher.add(agent(1), entries(3))
@@ -35,6 +35,31 @@ describe("MetadataBatcher shutdown", () => {
       assert.deepStrictEqual(sizes(harness.calls), [3])
       assert.strictEqual(harness.metric(Metrics.batches.shutdown).count, 1)
       assert.strictEqual(harness.published.length, 1)
+    })
+  )
+
+  it.effect("does not interrupt its last write by the interruption that ends it [MB-43]", () =>
+    Effect.gen(function* () {
+      let interrupted = 0
+      const harness = yield* start({
+        write: (rows) =>
+          Effect.onInterrupt(Effect.delay(well(rows), "1 second"), () => Effect.sync(() => void interrupted++))
+      })
+      yield* harness.batcher.add(agent(1), entries(3))
+      const owner = yield* Effect.forkChild(
+        Effect.onExit(Effect.never, () => harness.close),
+        {
+          startImmediately: true
+        }
+      )
+
+      const ending = yield* Effect.forkChild(Fiber.interrupt(owner), { startImmediately: true })
+      yield* TestClock.adjust("999 millis")
+      assert.isFalse(isOver(ending))
+      yield* TestClock.adjust("1 millis")
+
+      assert.isTrue(isOver(ending))
+      assert.deepStrictEqual([interrupted, harness.metric(Metrics.flushed).count], [0, 3])
     })
   )
 

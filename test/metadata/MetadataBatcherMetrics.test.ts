@@ -25,9 +25,18 @@ describe("MetadataBatcherMetrics", () => {
       const { batcher, metric, registry } = yield* start()
       yield* batcher.add(agent(1), entries(3))
       yield* batcher.add(agent(2), entries(12))
+      yield* batcher.add(agent(3), entries(3))
+      yield* batcher.flush
+      yield* batcher.add(agent(1), entries(3))
+      yield* batcher.add(agent(4), entries(161))
       yield* batcher.flush
 
-      assert.deepStrictEqual([metric(Metrics.batchUtilization).count, metric(Metrics.batchUtilization).sum], [2, 15])
+      const { buckets: counts, ...totals } = metric(Metrics.batchUtilization)
+      assert.deepStrictEqual(totals, { count: 5, sum: 3 + 12 + 3 + 3 + 161, min: 3, max: 161 })
+      assert.deepStrictEqual(
+        counts.map(([, count]) => count),
+        [0, 0, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4]
+      )
       assert.deepStrictEqual(buckets(yield* scrape(registry), "batch_utilization"), [
         "1",
         "2",

@@ -62,7 +62,8 @@ layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
     Effect.gen(function* () {
       const store = yield* ManifestStore
       const [agent, other] = yield* Seed.agents(2, [])
-      yield* Seed.app(agent, "last", { display_order: 2 })
+      // the order of slugs alone, or of insertion, would be another one
+      yield* Seed.app(agent, "a-last", { display_order: 2 })
       yield* Seed.app(agent, "b")
       const a = yield* Seed.app(agent, "a", {
         url: "http://localhost:80",
@@ -83,7 +84,7 @@ layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
 
       assert.deepStrictEqual(
         apps.map(({ slug }) => slug),
-        ["a", "b", "last"]
+        ["a", "b", "a-last"]
       )
       assert.deepStrictEqual(apps[0], {
         id: a,
@@ -113,6 +114,38 @@ layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
         { key: "ram", display_name: "RAM", script: "echo ram", ...times },
         { key: "cpu", display_name: "CPU", script: "echo cpu", ...times }
       ])
+    })
+  )
+
+  it.effect("reads scripts and devcontainers in the order of their creation", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* ManifestStore
+      const [agent] = yield* Seed.agents(1, [])
+      for (const [name, day] of [
+        ["b", 3],
+        ["c", 1],
+        ["a", 2]
+      ] as const) {
+        const created = new Date(Date.UTC(2026, 0, day))
+        yield* sql`
+          INSERT INTO workspace_agent_scripts
+            (id, workspace_agent_id, log_source_id, log_path, display_name, script, cron, run_on_start, created_at)
+          VALUES (gen_random_uuid(), ${agent}, gen_random_uuid(), '', ${name}, 'make', '', true, ${created})`
+        yield* sql`
+          INSERT INTO workspace_agent_devcontainers
+            (id, workspace_agent_id, name, workspace_folder, config_path, created_at)
+          VALUES (gen_random_uuid(), ${agent}, ${name}, ${`/${name}`}, '', ${created})`
+      }
+
+      assert.deepStrictEqual(
+        (yield* store.scripts(agent)).map(({ display_name }) => display_name),
+        ["c", "a", "b"]
+      )
+      assert.deepStrictEqual(
+        (yield* store.devcontainers(agent)).map(({ name }) => name),
+        ["c", "a", "b"]
+      )
     })
   )
 

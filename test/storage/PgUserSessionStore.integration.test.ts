@@ -109,12 +109,20 @@ layer(PgUserSessionStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { exclu
       })
     )
 
-    it.effect("stores what the handler takes for an address [CL-06]", () =>
+    it.effect("stores an address as it came, and none where there is none [CL-06]", () =>
       Effect.gen(function* () {
         const { record } = yield* UserSessionStore
-        for (const ip of ["::1", "2001:db8::1", "::ffff:10.0.0.1", "127.0.0.1"]) {
-          yield* record({ ...begin(Seed.newId(UserSessionId)), ip })
-        }
+        const ips = ["::1", "2001:db8::1", "::ffff:10.0.0.1", "127.0.0.1", null]
+
+        const stored = yield* Effect.forEach(ips, (ip) => {
+          const id = Seed.newId(UserSessionId)
+          return Effect.andThen(record({ ...begin(id), ip }), records(id))
+        })
+
+        assert.deepStrictEqual(
+          stored,
+          ips.map((ip) => [{ ...open, ip }])
+        )
       })
     )
   }

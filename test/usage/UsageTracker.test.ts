@@ -65,15 +65,17 @@ const start = Effect.fnUntraced(function* (write: Write = well, options: UsageTr
 const minute = TestClock.adjust("60 seconds")
 
 describe("UsageTracker", () => {
-  it.effect("writes when 60 s have passed by default, not sooner [UT-01]", () =>
+  it.effect("writes whenever 60 s have passed by default, not sooner [UT-01]", () =>
     Effect.gen(function* () {
       const { ids, tracker } = yield* start()
-      yield* tracker.add(workspace(1))
 
-      yield* TestClock.adjust("59999 millis")
-      assert.deepStrictEqual(ids(), [])
-      yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(ids(), [[workspace(1)]])
+      for (let tick = 1; tick <= 3; tick++) {
+        yield* tracker.add(workspace(tick))
+        yield* TestClock.adjust("59999 millis")
+        assert.strictEqual(ids().length, tick - 1)
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual(ids().slice(tick - 1), [[workspace(tick)]])
+      }
     })
   )
 
@@ -177,7 +179,30 @@ describe("UsageTracker", () => {
     })
   )
 
-  it.effect("keeps uses during a write for the next one, and writes one at a time [UT-06, UT-11]", () =>
+  it.effect("writes one at a time, although a tick and flushes by hand meet [UT-11]", () =>
+    Effect.gen(function* () {
+      let running = 0
+      const together: Array<number> = []
+      const { ids, tracker } = yield* start(() =>
+        Effect.suspend(() => {
+          together.push(++running)
+          return Effect.delay(Effect.void, "5 seconds")
+        }).pipe(Effect.ensuring(Effect.sync(() => running--)))
+      )
+      yield* tracker.add(workspace(1))
+      yield* minute
+      for (const number of [2, 3]) {
+        yield* tracker.add(workspace(number))
+        yield* Effect.forkChild(tracker.flush, { startImmediately: true })
+      }
+      yield* TestClock.adjust("20 seconds")
+
+      assert.deepStrictEqual(ids(), [[workspace(1)], [workspace(2), workspace(3)]])
+      assert.deepStrictEqual(together, [1, 1])
+    })
+  )
+
+  it.effect("keeps uses during a write for the next one [UT-06]", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { ids, tracker } = yield* start(inTurn(() => Deferred.await(gate)))
@@ -274,15 +299,22 @@ describe("UsageTracker", () => {
     })
   )
 
-  it.effect("can be closed twice [UT-12]", () =>
+  it.effect("returns from a second closing at once, although the first one still writes [UT-12]", () =>
     Effect.gen(function* () {
-      const { close, ids, tracker } = yield* start()
+      const { close, ids, logs, tracker } = yield* start(hanging)
       yield* tracker.add(workspace(1))
 
+      const first = yield* Effect.forkChild(close, { startImmediately: true })
       yield* close
+      assert.isUndefined(first.pollUnsafe())
+      yield* TestClock.adjust("10 seconds")
+      assert.isDefined(first.pollUnsafe())
       yield* close
+      // nothing of the lost write is pending, and nothing is left to write
+      yield* tracker.flush
 
-      assert.strictEqual(ids().length, 1)
+      assert.deepStrictEqual(ids(), [[workspace(1)]])
+      assert.strictEqual(logs().length, 1)
     })
   )
 

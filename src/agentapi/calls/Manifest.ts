@@ -13,6 +13,7 @@ import { unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { healths } from "../ports/AppStore.ts"
 import { upperCaseEnum } from "../../domain/Fields.ts"
+import { StoreError } from "../../domain/StoreError.ts"
 import {
   DeclaredAgent,
   DeclaredApp,
@@ -99,7 +100,10 @@ export const make = Effect.gen(function* () {
       const { agent, apps, workspace, ...rest } = yield* Effect.all(
         {
           workspace: session.workspace,
-          agent: store.agent(agentId),
+          agent: Effect.mapError(
+            store.agent(agentId),
+            (cause) => new StoreError({ operation: `read agent ${agentId}`, reason: cause.reason, cause })
+          ),
           apps: store.apps(agentId),
           scripts: store.scripts(agentId),
           metadata: store.metadata(agentId),

@@ -64,8 +64,12 @@ export const pointOf = (usage: Usage | undefined, threshold: number): MonitorSta
   return Math.trunc((usage.used / usage.total) * 100) < threshold ? "ok" : "nok"
 }
 
-/** Returns the state after the points of a report. Without points it is `ok`. */
-export const stateAfter = (state: MonitorState, points: ReadonlyArray<MonitorState | "unknown">): MonitorState => {
+/** Returns the state after the points of a report. Without points it is `ok`. `limits` are shares in percent. */
+export const stateAfter = (
+  state: MonitorState,
+  points: ReadonlyArray<MonitorState | "unknown">,
+  limits = { consecutiveNok, minimumNok }
+): MonitorState => {
   const share = (count: number) => (points.length === 0 ? 0 : Math.round((count / points.length) * 100))
   let [longest, run, total] = [0, 0, 0]
   for (const point of points) {
@@ -73,7 +77,7 @@ export const stateAfter = (state: MonitorState, points: ReadonlyArray<MonitorSta
     longest = Math.max(longest, run)
     if (point === "nok") total++
   }
-  if (share(longest) >= consecutiveNok || share(total) >= minimumNok) return "nok"
+  if (share(longest) >= limits.consecutiveNok || share(total) >= limits.minimumNok) return "nok"
   return points.every((point) => point === "ok") ? "ok" : state
 }
 

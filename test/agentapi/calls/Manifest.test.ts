@@ -161,11 +161,23 @@ describe("GetManifest", () => {
     })
   )
 
+  it.effect("fails when the agent cannot be read, names it, and logs why [MF-01, AP-07]", () =>
+    Effect.gen(function* () {
+      const logs: Array<LogRecord> = []
+
+      const error = yield* Effect.flip(manifest({ store: { agent: () => failing("read an agent") } }, logs))
+
+      assert.deepInclude(error, { _tag: "Unavailable", message: `cannot read agent ${agent(7)} now` })
+      assert.lengthOf(logs, 1)
+      assert.strictEqual(logs[0]!.level, "Error")
+      assert.include(logs[0]!.message, `"operation":"read an agent"`)
+    })
+  )
+
   it.effect("reads all parts at the same time, and fails when any of them cannot be read [MF-01]", () =>
     Effect.gen(function* () {
       const parts: ReadonlyArray<(effect: ReturnType<typeof failing>) => World> = [
         (effect) => ({ session: { workspace: effect } }),
-        (effect) => ({ store: { agent: () => effect } }),
         (effect) => ({ store: { apps: () => effect } }),
         (effect) => ({ store: { scripts: () => effect } }),
         (effect) => ({ store: { metadata: () => effect } }),
@@ -206,7 +218,8 @@ describe("GetManifest", () => {
         })
       )
       yield* TestClock.adjust(0)
-      assert.strictEqual(begun, parts.length)
+      // and the agent itself
+      assert.strictEqual(begun, parts.length + 1)
       yield* Deferred.succeed(gate, undefined)
       assert.deepInclude(yield* Fiber.join(fiber), { agent_id: agent(7) })
     })
