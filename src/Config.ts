@@ -21,6 +21,7 @@ import { type Config, ConfigProvider, Data, Duration, Effect, Result, Schema } f
 import * as NearMisses from "./domain/NearMisses.ts"
 import * as Value from "./domain/SettingValue.ts"
 import { optional, required, type Variable } from "./domain/SettingVariable.ts"
+import * as Retention from "./operations/RetentionVariables.ts"
 
 export type { Variable } from "./domain/SettingVariable.ts"
 
@@ -270,6 +271,7 @@ export const variables = {
     value: Value.duration,
     description: "How often the relays of the tailnet are read again; a map that is not valid leaves the last one."
   }),
+  ...Retention.variables,
   logFormat: required({
     name: "LOG_FORMAT",
     default: "auto",

@@ -60,6 +60,7 @@ import { isLoopback } from "./operations/MetricsPage.ts"
 import * as OperationsRoutes from "./operations/OperationsRoutes.ts"
 import * as OverviewRoutes from "./operations/OverviewRoutes.ts"
 import * as ProblemDetails from "./operations/ProblemDetails.ts"
+import * as Retention from "./operations/Retention.ts"
 import * as UsageRoutes from "./usage/UsageRoutes.ts"
 import { ByteWebSocket } from "./platform/ByteWebSocket.ts"
 import * as ConnectionLimits from "./platform/ConnectionLimits.ts"
@@ -87,6 +88,7 @@ import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
 import * as PgResourceMonitorStore from "./storage/PgResourceMonitorStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
 import * as PgReadiness from "./storage/PgReadiness.ts"
+import * as PgRetentionStore from "./storage/PgRetentionStore.ts"
 import * as PgScriptStore from "./storage/PgScriptStore.ts"
 import * as PgResumeKeyStore from "./storage/PgResumeKeyStore.ts"
 import * as PgSiteConfigs from "./storage/PgSiteConfigs.ts"
@@ -163,7 +165,7 @@ export interface Options<E = never> {
 type DatabaseClient = Layer.Success<ReturnType<typeof Postgres.layer>>
 
 /**
- * Every port of the service, over the database.
+ * Every port of the service, over the database, and the deletion of old rows.
  *
  * @internal
  */
@@ -193,6 +195,7 @@ export const layerStorage = <E = never>(settings: Settings, { metadataStore }: O
     PgResourceMonitorStore.layer,
     PgNotifications.layer,
     PgReadiness.layer,
+    Fatal.watch("the deletion of old rows", Retention.run(settings)).pipe(Layer.provide(PgRetentionStore.layer)),
     PgSiteConfigs.layer,
     layerPubSub(settings)
   ).pipe(Layer.provideMerge(NodeCrypto.layer))

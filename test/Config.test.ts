@@ -60,6 +60,12 @@ const defaults = {
   derpMapFile: undefined,
   derpMapUrl: undefined,
   derpMapPollInterval: "5s",
+  retentionLogs: "7d",
+  retentionStats: "1d",
+  retentionConnections: "90d",
+  retentionAppStatuses: "30d",
+  retentionScriptTimings: "30d",
+  retentionNotifications: "7d",
   logFormat: "auto",
   logLevel: "info",
   otelExporterOtlpEndpoint: undefined,
@@ -109,6 +115,12 @@ const others: Readonly<Record<string, readonly [value: string, setting: keyof ty
   DERP_MAP_FILE: ["/etc/derp.json", "derpMapFile", "/etc/derp.json"],
   DERP_MAP_URL: ["https://example.com/derp.json", "derpMapUrl", "https://example.com/derp.json"],
   DERP_MAP_POLL_INTERVAL: ["1 minute", "derpMapPollInterval", "1m"],
+  RETENTION_LOGS: ["12h", "retentionLogs", "12h"],
+  RETENTION_STATS: ["0", "retentionStats", "Infinity"],
+  RETENTION_CONNECTIONS: ["2 days", "retentionConnections", "2d"],
+  RETENTION_APP_STATUSES: ["1w", "retentionAppStatuses", "7d"],
+  RETENTION_SCRIPT_TIMINGS: ["1 hour", "retentionScriptTimings", "1h"],
+  RETENTION_NOTIFICATIONS: ["3 days", "retentionNotifications", "3d"],
   LOG_FORMAT: ["json", "logFormat", "json"],
   LOG_LEVEL: ["debug", "logLevel", "debug"],
   OTEL_EXPORTER_OTLP_ENDPOINT: ["http://collector:4318", "otelExporterOtlpEndpoint", "http://collector:4318"],
@@ -130,6 +142,7 @@ const durations = [
   "5 s 3",
   `${"9".repeat(400)}s`
 ]
+const retentions = ["7", "0 days", "-1 days", "forever", "00"]
 const address = "an address that begins with postgresql://"
 
 /** For each variable values that cannot be, and what it must be instead. */
@@ -180,6 +193,12 @@ const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<string>, mu
   DERP_FORCE_WEBSOCKETS: [["1"], "true or false"],
   DERP_MAP_POLL_INTERVAL: [durations, duration],
   DERP_MAP_URL: [["derp.json", "https://user:secret@example.com"], "an address that begins with http:// or https://"],
+  RETENTION_LOGS: [retentions, "a positive duration such as 7 days or 12h, or 0"],
+  RETENTION_STATS: [retentions, "a positive duration such as 7 days or 12h, or 0"],
+  RETENTION_CONNECTIONS: [retentions, "a positive duration such as 7 days or 12h, or 0"],
+  RETENTION_APP_STATUSES: [retentions, "a positive duration such as 7 days or 12h, or 0"],
+  RETENTION_SCRIPT_TIMINGS: [retentions, "a positive duration such as 7 days or 12h, or 0"],
+  RETENTION_NOTIFICATIONS: [retentions, "a positive duration such as 7 days or 12h, or 0"],
   LOG_FORMAT: [["xml", "JSON"], "auto, pretty or json"],
   LOG_LEVEL: [["trace", "INFO"], "debug, info, warn or error"],
   OTEL_EXPORTER_OTLP_ENDPOINT: [

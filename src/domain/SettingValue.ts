@@ -113,3 +113,17 @@ export const PositiveDuration = Schema.String.check(Schema.isPattern(new RegExp(
 )
 
 export const duration = value(PositiveDuration, "a positive duration such as 5s, 500ms or 1m30s")
+
+/** How long something is kept: a duration, or 0, which becomes infinity. */
+export const retention = value(
+  Schema.Union([
+    Schema.Literal("0").pipe(
+      Schema.decodeTo(
+        Schema.Duration,
+        SchemaTransformation.transform({ decode: () => Duration.infinity, encode: () => "0" as const })
+      )
+    ),
+    PositiveDuration
+  ]),
+  "a positive duration such as 7 days or 12h, or 0"
+)

@@ -14,6 +14,7 @@ import deployment from "./migrations/0010_deployment.ts"
 import workspaceAppStats from "./migrations/0011_workspace_app_stats.ts"
 import tailnet from "./migrations/0012_tailnet.ts"
 import accessChanges from "./migrations/0013_access_changes.ts"
+import retention from "./migrations/0014_retention.ts"
 
 export const migrations = {
   "0001_identities": identities,
@@ -28,5 +29,6 @@ export const migrations = {
   "0010_deployment": deployment,
   "0011_workspace_app_stats": workspaceAppStats,
   "0012_tailnet": tailnet,
-  "0013_access_changes": accessChanges
+  "0013_access_changes": accessChanges,
+  "0014_retention": retention
 }

@@ -133,7 +133,7 @@ export const unknownIn = (expression: string, families: ReadonlyMap<string, Fami
     ({ name }) => name
   )
   const named: ReadonlyArray<readonly [name: string, matchers: string]> = [
-    ...expression.matchAll(/\b([a-z]+_[a-z_]+)\b(?! ?\()(?:\{([^}]*)\})?/g)
+    ...expression.replaceAll(/by \([^)]*\)/g, "").matchAll(/\b([a-z]+_[a-z_]+)\b(?! ?\()(?:\{([^}]*)\})?/g)
   ]
     // placeholders of Grafana, and functions
     .filter(([, name]) => !name!.startsWith("__"))

@@ -1,0 +1,24 @@
+/** The settings of how long rows are kept, with the defaults of the original where it has one. */
+import type { Duration } from "effect"
+import * as Value from "../domain/SettingValue.ts"
+import { required } from "../domain/SettingVariable.ts"
+
+const retention = (name: string, value: string, what: string) =>
+  required({
+    name: `RETENTION_${name}`,
+    default: value,
+    value: Value.retention,
+    description: `How long ${what}; 0 keeps all.`
+  })
+
+export const variables = {
+  retentionLogs: retention("LOGS", "7 days", "lines that agents log are kept"),
+  retentionStats: retention("STATS", "1 day", "statistics of agents, apps and boundaries are kept"),
+  retentionConnections: retention("CONNECTIONS", "90 days", "the beginning and end of a user session are kept"),
+  retentionAppStatuses: retention("APP_STATUSES", "30 days", "statuses of apps are kept; the latest of an app stays"),
+  retentionScriptTimings: retention("SCRIPT_TIMINGS", "30 days", "the times and exit codes of scripts are kept"),
+  retentionNotifications: retention("NOTIFICATIONS", "7 days", "messages to users that nothing has sent are kept")
+}
+
+/** The retentions of all kinds of rows; an infinite one keeps every row. */
+export type Retentions = { readonly [Name in keyof typeof variables]: Duration.Duration }
