@@ -47,6 +47,7 @@ import type { MetadataRow } from "../domain/Metadata.ts"
 import { array, column } from "./internal/column.ts"
 import type { Definition } from "./internal/definition.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
+import { PresentFor } from "./PgClock.ts"
 
 /** The times of the store. */
 export interface Options {
@@ -63,29 +64,32 @@ export const layer = (options?: Options): Layer.Layer<MetadataStore, never, SqlC
 /** Returns a store of metadata over a database whose schema is up to date. Its operations fail with a `StoreError`. */
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const sql = yield* SqlClient.SqlClient
+  const presentFor = yield* PresentFor
 
-  const samples = (rows: ReadonlyArray<MetadataRow>, now: DateTime.Utc) => sql`
+  const samples = (rows: ReadonlyArray<MetadataRow>, sentAt: Date) => sql`
     ${column(PgTypes.OID.uuid, rows, (row) => row.agentId)}::uuid[],
     ${column(PgTypes.OID.text, rows, (row) => row.key)}::text[],
     ${column(PgTypes.OID.text, rows, (row) => row.value)}::text[],
     ${column(PgTypes.OID.text, rows, (row) => row.error)}::text[],
     ${column(PgTypes.OID.timestamptz, rows, (row) => DateTime.toEpochMillis(row.collectedAt))}::timestamptz[],
-    ${DateTime.toDateUtc(now)}::timestamptz`
+    ${sentAt}::timestamptz`
 
-  const update = (rows: ReadonlyArray<MetadataRow>, now: DateTime.Utc) => sql<Updated>`
-    SELECT updated, changed_agent_ids AS agents, ahead FROM update_workspace_agent_metadata(${samples(rows, now)})`
+  const update = (rows: ReadonlyArray<MetadataRow>, sentAt: Date) => sql<Updated>`
+    SELECT updated, changed_agent_ids AS agents, ahead FROM update_workspace_agent_metadata(${samples(rows, sentAt)})`
 
-  const complete = (rows: ReadonlyArray<MetadataRow>, now: DateTime.Utc) => sql<Completed>`
+  const complete = (rows: ReadonlyArray<MetadataRow>, sentAt: Date) => sql<Completed>`
     SELECT written, changed_agent_ids AS agents, ahead, undeclared
-    FROM complete_workspace_agent_metadata(${samples(rows, now)})`
+    FROM complete_workspace_agent_metadata(${samples(rows, sentAt)})`
 
   const write = Effect.fnUntraced(function* (rows: ReadonlyArray<MetadataRow>) {
-    const [updated] = yield* update(rows, yield* DateTime.now)
+    const newest = rows.reduce((time, { collectedAt }) => Math.max(time, DateTime.toEpochMillis(collectedAt)), 0)
+    const sentAt = Effect.map(presentFor(newest), (millis) => new Date(millis))
+    const [updated] = yield* update(rows, yield* sentAt)
     if (updated!.updated === rows.length) {
       yield* count({ stored: rows.length, stale: 0, undeclared: 0, ahead: updated!.ahead })
       return updated!.agents
     }
-    const [completed] = yield* complete(rows, yield* DateTime.now)
+    const [completed] = yield* complete(rows, yield* sentAt)
     const { ahead, undeclared, written } = completed!
     const stored = updated!.updated + written
     yield* count({ stored, undeclared, stale: rows.length - stored - undeclared, ahead: updated!.ahead + ahead })

@@ -77,6 +77,20 @@ layer(Postgres.layer)("PgClock", (it) => {
     }).pipe(collectLogs(logs), isolated)
   })
 
+  it.effect("knows the age of a time from before it went back [FT-03]", () =>
+    Effect.gen(function* () {
+      const { beforeComparison, clock, comparison } = yield* drifting()
+      yield* beforeComparison
+      const before = clock.currentTimeMillisUnsafe()
+
+      yield* comparison
+
+      assert.strictEqual((yield* clock.presentFor(before)) - before, 60_000)
+      const now = clock.currentTimeMillisUnsafe()
+      assert.strictEqual(yield* clock.presentFor(now), now)
+    })
+  )
+
   it.effect("stands still rather than go back by less than it may wait", () =>
     Effect.gen(function* () {
       const { beforeComparison, clock, comparison } = yield* drifting({ maxWait: "2 hours" })

@@ -4,6 +4,7 @@ import { DateTime, Effect, Layer, Metric, Record } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import * as MetadataStoreMetrics from "../../src/metadata/MetadataStoreMetrics.ts"
+import * as PgClock from "../../src/storage/PgClock.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import { isolated } from "../pubsub/support.ts"
 import { at, noon, read, row, samples, updateBatch } from "../support/metadata.ts"
@@ -69,6 +70,26 @@ layer(PgMetadataStore.layer().pipe(Layer.provideMerge(Postgres.layer)), { exclud
           TestClock.setTime(DateTime.toEpochMillis(aheadBy(5))),
           updateBatch([row(agent, "cpu", "older", aheadBy(0))])
         ).pipe(Effect.provide(TestClock.layer()))
+
+        assert.strictEqual((yield* samples(agent)).cpu?.[0], "newer")
+      })
+    )
+
+    it.effect("keeps the order of rows that are pending while the clock of their replica is set back [FT-03]", () =>
+      Effect.gen(function* () {
+        const [agent] = yield* Seed.agents(1, ["cpu"])
+        const now = yield* DateTime.now
+        // the row is five seconds old by the clock as it was, and an hour ahead of the clock as it is
+        const old = DateTime.add(now, { hours: 1 })
+        const isAhead = (time: number) => time === DateTime.toEpochMillis(old)
+        const clockThatWentBack = (time: number) =>
+          Effect.succeed(DateTime.toEpochMillis(isAhead(time) ? DateTime.add(old, { seconds: 5 }) : now))
+        yield* updateBatch([row(agent, "cpu", "newer", now)])
+
+        yield* Effect.gen(function* () {
+          const store = yield* PgMetadataStore.make()
+          yield* store.updateBatch([row(agent, "cpu", "older", old)])
+        }).pipe(Effect.provideService(PgClock.PresentFor, clockThatWentBack))
 
         assert.strictEqual((yield* samples(agent)).cpu?.[0], "newer")
       })
