@@ -10,7 +10,7 @@
  * - A user and an agent may have a limited number of connections open; further ones get 429.
  * - If an address shows many wrong tokens, the responses to them are delayed.
  */
-import { Context, Effect, Layer, Option, Redacted, Result, Schema, Stream } from "effect"
+import { Context, Deferred, Effect, type Fiber, Layer, Option, Redacted, Result, Schema, Stream } from "effect"
 import { HttpBody, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
@@ -168,7 +168,12 @@ const admitting = Effect.fnUntraced(function* <Id, Caller>(
   const throttle = yield* FailureThrottle.make
   const enter = OpenLimit.make(maxConnections ?? Number.POSITIVE_INFINITY)
 
-  const watch = Effect.fnUntraced(function* (caller: Caller, credential: Token.Token, granted: Set<Ownership>) {
+  const watch = Effect.fnUntraced(function* (
+    caller: Caller,
+    credential: Token.Token,
+    granted: Set<Ownership>,
+    end: Effect.Effect<void>
+  ) {
     const holds = Effect.gen(function* () {
       const now = yield* identify(credential)
       if (idOf(now) !== idOf(caller)) return false
@@ -178,7 +183,7 @@ const admitting = Effect.fnUntraced(function* <Id, Caller>(
     const isValid = Effect.catchTag(holds, ["Unauthenticated", "Forbidden", "AgentNotFound"], () =>
       Effect.succeed(false)
     )
-    const watcher = yield* revocations.watch(isValid)
+    const watcher = yield* revocations.watch(isValid, end)
     for (const subject of subjects(caller)) watcher.follow(subject)
     return watcher
   })
@@ -202,8 +207,11 @@ const admitting = Effect.fnUntraced(function* <Id, Caller>(
     if (Result.isFailure(entered)) return yield* respond(entered.failure)
 
     const granted = new Set<Ownership>()
-    const { follow, revoked } = yield* watch(caller, credential, granted)
-    const admitted = endpoint.pipe(
+    const isUpgrade = request.headers["upgrade"] !== undefined
+    const revoked = yield* Deferred.make<void>()
+    const end = isUpgrade ? endWebSocket(request, yield* Effect.fiber) : Deferred.succeed(revoked, undefined)
+    const { follow } = yield* watch(caller, credential, granted, Effect.asVoid(end))
+    const response = yield* endpoint.pipe(
       Effect.provideService(key, caller),
       Effect.provideService(Grants, (ownership) => {
         granted.add(ownership)
@@ -211,20 +219,26 @@ const admitting = Effect.fnUntraced(function* <Id, Caller>(
         follow(`workspace:${ownership.workspaceId}`)
       })
     )
-    if (request.headers["upgrade"] !== undefined) {
-      const close = closeWebSocket(request, closeEvent("forbidden", "the token or the right to this is gone"))
-      return yield* Effect.raceFirst(admitted, Effect.andThen(Effect.andThen(revoked, close), Effect.interrupt))
-    }
-    const response = yield* admitted
     const { body } = response
     return body._tag === "Stream"
       ? HttpServerResponse.setBody(
           response,
-          HttpBody.stream(Stream.interruptWhen(body.stream, revoked), body.contentType, body.contentLength)
+          HttpBody.stream(
+            Stream.interruptWhen(body.stream, Deferred.await(revoked)),
+            body.contentType,
+            body.contentLength
+          )
         )
       : response
   })
 })
+
+/** Closes the WebSocket of a request whose right is gone, and ends its endpoint. */
+const endWebSocket = (request: HttpServerRequest.HttpServerRequest, endpoint: Fiber.Fiber<unknown, unknown>) =>
+  Effect.andThen(
+    closeWebSocket(request, closeEvent("forbidden", "the token or the right to this is gone")),
+    Effect.sync(() => endpoint.interruptUnsafe())
+  )
 
 /** Runs an endpoint, unless a page of another host opens a WebSocket with a cookie, which the browser adds by itself. */
 const ofOwnOrigin = <E, R>(endpoint: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>

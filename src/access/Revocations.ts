@@ -6,9 +6,10 @@
  * - Every watcher is also checked once a minute, and after announcements may have been lost.
  * - A check that fails ends nothing: only a check that returns false does.
  */
-import { Context, type Duration, Effect, Latch, Layer, Schedule, type Scope, Stream } from "effect"
+import { Context, type Duration, Effect, Layer, Schedule, type Scope, Stream } from "effect"
 import type { AgentId, UserId, WorkspaceId } from "../domain/Ids.ts"
 import * as PubSub from "../pubsub/PubSub.ts"
+import * as Wheel from "../platform/Wheel.ts"
 
 /** The channel of changes. Its messages are subjects. */
 export const channel = "access_changed"
@@ -21,26 +22,31 @@ export const checkInterval: Duration.Input = "1 minute"
 export interface Watcher {
   /** Also checks when a right of this subject has changed. */
   readonly follow: (subject: Subject) => void
-  /** Waits until a check returns false. */
-  readonly revoked: Effect.Effect<void>
 }
 
 export class Revocations extends Context.Service<
   Revocations,
   {
-    /** Watches a right until the scope closes. `isValid` returns whether it still holds. */
-    readonly watch: (isValid: Effect.Effect<boolean, unknown>) => Effect.Effect<Watcher, never, Scope.Scope>
+    /**
+     * Watches a right until the scope closes. `isValid` returns whether it still holds; if not, `end` is run, which has
+     * to close the scope.
+     */
+    readonly watch: (
+      isValid: Effect.Effect<boolean, unknown>,
+      end: Effect.Effect<void>
+    ) => Effect.Effect<Watcher, never, Scope.Scope>
   }
 >()("metadata-batcher/access/Revocations") {}
 
 export const make = Effect.gen(function* () {
   const pubsub = yield* PubSub.PubSub
-  const bySubject = new Map<string, Set<Latch.Latch>>()
-  const all = new Set<Latch.Latch>()
+  const wheel = yield* Wheel.make(checkInterval)
+  const bySubject = new Map<string, Set<Wheel.Task>>()
+  const all = new Set<Wheel.Task>()
 
-  const check = (latches: Iterable<Latch.Latch> = []) =>
+  const check = (tasks: Iterable<Wheel.Task> = []) =>
     Effect.sync(() => {
-      for (const latch of latches) latch.openUnsafe()
+      for (const task of tasks) task.runNowUnsafe()
     })
 
   yield* pubsub.subscribe(channel).pipe(
@@ -51,35 +57,28 @@ export const make = Effect.gen(function* () {
   )
 
   return Revocations.of({
-    watch: Effect.fnUntraced(function* (isValid) {
-      const latch = Latch.makeUnsafe(false)
+    watch: Effect.fnUntraced(function* (isValid, end) {
+      const holds = Effect.orElseSucceed(isValid, () => true)
+      const task = yield* wheel.add(Effect.flatMap(holds, (holds) => (holds ? Effect.void : end)))
       const followed = new Set<Subject>()
       yield* Effect.acquireRelease(
-        Effect.sync(() => all.add(latch)),
+        Effect.sync(() => all.add(task)),
         () =>
           Effect.sync(() => {
-            all.delete(latch)
+            all.delete(task)
             for (const subject of followed) {
-              const latches = bySubject.get(subject)
-              latches?.delete(latch)
-              if (latches?.size === 0) bySubject.delete(subject)
+              const tasks = bySubject.get(subject)
+              tasks?.delete(task)
+              if (tasks?.size === 0) bySubject.delete(subject)
             }
           })
-      )
-      const wait = Effect.raceFirst(latch.await, Effect.sleep(checkInterval))
-      const holds = Effect.orElseSucceed(isValid, () => true)
-      const revoked: Effect.Effect<void> = wait.pipe(
-        Effect.andThen(latch.close),
-        Effect.andThen(holds),
-        Effect.flatMap((holds) => (holds ? revoked : Effect.void))
       )
       return {
         follow: (subject) => {
           followed.add(subject)
-          const latches = bySubject.get(subject) ?? new Set()
-          bySubject.set(subject, latches.add(latch))
-        },
-        revoked
+          const tasks = bySubject.get(subject) ?? new Set()
+          bySubject.set(subject, tasks.add(task))
+        }
       }
     })
   })

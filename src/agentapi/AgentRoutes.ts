@@ -34,6 +34,7 @@ import { AgentSocketApi, ConnectionRefused, SessionUnavailable, subprotocol } fr
 import * as CallGate from "./internal/callGate.ts"
 import * as RateLimiter from "./RateLimiter.ts"
 import * as AgentSocketMonitor from "./session/AgentSocketMonitor.ts"
+import * as CachedWorkspace from "./session/CachedWorkspace.ts"
 
 export interface Options extends AgentSocketMonitor.Options {
   /** The most calls of an agent in a second. Default: no limit. */
@@ -59,13 +60,13 @@ const handlers = (options: Options = {}) =>
       const open = Effect.fnUntraced(
         function* (
           introduction: AgentSession.Introduction,
-          { ping, roundTrip }: { readonly ping: Effect.Effect<void>; readonly roundTrip: Effect.Effect<void> },
+          { roundTrip, ...monitored }: AgentSocketMonitor.Monitored & { readonly roundTrip: Effect.Effect<void> },
           role: string
         ) {
           const session = yield* AgentSession.open(introduction, roundTrip)
           const start = role === "agent" ? monitor.start : monitor.startUnrecorded
-          const { ended } = yield* Effect.provideService(start(ping), AgentSession.AgentSession, session)
-          return { ended, session }
+          yield* Effect.provideService(start(monitored), AgentSession.AgentSession, session)
+          return session
         },
         // connections share one context of these services
         Effect.updateContext((context: Context.Context<Scope.Scope>) =>
@@ -90,19 +91,20 @@ const handlers = (options: Options = {}) =>
             wire === undefined
               ? { ping: ping(request), roundTrip: roundTrip(request) }
               : { ping: wire.ping, roundTrip: wire.ping }
+          const fiber = yield* Effect.fiber
+          const end = (reason: AgentSocketMonitor.Reason) =>
+            Effect.andThen(
+              closeWebSocket(request, closeEvent(closeReasons[reason], reason)),
+              Effect.sync(() => fiber.interruptUnsafe())
+            )
           // an absent or empty role means `agent`: older agents send no role
-          const { ended, session } = yield* open(introduction, pings, query.role || "agent")
+          const session = yield* open(introduction, { ...pings, end }, query.role || "agent")
           const rateLimiter = yield* limiterOf(session.identity.agentId)
           const callGate = CallGate.make(options.agentMaxRunningCalls ?? 16)
           const agentSocket = { session, rateLimiter, callGate }
           return yield* (wire?.serve(agentSocket) ?? serveJson(request, agentSocket)).pipe(
             Effect.catch((error) => broken(session, error)),
             Effect.as(HttpServerResponse.empty()),
-            Effect.raceFirst(
-              Effect.flatMap(ended, (reason) =>
-                Effect.andThen(closeWebSocket(request, closeEvent(closeReasons[reason], reason)), Effect.interrupt)
-              )
-            ),
             // the first close of a WebSocket counts: the service stops if nothing else has closed it
             Effect.onInterrupt(() => closeWebSocket(request, closeEvent("restart", "the service stops")))
           )
@@ -115,7 +117,7 @@ export const layer = (options?: Options) =>
   HttpApiBuilder.layer(AgentSocketApi).pipe(
     Layer.provide(handlers(options)),
     Layer.provide([AgentHandlers.layer, Authentication.layerAgent]),
-    Layer.provide([AgentSockets.layer, StallDetector.layer])
+    Layer.provide([AgentSockets.layer, StallDetector.layer, CachedWorkspace.layerRefreshes])
   )
 
 const closeReasons: { readonly [R in AgentSocketMonitor.Reason]: CloseReason } = {

@@ -1,6 +1,6 @@
 /** Checks of rights under the test clock, over a pubsub within the process. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Deferred, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as Revocations from "../../src/access/Revocations.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
@@ -10,14 +10,14 @@ import { agent } from "../support/metadataBatcher.ts"
 const start = Effect.gen(function* () {
   const right = { holds: Effect.succeed(true) as Effect.Effect<boolean, string>, checks: 0 }
   const { watch } = yield* Revocations.Revocations
-  const { follow, revoked } = yield* watch(
-    Effect.suspend(() => {
-      right.checks++
-      return right.holds
-    })
-  )
+  const revoked = yield* Deferred.make<void>()
+  const isValid = Effect.suspend(() => {
+    right.checks++
+    return right.holds
+  })
+  const { follow } = yield* watch(isValid, Effect.asVoid(Deferred.succeed(revoked, undefined)))
   follow(`agent:${agent(1)}`)
-  const fiber = yield* Effect.forkScoped(revoked, { startImmediately: true })
+  const fiber = yield* Effect.forkScoped(Deferred.await(revoked), { startImmediately: true })
   const announce = (subject: string) =>
     Effect.andThen(
       PubSub.PubSub.use((pubsub) => pubsub.publish(Revocations.channel, subject)),

@@ -162,32 +162,36 @@ const layerImpatient = Layer.provideMerge(
 )
 
 layer(layerImpatient, { excludeTestServices: true })("the connection of an agent that is pinged", (it) => {
-  it.effect("ends with 1011 when it is silent for too long, and lasts when it answers slowly [CN-10, CN-11]", () =>
-    Effect.gen(function* () {
-      const { logged, url } = yield* Service.TestService
-      const [silent, slow, prompt] = [yield* People.agent(), yield* People.agent(), yield* People.agent()]
-      const connect = (token: Token.Token, answersPings: boolean) =>
-        Agent.connect(url, People.showing(token), { answersPings })
-      const { next } = yield* events(silent.owner.id)
-      const silence = yield* connect(silent.token, false)
-      const [slowly, promptly] = [yield* connect(slow.token, false), yield* connect(prompt.token, true)]
-      yield* next
-      const answering = yield* Effect.forkScoped(
-        Effect.repeat(Effect.andThen(Queue.take(slowly.pings), Effect.delay(slowly.pong, "1500 millis")), { times: 1 })
-      )
+  it.effect(
+    "ends with 1011 when it is silent for too long, and lasts when it answers slowly [CN-10, CN-11, CN-18]",
+    () =>
+      Effect.gen(function* () {
+        const { logged, url } = yield* Service.TestService
+        const [silent, slow, prompt] = [yield* People.agent(), yield* People.agent(), yield* People.agent()]
+        const connect = (token: Token.Token, answersPings: boolean) =>
+          Agent.connect(url, People.showing(token), { answersPings })
+        const { next } = yield* events(silent.owner.id)
+        const silence = yield* connect(silent.token, false)
+        const [slowly, promptly] = [yield* connect(slow.token, false), yield* connect(prompt.token, true)]
+        yield* next
+        const answering = yield* Effect.forkScoped(
+          Effect.repeat(Effect.andThen(Queue.take(slowly.pings), Effect.delay(slowly.pong, "1500 millis")), {
+            times: 1
+          })
+        )
 
-      assert.strictEqual((yield* silence.closed).code, 1011)
-      yield* logged("agent does not answer pings", silent.id)
-      yield* next
-      assert.isNotNull((yield* times(silent.id)).gone)
-      yield* Fiber.join(answering)
-      assert.isNull((yield* times(slow.id)).gone)
-      assert.isAbove(yield* Queue.size(promptly.pings), 10)
-      assert.isBelow(yield* Queue.size(slowly.pings), 3)
-      for (const connection of [slowly, promptly]) {
-        assert.deepStrictEqual(yield* exchange(connection, report("1")), accepted("1"))
-      }
-    })
+        assert.strictEqual((yield* silence.closed).code, 1011)
+        yield* logged("agent does not answer pings", silent.id)
+        yield* next
+        assert.isNotNull((yield* times(silent.id)).gone)
+        yield* Fiber.join(answering)
+        assert.isNull((yield* times(slow.id)).gone)
+        assert.isAbove(yield* Queue.size(promptly.pings), 10)
+        assert.isBelow(yield* Queue.size(slowly.pings), 3)
+        for (const connection of [slowly, promptly]) {
+          assert.deepStrictEqual(yield* exchange(connection, report("1")), accepted("1"))
+        }
+      })
   )
 
   it.effect("ends with 1008 within a period once its workspace has a newer build [CN-12]", () =>

@@ -48,7 +48,13 @@ export interface Introduction {
 }
 
 /** The services that a session needs to open. */
-export type Services = StallDetector | WorkspaceStore | ManifestStore | ResourceMonitorStore | Notifications
+export type Services =
+  | StallDetector
+  | CachedWorkspace.Refreshes
+  | WorkspaceStore
+  | ManifestStore
+  | ResourceMonitorStore
+  | Notifications
 
 /**
  * Opens the session of a connection until the scope closes; `roundTrip` pings the agent. Fails if the keys or the

@@ -1,6 +1,6 @@
 /**
- * Records when an agent is connected, and ends a connection that is dead or no longer wanted: an actor of each
- * WebSocket.
+ * Records when agents are connected, and ends connections that are dead or no longer wanted: one actor for all
+ * WebSockets of the process.
  *
  * - A connection is recorded and announced before anything is served. If that fails, the agent is not served.
  * - The agent is pinged once per interval. The connection ends after a whole timeout of silence, in monotonic time.
@@ -14,7 +14,7 @@
  *   time; periodic heartbeats beyond them are skipped with a warning.
  * - A connection in another role is pinged and ended in the same way, but nothing is recorded for it.
  */
-import { Clock, DateTime, Duration, Effect, Fiber, Option, Predicate, Ref, type Scope, Semaphore } from "effect"
+import { Clock, DateTime, Duration, Effect, Option, Predicate, Ref, type Scope, Semaphore } from "effect"
 import * as RequestCoalescer from "../../batcher/RequestCoalescer.ts"
 import type { AgentId } from "../../domain/Ids.ts"
 import type { PubSubError } from "../../pubsub/PubSub.ts"
@@ -23,6 +23,7 @@ import { Replica } from "../../domain/Replica.ts"
 import * as SessionEvents from "./SessionEvents.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
 import { type AgentSocketRecord, AgentSocketStore } from "../ports/AgentSocketStore.ts"
+import * as Wheel from "../../platform/Wheel.ts"
 
 /** The most agents in one write. */
 const maxRecords = 1_000
@@ -43,9 +44,12 @@ export interface Options {
 /** Why a connection has to end. */
 export type Reason = "ping timeout" | "the build of the agent is no longer the latest"
 
+/** A connection that is monitored. */
 export interface Monitored {
-  /** Waits until the connection has to end, and returns why. */
-  readonly ended: Effect.Effect<Reason>
+  /** Pings the agent, and succeeds when it has answered. */
+  readonly ping: Effect.Effect<void>
+  /** Called once, when the connection has to end. */
+  readonly end: (reason: Reason) => Effect.Effect<void>
 }
 
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
@@ -59,37 +63,43 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
 
   const { record, recordNow } = yield* makeRecorder(interval)
 
-  /** Pings until the agent has been silent for the timeout. */
-  const watchSilence = Effect.fnUntraced(function* (ping: Effect.Effect<void>) {
-    const heardAt = yield* Ref.make(yield* Clock.monotonicTimeNanos)
-    const listen = ping.pipe(
-      Effect.andThen(Effect.flatMap(Clock.monotonicTimeNanos, (now) => Ref.set(heardAt, now))),
-      Effect.delay(interval),
-      Effect.forever
+  const wheel = yield* Wheel.make(interval)
+
+  /** Pings the agent and, once per interval, ends a connection that is silent. Otherwise it runs `check`. */
+  const watch = Effect.fnUntraced(function* (
+    session: AgentSession["Service"],
+    { end, ping }: Monitored,
+    check: Effect.Effect<Reason | void>
+  ) {
+    let heardAt = yield* Clock.monotonicTimeNanos
+    let isEnded = false
+    yield* wheel.add(
+      Effect.flatMap(Effect.andThen(ping, Clock.monotonicTimeNanos), (now) => Effect.sync(() => void (heardAt = now)))
     )
-    const isSilent = Effect.gen(function* () {
-      const silence = (yield* Clock.monotonicTimeNanos) - (yield* Ref.get(heardAt))
-      return Duration.isGreaterThan(Duration.nanos(silence), timeout)
-    })
     const silent = Effect.as(Effect.logWarning("agent does not answer pings"), "ping timeout" as const)
-    return { listen, isSilent, silent }
+    const checkUnlessSilent = Effect.flatMap(Clock.monotonicTimeNanos, (now) =>
+      Duration.isGreaterThan(Duration.nanos(now - heardAt), timeout) ? silent : check
+    )
+    yield* wheel.add(
+      Effect.suspend(() => (isEnded ? Effect.void : checkUnlessSilent)).pipe(
+        Effect.flatMap((reason) => {
+          if (reason === undefined) return Effect.void
+          isEnded = true
+          return end(reason)
+        }),
+        annotated(session)
+      )
+    )
   })
 
   /** Monitors a connection in another role until the scope closes. */
-  const startUnrecorded = Effect.fnUntraced(function* (
-    ping: Effect.Effect<void>
-  ): Effect.fn.Return<Monitored, never, AgentSession | Scope.Scope> {
-    const session = yield* AgentSession
-    const { isSilent, listen, silent } = yield* watchSilence(ping)
-    const check = Effect.flatMap(isSilent, (isSilent) => (isSilent ? silent : Effect.undefined))
-    const watch = everyInterval(interval, check).pipe(annotated(session))
-    return { ended: Fiber.join(yield* Effect.forkScoped(Effect.raceFirst(listen, watch))) }
-  })
+  const startUnrecorded = (monitored: Monitored): Effect.Effect<void, never, AgentSession | Scope.Scope> =>
+    AgentSession.use((session) => watch(session, monitored, Effect.void))
 
-  /** Monitors the connection of the session until the scope closes. `ping` succeeds when the agent has answered. */
+  /** Monitors the connection of the session until the scope closes. */
   const start = Effect.fnUntraced(function* (
-    ping: Effect.Effect<void>
-  ): Effect.fn.Return<Monitored, StoreError | PubSubError, AgentSession | Scope.Scope> {
+    monitored: Monitored
+  ): Effect.fn.Return<void, StoreError | PubSubError, AgentSession | Scope.Scope> {
     const session = yield* AgentSession
     const { identity } = session
     const { agentId } = identity
@@ -102,7 +112,6 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       disconnectedAt: identity.disconnectedAt,
       phase: "start"
     })
-    const { isSilent, listen, silent } = yield* watchSilence(ping)
 
     const announce = publish("agt_connection_update")
 
@@ -135,7 +144,6 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     yield* Effect.andThen(Effect.flatMap(Ref.get(known), recordNow), announce)
 
     const check = Effect.gen(function* () {
-      if (yield* isSilent) return yield* silent
       const now = yield* DateTime.now
       const current = yield* Ref.updateAndGet(known, (known) => ({ ...known, lastConnectedAt: now }))
       const connected = { ...current, disconnectedAt: null, phase: "heartbeat" as const }
@@ -154,15 +162,10 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
           return "the build of the agent is no longer the latest" as const
       }
     }).pipe(
-      Effect.catch((error) => Effect.logWarning("heartbeat of an agent not recorded", error)),
-      annotated(session),
+      Effect.catchCause((cause) => Effect.logWarning("heartbeat of an agent not recorded", cause)),
       Effect.provideService(AgentSession, session)
     )
-    const watch = everyInterval(
-      interval,
-      Effect.map(check, (reason) => reason ?? undefined)
-    )
-    return { ended: Fiber.join(yield* Effect.forkScoped(Effect.raceFirst(listen, watch))) }
+    yield* watch(session, monitored, check)
   })
 
   return { start, startUnrecorded }
@@ -170,15 +173,6 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
 
 const annotated = ({ identity }: AgentSession["Service"]) =>
   Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspace.id })
-
-/** Runs a check once an interval, until it returns a reason. */
-const everyInterval = (interval: Duration.Duration, check: Effect.Effect<Reason | undefined>): Effect.Effect<Reason> =>
-  Effect.delay(check, interval).pipe(
-    Effect.filterOrElse(
-      (reason) => reason !== undefined,
-      () => everyInterval(interval, check)
-    )
-  )
 
 /** Makes the functions that record heartbeats: coalesced in a window of a fifteenth of the interval, or at once. */
 const makeRecorder = Effect.fnUntraced(function* (interval: Duration.Duration) {

@@ -7,9 +7,10 @@
  * - The cache is empty after the session has ended.
  * - Access rights are not cached: they must be current at each use.
  */
-import { Effect, Equal, Option, Ref, Schedule, type Scope } from "effect"
+import { Context, Effect, Equal, Layer, Option, Ref, type Scope } from "effect"
 import { isPrebuild, type Workspace } from "../../domain/Workspace.ts"
 import { WorkspaceStore } from "../../access/WorkspaceStore.ts"
+import * as Wheel from "../../platform/Wheel.ts"
 
 export interface CachedWorkspace {
   /** None if the caller has to read the workspace. */
@@ -19,10 +20,18 @@ export interface CachedWorkspace {
 /** The time from one refresh to the next. */
 export const refreshInterval = "5 minutes"
 
+/** Runs the refreshes of all sessions. */
+export class Refreshes extends Context.Service<Refreshes, Wheel.Wheel>()(
+  "metadata-batcher/agentapi/session/CachedWorkspace/Refreshes"
+) {}
+
+export const layerRefreshes: Layer.Layer<Refreshes> = Layer.effect(Refreshes, Wheel.make(refreshInterval))
+
 export const make = Effect.fnUntraced(function* (
   initial: Workspace
-): Effect.fn.Return<CachedWorkspace, never, WorkspaceStore | Scope.Scope> {
+): Effect.fn.Return<CachedWorkspace, never, WorkspaceStore | Refreshes | Scope.Scope> {
   const store = yield* WorkspaceStore
+  const refreshes = yield* Refreshes
   const cached = yield* Ref.make(Option.liftPredicate(initial, isClaimed))
   const latest = yield* Ref.make(initial)
   yield* Effect.addFinalizer(() =>
@@ -40,7 +49,7 @@ export const make = Effect.fnUntraced(function* (
     yield* Ref.set(latest, found.value)
     yield* Effect.annotateLogs(Effect.logDebug("workspace changed"), describe(found.value))
   }).pipe(Effect.catchCause((cause) => Effect.logWarning("workspace not read, keeping the cached one", cause)))
-  yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.fixed(refreshInterval)))
+  yield* refreshes.add(refresh)
 
   return { get: Ref.get(cached) }
 })

@@ -8,7 +8,7 @@
  *   other connection therefore win, and keys that are sampled once keep their value.
  * - The fence ends when the agent has answered a ping that was sent after the fence began.
  */
-import { DateTime, Effect, Latch, type Scope } from "effect"
+import { DateTime, Effect, type Fiber, type Scope } from "effect"
 import { StallDetector } from "../../platform/StallDetector.ts"
 
 export interface ReceiptTime {
@@ -23,28 +23,32 @@ export const make = Effect.fnUntraced(function* (
   roundTrip: Effect.Effect<void>
 ): Effect.fn.Return<ReceiptTime, never, StallDetector | Scope.Scope> {
   const stalls = yield* StallDetector
+  const runFork = Effect.runForkWith(yield* Effect.context<never>())
   let last = yield* DateTime.now
   let fencedAt: DateTime.Utc | undefined
-  let fences = 0
-  const fenced = Latch.makeUnsafe(false)
+  let isFencedAgain = false
+  let lifting: Fiber.Fiber<void> | undefined
 
+  const roundTripAfterFence = Effect.suspend(() => {
+    isFencedAgain = false
+    return roundTrip
+  })
+  const lift = Effect.repeat(roundTripAfterFence, { while: () => isFencedAgain }).pipe(
+    Effect.andThen(Effect.sync(() => void (fencedAt = undefined)))
+  )
   const fenceUnsafe = (time: DateTime.Utc) => {
+    isFencedAgain = fencedAt !== undefined
     fencedAt ??= DateTime.max(last, time)
-    fences++
-    fenced.openUnsafe()
+    if (!isFencedAgain) lifting = runFork(lift)
   }
   yield* Effect.acquireRelease(
     Effect.sync(() => stalls.onStallUnsafe(fenceUnsafe)),
-    (remove) => Effect.sync(remove)
+    (remove) =>
+      Effect.sync(() => {
+        remove()
+        lifting?.interruptUnsafe()
+      })
   )
-  const lift = Effect.gen(function* () {
-    yield* fenced.await
-    yield* fenced.close
-    const seen = fences
-    yield* roundTrip
-    if (fences === seen) fencedAt = undefined
-  })
-  yield* Effect.forkScoped(Effect.forever(lift))
 
   return {
     now: Effect.map(DateTime.now, (now) => {

@@ -45,14 +45,15 @@ const start = Effect.gen(function* () {
         })
     }),
     Effect.provideService(Replica, replica),
-    Effect.provideService(PubSub, { publish: () => Effect.void, subscribe: () => Stream.never })
+    Effect.provideService(PubSub, { publish: () => Effect.void, subscribe: () => Stream.never }),
+    collectLogs(logs)
   )
   const connect = Effect.fnUntraced(function* (number: number) {
     const fenced = { times: 0 }
     const fence = Effect.sync(() => void fenced.times++)
     const scope = yield* Scope.fork(yield* Scope.Scope)
     const started = yield* monitor
-      .start(Effect.void)
+      .start({ ping: Effect.void, end: () => Effect.void })
       .pipe(
         Scope.provide(scope),
         collectLogs(logs),

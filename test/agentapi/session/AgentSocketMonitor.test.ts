@@ -1,6 +1,6 @@
 /** The monitor of a connection, under the test clock, ended a store and a pubsub that remember what they were asked. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, DateTime, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { Clock, DateTime, Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentSession } from "../../../src/agentapi/session/AgentSession.ts"
 import * as AgentSocketMonitor from "../../../src/agentapi/session/AgentSocketMonitor.ts"
@@ -48,6 +48,7 @@ const start = Effect.fnUntraced(function* (
     ...options.world
   }
   const scope = yield* Scope.make()
+  const reason = yield* Deferred.make<AgentSocketMonitor.Reason>()
   const monitor = yield* AgentSocketMonitor.make(options).pipe(
     Effect.provide(
       layerConnections(({ agentId, disconnectedAt, firstConnectedAt, lastConnectedAt, replicaId }) =>
@@ -65,10 +66,14 @@ const start = Effect.fnUntraced(function* (
           return world.publish
         }),
       subscribe: () => Stream.never
-    })
+    }),
+    collectLogs(logs)
   )
   const started = yield* Effect.exit(
-    monitor[options.role ?? "start"](Effect.suspend(() => world.ping)).pipe(
+    monitor[options.role ?? "start"]({
+      ping: Effect.suspend(() => world.ping),
+      end: (why) => Deferred.succeed(reason, why)
+    }).pipe(
       Scope.provide(scope),
       collectLogs(logs),
       Effect.provideService(Clock.Clock, wall.clock),
@@ -79,7 +84,7 @@ const start = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => Effect.sync(() => (world.record = Effect.void)).pipe(Effect.andThen(close)))
   return {
     started,
-    ended: yield* Effect.forkScoped(Effect.flatMap(started, ({ ended }) => ended)),
+    ended: yield* Effect.forkScoped(Deferred.await(reason)),
     /** The journal since the last call. */
     since: () => journal.splice(0),
     world,

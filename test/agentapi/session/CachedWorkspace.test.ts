@@ -7,6 +7,7 @@ import { WorkspaceStore } from "../../../src/access/WorkspaceStore.ts"
 import { prebuildsUserId, type Workspace } from "../../../src/domain/Workspace.ts"
 import { workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
+import * as Wheel from "../../../src/platform/Wheel.ts"
 import { StoreError } from "../../../src/domain/StoreError.ts"
 
 type Answer = Effect.Effect<Option.Option<Workspace>, StoreError>
@@ -31,7 +32,11 @@ const start = Effect.fnUntraced(function* (initial: Workspace) {
         return current
       },
       workspaceOf: () => Effect.die("nobody asks for that")
-    })
+    }),
+    Effect.provideServiceEffect(
+      CachedWorkspace.Refreshes,
+      collectLogs(logs)(Wheel.make(CachedWorkspace.refreshInterval))
+    )
   )
   return {
     get,
