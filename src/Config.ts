@@ -61,7 +61,8 @@ export const variables = {
     name: "DATABASE_MAX_CONNECTIONS",
     default: "10",
     value: Value.wholeNumber(2, 1_000),
-    description: "The size of the connection pool; the listener has a connection of its own."
+    description:
+      "The size of the connection pool; from 7 on each kind of work has a share of its own. The listener has one more."
   }),
   dataDir: required({
     name: "DATA_DIR",

@@ -145,13 +145,13 @@ export const layerDatabase = (settings: Settings) => {
 }
 
 const layerPubSub = ({ databaseListenUrl }: Settings) =>
-  databaseListenUrl === undefined
-    ? PgPubSub.layer()
-    : Layer.unwrap(
-        Effect.map(Postgres.connectionConfig(databaseListenUrl), (listenConnection) =>
-          PgPubSub.layer({ listenConnection })
-        )
-      )
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const runStatement = yield* Postgres.runPublications
+      if (databaseListenUrl === undefined) return PgPubSub.layer({ runStatement })
+      return PgPubSub.layer({ runStatement, listenConnection: yield* Postgres.connectionConfig(databaseListenUrl) })
+    })
+  )
 
 /** The parts of the service that an application can replace. */
 export interface Options<E = never> {

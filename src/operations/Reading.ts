@@ -4,6 +4,7 @@ import * as AgentMetrics from "../agentapi/AgentMetrics.ts"
 import * as StatsMetrics from "../usage/StatsMetrics.ts"
 import * as Batching from "../metadata/MetadataBatcherMetrics.ts"
 import * as FailureMetrics from "../telemetry/FailureMetrics.ts"
+import * as PoolMetrics from "../telemetry/PoolMetrics.ts"
 import * as PubSubMetrics from "../pubsub/PubSubMetrics.ts"
 
 /** The number of values up to each bound, and above the last one. Counts are not cumulative. */
@@ -67,6 +68,7 @@ export const incidents: ReadonlyArray<{
   { label: "flushes that failed: cancelled", isLoss: false, count: countOf(Batching.flushFailures.cancelled) },
   { label: "flushes that failed: defect", isLoss: false, count: countOf(Batching.flushFailures.defect) },
   { label: "operations of the database failed", isLoss: false, count: (_, { store }) => store },
+  { label: "operations waited over a second for the database", isLoss: false, count: PoolMetrics.longWaits },
   { label: "calls of agents failed", isLoss: false, count: (_, { calls }) => calls },
   { label: "HTTP requests failed", isLoss: false, count: (_, { requests }) => requests },
   { label: "listening connections lost", isLoss: false, count: countOf(PubSubMetrics.disconnections) }

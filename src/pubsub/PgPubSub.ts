@@ -10,10 +10,11 @@
  *   channel.
  * - A dead connection whose socket reports no error is detected by its heartbeat within 20 s, and replaced.
  * - When the scope ends, the connection closes at once and open subscriptions fail.
- * - A publication uses any connection of the pool and takes effect at once, even inside a transaction. Postgres rejects
- *   payloads of 8 000 bytes and more, and payloads with NUL. A publication that takes longer than `publishTimeout`
- *   fails; the driver closes a dead connection up to 5 s later.
- * - The name of a channel is any text of 1 to 63 bytes without NUL. For any other name both operations fail.
+ * - A publication uses any connection of the pool and takes effect at once, even inside a transaction. Publications that
+ *   arrive while a statement runs are the next statement, so that any number of them use one connection; those that are
+ *   equal are one message. A statement that takes longer than `publishTimeout` fails.
+ * - A payload has less than 8 000 bytes, and no NUL. The name of a channel is any text of 1 to 63 bytes without NUL. Any
+ *   other publication or subscription fails.
  *
  * @example
  * ```ts
@@ -38,8 +39,10 @@
  * // hello
  * ```
  */
-import { PgClient, type PgConnection } from "@effect/sql-pg"
-import { type Duration, Effect, Layer, Metric, Queue, Redacted, type Scope, Stream } from "effect"
+import { PgClient, type PgConnection, PgTypes } from "@effect/sql-pg"
+import { Context, type Duration, Effect, Layer, Metric, Queue, Redacted, Result, type Scope, Stream } from "effect"
+import type { SqlError } from "effect/sql"
+import * as RequestCoalescer from "../batcher/RequestCoalescer.ts"
 import * as Utf8 from "../domain/Utf8.ts"
 import * as Listener from "./internal/listener.ts"
 import { ListenerError } from "./internal/listenerError.ts"
@@ -72,11 +75,18 @@ export interface Options {
    */
   readonly subscribeTimeout?: Duration.Input | undefined
   /**
-   * The longest time of a publication, including the wait for a connection. After that the publication fails, although
-   * the message may have been sent. Default: 10 s, as for a batch of metadata.
+   * The longest time of a statement that publishes, including its wait for a connection. After that its publications
+   * fail, although they may have been sent. Default: 10 s, as for a batch of metadata.
    */
   readonly publishTimeout?: Duration.Input | undefined
+  /** Runs a statement that publishes, within a time. Default: with any connection of the pool. */
+  readonly runStatement?: RunStatement | undefined
 }
+
+export type RunStatement = (
+  statement: Effect.Effect<unknown, SqlError.SqlError>,
+  timeout: Duration.Input
+) => Effect.Effect<unknown, unknown>
 
 /** Returns a pubsub that listens as long as the scope is open. Fails when the listening connection cannot be set up. */
 export const make = Effect.fnUntraced(function* (
@@ -126,10 +136,13 @@ export const make = Effect.fnUntraced(function* (
     Effect.tap(() => Metric.update(PubSubMetrics.subscribes.succeeded, 1))
   )
 
+  const notify = yield* makeNotify(pg, options)
+
   return PubSub.of({
     publish: Effect.fn("PubSub.publish")(
       function* (channel, payload) {
-        yield* Effect.timeout(pg.notify(channel, payload), options.publishTimeout ?? "10 seconds")
+        yield* check(channel, payload)
+        yield* notify({ channel, payload })
         listener.retryNow()
         yield* Metric.update(PubSubMetrics.publishedBytes, Utf8.byteLength(payload))
       },
@@ -145,6 +158,59 @@ export const make = Effect.fnUntraced(function* (
 /** Provides `PubSub` over the pool's database. Fails when the listening connection cannot be set up. */
 export const layer = (options?: Options): Layer.Layer<PubSub, ListenerError, PgClient.PgClient> =>
   Layer.effect(PubSub, make(options))
+
+interface Publication {
+  readonly channel: string
+  readonly payload: string
+}
+
+/** The most publications in one statement: at most 8 MB. */
+const maxPublications = 1_000
+
+const makeNotify = (pg: PgClient.PgClient, options: Options) => {
+  const runStatement = options.runStatement ?? Effect.timeout
+  const texts = (publications: ReadonlyArray<Publication>, of: keyof Publication) =>
+    Result.getOrThrow(
+      PgTypes.array(
+        publications.map((publication) => publication[of]),
+        PgTypes.OID.text
+      )
+    )
+  return Effect.map(
+    RequestCoalescer.make({
+      name: "PubSub.notify",
+      window: 0,
+      maxSize: maxPublications,
+      concurrency: 1,
+      keyOf: ({ channel, payload }: Publication) => `${channel}\0${payload}`,
+      call: (publications) =>
+        runStatement(
+          pg`
+            SELECT pg_notify(channel, payload)
+            FROM unnest(${texts(publications, "channel")}, ${texts(publications, "payload")}) AS sent (channel, payload)`,
+          options.publishTimeout ?? "10 seconds"
+        ).pipe(
+          // a transaction around the first publication is not that of all
+          Effect.updateContext((context: Context.Context<never>) => Context.omit(pg.transactionService)(context)),
+          Effect.as(() => undefined)
+        )
+    }),
+    ({ request }) => request
+  )
+}
+
+/** Fails for a publication that Postgres would refuse, and with it all others of the same statement. */
+const check = (channel: string, payload: string): Effect.Effect<void, PubSubError> => {
+  const problem = problemOf(channel, payload)
+  return problem === undefined ? Effect.void : Effect.fail(failed("publish", channel)(new Error(problem)))
+}
+
+const problemOf = (channel: string, payload: string): string | undefined => {
+  const bytes = Utf8.byteLength(channel)
+  if (bytes === 0 || bytes > 63) return "the name of a channel has 1 to 63 bytes"
+  if (Utf8.byteLength(payload) >= 8_000) return "a payload has less than 8 000 bytes"
+  return channel.includes("\0") || payload.includes("\0") ? "Postgres accepts no NUL" : undefined
+}
 
 const failed = (operation: PubSubError["operation"], channel: string) => (cause: unknown) =>
   cause instanceof PubSubError ? cause : new PubSubError({ operation, channel, cause })

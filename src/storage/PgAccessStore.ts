@@ -96,7 +96,7 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
         WHERE agent.id = ANY (${column(PgTypes.OID.uuid, agentIds, (id) => id)}) AND NOT agent.deleted AND NOT workspace.deleted`
     })
 
-    const bounded = storeOperation(sql, "look up tokens", "5 seconds")
+    const bounded = storeOperation(sql, "logins", "look up tokens", "5 seconds")
     const toMatch = <A extends { readonly digest: Uint8Array }>({ digest, ...subject }: A) => ({ subject, digest })
 
     return AccessStore.of({

@@ -44,7 +44,7 @@ export const layer: Layer.Layer<ActivityStore, never, SqlClient.SqlClient> = Lay
             AND by > interval '0'
             AND build.deadline < at + by * 0.95`.pipe(
           Effect.asVoid,
-          storeOperation(sql, "move the deadline of a workspace")
+          storeOperation(sql, "calls", "move the deadline of a workspace")
         )
     })
   )

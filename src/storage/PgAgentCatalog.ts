@@ -155,7 +155,7 @@ const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options)
         const [counted] = yield* count(viewer, query.search)
         return { total: counted?.total ?? 0, agents }
       },
-      storeOperation(sql, "list agents")
+      storeOperation(sql, "readers", "list agents")
     ),
 
     find: Effect.fn("PgAgentCatalog.find")(
@@ -164,7 +164,7 @@ const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options)
         if (Option.isNone(found)) return Option.none()
         return Option.some({ ...found.value, connections: yield* connections(agentId) })
       },
-      storeOperation(sql, "read an agent")
+      storeOperation(sql, "readers", "read an agent")
     )
   })
 })

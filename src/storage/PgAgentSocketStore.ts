@@ -77,13 +77,13 @@ export const layer: Layer.Layer<AgentSocketStore, never, SqlClient.SqlClient> = 
       recordHeartbeat: (record) =>
         update([record], "").pipe(
           Effect.map(([row]) => row?.recorded ?? "outdated"),
-          storeOperation(sql, "record the heartbeat of an agent")
+          storeOperation(sql, "calls", "record the heartbeat of an agent")
         ),
 
       recordHeartbeats: (records) =>
         update(records, "SKIP LOCKED").pipe(
           Effect.map((rows) => new Map(rows.map(({ agentId, recorded }) => [agentId, recorded]))),
-          storeOperation(sql, "record the heartbeats of agents")
+          storeOperation(sql, "heartbeats", "record the heartbeats of agents")
         )
     })
   })

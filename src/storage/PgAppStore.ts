@@ -49,7 +49,7 @@ export const layer: Layer.Layer<AppStore, never, SqlClient.SqlClient> = Layer.ef
       FROM app`
 
     return AppStore.of({
-      healths: (agentId) => findHealths(agentId).pipe(storeOperation(sql, "read the health of apps")),
+      healths: (agentId) => findHealths(agentId).pipe(storeOperation(sql, "calls", "read the health of apps")),
 
       setHealths: (agentId, healths) =>
         sql`
@@ -60,14 +60,14 @@ export const layer: Layer.Layer<AppStore, never, SqlClient.SqlClient> = Layer.ef
           ) AS changed (id, health)
           WHERE app.id = changed.id AND app.agent_id = ${agentId}`.pipe(
           Effect.asVoid,
-          storeOperation(sql, "write the health of apps")
+          storeOperation(sql, "calls", "write the health of apps")
         ),
 
       addStatus: (agentId, workspaceId, status) =>
         add(agentId, workspaceId, status).pipe(
           Effect.flatMap(decodeAdded),
           Effect.map(Array.head),
-          storeOperation(sql, "add the status of an app")
+          storeOperation(sql, "calls", "add the status of an app")
         )
     })
   })

@@ -24,7 +24,7 @@ export const layer: Layer.Layer<BoundaryUsageStore, never, SqlClient.SqlClient> 
             updated_at = excluded.updated_at
           RETURNING xmax = 0 AS "isNew"`.pipe(
           Effect.map(([row]) => row?.isNew ?? false),
-          storeOperation(sql, "write the use of boundaries")
+          storeOperation(sql, "background", "write the use of boundaries")
         )
     })
   )

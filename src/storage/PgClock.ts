@@ -71,7 +71,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       offsetBefore = previous
     }
     return offset - previous
-  }).pipe(storeOperation(sql, "ask for the time of the database", interval))
+  }).pipe(storeOperation(sql, "heartbeats", "ask for the time of the database", interval))
 
   const follow = compare.pipe(
     Effect.tap((step) =>

@@ -93,13 +93,14 @@ export const layer = (options: Options = {}): Layer.Layer<CoordinatorStore, neve
       const idsOf = Effect.map((rows: ReadonlyArray<{ readonly id: PeerId }>) => rows.map(({ id }) => id))
 
       return CoordinatorStore.of({
-        peers: (ids) => peers(ids).pipe(storeOperation(sql, "read peers")),
-        tunnels: (ids) => tunnels(ids).pipe(storeOperation(sql, "read tunnels")),
+        peers: (ids) => peers(ids).pipe(storeOperation(sql, "calls", "read peers")),
+        tunnels: (ids) => tunnels(ids).pipe(storeOperation(sql, "calls", "read tunnels")),
         write: (replicaId, changes) =>
-          write({ replicaId, ...toJson(changes) }).pipe(storeOperation(sql, "write peers"), idsOf),
-        beat: (replicaId) => beat(replicaId).pipe(storeOperation(sql, "record a heartbeat", "5 seconds")),
-        loseAll: (replicaId) => loseAll(replicaId).pipe(storeOperation(sql, "lose the peers of a replica"), idsOf),
-        cleanUp: cleanUp.pipe(storeOperation(sql, "clean up the tailnet", "1 minute"))
+          write({ replicaId, ...toJson(changes) }).pipe(storeOperation(sql, "calls", "write peers"), idsOf),
+        beat: (replicaId) => beat(replicaId).pipe(storeOperation(sql, "heartbeats", "record a heartbeat", "5 seconds")),
+        loseAll: (replicaId) =>
+          loseAll(replicaId).pipe(storeOperation(sql, "heartbeats", "lose the peers of a replica"), idsOf),
+        cleanUp: cleanUp.pipe(storeOperation(sql, "background", "clean up the tailnet", "1 minute"))
       })
     })
   )

@@ -74,10 +74,10 @@ export const layer: Layer.Layer<LifecycleStore, never, SqlClient.SqlClient> = La
             END,
             ready_at = CASE ${readyAt}::text WHEN 'set' THEN ${at} WHEN 'keep' THEN ready_at END,
             updated_at = now()
-          WHERE id = ${agentId}`.pipe(Effect.asVoid, storeOperation(sql, "note how far an agent has come"))
+          WHERE id = ${agentId}`.pipe(Effect.asVoid, storeOperation(sql, "calls", "note how far an agent has come"))
       },
 
-      completeStartup: (buildId) => complete(buildId).pipe(storeOperation(sql, "read how long a build took")),
+      completeStartup: (buildId) => complete(buildId).pipe(storeOperation(sql, "calls", "read how long a build took")),
 
       introduce: (agentId, { apiVersion, expandedDirectory, subsystems, version }) =>
         sql`
@@ -87,7 +87,7 @@ export const layer: Layer.Layer<LifecycleStore, never, SqlClient.SqlClient> = La
             expanded_directory = ${expandedDirectory},
             subsystems = ${array(PgTypes.OID.text, subsystems)},
             updated_at = now()
-          WHERE id = ${agentId}`.pipe(Effect.asVoid, storeOperation(sql, "note what an agent is"))
+          WHERE id = ${agentId}`.pipe(Effect.asVoid, storeOperation(sql, "calls", "note what an agent is"))
     })
   })
 )

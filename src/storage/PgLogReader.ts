@@ -44,9 +44,12 @@ export const layer: Layer.Layer<LogReader, never, SqlClient.SqlClient> = Layer.e
 
     return LogReader.of({
       logs: (agentId, after, limit) =>
-        logs({ agentId, after, limit }).pipe(storeOperation(sql, "read the logs of an agent")),
+        logs({ agentId, after, limit }).pipe(storeOperation(sql, "readers", "read the logs of an agent")),
       agent: (agentId) =>
-        agent(agentId).pipe(storeOperation(sql, "read the lifecycle of an agent"), Effect.map(Option.map(toAgent)))
+        agent(agentId).pipe(
+          storeOperation(sql, "readers", "read the lifecycle of an agent"),
+          Effect.map(Option.map(toAgent))
+        )
     })
   })
 )

@@ -67,12 +67,12 @@ export const layer: Layer.Layer<LogStore, never, SqlClient.SqlClient> = Layer.ef
         addSource(agentId, source).pipe(
           Effect.flatMap(([added]) => decodeSource(added)),
           Effect.map(({ created_at }) => created_at),
-          storeOperation(sql, "store a source of logs")
+          storeOperation(sql, "calls", "store a source of logs")
         ),
       append: (agentId, batch) =>
         append(agentId, batch).pipe(
           Effect.flatMap(([appended]) => decode(appended)),
-          storeOperation(sql, "store the logs of an agent")
+          storeOperation(sql, "calls", "store the logs of an agent")
         )
     })
   })

@@ -87,7 +87,7 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
           const byAgent = new Map(rows.map(({ agentId, keys }) => [agentId, new Set(keys)]))
           return (agentId: AgentId): ReadonlySet<string> => byAgent.get(agentId) ?? new Set()
         }),
-        storeOperation(sql, "read the declared keys of agents")
+        storeOperation(sql, "logins", "read the declared keys of agents")
       )
     )
 
@@ -95,15 +95,16 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
       declaredKeys,
       agent: (id) =>
         findAgent(id).pipe(
-          storeOperation(sql, "read an agent"),
+          storeOperation(sql, "calls", "read an agent"),
           Effect.catchTag("NoSuchElementError", (cause) =>
             Effect.fail(new StoreError({ operation: "read an agent", reason: "unavailable", cause }))
           )
         ),
-      apps: (id) => findApps(id).pipe(storeOperation(sql, "read the apps of an agent")),
-      scripts: (id) => findScripts(id).pipe(storeOperation(sql, "read the scripts of an agent")),
-      metadata: (id) => findMetadata(id).pipe(storeOperation(sql, "read the metadata of an agent")),
-      devcontainers: (id) => findDevcontainers(id).pipe(storeOperation(sql, "read the devcontainers of an agent"))
+      apps: (id) => findApps(id).pipe(storeOperation(sql, "calls", "read the apps of an agent")),
+      scripts: (id) => findScripts(id).pipe(storeOperation(sql, "calls", "read the scripts of an agent")),
+      metadata: (id) => findMetadata(id).pipe(storeOperation(sql, "calls", "read the metadata of an agent")),
+      devcontainers: (id) =>
+        findDevcontainers(id).pipe(storeOperation(sql, "calls", "read the devcontainers of an agent"))
     })
   })
 )

@@ -123,16 +123,18 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     updateBatch: Effect.fn("PgMetadataStore.updateBatch")(function* (rows) {
       if (rows.length === 0) return []
       const changed = yield* write(rows.toSorted(byAgentAndKey)).pipe(
-        storeOperation(sql, "write metadata", options.writeTimeout)
+        storeOperation(sql, "writes", "write metadata", options.writeTimeout)
       )
       return yield* Effect.orDie(decodeAgents([...changed]))
     }),
     read: Effect.fn("PgMetadataStore.read")(function* (agentId, keys = []) {
-      const found = yield* find([agentId], keys).pipe(storeOperation(sql, "read metadata", options.readTimeout))
+      const found = yield* find([agentId], keys).pipe(
+        storeOperation(sql, "readers", "read metadata", options.readTimeout)
+      )
       return yield* Effect.orDie(decodeFound(found))
     }),
     readMany: Effect.fn("PgMetadataStore.readMany")(function* (agentIds) {
-      const found = yield* find(agentIds, []).pipe(storeOperation(sql, "read metadata", options.readTimeout))
+      const found = yield* find(agentIds, []).pipe(storeOperation(sql, "readers", "read metadata", options.readTimeout))
       const decoded = yield* Effect.orDie(decodeFound(found))
       return Map.groupBy(decoded, (_, index) => found[index]!.agentId)
     })

@@ -37,7 +37,7 @@ export const layer: Layer.Layer<Notifications, never, SqlClient.SqlClient> = Lay
             ) AS message
             ON CONFLICT (dedupe_hash) DO NOTHING`
         },
-        storeOperation(sql, "enqueue a notification")
+        storeOperation(sql, "calls", "enqueue a notification")
       )
     })
   )

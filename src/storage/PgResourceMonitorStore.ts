@@ -49,7 +49,7 @@ export const layer: Layer.Layer<ResourceMonitorStore, never, SqlClient.SqlClient
             }
           }
         }),
-        storeOperation(sql, "read the resource monitors")
+        storeOperation(sql, "logins", "read the resource monitors")
       )
     )
 
@@ -62,7 +62,7 @@ export const layer: Layer.Layer<ResourceMonitorStore, never, SqlClient.SqlClient
             state = ${state},
             debounced_until = ${DateTime.toDateUtc(debouncedUntil)},
             updated_at = ${DateTime.toDateUtc(at)}
-          WHERE agent_id = ${agentId}`.pipe(Effect.asVoid, storeOperation(sql, "write the memory monitor")),
+          WHERE agent_id = ${agentId}`.pipe(Effect.asVoid, storeOperation(sql, "calls", "write the memory monitor")),
 
       putVolumes: (agentId, monitors, at) =>
         sql`
@@ -77,7 +77,7 @@ export const layer: Layer.Layer<ResourceMonitorStore, never, SqlClient.SqlClient
           ) AS next (path, state, debounced_until)
           WHERE monitor.agent_id = ${agentId} AND monitor.path = next.path`.pipe(
           Effect.asVoid,
-          storeOperation(sql, "write the volume monitors")
+          storeOperation(sql, "calls", "write the volume monitors")
         )
     })
   })

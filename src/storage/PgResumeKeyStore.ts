@@ -25,7 +25,7 @@ export const layer: Layer.Layer<ResumeKeyStore, never, SqlClient.SqlClient> = La
     const date = DateTime.toDateUtc
 
     return ResumeKeyStore.of({
-      keys: (now) => keys(now).pipe(storeOperation(sql, "read the keys of resume tokens")),
+      keys: (now) => keys(now).pipe(storeOperation(sql, "calls", "read the keys of resume tokens")),
       add: ({ endsAt, id, secret, startsAt }, since) =>
         Effect.gen(function* () {
           yield* sql`LOCK TABLE tailnet_signing_keys IN SHARE ROW EXCLUSIVE MODE`
@@ -34,7 +34,7 @@ export const layer: Layer.Layer<ResumeKeyStore, never, SqlClient.SqlClient> = La
             INSERT INTO tailnet_signing_keys (id, secret, starts_at, ends_at)
             SELECT ${id}, ${secret}, ${date(startsAt)}, ${date(endsAt)}
             WHERE NOT EXISTS (SELECT FROM tailnet_signing_keys WHERE starts_at > ${date(since)})`
-        }).pipe(sql.withTransaction, storeOperation(sql, "add a key of resume tokens"))
+        }).pipe(sql.withTransaction, storeOperation(sql, "calls", "add a key of resume tokens"))
     })
   })
 )

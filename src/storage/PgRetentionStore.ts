@@ -26,7 +26,7 @@ export const layer: Layer.Layer<RetentionStore, never, SqlClient.SqlClient> = La
           return Option.some(deleted!.rows)
         },
         sql.withTransaction,
-        storeOperation(sql, "delete old rows", "1 minute")
+        storeOperation(sql, "background", "delete old rows", "1 minute")
       )
     })
   })

@@ -18,7 +18,7 @@ export const layer: Layer.Layer<ScriptStore, never, SqlClient.SqlClient> = Layer
           WHERE id = ${scriptId} AND workspace_agent_id = ${agentId}
           RETURNING script_id`.pipe(
           Effect.map((stored) => stored.length > 0),
-          storeOperation(sql, "store the run of a script")
+          storeOperation(sql, "calls", "store the run of a script")
         )
     })
   )

@@ -14,7 +14,7 @@ export const layer: Layer.Layer<SiteConfigs, never, SqlClient.SqlClient> = Layer
         execute: (key) => sql`SELECT value FROM site_configs WHERE key = ${key}`
       })(key).pipe(
         Effect.map(Option.match({ onNone: () => fallback, onSome: ({ value }) => value })),
-        storeOperation(sql, `read the setting ${key}`)
+        storeOperation(sql, "calls", `read the setting ${key}`)
       )
 
     return SiteConfigs.of({

@@ -20,7 +20,7 @@ export const layer: Layer.Layer<StatsStore, never, SqlClient.SqlClient> = Layer.
           INSERT INTO workspace_agent_stats (${sql.literal(columns)})
           SELECT ${sql.literal(columns)}
           FROM json_populate_recordset(NULL::workspace_agent_stats, ${JSON.stringify(rows.map(toRecord))}::json)
-          ON CONFLICT (id) DO NOTHING`.pipe(Effect.asVoid, storeOperation(sql, "write statistics")),
+          ON CONFLICT (id) DO NOTHING`.pipe(Effect.asVoid, storeOperation(sql, "background", "write statistics")),
 
       insertApps: (stats, at) =>
         sql`
@@ -42,7 +42,7 @@ export const layer: Layer.Layer<StatsStore, never, SqlClient.SqlClient> = Layer.
             SET session_ended_at = excluded.session_ended_at, requests = excluded.requests
             WHERE stored.session_ended_at < excluded.session_ended_at`.pipe(
           Effect.asVoid,
-          storeOperation(sql, "write the use of apps")
+          storeOperation(sql, "background", "write the use of apps")
         )
     })
   )

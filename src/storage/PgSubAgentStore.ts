@@ -77,12 +77,13 @@ const makeAgents = (sql: SqlClient.SqlClient): Omit<SubAgentStore["Service"], "m
         END AS outcome`.pipe(
         Effect.flatMap(decodeCreated),
         Effect.map(([{ outcome }]) => outcome),
-        storeOperation(sql, "create a sub-agent")
+        storeOperation(sql, "calls", "create a sub-agent")
       ),
 
-    change: (parentId, child) => change({ parentId, ...child }).pipe(storeOperation(sql, "change a sub-agent")),
+    change: (parentId, child) =>
+      change({ parentId, ...child }).pipe(storeOperation(sql, "calls", "change a sub-agent")),
 
-    children: (parentId) => children(parentId).pipe(storeOperation(sql, "read the sub-agents")),
+    children: (parentId) => children(parentId).pipe(storeOperation(sql, "calls", "read the sub-agents")),
 
     rotateTokens: (parent, keys) =>
       sql`
@@ -98,7 +99,7 @@ const makeAgents = (sql: SqlClient.SqlClient): Omit<SubAgentStore["Service"], "m
           AND NOT child.deleted
         RETURNING child.id`.pipe(
         Effect.map((changed) => changed.length > 0),
-        storeOperation(sql, "change the tokens of sub-agents")
+        storeOperation(sql, "calls", "change the tokens of sub-agents")
       ),
 
     remove: (parentId, id) =>
@@ -112,7 +113,7 @@ const makeAgents = (sql: SqlClient.SqlClient): Omit<SubAgentStore["Service"], "m
         WHERE id IN (SELECT id FROM removed)
         RETURNING id`.pipe(
         Effect.map((removed) => removed.length > 0),
-        storeOperation(sql, "delete a sub-agent")
+        storeOperation(sql, "calls", "delete a sub-agent")
       )
   }
 }
@@ -155,13 +156,13 @@ const makeApps = (sql: SqlClient.SqlClient): Pick<SubAgentStore["Service"], "max
           healthcheck_url = excluded.healthcheck_url,
           healthcheck_interval_seconds = excluded.healthcheck_interval_seconds,
           healthcheck_threshold = excluded.healthcheck_threshold,
-          health = excluded.health`.pipe(Effect.asVoid, storeOperation(sql, "create the apps of a sub-agent")),
+          health = excluded.health`.pipe(Effect.asVoid, storeOperation(sql, "calls", "create the apps of a sub-agent")),
 
     maxSharingLevel: (templateId) =>
       maxSharingLevel(templateId).pipe(
         Effect.map(({ level }) => level),
         Effect.catchTag("NoSuchElementError", () => Effect.succeed("owner" as const)),
-        storeOperation(sql, "read what a template allows")
+        storeOperation(sql, "calls", "read what a template allows")
       )
   }
 }

@@ -52,7 +52,7 @@ export const layer: Layer.Layer<UsageStore, never, SqlClient.SqlClient> = Layer.
               FOR UPDATE
             )`
         },
-        storeOperation(sql, "write the last use of workspaces")
+        storeOperation(sql, "background", "write the last use of workspaces")
       )
     })
   )

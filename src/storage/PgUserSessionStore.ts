@@ -30,7 +30,7 @@ export const layer: Layer.Layer<UserSessionStore, never, SqlClient.SqlClient> = 
             code = coalesce(stored.code, excluded.code),
             disconnect_reason = coalesce(stored.disconnect_reason, excluded.disconnect_reason)`.pipe(
           Effect.asVoid,
-          storeOperation(sql, "record a connection")
+          storeOperation(sql, "calls", "record a connection")
         )
     })
   )

@@ -40,9 +40,9 @@ export const layer: Layer.Layer<WorkspaceStore, never, SqlClient.SqlClient> = La
     const found = Option.map(({ workspace }: typeof Found.Type) => workspace)
 
     return WorkspaceStore.of({
-      workspace: (id) => byId(id).pipe(storeOperation(sql, "read the workspace"), Effect.map(found)),
+      workspace: (id) => byId(id).pipe(storeOperation(sql, "calls", "read the workspace"), Effect.map(found)),
       workspaceOf: (agentId) =>
-        byAgent(agentId).pipe(storeOperation(sql, "read the workspace of the agent"), Effect.map(found))
+        byAgent(agentId).pipe(storeOperation(sql, "calls", "read the workspace of the agent"), Effect.map(found))
     })
   })
 )

@@ -43,7 +43,7 @@ export const layer: Layer.Layer<WorkspaceTreeStore, never, SqlClient.SqlClient> 
     return WorkspaceTreeStore.of({
       ofOwner: (ownerId) =>
         ofOwner(ownerId).pipe(
-          storeOperation(sql, "read the workspaces of a user"),
+          storeOperation(sql, "readers", "read the workspaces of a user"),
           Effect.map((rows) =>
             rows.map(({ jobStatus, transition, ...rest }) => ({ ...rest, status: statusOf(transition, jobStatus) }))
           )

@@ -26,12 +26,16 @@
 import { PgClient, PgConnection } from "@effect/sql-pg"
 import { Data, type Duration, Effect, Layer, type Redacted, Schedule, type Scope } from "effect"
 import type { Reactivity } from "effect/reactivity"
-import type { SqlClient, SqlError } from "effect/sql"
+import { SqlClient, type SqlError } from "effect/sql"
+import type * as PgPubSub from "../pubsub/PgPubSub.ts"
+import * as PoolShares from "./internal/connection/poolShares.ts"
+import * as Pools from "./internal/connection/pools.ts"
 import * as Sockets from "./internal/connection/sockets.ts"
 import { parse, type Target } from "./internal/connection/target.ts"
 import { migrate } from "./internal/migrate.ts"
 import { PostgresError, rootOf } from "./internal/postgresError.ts"
 import { codeOf } from "./internal/sqlCode.ts"
+import { storeOperation } from "./internal/storeOperation.ts"
 
 export { migrate } from "./internal/migrate.ts"
 export { PostgresError } from "./internal/postgresError.ts"
@@ -44,7 +48,10 @@ export interface Options {
    * and `PGSSLKEY` supply the values that the URL does not have.
    */
   readonly url: Redacted.Redacted
-  /** The size of the pool. The listener has its own connection. Default: 10. */
+  /**
+   * The size of the pool, which the operations of stores divide among them. From 7 connections on each share has one of
+   * its own. The listener has its own connection. Default: 10.
+   */
   readonly maxConnections?: number | undefined
   /** `false` for poolers that use another connection for each transaction. Default: `true`. */
   readonly prepare?: boolean | undefined
@@ -75,7 +82,7 @@ export const make = Effect.fnUntraced(function* (
   const connect = Effect.fnUntraced(function* (ssl: Target["ssl"]) {
     const sockets = yield* Sockets.make(target.hosts, keepAliveMillis)
     const client = yield* PgClient.make(poolConfig(options, target, sockets, ssl))
-    Sockets.register(client, sockets)
+    Pools.register(client, { sockets, shares: PoolShares.make(options.maxConnections ?? defaultMaxConnections) })
     yield* awaitAnswer(client, sockets, target, options.startTimeout ?? "30 seconds")
     return client
   })
@@ -111,6 +118,16 @@ export const connectionConfig = Effect.fnUntraced(function* (
   return config(isRefused ? false : target.ssl)
 })
 
+const defaultMaxConnections = 10
+
+/**
+ * Returns how the pubsub runs its statements: in their share of the pool of the client, and like an operation of a store.
+ */
+export const runPublications: Effect.Effect<PgPubSub.RunStatement, never, SqlClient.SqlClient> = Effect.map(
+  SqlClient.SqlClient,
+  (sql) => (statement, timeout) => statement.pipe(storeOperation(sql, "announcements", "publish messages", timeout))
+)
+
 // an idle connection whose other end is gone is detected before a statement uses it
 const keepAliveMillis = 30_000
 
@@ -128,7 +145,7 @@ const poolConfig = (options: Options, target: Target, sockets: Sockets.Sockets, 
   ...target.hosts[0],
   stream: sockets.open,
   applicationName: target.applicationName ?? "metadata-batcher",
-  maxConnections: options.maxConnections,
+  maxConnections: options.maxConnections ?? defaultMaxConnections,
   prepare: options.prepare,
   connectionTTL: options.connectionTTL ?? "30 minutes",
   connectTimeout: target.connectTimeout ?? options.connectTimeout ?? "5 seconds"

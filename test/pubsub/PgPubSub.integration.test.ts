@@ -28,6 +28,37 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
     }).pipe(Effect.provide(pubsub()))
   )
 
+  it.effect("makes one statement of publications that arrive while another runs [FT-41]", () =>
+    Effect.gen(function* () {
+      let statements = 0
+      const pubsub = yield* PgPubSub.make({
+        runStatement: (statement, timeout) => {
+          statements++
+          return Effect.timeout(statement, timeout)
+        }
+      })
+      const subscription = yield* subscribe("a")
+      yield* subscription.next
+      const payloads = Array.from({ length: 500 }, (_, i) => String(i))
+
+      const [invalid] = yield* Effect.all(
+        [
+          Effect.forEach(["x".repeat(8_000), "a\0b"], (payload) => Effect.flip(pubsub.publish("a", payload))),
+          Effect.forEach(payloads, (payload) => pubsub.publish("a", payload), { concurrency: "unbounded" })
+        ],
+        { concurrency: "unbounded" }
+      )
+
+      assert.deepStrictEqual(yield* subscription.take(500), payloads.map(message))
+      assert.isAtMost(statements, 2)
+      // neither reaches the statement of the others
+      assert.deepStrictEqual(
+        invalid.map(({ operation }) => operation),
+        ["publish", "publish"]
+      )
+    }).pipe(Effect.provide(pubsub()))
+  )
+
   it.effect("does not let a blocked subscriber delay the others [PS-05]", () =>
     Effect.gen(function* () {
       const pubsub = yield* PubSub

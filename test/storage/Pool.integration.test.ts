@@ -1,6 +1,6 @@
 /** Connections of the pool that are dead, or that lead to the wrong server. */
 import { assert, layer } from "@effect/vitest"
-import { Array, Duration, Effect, Layer, Logger, Redacted, Schedule, Stream } from "effect"
+import { Array, DateTime, Duration, Effect, Layer, Logger, Redacted, Schedule, Stream } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
 import * as Net from "node:net"
@@ -9,9 +9,19 @@ import { MetadataStore } from "../../src/metadata/MetadataStore.ts"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 import * as PgPubSub from "../../src/pubsub/PgPubSub.ts"
 import { PubSub } from "../../src/pubsub/PubSub.ts"
+import { AccessStore } from "../../src/access/AccessStore.ts"
+import { AgentSocketStore } from "../../src/agentapi/ports/AgentSocketStore.ts"
+import { ManifestStore } from "../../src/agentapi/ports/ManifestStore.ts"
+import { storeOperation } from "../../src/storage/internal/storeOperation.ts"
+import * as PgAccessStore from "../../src/storage/PgAccessStore.ts"
+import * as PgAgentSocketStore from "../../src/storage/PgAgentSocketStore.ts"
+import * as PgManifestStore from "../../src/storage/PgManifestStore.ts"
+import * as PgUsageStore from "../../src/storage/PgUsageStore.ts"
+import { UsageStore } from "../../src/usage/UsageStore.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import * as PgReadiness from "../../src/storage/PgReadiness.ts"
 import * as PostgresClient from "../../src/storage/Postgres.ts"
+import * as PoolMetrics from "../../src/telemetry/PoolMetrics.ts"
 import { emptyFolder } from "../support/folder.ts"
 import { at, row } from "../support/metadata.ts"
 import * as PgProxy from "../support/PgProxy.ts"
@@ -57,6 +67,66 @@ layer(environment, { excludeTestServices: true })("the pool", (it) => {
 
       assert.isBelow(Duration.toMillis(writeTime), 5_000)
       assert.isBelow(Duration.toMillis(readTime), 5_000)
+    })
+  )
+
+  it.effect("serves each share while the operations of all others hang, within its size [FT-40]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Postgres.TestDatabase
+      const [agent] = yield* Seed.agents(1, ["cpu"])
+      const sql = yield* PostgresClient.make({ url, maxConnections: 7 })
+      const hang = (share: PoolMetrics.Share) => storeOperation(sql, share, "hang")(sql`SELECT pg_sleep(30)`)
+      const run = yield* Effect.provideService(PostgresClient.runPublications, SqlClient.SqlClient, sql)
+      const served = yield* Effect.gen(function* () {
+        const metadata = yield* MetadataStore
+        const access = yield* AccessStore
+        const sockets = yield* AgentSocketStore
+        const manifests = yield* ManifestStore
+        const usage = yield* UsageStore
+        return {
+          logins: access.users([new Uint8Array(32)]),
+          heartbeats: sockets.recordHeartbeats([]),
+          announcements: run(sql`SELECT pg_notify('a', '1')`, "10 seconds"),
+          writes: metadata.updateBatch([row(agent, "cpu", "1")]),
+          calls: manifests.agent(agent),
+          readers: metadata.read(agent),
+          background: usage.updateLastUsedAt([], yield* DateTime.now)
+        } satisfies Record<PoolMetrics.Share, unknown>
+      }).pipe(
+        Effect.provide([
+          PgMetadataStore.layer(),
+          PgAccessStore.layer,
+          PgAgentSocketStore.layer,
+          PgManifestStore.layer,
+          PgUsageStore.layer
+        ]),
+        Effect.provideService(SqlClient.SqlClient, sql)
+      )
+      for (const share of PoolMetrics.shares) {
+        const hanging = PoolMetrics.shares.filter((other) => other !== share)
+        const ended = yield* Effect.raceFirst(
+          Effect.forEach([...hanging, ...hanging, ...hanging], hang, { concurrency: "unbounded" }),
+          Effect.delay(Effect.as(served[share], "served"), "200 millis")
+        )
+        assert.strictEqual(ended, "served", share)
+        const [found] = yield* sql<{ count: number }>`
+          SELECT count(*)::integer AS count FROM pg_stat_activity
+          WHERE datname = current_database() AND application_name = 'metadata-batcher'`
+        assert.isAtMost(found!.count, 7)
+      }
+    })
+  )
+
+  it.effect("serves every share over one connection [FT-40]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Postgres.TestDatabase
+      const sql = yield* PostgresClient.make({ url, maxConnections: 1, prepare: false })
+      const done = yield* Effect.forEach(
+        PoolMetrics.shares.flatMap((share) => [share, share, share]),
+        (share) => storeOperation(sql, share, "work")(sql.withTransaction(sql`SELECT 1`)),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(done.length, 21)
     })
   )
 

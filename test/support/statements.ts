@@ -8,8 +8,8 @@ export interface Made {
 }
 
 /**
- * The statements that were made, in their order. Those that a service makes by itself at an interval are left out: the
- * comparison of clocks, and the check of readiness.
+ * The statements that were made, in their order. Announcements are left out, and those that a service makes by
+ * itself at an interval: the comparison of clocks, and the check of readiness.
  */
 export class Statements extends Context.Service<Statements, Array<Made>>()("test/support/Statements") {}
 
@@ -20,7 +20,7 @@ export const layer = Layer.unwrap(
     const note: Statement.Transformer = (statement) =>
       Effect.sync(() => {
         const [text, parameters] = statement.compile()
-        if (!/clock_timestamp\(\)|^\s*SELECT 1\s*$|transaction_read_only|pg_is_in_recovery/.test(text)) {
+        if (!/clock_timestamp\(\)|^\s*SELECT 1\s*$|transaction_read_only|pg_is_in_recovery|pg_notify/.test(text)) {
           made.push({ text: text.replace(/--.*$/gm, "").replace(/\s+/g, " ").trim(), parameters })
         }
         return statement

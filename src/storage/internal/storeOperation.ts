@@ -1,40 +1,46 @@
 /** Runs the statements of a store operation: with a timeout, new attempts after a conflict, and one kind of error. */
 import { PgTypes } from "@effect/sql-pg"
-import { Cause, type Duration, Effect, Schedule, Schema } from "effect"
+import { Cause, type Duration, Effect, identity, Schedule, Schema } from "effect"
 import { type SqlClient, SqlError } from "effect/sql"
 import { StoreError } from "../../domain/StoreError.ts"
-import { socketsOf } from "./connection/sockets.ts"
+import { poolOf } from "./connection/pools.ts"
 import * as FailureMetrics from "../../telemetry/FailureMetrics.ts"
+import type { Share } from "../../telemetry/PoolMetrics.ts"
 import { codeOf } from "./sqlCode.ts"
 
 type DatabaseError = SqlError.SqlError | Schema.SchemaError | Cause.TimeoutError
 
 /**
- * Limits the time of `self`, including its wait for a connection, and turns a database error into a `StoreError`. Other
- * errors pass unchanged. `operation` completes the sentence "cannot …".
+ * Runs `self` in a share of the pool, limits its time, including its wait for a connection, and turns a database error
+ * into a `StoreError`. Other errors pass unchanged. `operation` completes the sentence "cannot …".
  *
+ * - `self` uses at most one connection at a time, and contains no other operation of a store.
  * - A statement or transaction that lost a conflict (40001, 40P01) had no effect and is tried again.
  * - A statement that exceeds `timeout` is cancelled on the server and fails with the reason `unavailable`. The pool of
- *   `sql` then also closes the connections that may be dead.
+ *   `sql` then also closes the connections that may be dead. An operation that was still waiting for its share fails in
+ *   the same way and says nothing about connections.
  * - When a server rejects a statement because it is read-only, the pool moves to another server.
  */
 export const storeOperation =
-  (sql: SqlClient.SqlClient, operation: string, timeout: Duration.Input = "10 seconds") =>
+  (sql: SqlClient.SqlClient, share: Share, operation: string, timeout: Duration.Input = "10 seconds") =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, StoreError | Exclude<E, DatabaseError>, R> =>
     Effect.suspend(() => {
-      const sockets = socketsOf(sql)
+      const { shares, sockets } = poolOf(sql) ?? {}
       const mark = sockets?.mark()
+      const inShare = shares?.[share] ?? identity
+      let hasBegun = false
+      const begin = Effect.sync(() => void (hasBegun = true))
       const late = Effect.suspend(() => {
-        if (mark !== undefined) sockets?.distrust(mark)
+        if (mark !== undefined && hasBegun) sockets?.distrust(mark)
         return Effect.fail(new Cause.TimeoutError(`cannot ${operation} in time`))
       })
-      return self.pipe(
+      return Effect.andThen(begin, self).pipe(
         Effect.tapError((error) => {
           if (isReadOnly(error)) sockets?.leave()
           return isConflict(error) ? Effect.logDebug("lost a conflict over rows", error) : Effect.void
         }),
         Effect.retry({ while: isConflict, times: 5, schedule: Schedule.jittered(Schedule.exponential("10 millis")) }),
-        (statement) => Effect.raceFirst(statement, Effect.delay(late, timeout)),
+        (statement) => Effect.raceFirst(inShare(statement), Effect.delay(late, timeout)),
         Effect.mapError((error) =>
           isDatabaseError(error)
             ? new StoreError({ operation, reason: reasonOf(error), cause: error })

@@ -47,7 +47,7 @@ describe("storeOperation", () => {
       let attempts = 0
       const statement = Effect.suspend(() => (++attempts < 4 ? Effect.fail(conflict) : Effect.succeed("done")))
 
-      assert.strictEqual(yield* statement.pipe(storeOperation(sql, "do it")), "done")
+      assert.strictEqual(yield* statement.pipe(storeOperation(sql, "calls", "do it")), "done")
       assert.strictEqual(attempts, 4)
     })
   )
@@ -60,7 +60,7 @@ describe("storeOperation", () => {
         return Effect.fail(serialization)
       })
 
-      const error = yield* Effect.flip(statement.pipe(storeOperation(sql, "do it")))
+      const error = yield* Effect.flip(statement.pipe(storeOperation(sql, "calls", "do it")))
 
       assert.strictEqual(error.reason, "unavailable")
       assert.strictEqual(attempts, 6)
@@ -69,7 +69,10 @@ describe("storeOperation", () => {
 
   it.effect("lets errors pass that are not about the database", () =>
     Effect.gen(function* () {
-      assert.strictEqual(yield* Effect.flip(Effect.fail("mine" as const).pipe(storeOperation(sql, "do it"))), "mine")
+      assert.strictEqual(
+        yield* Effect.flip(Effect.fail("mine" as const).pipe(storeOperation(sql, "calls", "do it"))),
+        "mine"
+      )
     })
   )
 })

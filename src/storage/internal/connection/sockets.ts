@@ -100,11 +100,3 @@ export const make = Effect.fnUntraced(function* (
     leave: () => void fork(leave)
   }
 })
-
-const socketsOfClient = new WeakMap<object, Sockets>()
-
-/** Registers the sockets of a client for the operations of stores. */
-export const register = (client: object, sockets: Sockets) => void socketsOfClient.set(client, sockets)
-
-/** Returns the sockets of a client that `Postgres` created. */
-export const socketsOf = (client: object): Sockets | undefined => socketsOfClient.get(client)

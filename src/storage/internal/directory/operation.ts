@@ -10,7 +10,7 @@ export const directoryOperation =
   (sql: SqlClient.SqlClient, operation: string) =>
   <A, E, R>(self: Effect.Effect<A, E, R>) =>
     self.pipe(
-      storeOperation(sql, operation, "30 seconds"),
+      storeOperation(sql, "readers", operation, "30 seconds"),
       Effect.catchTag("StoreError", (error) =>
         Effect.andThen(
           Effect.logError("the directory failed", error),
