@@ -2,10 +2,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Exit, Fiber, Layer, Option, Queue, Result, Stream } from "effect"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
-import { FetchHttpClient } from "effect/http"
+import { Effect, Exit, Fiber, Option, Queue, Result, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentId, UserId, WorkspaceId } from "../../src/domain/Ids.ts"
 import * as WorkspaceEvent from "../../src/domain/WorkspaceEvent.ts"
@@ -15,40 +12,12 @@ import * as Coordinator from "../../src/tailnet/Coordinator.ts"
 import * as DerpMaps from "../../src/tailnet/DerpMaps.ts"
 import * as NetworkTelemetry from "../../src/tailnet/NetworkTelemetry.ts"
 import { type PeerId, toBytes } from "../../src/tailnet/Peer.ts"
-import { type ResumeKey, ResumeKeyStore } from "../../src/tailnet/ResumeKeyStore.ts"
 import * as ResumeTokens from "../../src/tailnet/ResumeTokens.ts"
 import * as TailnetService from "../../src/tailnet/TailnetService.ts"
-import { type WorkspaceTree, WorkspaceTreeStore } from "../../src/tailnet/WorkspaceTreeStore.ts"
-import * as WorkspaceUpdates from "../../src/tailnet/WorkspaceUpdates.ts"
 import * as Pb from "../../src/wire/generated/tailnet_pb.ts"
 import * as Seed from "../support/seed.ts"
+import { layerServices, workspaces } from "./services.ts"
 import { newPeerId } from "./support.ts"
-
-/** Keys that every replica of a test shares. */
-const layerKeys = Layer.sync(ResumeKeyStore, () => {
-  let keys: ReadonlyArray<ResumeKey> = []
-  return {
-    keys: (now) => Effect.sync(() => keys.filter(({ endsAt }) => DateTime.isGreaterThan(endsAt, now))),
-    add: (key, since) =>
-      Effect.sync(() => {
-        if (!keys.some(({ startsAt }) => DateTime.isGreaterThan(startsAt, since))) keys = [key, ...keys]
-      })
-  }
-})
-
-let trees: ReadonlyArray<WorkspaceTree> = []
-const layerTrees = Layer.succeed(WorkspaceTreeStore, { ofOwner: () => Effect.sync(() => trees) })
-
-const services = Layer.mergeAll(
-  Coordinator.layerMemory(),
-  DerpMaps.layer(),
-  NetworkTelemetry.layer(),
-  ResumeTokens.layer,
-  WorkspaceUpdates.layer
-).pipe(
-  Layer.provideMerge(Layer.mergeAll(layerKeys, layerTrees, PubSub.layerMemory, NodeCrypto.layer)),
-  Layer.provide(Layer.merge(NodeFileSystem.layer, FetchHttpClient.layer))
-)
 
 const { method } = Pb.Tailnet
 
@@ -129,7 +98,7 @@ describe("the calls of the tailnet", () => {
       yield* agent.closeSend
       assert.isTrue(Exit.isSuccess(yield* agent.exit))
       assert.isUndefined(yield* (yield* Coordinator.Coordinator).peer(agentId))
-    }).pipe(Effect.provide(services))
+    }).pipe(Effect.provide(layerServices))
   )
 
   it.effect("end coordination with an error text after a malformed or foreign request [TC-42]", () =>
@@ -138,10 +107,7 @@ describe("the calls of the tailnet", () => {
       for (const [request, error] of [
         [{ updateSelf: {} }, "update_self must have a node"],
         [{ addTunnel: { id: toBytes(newPeerId()) } }, "authorization: agents cannot open tunnels"],
-        [
-          { updateSelf: { node: { addresses: ["::1/128"] } } },
-          'authorization: the address "::1/128" is not one of the agent\'s'
-        ]
+        [{ updateSelf: { node: { addresses: ["::1/128"] } } }, 'authorization: the address "::1/128" is not one of the agent\'s']
       ] satisfies ReadonlyArray<[MessageInitShape<typeof Pb.CoordinateRequestSchema>, string]>) {
         const agent = yield* call(method.coordinate, agentCaller(agentId))
         yield* agent.send(request)
@@ -151,7 +117,7 @@ describe("the calls of the tailnet", () => {
       const agent = yield* call(method.coordinate, agentCaller(agentId))
       yield* agent.sendBytes(Uint8Array.of(0xff))
       assert.strictEqual((yield* agent.next).error, "the message is no CoordinateRequest")
-    }).pipe(Effect.provide(services))
+    }).pipe(Effect.provide(layerServices))
   )
 
   it.effect("refuse coordination to a connection without the id of a stream [TN-02]", () =>
@@ -162,7 +128,7 @@ describe("the calls of the tailnet", () => {
         (yield* Effect.result(Effect.flatten(exit))).pipe(Result.mapError(({ message }) => message)),
         Result.fail("coordination needs the id of a stream")
       )
-    }).pipe(Effect.provide(services))
+    }).pipe(Effect.provide(layerServices))
   )
 
   it.effect("send the DERP map at once, and the next one when it differs [TN-01]", () =>
@@ -184,7 +150,7 @@ describe("the calls of the tailnet", () => {
       const region = { RegionID: 1, RegionCode: "here", Nodes: null }
       yield* Queue.offer(changes, { Regions: { "1": region as never } })
       assert.strictEqual((yield* next).regions["1"]?.regionCode, "here")
-    }).pipe(Effect.provide(services))
+    }).pipe(Effect.provide(layerServices))
   )
 
   it.effect("hand telemetry on after a minute or 1 000 events, where someone wants it [TN-03]", () =>
@@ -209,7 +175,7 @@ describe("the calls of the tailnet", () => {
       assert.strictEqual(yield* Queue.take(batches), 1_000)
       // nobody wants it
       yield* unary(method.postTelemetry, agentCaller(newPeerId()), { events: [{}] })
-    }).pipe(Effect.provide(services))
+    }).pipe(Effect.provide(layerServices))
   )
 
   it.effect("give clients resume tokens, and tell agents that there are none [TU-07]", () =>
@@ -224,7 +190,7 @@ describe("the calls of the tailnet", () => {
       assert.deepStrictEqual(yield* tokens.verify(token), Option.some(id))
       const refused = yield* Effect.flip(unary(method.refreshResumeToken, agentCaller(id), {}))
       assert.strictEqual((refused as { code?: number }).code, 12)
-    }).pipe(Effect.provide(services))
+    }).pipe(Effect.provide(layerServices))
   )
 
   it.effect("follow the workspaces of a user: all at first, then the differences [TU-08]", () =>
@@ -232,7 +198,7 @@ describe("the calls of the tailnet", () => {
       const pubsub = yield* PubSub.PubSub
       const workspaceId = Seed.newId(WorkspaceId)
       const agentId = Seed.newId(AgentId)
-      trees = [{ id: workspaceId, name: "dev", status: "starting", agents: [] }]
+      workspaces.trees = [{ id: workspaceId, name: "dev", status: "starting", agents: [] }]
       const caller = clientCaller(newPeerId(), newPeerId())
       const { next, send } = yield* call(method.workspaceUpdates, caller)
       yield* send({ workspaceOwnerId: toBytes(user.id as never) })
@@ -244,11 +210,11 @@ describe("the calls of the tailnet", () => {
       )
       const publish = pubsub.publish(WorkspaceEvent.channel(user.id), "an event")
       yield* publish
-      trees = [{ id: workspaceId, name: "dev", status: "running", agents: [{ id: agentId, name: "main" }] }]
+      workspaces.trees = [{ id: workspaceId, name: "dev", status: "running", agents: [{ id: agentId, name: "main" }] }]
       yield* publish
       const second = yield* next
       assert.deepStrictEqual([second.upsertedWorkspaces[0]?.status, second.upsertedAgents[0]?.name], [3, "main"])
-      trees = []
+      workspaces.trees = []
       yield* publish
       const third = yield* next
       assert.deepStrictEqual([third.deletedWorkspaces.length, third.deletedAgents.length], [1, 1])
@@ -259,7 +225,7 @@ describe("the calls of the tailnet", () => {
       const malformed = yield* call(method.workspaceUpdates, caller)
       yield* malformed.send({ workspaceOwnerId: new Uint8Array(15) })
       assert.isTrue(Exit.isFailure(yield* malformed.exit))
-    }).pipe(Effect.provide(services))
+    }).pipe(Effect.provide(layerServices))
   )
 })
 
@@ -280,7 +246,7 @@ describe("resume tokens", () => {
       yield* TestClock.adjust("2 hours")
       yield* one.issue(id)
       assert.strictEqual(yield* reason(late.token), "expired")
-    }).pipe(Effect.provide(services))
+    }).pipe(Effect.provide(layerServices))
   )
 
   it.effect("are refused when anything of them was changed, and ignored without the id of a key [TU-10]", () =>
@@ -306,6 +272,6 @@ describe("resume tokens", () => {
         assert.strictEqual((yield* Effect.flip(tokens.verify(bad)))._tag, "InvalidResumeToken", bad)
       }
       assert.deepStrictEqual(yield* tokens.verify(`${json({ alg: "HS512" })}.${claims}.${signature}`), Option.none())
-    }).pipe(Effect.provide(services))
+    }).pipe(Effect.provide(layerServices))
   )
 })
