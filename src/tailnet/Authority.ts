@@ -4,10 +4,12 @@
  * - An agent opens no tunnels, and has no other addresses than those that follow from its id.
  * - A client of one agent opens tunnels to that agent alone; a user's client to every agent that the user may reach.
  * - Clients do not acknowledge handshakes, and have addresses of a single host each.
+ * - A refusal has the text of the original.
  */
-import { Data, Effect } from "effect"
+import { Data, Effect, Result } from "effect"
+import { isIP } from "node:net"
 import type { AgentId } from "../domain/Ids.ts"
-import { type Node, type PeerId, type Request, toBytes } from "./Peer.ts"
+import { type PeerId, type Request, toBytes } from "./Peer.ts"
 
 /** A request that its peer may not make. */
 export class Refused extends Data.TaggedError("Refused")<{ readonly detail: string }> {
@@ -31,11 +33,7 @@ export const agent = (id: AgentId): Authority => {
     authorize: ({ addTunnel, updateSelf }) => {
       if (addTunnel !== undefined) return refuse("agents cannot open tunnels")
       if (updateSelf === undefined) return Effect.void
-      const foreign = [...updateSelf.addresses, ...updateSelf.allowedIps].find((text) => {
-        const address = hostAddress(text)
-        return address === undefined || !own.has(address)
-      })
-      return foreign === undefined ? Effect.void : refuse(`the address ${quote(foreign)} is not one of the agent's`)
+      return checkAddresses([...updateSelf.addresses, ...updateSelf.allowedIps], (address) => own.has(address))
     }
   }
 }
@@ -45,7 +43,7 @@ export const clientOf = (id: AgentId): Authority => ({
   authorize: (request) => {
     const { addTunnel } = request
     if (addTunnel !== undefined && (addTunnel as string) !== id) {
-      return refuse(`tunnels may lead to the agent ${id} only`)
+      return refuse(`invalid agent id, expected ${id}, got ${addTunnel}`)
     }
     return clientRules(request)
   }
@@ -59,7 +57,7 @@ export const user = (mayReach: (id: PeerId) => Effect.Effect<boolean, Refused>):
     return Effect.andThen(
       clientRules(request),
       Effect.flatMap(mayReach(addTunnel), (may) =>
-        may ? Effect.void : refuse(`there is no agent ${addTunnel}, or it may not be reached`)
+        may ? Effect.void : refuse("workspace agent not found or you do not have permission")
       )
     )
   }
@@ -67,14 +65,19 @@ export const user = (mayReach: (id: PeerId) => Effect.Effect<boolean, Refused>):
 
 const clientRules = ({ readyForHandshake, updateSelf }: Request): Effect.Effect<void, Refused> => {
   if (readyForHandshake !== undefined && readyForHandshake.length > 0) {
-    return refuse("clients cannot acknowledge handshakes")
+    return refuse("clients may not send ready_for_handshake")
   }
-  const wide = updateSelf === undefined ? undefined : firstWide(updateSelf)
-  return wide === undefined ? Effect.void : refuse(`the address ${quote(wide)} is not that of a single host`)
+  return updateSelf === undefined ? Effect.void : checkAddresses(updateSelf.addresses, () => true)
 }
 
-const firstWide = ({ addresses }: Node): string | undefined =>
-  addresses.find((address) => hostAddress(address) === undefined)
+const checkAddresses = (texts: ReadonlyArray<string>, may: (address: string) => boolean) => {
+  for (const text of texts) {
+    const address = hostAddress(text)
+    if (Result.isFailure(address)) return refuse(address.failure)
+    if (!may(address.success)) return refuse(`invalid node address, got ${address.success}`)
+  }
+  return Effect.void
+}
 
 const refuse = (detail: string) => Effect.fail(new Refused({ detail }))
 
@@ -92,10 +95,17 @@ const ownAddresses = (id: AgentId): ReadonlySet<string> => {
   ])
 }
 
-/** The address in a text of the form `address/128`. */
-const hostAddress = (prefix: string): string | undefined =>
-  prefix.endsWith("/128") ? canonical(prefix.slice(0, -4)) : undefined
+/** The address in a text of the form `address/128`; otherwise why there is none. */
+const hostAddress = (text: string): Result.Result<string, string> => {
+  const [, address = "", bits] = /^([^/]*)\/(0|[1-9]\d{0,2})$/.exec(text) ?? []
+  const version = isIP(address)
+  if (version === 0 || Number(bits) > (version === 4 ? 32 : 128)) return notAnAddress(text)
+  if (bits !== "128") return Result.fail(`invalid address bits, expected 128, got ${bits}`)
+  const found = canonical(address)
+  return found === undefined ? notAnAddress(text) : Result.succeed(found)
+}
 
-/** An IPv6 address in the one form that a URL gives it. */
-const canonical = (address: string): string | undefined =>
-  /^[0-9a-fA-F:.]{2,45}$/.test(address) ? URL.parse(`http://[${address}]/`)?.hostname : undefined
+const notAnAddress = (text: string) => Result.fail(`parse node address: ${quote(text)} is not an address with its bits`)
+
+/** An IPv6 address in the one form that a URL gives it, without brackets. */
+const canonical = (address: string): string | undefined => URL.parse(`http://[${address}]/`)?.hostname.slice(1, -1)

@@ -1,24 +1,29 @@
 /** The coordinator within one process. */
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Array as Arr, Effect, Exit, Fiber, Scope } from "effect"
+import { Array as Arr, Effect, Exit, Fiber, Metric, Ref, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Coordinator from "../../src/tailnet/Coordinator.ts"
-import { coordinatorSuite } from "./coordinatorSuite.ts"
+import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
+import { badInputSuite } from "./badInputSuite.ts"
+import { coordinatorSuite, type Rules } from "./coordinatorSuite.ts"
 import { connect, connectTo, newPeerId, node } from "./support.ts"
 
-layer(Coordinator.layerMemory({ maxRequestRate: 10_000 }))("the coordinator in memory", (it) =>
-  coordinatorSuite(it, {
-    init: "init",
-    addTunnel: "add tunnel",
-    firstNode: "node update",
-    nodeUpdate: "node update",
-    removeTunnel: "remove tunnel",
-    disconnect: "graceful disconnect",
-    lost: "lost",
-    overflow: "failed update",
-    found: "node update"
-  })
-)
+const rules: Rules = {
+  init: "init",
+  addTunnel: "add tunnel",
+  firstNode: "node update",
+  nodeUpdate: "node update",
+  removeTunnel: "remove tunnel",
+  disconnect: "graceful disconnect",
+  lost: "lost",
+  overflow: "failed update",
+  found: "node update"
+}
+
+layer(Coordinator.layerMemory({ maxRequestRate: 100_000 }))("the coordinator in memory", (it) => {
+  coordinatorSuite(it, rules)
+  badInputSuite(it, rules)
+})
 
 describe("the coordinator in memory", () => {
   it.effect("forgets the tunnels of a peer that is lost [TC-20]", () =>
@@ -73,33 +78,6 @@ describe("the coordinator in memory", () => {
     })
   )
 
-  it.effect("ends the stream of a peer whose node is too large [TC-23]", () =>
-    Effect.gen(function* () {
-      const coordinator = yield* Coordinator.make({ maxNodeBytes: 10 })
-      const peer = yield* connectTo(coordinator, "peer")
-
-      yield* peer.update("a".repeat(9))
-      assert.deepStrictEqual(yield* peer.received, [])
-      yield* peer.update("a".repeat(10))
-
-      assert.deepStrictEqual(yield* peer.received, ["error: a node may have 10 bytes at most"])
-      assert.isTrue(yield* peer.isOver)
-    })
-  )
-
-  it.effect("ends the stream of a peer that opens too many tunnels [TC-24]", () =>
-    Effect.gen(function* () {
-      const coordinator = yield* Coordinator.make({ maxTunnels: 2 })
-      const peer = yield* connectTo(coordinator, "peer")
-
-      yield* Effect.forEach(Arr.range(1, 2), () => peer.addTunnel(newPeerId()))
-      assert.isFalse(yield* peer.isOver)
-      yield* peer.addTunnel(newPeerId())
-
-      assert.deepStrictEqual(yield* peer.received, ["error: a peer may have 2 tunnels at most"])
-    })
-  )
-
   it.effect("takes the requests of a peer no faster than its rate, and those of others at once [TC-25]", () =>
     Effect.gen(function* () {
       const coordinator = yield* Coordinator.make({ maxRequestRate: 10 })
@@ -122,6 +100,29 @@ describe("the coordinator in memory", () => {
       yield* TestClock.adjust("2 seconds")
       yield* Fiber.join(flooding)
       assert.strictEqual((yield* agent.received).length, 11)
+    })
+  )
+
+  it.effect("takes 200 requests a second of a peer, and counts those that wait [TC-25]", () =>
+    Effect.gen(function* () {
+      const coordinator = yield* Coordinator.make()
+      const flood = yield* connectTo(coordinator, "flood")
+      const taken = yield* Ref.make(0)
+      const request = Effect.andThen(
+        flood.removeTunnel(flood),
+        Ref.update(taken, (count) => count + 1)
+      )
+      const { count: before } = yield* Metric.value(Metrics.throttled)
+      yield* Effect.forkChild(
+        Effect.forEach(Arr.range(1, 1_000), () => request),
+        { startImmediately: true }
+      )
+
+      assert.strictEqual(yield* Ref.get(taken), 200)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Ref.get(taken), 400)
+      assert.strictEqual((yield* Metric.value(Metrics.throttled)).count - before, 201)
+      assert.isFalse(yield* flood.isOver)
     })
   )
 

@@ -11,7 +11,8 @@ import { type Change, CoordinatorStore } from "../../src/tailnet/CoordinatorStor
 import * as ReplicatedCoordinator from "../../src/tailnet/ReplicatedCoordinator.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
-import { coordinatorSuite } from "./coordinatorSuite.ts"
+import { badInputSuite } from "./badInputSuite.ts"
+import { coordinatorSuite, type Rules } from "./coordinatorSuite.ts"
 import { connectTo, newPeerId, node, type TestPeer } from "./support.ts"
 
 const heartbeatTimeout = "1500 millis"
@@ -22,22 +23,25 @@ const services = Layer.mergeAll(PgCoordinatorStore.layer({ heartbeatTimeout }), 
 
 const newReplica = Layer.sync(Replica, () => Seed.newId(ReplicaId))
 
+const rules: Rules = {
+  init: "new",
+  addTunnel: "new",
+  firstNode: "new",
+  nodeUpdate: "update",
+  removeTunnel: "disconnected",
+  disconnect: "disconnected",
+  lost: "lost",
+  overflow: "disconnected",
+  found: "found"
+}
+
 layer(
-  ReplicatedCoordinator.layer({ maxRequestRate: 10_000 }).pipe(Layer.provide(newReplica), Layer.provide(services)),
+  ReplicatedCoordinator.layer({ maxRequestRate: 100_000 }).pipe(Layer.provide(newReplica), Layer.provide(services)),
   { excludeTestServices: true }
-)("the coordinator over Postgres", (it) =>
-  coordinatorSuite(it, {
-    init: "new",
-    addTunnel: "new",
-    firstNode: "new",
-    nodeUpdate: "update",
-    removeTunnel: "disconnected",
-    disconnect: "disconnected",
-    lost: "lost",
-    overflow: "disconnected",
-    found: "found"
-  })
-)
+)("the coordinator over Postgres", (it) => {
+  coordinatorSuite(it, rules)
+  badInputSuite(it, rules)
+})
 
 /** A replica that the test can end: politely, or by taking its heartbeats away. */
 const replica = Effect.gen(function* () {

@@ -1,5 +1,5 @@
 /** The tailnet of a running service, as clients of people reach it. */
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf"
 import { NodeWS } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
@@ -9,6 +9,7 @@ import * as Authority from "../../src/tailnet/Authority.ts"
 import { Coordinator } from "../../src/tailnet/Coordinator.ts"
 import { type Node, PeerId, toBytes } from "../../src/tailnet/Peer.ts"
 import {
+  type CoordinateRequestSchema,
   NodeSchema,
   RefreshResumeTokenRequestSchema,
   RefreshResumeTokenResponseSchema
@@ -85,6 +86,49 @@ layer(Service.layer, { excludeTestServices: true })("clients of the tailnet", (i
       })
     )
   }
+
+  it.effect("end a call with the text of the original for a bad request, and no connection [TC-47]", () =>
+    Effect.gen(function* () {
+      const agent = yield* agentOf
+      const other = yield* agentOf
+      const agentId = toBytes(agent.peer.id)
+      const bystander = yield* dial(coordinatePath(agent.id), agent.headers)
+      yield* bystander.coordinate({ updateSelf: { node }, addTunnel: { id: agentId } })
+      yield* bystander.next
+      yield* agent.peer.next
+      const refresh = toBinary(RefreshResumeTokenRequestSchema, create(RefreshResumeTokenRequestSchema))
+
+      for (const [request, expected] of [
+        [{ addTunnel: { id: agentId.subarray(1) } }, "unable to convert bytes to UUID: invalid UUID (got 15 bytes)"],
+        [{ removeTunnel: {} }, "unable to convert bytes to UUID: invalid UUID (got 0 bytes)"],
+        [{ updateSelf: {} }, "update_self must have a node"],
+        [{ updateSelf: { node: { disco: "x".repeat(65_536) } } }, "a node may have 65536 bytes at most"],
+        [
+          { updateSelf: { node: { addresses: ["fd7a:115c:a1e0::/48"] } } },
+          "authorization: invalid address bits, expected 128, got 48"
+        ],
+        [
+          { addTunnel: { id: toBytes(other.peer.id) } },
+          `authorization: invalid agent id, expected ${agent.id}, got ${other.id}`
+        ],
+        [{ readyForHandshake: [{ id: agentId }] }, "authorization: clients may not send ready_for_handshake"]
+      ] satisfies ReadonlyArray<[MessageInitShape<typeof CoordinateRequestSchema>, string]>) {
+        const client = yield* dial(coordinatePath(agent.id), agent.headers)
+        yield* client.coordinate({ updateSelf: { node }, addTunnel: { id: agentId } })
+        const [, id] = /^node (\S+)/.exec(yield* agent.peer.next)!
+        yield* client.next
+
+        yield* client.coordinate(request)
+
+        assert.strictEqual((yield* client.next).error, expected)
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(client.next)), expected)
+        assert.strictEqual(yield* agent.peer.next, `lost ${id} (lost)`)
+        yield* client.unary("/coder.tailnet.v2.Tailnet/RefreshResumeToken", refresh)
+      }
+      yield* agent.peer.send({ updateSelf: agentNode(3n) })
+      assert.strictEqual((yield* bystander.next).peerUpdates[0]?.node?.id, 3n)
+    })
+  )
 
   it.effect("are refused before the upgrade: no token, no right, another version, no WebSocket [TU-15]", () =>
     Effect.gen(function* () {

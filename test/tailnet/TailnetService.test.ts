@@ -107,7 +107,7 @@ describe("the calls of the tailnet", () => {
       for (const [request, error] of [
         [{ updateSelf: {} }, "update_self must have a node"],
         [{ addTunnel: { id: toBytes(newPeerId()) } }, "authorization: agents cannot open tunnels"],
-        [{ updateSelf: { node: { addresses: ["::1/128"] } } }, 'authorization: the address "::1/128" is not one of the agent\'s']
+        [{ updateSelf: { node: { addresses: ["::1/128"] } } }, "authorization: invalid node address, got ::1"]
       ] satisfies ReadonlyArray<[MessageInitShape<typeof Pb.CoordinateRequestSchema>, string]>) {
         const agent = yield* call(method.coordinate, agentCaller(agentId))
         yield* agent.send(request)

@@ -4,7 +4,7 @@ import { Schema } from "effect"
 import { LocalPeer, type Outputs } from "../../src/tailnet/internal/core.ts"
 import { MemoryCore } from "../../src/tailnet/internal/memoryCore.ts"
 import { type Node, PeerId } from "../../src/tailnet/Peer.ts"
-import { described, node, textOf } from "./support.ts"
+import { described, newPeerId, node, textOf } from "./support.ts"
 
 const ids = Array.from({ length: 4 }, (_, index) => PeerId.make(`00000000-0000-4000-8000-00000000000${index}`))
 
@@ -161,4 +161,25 @@ describe("the core in memory", () => {
     },
     { arbitrary: { runs: 500 } }
   )
+
+  it("tells partners and nobody else while a hundred peers have a million tunnels [TC-24]", () => {
+    const core = new MemoryCore()
+    const [agent, client] = ids.map((id) => new LocalPeer(id, id, 0)) as [LocalPeer, LocalPeer]
+    const crowd = Array.from({ length: 100 }, () => new LocalPeer(newPeerId(), "one of many", 0))
+    const targets = Array.from({ length: 10_000 }, newPeerId)
+    for (const peer of [agent, client, ...crowd]) core.open(peer)
+    core.addTunnel(client, agent.id)
+    for (const peer of crowd) {
+      core.updateNode(peer, node("c1"))
+      for (const target of targets) core.addTunnel(peer, target)
+    }
+    assert.deepStrictEqual(core.sizes(), { peers: 102, tunnels: 1_000_001 })
+
+    assert.deepStrictEqual(lines(core.updateNode(agent, node("a1"))), [
+      `${client.id}: node ${agent.id} a1 (node update)`
+    ])
+
+    for (const peer of crowd) core.lose(peer, "lost")
+    assert.deepStrictEqual(core.sizes(), { peers: 2, tunnels: 1 })
+  })
 })

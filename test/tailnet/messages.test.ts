@@ -106,7 +106,7 @@ describe("messages of the tailnet", () => {
     }
     const request = (init: object) => toBinary(CoordinateRequestSchema, create(CoordinateRequestSchema, init))
     const fifteen = { id: new Uint8Array(15) }
-    const text = "the id of a peer must have 16 bytes, but one has 15"
+    const text = "unable to convert bytes to UUID: invalid UUID (got 15 bytes)"
 
     assert.strictEqual(failure(request({ updateSelf: {} })), "update_self must have a node")
     assert.strictEqual(failure(request({ addTunnel: fifteen })), text)

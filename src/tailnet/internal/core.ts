@@ -58,6 +58,10 @@ export abstract class Core {
     return this.tunnels.partners(id)
   }
 
+  hasTunnel(source: PeerId, target: PeerId): boolean {
+    return this.tunnels.has(source, target)
+  }
+
   tunnelsFrom(id: PeerId): number {
     return this.tunnels.from(id).size
   }

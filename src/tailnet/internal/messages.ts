@@ -19,7 +19,7 @@ export const decodeRequest = (bytes: Uint8Array): Result.Result<Request, string>
   const ids = [addTunnel, removeTunnel, ...readyForHandshake].flatMap((part) => (part === undefined ? [] : [part.id]))
   const malformed = ids.find((id) => id.length !== 16)
   if (malformed !== undefined) {
-    return Result.fail(`the id of a peer must have 16 bytes, but one has ${malformed.length}`)
+    return Result.fail(`unable to convert bytes to UUID: invalid UUID (got ${malformed.length} bytes)`)
   }
   return Result.succeed({
     updateSelf: updateSelf?.node === undefined ? undefined : new EncodedNode(updateSelf.node),

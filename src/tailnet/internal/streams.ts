@@ -152,7 +152,11 @@ export const make = Effect.fnUntraced(function* (
           if (tooLarge(request.updateSelf)) {
             return refused(peer, "node_too_large", `a node may have ${maxNodeBytes} bytes at most`)
           }
-          if (request.addTunnel !== undefined && core.tunnelsFrom(id) >= maxTunnels) {
+          if (
+            request.addTunnel !== undefined &&
+            core.tunnelsFrom(id) >= maxTunnels &&
+            !core.hasTunnel(id, request.addTunnel)
+          ) {
             return refused(peer, "too_many_tunnels", `a peer may have ${maxTunnels} tunnels at most`)
           }
           return Effect.matchEffect(authority.authorize(request), {
