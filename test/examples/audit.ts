@@ -41,7 +41,7 @@ const layerBatcher = Layer.unwrap(
       onWriteFailure: "retain",
       maxPending: 10_000,
       maxAttempts: 100,
-      shutdownTimeout: "5 seconds",
+      shutdownTimeout: "2 seconds",
       handoverTimeout: "1 second",
       observer: {
         onRejected: (event) => files.keepRejected([event]),
