@@ -21,6 +21,7 @@ import { type Config, ConfigProvider, Data, Duration, Effect, Result, Schema } f
 import * as NearMisses from "./domain/NearMisses.ts"
 import * as Value from "./domain/SettingValue.ts"
 import { optional, required, type Variable } from "./domain/SettingVariable.ts"
+import * as MetadataVariables from "./metadata/MetadataVariables.ts"
 import * as Retention from "./operations/RetentionVariables.ts"
 
 export type { Variable } from "./domain/SettingVariable.ts"
@@ -82,41 +83,7 @@ export const variables = {
     value: Value.secret(16),
     description: "The administrator's token. Without it the first start makes one and prints it once."
   }),
-  maxBatchSize: required({
-    name: "METADATA_MAX_BATCH_SIZE",
-    default: "500",
-    value: Value.wholeNumber(1, 10_000),
-    description: "Entries in a batch; the batcher writes as soon as so many are pending."
-  }),
-  maxBatchBytes: required({
-    name: "METADATA_MAX_BATCH_BYTES",
-    default: "4194304",
-    value: Value.wholeNumber(1_024, 1_073_741_824),
-    description: "Bytes in a batch; a larger entry is written alone."
-  }),
-  flushInterval: required({
-    name: "METADATA_FLUSH_INTERVAL",
-    default: "5 seconds",
-    value: Value.duration,
-    description: "The time from the end of a flush to the next scheduled one."
-  }),
-  queueCapacity: optional({
-    name: "METADATA_QUEUE_CAPACITY",
-    value: Value.wholeNumber(1, 1_000_000),
-    description: "Entries that may queue while a batch is being written. Without it, five batches."
-  }),
-  maxPending: required({
-    name: "METADATA_MAX_PENDING",
-    default: "100000",
-    value: Value.wholeNumber(1, 10_000_000),
-    description: "Keys whose newest value is kept while the database is away."
-  }),
-  writeTimeout: required({
-    name: "METADATA_WRITE_TIMEOUT",
-    default: "10 seconds",
-    value: Value.duration,
-    description: "The longest time that one write may take; then it is cancelled and tried again."
-  }),
+  ...MetadataVariables.variables,
   pubsubWatchdogInterval: required({
     name: "PUBSUB_WATCHDOG_INTERVAL",
     default: "15 seconds",

@@ -230,6 +230,8 @@ const layerServices = (settings: Settings) =>
       interval: settings.flushInterval,
       queueCapacity: settings.queueCapacity,
       maxPending: settings.maxPending,
+      maxPendingBytes: settings.maxPendingBytes,
+      maxPendingPerSource: settings.maxPendingPerAgent,
       shutdownTimeout: settings.shutdownTimeout,
       onWriteFailure: "retain"
     }),

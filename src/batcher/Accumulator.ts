@@ -46,6 +46,28 @@ export interface Accumulator<S, A, U = ReadonlyArray<A>> {
     max: number,
     select?: (update: A) => Selection
   ) => readonly [batch: ReadonlyArray<A>, rest: S]
+  /** The rules that `maxPendingBytes` needs. */
+  readonly sized?: Sized<S, A, U> | undefined
+  /** The rules that `maxPendingPerSource` needs. */
+  readonly sources?: Sources<S, U> | undefined
+}
+
+/** Rules of an accumulator whose updates come from sources. Updates that come together have one source. */
+export interface Sources<S, U> {
+  /** The source of updates, compared as in a `Map`. */
+  readonly of: (updates: U) => unknown
+  /** The number of updates of a source in the state. */
+  readonly count: (state: S, source: unknown) => number
+}
+
+/** Rules of an accumulator that knows the bytes of its updates. */
+export interface Sized<S, A, U = ReadonlyArray<A>> {
+  /** The bytes of the updates from index `from` to before `to`. */
+  readonly bytesOf: (updates: U, from: number, to: number) => number
+  /** The bytes of all updates of the state. */
+  readonly bytes: (state: S) => number
+  /** Takes updates of at least so many bytes, or all, which will not be written. Decides at whose cost. */
+  readonly evict: (state: S, bytes: number) => readonly [evicted: ReadonlyArray<A>, rest: S]
 }
 
 /** Keys that a `Map` compares by value. */

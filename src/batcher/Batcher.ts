@@ -28,7 +28,7 @@ import { withDefaultWarnings } from "./internal/defaultWarnings.ts"
 import { type Batcher, isNested, makeHandle, Nested } from "./internal/handle.ts"
 import { Intake } from "./internal/intake.ts"
 import { Ledger } from "./internal/ledger.ts"
-import { makeReceipts } from "./internal/receipts.ts"
+import { makeReceipts, settleAll } from "./internal/receipts.ts"
 import { makeResume } from "./internal/resume.ts"
 import { Selector } from "./internal/selector.ts"
 import { Worker } from "./internal/worker.ts"
@@ -106,7 +106,11 @@ export const make = <S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>(
 export const makeChecked = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>(
   options: Options<S, A, E, R, U>
 ): Effect.fn.Return<Batcher<A, U, E>, InvalidSetting, R | Scope.Scope> {
-  const settings = yield* resolve(options, options.partitionBy !== undefined)
+  const settings = yield* resolve(options, {
+    partitions: options.partitionBy !== undefined,
+    bytes: options.accumulator.sized !== undefined,
+    sources: options.accumulator.sources !== undefined
+  })
   return yield* build(options, settings)
 })
 
@@ -124,6 +128,11 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
   const backoff = new Backoff<E, R>(settings, options.retry)
   const lost = (reason: LossReason) => (update: A) => new Lost<A, E>({ updates: [update], reason })
 
+  const onEvicted = (updates: ReadonlyArray<A>) => {
+    ledger.lost.evicted += updates.length
+    runFork(notify(() => observer.onLost?.(updates, "evicted")))
+  }
+
   const onDefect = (defect: unknown, batch?: Batch<A, E>) => {
     const updates = batch?.unwritten ?? []
     runFork(Effect.logError("a rule of a batcher threw", defect))
@@ -140,7 +149,16 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
     backoff,
     receipts,
     selector: new Selector({ ...settings, sizeOf: options.sizeOf, partitionBy: options.partitionBy, onDefect }),
-    makeIntake: (signals) => new Intake(settings, options.accumulator, ledger, signals, receipts, onDefect),
+    makeIntake: (signals) =>
+      new Intake({
+        settings,
+        accumulator: options.accumulator,
+        ledger,
+        signals,
+        receipts,
+        onDefect,
+        onEvicted: (updates) => onEvicted(settleAll(receipts, updates, lost("evicted")))
+      }),
     write: makeWriter({
       write: options.write,
       isRejection: options.isRejection,
@@ -151,6 +169,7 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
       onWritten: (flush) => recorder?.onWritten(flush),
       restore: (batch) => {
         const { unwritten } = batch
+        worker.releaseBytes(batch)
         worker.intake.restore(
           batch.receipts === undefined ? unwritten : receipts.restore(unwritten, batch.receipts.slice(batch.settled))
         )

@@ -2,10 +2,10 @@
 import { type Cause, Data } from "effect"
 
 /**
- * Why an update was not accepted: `full` (no room), `closed` (closing has begun), or `nested` (a write or an observer of
- * this batcher asked to wait for the batcher, which could never end).
+ * Why an update was not accepted: `full` (no room), `quota` (its source has as many as it may have), `closed` (closing has
+ * begun), or `nested` (a write or an observer of this batcher asked to wait for the batcher, which could never end).
  */
-export type DropReason = "full" | "closed" | "nested"
+export type DropReason = "full" | "quota" | "closed" | "nested"
 
 /**
  * Why an accepted update will never be written: `write_failed` (the write failed and failed batches are discarded),
@@ -28,6 +28,7 @@ export class Dropped<A = unknown> extends Data.TaggedError("Dropped")<{
 
 const dropMessages: Record<DropReason, string> = {
   full: "the batcher is full; use offer to wait for room",
+  quota: "their source has as many as it may have; use offer to wait for room",
   closed: "the batcher has closed",
   nested: "a write or an observer of a batcher must not wait for the same batcher"
 }

@@ -21,7 +21,7 @@ export interface Options {
 }
 
 const flushReasons = ["capacity", "scheduled", "manual", "shutdown"] as const satisfies ReadonlyArray<FlushReason>
-const dropReasons = ["full", "closed", "nested"] as const satisfies ReadonlyArray<DropReason>
+const dropReasons = ["full", "quota", "closed", "nested"] as const satisfies ReadonlyArray<DropReason>
 const lossReasons = [
   "write_failed",
   "rejected",

@@ -35,6 +35,17 @@ export interface Settings {
    * `maxBacklogBatchSize`. Default (also for 0): the larger of `maxBatchSize` × `concurrency` and `maxBacklogBatchSize`.
    */
   readonly maxPending?: number | undefined
+  /**
+   * Bytes of updates that may be held, as the accumulator counts them: a sixteenth in the mailbox, the others pending or in
+   * flight. Beyond it updates are lost that the accumulator chooses, as `evicted`. Needs an accumulator with `sized`.
+   * Default (also for 0): no limit.
+   */
+  readonly maxPendingBytes?: number | undefined
+  /**
+   * Updates of one source that may wait in the mailbox or be pending, and at most a fifth of the mailbox is one source's.
+   * Further ones are dropped, as `quota`. Needs an accumulator with `sources`. Default (also for 0): no limit.
+   */
+  readonly maxPendingPerSource?: number | undefined
   /** Writes that may be in progress at a time; more than one needs `partitionBy`. Default (also for 0): 1. */
   readonly concurrency?: number | undefined
   /** The longest that closing may take. Default (also for 0): 15 seconds. */
@@ -58,6 +69,8 @@ export interface ResolvedSettings {
   readonly maxAge: Duration.Duration
   readonly queueCapacity: number
   readonly maxPending: number
+  readonly maxPendingBytes: number
+  readonly maxPendingPerSource: number
   readonly concurrency: number
   readonly shutdownTimeout: Duration.Duration
   readonly handoverTimeout: Duration.Duration
@@ -80,7 +93,10 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
 }
 
 /** Fills in the defaults. Fails with an {@link InvalidSetting} that names the setting and what is allowed. */
-export const resolve = (settings: Settings, isPartitioned = false): Effect.Effect<ResolvedSettings, InvalidSetting> =>
+export const resolve = (
+  settings: Settings,
+  knows: { readonly partitions: boolean; readonly bytes: boolean; readonly sources: boolean }
+): Effect.Effect<ResolvedSettings, InvalidSetting> =>
   Effect.gen(function* () {
     const maxBatchSize = yield* count("maxBatchSize", settings.maxBatchSize, 500)
     const atLeastOneBatch = { minimum: maxBatchSize, of: `maxBatchSize, ${maxBatchSize}` }
@@ -95,9 +111,16 @@ export const resolve = (settings: Settings, isPartitioned = false): Effect.Effec
         ? atLeastOneBatch
         : { minimum: maxBacklogBatchSize, of: `maxBacklogBatchSize, ${maxBacklogBatchSize}` }
     const concurrency = yield* count("concurrency", settings.concurrency, 1)
-    if (concurrency > 1 && !isPartitioned) {
+    if (concurrency > 1 && !knows.partitions) {
       return yield* invalid("concurrency", "1 without partitionBy, which keeps the order of updates", concurrency)
     }
+    const maxPendingBytes = yield* countIf("maxPendingBytes", settings.maxPendingBytes, knows.bytes, "sized")
+    const maxPendingPerSource = yield* countIf(
+      "maxPendingPerSource",
+      settings.maxPendingPerSource,
+      knows.sources,
+      "sources"
+    )
     const room = Math.max(maxBatchSize * concurrency, maxBacklogBatchSize)
     const unlimited = settings.maxBatchBytes === Number.POSITIVE_INFINITY
     const { handoverTimeout = 0, onWriteFailure = "discard" } = settings
@@ -112,6 +135,8 @@ export const resolve = (settings: Settings, isPartitioned = false): Effect.Effec
       maxAge: yield* checkDuration("maxAge", settings.maxAge, Duration.infinity),
       queueCapacity: yield* count("queueCapacity", settings.queueCapacity, maxBatchSize * 5),
       maxPending: yield* count("maxPending", settings.maxPending, room, atLeastOneBacklogBatch),
+      maxPendingBytes,
+      maxPendingPerSource,
       concurrency,
       shutdownTimeout,
       handoverTimeout: yield* Effect.filterOrFail(
@@ -143,6 +168,19 @@ const count = (
     ? Effect.succeed(actual)
     : Effect.fail(invalid(setting, `a whole number of at least ${of}`, actual))
 }
+
+/** A count without a limit by default, which only accumulators with certain rules can keep. */
+const countIf = (
+  setting: string,
+  actual: number | undefined,
+  isKnown: boolean,
+  rules: string
+): Effect.Effect<number, InvalidSetting> =>
+  Effect.filterOrFail(
+    count(setting, actual, Number.POSITIVE_INFINITY),
+    (limit) => isKnown || limit === Number.POSITIVE_INFINITY,
+    (limit) => invalid(setting, `left out without an accumulator with \`${rules}\``, limit)
+  )
 
 const checkDuration = (
   setting: string,

@@ -8,6 +8,8 @@
  * - The agents of whom the store changed a row are announced after the write, up to 363 per message, and nobody else is.
  *   An announcement that fails is counted and logged; the write stands.
  * - A write runs with the services of the batcher, never with those of the caller that added the entries.
+ * - `maxPendingBytes` bounds the memory of what is held. Beyond it entries are lost of the agents that have the most pending,
+ *   so that an agent with less than its fair share loses none. The source of `maxPendingPerSource` is an agent.
  * - Every entry that was dropped or lost is counted with its reason. No log contains a value.
  * - With a tracer each write has a span, which links to the spans of the reports whose rows it writes and contains the
  *   span of the announcement. No attribute contains a value.
@@ -23,7 +25,7 @@ import * as Batcher from "../batcher/Batcher.ts"
 import type * as BatcherMetrics from "../batcher/BatcherMetrics.ts"
 import * as Settings from "../batcher/BatcherSettings.ts"
 import { makeAnnouncer } from "./internal/announcer.ts"
-import { newestMetadata } from "./internal/newestMetadata.ts"
+import { newestMetadata, sizedNewestMetadata } from "./internal/newestMetadata.ts"
 import { makeOutcomes } from "./internal/outcomes.ts"
 import { Report } from "./internal/report.ts"
 import { makeReportSpans } from "./internal/reportSpans.ts"
@@ -35,7 +37,10 @@ export { channel } from "./MetadataStore.ts"
 
 /** The options of a metadata batcher: the bounds and times of every batcher, and its own. */
 export interface Options extends Settings.Settings {
-  /** Dropped entries are logged as a warning at most once in this time, otherwise at debug. Default (also for 0): 10 s. */
+  /**
+   * Dropped entries are logged as a warning at most once in this time, otherwise at debug; so are pending ones that are lost.
+   * Default (also for 0): 10 s.
+   */
   readonly dropWarningInterval?: Duration.Input | undefined
   /** The channel on which changed agents are announced. Default: {@link channel}. A second batcher needs one of its own. */
   readonly channel?: string | undefined
@@ -118,21 +123,23 @@ export const make = Effect.fnUntraced(function* (
   const announce = makeAnnouncer({ channel, pubsub, spans, onFailure: () => update(metrics.publishErrors, 1) })
   const write = (rows: ReadonlyArray<MetadataRow>) => Effect.flatMap(store.updateBatch(rows), announce)
 
+  const warnEvery = yield* Settings.duration("dropWarningInterval", options.dropWarningInterval, Duration.seconds(10))
+  const makeIsWarningDue = () => makeWarnTicker(Context.get(context, Clock.Clock), warnEvery)
+  const isSized = settings.maxPendingBytes !== undefined && settings.maxPendingBytes !== 0
   const batcher = yield* Batcher.make({
     ...settings,
-    accumulator: newestMetadata,
+    accumulator: isSized ? sizedNewestMetadata : newestMetadata,
     sizeOf: rowBytes,
     write: spans === undefined ? write : (rows, reason) => spans.flush(rows, reason, write(rows)),
     isRejection: (error) => error.reason === "rejected",
     metrics: metrics.batcher,
-    observer: makeOutcomes({ metrics, update, onUtilization, isDebug })
+    observer: makeOutcomes({ metrics, update, onUtilization, isDebug, isWarningDue: makeIsWarningDue() })
   })
 
-  const warnEvery = yield* Settings.duration("dropWarningInterval", options.dropWarningInterval, Duration.seconds(10))
-  const isWarningDue = makeWarnTicker(Context.get(context, Clock.Clock), warnEvery)
+  const isWarningDue = makeIsWarningDue()
   const reportDrop = (agentId: AgentId, dropped: number) =>
     Effect.suspend(() => {
-      const reason = batcher.isOpenUnsafe() ? "full" : "closed"
+      const reason = batcher.dropReasonUnsafe()
       return Effect.logWithLevel(isWarningDue() ? "Warn" : "Debug")("metadata was dropped").pipe(
         Effect.annotateLogs({ agentId, dropped, reason, queueCapacity: batcher.queueCapacity }),
         Effect.as(dropped)

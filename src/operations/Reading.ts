@@ -50,9 +50,15 @@ export const incidents: ReadonlyArray<{
   readonly count: (context: Context.Context<never>, failures: FailureMetrics.Totals) => number
 }> = [
   { label: "updates dropped: no room", isLoss: true, count: countOf(Batching.droppedKeysByReason.full) },
+  {
+    label: "updates dropped: an agent with too many",
+    isLoss: true,
+    count: countOf(Batching.droppedKeysByReason.quota)
+  },
   { label: "updates dropped: closing", isLoss: true, count: countOf(Batching.droppedKeysByReason.closed) },
   { label: "updates lost: write failed", isLoss: true, count: countOf(Batching.lostKeys.write_failed) },
   { label: "updates lost: refused by the database", isLoss: true, count: countOf(Batching.lostKeys.rejected) },
+  { label: "updates lost: no room for their bytes", isLoss: true, count: countOf(Batching.lostKeys.evicted) },
   { label: "updates lost: shutdown", isLoss: true, count: countOf(Batching.lostKeys.shutdown) },
   { label: "statistics dropped: no room", isLoss: true, count: countOf(StatsMetrics.batcher.dropped.full) },
   { label: "statistics dropped: closing", isLoss: true, count: countOf(StatsMetrics.batcher.dropped.closed) },

@@ -24,6 +24,8 @@ export class Batch<A, E> {
   readonly partitions: ReadonlySet<unknown> | undefined
   /** The counts of the flush that waits for this batch. */
   tally: Tally | undefined
+  /** The part of `maxPendingBytes` that it takes. */
+  bytes = 0
   /** Updates settled so far, from the first on. */
   settled = 0
   written = 0

@@ -79,6 +79,8 @@ export interface Batcher<A, U = ReadonlyArray<A>, E = unknown> {
   readonly sizesUnsafe: () => Sizes
   /** Whether updates are still accepted. */
   readonly isOpenUnsafe: () => boolean
+  /** Why an update that finds no room now is dropped. */
+  readonly dropReasonUnsafe: () => DropReason
 }
 
 /** The batchers whose write or observer a fiber runs. A fiber that waits for one of them there would wait for itself. */
@@ -105,7 +107,7 @@ export const makeHandle = <S, A, E, R, U extends Updates<A, U>>(parts: Parts<S, 
   const { callback, ledger, receipts, worker } = parts
   const { intake } = worker
 
-  const countDropped = (updates: U, reason: DropReason = intake.phase === "open" ? "full" : "closed"): DropReason => {
+  const countDropped = (updates: U, reason = intake.dropReason): DropReason => {
     ledger.drop(reason, updates.length)
     return reason
   }
@@ -214,6 +216,7 @@ export const makeHandle = <S, A, E, R, U extends Updates<A, U>>(parts: Parts<S, 
     accounting: Effect.sync(accountingUnsafe),
     accountingUnsafe,
     sizesUnsafe,
-    isOpenUnsafe: () => intake.phase === "open"
+    isOpenUnsafe: () => intake.phase === "open",
+    dropReasonUnsafe: () => intake.dropReason
   }
 }

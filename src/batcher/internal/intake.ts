@@ -4,12 +4,17 @@
  *
  * - Room is bounded: `queueCapacity` updates in the mailbox, `maxPending` pending or being written. An update that merges
  *   into a pending one always finds room.
+ * - Bytes are bounded: where those that are pending or being written exceed their part of `maxPendingBytes`, pending updates
+ *   are lost. The mailbox has the other part; what does not fit into it goes on into what is pending.
+ * - Of one source at most `maxPendingPerSource` updates are in the mailbox and pending.
  * - Callers that wait for room get it in their order, before anything that is added later.
  */
-import type { Accumulator, Updates } from "../Accumulator.ts"
+import type { Accumulator, Sources, Updates } from "../Accumulator.ts"
+import type { DropReason } from "../BatcherErrors.ts"
 import type { ResolvedSettings } from "../BatcherSettings.ts"
 import type { Ledger } from "./ledger.ts"
 import { Mailbox } from "./mailbox.ts"
+import { bytesShare, MailboxLimits } from "./mailboxLimits.ts"
 import { Pending } from "./pending.ts"
 import type { Receipt, Receipts } from "./receipts.ts"
 
@@ -22,6 +27,8 @@ export interface Signals {
   readonly isAvailable: boolean
   /** The share of `maxPending` that batches in flight take. */
   readonly reserved: number
+  /** The share of `maxPendingBytes` that batches in flight take. */
+  readonly reservedBytes: number
   /** Something is held now. */
   readonly onHeld: () => void
   /** There is a full batch. */
@@ -30,12 +37,26 @@ export interface Signals {
   readonly runNow: () => void
 }
 
+/** The part of `maxPendingBytes` that is made free beyond what is needed. */
+const evictedShare = 1 / 16
+
 /** A caller that waits for room. */
 export interface Waiter<F, U> {
   updates: U
   readonly receipt: Receipt<F> | undefined
   /** Called when all of the updates are accepted, or with those that never will be because the batcher has closed. */
   readonly resume: (refused: U | undefined) => void
+}
+
+export interface IntakeOptions<S, A, F, U extends Updates<A, U>> {
+  readonly settings: ResolvedSettings
+  readonly accumulator: Accumulator<S, A, U>
+  readonly ledger: Ledger
+  readonly signals: Signals
+  readonly receipts: Receipts<A, F, U>
+  readonly onDefect: (defect: unknown) => void
+  /** Updates that were pending are lost, because there is no room for their bytes. */
+  readonly onEvicted: (updates: ReadonlyArray<A>) => void
 }
 
 export class Intake<S, A, F, U extends Updates<A, U>> {
@@ -46,23 +67,24 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   readonly #settings: ResolvedSettings
   readonly #signals: Signals
   readonly #receipts: Receipts<A, F, U>
+  readonly #onEvicted: (updates: ReadonlyArray<A>) => void
+  readonly #limits: MailboxLimits<S, A, U> | undefined
+  readonly #sources: Sources<S, U> | undefined
+  readonly #maxBytes: number
   #waiters: Array<Waiter<F, U>> = []
   #compactedAt = -1
   #isAdmitting = false
 
-  constructor(
-    settings: ResolvedSettings,
-    accumulator: Accumulator<S, A, U>,
-    ledger: Ledger,
-    signals: Signals,
-    receipts: Receipts<A, F, U>,
-    onDefect: (defect: unknown) => void
-  ) {
+  constructor({ accumulator, ledger, onDefect, onEvicted, receipts, settings, signals }: IntakeOptions<S, A, F, U>) {
     this.#settings = settings
     this.#signals = signals
     this.#receipts = receipts
+    this.#onEvicted = onEvicted
     this.ledger = ledger
-    this.mailbox = new Mailbox(settings.queueCapacity)
+    this.#limits = MailboxLimits.of(settings, accumulator)
+    this.#sources = settings.maxPendingPerSource === Number.POSITIVE_INFINITY ? undefined : accumulator.sources
+    this.#maxBytes = settings.maxPendingBytes * (1 - bytesShare)
+    this.mailbox = new Mailbox(settings.queueCapacity, this.#limits)
     this.pending = new Pending(accumulator, ledger, onDefect)
   }
 
@@ -77,17 +99,17 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
     if (count === 0) return undefined
     if (this.phase !== "open") return updates
     const { mailbox, pending } = this
-    const { maxBatchSize, maxPending } = this.#settings
-    const room = Math.min(maxBatchSize, maxPending - this.#signals.reserved) - pending.size
+    const { maxBatchSize, maxPending, maxPendingPerSource } = this.#settings
+    const most = Math.min(maxBatchSize, maxPending - this.#signals.reserved, maxPendingPerSource)
+    const room = most - pending.size
     if (count <= room && mailbox.size === 0 && this.#signals.isAvailable) {
       this.ledger.accepted += count
-      pending.add(updates, 0, count, false)
-      if (receipt !== undefined) this.#receipts.onMerged(updates, 0, count, receipt)
+      this.#addPending(updates, 0, count, false, receipt)
       this.#signals.onHeld()
       if (pending.size >= maxBatchSize) this.#signals.onFull()
       return undefined
     }
-    const accepted = mailbox.offer(updates, receipt)
+    const accepted = this.#offer(updates, receipt)
     this.ledger.accepted += accepted
     const refused = accepted < count ? this.#addWhenFull(updates.slice(accepted), receipt) : undefined
     this.#signals.onHeld()
@@ -119,15 +141,19 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
     // to accept updates may start a write, which makes room for those who wait
     if (this.#isAdmitting) return
     this.#isAdmitting = true
-    while (this.#waiters.length > 0 && this.phase === "open") {
-      const waiter = this.#waiters[0]!
+    let next = 0
+    while (next < this.#waiters.length && this.phase === "open") {
+      const waiter = this.#waiters[next]!
       const refused = this.accept(waiter.updates, waiter.receipt)
-      if (refused !== undefined) {
-        waiter.updates = refused
-        break
+      if (refused === undefined) {
+        this.#waiters.splice(next, 1)
+        waiter.resume(undefined)
+        continue
       }
-      this.#waiters.shift()
-      waiter.resume(undefined)
+      waiter.updates = refused
+      if (this.isFull) break
+      // its source has as many as it may have, which holds up nobody else
+      next++
     }
     this.#isAdmitting = false
   }
@@ -162,6 +188,7 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   /** Puts updates back that were taken for a write. */
   restore(updates: ReadonlyArray<A>): void {
     this.pending.restore(updates)
+    this.#makeRoom()
     // something in the mailbox may merge into what is back
     this.#compactedAt = -1
   }
@@ -182,6 +209,20 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   ): void => {
     this.pending.add(updates, from, to, isMarked)
     if (receipt !== undefined) this.#receipts.onMerged(updates, from, to, receipt)
+    this.#makeRoom()
+  }
+
+  /** Loses updates until the bytes that are held are within their bound. */
+  #makeRoom(): void {
+    if (this.#maxBytes === Number.POSITIVE_INFINITY) return
+    for (;;) {
+      const excess = this.pending.bytes + this.#signals.reservedBytes - this.#maxBytes
+      if (excess <= 0) return
+      // some more at once, because to choose them takes a look at everything
+      const evicted = this.pending.evict(excess + this.#maxBytes * evictedShare)
+      if (evicted.length === 0) return
+      this.#onEvicted(evicted)
+    }
   }
 
   #wakeIfFull(): void {
@@ -195,24 +236,48 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
       this.#wakeIfFull()
       // the last resort before updates are dropped: a write that was about to start does so now
       this.#signals.runNow()
-      if (mailbox.size === mailbox.capacity) this.#compact()
-      accepted = mailbox.offer(rest, receipt)
+      if (mailbox.fitting(rest) <= 0) this.#compact()
+      accepted = this.#offer(rest, receipt)
       ledger.accepted += accepted
     }
-    const refused = rest.filter((update, index, all) => this.#rejectIfFull(update, index, all, false, receipt))
+    const refused = rest.filter(
+      (update, index, all) =>
+        (this.#roomOfSource(all) <= 0 && !this.pending.has(update)) ||
+        this.#rejectIfFull(update, index, all, false, receipt)
+    )
     ledger.accepted += rest.length - refused.length
     return refused.length === 0 ? undefined : refused
+  }
+
+  /** Puts as many of the first updates into the mailbox as fit, and returns their number. */
+  #offer(updates: U, receipt: Receipt<F> | undefined): number {
+    // each update in the mailbox has its place among those pending, of which a source may have only so many
+    return this.mailbox.offer(updates, receipt, this.#roomOfSource(updates))
+  }
+
+  /** How many more updates the source of some may have. */
+  #roomOfSource(updates: U): number {
+    if (this.#sources === undefined) return Number.POSITIVE_INFINITY
+    const source = this.#sources.of(updates)
+    return this.#settings.maxPendingPerSource - this.pending.countOf(source) - (this.#limits?.countOf(source) ?? 0)
   }
 
   // a mailbox that was compacted while there was no room is not worth another look before something has changed
   #compact(): void {
     const { mailbox } = this
-    if (this.#isFull() && mailbox.changes === this.#compactedAt) return
+    if (this.isFull && mailbox.changes === this.#compactedAt) return
     mailbox.compact(this.#rejectIfFull)
     this.#compactedAt = mailbox.changes
   }
 
-  #isFull(): boolean {
+  /** Why an update that finds no room now is dropped. */
+  get dropReason(): DropReason {
+    if (this.phase !== "open") return "closed"
+    return this.isFull ? "full" : "quota"
+  }
+
+  /** Whether nothing finds room that does not merge. */
+  get isFull(): boolean {
     return this.pending.size >= this.#settings.maxPending - this.#signals.reserved
   }
 
@@ -224,7 +289,7 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
     isMarked: boolean,
     receipt: Receipt<F> | undefined
   ): boolean => {
-    if (this.#isFull() && !this.pending.has(update)) return true
+    if (this.isFull && !this.pending.has(update)) return true
     this.#addPending(all, index, index + 1, isMarked, receipt)
     return false
   }

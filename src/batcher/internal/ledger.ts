@@ -40,7 +40,7 @@ export class Ledger {
   /** Batches of which a write failed. */
   failures = 0
   readonly lost: Record<LossReason, number> = { write_failed: 0, given_up: 0, shutdown: 0, evicted: 0, defect: 0 }
-  readonly dropped: Record<DropReason, number> = { full: 0, closed: 0, nested: 0 }
+  readonly dropped: Record<DropReason, number> = { full: 0, quota: 0, closed: 0, nested: 0 }
   /** Called of drops after the accounts were closed. */
   onLateDrop: ((reason: DropReason, count: number) => void) | undefined
 

@@ -1,8 +1,8 @@
 /**
  * The mailbox of a batcher: a bounded queue of messages whose bound counts the updates in them.
  *
- * - At most `capacity` updates wait, however they are spread over messages; of a message that does not fit whole the first
- *   updates are accepted.
+ * - At most `capacity` updates wait, however they are spread over messages, within further limits if there are any. Of a
+ *   message that does not fit whole the first updates are accepted.
  * - Updates are read in the order of their arrival, and reading may stop anywhere.
  * - It keeps copies: callers may use their arrays again.
  * - A message may have a tag, which is returned with each of its updates.
@@ -12,8 +12,17 @@
  */
 import type { Updates } from "../Accumulator.ts"
 
+/** Bounds beside the capacity. */
+export interface Limits<U> {
+  /** How many of the first updates fit, at most `max`. */
+  readonly fitting: (updates: U, max: number) => number
+  readonly onOffered: (updates: U, from: number, to: number) => void
+  readonly onRead: (updates: U, from: number, to: number) => void
+}
+
 export class Mailbox<A, U extends Updates<A, U>, T> {
   readonly capacity: number
+  readonly #limits: Limits<U> | undefined
   #messages: Array<U | undefined> = []
   /** The tags of the messages, as long as there are any. */
   #tags: Map<U, T> | undefined
@@ -24,8 +33,9 @@ export class Mailbox<A, U extends Updates<A, U>, T> {
   #marked = 0
   #changes = 0
 
-  constructor(capacity: number) {
+  constructor(capacity: number, limits?: Limits<U>) {
     this.capacity = capacity
+    this.#limits = limits
   }
 
   /** Updates that wait. */
@@ -51,12 +61,19 @@ export class Mailbox<A, U extends Updates<A, U>, T> {
     this.#marked = 0
   }
 
-  /** Accepts as many of the first updates as fit, and returns their number. */
-  offer(updates: U, tag?: T): number {
-    const accepted = Math.min(updates.length, this.capacity - this.#size)
+  /** How many of the first updates fit. */
+  fitting(updates: U): number {
+    const most = Math.min(updates.length, this.capacity - this.#size)
+    return this.#limits === undefined || most <= 0 ? most : this.#limits.fitting(updates, most)
+  }
+
+  /** Accepts as many of the first updates as fit, at most `most`, and returns their number. */
+  offer(updates: U, tag?: T, most = Number.POSITIVE_INFINITY): number {
+    const accepted = Math.min(this.fitting(updates), most)
     if (accepted <= 0) return 0
     const message = updates.slice(0, accepted)
     this.#messages.push(message)
+    this.#limits?.onOffered(message, 0, accepted)
     if (tag !== undefined) (this.#tags ??= new Map()).set(message, tag)
     this.#size += accepted
     this.#changes++
@@ -80,6 +97,7 @@ export class Mailbox<A, U extends Updates<A, U>, T> {
     this.#size -= count
     this.#changes++
     if (isMarked) this.#marked -= count
+    this.#limits?.onRead(message, from, to)
     each(message, from, to, isMarked, tag)
     return count
   }
@@ -93,6 +111,7 @@ export class Mailbox<A, U extends Updates<A, U>, T> {
       const left = updates.slice(from, to).filter((update, index, all) => keep(update, index, all, isMarked, tag))
       if (left.length === 0) return
       kept.push(left)
+      this.#limits?.onOffered(left, 0, left.length)
       if (tag !== undefined) tags.set(left, tag)
       if (isMarked) marked += left.length
     }

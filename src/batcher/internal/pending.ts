@@ -26,6 +26,20 @@ export class Pending<S, A, U extends Updates<A, U>> {
     return this.#accumulator.size(this.#current) + this.frozenSize
   }
 
+  /** The bytes of the updates; 0 if the accumulator does not know them. */
+  get bytes(): number {
+    const { sized } = this.#accumulator
+    if (sized === undefined) return 0
+    return sized.bytes(this.#current) + (this.#frozen === undefined ? 0 : sized.bytes(this.#frozen))
+  }
+
+  /** The number of updates of a source; 0 if the accumulator knows no sources. */
+  countOf(source: unknown): number {
+    const { sources } = this.#accumulator
+    if (sources === undefined) return 0
+    return sources.count(this.#current, source) + (this.#frozen === undefined ? 0 : sources.count(this.#frozen, source))
+  }
+
   /** Whether a flush has set updates aside. */
   get isFrozen(): boolean {
     return this.#frozen !== undefined
@@ -92,6 +106,20 @@ export class Pending<S, A, U extends Updates<A, U>> {
     const [batch, rest] = this.#accumulator.take(this.#current, max, select)
     this.#current = rest
     return batch
+  }
+
+  /** Takes updates of so many bytes from the larger part, or all of that. */
+  evict(bytes: number): ReadonlyArray<A> {
+    const { sized } = this.#accumulator
+    if (sized === undefined) return []
+    if (this.#frozen !== undefined && sized.bytes(this.#frozen) > sized.bytes(this.#current)) {
+      const [evicted, rest] = sized.evict(this.#frozen, bytes)
+      this.#frozen = rest
+      return evicted
+    }
+    const [evicted, rest] = sized.evict(this.#current, bytes)
+    this.#current = rest
+    return evicted
   }
 
   /** Takes everything. */

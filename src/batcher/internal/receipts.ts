@@ -148,5 +148,19 @@ class ReceiptsInCells<A, F> implements Receipts<A | Cell<A, F>, F, ReadonlyArray
   }
 }
 
+/** Settles updates that leave without a batch. Returns them without their cells. */
+export const settleAll = <A, F, U>(
+  receipts: Receipts<A, F, U>,
+  updates: ReadonlyArray<A>,
+  failure: (update: A) => F
+): ReadonlyArray<A> => {
+  const waiting = receipts.take(updates)
+  const bare = updates.map(unwrap)
+  for (const [index, update] of bare.entries()) {
+    for (const receipt of waiting?.[index] ?? []) receipt.settle(failure(update))
+  }
+  return bare
+}
+
 /** An update without its cell. */
 export const unwrap = <A>(update: A | Cell<A, unknown>): A => (update instanceof Cell ? update.update : update)

@@ -16,7 +16,7 @@ import type { Backoff } from "./backoff.ts"
 import { Batch } from "./batch.ts"
 import type { Intake, Signals } from "./intake.ts"
 import { type FlushRequest, Job, resultOf } from "./job.ts"
-import { type Receipts, unwrap } from "./receipts.ts"
+import { type Receipts, settleAll, unwrap } from "./receipts.ts"
 import type { Selector } from "./selector.ts"
 import { IntervalTimer } from "./intervalTimer.ts"
 
@@ -38,6 +38,8 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
   readonly intake: Intake<S, A, NotWritten<A, E>, U>
   /** The part of `maxPending` that batches in flight take. */
   reserved = 0
+  /** The part of `maxPendingBytes` that batches in flight take. */
+  reservedBytes = 0
   activity: Activity = "idle"
   readonly #options: WorkerOptions<S, A, E, R, U>
   readonly #settings: ResolvedSettings
@@ -155,13 +157,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
       batch.settle(batch.updates.length, lost)
     }
     for (const lane of this.#lanes) lane.interruptUnsafe()
-    const rest = this.intake.clear()
-    const receipts = this.#options.receipts.take(rest)
-    for (const [index, wrapped] of rest.entries()) {
-      const update = unwrap(wrapped)
-      left.push(update)
-      for (const receipt of receipts?.[index] ?? []) receipt.settle(lost(update))
-    }
+    for (const update of settleAll(this.#options.receipts, this.intake.clear(), lost)) left.push(update)
     const outcome = left.length === 0 ? "completed" : "closed"
     this.#job?.end(outcome)
     this.#job = undefined
@@ -222,6 +218,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
   #finish(batch: Batch<A, E>): void {
     if (!this.#inFlight.delete(batch) || batch.isRevoked) return
     this.reserved -= this.#roomOf(batch)
+    this.releaseBytes(batch)
     this.#options.selector.release(batch.partitions)
     const { backoff } = this.#options
     const job = this.#job
@@ -232,6 +229,12 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     if (batch.failure === undefined) backoff.reset()
     else if (backoff.pause !== undefined) this.#backOff(batch)
     this.intake.admitWaiters()
+  }
+
+  /** The bytes of a batch are no longer in flight: it is settled, or put back. */
+  releaseBytes(batch: Batch<A, E>): void {
+    this.reservedBytes -= batch.bytes
+    batch.bytes = 0
   }
 
   #roomOf(batch: Batch<A, E>): number {
@@ -340,6 +343,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     if (pending.size === 0) return undefined
     const { receipts, selector } = this.#options
     const selection = selector.start()
+    const bytes = pending.bytes
     let taken: ReadonlyArray<A> = []
     try {
       taken = pending.take(this.intake.batchSize, selection?.select)
@@ -357,6 +361,8 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
       job.open++
     }
     this.#inFlight.add(batch)
+    batch.bytes = bytes - pending.bytes
+    this.reservedBytes += batch.bytes
     this.reserved += this.#roomOf(batch)
     return batch
   }

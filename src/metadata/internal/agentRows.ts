@@ -16,9 +16,12 @@ export class AgentRows {
   #from: number
   #to: number
   #index: Map<string, number> | undefined
+  /** The bytes of the rows, for owners that count them. */
+  bytes: number
 
   /** The rows of the array from index `from` to before `to`, no two of which may have the same key. */
-  constructor(array: Array<MetadataRow>, from = 0, to = array.length) {
+  constructor(array: Array<MetadataRow>, from = 0, to = array.length, bytes = 0) {
+    this.bytes = bytes
     this.#array = array
     this.#from = from
     this.#to = to

@@ -5,10 +5,13 @@
  * - A batch holds the rows of one agent side by side, agents in the order in which they were first seen. An agent with
  *   more rows than a batch has room for goes behind all others: however much it reports, it delays nobody.
  *
+ * Where it is sized it counts the memory that rows take, and evicts rows of the agents that have the most: an agent that
+ * has less than its fair share keeps all of its rows.
+ *
  * As long as agents do not get in each other's way, the array that their rows are merged into is the next batch.
  */
 import type { AgentId } from "../../domain/Ids.ts"
-import type { MetadataRow } from "../../domain/Metadata.ts"
+import type { MetadataEntry, MetadataRow } from "../../domain/Metadata.ts"
 import type { Accumulator, Selection } from "../../batcher/Accumulator.ts"
 import { AgentRows, KeyLayouts } from "./agentRows.ts"
 import type { Report } from "./report.ts"
@@ -19,13 +22,35 @@ export class NewestMetadata {
   readonly contiguous: Array<MetadataRow>
   readonly agents: Map<AgentId, AgentRows>
   size: number
+  /** The bytes of all rows, if they are counted. */
+  bytes: number | undefined
 
-  constructor(layouts: KeyLayouts, contiguous: Array<MetadataRow>, agents = new Map<AgentId, AgentRows>(), size = 0) {
+  constructor(
+    layouts: KeyLayouts,
+    bytes: number | undefined,
+    contiguous: Array<MetadataRow> = [],
+    agents = new Map<AgentId, AgentRows>(),
+    size = 0
+  ) {
     this.layouts = layouts
+    this.bytes = bytes
     this.contiguous = contiguous
     this.agents = agents
     this.size = size
   }
+}
+
+/** The memory of a row without its characters, in bytes. */
+const emptyRowBytes = 200
+
+/** The most memory that a row takes, in bytes. A character takes one or two. */
+export const heldBytes = ({ error, key, value }: MetadataEntry): number =>
+  2 * (key.length + value.length + error.length) + emptyRowBytes
+
+const bytesOf = (entries: ReadonlyArray<MetadataEntry>, from = 0, to = entries.length): number => {
+  let bytes = 0
+  for (let next = from; next < to; next++) bytes += heldBytes(entries[next]!)
+  return bytes
 }
 
 /** Puts a row in its place unless the row there was collected later. Returns the place. */
@@ -33,6 +58,11 @@ const put = (state: NewestMetadata, agent: AgentRows, row: MetadataRow, hint: nu
   const place = agent.placeOf(row.key, hint)
   if (place === -1) state.size++
   else if (row.collectedAt.epochMilliseconds < agent.at(place).collectedAt.epochMilliseconds) return place
+  if (state.bytes !== undefined) {
+    const bytes = heldBytes(row) - (place === -1 ? 0 : heldBytes(agent.at(place)))
+    state.bytes += bytes
+    agent.bytes += bytes
+  }
   agent.put(row, place)
   return place
 }
@@ -51,8 +81,12 @@ const addNew = (state: NewestMetadata, report: Report, from: number, to: number)
   for (let next = from; next < to; next++) contiguous.push(report.row(next))
   const isDistinct = state.layouts.allDistinct(contiguous, first)
   if (isDistinct) {
-    newAgent(state, report.agentId, first)
+    const agent = newAgent(state, report.agentId, first)
     state.size += to - from
+    if (state.bytes !== undefined) {
+      agent.bytes = bytesOf(contiguous, first)
+      state.bytes += agent.bytes
+    }
   } else {
     contiguous.length = first
   }
@@ -76,11 +110,20 @@ const takeSelected = (
   return [left, true]
 }
 
+/** The rows of an agent of which some were taken. */
+const leftOf = (left: Array<MetadataRow>, isSized: boolean): AgentRows =>
+  new AgentRows(left, 0, left.length, isSized ? bytesOf(left) : 0)
+
+/** The state after a batch was taken. */
+const without = ({ agents, bytes, layouts, size }: NewestMetadata, batch: ReadonlyArray<MetadataRow>): NewestMetadata =>
+  new NewestMetadata(layouts, bytes && bytes - bytesOf(batch), [], agents, size - batch.length)
+
 const takeWith = (
-  { agents, layouts, size }: NewestMetadata,
+  state: NewestMetadata,
   max: number,
   select: (row: MetadataRow) => Selection
 ): readonly [ReadonlyArray<MetadataRow>, NewestMetadata] => {
+  const { agents, bytes } = state
   const batch: Array<MetadataRow> = []
   // agents that are put behind the others here must not be visited again
   const last = [...agents.keys()].at(-1)
@@ -88,15 +131,69 @@ const takeWith = (
     const [left, goesOn] = takeSelected(rows, batch, max, select)
     if (left.length < rows.size) {
       agents.delete(agentId)
-      if (left.length > 0) agents.set(agentId, new AgentRows(left))
+      if (left.length > 0) agents.set(agentId, leftOf(left, bytes !== undefined))
     }
     if (!goesOn || agentId === last) break
   }
-  return [batch, new NewestMetadata(layouts, [], agents, size - batch.length)]
+  return [batch, without(state, batch)]
 }
 
-export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = {
-  empty: () => new NewestMetadata(new KeyLayouts(), []),
+/** The bytes that every agent may keep, the largest first, so that those who have more give up `bytes` together. */
+const fairShare = (sizes: ReadonlyArray<number>, bytes: number): number => {
+  let sum = 0
+  for (const [index, size] of sizes.entries()) {
+    sum += size
+    const share = (sum - bytes) / (index + 1)
+    if (share >= (sizes[index + 1] ?? 0)) return share
+  }
+  return 0
+}
+
+/** How many of the first rows fit into so many bytes, and their bytes. */
+const fitting = (rows: AgentRows, max: number): readonly [count: number, bytes: number] => {
+  if (rows.bytes <= max) return [rows.size, rows.bytes]
+  let bytes = 0
+  for (let count = 0; count < rows.size; count++) {
+    const more = heldBytes(rows.at(count))
+    if (bytes + more > max) return [count, bytes]
+    bytes += more
+  }
+  return [rows.size, bytes]
+}
+
+const evict = (
+  { agents, layouts }: NewestMetadata,
+  bytes: number
+): readonly [ReadonlyArray<MetadataRow>, NewestMetadata] => {
+  const largestFirst = [...agents].toSorted(([, a], [, b]) => b.bytes - a.bytes)
+  const share = fairShare(
+    largestFirst.map(([, rows]) => rows.bytes),
+    bytes
+  )
+  const reduced = new Map<AgentId, readonly [count: number, bytes: number]>()
+  let missing = bytes
+  for (const [agentId, rows] of largestFirst) {
+    if (missing <= 0) break
+    const kept = fitting(rows, share)
+    reduced.set(agentId, kept)
+    missing -= rows.bytes - kept[1]
+  }
+  const evicted: Array<MetadataRow> = []
+  const rest = new NewestMetadata(layouts, 0)
+  for (const [agentId, rows] of agents) {
+    const [count, left] = reduced.get(agentId) ?? [rows.size, rows.bytes]
+    for (let place = count; place < rows.size; place++) evicted.push(rows.at(place))
+    if (count === 0) continue
+    // an array of its own: one that agents share would keep rows alive that are evicted
+    rest.agents.set(agentId, new AgentRows(rows.copy(0, count), 0, count, left))
+    rest.size += count
+    rest.bytes! += left
+  }
+  return [evicted, rest]
+}
+
+const accumulator = (isSized: boolean): Accumulator<NewestMetadata, MetadataRow, Report> => ({
+  empty: () => new NewestMetadata(new KeyLayouts(), isSized ? 0 : undefined),
   size: (state) => state.size,
   has: (state, row) => (state.agents.get(row.agentId)?.placeOf(row.key) ?? -1) !== -1,
   keyOf: (row) => `${row.agentId} ${row.key}`,
@@ -108,7 +205,7 @@ export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = 
     return state
   },
   restore(state, rows) {
-    const restored = new NewestMetadata(state.layouts, [])
+    const restored = new NewestMetadata(state.layouts, state.bytes && 0)
     const restore = (agentId: AgentId, row: MetadataRow) =>
       put(restored, restored.agents.get(agentId) ?? newAgent(restored, agentId), row, 0)
     for (const row of rows) restore(row.agentId, row)
@@ -119,9 +216,9 @@ export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = 
   },
   take(state, max, select) {
     if (select !== undefined) return takeWith(state, max, select)
-    const { agents, contiguous, layouts, size } = state
+    const { agents, bytes, contiguous, layouts, size } = state
     if (size <= max && contiguous.length === size) {
-      return [contiguous, new NewestMetadata(layouts, [])]
+      return [contiguous, new NewestMetadata(layouts, bytes && 0)]
     }
     const batch: Array<MetadataRow> = []
     for (const [agentId, rows] of agents) {
@@ -130,8 +227,20 @@ export const newestMetadata: Accumulator<NewestMetadata, MetadataRow, Report> = 
       const taken = Math.min(room, rows.size)
       for (let place = 0; place < taken; place++) batch.push(rows.at(place))
       agents.delete(agentId)
-      if (taken < rows.size) agents.set(agentId, new AgentRows(rows.copy(taken)))
+      if (taken < rows.size) agents.set(agentId, leftOf(rows.copy(taken), bytes !== undefined))
     }
-    return [batch, new NewestMetadata(layouts, [], agents, size - batch.length)]
+    return [batch, without(state, batch)]
+  },
+  sized: isSized
+    ? { bytes: ({ bytes = 0 }) => bytes, bytesOf: ({ entries }, from, to) => bytesOf(entries, from, to), evict }
+    : undefined,
+  sources: {
+    of: ({ agentId }) => agentId,
+    count: ({ agents }, agentId) => agents.get(agentId as AgentId)?.size ?? 0
   }
-}
+})
+
+export const newestMetadata = accumulator(false)
+
+/** {@link newestMetadata} that counts bytes. */
+export const sizedNewestMetadata = accumulator(true)

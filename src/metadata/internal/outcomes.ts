@@ -12,6 +12,8 @@ export interface Options {
   readonly onUtilization: (keys: number) => void
   /** Whether debug records go anywhere. */
   readonly isDebug: boolean
+  /** Whether the next record of a loss is a warning. */
+  readonly isWarningDue: () => boolean
 }
 
 /** A statement that was told to stop is no news; one that took too long is a warning, anything else an error. */
@@ -22,6 +24,7 @@ const levelOf = (error: StoreError | undefined) => {
 
 export const makeOutcomes = ({
   isDebug,
+  isWarningDue,
   metrics,
   onUtilization,
   update
@@ -57,6 +60,13 @@ export const makeOutcomes = ({
     }),
   onRejected: ({ agentId, key }) =>
     Effect.annotateLogs(Effect.logError("metadata was rejected by the store and is lost"), { agentId, key }),
+  onLost: (rows, reason) =>
+    Effect.suspend(() =>
+      Effect.annotateLogs(Effect.logWithLevel(isWarningDue() ? "Warn" : "Debug")("pending metadata was lost"), {
+        reason,
+        entries: rows.length
+      })
+    ),
   onDraining: (held) => Effect.annotateLogs(Effect.logDebug("metadata batcher draining"), { entries: held }),
   onClosed: ({ cutOff, written }) =>
     Effect.logWithLevel(cutOff > 0 ? "Warn" : "Info")("the metadata batcher has closed").pipe(

@@ -1,7 +1,12 @@
 /** The pending map against a model that is too simple to be wrong. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Schema } from "effect"
-import { type NewestMetadata, newestMetadata } from "../../../src/metadata/internal/newestMetadata.ts"
+import {
+  heldBytes,
+  type NewestMetadata,
+  newestMetadata,
+  sizedNewestMetadata
+} from "../../../src/metadata/internal/newestMetadata.ts"
 import { Report } from "../../../src/metadata/internal/report.ts"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
 import { agent, entry, row } from "../../support/metadataBatcher.ts"
@@ -84,6 +89,33 @@ describe("newestMetadata", () => {
       const state = newestMetadata.restore(addAll(after), failed)
 
       assert.deepStrictEqual(byId(takeAll(state)), newestOf([...before, ...after]))
+    }
+  )
+
+  it.prop(
+    "counts the bytes of its rows, and takes what exceeds the fair share of agents",
+    { earlier: Samples, later: Samples, size: upTo(5), bytes: upTo(5_000) },
+    ({ bytes, earlier, later, size }) => {
+      const { bytes: count, evict } = sizedNewestMetadata.sized!
+      const bytesOf = (rows: ReadonlyArray<MetadataRow>) => rows.reduce((sum, row) => sum + heldBytes(row), 0)
+      const ofAgents = (rows: ReadonlyArray<MetadataRow>) =>
+        new Map([...Map.groupBy(rows, ({ agentId }) => agentId)].map(([agentId, rows]) => [agentId, bytesOf(rows)]))
+      const empty = sizedNewestMetadata.empty()
+      const [batch, rest] = sizedNewestMetadata.take(addAll(rowsOf(earlier), empty), size + 1)
+      const [some, more] = sizedNewestMetadata.take(rest, size, ({ key }) => (key === "key-1" ? "skip" : "take"))
+      const state = addAll(rowsOf(later), sizedNewestMetadata.restore(more, [...batch, ...some]))
+      const before = count(state)
+
+      const [evicted, left] = evict(state, bytes)
+      const all = takeAll(left)
+
+      assert.strictEqual(before, bytesOf([...evicted, ...all]))
+      assert.strictEqual(count(left), bytesOf(all))
+      assert.isAtLeast(bytesOf(evicted), Math.min(bytes, before))
+      const most = Math.max(0, ...ofAgents(all).values())
+      const had = ofAgents([...evicted, ...all])
+      for (const { agentId } of evicted) assert.isAtLeast(had.get(agentId)!, most, "agents with less lose nothing")
+      assert.strictEqual(new Set([...evicted, ...all].map(id)).size, evicted.length + all.length)
     }
   )
 

@@ -1,0 +1,54 @@
+/** The settings of how metadata is batched and written. */
+import * as Value from "../domain/SettingValue.ts"
+import { optional, required } from "../domain/SettingVariable.ts"
+
+export const variables = {
+  maxBatchSize: required({
+    name: "METADATA_MAX_BATCH_SIZE",
+    default: "500",
+    value: Value.wholeNumber(1, 10_000),
+    description: "Entries in a batch; the batcher writes as soon as so many are pending."
+  }),
+  maxBatchBytes: required({
+    name: "METADATA_MAX_BATCH_BYTES",
+    default: "4194304",
+    value: Value.wholeNumber(1_024, 1_073_741_824),
+    description: "Bytes in a batch; a larger entry is written alone."
+  }),
+  flushInterval: required({
+    name: "METADATA_FLUSH_INTERVAL",
+    default: "5 seconds",
+    value: Value.duration,
+    description: "The time from the end of a flush to the next scheduled one."
+  }),
+  queueCapacity: optional({
+    name: "METADATA_QUEUE_CAPACITY",
+    value: Value.wholeNumber(1, 1_000_000),
+    description: "Entries that may queue while a batch is being written. Without it, five batches."
+  }),
+  maxPending: required({
+    name: "METADATA_MAX_PENDING",
+    default: "100000",
+    value: Value.wholeNumber(1, 10_000_000),
+    description: "Keys whose newest value is kept while the database is away."
+  }),
+  maxPendingBytes: required({
+    name: "METADATA_MAX_PENDING_BYTES",
+    default: "67108864",
+    value: Value.wholeNumber(1_048_576, 17_179_869_184),
+    description:
+      "Bytes of memory for what is kept while the database is away. Beyond it, entries of the agents that have the most are lost."
+  }),
+  maxPendingPerAgent: required({
+    name: "METADATA_MAX_PENDING_PER_AGENT",
+    default: "10000",
+    value: Value.wholeNumber(1, 10_000_000),
+    description: "Keys of one agent whose newest value is kept while the database is away."
+  }),
+  writeTimeout: required({
+    name: "METADATA_WRITE_TIMEOUT",
+    default: "10 seconds",
+    value: Value.duration,
+    description: "The longest time that one write may take; then it is cancelled and tried again."
+  })
+} as const
