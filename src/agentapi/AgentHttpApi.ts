@@ -19,6 +19,7 @@ const fields = {
 class InvalidBody extends Schema.TaggedError<InvalidBody>()("Refused", fields, { httpApiStatus: 400 }) {}
 class NothingThere extends Schema.TaggedError<NothingThere>()("Refused", fields, { httpApiStatus: 404 }) {}
 class NotPrebuilt extends Schema.TaggedError<NotPrebuilt>()("Refused", fields, { httpApiStatus: 409 }) {}
+class NoRoom extends Schema.TaggedError<NoRoom>()("Refused", fields, { httpApiStatus: 503 }) {}
 class LimitReached extends Schema.TaggedError<LimitReached>()("Refused", fields, { httpApiStatus: 413 }) {}
 
 export const AgentHttpApi = HttpApi.make("agent-http")
@@ -27,7 +28,7 @@ export const AgentHttpApi = HttpApi.make("agent-http")
       .add(
         HttpApiEndpoint.post("metadata", `${me}/metadata`, {
           success: [HttpApiSchema.NoContent, Schema.Struct({ undeclared: Schema.Array(Schema.String) })],
-          error: [InvalidBody]
+          error: [InvalidBody, NoRoom]
         }).annotate(
           OpenApi.Summary,
           'Report values of keys as {"cpu": "42 %"}, or samples as the calls of an agent have them'

@@ -3,7 +3,7 @@
  *
  * - They run the handlers of the agent's calls, for the agent of the token. No connection is recorded.
  * - Metadata may also be an object of values by key. The response names keys that the agent has not declared. A request
- *   with undeclared keys alone fails.
+ *   with undeclared keys alone fails, and so does one of which the batcher dropped something.
  * - The service has no prebuilt workspaces, no SSH keys and no external providers. It says so in the words of the
  *   original's programs, which then continue without them.
  */
@@ -108,9 +108,11 @@ const handlers = HttpApiBuilder.group(
               return yield* invalid(tooLong.key, `must have at most ${MetadataReport.maxValueBytes} bytes`)
             }
             const request = { metadata: samples.map(({ error, key, value }) => ({ key, result: { value, error } })) }
-            // a report that is too large fails in its call, which returns the error
             const session = AgentSession.ofRequest({ ...agent, apiVersion: ApiVersion.first }, declared)
-            if (!(yield* addValid(session, request))) yield* report(request, declared)
+            const dropped = yield* addValid(session, request)
+            // a report that is too large fails in its call, which returns the error
+            if (dropped < 0) yield* report(request, declared)
+            if (dropped > 0) return yield* noRoom(dropped)
             return undeclared.length === 0
               ? HttpServerResponse.empty({ status: 204 })
               : HttpServerResponse.jsonUnsafe({ undeclared: undeclared.slice(0, 100) })
@@ -205,6 +207,12 @@ export const layer = HttpApiBuilder.layer(AgentHttpApi).pipe(
 const nothing = HttpServerResponse.jsonUnsafe(null)
 
 const refuse = (status: number, message: string) => Effect.succeed(new Refused({ status, message }).response)
+
+const noRoom = (dropped: number) =>
+  new Refused({
+    status: 503,
+    message: `${dropped} values were dropped because there is no room for them: report them again later`
+  })
 
 const unavailable = () => new Refused({ status: 503, message: "agents cannot be served now" })
 

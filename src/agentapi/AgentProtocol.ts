@@ -85,7 +85,8 @@ export const make = Effect.gen(function* () {
       const payload = decode(call.payload)
       if (Option.isNone(payload)) return dispatch(id, call)
       return Effect.matchCauseEffect(addValid(session, payload.value), {
-        onSuccess: (added) => (added ? write(parser.encodeSuccess(call.id)) : dispatch(id, call)),
+        onSuccess: (dropped) =>
+          dropped < 0 ? dispatch(id, call) : write(parser.encodeSuccess(call.id, Metadata.resultOf(dropped))),
         // a part of the report may be added: it cannot take the ordinary path
         onFailure: (cause) => died(call.id, cause)
       })

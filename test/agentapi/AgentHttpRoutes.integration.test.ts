@@ -198,3 +198,22 @@ layer(Service.layer, { excludeTestServices: true })("an agent over plain HTTP", 
     })
   )
 })
+
+layer(Service.layerWith({ METADATA_MAX_PENDING_PER_AGENT: "1", METADATA_FLUSH_INTERVAL: "1 hour" }), {
+  excludeTestServices: true
+})("an agent that reports more than there is room for", (it) => {
+  it.effect("learns how many of its values were dropped [FT-72]", () =>
+    Effect.gen(function* () {
+      const { id, token } = yield* People.agent("cpu", "disk", "mem")
+
+      const { body, status } = yield* ask("POST", `${me}/metadata`, token, { cpu: "1", disk: "2", mem: "3" })
+      assert.strictEqual(status, 503)
+      assert.deepStrictEqual(body, {
+        _tag: "Refused",
+        message: "2 values were dropped because there is no room for them: report them again later"
+      })
+      assert.deepStrictEqual(yield* stored(id), { cpu: ["1", ""], disk: ["", ""], mem: ["", ""] })
+      assert.strictEqual((yield* ask("POST", `${me}/metadata`, token, { disk: "2" })).status, 204)
+    })
+  )
+})

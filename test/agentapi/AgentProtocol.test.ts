@@ -37,7 +37,7 @@ const start = Effect.fnUntraced(function* (isTraced: boolean) {
       taken.push(...entries.map(({ key, value }) => `${key}=${value}`))
       return Effect.contextWith((context) => {
         contexts.push(context)
-        return Effect.succeed(0)
+        return Effect.succeed(key === "no room" ? 1 : 0)
       })
     }
   }).pipe(isTraced ? Effect.provideService(Tracer.Tracer, Tracer.nativeTracer) : identity)
@@ -83,6 +83,7 @@ const frames: ReadonlyArray<readonly [frame: string, answers: number]> = [
   [call("wrong", { metadata: [{ key: 5 }] }), 1],
   [call("none", null), 1],
   [report("died", "bad"), 1],
+  [report("dropped", "no room"), 1],
   [`[${report("l1", "good")},${report("l2", "bad")},${report("l3", "good")}]`, 3],
   [`[${report("twice", "good")},${report("twice", "good")}]`, 1],
   [report({}, "good"), 1],
@@ -93,7 +94,7 @@ const frames: ReadonlyArray<readonly [frame: string, answers: number]> = [
 ]
 
 describe("a report", () => {
-  it.effect("has the same reply, effect and log whether it is traced or not", () =>
+  it.effect("has the same reply, effect and log whether it is traced or not, and says what was dropped [FT-72]", () =>
     Effect.gen(function* () {
       const outcome = Effect.fnUntraced(function* (isTraced: boolean) {
         const failures = Effect.map(Effect.context<never>(), (context) => FailureMetrics.totals(context).calls)
@@ -112,6 +113,10 @@ describe("a report", () => {
       assert.deepStrictEqual(untraced, traced)
       assert.deepStrictEqual(JSON.parse(untraced.answers[0]!), Agent.accepted("1"))
       assert.include(untraced.taken, "good=of 2")
+      assert.isTrue(
+        untraced.answers.some((answer) => answer.includes('"exit":{"_tag":"Success","value":{"dropped":1}}')),
+        "the caller does not learn of a drop"
+      )
       // each was added once, although the batcher died of it
       assert.deepStrictEqual(untraced.deaths, ["of died", "of l2", "of nobody"])
       assert.strictEqual(untraced.failed, 4)

@@ -2,7 +2,8 @@
  * `BatchUpdateMetadata`: an agent reports samples of its keys.
  *
  * - Every entry gets the time of receipt, and is trimmed and cut by the rules of {@link MetadataReport}.
- * - The entries are added to the batcher for the agent of the session. No query is made.
+ * - The entries are added to the batcher for the agent of the session. No query is made. The result has the number of those
+ *   that the batcher dropped, if it dropped any; the original's protocol has no field for it.
  * - A key that the agent has not declared is dropped and counted. A report of such keys alone succeeds.
  * - A report whose keys are too large is accepted up to the limit, and then fails with an error.
  * - Logs name keys and sizes, never values.
@@ -47,7 +48,10 @@ export class MetadataKeysTooLong extends Schema.TaggedError<MetadataKeysTooLong>
 
 export const BatchUpdateMetadata = Rpc.make("BatchUpdateMetadata", {
   payload: BatchUpdateMetadataRequest,
-  success: Schema.Struct({}),
+  success: Schema.Struct({
+    /** Entries that found no room: to be reported again. Absent if there are none. */
+    dropped: Schema.optionalKey(Schema.Int)
+  }),
   error: MetadataKeysTooLong
 })
 
@@ -60,7 +64,7 @@ export const make = Effect.gen(function* () {
     if (undeclared > 0) undeclaredKeys.updateUnsafe(undeclared, context)
     return Effect.flatMap(LogLevel.isEnabled("Debug"), (isEnabled) =>
       isEnabled
-        ? Effect.andThen(
+        ? Effect.tap(
             batcher.add(agentId, entries),
             Effect.annotateLogs(Effect.logDebug("metadata reported", sizes(entries)), { agentId })
           )
@@ -69,26 +73,31 @@ export const make = Effect.gen(function* () {
   }
 
   return {
-    /** Adds a valid report and returns true. Returns false, and adds nothing, when the keys of the report are too large. */
-    addValid: (session: AgentSession["Service"], request: BatchUpdateMetadataRequest): Effect.Effect<boolean> =>
+    /**
+     * Adds a valid report and returns how many of its entries were dropped. Returns -1, and adds nothing, when the keys of the
+     * report are too large.
+     */
+    addValid: (session: AgentSession["Service"], request: BatchUpdateMetadataRequest): Effect.Effect<number> =>
       Effect.flatMap(session.receiptTime.now, (receivedAt) => {
         const report = MetadataReport.accept(samplesOf(request), receivedAt, session.declaredKeys)
-        return report.keyBytes > MetadataReport.maxKeyBytes
-          ? isFalse
-          : Effect.andThen(add(session.identity.agentId, report), isTrue)
+        return report.keyBytes > MetadataReport.maxKeyBytes ? notAdded : add(session.identity.agentId, report)
       }),
 
     BatchUpdateMetadata: Effect.fnUntraced(function* (request: BatchUpdateMetadataRequest) {
       const { declaredKeys, identity, receiptTime } = yield* AgentSession
       const report = MetadataReport.accept(samplesOf(request), yield* receiptTime.now, declaredKeys)
-      yield* add(identity.agentId, report)
-      return report.keyBytes > MetadataReport.maxKeyBytes ? yield* tooLong(identity.agentId, report.keyBytes) : {}
+      const dropped = yield* add(identity.agentId, report)
+      if (report.keyBytes > MetadataReport.maxKeyBytes) return yield* tooLong(identity.agentId, report.keyBytes)
+      return resultOf(dropped)
     })
   }
 })
 
-const isTrue = Effect.succeed(true)
-const isFalse = Effect.succeed(false)
+/** The result of a report of which so many entries were dropped. */
+export const resultOf = (dropped: number): typeof BatchUpdateMetadata.successSchema.Type =>
+  dropped === 0 ? {} : { dropped }
+
+const notAdded = Effect.succeed(-1)
 
 const tooLong = (agentId: AgentId, keyBytes: number) => {
   const error = new MetadataKeysTooLong({ keyBytes, limit: MetadataReport.maxKeyBytes })

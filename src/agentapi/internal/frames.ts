@@ -47,8 +47,8 @@ export interface Parser {
   /** Returns the messages of a frame; throws an error that says what is wrong with it. */
   readonly decode: (frame: string | Uint8Array) => ReadonlyArray<RpcMessage.FromClientEncoded>
   readonly encode: (message: RpcMessage.FromServerEncoded) => string
-  /** The reply to a call that succeeded without a result. */
-  readonly encodeSuccess: (id: string | number) => string
+  /** The reply to a call that succeeded. */
+  readonly encodeSuccess: (id: string | number, result: object) => string
 }
 
 export const makeParser = (): Parser => {
@@ -58,9 +58,10 @@ export const makeParser = (): Parser => {
       if (message._tag === "Exit") running.delete(String(message.requestId))
       return JSON.stringify(message)
     },
-    encodeSuccess: (id) => {
+    encodeSuccess: (id, result) => {
       running.delete(String(id))
-      return `{"_tag":"Exit","requestId":${JSON.stringify(id)},"exit":{"_tag":"Success","value":{}}}`
+      const value = JSON.stringify(result)
+      return `{"_tag":"Exit","requestId":${JSON.stringify(id)},"exit":{"_tag":"Success","value":${value}}}`
     },
     decode: (frame) => {
       const content: unknown = JSON.parse(typeof frame === "string" ? frame : decoder.decode(frame))

@@ -94,7 +94,7 @@ export const make = Effect.gen(function* () {
         if (Option.isNone(report)) return ordinary.handle(bytes, agentSocket)
         return addValid(agentSocket.session, report.value).pipe(
           Effect.onError((cause) => countFailure(cause)),
-          Effect.flatMap((isAdded) => (isAdded ? nothing : ordinary.handle(bytes, agentSocket)))
+          Effect.flatMap((dropped) => (dropped < 0 ? ordinary.handle(bytes, agentSocket) : nothing))
         )
       }
     }
