@@ -27,7 +27,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Data, Duration, Effect, Layer, Schedule } from "effect"
 import { FetchHttpClient, HttpIncomingMessage, HttpRouter, type HttpServer } from "effect/http"
-import { HttpApi, OpenApi } from "effect/http-api"
+import { Api } from "./Api.ts"
 import * as Access from "./access/Access.ts"
 import * as Authentication from "./access/Authentication.ts"
 import * as Revocations from "./access/Revocations.ts"
@@ -35,6 +35,7 @@ import * as ActivityBump from "./usage/ActivityBump.ts"
 import * as AgentRoutes from "./agentapi/AgentRoutes.ts"
 import * as BoundaryUsage from "./usage/BoundaryUsage.ts"
 import * as ForwardedMetrics from "./usage/ForwardedMetrics.ts"
+import * as ContextState from "./agentapi/calls/ContextState.ts"
 import * as Manifest from "./agentapi/calls/Manifest.ts"
 import * as Replica from "./domain/Replica.ts"
 import * as StatsBatcher from "./usage/StatsBatcher.ts"
@@ -45,21 +46,13 @@ import type { Settings } from "./Config.ts"
 import type * as DashboardAssets from "./dashboard/Assets.ts"
 import * as DashboardRoutes from "./dashboard/DashboardRoutes.ts"
 import * as OverviewFeed from "./operations/OverviewFeed.ts"
-import { AdminApi } from "./admin/AdminApi.ts"
-import { AgentHttpApi } from "./agentapi/AgentHttpApi.ts"
 import * as AgentHttpRoutes from "./agentapi/AgentHttpRoutes.ts"
-import { AgentSocketApi } from "./agentapi/AgentSocketApi.ts"
-import { DashboardApi } from "./dashboard/DashboardApi.ts"
-import { OverviewApi } from "./operations/OverviewApi.ts"
-import { UsageApi } from "./usage/UsageApi.ts"
-import { TailnetApi } from "./tailnet/TailnetApi.ts"
-import { WatchApi } from "./watch/WatchApi.ts"
 import type { Directory } from "./admin/Directory.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
+import * as ErrorResponses from "./operations/ErrorResponses.ts"
 import { isLoopback } from "./operations/MetricsPage.ts"
 import * as OperationsRoutes from "./operations/OperationsRoutes.ts"
 import * as OverviewRoutes from "./operations/OverviewRoutes.ts"
-import * as ProblemDetails from "./operations/ProblemDetails.ts"
 import * as Retention from "./operations/Retention.ts"
 import * as UsageRoutes from "./usage/UsageRoutes.ts"
 import { ByteWebSocket } from "./platform/ByteWebSocket.ts"
@@ -72,7 +65,9 @@ import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
 import * as EmbeddedPostgres from "./postgres/EmbeddedPostgres.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgActivityStore from "./storage/PgActivityStore.ts"
-import * as PgAgentCatalog from "./storage/PgAgentCatalog.ts"
+import * as PgAgentContextStore from "./storage/PgAgentContextStore.ts"
+import * as PgAgentCatalog from "./storage/readers/PgAgentCatalog.ts"
+import * as PgAgentReader from "./storage/readers/PgAgentReader.ts"
 import * as PgAppStore from "./storage/PgAppStore.ts"
 import * as PgClock from "./storage/PgClock.ts"
 import * as PgBoundaryUsageStore from "./storage/PgBoundaryUsageStore.ts"
@@ -81,7 +76,7 @@ import * as PgAgentSocketStore from "./storage/PgAgentSocketStore.ts"
 import * as PgCoordinatorStore from "./storage/PgCoordinatorStore.ts"
 import * as PgDirectory from "./storage/PgDirectory.ts"
 import * as PgLifecycleStore from "./storage/PgLifecycleStore.ts"
-import * as PgLogReader from "./storage/PgLogReader.ts"
+import * as PgLogReader from "./storage/readers/PgLogReader.ts"
 import * as PgLogStore from "./storage/PgLogStore.ts"
 import * as PgManifestStore from "./storage/PgManifestStore.ts"
 import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
@@ -113,21 +108,10 @@ import type { UsageStore } from "./usage/UsageStore.ts"
 import * as UsageTracker from "./usage/UsageTracker.ts"
 import * as LogWatch from "./watch/LogWatch.ts"
 import * as MetadataWatch from "./watch/MetadataWatch.ts"
+import * as ReadRoutes from "./watch/ReadRoutes.ts"
 import * as WatchRoutes from "./watch/WatchRoutes.ts"
 import { SiteConfigs } from "./agentapi/ports/SiteConfigs.ts"
 import { StatsOptions } from "./usage/StatsOptions.ts"
-
-/** The whole HTTP API. */
-const Api = HttpApi.make("metadata-batcher")
-  .addHttpApi(AdminApi)
-  .addHttpApi(UsageApi)
-  .addHttpApi(WatchApi)
-  .addHttpApi(DashboardApi)
-  .addHttpApi(OverviewApi)
-  .addHttpApi(AgentSocketApi)
-  .addHttpApi(AgentHttpApi)
-  .addHttpApi(TailnetApi)
-  .annotateMerge(OpenApi.annotations({ title: "metadata-batcher", version: "2" }))
 
 /**
  * The database of the settings with its schema up to date: the one at the given address, or the embedded one.
@@ -169,12 +153,15 @@ type DatabaseClient = Layer.Success<ReturnType<typeof Postgres.layer>>
  *
  * @internal
  */
-export const layerStorage = <E = never>(settings: Settings, { metadataStore }: Options<E> = {}) =>
-  Layer.mergeAll(
+export const layerStorage = <E = never>(settings: Settings, { metadataStore }: Options<E> = {}) => {
+  const silence = { silentAfter: Duration.times(settings.agentPingInterval, 4) }
+  return Layer.mergeAll(
     metadataStore ?? PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
     PgAccessStore.layer,
     PgActivityStore.layer,
-    PgAgentCatalog.layer({ silentAfter: Duration.times(settings.agentPingInterval, 4) }),
+    PgAgentCatalog.layer(silence),
+    PgAgentReader.layer(silence),
+    PgAgentContextStore.layer,
     PgAppStore.layer,
     PgBoundaryUsageStore.layer,
     PgUserSessionStore.layer,
@@ -199,6 +186,7 @@ export const layerStorage = <E = never>(settings: Settings, { metadataStore }: O
     PgSiteConfigs.layer,
     layerPubSub(settings)
   ).pipe(Layer.provideMerge(NodeCrypto.layer))
+}
 
 const layerServices = (settings: Settings) =>
   Layer.mergeAll(
@@ -216,6 +204,7 @@ const layerServices = (settings: Settings) =>
       disableDirectConnections: settings.disableDirectConnections,
       derpForceWebsockets: settings.derpForceWebsockets
     }),
+    Layer.succeed(ContextState.IsEnabled, settings.agentContext),
     MetadataWatch.layer,
     LogWatch.layer,
     Fatal.watch(
@@ -289,6 +278,7 @@ const routes = (settings: Settings) =>
     AgentRoutes.layer(settings),
     AgentHttpRoutes.layer,
     WatchRoutes.layer(settings),
+    ReadRoutes.layer,
     TailnetRoutes.layer(settings),
     UsageRoutes.layer,
     AdminRoutes.layer,
@@ -299,7 +289,7 @@ const routes = (settings: Settings) =>
       needsToken:
         settings.metricsAccess === "token" || (settings.metricsAccess === "auto" && !isLoopback(settings.host))
     }),
-    ProblemDetails.layer
+    ErrorResponses.layer(Api)
   )
 
 /** The service cannot listen on its address. */

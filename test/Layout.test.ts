@@ -26,6 +26,7 @@ const rooms = [
   "storage",
   "fleet",
   "Config",
+  "Api",
   "Server",
   "Serve",
   "Cli",

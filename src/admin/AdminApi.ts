@@ -4,9 +4,10 @@
  * A token is shown once, in the response to the call that made it.
  */
 import { Effect, Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import { AdminAuthentication } from "../access/Authentication.ts"
+import { RequestValidation } from "../platform/ErrorResponse.ts"
 import { AgentId, UserId, WorkspaceId } from "../domain/Ids.ts"
 import { isStorable } from "../domain/PostgresText.ts"
 import { NameTaken, UserNotFound } from "./Directory.ts"
@@ -123,6 +124,6 @@ const agents = HttpApiGroup.make("agents")
 
 export const AdminApi = HttpApi.make("admin")
   .add(users, workspaces, agents)
-  .middleware(HttpApiMiddleware.ProblemDetails)
+  .middleware(RequestValidation)
   // otherwise a misspelled field would leave its default in place
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error" })

@@ -1,8 +1,9 @@
 /** The handlers of {@link AdminApi}. They mint tokens; the directory keeps only digests. */
 import { Duration, Effect, Layer, Redacted } from "effect"
 import type { Digest, SecureRandom } from "effect/crypto"
-import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { HttpApiBuilder } from "effect/http-api"
 import * as Authentication from "../access/Authentication.ts"
+import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import * as Token from "../access/Token.ts"
 import type { MetadataDescription } from "../domain/Metadata.ts"
 import type { User } from "../domain/User.ts"
@@ -82,7 +83,7 @@ const agents = HttpApiBuilder.group(
 
 export const layer = HttpApiBuilder.layer(AdminApi).pipe(
   Layer.provide([users, workspaces, agents]),
-  Layer.provide([Authentication.layerAdmin, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
+  Layer.provide([Authentication.layerAdmin, layerRequestValidation])
 )
 
 /** Mints a token, and its digest, which is stored. */

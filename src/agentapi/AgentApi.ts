@@ -20,6 +20,7 @@ import type { AgentSession } from "./session/AgentSession.ts"
 import * as AnnouncementBanners from "./calls/AnnouncementBanners.ts"
 import * as Apps from "./calls/Apps.ts"
 import * as BoundaryLogs from "./calls/BoundaryLogs.ts"
+import * as ContextState from "./calls/ContextState.ts"
 import * as UserSessions from "./calls/UserSessions.ts"
 import * as Lifecycle from "./calls/Lifecycle.ts"
 import * as Logs from "./calls/Logs.ts"
@@ -55,7 +56,8 @@ export const AgentApi = RpcGroup.make(
   SubAgents.CreateSubAgent,
   SubAgents.DeleteSubAgent,
   SubAgents.ListSubAgents,
-  Apps.UpdateAppStatus
+  Apps.UpdateAppStatus,
+  ContextState.PushContextState
 ).middleware(AgentSessionMiddleware)
 
 /** The errors of single calls, exported so that programs that use the contract can name them. */

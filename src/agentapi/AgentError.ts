@@ -29,6 +29,9 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
 /** The service cannot process the call now. */
 export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", { message: Schema.String }) {}
 
+/** The service does not serve the call. Agents of the original understand that they need not try again. */
+export class NotServed extends Schema.TaggedError<NotServed>()("NotServed", { message: Schema.String }) {}
+
 /** Fails a call whose store failed, or that could not announce its change. The cause is only logged. */
 export const unavailable: (error: StoreError | PubSubError) => Effect.Effect<never, Unavailable> = failWith(
   (message) => new Unavailable({ message })

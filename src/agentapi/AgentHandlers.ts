@@ -8,6 +8,7 @@ import * as SessionCalls from "./internal/sessionCalls.ts"
 import * as AnnouncementBanners from "./calls/AnnouncementBanners.ts"
 import * as Apps from "./calls/Apps.ts"
 import * as BoundaryLogs from "./calls/BoundaryLogs.ts"
+import * as ContextState from "./calls/ContextState.ts"
 import * as UserSessions from "./calls/UserSessions.ts"
 import * as Lifecycle from "./calls/Lifecycle.ts"
 import * as Logs from "./calls/Logs.ts"
@@ -33,7 +34,8 @@ const handlers = AgentApi.toLayer(
       ...(yield* UserSessions.make),
       ...(yield* BoundaryLogs.make),
       ...(yield* ResourceMonitors.make),
-      ...(yield* SubAgents.make)
+      ...(yield* SubAgents.make),
+      ...(yield* ContextState.make)
     })
   })
 )

@@ -6,14 +6,9 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentAuthentication } from "../access/Authentication.ts"
+import { fields, RequestValidation } from "../platform/ErrorResponse.ts"
 
 const me = "/api/v2/workspaceagents/me"
-
-/** The fields of an error response. `validations` names the invalid fields and their problems. */
-const fields = {
-  message: Schema.String,
-  validations: Schema.optionalKey(Schema.Array(Schema.Struct({ field: Schema.String, detail: Schema.String })))
-}
 
 // one class per status: the class of an error selects its status
 class InvalidBody extends Schema.TaggedError<InvalidBody>()("Refused", fields, { httpApiStatus: 400 }) {}
@@ -63,6 +58,7 @@ export const AgentHttpApi = HttpApi.make("agent-http")
         )
       )
       .middleware(AgentAuthentication)
+      .middleware(RequestValidation)
   )
   .add(
     HttpApiGroup.make("build").add(

@@ -15,6 +15,7 @@ import { LogSourceId, nil } from "../domain/Ids.ts"
 import * as MetadataReport from "../domain/MetadataReport.ts"
 import { OptionalText, PostgresText } from "../domain/PostgresText.ts"
 import * as Utf8 from "../domain/Utf8.ts"
+import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import * as AgentHandlers from "./AgentHandlers.ts"
 import { AgentHttpApi } from "./AgentHttpApi.ts"
 import * as AgentSockets from "./AgentSockets.ts"
@@ -198,7 +199,7 @@ const build = HttpApiBuilder.group(AgentHttpApi, "build", (handlers) =>
 
 export const layer = HttpApiBuilder.layer(AgentHttpApi).pipe(
   Layer.provide([handlers, build]),
-  Layer.provide([AgentHandlers.layer, Authentication.layerAgent]),
+  Layer.provide([AgentHandlers.layer, Authentication.layerAgent, layerRequestValidation]),
   Layer.provide(AgentSockets.layer)
 )
 

@@ -24,6 +24,7 @@ import { closeWebSocket, ping, roundTrip } from "../platform/RequestSocket.ts"
 import * as StallDetector from "../platform/StallDetector.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
 import * as AgentSockets from "./AgentSockets.ts"
+import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import * as AgentHandlers from "./AgentHandlers.ts"
 import * as AgentProtocol from "./AgentProtocol.ts"
 import * as AgentWire from "./AgentWire.ts"
@@ -116,7 +117,7 @@ const handlers = (options: Options = {}) =>
 export const layer = (options?: Options) =>
   HttpApiBuilder.layer(AgentSocketApi).pipe(
     Layer.provide(handlers(options)),
-    Layer.provide([AgentHandlers.layer, Authentication.layerAgent]),
+    Layer.provide([AgentHandlers.layer, Authentication.layerAgent, layerRequestValidation]),
     Layer.provide([AgentSockets.layer, StallDetector.layer, CachedWorkspace.layerRefreshes])
   )
 

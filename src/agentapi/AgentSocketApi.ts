@@ -2,6 +2,7 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentAuthentication } from "../access/Authentication.ts"
+import { fields, RequestValidation } from "../platform/ErrorResponse.ts"
 
 export const path = "/api/v2/workspaceagents/me/rpc"
 
@@ -9,15 +10,9 @@ export const path = "/api/v2/workspaceagents/me/rpc"
 export const subprotocol = "metadata-batcher.v1"
 
 /** The agent asks for a protocol or a version that the service does not speak, or cannot be served now. */
-export class ConnectionRefused extends Schema.TaggedError<ConnectionRefused>()(
-  "ConnectionRefused",
-  {
-    message: Schema.String,
-    /** The problems, each with its parameter. */
-    validations: Schema.Array(Schema.Struct({ field: Schema.String, detail: Schema.String }))
-  },
-  { httpApiStatus: 400 }
-) {}
+export class ConnectionRefused extends Schema.TaggedError<ConnectionRefused>()("ConnectionRefused", fields, {
+  httpApiStatus: 400
+}) {}
 
 /** The service cannot read the data that it needs to serve an agent. */
 export class SessionUnavailable extends Schema.TaggedError<SessionUnavailable>()(
@@ -46,4 +41,5 @@ export const AgentSocketApi = HttpApi.make("agent").add(
       )
     )
     .middleware(AgentAuthentication)
+    .middleware(RequestValidation)
 )

@@ -12,7 +12,7 @@ export interface ApiVersion {
 }
 
 /** The version of the service. */
-export const current: ApiVersion = { major: 2, minor: 8 }
+export const current: ApiVersion = { major: 2, minor: 10 }
 
 /** The version of an agent that names no version. */
 export const first: ApiVersion = { major: 2, minor: 0 }

@@ -1,8 +1,9 @@
 /** The contract of the dashboard: the agents that a user may see. */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, OpenApi } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { AccessUnavailable, AgentNotFound } from "../access/AccessError.ts"
 import { ReaderAuthentication } from "../access/Authentication.ts"
+import { RequestValidation } from "../platform/ErrorResponse.ts"
 import { AgentId } from "../domain/Ids.ts"
 import { isStorable } from "../domain/PostgresText.ts"
 import { AgentDetails, AgentSummary, SortKey } from "./AgentCatalog.ts"
@@ -48,5 +49,5 @@ export const DashboardApi = HttpApi.make("dashboard").add(
       }).annotate(OpenApi.Summary, "Read what is known of an agent, with the last connections to it")
     )
     .middleware(ReaderAuthentication)
-    .middleware(HttpApiMiddleware.ProblemDetails)
+    .middleware(RequestValidation)
 )

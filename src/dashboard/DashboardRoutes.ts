@@ -8,10 +8,11 @@
  */
 import { Effect, Layer, Option } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { HttpApiBuilder } from "effect/http-api"
 import { Access } from "../access/Access.ts"
 import { AgentNotFound } from "../access/AccessError.ts"
 import * as Authentication from "../access/Authentication.ts"
+import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import { AgentCatalog } from "./AgentCatalog.ts"
 import { failWith } from "../domain/StoreError.ts"
 import * as Assets from "./Assets.ts"
@@ -58,7 +59,7 @@ const handlers = HttpApiBuilder.group(
 
 const api = HttpApiBuilder.layer(DashboardApi).pipe(
   Layer.provide(handlers),
-  Layer.provide([Authentication.layerReader, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
+  Layer.provide([Authentication.layerReader, layerRequestValidation])
 )
 
 const contentSecurityPolicy = [

@@ -1,7 +1,8 @@
 /** The contract of the overview: the state of the service, once or live. */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { ReaderAuthentication } from "../access/Authentication.ts"
+import { RequestValidation } from "../platform/ErrorResponse.ts"
 import { Overview, Point } from "./Overview.ts"
 
 /** The points of the last ten minutes, then an overview per second. */
@@ -22,5 +23,5 @@ export const OverviewApi = HttpApi.make("overview").add(
       }).annotate(OpenApi.Summary, "Watch the state of the service, as server-sent events")
     )
     .middleware(ReaderAuthentication)
-    .middleware(HttpApiMiddleware.ProblemDetails)
+    .middleware(RequestValidation)
 )

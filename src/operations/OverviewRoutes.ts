@@ -1,7 +1,8 @@
 /** The handlers of {@link OverviewApi}. Every user may read the overview: it holds no values and names no agent. */
 import { Effect, Layer, Stream } from "effect"
-import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { HttpApiBuilder } from "effect/http-api"
 import * as Authentication from "../access/Authentication.ts"
+import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import * as EventStream from "../platform/EventStream.ts"
 import { OverviewApi, type OverviewSse } from "./OverviewApi.ts"
 import { type Event, OverviewFeed } from "./OverviewFeed.ts"
@@ -19,7 +20,7 @@ const handlers = HttpApiBuilder.group(
 
 export const layer = HttpApiBuilder.layer(OverviewApi).pipe(
   Layer.provide(handlers),
-  Layer.provide([Authentication.layerReader, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
+  Layer.provide([Authentication.layerReader, layerRequestValidation])
 )
 
 const toSse = (event: Event): typeof OverviewSse.Type =>

@@ -15,6 +15,7 @@ import workspaceAppStats from "./migrations/0011_workspace_app_stats.ts"
 import tailnet from "./migrations/0012_tailnet.ts"
 import accessChanges from "./migrations/0013_access_changes.ts"
 import retention from "./migrations/0014_retention.ts"
+import workspaceAgentContext from "./migrations/0015_workspace_agent_context.ts"
 
 export const migrations = {
   "0001_identities": identities,
@@ -30,5 +31,6 @@ export const migrations = {
   "0011_workspace_app_stats": workspaceAppStats,
   "0012_tailnet": tailnet,
   "0013_access_changes": accessChanges,
-  "0014_retention": retention
+  "0014_retention": retention,
+  "0015_workspace_agent_context": workspaceAgentContext
 }

@@ -4,13 +4,8 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "
 import { AccessUnavailable, AgentNotFound } from "../access/AccessError.ts"
 import { ReaderAuthentication } from "../access/Authentication.ts"
 import { AgentId } from "../domain/Ids.ts"
+import { fields, RequestValidation } from "../platform/ErrorResponse.ts"
 import { DerpMap } from "./DerpMap.ts"
-
-const fields = {
-  message: Schema.String,
-  /** The parameters that are wrong, each with the reason. */
-  validations: Schema.Array(Schema.Struct({ field: Schema.String, detail: Schema.String }))
-}
 
 /** The client asks for a version that the service does not speak. */
 export class TailnetRefused extends Schema.TaggedError<TailnetRefused>()("TailnetRefused", fields, {
@@ -69,6 +64,7 @@ export const TailnetApi = HttpApi.make("tailnet")
         }).annotate(OpenApi.Summary, "Read what a connection to any agent takes")
       )
       .middleware(ReaderAuthentication)
+      .middleware(RequestValidation)
   )
   .add(
     HttpApiGroup.make("relays").add(

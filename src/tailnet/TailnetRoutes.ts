@@ -11,10 +11,11 @@
 import { Effect, Layer, Option, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { HttpApiBuilder } from "effect/http-api"
 import { CloseEvent } from "effect/socket/Socket"
 import { Access, Grants } from "../access/Access.ts"
 import * as Authentication from "../access/Authentication.ts"
+import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import * as ApiVersion from "../agentapi/ApiVersion.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import type { User } from "../domain/User.ts"
@@ -175,7 +176,7 @@ const relays = HttpApiBuilder.group(
 export const layer = (options: Options = {}) =>
   HttpApiBuilder.layer(TailnetApi).pipe(
     Layer.provide([handlers(options), relays]),
-    Layer.provide([Authentication.layerReader, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
+    Layer.provide([Authentication.layerReader, layerRequestValidation])
   )
 
 // ----- internals -----

@@ -1,8 +1,9 @@
 /** The contract through which programs of users report that a workspace, or an app of it, is in use. */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import { ReaderAuthentication } from "../access/Authentication.ts"
+import { RequestValidation } from "../platform/ErrorResponse.ts"
 import { AgentId, WorkspaceId } from "../domain/Ids.ts"
 
 /** An app of an agent that is in use, or nothing for the workspace itself. */
@@ -27,5 +28,5 @@ export const UsageApi = HttpApi.make("usage").add(
       }).annotate(OpenApi.Summary, "Mark a workspace as in use now")
     )
     .middleware(ReaderAuthentication)
-    .middleware(HttpApiMiddleware.ProblemDetails)
+    .middleware(RequestValidation)
 )

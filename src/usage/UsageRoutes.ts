@@ -7,9 +7,10 @@
  *   Otherwise the agent reports its sessions, and the name is ignored.
  */
 import { DateTime, Effect, Layer, Option } from "effect"
-import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { HttpApiBuilder } from "effect/http-api"
 import { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import * as Authentication from "../access/Authentication.ts"
+import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import * as AgentStats from "./AgentStats.ts"
 import { StatsReporter } from "./StatsReporter.ts"
 import { WorkspaceStore } from "../access/WorkspaceStore.ts"
@@ -81,7 +82,7 @@ const handlers = HttpApiBuilder.group(
 
 export const layer = HttpApiBuilder.layer(UsageApi).pipe(
   Layer.provide(handlers),
-  Layer.provide([Authentication.layerReader, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
+  Layer.provide([Authentication.layerReader, layerRequestValidation])
 )
 
 const unavailable = failWith((message) => new DirectoryUnavailable({ message }))

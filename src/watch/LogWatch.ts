@@ -54,11 +54,15 @@ export type LogEvent = typeof LogEvent.Type
 export class LogWatch extends Context.Service<
   LogWatch,
   {
-    /** Returns the first page of an agent's lines after a line. */
+    /**
+     * Returns an agent's stored lines after a line and before another. The first page has been read when this succeeds;
+     * further pages are read when the stream asks for them.
+     */
     readonly read: (
       agentId: AgentId,
-      after: AgentLog.LogId
-    ) => Effect.Effect<ReadonlyArray<AgentLog.AgentLog>, LogsUnavailable>
+      after: AgentLog.LogId,
+      before?: AgentLog.LogId
+    ) => Effect.Effect<Stream.Stream<AgentLog.AgentLog, LogsUnavailable>, LogsUnavailable>
     /** Watches an agent until the scope closes. The first events are ready when this succeeds. */
     readonly open: (
       agentId: AgentId,
@@ -158,9 +162,23 @@ export const make = Effect.gen(function* () {
     )
   })
 
-  const read = Effect.fn("LogWatch.read")((agentId: AgentId, after: AgentLog.LogId) =>
-    Effect.mapError(reader.logs(agentId, after, pageSize), unavailable)
-  )
+  const read = Effect.fn("LogWatch.read")(function* (
+    agentId: AgentId,
+    after: AgentLog.LogId,
+    before: AgentLog.LogId | undefined
+  ) {
+    const page = (after: AgentLog.LogId) => Effect.mapError(reader.logs(agentId, after, pageSize), unavailable)
+    const first = yield* page(after)
+    const rest = (lines: ReadonlyArray<AgentLog.AgentLog>): Option.Option<AgentLog.LogId> =>
+      lines.length < pageSize ? Option.none() : Option.some(lines.at(-1)!.id)
+    const pages = Option.match(rest(first), {
+      onNone: () => Stream.empty,
+      onSome: (last) =>
+        Stream.paginate(last, (last) => Effect.map(page(last), (lines) => [lines, rest(lines)] as const))
+    })
+    const lines = Stream.concat(Stream.fromIterable(first), pages)
+    return before === undefined ? lines : Stream.takeWhile(lines, ({ id }) => id < before)
+  })
 
   return LogWatch.of({
     open: (agentId, after) => Effect.annotateLogs(open(agentId, after), { agentId }),

@@ -3,9 +3,10 @@
  * watched over a WebSocket too.
  */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AccessUnavailable, AgentNotFound } from "../access/AccessError.ts"
 import { ReaderAuthentication } from "../access/Authentication.ts"
+import { BadRequest, RequestValidation } from "../platform/ErrorResponse.ts"
 import { AgentLog, LogId } from "../domain/AgentLog.ts"
 import { AgentId } from "../domain/Ids.ts"
 import { MetadataView } from "../domain/MetadataView.ts"
@@ -25,12 +26,13 @@ export const WatchSse = Schema.Union([
 ])
 
 /**
- * The events of a log watch, in the same form. The id of lines is the number of the last one: a browser that reconnects
- * sends it, and gets the lines after it.
+ * The events of a log watch, in the same form. A browser, which accepts `text/event-stream`, gets the number of the last
+ * line as the id of lines: it sends the id when it reconnects, and gets the lines after it. The reader of the original's
+ * programs takes no ids.
  */
 export const LogSse = Schema.Union([
   Schema.Struct({
-    id: Schema.String,
+    id: Schema.optionalKey(Schema.String),
     event: Schema.Literal("logs"),
     data: Schema.fromJsonString(Schema.Array(AgentLog))
   }),
@@ -67,17 +69,29 @@ export const WatchApi = HttpApi.make("watch").add(
         query: {
           /** Only lines after the line of this number. Default: all. */
           after: Schema.optionalKey(LogIdFromString),
-          /** Whether to stream new lines too, as server-sent events. Without it the response is one page of lines. */
-          follow: Schema.optionalKey(Schema.Literals(["", "true", "false"]))
+          /** Only lines before the line of this number. Default: all. */
+          before: Schema.optionalKey(LogIdFromString),
+          /**
+           * Whether to follow new lines too: as messages with lists of lines if the request asks for a WebSocket, otherwise as
+           * server-sent events. Without it the response is the stored lines.
+           */
+          follow: Schema.optionalKey(Schema.Literals(["", "true", "false"])),
+          /** The form of stored lines: a list, or text with a line for each. Default: a list. */
+          format: Schema.optionalKey(Schema.Literals(["json", "text"])),
+          /** Accepted and ignored: nothing is compressed. */
+          no_compression: Schema.optionalKey(Schema.String)
         },
         headers: {
           /** The line after which a browser that reconnects goes on. It has precedence over `after`. */
           "last-event-id": Schema.optionalKey(LogIdFromString)
         },
         success: [Schema.Array(AgentLog), HttpApiSchema.StreamSse({ events: LogSse })],
-        error: [AgentNotFound, AccessUnavailable, LogsUnavailable]
-      }).annotate(OpenApi.Summary, "Read a page of the logs of an agent, or follow them as server-sent events")
+        error: [AgentNotFound, AccessUnavailable, LogsUnavailable, BadRequest]
+      }).annotate(
+        OpenApi.Summary,
+        "Read the logs of an agent, or follow them over a WebSocket or as server-sent events"
+      )
     )
     .middleware(ReaderAuthentication)
-    .middleware(HttpApiMiddleware.ProblemDetails)
+    .middleware(RequestValidation)
 )

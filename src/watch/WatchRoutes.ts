@@ -1,25 +1,25 @@
 /**
- * The handlers of {@link WatchApi}: metadata and logs once, metadata watched by events or over a WebSocket, logs by events.
+ * The handlers of {@link WatchApi}: metadata and logs once, and watched by server-sent events or over a WebSocket.
  *
  * - A reader shows the token of a user who may read the agent.
  * - A watch that cannot begin gets status 500 and no stream.
- * - A watch ends when its client leaves. It waits for a slow client: a connection on which nothing moves for `idleTimeout`
- *   is closed.
- * - The client of a WebSocket is pinged every fifteen seconds; one that is silent for three pings is disconnected.
- * - The close code of a WebSocket is one of {@link CloseCode}: restart, or failure.
+ * - A watch ends when its client leaves. It waits for a slow client.
+ * - Stored lines are read page by page while the client takes them. A failure after the first page breaks the response
+ *   off.
  */
-import { Duration, Effect, Layer, Stream } from "effect"
-import { HttpServerRequest, HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { type Duration, Effect, Layer, Stream } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
 import { Access } from "../access/Access.ts"
 import * as Authentication from "../access/Authentication.ts"
 import { LogId } from "../domain/AgentLog.ts"
 import type { AgentId } from "../domain/Ids.ts"
-import * as CloseCode from "../platform/CloseCode.ts"
+import { badRequest, layerRequestValidation } from "../platform/ErrorResponse.ts"
 import * as EventStream from "../platform/EventStream.ts"
-import { drained, ping } from "../platform/RequestSocket.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
-import { type LogEvent, LogWatch } from "./LogWatch.ts"
+import { AgentReader } from "./AgentReader.ts"
+import * as LogLines from "./internal/logLines.ts"
+import { asksForWebSocket, overWebSocket } from "./internal/overWebSocket.ts"
+import { type LogEvent, LogsUnavailable, LogWatch } from "./LogWatch.ts"
 import { MetadataWatch, type WatchEvent } from "./MetadataWatch.ts"
 import { type LogSse, WatchApi, type WatchSse } from "./WatchApi.ts"
 
@@ -27,12 +27,6 @@ export interface Options {
   /** The longest time that the client of a WebSocket may take no data. Default: 1 minute. */
   readonly idleTimeout?: Duration.Input | undefined
 }
-
-/** The time from one ping of a WebSocket to the next. */
-const pingInterval = Duration.seconds(15)
-
-/** The longest silence of a client that is pinged. */
-const maxSilence = Duration.times(pingInterval, 3)
 
 const handlers = ({ idleTimeout = "1 minute" }: Options) =>
   HttpApiBuilder.group(
@@ -42,10 +36,16 @@ const handlers = ({ idleTimeout = "1 minute" }: Options) =>
       const access = yield* Access
       const watch = yield* MetadataWatch
       const logs = yield* LogWatch
+      const agents = yield* AgentReader
 
       const mayRead = Effect.fnUntraced(function* (agentId: AgentId) {
         yield* access.mayRead(yield* Authentication.CurrentUser, agentId)
       })
+      const describe = (agentId: AgentId) =>
+        Effect.mapError(
+          Effect.flatMap(agents.find(agentId), Effect.fromOption),
+          (cause) => new LogsUnavailable({ message: "logs cannot be read or followed", detail: cause.message })
+        )
       const watched = (agentId: AgentId) => Effect.andThen(mayRead(agentId), watch.open(agentId))
 
       return handlers
@@ -53,16 +53,38 @@ const handlers = ({ idleTimeout = "1 minute" }: Options) =>
         .handle("watch", ({ params }) => Effect.map(asEvents(watched(params.agent)), Stream.map(toSse)))
         .handle(
           "logs",
-          Effect.fnUntraced(function* ({ headers, params: { agent }, query }) {
+          Effect.fnUntraced(function* ({ headers, params: { agent }, query, request }) {
             yield* mayRead(agent)
             const after = headers["last-event-id"] ?? query.after ?? LogId.make(0)
-            if (query.follow === undefined || query.follow === "false") return yield* logs.read(agent, after)
-            return Stream.map(yield* asEvents(logs.open(agent, after)), toLogSse)
+            if (query.follow === undefined || query.follow === "false") {
+              const lines = yield* logs.read(agent, after, query.before)
+              return query.format === "text" ? LogLines.asText(lines, yield* describe(agent)) : LogLines.asJson(lines)
+            }
+            for (const name of ["before", "format"] as const) {
+              if (query[name] !== undefined && query[name] !== "json") {
+                return yield* badRequest(name, "Expected stored lines: it does not go with follow")
+              }
+            }
+            if (asksForWebSocket(request)) {
+              const events = yield* logs.open(agent, after)
+              return yield* overWebSocket(LogLines.asMessages(events), {
+                idleTimeout,
+                end: ["forbidden", "the agent is gone"]
+              })
+            }
+            const hasIds = request.headers["accept"]?.includes("text/event-stream") ?? false
+            return Stream.map(yield* asEvents(logs.open(agent, after)), toLogSse(hasIds))
           })
         )
         .handleRaw("watchWebSocket", ({ params, request }) =>
-          request.headers["upgrade"]?.toLowerCase() === "websocket"
-            ? Effect.flatMap(watched(params.agent), overWebSocket(idleTimeout))
+          asksForWebSocket(request)
+            ? Effect.flatMap(watched(params.agent), (events) =>
+                // a watch ends by itself only after a failure
+                overWebSocket(
+                  Stream.map(events, (event) => JSON.stringify(event)),
+                  { idleTimeout, end: ["failure", "the watch ended"] }
+                )
+              )
             : Effect.succeed(
                 upgradeRequired("this address takes WebSockets; use watch-metadata for server-sent events")
               )
@@ -73,7 +95,7 @@ const handlers = ({ idleTimeout = "1 minute" }: Options) =>
 export const layer = (options: Options = {}) =>
   HttpApiBuilder.layer(WatchApi).pipe(
     Layer.provide(handlers(options)),
-    Layer.provide([Authentication.layerReader, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
+    Layer.provide([Authentication.layerReader, layerRequestValidation])
   )
 
 const asEvents = <A, E, R>(opened: Effect.Effect<A, E, R>) => Effect.tap(opened, () => EventStream.prepare)
@@ -89,42 +111,21 @@ const toSse = (event: WatchEvent): typeof WatchSse.Type => {
   }
 }
 
-const toLogSse = (event: LogEvent): typeof LogSse.Type => {
-  switch (event.type) {
-    case "logs":
-      return { id: String(event.data.at(-1)?.id ?? 0), event: "logs", data: event.data }
-    case "lifecycle":
-      return { event: "lifecycle", data: event.data }
-    case "error":
-      return { event: "error", data: event.data }
-    case "ping":
-      return { event: "ping", data: "" }
+const toLogSse =
+  (hasIds: boolean) =>
+  (event: LogEvent): typeof LogSse.Type => {
+    switch (event.type) {
+      case "logs":
+        return {
+          ...(hasIds ? { id: String(event.data.at(-1)?.id ?? 0) } : {}),
+          event: "logs",
+          data: event.data
+        }
+      case "lifecycle":
+        return { event: "lifecycle", data: event.data }
+      case "error":
+        return { event: "error", data: event.data }
+      case "ping":
+        return { event: "ping", data: "" }
+    }
   }
-}
-
-const overWebSocket = (idleTimeout: Duration.Input) => (events: Stream.Stream<WatchEvent>) =>
-  Effect.gen(function* () {
-    const request = yield* HttpServerRequest.HttpServerRequest
-    const socket = yield* request.upgrade
-    const { write } = yield* socket.writer
-    const { pull } = yield* socket.reader
-    const close = (reason: CloseCode.CloseReason, text: string) =>
-      Effect.ignore(write(CloseCode.closeEvent(reason, text)))
-
-    const send = Stream.runForEach(events, (event) =>
-      Effect.andThen(write(JSON.stringify(event)), Effect.timeout(drained(request), idleTimeout))
-    )
-    yield* Effect.raceAllFirst([
-      // a watch ends by itself only after a failure
-      Effect.andThen(send, close("failure", "the watch ended")),
-      Effect.forever(pull),
-      Effect.forever(Effect.andThen(Effect.sleep(pingInterval), Effect.timeout(ping(request), maxSilence)))
-    ]).pipe(
-      Effect.tapErrorTag("TimeoutError", () => close("failure", "the client took or sent nothing")),
-      Effect.onInterrupt(() => close("restart", "the service stops"))
-    )
-  }).pipe(
-    // the client left, or is unreachable: there is nobody to tell
-    Effect.ignore({ log: "Debug", message: "connection of a metadata watcher ended" }),
-    Effect.as(HttpServerResponse.empty())
-  )

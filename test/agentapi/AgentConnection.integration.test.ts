@@ -63,7 +63,7 @@ layer(Service.layer, { excludeTestServices: true })("the connection of an agent"
       const { url } = yield* Service.TestService
       const { token } = yield* People.agent()
 
-      for (const search of ["", "?version=2.0", "?version=2.8", "?version="]) {
+      for (const search of ["", "?version=2.0", "?version=2.10", "?version="]) {
         const connection = yield* Agent.connect(url, People.showing(token), { search })
         assert.deepStrictEqual(yield* exchange(connection, report("1")), accepted("1"), search)
       }

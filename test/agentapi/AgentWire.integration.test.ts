@@ -1,10 +1,19 @@
 /** Agents that speak the original's protocol, over real WebSockets and a real Postgres. */
 import { assert, layer } from "@effect/vitest"
+import type { MessageInitShape } from "@bufbuild/protobuf"
 import { Effect, Redacted } from "effect"
+import { HttpClient } from "effect/http"
 import { SqlClient } from "effect/sql"
 import * as Token from "../../src/access/Token.ts"
 import { MetadataBatcher } from "../../src/metadata/MetadataBatcher.ts"
-import { Agent as Api, Lifecycle_State, Log_Level, Startup_Subsystem } from "../../src/wire/generated/agent_pb.ts"
+import {
+  Agent as Api,
+  ContextResource_Status,
+  Lifecycle_State,
+  Log_Level,
+  type PushContextStateRequestSchema,
+  Startup_Subsystem
+} from "../../src/wire/generated/agent_pb.ts"
 import { Tailnet } from "../../src/wire/generated/tailnet_pb.ts"
 import { uuidToBytes } from "../../src/agentapi/wire/Conversion.ts"
 import * as Agent from "../support/agent.ts"
@@ -92,21 +101,84 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
     })
   )
 
-  it.effect("gets the contract's errors, code 12 for what is not served, and its connection goes on [WI-72]", () =>
+  it.effect("gets the contract's errors, and its connection goes on [WI-72]", () =>
     Effect.gen(function* () {
       const { call } = yield* connected()
 
       const version = yield* Effect.flip(call(Api.method.updateStartup, { startup: { version: "2.0" } }))
       const missing = yield* Effect.flip(call(Api.method.updateLifecycle, {}))
       const script = yield* Effect.flip(call(Api.method.scriptCompleted, { timing: {} }))
-      const unserved = yield* Effect.flip(call(Api.method.pushContextState, {}))
+      const context = yield* Effect.flip(call(Api.method.pushContextState, { resources: [{}] }))
       yield* call(Api.method.getAnnouncementBanners, {})
 
       assert.deepInclude(version, { _tag: "CallFailed", code: 0 })
       assert.match(version.message, /startup\.version/)
       assert.match(missing.message, /lifecycle/)
       assert.match(script.message, /script_id/)
-      assert.deepInclude(unserved, { code: 12, message: "Unimplemented" })
+      assert.deepInclude(context, { code: 0 })
+      assert.match(context.message, /resources\[0\]/)
+    })
+  )
+
+  it.effect("sends its context, which its owner reads; an older snapshot is not accepted [CX-05]", () =>
+    Effect.gen(function* () {
+      const { call, id, owner } = yield* connected()
+      const read = Effect.flatMap(
+        HttpClient.get(`/api/v2/workspaceagents/${id}/context`, { headers: People.showing(owner.token) }),
+        (response) => Effect.map(response.json, (body) => [response.status, body as object] as const)
+      )
+      const source = "/AGENTS.md"
+      const status = ContextResource_Status.OK
+      const snapshot = {
+        version: 2n ** 62n + 1n,
+        aggregateHash: Uint8Array.of(1, 2),
+        resources: [
+          { source, status, body: { case: "instructionFile", value: { content: Uint8Array.of(104, 105) } } },
+          {
+            source: "git",
+            status,
+            sizeBytes: 2n ** 63n,
+            body: { case: "mcpServer", value: { tools: [{ name: "log", inputSchema: { type: "object" } }] } }
+          }
+        ]
+      } satisfies MessageInitShape<typeof PushContextStateRequestSchema>
+
+      assert.strictEqual((yield* read)[0], 404)
+      const first = yield* call(Api.method.pushContextState, { ...snapshot, initial: true })
+      const replayed = yield* call(Api.method.pushContextState, { version: 2n ** 62n })
+      const tooNew = yield* Effect.flip(call(Api.method.pushContextState, { version: 2n ** 63n }))
+      assert.match(tooNew.message, /^version: /)
+      const [found, { received_at, ...stored }] = (yield* read) as readonly [number, { readonly received_at: string }]
+
+      assert.deepStrictEqual([first.accepted, replayed.accepted, found], [true, false, 200])
+      assert.match(received_at, /^20\d\d-/)
+      assert.deepStrictEqual<object>(stored, {
+        version: String(snapshot.version),
+        aggregate_hash: "AQI=",
+        snapshot_error: "",
+        resources: [
+          {
+            source,
+            content_hash: "",
+            size_bytes: 0,
+            status: "OK",
+            error: "",
+            instruction_file: { content: "aGk=" }
+          },
+          {
+            source: "git",
+            content_hash: "",
+            size_bytes: Number.MAX_SAFE_INTEGER,
+            status: "OK",
+            error: "",
+            mcp_server: {
+              server_name: "",
+              description: "",
+              tools: [{ name: "log", description: "", input_schema: { type: "object" } }]
+            }
+          }
+        ]
+      })
     })
   )
 

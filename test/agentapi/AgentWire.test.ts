@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { BytesValueSchema } from "@bufbuild/protobuf/wkt"
 import { Deferred, Effect, Fiber, Layer, Metric, Queue } from "effect"
 import { TestClock } from "effect/testing"
+import * as ContextState from "../../src/agentapi/calls/ContextState.ts"
 import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
 import * as FailureMetrics from "../../src/telemetry/FailureMetrics.ts"
@@ -47,6 +48,15 @@ describe("a call in the original's protocol", () => {
 
       yield* Effect.forEach([...calls, behind], ({ next }) => next)
       assert.strictEqual(running.most, 16)
+    })
+  )
+
+  it.effect("fails with code 12 where it is switched off, so that an agent does not try again [CX-04]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve({ ports: Layer.merge(layerPorts, Layer.succeed(ContextState.IsEnabled, false)) })
+      const { call } = yield* WireAgent.connect(url, showing(token))
+
+      assert.deepInclude(yield* Effect.flip(call(Api.method.pushContextState, {})), { _tag: "CallFailed", code: 12 })
     })
   )
 

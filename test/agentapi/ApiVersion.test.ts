@@ -12,7 +12,7 @@ describe("ApiVersion", () => {
   })
 
   it("is the one that the agent names, up to that of the service", () => {
-    for (const version of ["2.0", "2.1", "2.7", "2.8"]) assert.strictEqual(negotiated(version), version)
+    for (const version of ["2.0", "2.1", "2.9", "2.10"]) assert.strictEqual(negotiated(version), version)
   })
 
   it("is none for what is no version, or of another major one [CN-02]", () => {
@@ -42,6 +42,6 @@ describe("ApiVersion", () => {
   })
 
   it("is none for an agent that is newer than the service [CN-03]", () => {
-    for (const version of ["2.9", "2.10", "2.9999"]) assert.isUndefined(negotiated(version), version)
+    for (const version of ["2.11", "2.20", "2.9999"]) assert.isUndefined(negotiated(version), version)
   })
 })

@@ -283,7 +283,7 @@ layer(layerBusy, { excludeTestServices: true })("an agent of a fleet", (it) => {
         lifecycle_state: "ready",
         inOrder: true,
         version: "v2.31.0",
-        api_version: "2.8",
+        api_version: "2.10",
         expanded_directory: "/home/dev/project"
       })
       yield* until(

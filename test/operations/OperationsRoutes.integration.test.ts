@@ -63,6 +63,8 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
           "get /api/v2/workspaceagents/{agent}/watch-metadata",
           "get /api/v2/workspaceagents/{agent}/watch-metadata-ws",
           "get /api/v2/workspaceagents/{agent}/logs",
+          "get /api/v2/workspaceagents/{agent}",
+          "get /api/v2/workspaceagents/{agent}/context",
           "get /api/v2/workspaceagents/me/rpc",
           "post /api/v2/workspaceagents/me/metadata",
           "post /api/v2/workspaceagents/me/log-source",

@@ -2,6 +2,7 @@
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { ActivityBump } from "../../src/usage/ActivityBump.ts"
 import { AgentSession } from "../../src/agentapi/session/AgentSession.ts"
+import { AgentContextStore } from "../../src/agentapi/ports/AgentContextStore.ts"
 import { AppStore } from "../../src/agentapi/ports/AppStore.ts"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 import { BoundaryUsage } from "../../src/usage/BoundaryUsage.ts"
@@ -14,6 +15,7 @@ import { StatsStore } from "../../src/usage/StatsStore.ts"
 import { WorkspaceStore } from "../../src/access/WorkspaceStore.ts"
 import { type AgentId, ReplicaId } from "../../src/domain/Ids.ts"
 import { UsageStore } from "../../src/usage/UsageStore.ts"
+import { AgentReader } from "../../src/watch/AgentReader.ts"
 import { LogReader } from "../../src/watch/LogReader.ts"
 import { token } from "./accessStore.ts"
 import { identity } from "./identity.ts"
@@ -61,6 +63,8 @@ export const layerPorts = Layer.mergeAll(
   Layer.mock(Notifications)({}),
   Layer.mock(LogStore)({}),
   Layer.mock(LogReader)({}),
+  Layer.mock(AgentReader)({}),
+  Layer.mock(AgentContextStore)({}),
   Layer.mock(ScriptStore)({}),
   Layer.mock(UserSessionStore)({}),
   Layer.mock(BoundaryUsageStore)({}),

@@ -31,6 +31,11 @@ export const requests = ({ app = id, child = id, script = id } = {}): Readonly<R
   ReportBoundaryLogs: { logs: [{ allowed: true, http_request: { method: "GET", url: "/" } }] },
   GetResourcesMonitoringConfiguration: {},
   PushResourcesMonitoringUsage: { datapoints: [{ memory: { used: 1, total: 2 } }] },
+  PushContextState: {
+    version: "7",
+    aggregate_hash: "AQI=",
+    resources: [{ source: "/AGENTS.md", status: "OK", instruction_file: { content: "aGVsbG8=" } }]
+  },
   CreateSubAgent: { name: "another", apps: [{ slug: "web" }] },
   ListSubAgents: {},
   DeleteSubAgent: { id: child }

@@ -1,8 +1,11 @@
 /** Reading and following what agents of a running service log over the real RPC. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, Queue, Stream } from "effect"
+import { Effect, Queue, Schema, Stream } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
+import { SqlClient } from "effect/sql"
+import { AgentLog } from "../../src/domain/AgentLog.ts"
+import { closeCodes } from "../../src/platform/CloseCode.ts"
 import { type AgentId, LogSourceId, nil } from "../../src/domain/Ids.ts"
 import { currentSubscribers } from "../../src/pubsub/PubSubMetrics.ts"
 import { WatchApi } from "../../src/watch/WatchApi.ts"
@@ -10,6 +13,7 @@ import * as Agent from "../support/agent.ts"
 import * as People from "../support/directory.ts"
 import * as Service from "../support/service.ts"
 import * as Watcher from "../support/watcher.ts"
+import * as WebSocket from "../support/webSocket.ts"
 
 /** An agent that can log, with the headers of its owner. */
 const logging = Effect.gen(function* () {
@@ -33,6 +37,8 @@ const get = (id: string, search: string, headers: Readonly<Record<string, string
 
 const read = (id: string, search: string, headers: Readonly<Record<string, string>>) =>
   Effect.flatMap(get(id, search, headers), ({ json }) => json)
+
+const decodeLines = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Array(AgentLog)))
 
 /** The events of a watch through the client of the contract. */
 const follow = Effect.fnUntraced(function* (id: AgentId, headers: Readonly<Record<string, string>>) {
@@ -73,53 +79,110 @@ layer(Service.layer, { excludeTestServices: true })("a watcher of logs", (it) =>
     })
   )
 
-  it.effect("reads pages, each behind the last line of the one before", () =>
+  it.effect("reads all stored lines, or those after a line and before another [WA-28]", () =>
     Effect.gen(function* () {
       const { headers, id, log } = yield* logging
+      assert.deepStrictEqual(yield* read(id, "", headers), [])
       yield* log(...Array.from({ length: 501 }, (_, index) => `${index}`))
 
-      const page = (yield* read(id, "", headers)) as ReadonlyArray<Record<string, unknown>>
-      const rest = (yield* read(id, `?after=${String(page.at(-1)!["id"])}&follow=false`, headers)) as typeof page
+      const all = (yield* read(id, "", headers)) as ReadonlyArray<Record<string, unknown>>
+      const [last, third] = [all.at(-1)!, all[2]!]
+      const rest = (yield* read(id, `?after=${String(all[499]!["id"])}&follow=false`, headers)) as typeof all
+      const between = (yield* read(
+        id,
+        `?after=${String(all[0]!["id"])}&before=${String(third["id"])}`,
+        headers
+      )) as typeof all
 
-      assert.deepStrictEqual([page.length, rest.length], [500, 1])
-      assert.deepStrictEqual(Object.keys(rest[0]!), ["id", "created_at", "level", "output", "source_id"])
-      assert.deepInclude(rest[0]!, { level: "warn", output: "500" })
-      assert.match(String(rest[0]!["created_at"]), /^20\d\d-.+Z$/)
+      assert.strictEqual(all.length, 501)
+      assert.deepStrictEqual(rest, [last])
+      assert.deepStrictEqual(between, [all[1]!])
+      assert.deepStrictEqual(Object.keys(last), ["id", "created_at", "level", "output", "source_id"])
+      assert.deepInclude(last, { level: "warn", output: "500" })
+      assert.match(String(last["created_at"]), /^20\d\d-.+Z$/)
     })
   )
 
-  it.effect("gets events that browsers understand and go on with, and that proxies do not hold back", () =>
+  it.effect("reads stored lines as text, with their colours [WA-29]", () =>
     Effect.gen(function* () {
       const { headers, id, log } = yield* logging
-      yield* log("one")
-      const first = (search: string, more: Readonly<Record<string, string>> = {}) =>
-        Effect.flatMap(get(id, search, { ...headers, ...more }), (response) =>
-          Effect.map(
-            response.stream.pipe(
-              Stream.decodeText,
-              Stream.splitLines,
-              Stream.takeUntil((line) => line === "event: lifecycle"),
-              Stream.intersperse("\n"),
-              Stream.mkString
-            ),
-            (text) => [response, text] as const
-          )
-        )
+      yield* log("\u001b[31mred\u001b[0m", "two")
 
-      const [response, text] = yield* first("?follow")
-      assert.deepInclude(response.headers, {
-        "content-type": "text/event-stream",
-        "cache-control": "no-cache",
-        "x-accel-buffering": "no"
-      })
-      const [, last] = /^id: (\d+)\nevent: logs\ndata: \[.*\]\n\nevent: lifecycle$/.exec(text) ?? []
-      assert.isDefined(last, text)
+      const response = yield* get(id, "?format=text", headers)
 
-      yield* log("two")
-      const [, again] = yield* first("?follow=true&after=0", { "last-event-id": last! })
-      assert.include(again, `"two"`)
-      assert.notInclude(again, `"one"`)
+      assert.strictEqual(response.headers["content-type"], "text/plain; charset=utf-8")
+      const [red, two, end] = (yield* response.text).split("\n")
+      assert.match(red!, /^20\d\d-\d\d-\d\dT[\d:.]+Z \[warn\] \[agent\.main\|External\] /)
+      assert.isTrue(red!.endsWith("\u001b[31mred\u001b[0m"))
+      assert.match(two!, / two$/)
+      assert.strictEqual(end, "")
     })
+  )
+
+  it.effect("follows over a WebSocket when it asks for one: a list of lines in each message [WA-30]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const { headers, id, log, start } = yield* logging
+      const sql = yield* SqlClient.SqlClient
+      const connect = (search: string) =>
+        WebSocket.connect(`${url}${Watcher.pathOf(id, `logs?follow=true${search}`)}`, headers)
+      const lines = ({ messages }: WebSocket.Connection) =>
+        Effect.map(Queue.take(messages), (text) => decodeLines(text).map(({ output }) => output))
+
+      const fresh = yield* connect("")
+      assert.deepStrictEqual(yield* lines(fresh), [])
+      yield* log("one", "two")
+      assert.deepStrictEqual(yield* lines(fresh), ["one", "two"])
+      const [one] = (yield* read(id, "", headers)) as ReadonlyArray<{ readonly id: number }>
+      const later = yield* connect(`&after=${one!.id}`)
+      assert.deepStrictEqual(yield* lines(later), ["two"])
+      yield* start
+      yield* log("three")
+      for (const connection of [fresh, later]) assert.deepStrictEqual(yield* lines(connection), ["three"])
+
+      yield* sql`UPDATE workspace_agents SET deleted = true WHERE id = ${id}`
+      assert.strictEqual((yield* fresh.closed).code, closeCodes.forbidden)
+    })
+  )
+
+  it.effect(
+    "gets events with ids if it is a browser, and without for strict readers, unbuffered by proxies [WA-31]",
+    () =>
+      Effect.gen(function* () {
+        const { headers, id, log } = yield* logging
+        yield* log("one")
+        const first = (search: string, more: Readonly<Record<string, string>> = {}) =>
+          Effect.flatMap(get(id, search, { ...headers, ...more }), (response) =>
+            Effect.map(
+              response.stream.pipe(
+                Stream.decodeText,
+                Stream.splitLines,
+                Stream.takeUntil((line) => line === "event: lifecycle"),
+                Stream.intersperse("\n"),
+                Stream.mkString
+              ),
+              (text) => [response, text] as const
+            )
+          )
+
+        const browser = { accept: "text/event-stream" }
+        const [response, text] = yield* first("?follow", browser)
+        assert.deepInclude(response.headers, {
+          "content-type": "text/event-stream",
+          "cache-control": "no-cache",
+          "x-accel-buffering": "no"
+        })
+        const [, last] = /^id: (\d+)\nevent: logs\ndata: \[.*\]\n\nevent: lifecycle$/.exec(text) ?? []
+        assert.isDefined(last, text)
+
+        yield* log("two")
+        const [, again] = yield* first("?follow=true&after=0", { ...browser, "last-event-id": last! })
+        assert.include(again, `"two"`)
+        assert.notInclude(again, `"one"`)
+
+        const [, forOthers] = yield* first("?follow")
+        assert.match(forOthers, /^event: logs\ndata: \[.*\]\n\nevent: lifecycle$/)
+      })
   )
 
   it.effect("is the owner or an administrator, and nobody else", () =>
@@ -136,7 +199,16 @@ layer(Service.layer, { excludeTestServices: true })("a watcher of logs", (it) =>
         assert.strictEqual(yield* status(People.showing(stranger.token), search), 404)
         assert.strictEqual(yield* status({}, search), 401)
       }
-      for (const search of ["?after=-1", "?after=x", "?after=1.5", "?follow=perhaps"]) {
+      for (const search of [
+        "?after=-1",
+        "?after=x",
+        "?after=1.5",
+        "?before=x",
+        "?follow=perhaps",
+        "?format=xml",
+        "?follow&format=text",
+        "?follow&before=7"
+      ]) {
         assert.strictEqual(yield* status(headers, search), 400, search)
       }
     })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Exit, Fiber, Latch, Option } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Latch, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { LogId } from "../../src/domain/AgentLog.ts"
 import * as LogWatch from "../../src/watch/LogWatch.ts"
@@ -326,17 +326,24 @@ describe("LogWatch", () => {
     })
   )
 
-  it.effect("reads one page without a watch", () =>
+  it.effect("reads stored lines page by page, as its caller takes them [WA-28]", () =>
     Effect.gen(function* () {
       const { read, world } = yield* makeWorld
-      yield* world.store(...Array.from({ length: LogWatch.pageSize + 1 }, (_, index) => `line ${index}`))
+      yield* world.store(...Array.from({ length: 2 * LogWatch.pageSize }, (_, index) => `line ${index}`))
+      const outputs = (after: number, before?: number) =>
+        Effect.gen(function* () {
+          const lines = yield* read(agent(1), LogId.make(after), before === undefined ? before : LogId.make(before))
+          return (yield* Stream.runCollect(lines)).map(({ output }) => output)
+        })
 
-      const page = yield* read(agent(1), LogId.make(0))
-      assert.strictEqual(page.length, LogWatch.pageSize)
-      assert.deepStrictEqual(
-        (yield* read(agent(1), page.at(-1)!.id)).map(({ output }) => output),
-        [`line ${LogWatch.pageSize}`]
-      )
+      const lines = yield* read(agent(1), LogId.make(0))
+      assert.strictEqual(world.logReads, 1)
+      const ids = (yield* Stream.runCollect(lines)).map(({ id }) => id)
+      assert.deepStrictEqual([ids.length, world.logReads], [2 * LogWatch.pageSize, 3])
+      assert.deepStrictEqual(yield* outputs(ids.at(-3)!), ["line 998", "line 999"])
+      assert.deepStrictEqual(yield* outputs(0, ids[2]), ["line 0", "line 1"])
+      assert.deepStrictEqual(yield* outputs(ids[0]!, ids[2]), ["line 1"])
+      assert.deepStrictEqual(yield* outputs(ids.at(-1)!), [])
 
       world.reading = failing("unavailable")
       assert.strictEqual((yield* Effect.flip(read(agent(1), LogId.make(0))))._tag, "LogsUnavailable")

@@ -218,7 +218,7 @@ layer(Service.layer, { excludeTestServices: true })("readers of an agent", (it) 
       const wrong = yield* statuses("agent-1", headers)
       assert.deepStrictEqual(wrong.statuses, [400, 400, 400])
       assert.deepInclude(JSON.parse(wrong.body), {
-        errors: [{ path: ["params", "agent"], message: "Expected a UUID" }]
+        validations: [{ field: "agent", detail: "Expected a UUID" }]
       })
 
       assert.deepStrictEqual((yield* statuses(id.toUpperCase(), headers)).statuses, [200, 200, 200])

@@ -6,8 +6,9 @@
  * - Headers of a call are ignored: the agent was identified when it connected.
  * - A payload that does not decode becomes an {@link InvalidRequest}, with which the call then fails.
  */
-import { Effect, Predicate, Schema, SchemaGetter, SchemaIssue } from "effect"
+import { Effect, Predicate, Schema, SchemaGetter, type SchemaIssue } from "effect"
 import { type RpcMessage, RpcSerialization } from "effect/rpc"
+import * as FieldProblem from "../../domain/FieldProblem.ts"
 import { InvalidRequest } from "../AgentError.ts"
 
 export const codecFor: RpcSerialization.CodecFor = (schema) => {
@@ -24,23 +25,9 @@ export const codecFor: RpcSerialization.CodecFor = (schema) => {
   )
 }
 
-/** The longest field and the longest problem, in characters: both may repeat data of the agent. */
-const maxLength = 300
-
 /** Returns the error that the agent gets for a request that does not decode. */
-export const toInvalidRequest = (issue: SchemaIssue.Issue): InvalidRequest => {
-  const { message = "not what this call takes", path = [] } = formatIssue(issue).issues[0] ?? {}
-  const field = path
-    .map((segment) => (typeof segment === "object" ? segment.key : segment))
-    .reduce<string>(
-      (field, key) =>
-        typeof key === "number" ? `${field}[${key}]` : field === "" ? String(key) : `${field}.${String(key)}`,
-      ""
-    )
-  return new InvalidRequest({ field: field.slice(0, maxLength), problem: message.slice(0, maxLength) })
-}
-
-const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+export const toInvalidRequest = (issue: SchemaIssue.Issue): InvalidRequest =>
+  new InvalidRequest(FieldProblem.problemsOf(issue)[0] ?? { field: "", problem: "not what this call takes" })
 
 /** Reads and writes the frames of one connection. */
 export interface Parser {

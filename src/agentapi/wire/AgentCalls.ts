@@ -3,7 +3,8 @@
  *
  * - A message is converted to the contract's request, and the contract decides whether it is valid. The result is
  *   converted back.
- * - An error has code 0 and the message of the contract's error. The transport hides the cause of a defect.
+ * - An error has the message of the contract's error, and code 0; code 12 if the call is not served. The transport hides
+ *   the cause of a defect.
  * - Calls above the maximum that may run wait for their turn, each on its stream.
  * - Each call counts against the call rate of the agent: that of a stream once, and one with an invalid message, too.
  * - A report is decoded and added in one pass. A report that has to fail takes the ordinary path.
@@ -61,7 +62,13 @@ export const make = Effect.gen(function* () {
 
     const run = (message: MessageShape<DescMessage>, session: AgentSession["Service"]) =>
       handle(session, request(toContract(method.input, message))).pipe(
-        Effect.mapError(({ message }) => new DrpcMultiplexer.DrpcError({ code: 0, message })),
+        Effect.mapError(
+          ({ _tag, message }) =>
+            new DrpcMultiplexer.DrpcError({
+              code: _tag === "NotServed" ? DrpcMultiplexer.unimplemented.code : 0,
+              message
+            })
+        ),
         Effect.flatMap((result) => Effect.orDie(encode(result))),
         Effect.flatMap((json) => response(json as JsonObject)),
         isTraced ? Effect.withSpan(`RpcServer.${rpc._tag}`, { kind: "server" }) : identity

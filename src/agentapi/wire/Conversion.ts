@@ -6,6 +6,7 @@
  * - A field that is absent in one form is absent in the other. Scalars without presence are always there.
  * - A 64-bit whole number that JSON cannot hold exactly becomes the largest or the least number that JSON can hold.
  * - A value without a counterpart becomes a value that the contract does not accept, so that the error names the field.
+ * - {@link exactNumbers} lists the 64-bit numbers that are decimal text in the contract, so that none changes.
  * - {@link secondsAsNanos} lists the durations that carry whole seconds in their nanoseconds.
  */
 import { create, type DescField, type DescMessage, type MessageShape, ScalarType } from "@bufbuild/protobuf"
@@ -55,6 +56,9 @@ export const secondsAsNanos: ReadonlySet<string> = new Set([
   "coder.agent.v2.WorkspaceAgentMetadata.Description.timeout"
 ])
 
+/** The numbers of which the contract needs every digit. */
+export const exactNumbers: ReadonlySet<string> = new Set(["coder.agent.v2.PushContextStateRequest.version"])
+
 /** Returns the 16 bytes of a UUID. Returns fewer bytes if the text is not a UUID. */
 export const uuidToBytes = (id: string): Uint8Array => {
   const digits = id.replaceAll("-", "")
@@ -78,6 +82,8 @@ interface OneofValue {
   readonly value?: unknown
 }
 
+const fullNameOf = ({ name, parent }: DescField): string => `${parent.typeName}.${name}`
+
 const property = (message: object, name: string): unknown => (message as Record<string, unknown>)[name]
 
 const fromField = (field: DescField, value: unknown): unknown => {
@@ -94,7 +100,7 @@ const fromField = (field: DescField, value: unknown): unknown => {
 const fromValue = (field: DescField, value: unknown): unknown => {
   if (field.message !== undefined) return fromMessage(field, field.message, value as MessageShape<DescMessage>)
   if (field.enum !== undefined) return field.enum.value[value as number]?.name ?? String(value)
-  if (typeof value === "bigint") return toNumber(value)
+  if (typeof value === "bigint") return exactNumbers.has(fullNameOf(field)) ? String(value) : toNumber(value)
   if (value instanceof Uint8Array) return isId(field) ? uuidOfBytes(value) : Base64.encode(value)
   return value
 }
@@ -130,7 +136,7 @@ const toValue = (field: DescField, value: unknown): unknown => {
     if (known === undefined) throw new Error(`${field.name} has no value ${JSON.stringify(value)}`)
     return known.number
   }
-  if (field.scalar !== undefined && longs.has(field.scalar)) return BigInt(value as number)
+  if (field.scalar !== undefined && longs.has(field.scalar)) return BigInt(value as number | string)
   if (field.scalar !== ScalarType.BYTES) return value
   return isId(field) ? uuidToBytes(value as string) : Result.getOrThrow(Base64.decode(value as string))
 }
@@ -174,7 +180,7 @@ const fromTime = (text: string): { readonly seconds: bigint; readonly nanos: num
 
 const nanosPerSecond = 1_000_000_000
 
-const isInNanos = (field: DescField): boolean => secondsAsNanos.has(`${field.parent.typeName}.${field.name}`)
+const isInNanos = (field: DescField): boolean => secondsAsNanos.has(fullNameOf(field))
 
 const toSeconds = (field: DescField, { nanos, seconds }: Duration): number =>
   isInNanos(field) ? Number(seconds) * nanosPerSecond + nanos : Number(seconds) + nanos / nanosPerSecond

@@ -319,7 +319,7 @@ describe("UpdateStartup", () => {
 
       yield* introduce({ version: "v2.31.0" })
 
-      assert.deepInclude(happened[0], { apiVersion: "2.8", expandedDirectory: "", subsystems: [] })
+      assert.deepInclude(happened[0], { apiVersion: "2.10", expandedDirectory: "", subsystems: [] })
     })
   )
 })

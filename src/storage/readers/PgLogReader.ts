@@ -1,10 +1,10 @@
 /** Reads the logs and lifecycles of agents from Postgres, for users. */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { AgentLog, LogId } from "../domain/AgentLog.ts"
-import { AgentId, UserId } from "../domain/Ids.ts"
-import { Lifecycle, LogReader } from "../watch/LogReader.ts"
-import { storeOperation } from "./internal/storeOperation.ts"
+import { AgentLog, LogId } from "../../domain/AgentLog.ts"
+import { AgentId, UserId } from "../../domain/Ids.ts"
+import { Lifecycle, LogReader } from "../../watch/LogReader.ts"
+import { storeOperation } from "../internal/storeOperation.ts"
 
 const LogRow = Schema.Struct({ ...AgentLog.fields, created_at: Schema.DateTimeUtcFromDate })
 

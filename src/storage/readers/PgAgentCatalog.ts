@@ -5,7 +5,7 @@
  *   as disconnected.
  * - Samples are read only for the agents on the requested page.
  */
-import { Duration, Effect, Layer, Option, Schema } from "effect"
+import { type Duration, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import {
   AgentCatalog,
@@ -14,10 +14,11 @@ import {
   Connection,
   type Query,
   type SortKey
-} from "../dashboard/AgentCatalog.ts"
-import { AgentId } from "../domain/Ids.ts"
-import type { User } from "../domain/User.ts"
-import { storeOperation } from "./internal/storeOperation.ts"
+} from "../../dashboard/AgentCatalog.ts"
+import { AgentId } from "../../domain/Ids.ts"
+import type { User } from "../../domain/User.ts"
+import { agentStatus } from "../internal/agentStatus.ts"
+import { storeOperation } from "../internal/storeOperation.ts"
 
 const { DateTimeUtcFromDate } = Schema
 const Time = Schema.NullOr(DateTimeUtcFromDate)
@@ -52,21 +53,9 @@ export const layer = (options: Options = {}): Layer.Layer<AgentCatalog, never, S
   Layer.effect(AgentCatalog, make(options))
 
 const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options) {
-  const silentSeconds = Duration.toSeconds(silentAfter)
   const sql = yield* SqlClient.SqlClient
 
-  const status = sql`
-      CASE
-        WHEN agent.first_connected_at IS NULL THEN
-          CASE
-            WHEN agent.connection_timeout_seconds > 0
-              AND agent.created_at + make_interval(secs => agent.connection_timeout_seconds) < now() THEN 'timeout'
-            ELSE 'connecting'
-          END
-        WHEN agent.disconnected_at > agent.last_connected_at THEN 'disconnected'
-        WHEN agent.last_connected_at < now() - make_interval(secs => ${silentSeconds}) THEN 'disconnected'
-        ELSE 'connected'
-      END`
+  const status = agentStatus(sql, silentAfter)
 
   /** Selects the agents that a user may see and that match the words of a search. */
   const matching = ({ id, isAdmin }: User, search: string) => sql`

@@ -1,0 +1,43 @@
+/** The environment variables of the agent API. */
+import * as Value from "../domain/SettingValue.ts"
+import { required } from "../domain/SettingVariable.ts"
+
+export const variables = {
+  agentMaxCallRate: required({
+    name: "AGENT_MAX_CALL_RATE",
+    default: "100",
+    value: Value.wholeNumber(1, 1_000_000),
+    description: "Calls that an agent may make in a second; the calls of a faster one are read more slowly."
+  }),
+  agentApiMaxMinor: required({
+    name: "AGENT_API_MAX_MINOR",
+    default: "99",
+    value: Value.wholeNumber(0, 9_999),
+    description:
+      "The newest minor version of the agent API that is accepted. An agent that is refused asks for its own again for ever."
+  }),
+  agentMaxRunningCalls: required({
+    name: "AGENT_MAX_RUNNING_CALLS",
+    default: "16",
+    value: Value.wholeNumber(1, 10_000),
+    description: "Calls of a connection of an agent that may run at the same time; further ones wait unread."
+  }),
+  agentMaxConnections: required({
+    name: "AGENT_MAX_CONNECTIONS",
+    default: "16",
+    value: Value.wholeNumber(1, 10_000),
+    description: "Connections that an agent may have at a time; further ones fail with 429."
+  }),
+  agentMaxMessageBytes: required({
+    name: "AGENT_MAX_MESSAGE_BYTES",
+    default: "4194304",
+    value: Value.wholeNumber(1_024, 1_073_741_824),
+    description: "The largest message of an agent; a larger one ends its connection."
+  }),
+  agentContext: required({
+    name: "AGENT_CONTEXT",
+    default: "true",
+    value: Value.flag,
+    description: "Store the instruction files, skills and tools that agents find; false for a service that takes none."
+  })
+} as const
