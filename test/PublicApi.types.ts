@@ -1,7 +1,7 @@
 /** Uses that the types reject. Each line below such a comment is an error without it, and a comment too many is one. */
 // the compiler says it; the linter of Effect, which says it too, takes no expectations
 // @effect-diagnostics missingLayerContext:off missingEffectContext:off missingEffectError:off
-import { Data, DateTime, Effect, Layer, type Scope } from "effect"
+import { Context, Data, DateTime, Effect, Layer, type Scope } from "effect"
 import { Accumulator, Batcher, Ids, MetadataBatcher, MetadataStore, PubSub, UsageTracker } from "metadata-batcher"
 
 const agent = Ids.AgentId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
@@ -98,6 +98,12 @@ export const rule = Accumulator.keyed({
   merge: (older, newer) => older.count + newer.count
 })
 
+export const pairs = Accumulator.keyed({
+  // @ts-expect-error two arrays are never the same key
+  key: (one: { url: string; count: number }) => [one.url, one.count],
+  merge: (_, newer) => newer
+})
+
 const counting = Batcher.make({ accumulator: sums, write: () => Effect.void })
 
 export const batchers = [
@@ -118,3 +124,16 @@ export const ungrounded: Effect.Effect<unknown, never, Scope.Scope> = Batcher.ma
   accumulator: sums,
   write: () => MetadataStore.MetadataStore.use(({ updateBatch }) => updateBatch([]))
 })
+
+class Mail extends Context.Service<Mail, { readonly send: Effect.Effect<void> }>()("app/Mail") {}
+
+const observing = Batcher.make({
+  accumulator: sums,
+  write: () => MetadataStore.MetadataStore.use(({ updateBatch }) => updateBatch([])),
+  observer: { onClosed: () => Mail.use(({ send }) => send) }
+})
+
+// the needs of the observer are needs of make, beside those of write
+export const grounded: Effect.Effect<unknown, never, Mail | MetadataStore.MetadataStore | Scope.Scope> = observing
+// @ts-expect-error nobody provides the mail
+export const withoutMail: Effect.Effect<unknown, never, MetadataStore.MetadataStore | Scope.Scope> = observing

@@ -44,7 +44,7 @@ export type { FlushResult } from "./internal/job.ts"
 export type { Accounting } from "./internal/ledger.ts"
 
 /** How to make a batcher; the bounds and times among its options have defaults, see {@link Settings}. */
-export interface Options<S, A, E, R, U = ReadonlyArray<A>> extends Settings {
+export interface Options<S, A, E, R, U = ReadonlyArray<A>, RO = R> extends Settings {
   /** How updates merge. */
   readonly accumulator: Accumulator<S, A, U>
   /** Writes a batch. Writing the same updates again must do no harm. May be interrupted when closing takes too long. */
@@ -63,9 +63,9 @@ export interface Options<S, A, E, R, U = ReadonlyArray<A>> extends Settings {
    * it begins anew after a write that succeeds. Default: pauses that double from 100 ms up to `interval`, at most 30
    * seconds, with jitter. Tests get the same pauses each time with `Random.withSeed` around the construction.
    */
-  readonly retry?: Retry<E, R> | undefined
+  readonly retry?: Retry<E, RO> | undefined
   /** Is told the outcome of each batch. Default: nobody; then failed writes are warned of at most every 10 seconds. */
-  readonly observer?: Observer<A, E, R> | undefined
+  readonly observer?: Observer<A, E, RO> | undefined
   /** Where to show metrics: a prefix and attributes, or what `BatcherMetrics.define` returns. Default: nowhere. */
   readonly metrics?: BatcherMetrics.Options | BatcherMetrics.Metrics | undefined
 }
@@ -98,20 +98,20 @@ export interface Options<S, A, E, R, U = ReadonlyArray<A>> extends Settings {
  * // [ { url: '/', count: 2 } ]
  * ```
  */
-export const make = <S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>(
-  options: Options<S, A, E, R, U>
-): Effect.Effect<Batcher<A, U, E>, never, R | Scope.Scope> => Effect.orDie(makeChecked(options))
+export const make = <S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>, RO = R>(
+  options: Options<S, A, E, R, U, RO>
+): Effect.Effect<Batcher<A, U, E>, never, R | RO | Scope.Scope> => Effect.orDie(makeChecked(options))
 
 /** `make` for settings that come from outside: fails with an {@link InvalidSetting} that names the setting. */
-export const makeChecked = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>(
-  options: Options<S, A, E, R, U>
-): Effect.fn.Return<Batcher<A, U, E>, InvalidSetting, R | Scope.Scope> {
+export const makeChecked = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>, RO = R>(
+  options: Options<S, A, E, R, U, RO>
+): Effect.fn.Return<Batcher<A, U, E>, InvalidSetting, R | RO | Scope.Scope> {
   const settings = yield* resolve(options, {
     partitions: options.partitionBy !== undefined,
     bytes: options.accumulator.sized !== undefined,
     sources: options.accumulator.sources !== undefined
   })
-  return yield* build(options, settings)
+  return yield* build<S, A, E, R | RO, U>(options, settings)
 })
 
 const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
@@ -252,11 +252,15 @@ export const Service =
   <const Id extends string>(id: Id) =>
     Context.Service<Self, Batcher<A, U, E>>()(id)
 
-/** A layer of a service that is a batcher. Closing its scope writes what is held, within `shutdownTimeout`. */
-export const layer = <I, S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>(
+/**
+ * A layer of a service that is a batcher. Closing its scope writes what is held, within `shutdownTimeout`. If a successor
+ * starts meanwhile, older updates may be written after newer ones: call `closeNow` first, and add to the successor what it
+ * returns.
+ */
+export const layer = <I, S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>, RO = R>(
   service: Context.Key<I, Batcher<A, U, E>>,
-  options: Options<S, A, E, R, U>
-): Layer.Layer<I, never, Exclude<R, Scope.Scope>> => Layer.effect(service, make(options))
+  options: Options<S, A, E, R, U, RO>
+): Layer.Layer<I, never, Exclude<R | RO, Scope.Scope>> => Layer.effect(service, make(options))
 
 /**
  * `layer` with settings from a `Config`, which fails with what is wrong with them.
@@ -284,10 +288,10 @@ export const layer = <I, S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>
  * // maxBatchSize must be a whole number of at least 1, but is -1; leave it out for its default
  * ```
  */
-export const layerConfig = <I, S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>>(
+export const layerConfig = <I, S, A, E, R, U extends Updates<A, U> = ReadonlyArray<A>, RO = R>(
   service: Context.Key<I, Batcher<A, U, E>>,
-  options: Options<S, A, E, R, U> & { readonly settings: Config.Wrap<Settings> }
-): Layer.Layer<I, Config.ConfigError | InvalidSetting, Exclude<R, Scope.Scope>> =>
+  options: Options<S, A, E, R, U, RO> & { readonly settings: Config.Wrap<Settings> }
+): Layer.Layer<I, Config.ConfigError | InvalidSetting, Exclude<R | RO, Scope.Scope>> =>
   Layer.effect(
     service,
     Effect.flatMap(Config.unwrap(options.settings), (settings) => makeChecked({ ...options, ...settings }))

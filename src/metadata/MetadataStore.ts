@@ -85,7 +85,7 @@ export const make = (
 
 /**
  * A store in this process's memory, for tests and for trying things out. It knows no declarations: a key exists from
- * its first sample on, displayed under its own name.
+ * its first sample on, displayed under its own name. A layer is built once per program: `Layer.fresh` makes another store.
  */
 export const layerMemory: Layer.Layer<MetadataStore> = Layer.sync(MetadataStore, () => {
   const agents = new Map<AgentId, Map<string, AgentMetadata>>()

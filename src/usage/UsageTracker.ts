@@ -37,9 +37,9 @@ import { UsageStore } from "./UsageStore.ts"
 
 /** The times of a usage tracker. */
 export interface Options {
-  /** The time from one write to the next. Default 60 seconds. */
+  /** The time from one write to the next. Default (also for 0): 60 seconds. */
   readonly interval?: Duration.Input | undefined
-  /** The longest time of a write, and of closing. Default 10 seconds. */
+  /** The longest time of a write, and of closing. Default (also for 0): 10 seconds. */
   readonly writeTimeout?: Duration.Input | undefined
 }
 

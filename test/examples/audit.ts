@@ -29,28 +29,22 @@ export class AuditFiles extends Context.Service<
 export class Audit extends Batcher.Service<Audit, AuditEvent, AuditError>()("app/Audit") {}
 
 /** Writes events in their order. Rejected ones become dead letters; those that shutdown cuts off are spilled. */
-const layerBatcher = Layer.unwrap(
-  Effect.gen(function* () {
-    const store = yield* AuditStore
-    const files = yield* AuditFiles
-    return Batcher.layer(Audit, {
-      accumulator: Accumulator.fifo<AuditEvent>(),
-      write: store.insert,
-      isRejection: ({ reason }) => reason === "rejected",
-      interval: "1 second",
-      onWriteFailure: "retain",
-      maxPending: 10_000,
-      maxAttempts: 100,
-      shutdownTimeout: "2 seconds",
-      handoverTimeout: "1 second",
-      observer: {
-        onRejected: (event) => files.keepRejected([event]),
-        onGivenUp: ({ updates }) => files.spill(updates),
-        onClosed: ({ updates }) => files.spill(updates)
-      }
-    })
-  })
-)
+const layerBatcher = Batcher.layer(Audit, {
+  accumulator: Accumulator.fifo<AuditEvent>(),
+  write: (events) => AuditStore.use(({ insert }) => insert(events)),
+  isRejection: ({ reason }) => reason === "rejected",
+  interval: "1 second",
+  onWriteFailure: "retain",
+  maxPending: 10_000,
+  maxAttempts: 100,
+  shutdownTimeout: "2 seconds",
+  handoverTimeout: "1 second",
+  observer: {
+    onRejected: (event) => AuditFiles.use(({ keepRejected }) => keepRejected([event])),
+    onGivenUp: ({ updates }) => AuditFiles.use(({ spill }) => spill(updates)),
+    onClosed: ({ updates }) => AuditFiles.use(({ spill }) => spill(updates))
+  }
+})
 
 /** Offers the events of earlier starts before all others. They leave their file when each is written or kept elsewhere. */
 const layerOfferedAgain = Layer.effectDiscard(
