@@ -44,6 +44,20 @@ export const agentDeclaring = Effect.fnUntraced(function* (metadata: ReadonlyArr
   return { id: created!.id, token, owner, workspace }
 })
 
+/** Agents of one user, in one workspace. */
+export const agentsOf = Effect.fnUntraced(function* (owner: string, count: number) {
+  const directory = yield* Directory
+  const workspace = yield* directory.createWorkspace({ name: newName("workspace"), owner })
+  return yield* Effect.forEach(Array.from({ length: count }), () =>
+    Effect.gen(function* () {
+      const token = yield* Token.mint
+      const named = { name: newName("agent"), token: yield* Token.digest(token), metadata: [] }
+      const [created] = yield* directory.createAgents(workspace.id, [named])
+      return { id: created!.id, token }
+    })
+  )
+})
+
 /** The headers that show a token. */
 export const showing = (token: Token.Token) => ({ [Token.header]: Redacted.value(token) })
 

@@ -54,8 +54,12 @@ type session struct {
 
 func dial(t *testing.T, query string, header http.Header) (*session, *http.Response, error) {
 	t.Helper()
-	url := strings.Replace(os.Getenv("SERVICE_URL"), "http", "ws", 1) + "/api/v2/workspaceagents/me/rpc" + query
-	socket, response, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPHeader: header})
+	return dialAt(t, os.Getenv("SERVICE_URL")+"/api/v2/workspaceagents/me/rpc"+query, header)
+}
+
+func dialAt(t *testing.T, url string, header http.Header) (*session, *http.Response, error) {
+	t.Helper()
+	socket, response, err := websocket.Dial(t.Context(), strings.Replace(url, "http", "ws", 1), &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
 		return nil, response, err
 	}
@@ -108,6 +112,10 @@ func (s *session) call(t *testing.T, method string, request, response proto.Mess
 }
 
 func bytes16(value byte) []byte { return []byte(strings.Repeat(string(rune(value)), 16)) }
+
+func uuid(id []byte) string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+}
 
 func now() *timestamppb.Timestamp { return timestamppb.Now() }
 
@@ -172,9 +180,7 @@ func TestEveryCall(t *testing.T) {
 	if len(created.Agent.Id) != 16 || len(created.Agent.AuthToken) != 16 {
 		t.Fatalf("a sub-agent with an id of %d bytes and a token of %d", len(created.Agent.Id), len(created.Agent.AuthToken))
 	}
-	token := created.Agent.AuthToken
-	text := fmt.Sprintf("%x-%x-%x-%x-%x", token[:4], token[4:6], token[6:8], token[8:10], token[10:])
-	child, _, err := dial(t, "?version=2.10&role=agent", http.Header{"Coder-Session-Token": {text}})
+	child, _, err := dial(t, "?version=2.10&role=agent", http.Header{"Coder-Session-Token": {uuid(created.Agent.AuthToken)}})
 	if err != nil {
 		t.Fatalf("a sub-agent cannot connect: %v", err)
 	}
