@@ -35,6 +35,15 @@ export const ConnectionInfo = Schema.Struct({
 
 const refusals = [TailnetRefused, ResumeTokenRefused, AccessUnavailable]
 
+const calls =
+  "The binary messages carry yamux, and its streams the calls of `coder.tailnet.v2.Tailnet` over dRPC: `Coordinate`, `StreamDERPMaps`, `PostTelemetry`, `RefreshResumeToken` and `WorkspaceUpdates`."
+
+const ends =
+  "The connection is closed with 1008 when its token, or the right to an agent that it has a tunnel to, is gone; with 1011 when the client leaves pings without a pong for 30 s; and with 1012 when the service stops."
+
+const connectionFacts =
+  "Returns the relays as a DERP map in JSON, whether they are reached by WebSocket alone, and whether peers may connect directly."
+
 export const TailnetApi = HttpApi.make("tailnet")
   .add(
     HttpApiGroup.make("tailnet")
@@ -44,33 +53,47 @@ export const TailnetApi = HttpApi.make("tailnet")
           query,
           success: HttpApiSchema.NoContent,
           error: [...refusals, AgentNotFound]
-        }).annotate(OpenApi.Summary, "Coordinate with one agent: upgrades to a WebSocket that carries the tailnet API"),
+        }).annotateMerge(
+          OpenApi.annotations({
+            summary: "Coordinate with one agent: upgrades to a WebSocket that carries the tailnet API",
+            description: `${calls} A client that names no version is refused. Its tunnels may lead to that agent alone. ${ends}`
+          })
+        ),
         HttpApiEndpoint.get("tailnet", "/api/v2/tailnet", {
           query,
           success: HttpApiSchema.NoContent,
           error: refusals
-        }).annotate(
-          OpenApi.Summary,
-          "Coordinate with all agents of a user: upgrades to a WebSocket that carries the tailnet API"
+        }).annotateMerge(
+          OpenApi.annotations({
+            summary: "Coordinate with all agents of a user: upgrades to a WebSocket that carries the tailnet API",
+            description: `${calls} Tunnels may lead to every agent that the user may reach. ${ends}`
+          })
         ),
         HttpApiEndpoint.get("agentConnection", "/api/v2/workspaceagents/:agent/connection", {
           params,
           success: ConnectionInfo,
           error: [AgentNotFound, AccessUnavailable]
-        }).annotate(OpenApi.Summary, "Read what a connection to an agent takes"),
+        }).annotateMerge(
+          OpenApi.annotations({ summary: "Read what a connection to an agent takes", description: connectionFacts })
+        ),
         HttpApiEndpoint.get("connection", "/api/v2/workspaceagents/connection", {
           success: ConnectionInfo,
           error: [AccessUnavailable]
-        }).annotate(OpenApi.Summary, "Read what a connection to any agent takes")
+        }).annotateMerge(
+          OpenApi.annotations({ summary: "Read what a connection to any agent takes", description: connectionFacts })
+        )
       )
       .middleware(ReaderAuthentication)
       .middleware(RequestValidation)
   )
   .add(
     HttpApiGroup.make("relays").add(
-      HttpApiEndpoint.get("derpMap", "/api/v2/derp-map", { success: HttpApiSchema.NoContent }).annotate(
-        OpenApi.Summary,
-        "Follow the DERP map: upgrades to a WebSocket that carries each map as JSON in a binary message"
+      HttpApiEndpoint.get("derpMap", "/api/v2/derp-map", { success: HttpApiSchema.NoContent }).annotateMerge(
+        OpenApi.annotations({
+          summary: "Follow the DERP map: upgrades to a WebSocket that carries each map as JSON in a binary message",
+          description:
+            "The first message is the present map, and each later one a map that differs. No token is needed. When the service stops, it closes the connection with 1012."
+        })
       )
     )
   )

@@ -37,7 +37,7 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
         readonly info: { readonly title: string }
         readonly paths: Record<
           string,
-          Record<string, { summary?: string; security: ReadonlyArray<object>; responses: object }>
+          Record<string, { summary?: string; description?: string; security: ReadonlyArray<object>; responses: object }>
         >
         readonly components: { readonly securitySchemes: object }
       }
@@ -88,6 +88,16 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
           "get /api/v2/dashboard/agents/{agent}"
         ]
       )
+      const described = Object.fromEntries(operations.map(({ description, route }) => [route, description]))
+      for (const [route, ...facts] of [
+        ["get /api/v2/workspaceagents/{agent}/coordinate", "yamux", "dRPC", "that agent alone", "1008", "1011", "1012"],
+        ["get /api/v2/tailnet", "yamux", "dRPC", "every agent that the user may reach", "1008", "1011", "1012"],
+        ["get /api/v2/workspaceagents/{agent}/connection", "DERP map"],
+        ["get /api/v2/workspaceagents/connection", "DERP map"],
+        ["get /api/v2/derp-map", "No token", "1012"]
+      ] as const) {
+        for (const fact of facts) assert.include(described[route], fact, route)
+      }
       for (const { responses, route, security, summary } of operations) {
         assert.isString(summary, route)
         if (route === "get /api/v2/buildinfo" || route === "get /derp/latency-check") continue
