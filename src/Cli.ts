@@ -189,6 +189,10 @@ const simulate = Command.make(
       Flag.withDescription("Leave and come back so long after connecting; without it, only when the connection breaks"),
       Flag.optional
     ),
+    keep: Flag.Boolean("keep").pipe(
+      Flag.withDescription("Leave the agents at the service for the next run; without it they are deleted"),
+      Flag.withDefault(false)
+    ),
     duration: durationFlag("duration").pipe(
       Flag.withDescription("Stop after this time; without it, with Ctrl-C"),
       Flag.optional

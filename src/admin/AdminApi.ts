@@ -1,16 +1,17 @@
 /**
- * The contract of administration: users, workspaces and agents, their tokens, and the keys that agents report.
+ * The contract of administration: users, workspaces and agents, their tokens, and the declarations of agents.
  *
- * A token is shown once, in the response to the call that made it.
+ * - A token is shown once, in the response to the call that made it.
+ * - A deleted user, workspace or agent is gone at once for everyone, and its name is free. Its rows are purged later.
  */
-import { Effect, Schema } from "effect"
+import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import { AdminAuthentication } from "../access/Authentication.ts"
 import { RequestValidation } from "../platform/ErrorResponse.ts"
 import { AgentId, UserId, WorkspaceId } from "../domain/Ids.ts"
-import { isStorable } from "../domain/PostgresText.ts"
-import { NameTaken, UserNotFound } from "./Directory.ts"
+import { apps, metadata, MonitorsDeclaration, optional, scripts, uniqueBy } from "./AgentDeclaration.ts"
+import { NameTaken, TokenNotFound, UserNeeded, UserNotFound } from "./Directory.ts"
 
 /** Names that fit into addresses and file names. */
 const Name = Schema.String.check(
@@ -19,35 +20,16 @@ const Name = Schema.String.check(
   })
 )
 
-const Seconds = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 31_536_000 }))
+/** The longest life of a token that expires: ten years. */
+const maxLifetime = 315_360_000
 
-const limited = (maximum: number) => Schema.String.check(Schema.isMaxLength(maximum), isStorable)
-
-const optional = <S extends Schema.Top & { readonly Type: unknown }>(schema: S, value: S["Type"]) =>
-  schema.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(value)))
-
-/** A key that an agent reports. Times are in seconds; an interval of zero means that it is collected once. */
-export const MetadataDeclaration = Schema.Struct({
-  key: limited(127).check(Schema.isMinLength(1)),
-  display_name: Schema.optionalKey(limited(127)),
-  script: optional(limited(65_535), ""),
-  interval: optional(Seconds, 10),
-  timeout: optional(Seconds, 10),
-  display_order: optional(Schema.Int.check(Schema.isBetween({ minimum: -1_000_000, maximum: 1_000_000 })), 0)
+const NewAgent = Schema.Struct({
+  name: Name,
+  metadata: optional(metadata, []),
+  apps: Schema.optionalKey(apps),
+  scripts: Schema.optionalKey(scripts),
+  monitors: Schema.optionalKey(MonitorsDeclaration)
 })
-export type MetadataDeclaration = typeof MetadataDeclaration.Type
-
-const uniqueBy = <A>(what: string, of: (element: A) => string) =>
-  Schema.makeFilter<ReadonlyArray<A>>(
-    (elements) => new Set(elements.map(of)).size === elements.length || `Expected each ${what} once`
-  )
-
-const Metadata = Schema.Array(MetadataDeclaration).check(
-  Schema.isMaxLength(1_000),
-  uniqueBy("key", (declaration: MetadataDeclaration) => declaration.key)
-)
-
-const NewAgent = Schema.Struct({ name: Name, metadata: optional(Metadata, []) })
 
 const UserView = Schema.Struct({ id: UserId, username: Schema.String, is_admin: Schema.Boolean })
 const WorkspaceView = Schema.Struct({
@@ -56,10 +38,28 @@ const WorkspaceView = Schema.Struct({
   owner: Schema.String,
   agents: Schema.Int
 })
-const AgentView = Schema.Struct({ id: AgentId, name: Schema.String, metadata: Schema.Array(MetadataDeclaration) })
+const AgentView = Schema.Struct({ id: AgentId, name: Schema.String, metadata })
+const AgentDetailsView = Schema.Struct({
+  ...AgentView.fields,
+  workspace: WorkspaceId,
+  apps,
+  scripts,
+  monitors: MonitorsDeclaration
+})
 const TokenView = Schema.Struct({ token: Schema.String })
 
+const Time = Schema.NullOr(Schema.DateTimeUtcFromString)
+const TokenSummaryView = Schema.Struct({
+  name: Schema.String,
+  created_at: Schema.DateTimeUtcFromString,
+  /** Null if it never expires. */
+  expires_at: Time,
+  /** Accurate to five minutes; null if it was never used. */
+  last_used_at: Time
+})
+
 const created = <S extends Schema.Top>(schema: S) => schema.pipe(HttpApiSchema.status(201))
+const deleted = HttpApiSchema.NoContent
 
 const users = HttpApiGroup.make("users")
   .add(
@@ -72,12 +72,42 @@ const users = HttpApiGroup.make("users")
       success: created(UserView),
       error: [NameTaken, DirectoryUnavailable]
     }).annotate(OpenApi.Summary, "Create a user"),
+    HttpApiEndpoint.get("get", "/api/v2/users/:username", {
+      params: { username: Name },
+      success: UserView,
+      error: [UserNotFound, DirectoryUnavailable]
+    }).annotate(OpenApi.Summary, "Read a user"),
+    HttpApiEndpoint.patch("update", "/api/v2/users/:username", {
+      params: { username: Name },
+      payload: Schema.Struct({ username: Schema.optionalKey(Name), is_admin: Schema.optionalKey(Schema.Boolean) }),
+      success: UserView,
+      error: [UserNotFound, UserNeeded, NameTaken, DirectoryUnavailable]
+    }).annotate(OpenApi.Summary, "Rename a user, or change whether the user is an administrator"),
+    HttpApiEndpoint.delete("delete", "/api/v2/users/:username", {
+      params: { username: Name },
+      success: deleted,
+      error: [UserNotFound, UserNeeded, DirectoryUnavailable]
+    }).annotate(OpenApi.Summary, "Delete a user who owns no workspace, and the user's tokens"),
+    HttpApiEndpoint.get("listTokens", "/api/v2/users/:username/tokens", {
+      params: { username: Name },
+      success: Schema.Array(TokenSummaryView),
+      error: [UserNotFound, DirectoryUnavailable]
+    }).annotate(OpenApi.Summary, "List the tokens of a user, with their expiry and last use"),
     HttpApiEndpoint.post("createToken", "/api/v2/users/:username/tokens", {
       params: { username: Name },
-      payload: Schema.Struct({ name: optional(Name, "default") }),
+      payload: Schema.Struct({
+        name: optional(Name, "default"),
+        /** In seconds. Without it the token never expires. */
+        lifetime: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: maxLifetime })))
+      }),
       success: created(TokenView),
       error: [UserNotFound, DirectoryUnavailable]
-    }).annotate(OpenApi.Summary, "Create a token of a user, in place of the one of the same name")
+    }).annotate(OpenApi.Summary, "Create a token of a user, in place of the one of the same name"),
+    HttpApiEndpoint.delete("revokeToken", "/api/v2/users/:username/tokens/:name", {
+      params: { username: Name, name: Name },
+      success: deleted,
+      error: [UserNotFound, TokenNotFound, DirectoryUnavailable]
+    }).annotate(OpenApi.Summary, "Revoke a token of a user; connections that it opened end at once")
   )
   .middleware(AdminAuthentication)
 
@@ -91,7 +121,23 @@ const workspaces = HttpApiGroup.make("workspaces")
       payload: Schema.Struct({ name: Name, owner: Name }),
       success: created(WorkspaceView),
       error: [UserNotFound, NameTaken, DirectoryUnavailable]
-    }).annotate(OpenApi.Summary, "Create a workspace of a user")
+    }).annotate(OpenApi.Summary, "Create a workspace of a user"),
+    HttpApiEndpoint.get("get", "/api/v2/workspaces/:workspace", {
+      params: { workspace: WorkspaceId },
+      success: WorkspaceView,
+      error: [WorkspaceNotFound, DirectoryUnavailable]
+    }).annotate(OpenApi.Summary, "Read a workspace"),
+    HttpApiEndpoint.patch("update", "/api/v2/workspaces/:workspace", {
+      params: { workspace: WorkspaceId },
+      payload: Schema.Struct({ name: Schema.optionalKey(Name), owner: Schema.optionalKey(Name) }),
+      success: WorkspaceView,
+      error: [WorkspaceNotFound, UserNotFound, NameTaken, DirectoryUnavailable]
+    }).annotate(OpenApi.Summary, "Rename a workspace, or give it to another user"),
+    HttpApiEndpoint.delete("delete", "/api/v2/workspaces/:workspace", {
+      params: { workspace: WorkspaceId },
+      success: deleted,
+      error: [WorkspaceNotFound, DirectoryUnavailable]
+    }).annotate(OpenApi.Summary, "Delete a workspace with its agents")
   )
   .middleware(AdminAuthentication)
 
@@ -114,6 +160,31 @@ const agents = HttpApiGroup.make("agents")
       success: created(Schema.Array(Schema.Struct({ ...AgentView.fields, ...TokenView.fields }))),
       error: [WorkspaceNotFound, NameTaken, DirectoryUnavailable]
     }).annotate(OpenApi.Summary, "Add agents to a workspace, all or none, and show their tokens"),
+    HttpApiEndpoint.get("get", "/api/v2/workspaceagents/:agent/declarations", {
+      params: { agent: AgentId },
+      success: AgentDetailsView,
+      error: [AgentNotFound, DirectoryUnavailable]
+    }).annotate(OpenApi.Summary, "Read an agent with everything that is declared of it"),
+    HttpApiEndpoint.patch("update", "/api/v2/workspaceagents/:agent", {
+      params: { agent: AgentId },
+      payload: Schema.Struct({
+        name: Schema.optionalKey(Name),
+        metadata: Schema.optionalKey(metadata),
+        apps: Schema.optionalKey(apps),
+        scripts: Schema.optionalKey(scripts),
+        monitors: Schema.optionalKey(MonitorsDeclaration)
+      }),
+      success: AgentDetailsView,
+      error: [AgentNotFound, NameTaken, DirectoryUnavailable]
+    }).annotate(
+      OpenApi.Summary,
+      "Rename an agent, or replace its declared keys, apps, scripts or monitors; it learns of them when it connects next"
+    ),
+    HttpApiEndpoint.delete("delete", "/api/v2/workspaceagents/:agent", {
+      params: { agent: AgentId },
+      success: deleted,
+      error: [AgentNotFound, DirectoryUnavailable]
+    }).annotate(OpenApi.Summary, "Delete an agent with its sub-agents; their connections end at once"),
     HttpApiEndpoint.post("rotateToken", "/api/v2/workspaceagents/:agent/token", {
       params: { agent: AgentId },
       success: TokenView,

@@ -7,8 +7,9 @@ import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import * as Token from "../access/Token.ts"
 import type { MetadataDescription } from "../domain/Metadata.ts"
 import type { User } from "../domain/User.ts"
-import { AdminApi, type MetadataDeclaration } from "./AdminApi.ts"
-import { type Agent, Directory } from "./Directory.ts"
+import { AdminApi } from "./AdminApi.ts"
+import type { MetadataDeclaration } from "./AgentDeclaration.ts"
+import { type Agent, type AgentDetails, Directory, type TokenSummary } from "./Directory.ts"
 
 const users = HttpApiBuilder.group(
   AdminApi,
@@ -24,12 +25,29 @@ const users = HttpApiBuilder.group(
       )
       .handle(
         "createToken",
-        Effect.fnUntraced(function* ({ params: { username }, payload: { name } }) {
+        Effect.fnUntraced(function* ({ params: { username }, payload: { lifetime, name } }) {
           const { digest, token } = yield* mint
-          yield* directory.putToken({ username, name, token: digest })
+          yield* directory.putToken({
+            username,
+            name,
+            token: digest,
+            lifetime: lifetime === undefined ? undefined : Duration.seconds(lifetime)
+          })
           return { token: Redacted.value(token) }
         })
       )
+      .handle("get", ({ params: { username } }) => Effect.map(directory.user(username), toUserView))
+      .handle("update", ({ params: { username }, payload }) =>
+        Effect.map(
+          directory.updateUser(username, { username: payload.username, isAdmin: payload.is_admin }),
+          toUserView
+        )
+      )
+      .handle("delete", ({ params: { username } }) => directory.deleteUser(username))
+      .handle("listTokens", ({ params: { username } }) =>
+        Effect.map(directory.tokens(username), (tokens) => tokens.map(toTokenView))
+      )
+      .handle("revokeToken", ({ params: { name, username } }) => directory.revokeToken(username, name))
   })
 )
 
@@ -42,6 +60,9 @@ const workspaces = HttpApiBuilder.group(
     return handlers
       .handle("list", () => directory.workspaces)
       .handle("create", ({ payload }) => directory.createWorkspace(payload))
+      .handle("get", ({ params: { workspace } }) => directory.workspace(workspace))
+      .handle("update", ({ params: { workspace }, payload }) => directory.updateWorkspace(workspace, payload))
+      .handle("delete", ({ params: { workspace } }) => directory.deleteWorkspace(workspace))
   })
 )
 
@@ -64,7 +85,11 @@ const agents = HttpApiBuilder.group(
           )
           const created = yield* directory.createAgents(
             workspace,
-            minted.map(({ digest, metadata, name }) => ({ name, token: digest, metadata: metadata.map(toDescription) }))
+            minted.map(({ digest, metadata, token: _, ...agent }) => ({
+              ...agent,
+              token: digest,
+              metadata: metadata.map(toDescription)
+            }))
           )
           const secrets = new Map(minted.map(({ name, token }) => [name, Redacted.value(token)]))
           return created.map((agent) => ({ ...toAgentView(agent), token: secrets.get(agent.name)! }))
@@ -78,6 +103,11 @@ const agents = HttpApiBuilder.group(
           return { token: Redacted.value(token) }
         })
       )
+      .handle("get", ({ params: { agent } }) => Effect.map(directory.agent(agent), toDetailsView))
+      .handle("update", ({ params: { agent }, payload: { metadata, ...change } }) =>
+        Effect.map(directory.updateAgent(agent, { ...change, metadata: metadata?.map(toDescription) }), toDetailsView)
+      )
+      .handle("delete", ({ params: { agent } }) => directory.deleteAgent(agent))
   })
 )
 
@@ -99,6 +129,15 @@ const tokens = Effect.map(Effect.context<SecureRandom.SecureRandom | Digest.Dige
 const toUserView = ({ id, isAdmin, username }: User) => ({ id, username, is_admin: isAdmin })
 
 const toAgentView = ({ id, metadata, name }: Agent) => ({ id, name, metadata: metadata.map(toDeclaration) })
+
+const toDetailsView = ({ metadata, ...agent }: AgentDetails) => ({ ...agent, metadata: metadata.map(toDeclaration) })
+
+const toTokenView = ({ createdAt, expiresAt, lastUsedAt, name }: TokenSummary) => ({
+  name,
+  created_at: createdAt,
+  expires_at: expiresAt,
+  last_used_at: lastUsedAt
+})
 
 const toDescription = (declaration: MetadataDeclaration): MetadataDescription => ({
   key: declaration.key,

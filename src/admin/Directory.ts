@@ -23,17 +23,26 @@
  * // ada
  * ```
  */
-import { Context, type Effect, Schema } from "effect"
+import { Context, type DateTime, type Duration, type Effect, Schema } from "effect"
 import type { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import type { TokenDigest } from "../access/Token.ts"
 import type { AgentId, WorkspaceId } from "../domain/Ids.ts"
 import type { MetadataDescription } from "../domain/Metadata.ts"
 import type { User } from "../domain/User.ts"
+import type { AppDeclaration, MonitorsDeclaration, ScriptDeclaration } from "./AgentDeclaration.ts"
 
 const fields = { message: Schema.String }
 
 /** There is no user of this name. */
 export class UserNotFound extends Schema.TaggedError<UserNotFound>()("UserNotFound", fields, { httpApiStatus: 404 }) {}
+
+/** The user has no token of this name. */
+export class TokenNotFound extends Schema.TaggedError<TokenNotFound>()("TokenNotFound", fields, {
+  httpApiStatus: 404
+}) {}
+
+/** The user is needed: it owns workspaces, or is the first administrator. */
+export class UserNeeded extends Schema.TaggedError<UserNeeded>()("UserNeeded", fields, { httpApiStatus: 409 }) {}
 
 /** The name is taken already. */
 export class NameTaken extends Schema.TaggedError<NameTaken>()("NameTaken", fields, { httpApiStatus: 409 }) {}
@@ -50,14 +59,24 @@ export interface Workspace {
   readonly agents: number
 }
 
-/** An agent that is to be created. */
-export interface NewAgent {
+/** Everything that is declared of an agent. */
+export interface Declarations {
+  /** The keys that it reports. */
+  readonly metadata: ReadonlyArray<MetadataDescription>
+  /** The programs that it runs for people. */
+  readonly apps: ReadonlyArray<AppDeclaration>
+  /** The scripts that it runs. */
+  readonly scripts: ReadonlyArray<ScriptDeclaration>
+  /** The monitors of its resources. */
+  readonly monitors: MonitorsDeclaration
+}
+
+/** An agent that is to be created. Kinds of declarations that are left out are empty. */
+export interface NewAgent extends Change<Declarations> {
   /** Its name, unique in its build. */
   readonly name: string
   /** The digest of its token. */
   readonly token: TokenDigest
-  /** The declarations of its keys. */
-  readonly metadata: ReadonlyArray<MetadataDescription>
 }
 
 /** An agent of a workspace. */
@@ -70,6 +89,27 @@ export interface Agent {
   readonly metadata: ReadonlyArray<MetadataDescription>
 }
 
+/** An agent with everything that is declared of it. */
+export interface AgentDetails extends Agent, Declarations {
+  /** The workspace that it belongs to. */
+  readonly workspace: WorkspaceId
+}
+
+/** A token without its secret. */
+export interface TokenSummary {
+  /** Its name, unique for its user. */
+  readonly name: string
+  /** The time at which it was given to the user. */
+  readonly createdAt: DateTime.Utc
+  /** The time at which it ends. Null if it never expires. */
+  readonly expiresAt: DateTime.Utc | null
+  /** The time of its last use, accurate to five minutes. Null if it was never used. */
+  readonly lastUsedAt: DateTime.Utc | null
+}
+
+/** A change; what is undefined stays as it is. */
+export type Change<A> = { readonly [Field in keyof A]?: A[Field] | undefined }
+
 /**
  * A token of a user. A new token replaces the one of the same name. A token belongs to the user and the name that it was
  * given last.
@@ -81,6 +121,8 @@ export interface NewToken {
   readonly name: string
   /** The digest of the token. */
   readonly token: TokenDigest
+  /** The time after which it is no longer valid. Default: never. */
+  readonly lifetime?: Duration.Duration | undefined
 }
 
 /** The directory as a service. */
@@ -94,6 +136,24 @@ export class Directory extends Context.Service<
       readonly username: string
       readonly isAdmin: boolean
     }) => Effect.Effect<User, NameTaken | DirectoryUnavailable>
+    /** Returns the user of a name. */
+    readonly user: (username: string) => Effect.Effect<User, UserNotFound | DirectoryUnavailable>
+    /** Renames a user, or changes whether the user is an administrator. */
+    readonly updateUser: (
+      username: string,
+      change: Change<Pick<User, "username" | "isAdmin">>
+    ) => Effect.Effect<User, UserNotFound | UserNeeded | NameTaken | DirectoryUnavailable>
+    /** Deletes a user and its tokens. */
+    readonly deleteUser: (username: string) => Effect.Effect<void, UserNotFound | UserNeeded | DirectoryUnavailable>
+    /** Returns the tokens of a user. */
+    readonly tokens: (
+      username: string
+    ) => Effect.Effect<ReadonlyArray<TokenSummary>, UserNotFound | DirectoryUnavailable>
+    /** Revokes a token; connections that it opened end at once. */
+    readonly revokeToken: (
+      username: string,
+      name: string
+    ) => Effect.Effect<void, UserNotFound | TokenNotFound | DirectoryUnavailable>
     /** Stores a token of a user, which replaces the one of the same name. */
     readonly putToken: (token: NewToken) => Effect.Effect<void, UserNotFound | DirectoryUnavailable>
     /** All workspaces. */
@@ -103,6 +163,17 @@ export class Directory extends Context.Service<
       readonly name: string
       readonly owner: string
     }) => Effect.Effect<Workspace, UserNotFound | NameTaken | DirectoryUnavailable>
+    /** Returns a workspace. */
+    readonly workspace: (workspaceId: WorkspaceId) => Effect.Effect<Workspace, WorkspaceNotFound | DirectoryUnavailable>
+    /** Renames a workspace, or gives it to another user. */
+    readonly updateWorkspace: (
+      workspaceId: WorkspaceId,
+      change: Change<Pick<Workspace, "name" | "owner">>
+    ) => Effect.Effect<Workspace, WorkspaceNotFound | UserNotFound | NameTaken | DirectoryUnavailable>
+    /** Deletes a workspace with its agents. */
+    readonly deleteWorkspace: (
+      workspaceId: WorkspaceId
+    ) => Effect.Effect<void, WorkspaceNotFound | DirectoryUnavailable>
     /** Returns the agents of the latest build of a workspace. */
     readonly agents: (
       workspaceId: WorkspaceId
@@ -112,6 +183,15 @@ export class Directory extends Context.Service<
       workspaceId: WorkspaceId,
       agents: ReadonlyArray<NewAgent>
     ) => Effect.Effect<ReadonlyArray<Agent>, WorkspaceNotFound | NameTaken | DirectoryUnavailable>
+    /** Returns an agent with everything that is declared of it. */
+    readonly agent: (agentId: AgentId) => Effect.Effect<AgentDetails, AgentNotFound | DirectoryUnavailable>
+    /** Renames an agent, or replaces a kind of its declarations. Apps and scripts of the same name keep their ids. */
+    readonly updateAgent: (
+      agentId: AgentId,
+      change: Change<Declarations & Pick<Agent, "name">>
+    ) => Effect.Effect<AgentDetails, AgentNotFound | NameTaken | DirectoryUnavailable>
+    /** Deletes an agent with its sub-agents. */
+    readonly deleteAgent: (agentId: AgentId) => Effect.Effect<void, AgentNotFound | DirectoryUnavailable>
     /** Replaces the token of an agent. */
     readonly rotateToken: (
       agentId: AgentId,

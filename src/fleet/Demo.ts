@@ -34,7 +34,8 @@ export const make = Effect.fn("Demo.make")(function* (options: { readonly url: s
     owner: name,
     count: options.agents,
     keys,
-    interval
+    interval,
+    equipment: Work.equipment
   }).pipe(Effect.provide(FetchHttpClient.layer))
   const figures = Fleet.figures()
   return {

@@ -99,24 +99,50 @@ export const run = (options: Options, figures: Figures) => {
  */
 const keysPerCall = 20_000
 
+interface Administration {
+  readonly url: string
+  /** The token of an administrator. */
+  readonly token: Token.Token
+}
+
+const administration = ({ token, url }: Administration) =>
+  HttpApiClient.make(AdminApi, {
+    baseUrl: url,
+    transformClient: HttpClient.mapRequest(HttpClientRequest.setHeader(Token.header, Redacted.value(token)))
+  })
+
+/** Deletes a workspace with its agents, and its owner unless the owner has other workspaces. */
+export const remove = Effect.fnUntraced(function* (
+  options: Administration & { readonly workspace: string; readonly owner: string }
+) {
+  const api = yield* administration(options)
+  const { owner, workspace: name } = options
+  const workspaces = (yield* api.workspaces.list()).filter((one) => one.name === name && one.owner === owner)
+  for (const { id } of workspaces) yield* api.workspaces.delete({ params: { workspace: id } })
+  yield* Effect.catchTag(
+    api.users.delete({ params: { username: owner } }),
+    ["UserNeeded", "UserNotFound"],
+    () => Effect.void
+  )
+})
+
 /**
  * Returns `count` agents of one workspace, with new tokens. Creates the user, the workspace and the agents if they are
  * missing. Requires the token of an administrator.
  */
-export const provision = Effect.fnUntraced(function* (options: {
-  readonly url: string
-  readonly token: Token.Token
-  readonly workspace: string
-  readonly owner: string
-  readonly count: number
-  readonly keys: ReadonlyArray<string>
-  readonly interval: Duration.Duration
-}) {
-  const { keys, owner, url, workspace: name } = options
-  const api = yield* HttpApiClient.make(AdminApi, {
-    baseUrl: url,
-    transformClient: HttpClient.mapRequest(HttpClientRequest.setHeader(Token.header, Redacted.value(options.token)))
-  })
+export const provision = Effect.fnUntraced(function* (
+  options: Administration & {
+    readonly workspace: string
+    readonly owner: string
+    readonly count: number
+    readonly keys: ReadonlyArray<string>
+    readonly interval: Duration.Duration
+    /** The apps, scripts and monitors of each agent. Default: none. */
+    readonly equipment?: typeof Work.equipment | undefined
+  }
+) {
+  const { equipment, keys, owner, workspace: name } = options
+  const api = yield* administration(options)
 
   const users = yield* api.users.list()
   if (!users.some(({ username }) => username === owner)) {
@@ -132,7 +158,11 @@ export const provision = Effect.fnUntraced(function* (options: {
   const names = Array.from({ length: options.count }, (_, index) => `agent-${index + 1}`)
   const rotated = yield* Effect.forEach(
     names.flatMap((name) => known.get(name) ?? []),
-    (id) => Effect.map(api.agents.rotateToken({ params: { agent: id } }), ({ token }) => member(id, token)),
+    Effect.fnUntraced(function* (id) {
+      const params = { agent: id }
+      if (equipment !== undefined) yield* api.agents.update({ params, payload: equipment })
+      return member(id, (yield* api.agents.rotateToken({ params })).token)
+    }),
     { concurrency: 8 }
   )
 
@@ -140,7 +170,7 @@ export const provision = Effect.fnUntraced(function* (options: {
   const metadata = Work.declarations(keys, options.interval)
   const perCall = Math.max(1, Math.floor(keysPerCall / Math.max(20, keys.length)))
   const added = yield* Effect.forEach(Arr.chunksOf(missing, perCall), (names) =>
-    api.agents.create({ params, payload: { agents: names.map((name) => ({ name, metadata })) } })
+    api.agents.create({ params, payload: { agents: names.map((name) => ({ name, metadata, ...equipment })) } })
   )
   return [...rotated, ...added.flat().map(({ id, token }) => member(id, token))]
 })

@@ -1,7 +1,7 @@
 /**
  * Generates random data for simulated agents, in the types of the agent API. Nothing in this module makes a call.
  */
-import { Array as Arr, DateTime, Duration, Effect, Random } from "effect"
+import { Array as Arr, DateTime, Duration, Effect, Random, Schema } from "effect"
 import * as AgentStats from "../usage/AgentStats.ts"
 import type { BatchUpdateAppHealthsRequest, UpdateAppStatusRequest } from "../agentapi/calls/Apps.ts"
 import type { ReportConnectionRequest } from "../agentapi/calls/UserSessions.ts"
@@ -11,7 +11,7 @@ import type { Manifest } from "../agentapi/calls/Manifest.ts"
 import type { PushResourcesMonitoringUsageRequest } from "../agentapi/calls/ResourceMonitors.ts"
 import { UserSessionId } from "../domain/Ids.ts"
 import { randomUuid } from "../domain/RandomUuid.ts"
-import type { MetadataDeclaration } from "../admin/AdminApi.ts"
+import { apps, type MetadataDeclaration, MonitorsDeclaration, scripts } from "../admin/AgentDeclaration.ts"
 
 // -----------------------------------------------------------------------------
 // declarations
@@ -34,6 +34,21 @@ export const declarations = (
     timeout: Duration.toSeconds(interval),
     display_order: index
   }))
+
+/** The apps, the script and the monitors of an agent. */
+export const equipment = Schema.decodeSync(Schema.Struct({ apps, scripts, monitors: MonitorsDeclaration }))({
+  apps: [
+    {
+      slug: "code",
+      display_name: "code-server",
+      url: "http://localhost:13337",
+      healthcheck: { url: "http://localhost:13337/healthz", interval: 10, threshold: 3 }
+    },
+    { slug: "preview", display_name: "Preview", display_order: 1, url: "http://localhost:8080", subdomain: true }
+  ],
+  scripts: [{ display_name: "Startup", script: "simulate startup", run_on_start: true, timeout: 60 }],
+  monitors: { memory: { threshold: 90 }, volumes: [{ path: "/home/dev", threshold: 90 }] }
+})
 
 // -----------------------------------------------------------------------------
 // metadata

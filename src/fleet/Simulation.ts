@@ -20,6 +20,8 @@ export interface Options {
   readonly metadataOnly: boolean
   readonly rampUp: Duration.Duration
   readonly reconnectAfter: Option.Option<Duration.Duration>
+  /** Whether the agents stay at the service after the run, for the next one. Default false. */
+  readonly keep?: boolean | undefined
   /** How long the fleet runs. Default forever. */
   readonly duration: Option.Option<Duration.Duration>
 }
@@ -59,16 +61,10 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options, figu
   const url = options.url.replace(/\/+$/, "")
   const keys = Work.keys(options.keys)
   yield* Console.log(`preparing ${agents} agents with ${keys.length} keys each at ${url}`)
-  const members = yield* Fleet.provision({
-    url,
-    token: options.token,
-    // the keys of an agent are declared once, so other keys need other agents
-    workspace: `simulation-${keys.length}-keys`,
-    owner: "simulation",
-    count: agents,
-    keys,
-    interval
-  }).pipe(
+  // the keys of an agent are declared once, so other keys need other agents
+  const place = { url, token: options.token, workspace: `simulation-${keys.length}-keys`, owner: "simulation" }
+  const equipment = options.metadataOnly ? undefined : Work.equipment
+  const members = yield* Fleet.provision({ ...place, count: agents, keys, interval, equipment }).pipe(
     Effect.catchTags({
       HttpClientError: (cause) => new ServiceUnreachable({ url, cause }),
       Unauthenticated: () => new TokenRefused({ url }),
@@ -86,12 +82,25 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options, figu
     Effect.onExit(
       Effect.fnUntraced(function* () {
         yield* Console.log(`\n${summary(figures)}`)
+        if (options.keep !== true) yield* cleanUp(place)
         const errors = Fleet.errors(figures)
         if (errors > 0) return yield* new CallsFailed({ errors })
       })
     )
   )
 })
+
+/** Deletes the agents. The service may be gone by now. */
+const cleanUp = (place: Parameters<typeof Fleet.remove>[0]) =>
+  Fleet.remove(place).pipe(
+    Effect.timeout("30 seconds"),
+    Effect.matchEffect({
+      onSuccess: () => Console.log(`deleted the workspace ${place.workspace} with its agents`),
+      onFailure: () =>
+        Console.log(`cannot delete the workspace ${place.workspace} of ${place.owner}: delete it yourself`)
+    }),
+    Effect.provide(FetchHttpClient.layer)
+  )
 
 /** Prints one line: on a terminal it is rewritten every second; elsewhere a new line is printed every ten seconds. */
 const progress = Effect.fnUntraced(function* (agents: number, figures: Fleet.Figures) {

@@ -21,15 +21,19 @@ export const kinds = {
   connection_logs: "retentionConnections",
   workspace_app_statuses: "retentionAppStatuses",
   workspace_agent_script_timings: "retentionScriptTimings",
-  notification_messages: "retentionNotifications"
+  notification_messages: "retentionNotifications",
+  api_tokens: "retentionTokens",
+  workspace_agents: "retentionDeleted",
+  workspaces: "retentionDeleted",
+  users: "retentionDeleted"
 } as const satisfies Readonly<Record<string, keyof Retentions>>
 
 export type Kind = keyof typeof kinds
 
 const kindNames = Record.keys(kinds)
 
-/** The most rows that one statement deletes. */
-export const batchSize = 5_000
+/** The most rows that one statement deletes; fewer of a kind whose rows take many others with them. */
+export const batchSize = (kind: Kind): number => (kinds[kind] === "retentionDeleted" ? 50 : 5_000)
 
 export class RetentionStore extends Context.Service<
   RetentionStore,
@@ -68,10 +72,11 @@ const passSeconds = byLabel(
 const purgeKind = Effect.fnUntraced(function* (kind: Kind, retention: Duration.Duration) {
   const store = yield* RetentionStore
   const before = DateTime.subtractDuration(yield* DateTime.now, retention)
-  let deleted = batchSize
+  const limit = batchSize(kind)
+  let deleted = limit
   let total = 0
-  while (deleted === batchSize) {
-    const batch = yield* store.purge(kind, before, batchSize)
+  while (deleted === limit) {
+    const batch = yield* store.purge(kind, before, limit)
     if (Option.isNone(batch)) return false
     deleted = batch.value
     total += deleted

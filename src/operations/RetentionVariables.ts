@@ -17,7 +17,9 @@ export const variables = {
   retentionConnections: retention("CONNECTIONS", "90 days", "the beginning and end of a user session are kept"),
   retentionAppStatuses: retention("APP_STATUSES", "30 days", "statuses of apps are kept; the latest of an app stays"),
   retentionScriptTimings: retention("SCRIPT_TIMINGS", "30 days", "the times and exit codes of scripts are kept"),
-  retentionNotifications: retention("NOTIFICATIONS", "7 days", "messages to users that nothing has sent are kept")
+  retentionNotifications: retention("NOTIFICATIONS", "7 days", "messages to users that nothing has sent are kept"),
+  retentionTokens: retention("TOKENS", "7 days", "tokens are kept that have expired"),
+  retentionDeleted: retention("DELETED", "7 days", "deleted users, workspaces and agents are kept")
 }
 
 /** The retentions of all kinds of rows; an infinite one keeps every row. */

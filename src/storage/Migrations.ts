@@ -16,6 +16,7 @@ import tailnet from "./migrations/0012_tailnet.ts"
 import accessChanges from "./migrations/0013_access_changes.ts"
 import retention from "./migrations/0014_retention.ts"
 import workspaceAgentContext from "./migrations/0015_workspace_agent_context.ts"
+import lifetimes from "./migrations/0016_lifetimes.ts"
 
 export const migrations = {
   "0001_identities": identities,
@@ -32,5 +33,6 @@ export const migrations = {
   "0012_tailnet": tailnet,
   "0013_access_changes": accessChanges,
   "0014_retention": retention,
-  "0015_workspace_agent_context": workspaceAgentContext
+  "0015_workspace_agent_context": workspaceAgentContext,
+  "0016_lifetimes": lifetimes
 }

@@ -1,10 +1,13 @@
 /**
  * Looks up tokens in Postgres by their digests. A lookup that takes longer than five seconds is cancelled and fails.
+ *
+ * The last use of a token is recorded at most once in five minutes, so that look-ups write next to nothing.
  */
 import { PgTypes } from "@effect/sql-pg"
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { AccessStore } from "../access/AccessStore.ts"
+import type { TokenDigest } from "../access/Token.ts"
 import { AgentId, BuildId, TemplateVersionId, UserId, WorkspaceId } from "../domain/Ids.ts"
 import { column } from "./internal/column.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
@@ -26,7 +29,8 @@ const User = Schema.Struct({
   digest: Schema.Uint8Array,
   id: UserId,
   username: Schema.String,
-  isAdmin: Schema.Boolean
+  isAdmin: Schema.Boolean,
+  isUnmarked: Schema.Boolean
 })
 
 export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer.effect(
@@ -79,11 +83,25 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
       Request: Schema.Array(Schema.Uint8Array),
       Result: User,
       execute: (digests) => sql`
-        SELECT token.hash AS digest, owner.id, owner.username, owner.is_admin AS "isAdmin"
+        SELECT token.hash AS digest, owner.id, owner.username, owner.is_admin AS "isAdmin",
+          coalesce(token.last_used_at < now() - interval '5 minutes', true) AS "isUnmarked"
         FROM api_tokens AS token
         JOIN users AS owner ON owner.id = token.user_id
-        WHERE token.hash = ANY (${column(PgTypes.OID.bytea, digests, (digest) => digest)}) AND NOT owner.deleted`
+        WHERE token.hash = ANY (${column(PgTypes.OID.bytea, digests, (digest) => digest)})
+          AND NOT owner.deleted
+          AND (token.expires_at IS NULL OR token.expires_at > now())`
     })
+
+    /** Records the use of tokens. A database that cannot be written keeps nobody out. */
+    const markUsed = (digests: ReadonlyArray<TokenDigest>) =>
+      digests.length === 0
+        ? Effect.void
+        : sql`
+            UPDATE api_tokens SET last_used_at = now()
+            WHERE hash = ANY (${column(PgTypes.OID.bytea, digests, (digest) => digest)})`.pipe(
+            Effect.timeout("1 second"),
+            Effect.ignore({ log: "Debug", message: "the use of tokens was not recorded" })
+          )
 
     const ownerships = SqlSchema.findAll({
       Request: Schema.Array(AgentId),
@@ -101,7 +119,11 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
 
     return AccessStore.of({
       agents: (digests) => Effect.map(bounded(agents(digests)), (rows) => rows.map(toMatch)),
-      users: (digests) => Effect.map(bounded(users(digests)), (rows) => rows.map(toMatch)),
+      users: Effect.fnUntraced(function* (digests) {
+        const rows = yield* bounded(users(digests))
+        yield* markUsed(rows.flatMap(({ digest, isUnmarked }) => (isUnmarked ? [digest] : [])))
+        return rows.map(({ isUnmarked: _, ...row }) => toMatch(row))
+      }),
       ownerships: (agentIds) => bounded(ownerships(agentIds))
     })
   })

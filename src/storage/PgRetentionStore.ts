@@ -55,6 +55,35 @@ const makeStatements = (sql: SqlClient.SqlClient): Readonly<Record<Kind, Delete>
     connection_logs: byTime("connection_logs", "connect_time"),
     workspace_agent_script_timings: byTime("workspace_agent_script_timings", "ended_at"),
     notification_messages: byTime("notification_messages", "created_at"),
+    api_tokens: byTime("api_tokens", "expires_at"),
+
+    // the rows of an agent go with it, those of its sub-agents too
+    workspace_agents: (before, limit) => sql`
+      WITH deleted AS (
+        DELETE FROM workspace_agents WHERE id = ANY (ARRAY(
+          SELECT id FROM workspace_agents WHERE deleted_at < ${before}
+          UNION ALL
+          SELECT agent.id
+          FROM workspaces AS workspace
+          JOIN workspace_builds AS build ON build.workspace_id = workspace.id
+          JOIN workspace_agents AS agent ON agent.workspace_build_id = build.id
+          WHERE workspace.deleted_at < ${before}
+          LIMIT ${limit}
+        ))
+        RETURNING 1
+      )
+      SELECT count(*)::int4 AS rows FROM deleted`,
+    workspaces: byTime("workspaces", "deleted_at"),
+    users: (before, limit) => sql`
+      WITH deleted AS (
+        DELETE FROM users WHERE id = ANY (ARRAY(
+          SELECT id FROM users
+          WHERE deleted_at < ${before} AND NOT EXISTS (SELECT FROM workspaces WHERE owner_id = users.id)
+          LIMIT ${limit}
+        ))
+        RETURNING 1
+      )
+      SELECT count(*)::int4 AS rows FROM deleted`,
 
     workspace_agent_logs: (before, limit) => sql`
       WITH deleted AS (

@@ -177,9 +177,11 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
     })
   )
 
-  it.effect("can be shown on the command line: how many calls were accepted, and how fast", () =>
+  it.effect("leaves nothing behind, and shows how many calls were accepted, and how fast [LF-13]", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
+      const { users, workspaces } = yield* Directory
+      const before = [yield* workspaces, (yield* users).length]
       yield* Simulation.run({
         ...pace,
         url: `${url}/`,
@@ -193,10 +195,13 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
 
       const lines = (yield* TestConsole.logLines).map(String)
       assert.strictEqual(lines[0], `preparing 3 agents with 2 keys each at ${url}`)
+      assert.strictEqual(lines.at(-1), "deleted the workspace simulation-2-keys with its agents")
       assert.match(
-        lines.at(-1)!,
+        lines.at(-2)!,
         /^\n[1-9]\d* reports and 0 other calls accepted, 0 errors(\n {2}\d+ % accepted within [\d.]+ m?s){3}$/
       )
+      // the administrator of the simulation stays
+      assert.deepStrictEqual([yield* workspaces, (yield* users).length - 1], before)
     }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer]))
   )
 
@@ -205,7 +210,16 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       const { url } = yield* Service.TestService
       const { token } = yield* People.user({ isAdmin: true })
       const { figures, until } = yield* Figures.watched
-      const options = { ...pace, url, token, agents: 1, keys: 4, metadataOnly: true, reconnectAfter: Option.none() }
+      const options = {
+        ...pace,
+        url,
+        token,
+        agents: 1,
+        keys: 4,
+        metadataOnly: true,
+        keep: true,
+        reconnectAfter: Option.none()
+      }
 
       const simulation = yield* Effect.forkScoped(Simulation.run({ ...options, duration: Option.none() }, figures))
       yield* until((figures) => Fleet.reports(figures) > 0)
@@ -244,20 +258,24 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
     }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer]))
   )
 
-  it.effect("can be a demonstration, with a token that reads its agents and nothing else", () =>
-    Effect.gen(function* () {
-      const { url } = yield* Service.TestService
-      const other = yield* People.agent("cpu")
-      yield* Administrator.ensure(undefined)
+  it.effect(
+    "can be a demonstration with apps, scripts and monitors, and a token that reads its agents alone [LF-14]",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* Service.TestService
+        const other = yield* People.agent("cpu")
+        yield* Administrator.ensure(undefined)
 
-      const demo = yield* Demo.make({ url, agents: 2 })
-      yield* Effect.forkScoped(demo.run)
-      const { next } = yield* Watcher.overEvents(demo.watched.id, People.showing(demo.token))
+        const demo = yield* Demo.make({ url, agents: 2 })
+        yield* Effect.forkScoped(demo.run)
+        const { apps, monitors, scripts } = yield* Directory.use(({ agent }) => agent(demo.watched.id))
+        assert.deepStrictEqual([apps.length, scripts.length, monitors.volumes.length], [2, 1, 1])
+        const { next } = yield* Watcher.overEvents(demo.watched.id, People.showing(demo.token))
 
-      assert.strictEqual((yield* next).type, "data")
-      const { status } = yield* Effect.flip(Watcher.overEvents(other.id, People.showing(demo.token)))
-      assert.strictEqual(status, 404)
-    })
+        assert.strictEqual((yield* next).type, "data")
+        const { status } = yield* Effect.flip(Watcher.overEvents(other.id, People.showing(demo.token)))
+        assert.strictEqual(status, 404)
+      })
   )
 })
 

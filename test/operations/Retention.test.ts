@@ -12,7 +12,9 @@ const retentions: Retentions = {
   retentionConnections: Duration.infinity,
   retentionAppStatuses: Duration.days(30),
   retentionScriptTimings: Duration.days(30),
-  retentionNotifications: Duration.days(7)
+  retentionNotifications: Duration.days(7),
+  retentionTokens: Duration.days(7),
+  retentionDeleted: Duration.days(7)
 }
 
 interface Call {
@@ -35,7 +37,7 @@ const start = Effect.fnUntraced(function* (purge: Purge) {
       Layer.succeed(Retention.RetentionStore, {
         purge: (kind, before, limit) =>
           Effect.suspend(() => {
-            assert.strictEqual(limit, Retention.batchSize)
+            assert.strictEqual(limit, Retention.batchSize(kind))
             calls.push({ kind, before: DateTime.toEpochMillis(before) })
             return purge(kind)
           })
@@ -81,7 +83,8 @@ describe("Retention", () => {
 
   it.effect("deletes batches until no full one is left, and counts their rows [LF-02]", () =>
     Effect.gen(function* () {
-      const left = [Retention.batchSize, Retention.batchSize, 7]
+      const full = Retention.batchSize("workspace_agent_stats")
+      const left = [full, full, 7]
       const { calls, logs, passes, rows } = yield* start((kind) =>
         Effect.sync(() => Option.some(kind === "workspace_agent_stats" ? left.shift()! : 0))
       )
@@ -90,12 +93,12 @@ describe("Retention", () => {
         calls.filter(({ kind }) => kind === "workspace_agent_stats"),
         3
       )
-      assert.strictEqual(yield* rows("workspace_agent_stats"), Retention.batchSize * 2 + 7)
+      assert.strictEqual(yield* rows("workspace_agent_stats"), full * 2 + 7)
       assert.strictEqual(yield* rows("workspace_agent_logs"), 0)
       assert.strictEqual(yield* passes("true"), 1)
       assert.deepStrictEqual(
         logs.filter(({ level }) => level === "Info").map(({ annotations }) => annotations),
-        [{ table: "workspace_agent_stats", rows: Retention.batchSize * 2 + 7 }]
+        [{ table: "workspace_agent_stats", rows: full * 2 + 7 }]
       )
     })
   )

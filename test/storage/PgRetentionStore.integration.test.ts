@@ -12,7 +12,7 @@ import * as Seed from "../support/seed.ts"
 import * as WallClock from "../support/WallClock.ts"
 
 /** The time of each row of a kind. */
-const times: Readonly<Record<Retention.Kind, string>> = {
+const times = {
   workspace_agent_logs: "created_at",
   workspace_agent_stats: "created_at",
   workspace_app_stats: "session_ended_at",
@@ -21,7 +21,10 @@ const times: Readonly<Record<Retention.Kind, string>> = {
   workspace_app_statuses: "created_at",
   workspace_agent_script_timings: "ended_at",
   notification_messages: "created_at"
-}
+} as const satisfies { readonly [Kind in Retention.Kind]?: string }
+
+/** The kinds that grow with time. */
+type Growing = keyof typeof times
 
 /** Tables that do not grow with time, each with its bound. */
 const bounded = {
@@ -35,6 +38,7 @@ const bounded = {
   workspace_agents: "administrators, and devcontainers of a workspace",
   workspace_agent_metadata: "the declared keys of an agent",
   workspace_agent_metadata_descriptions: "the declared keys of an agent",
+  workspace_agent_context_snapshots: "one for an agent",
   workspace_agent_log_sources: "the scripts of an agent",
   workspace_agent_scripts: "administrators",
   workspace_agent_devcontainers: "administrators",
@@ -113,10 +117,10 @@ const fill = Effect.fnUntraced(function* (
     SELECT ${some}, (SELECT id FROM users LIMIT 1), 'memory', '{}', '{}', 'agent', uuid_send(${some}), at ${at}`
 })
 
-const kinds = Object.keys(Retention.kinds) as ReadonlyArray<Retention.Kind>
+const kinds = Object.keys(times) as ReadonlyArray<Growing>
 
 /** The number of rows of a kind, and the time of the oldest one. */
-const rowsOf = Effect.fnUntraced(function* (kind: Retention.Kind) {
+const rowsOf = Effect.fnUntraced(function* (kind: Growing) {
   const sql = yield* PgClient.PgClient
   const [row] = yield* sql<{ rows: number; oldest: number }>`
     SELECT count(*)::int4 AS rows, extract(epoch FROM min(${sql(times[kind])}))::float8 * 1000 AS oldest
@@ -188,6 +192,43 @@ layer(PgRetentionStore.layer.pipe(Layer.provideMerge(Postgres.layer)))("PgRetent
         yield* sql`SELECT logs_length, logs_overflowed FROM workspace_agents WHERE id = ${equipment.agentId}`,
         [{ logs_length: 6, logs_overflowed: false }]
       )
+    })
+  )
+
+  it.effect("deletes expired tokens, and deleted agents, workspaces and users with all of theirs [LF-07]", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      yield* sql`DELETE FROM workspaces`
+      yield* sql`DELETE FROM users`
+      const gone = yield* agentWithEquipment
+      const kept = yield* agentWithEquipment
+      const [deletedAgent] = yield* Seed.agents(1, ["cpu"])
+      yield* fill(gone, start, 2, Duration.hours(1))
+      yield* sql`
+        UPDATE workspaces SET deleted = true
+        WHERE id = (SELECT workspace_id FROM workspace_app_statuses WHERE agent_id = ${gone.agentId} LIMIT 1)`
+      yield* sql`
+        UPDATE users SET deleted = true WHERE id IN (SELECT owner_id FROM workspaces WHERE deleted)`
+      yield* sql`UPDATE workspace_agents SET deleted = true WHERE id = ${deletedAgent}`
+      for (const hours of [-1, 1]) {
+        yield* sql`
+          INSERT INTO api_tokens (id, user_id, name, hash, expires_at)
+          SELECT gen_random_uuid(), id, ${String(hours)}, uuid_send(gen_random_uuid()),
+            now() + make_interval(hours => ${hours})
+          FROM users WHERE NOT deleted LIMIT 1`
+      }
+      const { purge } = yield* Retention.RetentionStore
+      const all = ["api_tokens", "workspace_agents", "workspaces", "users"] as const
+      const [time] = yield* sql<{ now: Date; later: Date }>`SELECT now() AS now, now() + interval '1 minute' AS later`
+
+      const purged = (before: Date) =>
+        Effect.forEach(all, (kind) => Effect.map(purge(kind, DateTime.fromDateUnsafe(before), 50), Option.getOrNull))
+      assert.deepStrictEqual(yield* purged(new Date(0)), [0, 0, 0, 0])
+      assert.deepStrictEqual(yield* purged(time!.later), [1, 2, 1, 1])
+
+      assert.deepStrictEqual(yield* sql`SELECT id FROM workspace_agents`, [{ id: kept.agentId }])
+      assert.lengthOf(yield* sql`SELECT FROM workspace_agent_logs WHERE agent_id = ${gone.agentId}`, 0)
+      assert.deepStrictEqual(yield* sql`SELECT name FROM api_tokens`, [{ name: "1" }])
     })
   )
 

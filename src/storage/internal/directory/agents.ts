@@ -1,21 +1,23 @@
-/** Stores the directory's agents, their tokens and the declarations of their metadata. */
+/** Stores the directory's agents and their tokens. */
 import { PgTypes } from "@effect/sql-pg"
-import { Duration, Effect, Option, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { AgentNotFound, WorkspaceNotFound } from "../../../access/AccessError.ts"
 import type { TokenDigest } from "../../../access/Token.ts"
-import type { Agent, Directory } from "../../../admin/Directory.ts"
+import type { Directory } from "../../../admin/Directory.ts"
 import { AgentId, BuildId, WorkspaceId } from "../../../domain/Ids.ts"
 import { column } from "../column.ts"
+import * as Declarations from "./declarations.ts"
 import { directoryOperation, nameTaken } from "./operation.ts"
 
 export const make = (
   sql: SqlClient.SqlClient,
   random: SecureRandom.SecureRandom["Service"]
-): Pick<Directory["Service"], "agents" | "createAgents" | "rotateToken"> => {
+): Pick<Directory["Service"], "agent" | "agents" | "createAgents" | "deleteAgent" | "rotateToken" | "updateAgent"> => {
   const { agentsOf, descriptionsOf, latestBuild } = makeReads(sql)
-  const { addAgents, addDescriptions, replaceToken, revokeTokensOfDescendants } = makeWrites(sql)
+  const { addAgents, lockAgent, remove, rename, replaceToken, revokeTokensOfDescendants } = makeWrites(sql)
+  const declarations = Declarations.make(sql)
 
   const build = (workspaceId: WorkspaceId) =>
     Effect.flatMap(
@@ -24,6 +26,14 @@ export const make = (
         onNone: () => Effect.fail(new WorkspaceNotFound({ message: `there is no workspace ${workspaceId}` })),
         onSome: ({ id }) => Effect.succeed(id)
       })
+    )
+
+  const notFound = (id: AgentId) => new AgentNotFound({ message: `there is no agent ${id}` })
+
+  const agent = (id: AgentId) =>
+    Effect.flatMap(
+      declarations.read(id),
+      Option.match({ onNone: () => Effect.fail(notFound(id)), onSome: Effect.succeed })
     )
 
   return {
@@ -45,17 +55,43 @@ export const make = (
         yield* addAgents(buildId, identified).pipe(
           nameTaken("the workspace has an agent of one of these names already")
         )
-        yield* addDescriptions(identified)
-        return identified.map(({ id, metadata, name }) => ({ id, metadata, name }))
+        yield* declarations.put(identified)
+        return identified.map(({ id, metadata = [], name }) => ({ id, metadata, name }))
       },
       sql.withTransaction,
       directoryOperation(sql, "create agents")
     ),
 
+    agent: (id) => agent(id).pipe(directoryOperation(sql, "read an agent")),
+
+    updateAgent: Effect.fn("PgDirectory.updateAgent")(
+      function* (id, { name, ...change }) {
+        if ((yield* lockAgent(id)).length === 0) return yield* notFound(id)
+        if (name !== undefined) {
+          yield* rename(id, name).pipe(nameTaken(`the workspace has an agent ${name} already`))
+        }
+        yield* declarations.removeOthers(id, change)
+        yield* declarations.put([{ id, ...change }])
+        return yield* agent(id)
+      },
+      sql.withTransaction,
+      directoryOperation(sql, "change an agent")
+    ),
+
+    deleteAgent: Effect.fn("PgDirectory.deleteAgent")(
+      function* (id) {
+        if ((yield* lockAgent(id)).length === 0) return yield* notFound(id)
+        // a separate statement also sees a sub-agent that the previous statement waited for
+        yield* remove(id)
+      },
+      sql.withTransaction,
+      directoryOperation(sql, "delete an agent")
+    ),
+
     rotateToken: Effect.fn("PgDirectory.rotateToken")(
       function* (agentId, token) {
         const replaced = yield* replaceToken(agentId, token)
-        if (replaced.length === 0) return yield* new AgentNotFound({ message: `there is no agent ${agentId}` })
+        if (replaced.length === 0) return yield* notFound(agentId)
         // a separate statement also sees a sub-agent that the previous statement waited for
         yield* revokeTokensOfDescendants(agentId)
       },
@@ -115,7 +151,10 @@ const makeReads = (sql: SqlClient.SqlClient) => ({
 })
 
 const makeWrites = (sql: SqlClient.SqlClient) => ({
-  addAgents: (buildId: BuildId, agents: ReadonlyArray<Agent & { readonly token: TokenDigest }>) => sql`
+  addAgents: (
+    buildId: BuildId,
+    agents: ReadonlyArray<{ readonly id: AgentId; readonly name: string; readonly token: TokenDigest }>
+  ) => sql`
     INSERT INTO workspace_agents (id, workspace_build_id, name, auth_token_hash)
     SELECT id, ${buildId}, name, hash
     FROM unnest(
@@ -124,26 +163,24 @@ const makeWrites = (sql: SqlClient.SqlClient) => ({
       ${column(PgTypes.OID.bytea, agents, ({ token }) => token)}::bytea[]
     ) AS agent (id, name, hash)`,
 
-  addDescriptions: (agents: ReadonlyArray<Agent>) => {
-    const rows = agents.flatMap(({ id, metadata }) => metadata.map((description) => ({ id, description })))
-    return sql`
-      WITH described AS (
-        INSERT INTO workspace_agent_metadata_descriptions
-          (workspace_agent_id, key, display_name, script, interval, timeout, display_order)
-        SELECT *
-        FROM unnest(
-          ${column(PgTypes.OID.uuid, rows, ({ id }) => id)}::uuid[],
-          ${column(PgTypes.OID.text, rows, ({ description }) => description.key)}::text[],
-          ${column(PgTypes.OID.text, rows, ({ description }) => description.displayName)}::text[],
-          ${column(PgTypes.OID.text, rows, ({ description }) => description.script)}::text[],
-          ${column(PgTypes.OID.int8, rows, ({ description }) => Duration.toNanosUnsafe(description.interval))}::int8[],
-          ${column(PgTypes.OID.int8, rows, ({ description }) => Duration.toNanosUnsafe(description.timeout))}::int8[],
-          ${column(PgTypes.OID.int4, rows, ({ description }) => description.displayOrder)}::int4[]
-        )
-        RETURNING workspace_agent_id, key
-      )
-      INSERT INTO workspace_agent_metadata (workspace_agent_id, key) SELECT workspace_agent_id, key FROM described`
-  },
+  lockAgent: (agentId: AgentId) => sql`
+    SELECT agent.id
+    FROM workspace_agents AS agent
+    JOIN workspace_builds AS build ON build.id = agent.workspace_build_id
+    JOIN workspaces AS workspace ON workspace.id = build.workspace_id
+    WHERE agent.id = ${agentId} AND NOT agent.deleted AND NOT workspace.deleted
+    FOR UPDATE OF agent`,
+
+  rename: (agentId: AgentId, name: string) => sql`UPDATE workspace_agents SET name = ${name} WHERE id = ${agentId}`,
+
+  remove: (agentId: AgentId) => sql`
+    WITH RECURSIVE removed AS (
+      SELECT id FROM workspace_agents WHERE id = ${agentId}
+      UNION ALL
+      SELECT child.id FROM workspace_agents AS child JOIN removed ON child.parent_id = removed.id
+    )
+    UPDATE workspace_agents SET deleted = true, updated_at = now()
+    WHERE id IN (SELECT id FROM removed) AND NOT deleted`,
 
   replaceToken: (agentId: AgentId, token: TokenDigest) => sql`
     UPDATE workspace_agents AS agent SET auth_token_hash = ${token}
