@@ -4,6 +4,8 @@
  */
 import { type Cause, Context, Effect, Fiber, Layer, Queue, Schedule, type Scope, Sink, Stream } from "effect"
 import { rowOf } from "../../../src/metadata/internal/report.ts"
+import * as Accumulator from "../../../src/batcher/Accumulator.ts"
+import * as Batcher from "../../../src/batcher/Batcher.ts"
 import * as MetadataBatcher from "../../../src/metadata/MetadataBatcher.ts"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
 import { rowsOf } from "../Workload.ts"
@@ -13,15 +15,44 @@ import { NewestRows } from "./NewestRows.ts"
 import { peers } from "./peers.ts"
 import { interval, maxBatchSize, queueCapacity } from "./settings.ts"
 
+const startMetadataBatcher = (sink: BatchSink.BatchSink, options?: MetadataBatcher.Options) =>
+  MetadataBatcher.layer({ maxBatchSize, interval, queueCapacity, ...options }).pipe(
+    Layer.provide(BatchSink.layer(sink)),
+    Layer.build,
+    Effect.map(Context.get(MetadataBatcher.MetadataBatcher)),
+    Effect.map(({ add, pending }): Intake => ({
+      add: ({ agentId, entries }) => add(agentId, entries),
+      waiting: pending
+    }))
+  )
+
 export const metadataBatcher: EffectContestant = {
   name: "MetadataBatcher",
+  start: (sink) => startMetadataBatcher(sink)
+}
+
+const boundedMetadataBatcher: EffectContestant = {
+  name: "MetadataBatcher, bounded",
+  remark: "bounds bytes, and entries of each agent, as in the service",
+  start: (sink) => startMetadataBatcher(sink, { maxPendingBytes: 67_108_864, maxPendingPerSource: 10_000 })
+}
+
+const genericBatcher: EffectContestant = {
+  name: "Batcher",
+  remark: "merges by a key that it makes of agent and key",
   start: (sink) =>
-    MetadataBatcher.layer({ maxBatchSize, interval, queueCapacity }).pipe(
-      Layer.provide(BatchSink.layer(sink)),
-      Layer.build,
-      Effect.map(Context.get(MetadataBatcher.MetadataBatcher)),
-      Effect.map(({ add, pending }) => ({ add: ({ agentId, entries }) => add(agentId, entries), waiting: pending }))
-    )
+    Batcher.make({
+      accumulator: Accumulator.keyed({
+        key: ({ agentId, key }: MetadataRow) => `${agentId} ${key}`,
+        merge: (older, newer) =>
+          newer.collectedAt.epochMilliseconds < older.collectedAt.epochMilliseconds ? older : newer
+      }),
+      write: (rows) => Effect.map(sink.ready, () => BatchSink.writeNow(sink, rows)),
+      maxBatchSize,
+      interval,
+      queueCapacity,
+      metrics: { prefix: "generic" }
+    }).pipe(Effect.map(({ add, pending }) => ({ add: (report) => add(rowsOf(report)), waiting: pending })))
 }
 
 /** A bounded queue in front of a stream: what does not fit is dropped. */
@@ -118,6 +149,6 @@ const plainArray: CallContestant = {
 }
 
 /** Those that drop what comes too fast. */
-export const bounded = [metadataBatcher, aggregateWithin, groupedWithin]
+export const bounded = [metadataBatcher, boundedMetadataBatcher, genericBatcher, aggregateWithin, groupedWithin]
 
 export const all = [...bounded, ...peers, plainMap, plainArray]
