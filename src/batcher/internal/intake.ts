@@ -214,7 +214,7 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
 
   /** Loses updates until the bytes that are held are within their bound. */
   #makeRoom(): void {
-    if (this.#maxBytes === Number.POSITIVE_INFINITY) return
+    if (this.#maxBytes === Number.POSITIVE_INFINITY || this.phase === "closed") return
     for (;;) {
       const excess = this.pending.bytes + this.#signals.reservedBytes - this.#maxBytes
       if (excess <= 0) return
@@ -230,22 +230,24 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   }
 
   #addWhenFull(updates: U, receipt: Receipt<F> | undefined): U | undefined {
-    const { ledger, mailbox } = this
     let rest = updates
     for (let accepted = -1; rest.length > 0 && accepted !== 0; rest = rest.slice(accepted)) {
       this.#wakeIfFull()
       // the last resort before updates are dropped: a write that was about to start does so now
       this.#signals.runNow()
-      if (mailbox.fitting(rest) <= 0) this.#compact()
       accepted = this.#offer(rest, receipt)
-      ledger.accepted += accepted
+      if (accepted === 0) {
+        this.#compact()
+        accepted = this.#offer(rest, receipt)
+      }
+      this.ledger.accepted += accepted
     }
     const refused = rest.filter(
       (update, index, all) =>
         (this.#roomOfSource(all) <= 0 && !this.pending.has(update)) ||
         this.#rejectIfFull(update, index, all, false, receipt)
     )
-    ledger.accepted += rest.length - refused.length
+    this.ledger.accepted += rest.length - refused.length
     return refused.length === 0 ? undefined : refused
   }
 

@@ -14,10 +14,10 @@ import type { Updates } from "../Accumulator.ts"
 
 /** Bounds beside the capacity. */
 export interface Limits<U> {
-  /** How many of the first updates fit, at most `max`. */
-  readonly fitting: (updates: U, max: number) => number
-  readonly onOffered: (updates: U, from: number, to: number) => void
-  readonly onRead: (updates: U, from: number, to: number) => void
+  /** Makes room for as many of the first updates as fit, at most `max`, and returns their number. */
+  readonly reserve: (updates: U, max: number) => number
+  /** The updates from index `from` to before `to` have left. */
+  readonly release: (updates: U, from: number, to: number) => void
 }
 
 export class Mailbox<A, U extends Updates<A, U>, T> {
@@ -61,19 +61,14 @@ export class Mailbox<A, U extends Updates<A, U>, T> {
     this.#marked = 0
   }
 
-  /** How many of the first updates fit. */
-  fitting(updates: U): number {
-    const most = Math.min(updates.length, this.capacity - this.#size)
-    return this.#limits === undefined || most <= 0 ? most : this.#limits.fitting(updates, most)
-  }
-
   /** Accepts as many of the first updates as fit, at most `most`, and returns their number. */
   offer(updates: U, tag?: T, most = Number.POSITIVE_INFINITY): number {
-    const accepted = Math.min(this.fitting(updates), most)
-    if (accepted <= 0) return 0
+    const room = Math.min(updates.length, this.capacity - this.#size, most)
+    if (room <= 0) return 0
+    const accepted = this.#limits === undefined ? room : this.#limits.reserve(updates, room)
+    if (accepted === 0) return 0
     const message = updates.slice(0, accepted)
     this.#messages.push(message)
-    this.#limits?.onOffered(message, 0, accepted)
     if (tag !== undefined) (this.#tags ??= new Map()).set(message, tag)
     this.#size += accepted
     this.#changes++
@@ -97,7 +92,7 @@ export class Mailbox<A, U extends Updates<A, U>, T> {
     this.#size -= count
     this.#changes++
     if (isMarked) this.#marked -= count
-    this.#limits?.onRead(message, from, to)
+    this.#limits?.release(message, from, to)
     each(message, from, to, isMarked, tag)
     return count
   }
@@ -111,7 +106,7 @@ export class Mailbox<A, U extends Updates<A, U>, T> {
       const left = updates.slice(from, to).filter((update, index, all) => keep(update, index, all, isMarked, tag))
       if (left.length === 0) return
       kept.push(left)
-      this.#limits?.onOffered(left, 0, left.length)
+      this.#limits?.reserve(left, left.length)
       if (tag !== undefined) tags.set(left, tag)
       if (isMarked) marked += left.length
     }

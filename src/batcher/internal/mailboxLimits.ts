@@ -43,28 +43,25 @@ export class MailboxLimits<S, A, U extends Updates<A, U>> {
     return this.#counts.get(source) ?? 0
   }
 
-  /** How many of the first updates fit, at most `max`. */
-  fitting(updates: U, max: number): number {
-    const most = Math.min(max, this.#maxPerSource - this.countOf(this.#sourceOf(updates)))
-    if (this.#sized === undefined || most <= 0) return most
-    const room = this.#maxBytes - this.#bytes
-    if (this.#sized.bytesOf(updates, 0, most) <= room) return most
-    let count = 0
-    for (let bytes = 0; count < most; count++) {
-      bytes += this.#sized.bytesOf(updates, count, count + 1)
-      if (bytes > room) break
+  /** Makes room for as many of the first updates as fit, at most `max`, and returns their number. */
+  reserve(updates: U, max: number): number {
+    const source = this.#sourceOf(updates)
+    const ofSource = this.countOf(source)
+    let count = Math.min(max, this.#maxPerSource - ofSource)
+    if (count <= 0) return 0
+    if (this.#sized !== undefined) {
+      let bytes = this.#sized.bytesOf(updates, 0, count)
+      while (this.#bytes + bytes > this.#maxBytes && count > 0) {
+        bytes -= this.#sized.bytesOf(updates, --count, count + 1)
+      }
+      this.#bytes += bytes
     }
+    if (count > 0 && this.#maxPerSource !== Number.POSITIVE_INFINITY) this.#counts.set(source, ofSource + count)
     return count
   }
 
-  onOffered(updates: U, from: number, to: number): void {
-    this.#bytes += this.#sized?.bytesOf(updates, from, to) ?? 0
-    if (this.#maxPerSource === Number.POSITIVE_INFINITY) return
-    const source = this.#sourceOf(updates)
-    this.#counts.set(source, this.countOf(source) + to - from)
-  }
-
-  onRead(updates: U, from: number, to: number): void {
+  /** The updates from index `from` to before `to` have left. */
+  release(updates: U, from: number, to: number): void {
     this.#bytes -= this.#sized?.bytesOf(updates, from, to) ?? 0
     if (this.#maxPerSource === Number.POSITIVE_INFINITY) return
     const source = this.#sourceOf(updates)

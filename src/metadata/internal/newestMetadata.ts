@@ -149,16 +149,22 @@ const fairShare = (sizes: ReadonlyArray<number>, bytes: number): number => {
   return 0
 }
 
-/** How many of the first rows fit into so many bytes, and their bytes. */
-const fitting = (rows: AgentRows, max: number): readonly [count: number, bytes: number] => {
-  if (rows.bytes <= max) return [rows.size, rows.bytes]
+/** The rows of an agent that fit into so many bytes, the first ones first. The others join `evicted`. */
+const keep = (rows: AgentRows, max: number, evicted: Array<MetadataRow>): AgentRows => {
+  // an array of its own: one that agents share would keep rows alive that are evicted
+  const kept: Array<MetadataRow> = []
   let bytes = 0
-  for (let count = 0; count < rows.size; count++) {
-    const more = heldBytes(rows.at(count))
-    if (bytes + more > max) return [count, bytes]
+  for (let place = 0; place < rows.size; place++) {
+    const row = rows.at(place)
+    const more = heldBytes(row)
+    if (bytes + more > max) {
+      evicted.push(row)
+      continue
+    }
+    kept.push(row)
     bytes += more
   }
-  return [rows.size, bytes]
+  return new AgentRows(kept, 0, kept.length, bytes)
 }
 
 const evict = (
@@ -170,24 +176,22 @@ const evict = (
     largestFirst.map(([, rows]) => rows.bytes),
     bytes
   )
-  const reduced = new Map<AgentId, readonly [count: number, bytes: number]>()
+  const evicted: Array<MetadataRow> = []
+  const reduced = new Map<AgentId, AgentRows>()
   let missing = bytes
   for (const [agentId, rows] of largestFirst) {
     if (missing <= 0) break
-    const kept = fitting(rows, share)
+    const kept = keep(rows, share, evicted)
     reduced.set(agentId, kept)
-    missing -= rows.bytes - kept[1]
+    missing -= rows.bytes - kept.bytes
   }
-  const evicted: Array<MetadataRow> = []
   const rest = new NewestMetadata(layouts, 0)
   for (const [agentId, rows] of agents) {
-    const [count, left] = reduced.get(agentId) ?? [rows.size, rows.bytes]
-    for (let place = count; place < rows.size; place++) evicted.push(rows.at(place))
-    if (count === 0) continue
-    // an array of its own: one that agents share would keep rows alive that are evicted
-    rest.agents.set(agentId, new AgentRows(rows.copy(0, count), 0, count, left))
-    rest.size += count
-    rest.bytes! += left
+    const kept = reduced.get(agentId) ?? keep(rows, Number.POSITIVE_INFINITY, evicted)
+    if (kept.size === 0) continue
+    rest.agents.set(agentId, kept)
+    rest.size += kept.size
+    rest.bytes! += kept.bytes
   }
   return [evicted, rest]
 }
