@@ -47,8 +47,11 @@ export type { Accounting } from "./internal/ledger.ts"
 export interface Options<S, A, E, R, U = ReadonlyArray<A>, RO = R> extends Settings {
   /** How updates merge. */
   readonly accumulator: Accumulator<S, A, U>
-  /** Writes a batch. Writing the same updates again must do no harm. May be interrupted when closing takes too long. */
-  readonly write: (batch: ReadonlyArray<A>, reason: FlushReason) => Effect.Effect<unknown, E, R>
+  /**
+   * Writes a batch. Writing the same updates again must do no harm. May be interrupted when closing takes too long. A write
+   * that goes on when the batch is stored may call `onStored` then: its updates count as written from that moment on.
+   */
+  readonly write: (batch: ReadonlyArray<A>, reason: FlushReason, onStored: () => void) => Effect.Effect<unknown, E, R>
   /** Whether an error is the fault of the data, so that the same batch would fail again. Default: never. */
   readonly isRejection?: ((error: E) => boolean) | undefined
   /** The size of an update in bytes, for `maxBatchBytes`. Default: every update fits. */
@@ -167,13 +170,7 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
       onFailure: backoff.onFailure,
       attempts: () => backoff.attempts,
       onWritten: (flush) => recorder?.onWritten(flush),
-      restore: (batch) => {
-        const { unwritten } = batch
-        worker.releaseBytes(batch)
-        worker.intake.restore(
-          batch.receipts === undefined ? unwritten : receipts.restore(unwritten, batch.receipts.slice(batch.settled))
-        )
-      }
+      restore: (batch) => worker.restore(batch)
     }),
     onDefect
   })

@@ -121,7 +121,11 @@ export const make = Effect.fnUntraced(function* (
   const onUtilization = yield* Metrics.register(metrics)
   const isDebug = yield* LogLevel.isEnabled("Debug")
   const announce = makeAnnouncer({ channel, pubsub, spans, onFailure: () => update(metrics.publishErrors, 1) })
-  const write = (rows: ReadonlyArray<MetadataRow>) => Effect.flatMap(store.updateBatch(rows), announce)
+  const write = (rows: ReadonlyArray<MetadataRow>, onStored: () => void) =>
+    Effect.flatMap(store.updateBatch(rows), (agents) => {
+      onStored()
+      return announce(agents)
+    })
 
   const warnEvery = yield* Settings.duration("dropWarningInterval", options.dropWarningInterval, Duration.seconds(10))
   const makeIsWarningDue = () => makeWarnTicker(Context.get(context, Clock.Clock), warnEvery)
@@ -130,7 +134,10 @@ export const make = Effect.fnUntraced(function* (
     ...settings,
     accumulator: isSized ? sizedNewestMetadata : newestMetadata,
     sizeOf: rowBytes,
-    write: spans === undefined ? write : (rows, reason) => spans.flush(rows, reason, write(rows)),
+    write:
+      spans === undefined
+        ? (rows, _, onStored) => write(rows, onStored)
+        : (rows, reason, onStored) => spans.flush(rows, reason, write(rows, onStored)),
     isRejection: (error) => error.reason === "rejected",
     metrics: metrics.batcher,
     observer: makeOutcomes({ metrics, update, onUtilization, isDebug, isWarningDue: makeIsWarningDue() })

@@ -31,10 +31,10 @@ const start = Effect.fnUntraced(function* (
   const batcher = yield* Batcher.make({
     accumulator: views,
     ...rest,
-    write: (batch, reason) =>
+    write: (...call) =>
       Effect.suspend(() => {
-        batches.push(batch)
-        return write(batch, reason)
+        batches.push(call[0])
+        return write(...call)
       })
   })
   return { batcher, batches }

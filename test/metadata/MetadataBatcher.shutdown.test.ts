@@ -103,6 +103,38 @@ describe("MetadataBatcher shutdown", () => {
     )
   }
 
+  it.effect("counts what the store has stored as written, although the announcement hangs [FT-15]", () =>
+    Effect.gen(function* () {
+      const harness = yield* start({ publish: () => Effect.never })
+      const waiting = yield* Effect.forkChild(harness.batcher.addAndWait(agent(1), entries(3)), {
+        startImmediately: true
+      })
+      const fiber = yield* closing(harness)
+      yield* TestClock.adjust("15 seconds")
+
+      assert.isTrue(isOver(fiber))
+      assert.strictEqual(harness.metric(Metrics.flushed).count, 3)
+      assert.strictEqual(harness.metric(Metrics.lostKeys.shutdown).count, 0)
+      yield* Fiber.join(waiting)
+    })
+  )
+
+  it.effect("counts a value that a newer one of its key replaces as merged, also when both are lost [FT-15]", () =>
+    Effect.gen(function* () {
+      const harness = yield* start({ maxBatchSize: 4, write: hanging })
+      yield* harness.batcher.add(agent(1), entries(4))
+      yield* TestClock.adjust(0)
+      yield* harness.batcher.add(agent(1), entries(3))
+
+      const fiber = yield* closing(harness)
+      yield* TestClock.adjust("15 seconds")
+
+      assert.isTrue(isOver(fiber))
+      assert.strictEqual(harness.metric(Metrics.mergedKeys).count, 3)
+      assert.strictEqual(harness.metric(Metrics.lostKeys.shutdown).count, 4)
+    })
+  )
+
   it.effect("returns in time although the store refuses to be interrupted", () =>
     Effect.gen(function* () {
       const harness = yield* start({ write: () => Effect.uninterruptible(Effect.never) })

@@ -15,10 +15,10 @@ export const start = Effect.fnUntraced(function* <R = never>(options: Options<R>
   const batcher = yield* Batcher.make<unknown, number, string, R>({
     accumulator: Accumulator.fifo<number>() as Accumulator.Accumulator<unknown, number>,
     ...rest,
-    write: (batch, reason) =>
+    write: (...call) =>
       Effect.suspend(() => {
-        const writing = write(batch, reason)
-        return Effect.tap(writing, () => Effect.sync(() => batches.push(batch)))
+        const writing = write(...call)
+        return Effect.tap(writing, () => Effect.sync(() => batches.push(call[0])))
       })
   })
   return { batcher, batches }

@@ -150,14 +150,13 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     this.intake.phase = "closed"
     this.#endBackoff()
     this.#timer.stop()
-    const left: Array<A> = []
-    for (const batch of this.#inFlight) {
+    // a batch in flight merges with what is pending; the one taken last is the newest
+    for (const batch of [...this.#inFlight].toReversed()) {
+      this.restore(batch)
       batch.isRevoked = true
-      for (const update of batch.unwritten) left.push(update)
-      batch.settle(batch.updates.length, lost)
     }
     for (const lane of this.#lanes) lane.interruptUnsafe()
-    for (const update of settleAll(this.#options.receipts, this.intake.clear(), lost)) left.push(update)
+    const left = settleAll(this.#options.receipts, this.intake.clear(), lost)
     const outcome = left.length === 0 ? "completed" : "closed"
     this.#job?.end(outcome)
     this.#job = undefined
@@ -218,7 +217,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
   #finish(batch: Batch<A, E>): void {
     if (!this.#inFlight.delete(batch) || batch.isRevoked) return
     this.reserved -= this.#roomOf(batch)
-    this.releaseBytes(batch)
+    this.#releaseBytes(batch)
     this.#options.selector.release(batch.partitions)
     const { backoff } = this.#options
     const job = this.#job
@@ -231,8 +230,17 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     this.intake.admitWaiters()
   }
 
+  /** Puts the unwritten updates of a batch back. */
+  restore(batch: Batch<A, E>): void {
+    const { unwritten } = batch
+    const waiting = batch.receipts?.slice(batch.settled)
+    this.#releaseBytes(batch)
+    this.intake.restore(waiting === undefined ? unwritten : this.#options.receipts.restore(unwritten, waiting))
+    batch.settled = batch.updates.length
+  }
+
   /** The bytes of a batch are no longer in flight: it is settled, or put back. */
-  releaseBytes(batch: Batch<A, E>): void {
+  #releaseBytes(batch: Batch<A, E>): void {
     this.reservedBytes -= batch.bytes
     batch.bytes = 0
   }

@@ -8,7 +8,7 @@ import type { Batch } from "./batch.ts"
 import type { Ledger } from "./ledger.ts"
 
 export interface WriterOptions<A, E, R> {
-  readonly write: (batch: ReadonlyArray<A>, reason: FlushReason) => Effect.Effect<unknown, E, R>
+  readonly write: (batch: ReadonlyArray<A>, reason: FlushReason, onStored: () => void) => Effect.Effect<unknown, E, R>
   readonly isRejection: ((error: E) => boolean) | undefined
   readonly observer: Observer<A, E, R>
   readonly ledger: Ledger
@@ -25,9 +25,9 @@ export interface WriterOptions<A, E, R> {
 export const makeWriter = <A, E, R>(options: WriterOptions<A, E, R>) => {
   const { ledger, observer } = options
 
-  const attempt = (part: ReadonlyArray<A>, reason: FlushReason): Effect.Effect<unknown, E, R> =>
+  const attempt = (part: ReadonlyArray<A>, reason: FlushReason, onStored: () => void): Effect.Effect<unknown, E, R> =>
     Effect.suspend(() => {
-      const writing: unknown = options.write(part, reason)
+      const writing: unknown = options.write(part, reason, onStored)
       return Effect.isEffect(writing)
         ? (writing as Effect.Effect<unknown, E, R>)
         : Effect.die(new TypeError("the write of a batcher must return an Effect: wrap promises in Effect.tryPromise"))
@@ -45,6 +45,7 @@ export const makeWriter = <A, E, R>(options: WriterOptions<A, E, R>) => {
 
   const settleWritten = (batch: Batch<A, E>, to: number) => {
     const count = to - batch.settled
+    if (batch.isRevoked || count <= 0) return
     ledger.written += count
     batch.written += count
     if (batch.tally !== undefined) batch.tally.written += count
@@ -64,10 +65,15 @@ export const makeWriter = <A, E, R>(options: WriterOptions<A, E, R>) => {
   const writeTo = (batch: Batch<A, E>, to: number): Effect.Effect<void, never, R> => {
     const from = batch.settled
     const part = to - from === batch.updates.length ? batch.updates : batch.updates.slice(from, to)
-    return Effect.flatMap(Effect.exit(attempt(part, batch.reason)), (exit) => {
+    const onStored = () => settleWritten(batch, to)
+    return Effect.flatMap(Effect.exit(attempt(part, batch.reason, onStored)), (exit) => {
       if (batch.isRevoked) return Effect.void
       if (Exit.isSuccess(exit)) {
         settleWritten(batch, to)
+        return Effect.void
+      }
+      if (batch.settled === to) {
+        batch.failure = exit.cause
         return Effect.void
       }
       const rejection = rejectionOf(exit.cause)
@@ -90,7 +96,6 @@ export const makeWriter = <A, E, R>(options: WriterOptions<A, E, R>) => {
       ledger.retained += unwritten.length
       if (batch.tally !== undefined) batch.tally.retained += unwritten.length
       options.restore(batch)
-      batch.settled = batch.updates.length
     } else {
       ledger.lost[fate] += unwritten.length
       if (batch.tally !== undefined) batch.tally.lost += unwritten.length
