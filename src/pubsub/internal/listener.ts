@@ -4,55 +4,59 @@
  * It is a state machine with three states. `activate` leads from Connecting to Active, `fail` from Active back to
  * Connecting, and `end` from either of them to Ended.
  *
- * - Connecting: attempts follow each other until one succeeds. All channels are pending.
+ * - Connecting: attempts follow each other until one succeeds. All channels are in the state of `stateWhileConnecting`.
  * - Active: a session listens. Each channel is subscribed when its LISTEN is confirmed.
  * - Ended: the scope was closed, or the listener died. All subscriptions fail.
  *
- * The pause between two attempts doubles after each failure. `retryNow` is called when the database has responded
+ * The pause between two attempts doubles after each failure. `retryNow` is called when the server has responded
  * elsewhere: it ends the current pause, but not before `minBackoff`, and affects one attempt only.
  */
-import { Cause, Deferred, type Duration, Effect, Fiber, Latch, Metric, Schedule, type Scope } from "effect"
-import { randomUuid } from "../../domain/RandomUuid.ts"
+import { Cause, Deferred, type Duration, Effect, Exit, Fiber, Latch, Metric, Schedule, type Scope } from "effect"
 import * as PubSubMetrics from "../PubSubMetrics.ts"
-import { type ListenerError, refusal } from "./listenerError.ts"
-import { open, type Session, type SessionOptions } from "./listenerSession.ts"
+import { type Connection, open, type Session, type SessionOptions } from "./listenerSession.ts"
+import { refusal } from "./refusal.ts"
 
-export interface Options extends Omit<SessionOptions, "heartbeatChannel"> {
+export interface Options<C extends Connection, E> extends SessionOptions<C, E> {
   readonly minBackoff: Duration.Input
   readonly maxBackoff: Duration.Input
+  /** The state of all channels while Connecting: `subscribed` lets subscribers read at intervals. Default: `pending`. */
+  readonly stateWhileConnecting?: "pending" | "subscribed" | undefined
 }
 
-export interface Listener {
+export interface Listener<C extends Connection, E> {
   /** Call this when a channel got its first subscriber or lost its last one. Returns at once. */
   readonly sync: (channel: string) => void
-  /** Call this when the database has responded on another connection. Returns at once. */
+  /** Call this when the server has responded on another connection. Returns at once. */
   readonly retryNow: () => void
   /** Whether the connection is lost and being replaced. */
   readonly isConnecting: () => boolean
+  /** Returns the present session, if there is one. */
+  readonly session: () => Session<C, E> | undefined
 }
 
-type State =
+type State<C extends Connection, E> =
   | { readonly _tag: "Connecting" }
-  | { readonly _tag: "Active"; readonly session: Session }
+  | { readonly _tag: "Active"; readonly session: Session<C, E> }
   | { readonly _tag: "Ended"; readonly cause: Cause.Cause<unknown> }
 
 /**
  * Listens until the scope ends. Fails when the first connection fails; later connections are retried until one
  * succeeds.
  */
-export const make = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<Listener, ListenerError, Scope.Scope> {
-  const { subscribers } = options
-  const sessionOptions = { ...options, heartbeatChannel: `listener-heartbeat:${yield* randomUuid}` }
-  const started = yield* Deferred.make<void, ListenerError>()
+export const make = Effect.fnUntraced(function* <C extends Connection, E extends Error>(
+  options: Options<C, E>
+): Effect.fn.Return<Listener<C, E>, E, Scope.Scope> {
+  const { stateWhileConnecting = "pending", subscribers } = options
+  const started = yield* Deferred.make<void, E>()
   const retryRequested = yield* Latch.make(false)
-  let state: State = { _tag: "Connecting" }
+  let state: State<C, E> = { _tag: "Connecting" }
+  // the caller gets the error of the first attempt
+  let isOutageLogged = true
 
   const sync = (channel: string): void => {
     switch (state._tag) {
       case "Connecting":
-        return subscribers.setState(channel, "pending")
+        return subscribers.setState(channel, stateWhileConnecting)
       case "Active":
         return state.session.sync(channel)
       case "Ended":
@@ -60,17 +64,19 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 
-  const enter = (next: State) => {
+  const enter = (next: State<C, E>) => {
     state = next
     subscribers.channels().forEach(sync)
   }
 
-  const activate = Effect.fnUntraced(function* (session: Session) {
+  const activate = Effect.fnUntraced(function* (session: Session<C, E>) {
     enter({ _tag: "Active", session })
+    isOutageLogged = false
     yield* Metric.modify(PubSubMetrics.connected, 1)
-    yield* Effect.addFinalizer(() =>
+    yield* Effect.addFinalizer((exit) =>
       Effect.suspend(() => {
-        enter({ _tag: "Connecting" })
+        // an interrupted session is not replaced
+        if (!Exit.hasInterrupts(exit)) enter({ _tag: "Connecting" })
         return Metric.modify(PubSubMetrics.connected, -1)
       })
     )
@@ -78,11 +84,18 @@ export const make = Effect.fnUntraced(function* (
     yield* Deferred.succeed(started, undefined)
   })
 
-  const fail = (error: ListenerError) =>
+  const fail = (error: E) =>
     Effect.andThen(
       Metric.update(PubSubMetrics.disconnections, 1),
       Effect.logWarning("lost the listening connection", Cause.fail(error))
     )
+
+  // an outage is one warning, however many attempts fail while it lasts
+  const cannotListen = (error: E) => {
+    const level = isOutageLogged ? "Debug" : "Warn"
+    isOutageLogged = true
+    return Effect.logWithLevel(level)("cannot listen for messages", Cause.fail(error))
+  }
 
   const end = (cause: Cause.Cause<unknown>) =>
     Effect.suspend(() => {
@@ -91,11 +104,11 @@ export const make = Effect.fnUntraced(function* (
     })
 
   /** Succeeds with the error that ended the session; fails when the session ended without an error. */
-  const runSession = open(sessionOptions).pipe(
+  const runSession = open(options).pipe(
     Effect.tap(activate),
     Effect.flatMap(({ lost }) => lost),
     Effect.scoped,
-    Effect.tapError((error) => Effect.logWarning("cannot listen for messages", Cause.fail(error))),
+    Effect.tapError(cannotListen),
     Effect.tapCause((cause) => Deferred.failCause(started, cause))
   )
 
@@ -111,7 +124,8 @@ export const make = Effect.fnUntraced(function* (
   return {
     sync,
     retryNow: () => void retryRequested.openUnsafe(),
-    isConnecting: () => state._tag === "Connecting"
+    isConnecting: () => state._tag === "Connecting",
+    session: () => (state._tag === "Active" ? state.session : undefined)
   }
 })
 
@@ -126,7 +140,10 @@ export const backoff = (min: Duration.Input, max: Duration.Input) =>
  * latch.
  */
 export const retryForever =
-  ({ maxBackoff, minBackoff }: Pick<Options, "maxBackoff" | "minBackoff">, retryRequested: Latch.Latch) =>
+  (
+    { maxBackoff, minBackoff }: Pick<Options<Connection, unknown>, "maxBackoff" | "minBackoff">,
+    retryRequested: Latch.Latch
+  ) =>
   <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, never, R> =>
     Effect.flatMap(Schedule.toStepWithSleep(backoff(minBackoff, maxBackoff)), (pause) =>
       Effect.andThen(retryRequested.close, attempt).pipe(

@@ -1,6 +1,5 @@
-/** Defines the errors of the listening connection. */
+/** Defines the error of the listening connection to Postgres. */
 import { Schema } from "effect"
-import { PubSubError } from "../PubSubEvent.ts"
 
 /**
  * There is no listening connection.
@@ -27,6 +26,6 @@ const messages = {
   "read only": "the server of the listening connection became read-only"
 }
 
-export const broken = (cause: unknown) => new ListenerError({ reason: "connection", cause })
-
-export const refusal = (channel: string, cause: unknown) => new PubSubError({ operation: "subscribe", channel, cause })
+/** Returns the error of a connection that broke; an error of that kind stays what it is. */
+export const broken = (cause: unknown) =>
+  cause instanceof ListenerError ? cause : new ListenerError({ reason: "connection", cause })

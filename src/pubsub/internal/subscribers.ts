@@ -25,6 +25,8 @@ export interface Subscribers {
   readonly deliver: (channel: string, payload: string) => void
   /** Sets the state of a channel. Does nothing when the channel has no subscriber. */
   readonly setState: (channel: string, state: State) => void
+  /** Gives a `Resync` to every subscriber of each subscribed channel. */
+  readonly resync: () => void
   /** Returns the channels that have a subscriber. */
   readonly channels: () => ReadonlyArray<string>
   /** Whether `channel` has a subscriber. */
@@ -88,6 +90,11 @@ export const make = (options: Options): Subscribers => {
       if (channel === undefined) return
       channel.state = state
       for (const member of channel.members) applyState(member, state)
+    },
+    resync: () => {
+      for (const { members, state } of channels.values()) {
+        if (state === "subscribed") for (const member of members) applyState(member, state)
+      }
     },
     channels: () => [...channels.keys()],
     has: (name) => channels.has(name)

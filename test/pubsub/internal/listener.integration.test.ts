@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Layer, Logger, Queue, Redacted, Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Layer, Logger, Queue, Redacted, References, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import * as PgPubSub from "../../../src/pubsub/PgPubSub.ts"
@@ -167,7 +167,7 @@ layer(quiet, { excludeTestServices: true })("listener", (it) => {
       yield* proxy.muted(
         Effect.gen(function* () {
           const start = yield* Effect.forkChild(PgPubSub.make({ listenUrl: proxy.url }))
-          yield* sent("select pg_notify($1, '')")
+          yield* sent("select pg_notify($1, $2)")
 
           yield* promptly(Fiber.interrupt(start))
 
@@ -248,7 +248,9 @@ const withFailures = Effect.fnUntraced(function* <A, E, R>(
   const failed = Logger.make<unknown, void>(({ message }) => {
     if (String(message).includes("cannot listen for messages")) Queue.offerUnsafe(failures, undefined)
   })
-  return yield* Effect.provide(test(failures), Layer.provideMerge(pubsub(byDefault), Logger.layer([failed])))
+  return yield* Effect.provide(test(failures), Layer.provideMerge(pubsub(byDefault), Logger.layer([failed]))).pipe(
+    Effect.provideService(References.MinimumLogLevel, "Debug")
+  )
 })
 
 layer(quiet)("listener by default", (it) => {

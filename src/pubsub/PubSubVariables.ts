@@ -1,0 +1,62 @@
+/** The settings of the pubsub. */
+import { Redacted } from "effect"
+import * as Value from "../domain/SettingValue.ts"
+import { optional, required } from "../domain/SettingVariable.ts"
+
+export const variables = {
+  pubsubUrl: optional({
+    name: "PUBSUB_URL",
+    value: Value.secretUrl(
+      /^(nats|tls|rediss?):\/\//,
+      "an address that begins with nats://, tls://, redis:// or rediss://"
+    ),
+    description:
+      "The broker that carries announcements between replicas: NATS (more hosts behind commas), or Redis or Valkey. Without it Postgres does. Change it on all replicas at once."
+  }),
+  pubsubPrefix: required({
+    name: "PUBSUB_PREFIX",
+    default: "metadata_batcher",
+    value: Value.pattern(/^[\w-]+(\.[\w-]+)*$/, "letters, digits, _ and -, in parts with dots between them"),
+    description: "The first part of the names of channels at the broker, different for each service that shares it."
+  }),
+  pubsubCredentialsFile: optional({
+    name: "PUBSUB_CREDENTIALS_FILE",
+    value: Value.text("a file"),
+    description:
+      "A file with the user and the password for the broker (user:password), a token or the credentials of NATS. It is read for each connection."
+  }),
+  pubsubTlsCa: optional({
+    name: "PUBSUB_TLS_CA",
+    value: Value.text("a file"),
+    description:
+      "A file with the authorities that may sign the certificate of the broker, in PEM. Without it, the usual ones."
+  }),
+  pubsubTlsCert: optional({
+    name: "PUBSUB_TLS_CERT",
+    value: Value.text("a file"),
+    description: "A file with the certificate that is shown to the broker, in PEM."
+  }),
+  pubsubTlsKey: optional({
+    name: "PUBSUB_TLS_KEY",
+    value: Value.text("a file"),
+    description: "A file with the key of PUBSUB_TLS_CERT, in PEM."
+  }),
+  pubsubWatchdogInterval: required({
+    name: "PUBSUB_WATCHDOG_INTERVAL",
+    default: "15 seconds",
+    value: Value.duration,
+    description: "How often a heartbeat is published that every replica has to receive."
+  }),
+  pubsubWatchdogTimeout: required({
+    name: "PUBSUB_WATCHDOG_TIMEOUT",
+    default: "5 minutes",
+    value: Value.duration,
+    description: "How long no heartbeat may arrive although they are published; then the process ends."
+  })
+} as const
+
+export type Backend = "postgres" | "nats" | "redis"
+
+/** Returns which kind of server carries announcements. */
+export const backendOf = (url: Redacted.Redacted | undefined): Backend =>
+  url === undefined ? "postgres" : Redacted.value(url).startsWith("redis") ? "redis" : "nats"

@@ -1,0 +1,52 @@
+/**
+ * Implements the pubsub with Redis or Valkey: a message reaches the subscribers of all replicas, and costs the database
+ * nothing.
+ *
+ * - Needs the package `redis` and a server of Redis 6 or Valkey, or later. Nothing is stored there.
+ * - Building the layer fails when the server cannot be used. Later a lost connection is replaced, however long that takes;
+ *   until then publications fail at once, and subscribers get a `Resync` every 5 s.
+ * - Every subscriber gets a `Resync` when the connection listens again, when the heartbeats of any replica show a gap, and
+ *   once a minute.
+ * - A connection that stops to respond is detected within 6 s.
+ * - A publication succeeds when the server has the message, and fails after `publishTimeout`.
+ * - Names and payloads have the limits of Postgres: 63 and 7 999 bytes, without NUL.
+ * - The user needs the rights to publish and to subscribe to the channels that begin with `prefix` and a dot.
+ *
+ * @example
+ * ```ts
+ * import { Console, Effect, Redacted } from "effect"
+ * import { PubSub } from "metadata-batcher"
+ * import * as RedisPubSub from "metadata-batcher/RedisPubSub"
+ *
+ * const Announcements = RedisPubSub.layer({ url: Redacted.make("redis://127.0.0.1:1") })
+ * const program = Effect.gen(function* () {
+ *   const { publish } = yield* PubSub.PubSub
+ *   yield* publish("news", "hello")
+ * })
+ * await program.pipe(
+ *   Effect.provide(Announcements),
+ *   Effect.catchTag("BrokerError", ({ message, reason }) => Console.log(`${reason}: ${message}`)),
+ *   Effect.runPromise
+ * )
+ * // Output:
+ * // unreachable: cannot reach the broker redis://127.0.0.1:1 (connect ECONNREFUSED 127.0.0.1:1): start it, or set PUBSUB_URL to the address of a broker that runs
+ * ```
+ */
+import { Effect, Layer, type Scope } from "effect"
+import type { BrokerError } from "./internal/brokerError.ts"
+import * as BrokerPubSub from "./internal/brokerPubSub.ts"
+import type { Times } from "./internal/listeningPubSub.ts"
+import * as RedisConnection from "./internal/redisConnection.ts"
+import { PubSub } from "./PubSub.ts"
+
+export { BrokerError } from "./internal/brokerError.ts"
+
+/** The address of the server, the credentials and the times of the pubsub. */
+export interface Options extends RedisConnection.Options, Times {}
+
+/** Returns a pubsub that listens as long as the scope is open. Fails when the server cannot be used. */
+export const make = (options: Options): Effect.Effect<PubSub["Service"], BrokerError, Scope.Scope> =>
+  Effect.flatMap(RedisConnection.driver(options), (driver) => BrokerPubSub.make(driver, options))
+
+/** Provides `PubSub` over Redis or Valkey. Fails when the server cannot be used. */
+export const layer = (options: Options): Layer.Layer<PubSub, BrokerError> => Layer.effect(PubSub, make(options))

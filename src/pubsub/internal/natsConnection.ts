@@ -1,0 +1,180 @@
+/**
+ * Publishes and listens with a connection to NATS.
+ *
+ * - A connection is never repaired by its client: the listener opens another one, so that no loss goes unnoticed.
+ * - A publication succeeds when the server has replied to a ping that was sent after it.
+ */
+import type { credsAuthenticator, Msg, NatsConnection } from "@nats-io/transport-node"
+import { Cause, Deferred, Effect, Queue, type Redacted, type Scope } from "effect"
+import { BrokerError, errorsOf, isTlsFailure } from "./brokerError.ts"
+import { type BrokerConnection, defaultPrefix, nameAtBroker } from "./brokerPubSub.ts"
+import * as Settings from "./brokerSettings.ts"
+import type { Driver } from "./listenerSession.ts"
+import { load } from "./optionalPackage.ts"
+
+export interface Options {
+  /** `nats://user:password@host:port` or `tls://…`, with more hosts behind commas. A name without a password is a token. */
+  readonly url: Redacted.Redacted
+  /** The first part of the name of every channel at the broker. Default: `metadata_batcher`. */
+  readonly prefix?: string | undefined
+  /** A file with `user:password`, a token, or the credentials that NATS issues. It is read for each connection. */
+  readonly credentialsFile?: string | undefined
+  /** The certificates of a TLS connection. */
+  readonly tls?: Settings.TlsFiles | undefined
+}
+
+/** The longest time of an attempt to connect to one server, in milliseconds. */
+const connectTimeout = 5_000
+
+/** The first version whose clients learn from an error which right is missing. */
+const minVersion = [2, 2] as const
+
+type Errors = ReturnType<typeof errorsOf>
+
+export const driver = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Driver<BrokerConnection, BrokerError>, BrokerError> {
+  const { prefix = defaultPrefix } = options
+  const target = yield* Settings.parseTarget(options.url, ["nats", "tls"])
+  const toError = errorsOf(target.display, prefix)
+  const nats = yield* load("@nats-io/transport-node", "3", () => import("@nats-io/transport-node"))
+  const broken = brokenBy(toError)
+
+  const connect = Effect.gen(function* () {
+    const tls = yield* Settings.readTls(options.tls)
+    const authentication = yield* authenticationOf(nats, options, target)
+    const connecting = () =>
+      nats.connect({
+        servers: [...target.hosts],
+        name: "metadata-batcher",
+        reconnect: false,
+        timeout: connectTimeout,
+        ignoreClusterUpdates: true,
+        ...authentication,
+        ...(target.scheme === "tls" || Object.keys(tls).length > 0 ? { tls } : {})
+      })
+    const connection = yield* Effect.acquireRelease(opened(connecting, broken), close, { interruptible: true })
+    return yield* listening(connection, prefix, toError)
+  })
+
+  return { connect, broken, silent: () => toError("silence", undefined) }
+})
+
+const authenticationOf = Effect.fnUntraced(function* (
+  nats: { readonly credsAuthenticator: typeof credsAuthenticator },
+  { credentialsFile }: Options,
+  target: Settings.User
+) {
+  if (credentialsFile === undefined) return asOptions(target)
+  const text = yield* Settings.readCredentials(credentialsFile)
+  return text.startsWith("-----BEGIN")
+    ? { authenticator: nats.credsAuthenticator(new TextEncoder().encode(text)) }
+    : asOptions(Settings.parseUser(text))
+})
+
+/** A user without a password is a token, as in the addresses of NATS. */
+const asOptions = ({ password, username }: Settings.User) =>
+  username !== undefined && password !== undefined
+    ? { user: username, pass: password }
+    : username !== undefined || password !== undefined
+      ? { token: username ?? password! }
+      : {}
+
+/** Returns a connection; one that opens after an interruption is closed. */
+const opened = (connecting: () => Promise<NatsConnection>, broken: (cause: unknown) => BrokerError) =>
+  Effect.callback<NatsConnection, BrokerError>((resume) => {
+    let isWanted = true
+    connecting().then(
+      (connection) => {
+        resume(Effect.succeed(connection))
+        if (!isWanted) void connection.close()
+      },
+      (cause) => resume(Effect.fail(broken(cause)))
+    )
+    return Effect.sync(() => {
+      isWanted = false
+    })
+  })
+
+const close = (connection: NatsConnection) => Effect.sync(() => void connection.close())
+
+const listening = Effect.fnUntraced(function* (
+  nats: NatsConnection,
+  prefix: string,
+  toError: Errors
+): Effect.fn.Return<BrokerConnection, BrokerError, Scope.Scope> {
+  const version = nats.info?.version ?? "0"
+  if (isOlder(version)) return yield* toError("version", `its version is ${version}`)
+
+  const lost = yield* Deferred.make<never, BrokerError>()
+  const queues = new Set<Queue.Queue<{ readonly payload: string }, BrokerError>>()
+  const fail = (error: BrokerError) => {
+    Deferred.doneUnsafe(lost, Effect.fail(error))
+    for (const queue of queues) Queue.failCauseUnsafe(queue, Cause.fail(error))
+  }
+  void nats.closed().then((cause) => fail(toError("unreachable", cause ?? new Error("the connection was closed"))))
+  const onError = (cause: Error) => {
+    if (isPermissionViolation(cause)) fail(toError("rights", cause))
+  }
+  void watchStatus(nats, onError)
+
+  const flush = Effect.raceFirst(
+    Effect.tryPromise({ try: () => nats.flush(), catch: brokenBy(toError) }),
+    Deferred.await(lost)
+  )
+  const send = (channel: string, payload: string) =>
+    Effect.try({ try: () => nats.publish(nameAtBroker(prefix, channel), payload), catch: brokenBy(toError) })
+
+  return {
+    listen: Effect.fnUntraced(function* (channel) {
+      const queue = yield* Queue.unbounded<{ readonly payload: string }, BrokerError>()
+      yield* Effect.acquireRelease(
+        Effect.try({
+          try: () => {
+            queues.add(queue)
+            return nats.subscribe(nameAtBroker(prefix, channel), {
+              callback: (cause, message: Msg) => {
+                if (cause === null) Queue.offerUnsafe(queue, { payload: message.string() })
+                else onError(cause)
+              }
+            })
+          },
+          catch: brokenBy(toError)
+        }),
+        (subscription) =>
+          Effect.sync(() => {
+            queues.delete(queue)
+            if (!nats.isClosed()) subscription.unsubscribe()
+          })
+      )
+      yield* flush
+      return queue
+    }),
+    beat: send,
+    check: flush,
+    publish: (channel, payload) => Effect.andThen(send(channel, payload), flush)
+  }
+})
+
+/** Calls `onError` for each error that the server reports. */
+const watchStatus = async (nats: NatsConnection, onError: (cause: Error) => void) => {
+  for await (const status of nats.status()) if (status.type === "error") onError(status.error)
+}
+
+const isOlder = (version: string): boolean => {
+  const [major = 0, minor = 0] = version.split(".").map(Number)
+  return major < minVersion[0] || (major === minVersion[0] && minor < minVersion[1])
+}
+
+const nameOf = (cause: unknown): string => (cause instanceof Error ? cause.name : "")
+
+const isPermissionViolation = (cause: unknown): boolean => nameOf(cause) === "PermissionViolationError"
+
+const brokenBy = (toError: Errors) => (cause: unknown) => {
+  if (cause instanceof BrokerError) return cause
+  if (isPermissionViolation(cause)) return toError("rights", cause)
+  if (["AuthorizationError", "UserAuthenticationExpiredError"].includes(nameOf(cause))) {
+    return toError("credentials", cause)
+  }
+  return toError(isTlsFailure(cause) ? "certificate" : "unreachable", cause)
+}

@@ -1,0 +1,105 @@
+import { NodeFileSystem } from "@effect/platform-node"
+import { assert, layer } from "@effect/vitest"
+import { Effect, FileSystem, Layer, Redacted } from "effect"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import * as NatsPubSub from "../../src/pubsub/NatsPubSub.ts"
+import * as Brokers from "../support/brokers.ts"
+import { emptyFolder } from "../support/folder.ts"
+import { brokerSuite, Server } from "./brokerSuite.ts"
+
+const at = (broker: Brokers.Broker, user: string, scheme = "nats") =>
+  Redacted.make(`${scheme}://${user}@127.0.0.1:${broker.port}`)
+
+Brokers.describeWith("nats", () => {
+  layer(Layer.merge(Server.layer("nats"), NodeFileSystem.layer), { excludeTestServices: true })("NatsPubSub", (it) => {
+    const { refused } = brokerSuite(it, { make: NatsPubSub.make })
+
+    it.effect("accepts a user with a password, a token, a file with either, and further hosts [BK-05]", () =>
+      Effect.gen(function* () {
+        const folder = yield* emptyFolder
+        const fs = yield* FileSystem.FileSystem
+        const withUser = yield* Brokers.start("nats", { args: ["--user", "me", "--pass", "p:w"] })
+        const withToken = yield* Brokers.start("nats", { args: ["--auth", "hunter2"] })
+        const file = Path.join(folder, "credentials")
+        yield* fs.writeFileString(file, "me:p:w\n")
+
+        yield* NatsPubSub.make({ url: at(withUser, "me:p%3Aw") })
+        yield* NatsPubSub.make({ url: at(withToken, "hunter2") })
+        yield* NatsPubSub.make({ url: Redacted.make(withUser.url), credentialsFile: file })
+        yield* NatsPubSub.make({ url: Redacted.make(`nats://me:p%3Aw@127.0.0.1:1,127.0.0.1:${withUser.port}`) })
+      })
+    )
+
+    it.effect("does not start with a wrong password [BK-05]", () =>
+      Effect.gen(function* () {
+        const broker = yield* Brokers.start("nats", { args: ["--user", "me", "--pass", "another"] })
+
+        const { message, reason } = yield* refused({ url: at(broker, "me:hunter2") })
+
+        assert.strictEqual(reason, "credentials")
+        assert.match(message, /does not accept the user or the password \(.*\): correct them in PUBSUB_URL or/)
+      })
+    )
+
+    it.effect("does not start without the rights to its channels, and needs no others [BK-05]", () =>
+      Effect.gen(function* () {
+        const folder = yield* emptyFolder
+        const fs = yield* FileSystem.FileSystem
+        const config = Path.join(folder, "nats.conf")
+        const permissions = 'permissions: { publish: "mine.>", subscribe: "mine.>" }'
+        yield* fs.writeFileString(config, `authorization { users: [{ user: me, password: hunter2, ${permissions} }] }`)
+        const broker = yield* Brokers.start("nats", { args: ["-c", config] })
+
+        yield* NatsPubSub.make({ url: at(broker, "me:hunter2"), prefix: "mine" })
+        const { message, reason } = yield* refused({ url: at(broker, "me:hunter2"), prefix: "yours" })
+
+        assert.strictEqual(reason, "rights")
+        assert.match(message, /allow it every channel that begins with yours\. or set PUBSUB_PREFIX/)
+      })
+    )
+
+    it.effect("checks the certificate of the broker, and shows its own [BK-05]", () =>
+      Effect.gen(function* () {
+        const tls = Brokers.certificates(yield* emptyFolder)
+        const args = ["--tls", "--tlscert", tls.cert, "--tlskey", tls.key, "--tlscacert", tls.ca, "--tlsverify"]
+        const broker = yield* Brokers.start("nats", { args })
+
+        yield* NatsPubSub.make({ url: at(broker, "me", "tls"), tls })
+        const unknown = yield* refused({ url: at(broker, "me", "tls") })
+        const anonymous = yield* refused({ url: at(broker, "me", "tls"), tls: { ca: tls.ca } })
+        const plain = yield* refused({ url: at(yield* Server, "me", "tls") })
+
+        assert.match(unknown.message, /^the TLS connection to the broker .* failed \(.+\): set PUBSUB_TLS_CA to/)
+        assert.deepStrictEqual([unknown.reason, plain.reason], ["certificate", "certificate"])
+        assert.include(["certificate", "unreachable"], anonymous.reason)
+      })
+    )
+
+    it.effect("does not start with a server that is too old [BK-05]", () =>
+      Effect.gen(function* () {
+        const old = yield* ancient
+        const { message, reason } = yield* refused({ url: Redacted.make(`nats://127.0.0.1:${old}`) })
+
+        assert.strictEqual(reason, "version")
+        assert.match(message, /is too old \(its version is 1\.4\.1\): run NATS 2\.2/)
+      })
+    )
+  })
+})
+
+/** The port of a server that says what a server of 2018 says. */
+const ancient = Effect.map(
+  Effect.acquireRelease(
+    Effect.callback<Net.Server>((resume) => {
+      const info = { server_id: "old", version: "1.4.1", go: "go1.11.5", max_payload: 1_048_576, proto: 1 }
+      const server = Net.createServer((socket) => {
+        socket.write(`INFO ${JSON.stringify(info)}\r\n`)
+        socket.on("error", () => {})
+        socket.on("data", (chunk) => chunk.includes("PING") && socket.write("PONG\r\n"))
+      }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => void server.close())
+  ),
+  (server) => (server.address() as Net.AddressInfo).port
+)

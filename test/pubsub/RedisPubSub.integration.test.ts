@@ -1,0 +1,102 @@
+import { NodeFileSystem } from "@effect/platform-node"
+import { assert, layer } from "@effect/vitest"
+import { Effect, FileSystem, Layer, Redacted } from "effect"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import * as RedisPubSub from "../../src/pubsub/RedisPubSub.ts"
+import * as Brokers from "../support/brokers.ts"
+import { emptyFolder } from "../support/folder.ts"
+import { brokerSuite, Server } from "./brokerSuite.ts"
+
+const at = (broker: Brokers.Broker, user: string, scheme = "redis") =>
+  Redacted.make(`${scheme}://${user}@127.0.0.1:${broker.port}`)
+
+Brokers.describeWith("redis", () => {
+  layer(Layer.merge(Server.layer("redis"), NodeFileSystem.layer), { excludeTestServices: true })(
+    "RedisPubSub",
+    (it) => {
+      const { refused } = brokerSuite(it, { make: RedisPubSub.make })
+
+      it.effect("accepts a password, and a file with a user and a password [BK-05]", () =>
+        Effect.gen(function* () {
+          const folder = yield* emptyFolder
+          const fs = yield* FileSystem.FileSystem
+          const broker = yield* Brokers.start("redis", { args: ["--requirepass", "p:w"] })
+          const file = Path.join(folder, "credentials")
+          yield* fs.writeFileString(file, "default:p:w\n")
+
+          yield* RedisPubSub.make({ url: at(broker, ":p%3Aw") })
+          yield* RedisPubSub.make({ url: Redacted.make(broker.url), credentialsFile: file })
+        })
+      )
+
+      it.effect("does not start with a wrong password, or without one [BK-05]", () =>
+        Effect.gen(function* () {
+          const broker = yield* Brokers.start("redis", { args: ["--requirepass", "another"] })
+
+          const { message, reason } = yield* refused({ url: at(broker, ":hunter2") })
+          const without = yield* refused({ url: Redacted.make(broker.url) })
+
+          assert.deepStrictEqual([reason, without.reason], ["credentials", "credentials"])
+          assert.match(message, /does not accept the user or the password \(.*\): correct them in PUBSUB_URL or/)
+        })
+      )
+
+      it.effect("does not start without the rights to its channels, and needs no others [BK-05]", () =>
+        Effect.gen(function* () {
+          const rights = ["on", ">hunter2", "resetchannels", "&mine.*", "+publish", "+subscribe", "+unsubscribe"]
+          const others = ["+hello", "+ping", "+client|setname"]
+          const broker = yield* Brokers.start("redis", { args: ["--user", "me", ...rights, ...others] })
+
+          yield* RedisPubSub.make({ url: at(broker, "me:hunter2"), prefix: "mine" })
+          const { message, reason } = yield* refused({ url: at(broker, "me:hunter2"), prefix: "yours" })
+
+          assert.strictEqual(reason, "rights")
+          assert.match(message, /allow it every channel that begins with yours\. or set PUBSUB_PREFIX/)
+        })
+      )
+
+      it.effect("checks the certificate of the broker, and shows its own [BK-05]", () =>
+        Effect.gen(function* () {
+          const tls = Brokers.certificates(yield* emptyFolder)
+          const port = yield* Brokers.freePort
+          const files = ["--tls-cert-file", tls.cert, "--tls-key-file", tls.key, "--tls-ca-cert-file", tls.ca]
+          yield* Brokers.start("redis", { args: ["--tls-port", `${port}`, ...files] })
+          const url = Redacted.make(`rediss://127.0.0.1:${port}`)
+
+          yield* RedisPubSub.make({ url, tls })
+          const unknown = yield* refused({ url })
+          const plain = yield* refused({ url: at(yield* Server, "me", "rediss") })
+
+          assert.match(unknown.message, /^the TLS connection to the broker .* failed \(.+\): set PUBSUB_TLS_CA to/)
+          // a server without TLS closes a connection that begins with a handshake
+          assert.deepStrictEqual([unknown.reason, plain.reason], ["certificate", "unreachable"])
+        })
+      )
+
+      it.effect("does not start with a server that is too old [BK-05]", () =>
+        Effect.gen(function* () {
+          const old = yield* ancient
+          const { message, reason } = yield* refused({ url: Redacted.make(`redis://127.0.0.1:${old}`) })
+
+          assert.strictEqual(reason, "version")
+          assert.match(message, /is too old \(.*HELLO.*\): run .*Redis 6/)
+        })
+      )
+    }
+  )
+})
+
+/** The port of a server that does not know the commands of 2020. */
+const ancient = Effect.map(
+  Effect.acquireRelease(
+    Effect.callback<Net.Server>((resume) => {
+      const server = Net.createServer((socket) => {
+        socket.on("error", () => {})
+        socket.on("data", () => socket.write("-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n"))
+      }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => void server.close())
+  ),
+  (server) => (server.address() as Net.AddressInfo).port
+)

@@ -1,0 +1,82 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Effect, Logger, Queue } from "effect"
+import { TestClock } from "effect/testing"
+import { BrokerError } from "../../../src/pubsub/internal/brokerError.ts"
+import * as BrokerPubSub from "../../../src/pubsub/internal/brokerPubSub.ts"
+import type { Driver } from "../../../src/pubsub/internal/listenerSession.ts"
+import { PubSub, Resync } from "../../../src/pubsub/PubSub.ts"
+import { subscribe } from "../../support/Subscription.ts"
+
+const lost = new BrokerError({ reason: "unreachable", detail: "the broker went away" })
+
+/** A broker in this process that can go away and come back. */
+const makeBroker = () => {
+  const queues = new Map<string, Queue.Queue<{ readonly payload: string }, BrokerError>>()
+  let isAway = false
+  const publish = (channel: string, payload: string) =>
+    Effect.suspend(() => {
+      if (isAway) return Effect.fail(lost)
+      const queue = queues.get(channel)
+      if (queue !== undefined) Queue.offerUnsafe(queue, { payload })
+      return Effect.void
+    })
+  const driver: Driver<BrokerPubSub.BrokerConnection, BrokerError> = {
+    connect: Effect.suspend(() => {
+      if (isAway) return Effect.fail(lost)
+      const listen = (channel: string) =>
+        Effect.tap(Queue.unbounded<{ readonly payload: string }, BrokerError>(), (queue) =>
+          Effect.sync(() => queues.set(channel, queue))
+        )
+      return Effect.succeed({ listen, publish, beat: publish, check: publish("", "") })
+    }),
+    broken: () => lost,
+    silent: () => lost
+  }
+  return {
+    driver,
+    leave: Effect.sync(() => {
+      isAway = true
+      for (const queue of queues.values()) Queue.failCauseUnsafe(queue, Cause.fail(lost))
+    }),
+    comeBack: Effect.sync(() => void (isAway = false))
+  }
+}
+
+const start = Effect.gen(function* () {
+  const broker = makeBroker()
+  const pubsub = yield* BrokerPubSub.make(broker.driver, {})
+  const subscription = yield* Effect.provideService(subscribe("a"), PubSub, pubsub)
+  assert.deepStrictEqual(yield* subscription.next, Resync())
+  return { ...broker, ...subscription }
+})
+
+const resyncs = (count: number) => Array.from({ length: count }, () => Resync())
+
+describe("brokerPubSub", () => {
+  it.effect("gives subscribers a Resync every 5 s while the broker is away, and within 1 s of its return [BK-02]", () =>
+    Effect.gen(function* () {
+      const { comeBack, leave, received } = yield* start
+      yield* leave
+      yield* TestClock.adjust("1 second")
+      yield* received
+
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(yield* received, resyncs(4))
+
+      yield* comeBack
+      yield* TestClock.adjust("1 second")
+      assert.isNotEmpty(yield* received)
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
+
+  it.effect("gives subscribers a Resync about once a minute although nothing has failed [BK-04]", () =>
+    Effect.gen(function* () {
+      const { received } = yield* start
+
+      yield* TestClock.adjust("45 seconds")
+      assert.deepStrictEqual(yield* received, [])
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(yield* received, resyncs(1))
+    })
+  )
+})

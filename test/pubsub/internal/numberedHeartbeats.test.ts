@@ -1,0 +1,52 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as NumberedHeartbeats from "../../../src/pubsub/internal/numberedHeartbeats.ts"
+
+const make = (replica: string) => NumberedHeartbeats.make("heartbeat", replica)
+
+describe("numberedHeartbeats", () => {
+  it("knows its own heartbeats, and sees no gap while every heartbeat arrives [BK-04]", () => {
+    const [here, there] = [make("here"), make("there")]
+
+    for (let round = 0; round < 3; round++) {
+      assert.deepStrictEqual(here.receive(here.next()), { isOwn: true, isGap: false })
+      assert.deepStrictEqual(here.receive(there.next()), { isOwn: false, isGap: false })
+    }
+  })
+
+  it("sees a gap where a heartbeat is missing or a publication took its number, once [BK-04]", () => {
+    const [here, there] = [make("here"), make("there")]
+    here.receive(there.next())
+
+    there.next()
+    assert.isTrue(here.receive(there.next()).isGap)
+    assert.isFalse(here.receive(there.next()).isGap)
+    there.skip()
+    assert.isTrue(here.receive(there.next()).isGap)
+    assert.isFalse(here.receive(there.next()).isGap)
+  })
+
+  it("sees a gap in the first heartbeat of a replica that has sent others before [BK-04]", () => {
+    const [here, there] = [make("here"), make("there")]
+    there.next()
+
+    assert.isTrue(here.receive(there.next()).isGap)
+  })
+
+  it("ignores what is no heartbeat, and one that comes twice", () => {
+    const [here, there] = [make("here"), make("there")]
+    const first = there.next()
+    here.receive(first)
+
+    for (const text of ["", "there", "there -1", "there 1.5", "there 1 2", `${"x".repeat(65)} 7`, first]) {
+      assert.deepStrictEqual(here.receive(text), { isOwn: false, isGap: false })
+    }
+  })
+
+  it("remembers 1 024 replicas", () => {
+    const here = make("here")
+    for (let i = 0; i < 1_025; i++) here.receive(`replica${i} 0`)
+
+    assert.isFalse(here.receive("replica1024 1").isGap)
+    assert.isTrue(here.receive("replica0 1").isGap)
+  })
+})
