@@ -83,7 +83,7 @@ export const variables = {
   adminToken: optional({
     name: "ADMIN_TOKEN",
     value: Value.secret(16),
-    description: "The administrator's token. Without it the first start makes one and prints it once."
+    description: "The administrator's token. Without it the first start makes one, in the file admin-token of DATA_DIR."
   }),
   ...MetadataVariables.variables,
   ...PubSubVariables.variables,

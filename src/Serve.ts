@@ -1,10 +1,22 @@
 /**
  * The service as a process: its welcome, the lines of its demonstration, and its last line.
  */
-import type { Metric } from "effect"
-import { Console, Effect, Layer, Option, Redacted, Schedule } from "effect"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import {
+  Console,
+  Data,
+  Effect,
+  FileSystem,
+  Layer,
+  type Metric,
+  Option,
+  type PlatformError,
+  Redacted,
+  Schedule
+} from "effect"
 import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
+import * as Path from "node:path"
 import * as Token from "./access/Token.ts"
 import * as Metrics from "./metadata/MetadataBatcherMetrics.ts"
 import type { Settings } from "./Config.ts"
@@ -42,16 +54,41 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
   return yield* Effect.gen(function* () {
     const { failure } = yield* Fatal.Fatal
     const url = yield* address
-    const minted = yield* Administrator.ensure(settings.adminToken)
+    const tokenFile = Path.resolve(settings.dataDir, "admin-token")
+    const minted = yield* Administrator.ensure(settings.adminToken, saveToken(tokenFile))
     const embedded = yield* Effect.serviceOption(EmbeddedPostgres)
     const link = yield* dashboard(settings, url, embedded)
     startup.isComplete = true
-    yield* Console.log(welcome(url, link, embedded, minted))
+    yield* Console.log(welcome(url, link, embedded, Option.as(minted, tokenFile)))
     const demo =
       settings.databaseUrl === undefined && settings.demoAgents > 0 ? demonstrate(settings, url) : Effect.never
     return yield* Effect.raceFirst(failure, demo)
   }).pipe(Effect.provideContext(services))
 })
+
+/** The token that was made for the administrator cannot be kept, so it was not made valid. */
+export class TokenNotSaved extends Data.TaggedError("TokenNotSaved")<{
+  readonly path: string
+  readonly cause: PlatformError.PlatformError
+}> {
+  override get message() {
+    return `cannot write the administrator's token to ${this.path} (${this.cause.message}): set ADMIN_TOKEN, or DATA_DIR to a folder that can be written`
+  }
+}
+
+/** Writes a token to a file that its owner alone may read. */
+const saveToken = (path: string) =>
+  Effect.fn("saveToken")(
+    function* (token: Token.Token) {
+      const fs = yield* FileSystem.FileSystem
+      yield* fs.makeDirectory(Path.dirname(path), { recursive: true, mode: 0o700 })
+      // an old file would keep its rights
+      yield* fs.remove(path, { force: true })
+      yield* fs.writeFileString(path, `${Redacted.value(token)}\n`, { flag: "wx", mode: 0o600 })
+    },
+    Effect.mapError((cause) => new TokenNotSaved({ path, cause })),
+    Effect.provide(NodeFileSystem.layer)
+  )
 
 const address = Effect.map(HttpServer.HttpServer, (server) =>
   NetAddress.formatUrlUnsafe(server.address).replace(/\/\/(0\.0\.0\.0|\[::\])/, "//127.0.0.1")
@@ -83,7 +120,7 @@ const welcome = (
   url: string,
   dashboard: string,
   embedded: Option.Option<EmbeddedPostgres["Service"]>,
-  minted: Option.Option<Token.Token>
+  tokenFile: Option.Option<string>
 ): string =>
   [
     `ready at ${url}`,
@@ -97,11 +134,11 @@ const welcome = (
         `                         with the password in ${passwordFile}`
       ]
     }),
-    ...Option.match(minted, {
+    ...Option.match(tokenFile, {
       onNone: () => [],
-      onSome: (token) => [
-        `  administrator's token  ${Redacted.value(token)}`,
-        "                         (shown this once: keep it, or set ADMIN_TOKEN)"
+      onSome: (path) => [
+        `  administrator's token  in ${path}`,
+        "                         (made at this first start: keep it, or set ADMIN_TOKEN)"
       ]
     })
   ].join("\n")

@@ -3,21 +3,26 @@ import { assert, layer } from "@effect/vitest"
 import { ConfigProvider, Effect, Fiber, Redacted } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { SqlClient } from "effect/sql"
+import { readFileSync, statSync } from "node:fs"
 import * as Net from "node:net"
 import * as Config from "../src/Config.ts"
 import * as Fleet from "../src/fleet/Fleet.ts"
 import * as Serve from "../src/Serve.ts"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Agent from "./support/agent.ts"
 import * as Console from "./support/console.ts"
 import * as People from "./support/directory.ts"
+import { emptyFolder } from "./support/folder.ts"
 import * as Postgres from "./support/Postgres.ts"
 
 /** The settings of a service on the suite's database, which writes when it stops and not before. */
 const settings = Effect.fnUntraced(function* (environment: Readonly<Record<string, string>> = {}) {
   const { url } = yield* Postgres.TestDatabase
+  const dataDir = yield* Effect.provide(emptyFolder, NodeFileSystem.layer)
   return yield* Effect.provideService(
     Config.read({
       PORT: "0",
+      DATA_DIR: dataDir,
       DATABASE_URL: Redacted.value(url),
       METADATA_FLUSH_INTERVAL: "1 hour",
       ...environment
@@ -33,10 +38,12 @@ const start = Effect.fnUntraced(function* (environment?: Readonly<Record<string,
   const run = Effect.scoped(Serve.run(yield* settings(environment)))
   const fiber = yield* Effect.forkScoped(printing(run))
   const welcome = yield* Effect.raceFirst(next, Fiber.join(fiber))
+  const file = /administrator's token +in (\S+)/.exec(welcome)?.[1]
   return {
     welcome,
     url: /ready at (\S+)/.exec(welcome)![1]!,
-    token: /administrator's token +(\S+)/.exec(welcome)?.[1],
+    file,
+    token: file === undefined ? undefined : readFileSync(file, "utf8").trim(),
     next,
     stop: Fiber.interrupt(fiber)
   }
@@ -49,10 +56,25 @@ const status = (url: string, token: string) =>
   ).pipe(Effect.provide(FetchHttpClient.layer))
 
 layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
-  it.effect("says where it is, shows the first token once, and what it wrote and lost when it stops", () =>
+  it.effect("makes no administrator whose token it cannot keep, and says what to set [LF-16]", () =>
     Effect.gen(function* () {
-      const { next, stop, token = "", url, welcome } = yield* start()
-      for (const part of [`${url}/docs`, `${url}/metrics`, "DATABASE_URL", "shown this once"])
+      const { printing } = yield* Console.watched
+      const dataDir = "/dev/null/data"
+
+      const error = yield* Effect.flip(printing(Effect.scoped(Serve.run(yield* settings({ DATA_DIR: dataDir })))))
+
+      assert.include(error.message, `cannot write the administrator's token to ${dataDir}/admin-token (`)
+      assert.include(error.message, "set ADMIN_TOKEN")
+      assert.lengthOf(yield* SqlClient.SqlClient.use((sql) => sql`SELECT FROM users WHERE username = 'admin'`), 0)
+    })
+  )
+
+  it.effect("says where it is and, once, where the first token is, and at its end what it wrote and lost [LF-16]", () =>
+    Effect.gen(function* () {
+      const { file, next, stop, token = "", url, welcome } = yield* start()
+      assert.strictEqual(statSync(file!).mode & 0o777, 0o600)
+      assert.notInclude(welcome, token)
+      for (const part of [`${url}/docs`, `${url}/metrics`, "DATABASE_URL", "keep it, or set ADMIN_TOKEN"])
         assert.include(welcome, part)
       assert.strictEqual(yield* status(url, token), 200)
       const ready = yield* Effect.provide(HttpClient.get(`${url}/readyz`), FetchHttpClient.layer)

@@ -1,8 +1,10 @@
 /**
  * The first administrator, who creates everyone else.
  *
- * - A token of the settings is the administrator's token from this start on.
- * - Without one, a token is minted when there is no administrator yet, and returned this one time.
+ * - A token of the settings is the administrator's token from this start on. The one before stays valid for a day, so
+ *   that replicas and programs can change over one after the other.
+ * - Without one, a token is minted when there is no administrator yet. It is saved before it is valid, and returned this
+ *   one time.
  *
  * @example
  * ```ts
@@ -23,25 +25,40 @@
  * // there is an administrator
  * ```
  */
-import { Effect, Option } from "effect"
+import { Duration, Effect, Option } from "effect"
 import * as Token from "../access/Token.ts"
 import { Directory } from "./Directory.ts"
 
 /** The name of the first administrator. */
 export const username = "admin"
 
-/** Creates the administrator if there is none. Returns the token if it was minted. */
-export const ensure = Effect.fn("Administrator.ensure")(function* (given: Token.Token | undefined) {
+/** Creates the administrator if there is none. Returns the token if it was minted, after `save` has kept it. */
+export const ensure = Effect.fn("Administrator.ensure")(function* <E = never, R = never>(
+  given: Token.Token | undefined,
+  save: (token: Token.Token) => Effect.Effect<void, E, R> = () => Effect.void
+) {
   const directory = yield* Directory
-  const isNew = yield* directory.createUser({ username, isAdmin: true }).pipe(
+  const create = directory.createUser({ username, isAdmin: true }).pipe(
     Effect.as(true),
     Effect.catchTag("NameTaken", () => Effect.succeed(false))
   )
   if (given !== undefined) {
-    yield* directory.putToken({ username, name: "environment", token: yield* Token.digest(given) })
+    yield* create
+    const predecessor = { name: "environment-previous", lifetime: Duration.days(1) }
+    yield* directory.putToken({ username, name: "environment", token: yield* Token.digest(given), predecessor })
     return Option.none()
   }
-  return isNew ? Option.some(yield* mint(username, "initial")) : Option.none()
+  const exists = yield* directory.user(username).pipe(
+    Effect.as(true),
+    Effect.catchTag("UserNotFound", () => Effect.succeed(false))
+  )
+  if (exists) return Option.none()
+  const token = yield* Token.mint
+  yield* save(token)
+  // another replica may have been faster
+  if (!(yield* create)) return Option.none()
+  yield* directory.putToken({ username, name: "initial", token: yield* Token.digest(token) })
+  return Option.some(token)
 })
 
 /** Mints a token of a user, which replaces the one of the same name. */

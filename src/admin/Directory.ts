@@ -123,6 +123,8 @@ export interface NewToken {
   readonly token: TokenDigest
   /** The time after which it is no longer valid. Default: never. */
   readonly lifetime?: Duration.Duration | undefined
+  /** The name and the lifetime that the token of the same name gets. Default: it is no longer valid. */
+  readonly predecessor?: { readonly name: string; readonly lifetime: Duration.Duration } | undefined
 }
 
 /** The directory as a service. */

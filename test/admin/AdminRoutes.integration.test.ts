@@ -1,6 +1,6 @@
 /** Administration over the client of its contract. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, Option, Redacted } from "effect"
+import { DateTime, Duration, Effect, Option, Redacted } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { Access } from "../../src/access/Access.ts"
@@ -258,19 +258,40 @@ layer(Service.layer, { excludeTestServices: true })("the first administrator", (
     })
   )
 
-  it.effect("may have the printed token put into the settings", () =>
+  it.effect("may have the token of the file put into the settings", () =>
     Effect.gen(function* () {
       const { user: whoIs } = yield* Access
-      const printed = yield* Administrator.mint(Administrator.username, "initial")
+      const saved = yield* Administrator.mint(Administrator.username, "initial")
 
-      yield* Administrator.ensure(printed)
-      assert.deepInclude(yield* whoIs(printed), { username: "admin" })
+      yield* Administrator.ensure(saved)
 
-      const next = yield* Token.mint
-      yield* Administrator.ensure(next)
-      assert.deepInclude(yield* whoIs(next), { username: "admin" })
-      assert.strictEqual((yield* Effect.flip(whoIs(printed)))._tag, "Unauthenticated")
+      assert.deepInclude(yield* whoIs(saved), { username: "admin" })
     })
+  )
+
+  it.effect(
+    "keeps the token before the one of the settings for a day, so that replicas change over in turn [LF-15]",
+    () =>
+      Effect.gen(function* () {
+        const { user: whoIs } = yield* Access
+        const { users } = yield* administrate
+        const [oldest, older, newest] = [yield* Token.mint, yield* Token.mint, yield* Token.mint]
+        const previous = Effect.map(users.listTokens({ params: { username: Administrator.username } }), (tokens) =>
+          tokens.find(({ name }) => name === "environment-previous")
+        )
+        for (const token of [oldest, older, newest]) yield* Administrator.ensure(token)
+        for (const valid of [older, newest]) assert.deepInclude(yield* whoIs(valid), { username: "admin" })
+        assert.strictEqual((yield* Effect.flip(whoIs(oldest)))._tag, "Unauthenticated")
+
+        // a replica that is not changed over yet starts again
+        yield* Administrator.ensure(older)
+        yield* Administrator.ensure(newest)
+        for (const valid of [older, newest]) assert.deepInclude(yield* whoIs(valid), { username: "admin" })
+        const { created_at, expires_at } = (yield* previous)!
+        assert.isAtLeast(Duration.toHours(DateTime.distance(created_at, expires_at!)), 24)
+        yield* Administrator.ensure(newest)
+        assert.deepStrictEqual((yield* previous)?.expires_at, expires_at)
+      })
   )
 
   it.effect("is made once by services that start together", () =>

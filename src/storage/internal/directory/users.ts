@@ -144,6 +144,12 @@ const makeTokens = (
       ORDER BY name`
   })
 
+  /** The time at which a lifetime that begins now ends. */
+  const expiry = (lifetime: Duration.Duration | undefined) =>
+    lifetime === undefined
+      ? sql`NULL::timestamptz`
+      : sql`now() + make_interval(secs => ${Duration.toSeconds(lifetime)}::float8)`
+
   return {
     tokens: Effect.fn("PgDirectory.tokens")(
       function* (username) {
@@ -153,15 +159,29 @@ const makeTokens = (
     ),
 
     putToken: Effect.fn("PgDirectory.putToken")(
-      function* ({ lifetime, name, token, username }) {
+      function* ({ lifetime, name, predecessor, token, username }) {
         const owner = yield* userId(username)
-        const seconds = lifetime === undefined ? null : Duration.toSeconds(lifetime)
+        // replicas that start together put the token of their settings one after the other
+        yield* sql`SELECT FROM users WHERE id = ${owner} FOR NO KEY UPDATE`
+        const kept = yield* sql`
+          UPDATE api_tokens SET expires_at = ${expiry(lifetime)}
+          WHERE user_id = ${owner} AND name = ${name} AND hash = ${token}
+          RETURNING 1`
+        if (kept.length > 0) return
         yield* sql`DELETE FROM api_tokens WHERE hash = ${token}`
+        if (predecessor !== undefined) {
+          yield* sql`
+            DELETE FROM api_tokens AS token
+            WHERE user_id = ${owner} AND name = ${predecessor.name} AND EXISTS (
+              SELECT FROM api_tokens WHERE user_id = ${owner} AND name = ${name}
+            )`
+          yield* sql`
+            UPDATE api_tokens SET name = ${predecessor.name}, expires_at = ${expiry(predecessor.lifetime)}
+            WHERE user_id = ${owner} AND name = ${name}`
+        }
         yield* sql`
           INSERT INTO api_tokens (id, user_id, name, hash, expires_at)
-          VALUES (
-            ${yield* random.uuidV4()}, ${owner}, ${name}, ${token}, now() + make_interval(secs => ${seconds}::float8)
-          )
+          VALUES (${yield* random.uuidV4()}, ${owner}, ${name}, ${token}, ${expiry(lifetime)})
           ON CONFLICT (user_id, name) DO UPDATE
           SET hash = excluded.hash, created_at = now(), expires_at = excluded.expires_at, last_used_at = NULL`
       },
