@@ -4,7 +4,6 @@ import { Effect, Option, Result, Stream } from "effect"
 import { AgentId } from "../../src/domain/Ids.ts"
 import * as Authority from "../../src/tailnet/Authority.ts"
 import * as Coordinator from "../../src/tailnet/Coordinator.ts"
-import type { DerpMap } from "../../src/tailnet/DerpMap.ts"
 import { DerpMaps } from "../../src/tailnet/DerpMaps.ts"
 import { decodeRequest } from "../../src/tailnet/internal/messages.ts"
 import { fromBytes, type PeerId } from "../../src/tailnet/Peer.ts"
@@ -13,23 +12,9 @@ import * as DrpcMultiplexer from "../../src/wire/DrpcMultiplexer.ts"
 import * as Recording from "../wire/recording.ts"
 import * as Wire from "../wire/support.ts"
 import { layerServices } from "./services.ts"
-import { connect } from "./support.ts"
+import { connect, recordedMap } from "./support.ts"
 
 const idOf = (byte: number): PeerId => Option.getOrThrow(fromBytes(new Uint8Array(16).fill(byte)))
-
-/** The map that the recorded server sent. */
-const derpMap: DerpMap = {
-  HomeParams: {},
-  Regions: {
-    "999": {
-      EmbeddedRelay: true,
-      RegionID: 999,
-      RegionCode: "coder",
-      RegionName: "Coder Embedded Relay",
-      Nodes: [{ Name: "999b", RegionID: 999, HostName: "127.0.0.1", STUNPort: -1, DERPPort: 8080, ForceHTTP: true }]
-    }
-  }
-}
 
 /** The call of Coordinate: its stream, the agent's node, and where the recorded server tells the agent of its partner. */
 const coordination = () => {
@@ -75,8 +60,8 @@ describe("a whole recorded session, with its tailnet", () => {
       assert.isUndefined(yield* (yield* Coordinator.Coordinator).peer(id))
     }).pipe(
       Effect.provideService(DerpMaps, {
-        current: Effect.succeed(derpMap),
-        changes: Stream.make(derpMap).pipe(Stream.concat(Stream.never))
+        current: Effect.succeed(recordedMap),
+        changes: Stream.make(recordedMap).pipe(Stream.concat(Stream.never))
       }),
       Effect.provide(layerServices)
     )

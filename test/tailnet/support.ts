@@ -3,6 +3,7 @@ import { Effect, Exit, Queue, Scope } from "effect"
 import * as Crypto from "node:crypto"
 import * as Authority from "../../src/tailnet/Authority.ts"
 import { Coordinator, type PeerStream } from "../../src/tailnet/Coordinator.ts"
+import type { DerpMap } from "../../src/tailnet/DerpMap.ts"
 import { type Node, PeerId, type Request, type Response } from "../../src/tailnet/Peer.ts"
 import { AgentId } from "../../src/domain/Ids.ts"
 
@@ -32,6 +33,20 @@ export const described = (response: Response, nameOf: (id: PeerId) => string): R
           ...(reason === "" ? [] : [`(${reason})`])
         ].join(" ")
       )
+
+/** The map that the recorded servers sent. */
+export const recordedMap: DerpMap = {
+  HomeParams: {},
+  Regions: {
+    "999": {
+      EmbeddedRelay: true,
+      RegionID: 999,
+      RegionCode: "coder",
+      RegionName: "Coder Embedded Relay",
+      Nodes: [{ Name: "999b", RegionID: 999, HostName: "127.0.0.1", STUNPort: -1, DERPPort: 8080, ForceHTTP: true }]
+    }
+  }
+}
 
 export interface TestPeer {
   readonly id: PeerId
