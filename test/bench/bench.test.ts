@@ -28,7 +28,7 @@ describe("npm run bench", () => {
 
         assert.deepStrictEqual(
           parts.map(({ name }) => name),
-          ["hot", "write", "report", "system", "watch", "start"]
+          ["hot", "write", "report", "system", "watch", "tailnet", "start"]
         )
         for (const { name, tables } of parts) {
           assert.isNotEmpty(tables, name)

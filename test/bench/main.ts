@@ -25,10 +25,11 @@ import type { Part, Scale, Table } from "./Table.ts"
 import * as Service from "./Service.ts"
 import { start } from "./start.ts"
 import { system } from "./system.ts"
+import { tailnet } from "./tailnet.ts"
 import { watch } from "./watch.ts"
 import { write } from "./write.ts"
 
-const parts: ReadonlyArray<Part> = [hot, write, report, system, watch, start]
+const parts: ReadonlyArray<Part> = [hot, write, report, system, watch, tailnet, start]
 
 const machine = (): Results.Results["machine"] => ({
   cpu: Os.cpus()[0]?.model.trim() ?? "unknown",

@@ -72,6 +72,12 @@ export const shown: ReadonlyArray<Shown> = [
     caption: "The same 10 000 agents, watched by 1 000 people"
   },
   {
+    part: "tailnet",
+    table: "updates",
+    columns: ["updates/s", "p50 ms", "p99 ms", "CPU % of a replica", "CPU us/update", "KB/peer", "statements/update"],
+    caption: "1 000 updates of nodes a second, of 10 000 agents and 1 000 clients with 10 tunnels each"
+  },
+  {
     part: "start",
     table: "serve",
     columns: ["ms to ready", "ms to end", "CPU ms", "MB"],

@@ -1,11 +1,10 @@
 /**
  * The report path: what a report costs from its socket to the batcher, through the routes of the service.
  */
-import { Data, Effect, type Schema, Stream } from "effect"
-import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
-import { ChildProcess, type ChildProcessSpawner } from "effect/process"
-import * as Path from "node:path"
+import { Data, Effect } from "effect"
+import type { ChildProcessSpawner } from "effect/process"
 import * as Fleet from "./Fleet.ts"
+import * as Program from "./Program.ts"
 import * as Usage from "./report/Usage.ts"
 import * as Table from "./Table.ts"
 import * as Workload from "./Workload.ts"
@@ -23,23 +22,9 @@ class ServerError extends Data.TaggedError("ServerError")<{ readonly detail: str
 
 /** A server in a process of its own. */
 const serve = Effect.fnUntraced(function* (kind: "routes" | "plain") {
-  const child = yield* ChildProcess.make(
-    process.execPath,
-    ["--expose-gc", Path.join(import.meta.dirname, "report/server.ts"), kind],
-    { stderr: "inherit" }
-  )
-  const url = yield* child.stdout.pipe(
-    Stream.decodeText,
-    Stream.splitLines,
-    Stream.runHead,
-    Effect.flatMap((line) => Effect.fromOption(line)),
-    Effect.mapError(() => new ServerError({ detail: "the server of the benchmark did not start" }))
-  )
-  const client = yield* HttpClient.HttpClient
-  const get = <A>(path: string, schema: Schema.Codec<A, unknown>) =>
-    Effect.flatMap(client.get(`${url}${path}`), HttpClientResponse.schemaBodyJson(schema))
+  const { get, url } = yield* Program.start("report/server.ts", kind)
   return { url, usage: get(Usage.path, Usage.Usage), memory: get(Usage.memoryPath, Usage.Memory) }
-}, Effect.provide(FetchHttpClient.layer))
+})
 
 /** Connects so many agents. The servers take any token for that of an agent of its own. */
 const connect = (url: string, connections: number, protocol?: Fleet.Protocol) =>

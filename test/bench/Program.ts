@@ -1,0 +1,31 @@
+/** A program of the benchmark in a process of its own, which prints its address and is asked over HTTP. */
+import { Data, Effect, type Schema, Stream } from "effect"
+import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
+import { ChildProcess } from "effect/process"
+import * as Path from "node:path"
+
+class DidNotStart extends Data.TaggedError("DidNotStart")<{ readonly program: string }> {
+  override get message() {
+    return `${this.program} of the benchmark did not start`
+  }
+}
+
+/** Starts a program of this folder, which ends with the scope. */
+export const start = Effect.fnUntraced(function* (program: string, argument: string) {
+  const child = yield* ChildProcess.make(
+    process.execPath,
+    ["--expose-gc", Path.join(import.meta.dirname, program), argument],
+    { stderr: "inherit" }
+  )
+  const url = yield* child.stdout.pipe(
+    Stream.decodeText,
+    Stream.splitLines,
+    Stream.runHead,
+    Effect.flatMap((line) => Effect.fromOption(line)),
+    Effect.mapError(() => new DidNotStart({ program }))
+  )
+  const client = yield* HttpClient.HttpClient
+  const get = <A>(path: string, schema: Schema.Codec<A, unknown>) =>
+    Effect.flatMap(client.get(`${url}${path}`), HttpClientResponse.schemaBodyJson(schema))
+  return { url, get }
+}, Effect.provide(FetchHttpClient.layer))
