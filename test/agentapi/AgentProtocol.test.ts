@@ -1,6 +1,7 @@
 /** The two paths of reports, and the pace of calls: the same frames over real WebSockets, traced and not traced. */
 import { assert, describe, it } from "@effect/vitest"
-import { type Context, Deferred, Effect, identity, Layer, Queue, Tracer } from "effect"
+import { type Context, Deferred, Effect, Fiber, identity, Layer, Queue, Tracer } from "effect"
+import { TestClock } from "effect/testing"
 import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
 import * as FailureMetrics from "../../src/telemetry/FailureMetrics.ts"
 import * as Agent from "../support/agent.ts"
@@ -178,6 +179,29 @@ describe("a call", () => {
       connection.tcp.destroy()
 
       yield* interrupted
+    })
+  )
+
+  it.effect("counts against the call rate of its agent, whatever it asks for", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve({
+        ports: Layer.merge(layerPorts, Layer.mock(SiteConfigs)({ announcementBanners: Effect.succeed([]) })),
+        routes: { agentMaxCallRate: 10 }
+      })
+      const connection = yield* Agent.connect(url, showing(token))
+      const ids = Array.from({ length: 11 }, (_, id) => String(id))
+      yield* connection.send(`[${ids.map(slow).join()}]`)
+      yield* Queue.takeN(connection.messages, ids.length)
+
+      const behind = yield* Effect.forkScoped(Agent.exchange(connection, report("behind", "good")))
+      for (const millis of [0, 99]) {
+        yield* TestClock.adjust(millis)
+        yield* Effect.replicateEffect(Effect.yieldNow, 100)
+        assert.isUndefined(behind.pollUnsafe())
+      }
+      yield* TestClock.adjust(1)
+
+      assert.deepStrictEqual(yield* Fiber.join(behind), Agent.accepted("behind"))
     })
   )
 

@@ -1,6 +1,6 @@
 /** The order of updates, and what a flush covers. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Fiber, Queue } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Queue, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Accumulator from "../../src/batcher/Accumulator.ts"
 import * as Batcher from "../../src/batcher/Batcher.ts"
@@ -153,6 +153,91 @@ describe("flush", () => {
       assert.strictEqual(failed.cause && Cause.squash(failed.cause), "away")
       yield* failing.batcher.closeNow
       assert.strictEqual((yield* failing.batcher.flush).outcome, "closed")
+    })
+  )
+
+  for (const onWriteFailure of ["discard", "retain"] as const) {
+    it.effect(`that is asked for during a write that fails tells its outcome, with ${onWriteFailure} [BA-04]`, () =>
+      Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const { batcher, batches } = yield* start({
+          onWriteFailure,
+          write: (batch) =>
+            batch.includes(1) ? Effect.andThen(Deferred.await(gate), Effect.fail("away")) : Effect.void
+        })
+        yield* batcher.add([1])
+        const first = yield* Effect.forkChild(batcher.flush, { startImmediately: true })
+        yield* settle
+        yield* batcher.add([2])
+        const second = yield* Effect.forkChild(batcher.flush, { startImmediately: true })
+        yield* settle
+        assert.isUndefined(second.pollUnsafe())
+
+        yield* Deferred.succeed(gate, undefined)
+        const firstResult = yield* Fiber.join(first)
+        // with retain, the second waits for the end of the back-off
+        yield* TestClock.adjust("1 second")
+        const results = [firstResult, yield* Fiber.join(second)]
+
+        const causes = results.map(({ cause }) => cause && Cause.squash(cause))
+        const counts = results.map(({ cause: _, ...result }) => result)
+        const none = { written: 0, rejected: 0, lost: 0, retained: 0 }
+        if (onWriteFailure === "discard") {
+          assert.deepStrictEqual(counts, [
+            { ...none, outcome: "completed", lost: 1 },
+            { ...none, outcome: "completed", written: 1 }
+          ])
+          assert.deepStrictEqual(causes, ["away", undefined])
+          assert.deepStrictEqual(batches, [[2]])
+        } else {
+          // the batch is back in front of all others
+          assert.deepStrictEqual(
+            counts.map(({ outcome }) => outcome),
+            ["failed", "failed"]
+          )
+          assert.deepStrictEqual(batches, [])
+        }
+      })
+    )
+  }
+
+  it.effect("tells what became of a batch that was on its way already, where several may be [BA-04]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { batcher } = yield* start({
+        maxBatchSize: 2,
+        concurrency: 2,
+        partitionBy: () => "all",
+        isRejection: (error) => error === "bad",
+        write: (batch) => Effect.andThen(Deferred.await(gate), batch.includes(3) ? Effect.fail("bad") : Effect.void)
+      })
+      yield* batcher.add([2, 3])
+      yield* settle
+      const flushing = yield* Effect.forkChild(batcher.flush, { startImmediately: true })
+      yield* settle
+      assert.isUndefined(flushing.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+
+      const { cause: _, ...result } = yield* Fiber.join(flushing)
+      assert.deepStrictEqual(result, { outcome: "completed", written: 1, rejected: 1, lost: 0, retained: 0 })
+    })
+  )
+
+  it.effect("returns at once when the batcher has closed, and writes nothing [BA-04]", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { batcher, batches } = yield* Scope.provide(start(), scope)
+      yield* batcher.add([1])
+      yield* Scope.close(scope, Exit.void)
+
+      for (const flush of [batcher.flush, batcher.flushNow]) {
+        const fiber = yield* Effect.forkChild(flush, { startImmediately: true })
+        assert.deepStrictEqual(
+          fiber.pollUnsafe(),
+          Exit.succeed({ outcome: "closed", written: 0, rejected: 0, lost: 0, retained: 0, cause: undefined })
+        )
+      }
+      assert.deepStrictEqual(batches, [[1]])
     })
   )
 

@@ -1,9 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime } from "effect"
 import { accept, maxKeyBytes, maxValueBytes } from "../../src/domain/MetadataReport.ts"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { anyKey } from "../support/agentApi.ts"
+import { heapBytes } from "../support/heap.ts"
 import * as Utf8 from "../../src/domain/Utf8.ts"
 
 const now = DateTime.makeUnsafe("2026-01-22T10:00:00Z")
@@ -127,10 +126,6 @@ describe("MetadataReport", () => {
   })
 
   it("holds no more memory than its texts need, however much white space came with them [FT-04]", () => {
-    const heapBytes = () => {
-      collectGarbage()
-      return process.memoryUsage().heapUsed
-    }
     const before = heapBytes()
 
     // as from a socket: each text is one of its own
@@ -146,6 +141,3 @@ describe("MetadataReport", () => {
     assert.lengthOf(held, 30)
   })
 })
-
-setFlagsFromString("--expose-gc")
-const collectGarbage = runInNewContext("gc") as () => void

@@ -32,10 +32,12 @@ describe("AgentIdChunks", () => {
   })
 
   it("writes an id to the front of a target that is large enough [CH-02]", () => {
-    const target = new Uint8Array(23).fill(33)
+    for (const spare of [0, 1, 5]) {
+      const target = new Uint8Array(22 + spare).fill(33)
 
-    assert.isTrue(Result.isSuccess(AgentIdChunks.encodeInto(target, agent(1))))
-    assert.strictEqual(Buffer.from(target).toString("latin1"), `${reference(agent(1))}!`)
+      assert.isTrue(Result.isSuccess(AgentIdChunks.encodeInto(target, agent(1))))
+      assert.strictEqual(Buffer.from(target).toString("latin1"), `${reference(agent(1))}${"!".repeat(spare)}`)
+    }
   })
 
   it("makes no chunk of no ids [CH-03]", () => {

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 import { TestClock } from "effect/testing"
+import type { MetadataEntry } from "../../src/domain/Metadata.ts"
 import * as Metrics from "../../src/metadata/MetadataBatcherMetrics.ts"
 import { agent, entries, entry, failing, gated, hanging, inTurn, refusing, start } from "../support/metadataBatcher.ts"
 
@@ -242,6 +243,29 @@ describe("MetadataBatcher and the size of a batch", () => {
       yield* TestClock.adjust("5 seconds")
 
       assert.deepStrictEqual(sizes(calls), [3, 3, 3, 1])
+    })
+  )
+
+  it.effect("counts the bytes of keys, values, errors, ids and times, and fills a batch to its last byte", () =>
+    Effect.gen(function* () {
+      const sizesOf = Effect.fnUntraced(function* (...rows: ReadonlyArray<MetadataEntry>) {
+        const { batcher, calls } = yield* start({ maxBatchBytes: 1_000 })
+        yield* batcher.add(agent(1), rows)
+        yield* batcher.flush
+        return sizes(calls)
+      })
+      // 24 bytes for an id and a time
+      const half = (key: string, value: string, error: string) => entry(key, value, 0, error)
+
+      assert.deepStrictEqual(yield* sizesOf(half("a1", "v".repeat(474), ""), half("a2", "", "e".repeat(474))), [2])
+      assert.deepStrictEqual(yield* sizesOf(half("a1", "v".repeat(474), ""), half("a2", "é", "e".repeat(472))), [2])
+      for (const over of [
+        half("a22", "", "e".repeat(474)),
+        half("a2", "v", "e".repeat(474)),
+        half("a2", "", "é".repeat(238))
+      ]) {
+        assert.deepStrictEqual(yield* sizesOf(half("a1", "v".repeat(474), ""), over), [1, 1])
+      }
     })
   )
 

@@ -77,6 +77,11 @@ describe("MetadataBatcher intake", () => {
         yield* refused({ maxBatchSize: -1 }),
         "maxBatchSize must be a whole number of at least 1, but is -1; leave it out for its default"
       )
+      for (const setting of ["maxBatchSize", "maxBacklogBatchSize", "maxBatchBytes", "queueCapacity", "maxPending"]) {
+        for (const value of [1_000.5, 2 ** 53, Number.NaN]) {
+          assert.include(yield* refused({ [setting]: value }), `${setting} must be a whole number of at least`)
+        }
+      }
       assert.strictEqual(
         yield* refused({ maxPending: 499 }),
         "maxPending must be a whole number of at least maxBatchSize, 500, but is 499; leave it out for its default"

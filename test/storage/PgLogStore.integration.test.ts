@@ -133,6 +133,45 @@ layer(Layer.merge(PgLogStore.layer, PgLogReader.layer).pipe(Layer.provideMerge(P
     })
   )
 
+  it.effect(
+    "stores the line that fills the mebibyte to its last byte, and not the line that is a byte longer [LG-07]",
+    () =>
+      Effect.gen(function* () {
+        const [fits, crosses] = [yield* anAgent, yield* anAgent]
+        const { append } = yield* LogStore
+        for (const agentId of [fits, crosses]) yield* append(agentId, lines(maxBytes - 10))
+
+        const kept = yield* append(fits, batch("12345", "12345"))
+        const crossing = yield* append(crosses, batch("12345", "123456"))
+
+        assert.deepStrictEqual([kept.limit, crossing.limit], ["kept", "crossed"])
+        assert.deepStrictEqual(outputs(yield* all(fits)).slice(-2), ["12345", "12345"])
+        assert.deepStrictEqual(outputs(yield* all(crosses)).slice(-1), ["12345"])
+        assert.deepStrictEqual(yield* state(fits), { length: maxBytes, overflowed: false })
+        assert.deepStrictEqual(yield* state(crosses), { length: maxBytes - 5, overflowed: true })
+      })
+  )
+
+  it.effect(
+    "makes the source of programs outside neither for a line that does not fit nor for another source [LG-04]",
+    () =>
+      Effect.gen(function* () {
+        const [full, other] = [yield* anAgent, yield* anAgent]
+        const { append } = yield* LogStore
+        yield* append(full, lines(maxBytes))
+        yield* append(full, { ...batch("x"), sourceId: null })
+        yield* append(full, { ...batch("x"), sourceId: null })
+        yield* append(other, batch("one"))
+
+        const sql = yield* PgClient.PgClient
+        assert.deepStrictEqual(
+          yield* sql`
+          SELECT id FROM workspace_agent_log_sources WHERE workspace_agent_id IN (${full}, ${other})`,
+          []
+        )
+      })
+  )
+
   it.effect("stores what fits of a batch that is too large, and nothing from then on [LG-01, LG-07]", () =>
     Effect.gen(function* () {
       const agentId = yield* anAgent
@@ -192,9 +231,15 @@ layer(Layer.merge(PgLogStore.layer, PgLogReader.layer).pipe(Layer.provideMerge(P
     Effect.gen(function* () {
       const { append } = yield* LogStore
 
-      const error = yield* Effect.flip(append(Seed.newId(AgentId), batch("one")))
+      const deleted = yield* anAgent
+      const sql = yield* PgClient.PgClient
+      yield* sql`UPDATE workspace_agents SET deleted = true WHERE id = ${deleted}`
 
-      assert.deepInclude(error, { _tag: "StoreError", reason: "unavailable" })
+      for (const agentId of [Seed.newId(AgentId), deleted]) {
+        const error = yield* Effect.flip(append(agentId, batch("one")))
+        assert.deepInclude(error, { _tag: "StoreError", reason: "unavailable" })
+        assert.deepStrictEqual(yield* all(agentId), [])
+      }
     })
   )
 

@@ -118,6 +118,45 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore failures", (i
     })
   )
 
+  it.effect("makes missing rows in the order of agent and key, whatever the order of the batch", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const keys = ["a", "b", "c"]
+      const agents = (yield* Seed.agents(3, keys)).toSorted()
+      yield* sql`CREATE TABLE made (place integer GENERATED ALWAYS AS IDENTITY, row text)`
+      yield* sql`
+        CREATE FUNCTION note_row() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN
+            INSERT INTO made (row) VALUES (new.workspace_agent_id || ' ' || new.key);
+            RETURN new;
+          END
+        $$`
+      yield* Effect.acquireRelease(
+        sql`CREATE TRIGGER note BEFORE INSERT ON workspace_agent_metadata FOR EACH ROW EXECUTE FUNCTION note_row()`,
+        () => Effect.orDie(sql`DROP TRIGGER note ON workspace_agent_metadata`)
+      )
+      const rows = agents.flatMap((agent) => keys.map((key) => ({ agent, key })))
+      const shuffled = [4, 8, 1, 6, 0, 3, 7, 2, 5].map((place) => rows[place]!)
+
+      // past the store, which sorts as well
+      yield* sql`
+        SELECT FROM complete_workspace_agent_metadata(
+          ${shuffled.map(({ agent }) => agent)}::uuid[],
+          ${shuffled.map(({ key }) => key)}::text[],
+          ${shuffled.map(() => "value")}::text[],
+          ${shuffled.map(() => "")}::text[],
+          array_fill(now(), ARRAY[9]),
+          now()
+        )`
+
+      const made = yield* sql<{ row: string }>`SELECT row FROM made ORDER BY place`
+      assert.deepStrictEqual(
+        made.map(({ row }) => row),
+        rows.map(({ agent, key }) => `${agent} ${key}`)
+      )
+    })
+  )
+
   it.effect("never makes two flushers of the same rows lock each other out", () =>
     Effect.gen(function* () {
       const keys = Array.makeBy(10, (n) => `key ${n}`)

@@ -9,6 +9,7 @@ import type { WorkspaceId } from "../../src/domain/Ids.ts"
 import { AgentId } from "../../src/domain/Ids.ts"
 import * as PgStatsStore from "../../src/storage/PgStatsStore.ts"
 import { at } from "../support/metadataBatcher.ts"
+import { lockedBefore } from "../support/locked.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
 import { report } from "../support/stats.ts"
@@ -111,6 +112,31 @@ layer(PgStatsStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTest
       })
     )
 
+    it.effect("locks the workspaces of apps in the order of their ids, however they are reported and stored", () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        const { insertApps } = yield* StatsStore
+        const seeds = [yield* Seed.workspace, yield* Seed.workspace, yield* Seed.workspace]
+        const ids = seeds.map(({ workspaceId }) => workspaceId).toSorted()
+        const reversed = ids.toReversed()
+        // puts the rows in another order than their ids
+        for (const id of reversed) yield* sql`UPDATE workspaces SET name = name WHERE id = ${id}`
+        const reports = reversed.map((workspaceId, number): AppStats => ({
+          userId: seeds[0]!.ownerId,
+          workspaceId,
+          agentId: Seed.newId(AgentId),
+          accessMethod: "path",
+          slugOrPort: "8080",
+          sessionId: id(20 + number),
+          sessionStartedAt: at(0),
+          sessionEndedAt: at(1),
+          requests: 1
+        }))
+
+        assert.deepStrictEqual(yield* lockedBefore("workspaces", ids[1]!, ids, insertApps(reports, at(100))), [ids[0]!])
+      })
+    )
+
     it.effect("writes the use of apps and marks each workspace once, all or nothing [ST-25]", () =>
       Effect.gen(function* () {
         const sql = yield* PgClient.PgClient
@@ -137,7 +163,8 @@ layer(PgStatsStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTest
         )
         const sessions = Effect.map(
           sql<{ id: string; end: Date; requests: number }>`
-            SELECT session_id AS id, session_ended_at AS end, requests FROM workspace_app_stats ORDER BY session_id`,
+            SELECT session_id AS id, session_ended_at AS end, requests FROM workspace_app_stats
+            WHERE agent_id = ${agentId} ORDER BY session_id`,
           (rows) => rows.map(({ end, id, requests }) => [id, end.getTime(), requests])
         )
         const [, , never] = yield* lastUsed

@@ -5,6 +5,7 @@ import type { WorkspaceId } from "../../src/domain/Ids.ts"
 import * as PgUsageStore from "../../src/storage/PgUsageStore.ts"
 import { UsageStore } from "../../src/usage/UsageStore.ts"
 import * as UsageTracker from "../../src/usage/UsageTracker.ts"
+import { lockedBefore } from "../support/locked.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
 
@@ -69,6 +70,22 @@ layer(PgUsageStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTest
           "2026-01-22T10:00:00.000Z",
           untouched
         ])
+      })
+    )
+
+    it.effect("locks workspaces in the order of their ids, however they are listed and stored", () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        const { updateLastUsedAt } = yield* UsageStore
+        const ids = (yield* workspaces(3)).toSorted()
+        const [first, second, last] = ids as [WorkspaceId, WorkspaceId, WorkspaceId]
+        // puts the rows in another order than their ids
+        for (const id of [last, second, first]) yield* sql`UPDATE workspaces SET name = name WHERE id = ${id}`
+
+        const locked = yield* lockedBefore("workspaces", second, ids, updateLastUsedAt([last, second, first], at(12)))
+
+        assert.deepStrictEqual(locked, [first])
+        assert.deepStrictEqual(new Set(yield* Effect.forEach(ids, lastUsed)), new Set(["2026-01-22T12:00:00.000Z"]))
       })
     )
 

@@ -1,5 +1,5 @@
 import { PgClient } from "@effect/sql-pg"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { TestDatabase } from "./Postgres.ts"
 
@@ -15,3 +15,34 @@ export const whileLocked = (table: string) =>
     Effect.scoped,
     Effect.provide(Reactivity.layer)
   )
+
+/**
+ * Runs a statement while somebody else holds a row that it wants, and returns those of `ids` whose rows it has locked by
+ * the time it waits.
+ */
+export const lockedBefore = Effect.fnUntraced(
+  function* <A, E, R>(table: string, held: string, ids: ReadonlyArray<string>, statement: Effect.Effect<A, E, R>) {
+    const { url } = yield* TestDatabase
+    const sql = yield* PgClient.make({ url, maxConnections: 2 })
+    const locks = Effect.gen(function* () {
+      const [holder] = yield* sql<{ pid: number }>`SELECT pg_backend_pid() AS pid`
+      yield* sql`SELECT FROM ${sql(table)} WHERE id = ${held} FOR UPDATE`
+      const running = yield* Effect.forkScoped(statement)
+      yield* Effect.repeat(
+        sql`SELECT FROM pg_stat_activity WHERE ${holder!.pid} = ANY (pg_blocking_pids(pid))`.pipe(
+          Effect.map((waiting) => waiting.length > 0)
+        ),
+        { until: (isWaiting) => isWaiting }
+      )
+      const free = yield* sql<{ id: string }>`
+        SELECT id FROM ${sql(table)} WHERE ${sql.in("id", ids)} FOR UPDATE SKIP LOCKED`
+      const isFree = new Set(free.map(({ id }) => id))
+      return { running, locked: ids.filter((id) => id !== held && !isFree.has(id)) }
+    })
+    const { locked, running } = yield* sql.withTransaction(locks)
+    yield* Fiber.join(running)
+    return locked
+  },
+  Effect.scoped,
+  Effect.provide(Reactivity.layer)
+)

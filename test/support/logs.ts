@@ -1,10 +1,12 @@
 /** Collects log records, so that a test can look at them. */
-import { Effect, Logger, References } from "effect"
+import { Cause, Effect, Logger, References } from "effect"
 
 export interface LogRecord {
   readonly level: string
   readonly message: string
   readonly annotations: Readonly<Record<string, unknown>>
+  /** The cause, where the record has one. */
+  readonly cause?: string
 }
 
 /** Runs an effect with every log record, from debug up, going into `records`. */
@@ -14,13 +16,14 @@ export const collectLogs =
     self.pipe(
       Effect.provide(
         Logger.layer([
-          Logger.make(({ fiber, logLevel, message }) => {
+          Logger.make(({ cause, fiber, logLevel, message }) => {
             records.push({
               level: logLevel,
               message: (Array.isArray(message) ? message : [message])
                 .map((part) => (typeof part === "string" ? part : JSON.stringify(part)))
                 .join(" "),
-              annotations: { ...fiber.getRef(References.CurrentLogAnnotations) }
+              annotations: { ...fiber.getRef(References.CurrentLogAnnotations) },
+              ...(cause.reasons.length === 0 ? {} : { cause: Cause.pretty(cause) })
             })
           })
         ])

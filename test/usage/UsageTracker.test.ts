@@ -1,68 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { DateTime } from "effect"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import type { WorkspaceId } from "../../src/domain/Ids.ts"
-import { UsageStore } from "../../src/usage/UsageStore.ts"
-import * as UsageTracker from "../../src/usage/UsageTracker.ts"
-import { collectLogs, type LogRecord } from "../support/logs.ts"
-import { StoreError } from "../../src/domain/StoreError.ts"
-
-const workspace = (number: number) => `10000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}` as WorkspaceId
-
-type Write = UsageStore["Service"]["updateLastUsedAt"]
-
-const well: Write = () => Effect.void
-const failing: Write = () =>
-  Effect.fail(
-    new StoreError({
-      operation: "write the last use of workspaces",
-      reason: "unavailable",
-      cause: "as the test wants it"
-    })
-  )
-const hanging: Write = () => Effect.never
-
-/** Answers the writes given, in turn, and is well afterwards. */
-const inTurn = (...writes: ReadonlyArray<Write>): Write => {
-  let call = 0
-  return (ids, at) => (writes[call++] ?? well)(ids, at)
-}
-
-const start = Effect.fnUntraced(function* (write: Write = well, options: UsageTracker.Options = {}) {
-  const calls: Array<{ readonly ids: ReadonlyArray<WorkspaceId>; readonly at: DateTime.Utc }> = []
-  const logs: Array<LogRecord> = []
-  const scope = yield* Scope.make()
-  const services = yield* UsageTracker.layer(options).pipe(
-    Layer.provide(
-      Layer.succeed(UsageStore, {
-        updateLastUsedAt: (ids, at) =>
-          Effect.suspend(() => {
-            calls.push({ ids, at })
-            return write(ids, at)
-          })
-      })
-    ),
-    Layer.buildWithScope(scope),
-    collectLogs(logs)
-  )
-  const close = collectLogs(logs)(Scope.close(scope, Exit.void))
-  yield* Effect.addFinalizer(() =>
-    Effect.flatMap(Effect.forkChild(close, { startImmediately: true }), (closing) =>
-      Effect.andThen(TestClock.adjust("1 hours"), Fiber.join(closing))
-    )
-  )
-  return {
-    tracker: Context.get(services, UsageTracker.UsageTracker),
-    calls,
-    ids: () => calls.map(({ ids }) => ids),
-    logs: () => logs.filter(({ message }) => message.includes("last use")),
-    debugLogs: () => logs.filter(({ level }) => level === "Debug").map(({ message }) => message),
-    close
-  }
-})
-
-const minute = TestClock.adjust("60 seconds")
+import { hanging, inTurn, minute, start, well, workspace } from "../support/usageTracker.ts"
 
 describe("UsageTracker", () => {
   it.effect("writes whenever 60 s have passed by default, not sooner [UT-01]", () =>
@@ -150,25 +89,6 @@ describe("UsageTracker", () => {
     })
   )
 
-  it.effect("logs the time of a success, a tick without usage, and its end [UT-24]", () =>
-    Effect.gen(function* () {
-      const { close, debugLogs, logs, tracker } = yield* start()
-      yield* minute
-      assert.deepStrictEqual(debugLogs(), ["no workspace was used"])
-      yield* tracker.add(workspace(1))
-      yield* minute
-      assert.deepInclude(logs()[0], {
-        level: "Info",
-        message: "last use of workspaces written",
-        annotations: { workspaces: 1, now: "1970-01-01T00:02:00.000Z" }
-      })
-
-      yield* close
-
-      assert.strictEqual(debugLogs().at(-1), "usage tracker stopped")
-    })
-  )
-
   it.effect("writes ids in the order of their bytes [UT-05]", () =>
     Effect.gen(function* () {
       const { ids, tracker } = yield* start()
@@ -251,18 +171,6 @@ describe("UsageTracker", () => {
     })
   )
 
-  it.effect("drops a use after its end, which only the debug log mentions", () =>
-    Effect.gen(function* () {
-      const { close, ids, logs, tracker } = yield* start()
-      yield* close
-
-      yield* tracker.add(workspace(1))
-
-      assert.deepStrictEqual(ids(), [])
-      assert.deepStrictEqual(logs(), [])
-    })
-  )
-
   it.effect("gives a write up after 10 s, and its workspaces [UT-07, UT-08]", () =>
     Effect.gen(function* () {
       const { ids, logs, tracker } = yield* start(inTurn(hanging))
@@ -276,26 +184,6 @@ describe("UsageTracker", () => {
       yield* tracker.add(workspace(2))
       yield* minute
       assert.deepStrictEqual(ids(), [[workspace(1)], [workspace(2)]])
-    })
-  )
-
-  it.effect("warns of the first failure and counts further ones in errors, until one succeeds [UT-09, UT-10]", () =>
-    Effect.gen(function* () {
-      const { logs, tracker } = yield* start(inTurn(failing, failing, well, failing))
-      for (let round = 0; round < 4; round++) {
-        yield* tracker.add(workspace(1))
-        yield* minute
-      }
-
-      assert.deepStrictEqual(
-        logs().map(({ annotations, level }) => [level, annotations["failures"]]),
-        [
-          ["Warn", 1],
-          ["Error", 2],
-          ["Info", undefined],
-          ["Warn", 1]
-        ]
-      )
     })
   )
 

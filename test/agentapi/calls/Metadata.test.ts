@@ -92,7 +92,8 @@ describe("BatchUpdateMetadata", () => {
     () =>
       Effect.gen(function* () {
         const { batcher, metric } = yield* start()
-        const call = yield* connect(batcher)
+        const logs: Array<LogRecord> = []
+        const call = yield* connect(batcher, logs)
         const full = ["a", "b", "c"].map((letter) => sample(letter.repeat(2_048)))
 
         assert.deepStrictEqual(yield* call({ metadata: full }), {})
@@ -102,6 +103,9 @@ describe("BatchUpdateMetadata", () => {
         assert.deepInclude(error, { _tag: "MetadataKeysTooLong", keyBytes: 6_145, limit: 6_144 })
         assert.include(String(error), "6145")
         assert.strictEqual(metric(Metrics.flushed).count, 3)
+        const [warning, ...others] = logs.filter(({ level }) => level === "Warn")
+        assert.deepStrictEqual(others, [])
+        assert.deepInclude(warning, { message: error.message, annotations: { agentId: agent(7) } })
       })
   )
 

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import * as AgentIdChunks from "../../../src/metadata/AgentIdChunks.ts"
 import * as PubSub from "../../../src/pubsub/PubSub.ts"
 import * as Changes from "../../../src/watch/internal/changes.ts"
+import { heapBytes } from "../../support/heap.ts"
 import { agent } from "../../support/metadataBatcher.ts"
 
 /** A pubsub whose subscriptions the test feeds, one after the other. */
@@ -88,6 +89,26 @@ describe("changes", () => {
       assert.deepStrictEqual(told.splice(0), [2, 1])
       yield* resync
       assert.deepStrictEqual(told, [1, 2])
+    })
+  )
+
+  it.effect("keep nothing of an agent that nobody listens to any more", () =>
+    Effect.gen(function* () {
+      const { listen } = yield* start
+      yield* listen(0)
+      const come = (from: number) =>
+        Effect.forEach(
+          Array.from({ length: 5_000 }, (_, index) => from + index),
+          (number) => Effect.flatMap(listen(number), ({ leave }) => leave),
+          { discard: true }
+        )
+      yield* come(1)
+
+      const before = heapBytes()
+      yield* Effect.forEach([1, 2, 3, 4], (round) => come(round * 5_000 + 1), { discard: true })
+      const perAgent = (heapBytes() - before) / 20_000
+
+      assert.isBelow(perAgent, 100, "bytes")
     })
   )
 
