@@ -1,0 +1,131 @@
+/**
+ * Changes the source in small ways, one at a time, and finds the changes that no test notices: `npm run test:mutants`, with
+ * flags behind two more dashes. It never runs in CI.
+ *
+ *     npm run test:mutants                              every change of every room below; hours
+ *     npm run test:mutants -- --room usage,watch        of some rooms
+ *     npm run test:mutants -- --since main              in lines that differ from a commit
+ *     npm run test:mutants -- --sample 10 --seed 3      a random tenth, which the seed chooses
+ *
+ * StrykerJS makes the changes and runs, for each, the tests that execute the changed line. Texts for people are left alone.
+ * A change that a test notices, or that lets tests hang, counts as noticed; the others are printed with their places.
+ */
+import { Stryker } from "@stryker-mutator/core"
+import { execFileSync } from "node:child_process"
+import { readFileSync } from "node:fs"
+import * as Path from "node:path"
+import { parseArgs } from "node:util"
+import { isInSample } from "./sample.ts"
+
+/** The rooms, and the tests that must notice a change of each. */
+const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
+  domain: ["test/domain", "test/Config.test.ts", "test/access", "test/agentapi/calls", "test/metadata", "test/watch"],
+  batcher: ["test/batcher"],
+  pubsub: ["test/pubsub"],
+  metadata: ["test/metadata"],
+  usage: ["test/usage"],
+  wire: ["test/wire", "test/agentapi/wire"],
+  tailnet: ["test/tailnet"],
+  watch: ["test/watch"]
+}
+
+/** Pieces of the source as Stryker names them: files, or lines of files. */
+const changedSince = (commit: string): ReadonlyArray<string> => {
+  const pieces: Array<string> = []
+  let file = ""
+  const diff = execFileSync("git", ["diff", "--unified=0", "--relative", "--diff-filter=AM", commit, "--", "src"], {
+    encoding: "utf8",
+    maxBuffer: 2 ** 28
+  })
+  for (const line of diff.split("\n")) {
+    if (line.startsWith("+++ b/")) file = line.slice("+++ b/".length)
+    const [, first, count = "1"] = /^@@ -\S+ \+(\d+)(?:,(\d+))? @@/.exec(line) ?? []
+    if (first !== undefined && count !== "0") pieces.push(`${file}:${first}-${Number(first) + Number(count) - 1}`)
+  }
+  return pieces
+}
+
+const { values } = parseArgs({
+  options: {
+    room: { type: "string", default: Object.keys(rooms).join() },
+    since: { type: "string" },
+    sample: { type: "string", default: "100" },
+    seed: { type: "string", default: "0" },
+    concurrency: { type: "string", default: "1" }
+  }
+})
+
+const print = (line: string) => process.stdout.write(`${line}\n`)
+
+/** One line, however long the text. */
+const inShort = (text: string) => {
+  const line = text.replaceAll(/\s+/g, " ").trim()
+  return line.length > 100 ? `${line.slice(0, 99)}…` : line
+}
+
+const judge = async (room: string) => {
+  const tests = rooms[room]
+  if (tests === undefined) throw new Error(`--room takes ${Object.keys(rooms).join(", ")} (got ${room})`)
+  const mutate =
+    values.since === undefined
+      ? [`src/${room}/**/*.ts`, "!src/wire/generated/**"]
+      : changedSince(values.since).filter((piece) => piece.startsWith(`src/${room}/`) && !piece.includes("/generated/"))
+  if (mutate.length === 0) return undefined
+
+  // for the processes that Stryker starts
+  process.env["MUTANT_TESTS"] = tests.join()
+  process.env["MUTANT_SAMPLE"] = values.sample
+  process.env["MUTANT_SEED"] = values.seed
+  const results = await new Stryker({
+    mutate: [...mutate],
+    plugins: ["@stryker-mutator/vitest-runner", Path.resolve("test/mutants/plugins.ts")],
+    testRunner: "sampled",
+    ignorers: ["texts"],
+    vitest: { configFile: "test/mutants/vitest.config.ts", related: false },
+    // TypeScript 7 has no compiler API, without which Stryker cannot read this file
+    tsconfigFile: "none",
+    disableTypeChecks: false,
+    allowEmpty: true,
+    reporters: [process.stdout.isTTY ? "progress" : "progress-append-only"],
+    concurrency: Number(values.concurrency),
+    timeoutMS: 10_000,
+    dryRunTimeoutMinutes: 10
+  }).runMutationTest()
+
+  const judged = results
+    .map((result) => ({ ...result, fileName: Path.relative(".", result.fileName) }))
+    .filter(({ status }) => status !== "RuntimeError" && status !== "Ignored")
+    // the runner, which leaves out what is not in the sample, is not asked of these
+    .filter((result) => result.status !== "NoCoverage" || isInSample(result))
+  const unnoticed = judged.filter(({ status }) => status === "Survived" || status === "NoCoverage")
+  for (const { fileName, location, mutatorName, replacement, status } of unnoticed) {
+    const { end, start } = location
+    const lines = readFileSync(fileName, "utf8")
+      .split("\n")
+      .slice(start.line - 1, end.line)
+    const before = inShort(
+      [...lines.slice(0, -1), lines.at(-1)!.slice(0, end.column - 1)].join("\n").slice(start.column - 1)
+    )
+    const how = status === "NoCoverage" ? "no test executes it" : mutatorName
+    print(`${fileName}:${start.line}:${start.column} ${how}: ${before} → ${inShort(replacement ?? "")}`)
+  }
+  return { room, judged: judged.length, noticed: judged.length - unnoticed.length }
+}
+
+interface Counts {
+  readonly judged: number
+  readonly noticed: number
+}
+
+const shareOf = ({ judged, noticed }: Counts) => `${((100 * noticed) / judged).toFixed(1)} % noticed`
+
+const reports: Array<Counts & { readonly room: string }> = []
+for (const room of values.room.split(",")) {
+  const report = await judge(room)
+  if (report !== undefined) reports.push(report)
+}
+const judged = reports.reduce((sum, report) => sum + report.judged, 0)
+const noticed = reports.reduce((sum, report) => sum + report.noticed, 0)
+for (const report of reports) print(`${report.room}: ${shareOf(report)} (${report.noticed} of ${report.judged})`)
+const sample = values.sample === "100" ? "" : `, in a sample of ${values.sample} % with the seed ${values.seed}`
+print(judged === 0 ? "nothing to judge" : `all: ${shareOf({ judged, noticed })} (${noticed} of ${judged})${sample}`)

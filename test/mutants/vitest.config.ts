@@ -1,0 +1,16 @@
+import { defineConfig } from "vitest/config"
+
+const tests = (process.env["MUTANT_TESTS"] ?? "test").split(",")
+
+// the tests of one room, without those that are about time or random input
+export default defineConfig({
+  root: process.cwd(),
+  test: {
+    include: tests.map((path) => (path.endsWith(".ts") ? path : `${path}/**/*.test.ts`)),
+    exclude: ["test/**/*.browser.test.ts", "test/**/*.fuzz*.test.ts"],
+    globalSetup: ["test/support/globalSetup.ts"],
+    isolate: false,
+    testTimeout: 60_000,
+    hookTimeout: 60_000
+  }
+})
