@@ -43,6 +43,34 @@ export const Connection = Schema.Struct({
 })
 export type Connection = typeof Connection.Type
 
+/**
+ * A peer of the tailnet: it has a stream, its stream ended without a disconnect, or it has yet to say how it can be
+ * reached.
+ */
+export const PeerStatus = Schema.Literals(["connected", "lost", "connecting"])
+export type PeerStatus = typeof PeerStatus.Type
+
+/** A tunnel between an agent and another peer. */
+export const Tunnel = Schema.Struct({
+  peer: Schema.String,
+  status: PeerStatus,
+  /** The time since which the peer has its stream; null while it is connecting. */
+  connected_at: Time,
+  opened_at: Schema.DateTimeUtcFromString
+})
+export type Tunnel = typeof Tunnel.Type
+
+/** An agent as a peer of the tailnet. */
+export const Tailnet = Schema.Struct({
+  status: PeerStatus,
+  connected_at: Time,
+  /** The number of all tunnels. */
+  total: Schema.Int,
+  /** Fifty of them: those of connected peers first, then the newest. */
+  tunnels: Schema.Array(Tunnel)
+})
+export type Tailnet = typeof Tailnet.Type
+
 export const AgentDetails = Schema.Struct({
   ...AgentSummary.fields,
   operating_system: Schema.String,
@@ -56,7 +84,8 @@ export const AgentDetails = Schema.Struct({
   last_connected_at: Time,
   disconnected_at: Time,
   /** The last fifty, the newest first. */
-  connections: Schema.Array(Connection)
+  connections: Schema.Array(Connection),
+  tailnet: Tailnet
 })
 export type AgentDetails = typeof AgentDetails.Type
 

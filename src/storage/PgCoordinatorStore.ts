@@ -6,11 +6,12 @@
  * - The database's time decides where times of several replicas are compared.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { Duration, Effect, Layer, Result, Schema } from "effect"
+import { type Duration, Effect, Layer, Result, Schema } from "effect"
 import { SqlClient, SqlSchema, type Statement } from "effect/sql"
 import { ReplicaId } from "../domain/Ids.ts"
 import { type Change, CoordinatorStore } from "../tailnet/CoordinatorStore.ts"
 import { PeerId } from "../tailnet/Peer.ts"
+import { livingReplicas } from "./internal/livingReplicas.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 
 export interface Options {
@@ -43,8 +44,7 @@ export const layer = (options: Options = {}): Layer.Layer<CoordinatorStore, neve
     CoordinatorStore,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const silence = sql`interval '1 second' * ${seconds(options.heartbeatTimeout ?? "6 seconds")}::float8`
-      const living = sql`SELECT id FROM tailnet_coordinators WHERE heartbeat_at > clock_timestamp() - ${silence}`
+      const living = livingReplicas(sql, options.heartbeatTimeout)
 
       const peers = SqlSchema.findAll({
         Request: Ids,
@@ -180,8 +180,6 @@ const makeCleanUp = (sql: SqlClient.SqlClient) => {
       AND NOT EXISTS (SELECT FROM tailnet_peers AS peer WHERE peer.id = tunnel.src_id)`
   })
 }
-
-const seconds = (duration: Duration.Input) => Duration.toSeconds(Duration.fromInputUnsafe(duration))
 
 const toJson = (changes: ReadonlyArray<Change>) => {
   const peers: Array<unknown> = []

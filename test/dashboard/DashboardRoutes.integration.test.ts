@@ -1,15 +1,19 @@
 /** The dashboard of a running service: its page, and what that asks for. */
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { DateTime, Effect, Option } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import * as Token from "../../src/access/Token.ts"
+import type { Tailnet } from "../../src/dashboard/AgentCatalog.ts"
 import { DashboardApi } from "../../src/dashboard/DashboardApi.ts"
 import { Directory } from "../../src/admin/Directory.ts"
+import { Coordinator } from "../../src/tailnet/Coordinator.ts"
+import { PeerId } from "../../src/tailnet/Peer.ts"
 import * as Agent from "../support/agent.ts"
 import * as People from "../support/directory.ts"
 import * as Service from "../support/service.ts"
+import { connectTo, newPeerId, node } from "../tailnet/support.ts"
 
 /** Requests of a user to the dashboard. */
 const asking = Effect.fnUntraced(function* (token: Token.Token) {
@@ -177,6 +181,50 @@ layer(Service.layer, { excludeTestServices: true })("the requests of the page", 
         details.connections.map(({ app, ip, reason, type }) => [type, app, ip, reason]),
         [["ssh", null, "::1", "left"]]
       )
+    })
+  )
+
+  it.effect("is an agent with its tunnels, on whichever replica its peers are [TC-48]", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const { id, owner } = yield* People.agent()
+      const dashboard = yield* asking(owner.token)
+      const tailnet = Effect.map(dashboard.agent({ params: { agent: id } }), (details) => details.tailnet)
+      const until = (isSo: (found: Tailnet) => boolean) => Effect.repeat(tailnet, { until: isSo })
+      assert.deepStrictEqual(yield* tailnet, { status: "connecting", connected_at: null, total: 0, tunnels: [] })
+
+      const coordinator = yield* Coordinator
+      const agent = yield* connectTo(coordinator, "agent", { id: PeerId.make(id) })
+      yield* agent.update("a1")
+      const [near, silent] = [yield* connectTo(coordinator, "near"), yield* connectTo(coordinator, "silent")]
+      yield* near.send({ updateSelf: node("n1"), addTunnel: agent.id })
+      yield* silent.addTunnel(agent)
+      const { connected_at, status } = yield* until(({ status, total }) => status === "connected" && total === 2)
+      assert.strictEqual(status, "connected")
+      assert.isNotNull(connected_at)
+
+      // of a replica without heartbeats
+      const far = newPeerId()
+      yield* sql`
+        INSERT INTO tailnet_peers (id, coordinator_id, status, node, started_at, changed_at, updated_at)
+        VALUES (${far}, gen_random_uuid(), 'ok', 'x', 1000, 1000, now())`
+      yield* sql`INSERT INTO tailnet_tunnels (src_id, dst_id, updated_at) VALUES (${far}, ${id}, now())`
+      const { total, tunnels } = yield* until(({ tunnels }) => tunnels.some(({ status }) => status === "connected"))
+      assert.strictEqual(total, 3)
+      assert.deepStrictEqual(
+        tunnels.map(({ peer, status }) => [peer, status]).sort(),
+        [
+          [near.id, "connected"],
+          [silent.id, "connecting"],
+          [far, "lost"]
+        ].sort()
+      )
+      assert.strictEqual(tunnels[0]!.peer, near.id)
+      const lost = tunnels.find(({ peer }) => peer === far)
+      assert.strictEqual(DateTime.toEpochMillis(lost!.connected_at!), 1_000)
+
+      yield* agent.disconnect
+      yield* until(({ status }) => status === "connecting")
     })
   )
 

@@ -4,6 +4,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { LogSourceId, nil } from "../../src/domain/Ids.ts"
+import { PeerId, toBytes } from "../../src/tailnet/Peer.ts"
 import * as Agent from "../support/agent.ts"
 import * as Browser from "../support/browser.ts"
 import * as Client from "../support/client.ts"
@@ -11,6 +12,7 @@ import { adminToken, agent, ask, serve, signedIn } from "../support/dashboard.ts
 import { emptyFolder } from "../support/folder.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
+import * as WireClient from "../tailnet/wireClient.ts"
 
 // globals of functions that run in the browser
 
@@ -161,6 +163,37 @@ layer(live, { excludeTestServices: true })("the dashboard", (it) => {
         await connections.getByText("open").waitFor()
       })
 
+      assert.deepStrictEqual(faults, [])
+    })
+  )
+
+  it.effect("shows the peers that have a tunnel to an agent, and which of them are lost", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve()
+      const { id, name, owner, token } = yield* agent(url, [])
+      const { faults, page } = yield* signedIn(url, owner)
+      const tailnet = page.getByRole("region", { name: "Tailnet" })
+      const status = (text: string) => tailnet.getByRole("row").getByText(text, { exact: true })
+      yield* ask(async () => {
+        await page.getByRole("link", { name }).click()
+        await tailnet.getByText("No peer has a tunnel to this agent.").waitFor()
+      })
+
+      const dial = (path: string, token: string) =>
+        WireClient.connect(`${url}/api/v2/${path}`, { "coder-session-token": token })
+      const node = { id: 1n, preferredDerp: 1 }
+      const coordinating = yield* dial("workspaceagents/me/rpc?version=2.0", token)
+      yield* coordinating.coordinate({ updateSelf: { node } })
+      const client = yield* dial("tailnet?version=2.0", owner)
+      yield* client.coordinate({ updateSelf: { node }, addTunnel: { id: toBytes(PeerId.make(id)) } })
+      yield* ask(async () => {
+        await tailnet.getByRole("heading", { name: "Tailnet connected" }).waitFor()
+        await status("connected").waitFor()
+        assert.strictEqual(await tailnet.getByRole("row").count(), 2)
+      })
+
+      yield* client.close
+      yield* ask(() => status("lost").waitFor())
       assert.deepStrictEqual(faults, [])
     })
   )

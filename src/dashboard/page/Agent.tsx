@@ -57,6 +57,7 @@ export const Agent = ({ client, id }: { client: Client; id: string }) => {
             <Values client={client} id={id} />
             {polled && <Lifecycle details={polled.value} askedAt={polled.askedAt} streamed={streamed} />}
             {details && <Connections connections={details.connections} />}
+            {details && <Tailnet tailnet={details.tailnet} />}
             <Logs client={client} id={id} onLifecycle={setStreamed} />
           </>
         )}
@@ -242,6 +243,60 @@ const Connections = ({ connections }: { connections: Details["connections"] }) =
           ))}
         </tbody>
       </table>
+    )}
+  </section>
+)
+
+const Tailnet = ({ tailnet: { connected_at, status, total, tunnels } }: { tailnet: Details["tailnet"] }) => (
+  <section aria-labelledby="tailnet">
+    <h3 id="tailnet">
+      Tailnet <span class={`status status-${status === "lost" ? "disconnected" : status}`}>{status}</span>
+    </h3>
+    {connected_at !== null && (
+      <p class="muted">
+        {status === "lost" ? "Was a peer from" : "A peer since"} <Time at={connected_at} />
+      </p>
+    )}
+    {tunnels.length === 0 ? (
+      <p class="muted">No peer has a tunnel to this agent.</p>
+    ) : (
+      <>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Peer</th>
+              <th scope="col">Status</th>
+              <th scope="col">Connected since</th>
+              <th scope="col">Tunnel since</th>
+            </tr>
+          </thead>
+          <tbody>
+            {tunnels.map((tunnel) => (
+              <tr key={tunnel.peer}>
+                <th scope="row">
+                  <code title={tunnel.peer}>{tunnel.peer.slice(0, 8)}</code>
+                </th>
+                <td>
+                  <span class={`status status-${tunnel.status === "lost" ? "disconnected" : tunnel.status}`}>
+                    {tunnel.status}
+                  </span>
+                </td>
+                <td>
+                  <Time at={tunnel.connected_at} />
+                </td>
+                <td>
+                  <Time at={tunnel.opened_at} />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+        {total > tunnels.length && (
+          <p class="muted">
+            {total - tunnels.length} more {total - tunnels.length === 1 ? "tunnel" : "tunnels"}
+          </p>
+        )}
+      </>
     )}
   </section>
 )

@@ -18,6 +18,7 @@ import {
 import { AgentId } from "../../domain/Ids.ts"
 import type { User } from "../../domain/User.ts"
 import { agentStatus } from "../internal/agentStatus.ts"
+import * as AgentTailnet from "../internal/agentTailnet.ts"
 import { storeOperation } from "../internal/storeOperation.ts"
 
 const { DateTimeUtcFromDate } = Schema
@@ -26,7 +27,7 @@ const Time = Schema.NullOr(DateTimeUtcFromDate)
 const SummaryRow = Schema.Struct({ ...AgentSummary.fields, reported_at: Time })
 
 const DetailsRow = Schema.Struct({
-  ...AgentDetails.mapFields(({ connections: _, ...fields }) => fields).fields,
+  ...AgentDetails.mapFields(({ connections: _, tailnet: __, ...fields }) => fields).fields,
   reported_at: Time,
   created_at: DateTimeUtcFromDate,
   started_at: Time,
@@ -137,6 +138,8 @@ const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options)
         LIMIT 50`
   })
 
+  const tailnet = AgentTailnet.make(sql)
+
   return AgentCatalog.of({
     list: Effect.fn("PgAgentCatalog.list")(
       function* (viewer, query) {
@@ -151,7 +154,11 @@ const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options)
       function* (agentId) {
         const found = yield* details(agentId)
         if (Option.isNone(found)) return Option.none()
-        return Option.some({ ...found.value, connections: yield* connections(agentId) })
+        return Option.some({
+          ...found.value,
+          connections: yield* connections(agentId),
+          tailnet: yield* tailnet(agentId)
+        })
       },
       storeOperation(sql, "readers", "read an agent")
     )
