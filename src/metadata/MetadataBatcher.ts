@@ -70,10 +70,12 @@ export class MetadataBatcher extends Context.Service<
     /** Adds what an agent reported and waits until it, or newer entries of the same keys, are written. */
     readonly addAndWait: (agentId: AgentId, entries: ReadonlyArray<MetadataEntry>) => Effect.Effect<void, NotWritten>
     /**
-     * Writes everything pending now, also during a back-off. Returns when everything accepted before is written, rejected
-     * or lost, or when a write failed and put its batch back: the result says which.
+     * Writes everything pending. Returns when everything accepted before is written, rejected or lost, or when a write
+     * failed and put its batch back: the result says which. During a back-off it waits for the end of that.
      */
     readonly flush: Effect.Effect<Batcher.FlushResult<StoreError>>
+    /** `flush` that ends a back-off. */
+    readonly flushNow: Effect.Effect<Batcher.FlushResult<StoreError>>
     /** Entries accepted and not yet handed to the store. */
     readonly pending: Effect.Effect<number>
   }
@@ -169,7 +171,8 @@ export const make = Effect.fnUntraced(function* (
     add: withReport(add),
     offer: withReport(batcher.offer),
     addAndWait: withReport(batcher.addAndWait),
-    flush: batcher.flushNow,
+    flush: batcher.flush,
+    flushNow: batcher.flushNow,
     pending: batcher.pending
   }
 })
@@ -212,19 +215,22 @@ export const layerTest = (members: Partial<MetadataBatcher["Service"]> = {}): La
     add: () => nothingDropped,
     offer: () => Effect.void,
     addAndWait: () => Effect.void,
-    flush: Effect.succeed<Batcher.FlushResult<StoreError>>({
-      outcome: "completed",
-      written: 0,
-      rejected: 0,
-      lost: 0,
-      retained: 0,
-      cause: undefined
-    }),
+    flush: nothingFlushed,
+    flushNow: nothingFlushed,
     pending: nothingDropped,
     ...members
   })
 
 const nothingDropped = Effect.succeed(0)
+
+const nothingFlushed = Effect.succeed<Batcher.FlushResult<StoreError>>({
+  outcome: "completed",
+  written: 0,
+  rejected: 0,
+  lost: 0,
+  retained: 0,
+  cause: undefined
+})
 
 /** The bytes of a row in a statement: its texts, its id and its time. */
 const rowBytes = (row: MetadataRow): number =>

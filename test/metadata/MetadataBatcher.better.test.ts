@@ -1,6 +1,6 @@
 /** Where this batcher does better than the original: nothing is lost in an outage, to a bad row, or to a full queue. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import type { MetadataEntry } from "../../src/domain/Metadata.ts"
 import * as Metrics from "../../src/metadata/MetadataBatcherMetrics.ts"
@@ -52,9 +52,28 @@ describe("MetadataBatcher that retains", () => {
       yield* Deferred.succeed(gate, undefined)
       yield* settle
       assert.isDefined(flushing.pollUnsafe())
-      yield* batcher.flush
+      yield* batcher.flushNow
 
       assert.deepStrictEqual(values(calls[1]!), { newer: "2", same: "2", older: "1", only: "1" })
+    })
+  )
+
+  it.effect("attempts nothing for a flush during a back-off, unless it is forced [BA-05]", () =>
+    Effect.gen(function* () {
+      const { batcher, calls } = yield* start({ onWriteFailure: "retain", write: failing("unavailable") })
+      yield* batcher.add(agent(1), entries(1))
+      yield* batcher.flush
+
+      const flushing = yield* Effect.forEach([1, 2, 3], () =>
+        Effect.forkChild(batcher.flush, { startImmediately: true })
+      )
+      yield* settle
+      assert.lengthOf(calls, 1)
+      yield* TestClock.adjust("150 millis")
+      yield* Fiber.joinAll(flushing)
+      assert.lengthOf(calls, 2)
+      assert.strictEqual((yield* batcher.flushNow).outcome, "failed")
+      assert.lengthOf(calls, 3)
     })
   )
 

@@ -59,7 +59,7 @@ describe("MetadataBatcher tracing", () => {
       yield* report(batcher, 2, "a")
       yield* batcher.flush
       yield* batcher.add(agent(2), [entry("a")]).pipe(Effect.withSpan("newer report of 2"))
-      yield* batcher.flush
+      yield* batcher.flushNow
 
       assert.deepStrictEqual(links(), [
         ["report of 1", "report of 2"],
