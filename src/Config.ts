@@ -297,6 +297,14 @@ const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boole
     problem: `${variables.maxPending.name} must be at least ${variables.maxBatchSize.name}`
   },
   {
+    holds: ({ maxBacklogBatchSize = Infinity, maxBatchSize = 0 }) => maxBacklogBatchSize >= maxBatchSize,
+    problem: `${variables.maxBacklogBatchSize.name} must be at least ${variables.maxBatchSize.name}`
+  },
+  {
+    holds: ({ maxBacklogBatchSize = 0, maxPending = Infinity }) => maxPending >= maxBacklogBatchSize,
+    problem: `${variables.maxPending.name} must be at least ${variables.maxBacklogBatchSize.name}`
+  },
+  {
     holds: (found) =>
       found.databaseListenUrl === undefined || !("databaseUrl" in found) || found.databaseUrl !== undefined,
     problem: `${variables.databaseListenUrl.name} needs ${variables.databaseUrl.name}: set that too, or leave this out`

@@ -224,6 +224,7 @@ const layerServices = (settings: Settings) =>
     layerTailnet(settings),
     MetadataBatcher.layer({
       maxBatchSize: settings.maxBatchSize,
+      maxBacklogBatchSize: settings.maxBacklogBatchSize ?? Math.min(4 * settings.maxBatchSize, settings.maxPending),
       maxBatchBytes: settings.maxBatchBytes,
       interval: settings.flushInterval,
       queueCapacity: settings.queueCapacity,

@@ -128,6 +128,7 @@ describe("Config", () => {
           DATABASE_LISTEN_URL: "postgresql://h/d",
           PUBSUB_TLS_CERT: "/etc/cert.pem",
           METADATA_MAX_PENDING: "499",
+          METADATA_MAX_BACKLOG_BATCH_SIZE: "498",
           AGENT_PING_TIMEOUT: "29 seconds",
           PUBSUB_WATCHDOG_TIMEOUT: "29 seconds"
         })
@@ -137,6 +138,7 @@ describe("Config", () => {
         'PORT must be a port from 1 to 65535, or 0 for a free one (got "http")',
         'LOG_LEVEL must be debug, info, warn or error (got "loud")',
         "METADATA_MAX_PENDING must be at least METADATA_MAX_BATCH_SIZE",
+        "METADATA_MAX_BACKLOG_BATCH_SIZE must be at least METADATA_MAX_BATCH_SIZE",
         "DATABASE_LISTEN_URL needs DATABASE_URL: set that too, or leave this out",
         "PUBSUB_CREDENTIALS_FILE and PUBSUB_TLS_* need PUBSUB_URL: set that too, or leave them out",
         "PUBSUB_TLS_CERT and PUBSUB_TLS_KEY need each other: set both, or none",

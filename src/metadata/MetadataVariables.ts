@@ -9,6 +9,11 @@ export const variables = {
     value: Value.wholeNumber(1, 10_000),
     description: "Entries in a batch; the batcher writes as soon as so many are pending."
   }),
+  maxBacklogBatchSize: optional({
+    name: "METADATA_MAX_BACKLOG_BATCH_SIZE",
+    value: Value.wholeNumber(1, 10_000),
+    description: "Entries in a batch when more than one batch is waiting. Without it, four batches."
+  }),
   maxBatchBytes: required({
     name: "METADATA_MAX_BATCH_BYTES",
     default: "4194304",
