@@ -11,10 +11,11 @@
  * - Memory is bounded: at most `queueCapacity` updates wait in the mailbox, at most `maxPending` are pending or in flight.
  * - A failed write loses its batch (`discard`) or puts it back in front (`retain`), to be tried again as `retry` allows. A
  *   batch that the store rejects is split until the bad updates stand alone; only those are lost.
- * - Closing takes at most `shutdownTimeout`, even if a write or an observer refuses to be interrupted.
+ * - Closing takes at most `shutdownTimeout`, even if a write or an observer refuses to be interrupted. Where a write sleeps
+ *   by a clock of tests that nobody moves it ends at once, and logs how much was pending.
  * - Every accepted update is written, merged into another, rejected, lost for a reason, or still held: see `accounting`.
  */
-import { Config, Context, Effect, Layer, References, type Scope, Sink, Tracer } from "effect"
+import { Clock, Config, Context, Effect, Layer, References, type Scope, Sink, Tracer } from "effect"
 import type { Accumulator, Updates } from "./Accumulator.ts"
 import { type Dropped, Lost, type LossReason } from "./BatcherErrors.ts"
 import * as BatcherMetrics from "./BatcherMetrics.ts"
@@ -31,6 +32,7 @@ import { Ledger } from "./internal/ledger.ts"
 import { makeReceipts, settleAll } from "./internal/receipts.ts"
 import { makeResume } from "./internal/resume.ts"
 import { Selector } from "./internal/selector.ts"
+import { Sleepers } from "./internal/sleepers.ts"
 import { Worker } from "./internal/worker.ts"
 import { makeWriter } from "./internal/writer.ts"
 
@@ -122,7 +124,8 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
   settings: ResolvedSettings
 ): Effect.fn.Return<Batcher<A, U, E>, never, R | Scope.Scope> {
   const token = {}
-  const context = ownContext(yield* Effect.context<R>(), token)
+  const sleepers = new Sleepers()
+  const context = ownContext(yield* Effect.context<R>(), token, sleepers)
   const runFork = Effect.runForkWith(context)
   let recorder: BatcherMetrics.Recorder | undefined
   const observer = withDefaultWarnings<A, E, R>(options.observer ?? {})
@@ -202,6 +205,7 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
         settings,
         context,
         worker,
+        sleepers,
         onDraining: notify(() => observer.onDraining?.(worker.intake.size + worker.inFlight)),
         cutOff,
         onClosed: (updates) => {
@@ -215,9 +219,10 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
 })
 
 /** The services of a batcher's fibers: spans and log annotations of whoever made it are not theirs. */
-const ownContext = <R>(context: Context.Context<R>, token: object): Context.Context<R> =>
+const ownContext = <R>(context: Context.Context<R>, token: object, sleepers: Sleepers): Context.Context<R> =>
   context.pipe(
     Context.omit(Tracer.ParentSpan),
+    Context.add(Clock.Clock, sleepers.watch(Context.get(context, Clock.Clock))),
     Context.add(References.CurrentLogAnnotations, {}),
     Context.add(References.CurrentLogSpans, []),
     Context.add(Nested, new Set([...Context.get(context, Nested), token]))

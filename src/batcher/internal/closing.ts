@@ -1,21 +1,29 @@
 /** Ends a batcher within its time. */
-import { Clock, Context, Deferred, Duration, Effect, Fiber } from "effect"
+import { Clock, Console, Context, Deferred, Duration, Effect, Fiber } from "effect"
 import type { Updates } from "../Accumulator.ts"
 import type { ResolvedSettings } from "../BatcherSettings.ts"
+import type { Sleepers } from "./sleepers.ts"
 import type { Worker } from "./worker.ts"
 
 interface Options<S, A, E, R, U extends Updates<A, U>> {
   readonly settings: ResolvedSettings
   readonly worker: Worker<S, A, E, R, U>
   readonly context: Context.Context<R>
+  readonly sleepers: Sleepers
   readonly onDraining: Effect.Effect<void, never, R>
   /** Takes what is left, counts it as lost, and tells those who wait for it. */
   readonly cutOff: () => ReadonlyArray<A>
   readonly onClosed: (updates: ReadonlyArray<A>) => Effect.Effect<void, never, R>
 }
 
-/** How long a clock of a test may stand still, in real time, before it is taken for one that nobody moves. */
-const stillness = "3 seconds"
+/** How often closing looks at a clock of tests, in real time. */
+const lookEvery = "10 millis"
+
+/** The looks after which a clock that stands still is taken for one that nobody moves. */
+const stillLooks = 300
+
+/** The same where everything that closing waits for sleeps. */
+const asleepLooks = 3
 
 /**
  * Writes what is held for as long as `shutdownTimeout` allows, and hands over the rest. Neither a write nor an observer
@@ -38,7 +46,7 @@ export const closeWithin = <S, A, E, R, U extends Updates<A, U>>(
     const drainTimeout = Duration.subtract(settings.shutdownTimeout, settings.handoverTimeout)
     yield* Deferred.await(draining).pipe(
       Effect.timeoutOption(drainTimeout),
-      Effect.raceFirst(untilClockIsStill(clock, worker)),
+      Effect.raceFirst(untilClockIsStill(options, worker.lanes)),
       Effect.provideService(Clock.Clock, clock)
     )
     const updates = options.cutOff()
@@ -47,7 +55,7 @@ export const closeWithin = <S, A, E, R, U extends Updates<A, U>>(
     if (closed.pollUnsafe() === undefined && Duration.isGreaterThan(left, Duration.zero)) {
       yield* Fiber.await(closed).pipe(
         Effect.timeoutOption(left),
-        Effect.raceFirst(untilClockIsStill(clock, worker)),
+        Effect.raceFirst(untilClockIsStill(options, new Set([closed]))),
         Effect.provideService(Clock.Clock, clock)
       )
     }
@@ -56,23 +64,33 @@ export const closeWithin = <S, A, E, R, U extends Updates<A, U>>(
 
 /**
  * Ends when a clock that is not the real one stands still: a test that ends while a write sleeps would wait for ever for
- * somebody to move its clock.
+ * somebody to move its clock. Where all that closing waits for sleeps by that clock, nothing else can happen.
  */
 const untilClockIsStill = <S, A, E, R, U extends Updates<A, U>>(
-  clock: Clock.Clock,
-  worker: Worker<S, A, E, R, U>
+  { context, sleepers, worker }: Options<S, A, E, R, U>,
+  fibers: ReadonlySet<Fiber.Fiber<unknown, unknown>>
 ): Effect.Effect<void> => {
   const live = Clock.Clock.defaultValue()
+  const clock = Context.get(context, Clock.Clock)
   if (clock === live) return Effect.never
   return Effect.gen(function* () {
-    for (;;) {
-      const before = clock.monotonicTimeNanosUnsafe()
-      yield* Effect.provideService(Effect.sleep(stillness), Clock.Clock, live)
-      if (clock.monotonicTimeNanosUnsafe() === before) break
+    let seen = clock.monotonicTimeNanosUnsafe()
+    for (let looks = 0, asleep = 0; looks < stillLooks && asleep < asleepLooks; looks++) {
+      yield* Effect.provideService(Effect.sleep(lookEvery), Clock.Clock, live)
+      const now = clock.monotonicTimeNanosUnsafe()
+      asleep = now === seen && sleepers.hold(fibers) ? asleep + 1 : 0
+      if (now !== seen) looks = 0
+      seen = now
     }
+    const { inFlight, intake } = worker
     yield* Effect.logWarning(
-      "a batcher closed with a write or an observer in progress, while nobody moved the clock of the test: " +
-        "move it with TestClock.adjust while the scope closes, or flush before the test ends"
-    ).pipe(Effect.annotateLogs({ inFlight: worker.inFlight, pending: worker.intake.size }))
+      `${inFlight + intake.size} updates were pending when a batcher closed with a write or an observer in progress, ` +
+        "and nobody moved the clock of the test: move it with TestClock.adjust while the scope closes, or flush " +
+        "before the test ends"
+    ).pipe(
+      Effect.annotateLogs({ inFlight, pending: intake.size }),
+      // tests keep what is written to their console to themselves
+      Effect.provideService(Console.Console, Console.Console.defaultValue())
+    )
   })
 }

@@ -110,6 +110,11 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
   // what others ask for
   // ---------------------------------------------------------------------------
 
+  /** The fibers that write. */
+  get lanes(): ReadonlySet<Fiber.Fiber<unknown, unknown>> {
+    return this.#lanes
+  }
+
   get inFlight(): number {
     let left = 0
     for (const batch of this.#inFlight) left += batch.left
