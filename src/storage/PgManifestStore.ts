@@ -1,7 +1,12 @@
-/** Reads the declarations of agents from Postgres. Lists are in the order in which people see them. */
+/**
+ * Reads the declarations of agents from Postgres. Lists are in the order in which people see them.
+ *
+ * Each part of a manifest is one statement for all agents that ask for it while another such statement runs, and for
+ * any number of calls of one agent.
+ */
 import { PgTypes } from "@effect/sql-pg"
-import { Effect, Layer } from "effect"
-import { SqlClient, SqlSchema } from "effect/sql"
+import { Effect, Layer, type Schema } from "effect"
+import { SqlClient, type SqlError, type Statement } from "effect/sql"
 import {
   DeclaredAgent,
   DeclaredApp,
@@ -10,74 +15,97 @@ import {
   MetadataDescription,
   Script
 } from "../agentapi/ports/ManifestStore.ts"
-import { AgentId } from "../domain/Ids.ts"
-import { coalesced } from "./internal/coalesced.ts"
+import type { AgentId } from "../domain/Ids.ts"
+import { coalesced, coalescedRows } from "./internal/coalesced.ts"
 import { column } from "./internal/column.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 import { StoreError } from "../domain/StoreError.ts"
+
+/** The most agents in one statement: their scripts may be long. */
+const maxAgents = 200
+
+type Owned = { readonly ownerId: AgentId }
 
 export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Layer.effect(
   ManifestStore,
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
 
-    const findAgent = SqlSchema.findOne({
-      Request: AgentId,
-      Result: DeclaredAgent,
-      execute: (id) => sql`
-        SELECT environment_variables, directory, motd_file AS motd_path FROM workspace_agents WHERE id = ${id}`
-    })
+    const declared = <A>(
+      operation: string,
+      row: Schema.ConstraintDecoder<A>,
+      statement: (isOneOf: Statement.Fragment) => Effect.Effect<ReadonlyArray<Owned>, SqlError.SqlError>
+    ) =>
+      coalescedRows(sql, {
+        share: "calls",
+        operation,
+        row,
+        execute: (ids: ReadonlyArray<AgentId>) => statement(sql`= ANY (${column(PgTypes.OID.uuid, ids, (id) => id)})`),
+        maxOwners: maxAgents
+      })
 
-    const findApps = SqlSchema.findAll({
-      Request: AgentId,
-      Result: DeclaredApp,
-      execute: (id) => sql`
+    const agents = yield* declared(
+      "read an agent",
+      DeclaredAgent,
+      (isOneOf) => sql<Owned>`
+        SELECT id AS "ownerId", environment_variables, directory, motd_file AS motd_path
+        FROM workspace_agents
+        WHERE id ${isOneOf}`
+    )
+
+    const apps = yield* declared(
+      "read the apps of an agent",
+      DeclaredApp,
+      (isOneOf) => sql<Owned>`
         SELECT
-          id, url, external, slug, display_name, command, icon, subdomain, sharing_level, health, hidden,
+          agent_id AS "ownerId", id, url, external, slug, display_name, command, icon, subdomain, sharing_level, health,
+          hidden,
           jsonb_build_object(
             'url', healthcheck_url,
             'interval', healthcheck_interval_seconds,
             'threshold', healthcheck_threshold
           ) AS healthcheck
         FROM workspace_apps
-        WHERE agent_id = ${id}
+        WHERE agent_id ${isOneOf}
         ORDER BY display_order, slug`
-    })
+    )
 
-    const findScripts = SqlSchema.findAll({
-      Request: AgentId,
-      Result: Script,
-      execute: (id) => sql`
+    const scripts = yield* declared(
+      "read the scripts of an agent",
+      Script,
+      (isOneOf) => sql<Owned>`
         SELECT
-          id, log_source_id, log_path, display_name, script, cron, run_on_start, run_on_stop, start_blocks_login,
-          timeout_seconds AS timeout
+          workspace_agent_id AS "ownerId", id, log_source_id, log_path, display_name, script, cron, run_on_start,
+          run_on_stop, start_blocks_login, timeout_seconds AS timeout
         FROM workspace_agent_scripts
-        WHERE workspace_agent_id = ${id}
+        WHERE workspace_agent_id ${isOneOf}
         ORDER BY created_at, id`
-    })
+    )
 
-    const findMetadata = SqlSchema.findAll({
-      Request: AgentId,
-      Result: MetadataDescription,
+    const metadata = yield* declared(
+      "read the metadata of an agent",
+      MetadataDescription,
       // intervals are stored in nanoseconds
-      execute: (id) => sql`
-        SELECT key, display_name, script, interval / 1e9::float8 AS interval, timeout / 1e9::float8 AS timeout
+      (isOneOf) => sql<Owned>`
+        SELECT
+          workspace_agent_id AS "ownerId", key, display_name, script, interval / 1e9::float8 AS interval,
+          timeout / 1e9::float8 AS timeout
         FROM workspace_agent_metadata_descriptions
-        WHERE workspace_agent_id = ${id}
+        WHERE workspace_agent_id ${isOneOf}
         ORDER BY display_order, key`
-    })
+    )
 
-    const findDevcontainers = SqlSchema.findAll({
-      Request: AgentId,
-      Result: Devcontainer,
-      execute: (id) => sql`
-        SELECT id, name, workspace_folder, config_path
+    const devcontainers = yield* declared(
+      "read the devcontainers of an agent",
+      Devcontainer,
+      (isOneOf) => sql<Owned>`
+        SELECT workspace_agent_id AS "ownerId", id, name, workspace_folder, config_path
         FROM workspace_agent_devcontainers
-        WHERE workspace_agent_id = ${id}
+        WHERE workspace_agent_id ${isOneOf}
         ORDER BY created_at, id`
-    })
+    )
 
-    const declaredKeys = yield* coalesced("ManifestStore.declaredKeys", (agentIds) =>
+    const declaredKeys = yield* coalesced("read the declared keys of agents", (agentIds: ReadonlyArray<AgentId>) =>
       sql<{ agentId: AgentId; keys: ReadonlyArray<string> }>`
         SELECT workspace_agent_id AS "agentId", array_agg(key) AS keys
         FROM workspace_agent_metadata_descriptions
@@ -91,20 +119,20 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
       )
     )
 
-    return ManifestStore.of({
-      declaredKeys,
-      agent: (id) =>
-        findAgent(id).pipe(
-          storeOperation(sql, "calls", "read an agent"),
-          Effect.catchTag("NoSuchElementError", (cause) =>
-            Effect.fail(new StoreError({ operation: "read an agent", reason: "unavailable", cause }))
+    const agent = (id: AgentId) =>
+      Effect.filterOrElse(
+        Effect.map(agents(id), ([agent]) => agent),
+        (agent) => agent !== undefined,
+        () =>
+          Effect.fail(
+            new StoreError({
+              operation: "read an agent",
+              reason: "unavailable",
+              cause: new Error(`there is no agent ${id}`)
+            })
           )
-        ),
-      apps: (id) => findApps(id).pipe(storeOperation(sql, "calls", "read the apps of an agent")),
-      scripts: (id) => findScripts(id).pipe(storeOperation(sql, "calls", "read the scripts of an agent")),
-      metadata: (id) => findMetadata(id).pipe(storeOperation(sql, "calls", "read the metadata of an agent")),
-      devcontainers: (id) =>
-        findDevcontainers(id).pipe(storeOperation(sql, "calls", "read the devcontainers of an agent"))
-    })
+      )
+
+    return ManifestStore.of({ agent, apps, declaredKeys, devcontainers, metadata, scripts })
   })
 )

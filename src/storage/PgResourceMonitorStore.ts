@@ -1,15 +1,14 @@
 /** Stores the resource monitors of agents in Postgres. */
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer, Schema } from "effect"
-import { SqlClient, SqlSchema } from "effect/sql"
-import { AgentId } from "../domain/Ids.ts"
+import { SqlClient } from "effect/sql"
+import type { AgentId } from "../domain/Ids.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
-import { coalesced } from "./internal/coalesced.ts"
+import { coalescedRows } from "./internal/coalesced.ts"
 import { column } from "./internal/column.ts"
 import { ResourceMonitorStore } from "../agentapi/ports/ResourceMonitorStore.ts"
 
 const Row = Schema.Struct({
-  agentId: AgentId,
   /** Null for memory. */
   path: Schema.NullOr(Schema.String),
   enabled: Schema.Boolean,
@@ -23,11 +22,12 @@ export const layer: Layer.Layer<ResourceMonitorStore, never, SqlClient.SqlClient
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
 
-    const rows = SqlSchema.findAll({
-      Request: Schema.Array(AgentId),
-      Result: Row,
-      execute: (agentIds) => sql`
-        SELECT agent_id AS "agentId", NULL AS path, enabled, threshold, state, debounced_until AS "debouncedUntil"
+    const monitors = yield* coalescedRows(sql, {
+      share: "logins",
+      operation: "read the resource monitors",
+      row: Row,
+      execute: (agentIds: ReadonlyArray<AgentId>) => sql<{ ownerId: AgentId }>`
+        SELECT agent_id AS "ownerId", NULL AS path, enabled, threshold, state, debounced_until AS "debouncedUntil"
         FROM workspace_agent_memory_resource_monitors
         WHERE agent_id = ANY (${column(PgTypes.OID.uuid, agentIds, (id) => id)})
         UNION ALL
@@ -37,24 +37,12 @@ export const layer: Layer.Layer<ResourceMonitorStore, never, SqlClient.SqlClient
         ORDER BY path`
     })
 
-    const load = yield* coalesced("ResourceMonitorStore.load", (agentIds) =>
-      rows(agentIds).pipe(
-        Effect.map((rows) => {
-          const byAgent = Map.groupBy(rows, ({ agentId }) => agentId)
-          return (agentId: AgentId) => {
-            const own = byAgent.get(agentId) ?? []
-            return {
-              memory: own.flatMap(({ agentId: _, path, ...monitor }) => (path === null ? [monitor] : []))[0] ?? null,
-              volumes: own.flatMap(({ agentId: _, path, ...monitor }) => (path === null ? [] : [{ path, ...monitor }]))
-            }
-          }
-        }),
-        storeOperation(sql, "logins", "read the resource monitors")
-      )
-    )
-
     return ResourceMonitorStore.of({
-      load,
+      load: (agentId) =>
+        Effect.map(monitors(agentId), (own) => ({
+          memory: own.flatMap(({ path, ...monitor }) => (path === null ? [monitor] : []))[0] ?? null,
+          volumes: own.flatMap(({ path, ...monitor }) => (path === null ? [] : [{ path, ...monitor }]))
+        })),
 
       putMemory: (agentId, { debouncedUntil, state }, at) =>
         sql`

@@ -1,25 +1,35 @@
-/** Reads the administrators' settings from Postgres. A malformed value is an error that names the setting. */
-import { Effect, Layer, Option, Schema } from "effect"
-import { SqlClient, SqlSchema } from "effect/sql"
+/**
+ * Reads the administrators' settings from Postgres. A malformed value is an error that names the setting.
+ *
+ * Reads of a setting at the same time are one statement, because every agent reads the same ones.
+ */
+import { PgTypes } from "@effect/sql-pg"
+import { Effect, Layer, Schema } from "effect"
+import { SqlClient } from "effect/sql"
 import { Banner, DerpMap, SiteConfigs } from "../agentapi/ports/SiteConfigs.ts"
-import { storeOperation } from "./internal/storeOperation.ts"
+import { coalescedRows } from "./internal/coalesced.ts"
+import { column } from "./internal/column.ts"
 
 export const layer: Layer.Layer<SiteConfigs, never, SqlClient.SqlClient> = Layer.effect(
   SiteConfigs,
-  SqlClient.SqlClient.useSync((sql) => {
-    const read = <A>(key: string, value: Schema.ConstraintDecoder<unknown> & { readonly Type: A }, fallback: A) =>
-      SqlSchema.findOneOption({
-        Request: Schema.String,
-        Result: Schema.Struct({ value }),
-        execute: (key) => sql`SELECT value FROM site_configs WHERE key = ${key}`
-      })(key).pipe(
-        Effect.map(Option.match({ onNone: () => fallback, onSome: ({ value }) => value })),
-        storeOperation(sql, "calls", `read the setting ${key}`)
-      )
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+
+    const setting = Effect.fnUntraced(function* <A>(key: string, value: Schema.ConstraintDecoder<A>, fallback: A) {
+      const rows = yield* coalescedRows(sql, {
+        share: "calls",
+        operation: `read the setting ${key}`,
+        row: Schema.Struct({ value }),
+        execute: (keys: ReadonlyArray<string>) => sql<{ ownerId: string }>`
+          SELECT key AS "ownerId", value FROM site_configs
+          WHERE key = ANY (${column(PgTypes.OID.text, keys, (key) => key)})`
+      })
+      return Effect.map(rows(key), ([row]) => row?.value ?? fallback)
+    })
 
     return SiteConfigs.of({
-      announcementBanners: read("announcement_banners", Schema.Array(Banner), []),
-      derpMap: read("derp_map", DerpMap, {})
+      announcementBanners: yield* setting("announcement_banners", Schema.Array(Banner), []),
+      derpMap: yield* setting("derp_map", DerpMap, {})
     })
   })
 )

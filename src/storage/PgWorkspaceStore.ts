@@ -1,9 +1,16 @@
-/** Reads from Postgres the facts about workspaces that agents need. */
+/**
+ * Reads from Postgres the facts about workspaces that agents need.
+ *
+ * Reads of many workspaces at the same time are one statement: all agents that have connected together refresh their
+ * workspaces together.
+ */
+import { PgTypes } from "@effect/sql-pg"
 import { Effect, Layer, Option, Schema } from "effect"
-import { SqlClient, SqlSchema } from "effect/sql"
+import { SqlClient } from "effect/sql"
 import { WorkspaceStore } from "../access/WorkspaceStore.ts"
-import { AgentId, WorkspaceId } from "../domain/Ids.ts"
-import { storeOperation } from "./internal/storeOperation.ts"
+import type { AgentId, WorkspaceId } from "../domain/Ids.ts"
+import { coalescedRows } from "./internal/coalesced.ts"
+import { column } from "./internal/column.ts"
 import { workspaceJson, WorkspaceRow } from "./internal/workspaceRow.ts"
 
 const Found = Schema.Struct({ workspace: WorkspaceRow })
@@ -12,37 +19,40 @@ export const layer: Layer.Layer<WorkspaceStore, never, SqlClient.SqlClient> = La
   WorkspaceStore,
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
+    const uuids = (ids: ReadonlyArray<string>) => column(PgTypes.OID.uuid, ids, (id) => id)
 
-    const byId = SqlSchema.findOneOption({
-      Request: WorkspaceId,
-      Result: Found,
-      execute: (id) => sql`
-        SELECT ${workspaceJson(sql)} AS workspace
+    const byId = yield* coalescedRows(sql, {
+      share: "calls",
+      operation: "read the workspace",
+      row: Found,
+      execute: (ids: ReadonlyArray<WorkspaceId>) => sql<{ ownerId: WorkspaceId }>`
+        SELECT workspace.id AS "ownerId", ${workspaceJson(sql)} AS workspace
         FROM workspaces AS workspace
         JOIN users AS owner ON owner.id = workspace.owner_id
         JOIN templates AS template ON template.id = workspace.template_id
-        WHERE workspace.id = ${id} AND NOT workspace.deleted`
+        WHERE workspace.id = ANY (${uuids(ids)}) AND NOT workspace.deleted`
     })
 
-    const byAgent = SqlSchema.findOneOption({
-      Request: AgentId,
-      Result: Found,
-      execute: (agentId) => sql`
-        SELECT ${workspaceJson(sql)} AS workspace
+    const byAgent = yield* coalescedRows(sql, {
+      share: "calls",
+      operation: "read the workspace of the agent",
+      row: Found,
+      execute: (agentIds: ReadonlyArray<AgentId>) => sql<{ ownerId: AgentId }>`
+        SELECT agent.id AS "ownerId", ${workspaceJson(sql)} AS workspace
         FROM workspace_agents AS agent
         JOIN workspace_builds AS build ON build.id = agent.workspace_build_id
         JOIN workspaces AS workspace ON workspace.id = build.workspace_id
         JOIN users AS owner ON owner.id = workspace.owner_id
         JOIN templates AS template ON template.id = workspace.template_id
-        WHERE agent.id = ${agentId} AND NOT agent.deleted AND NOT workspace.deleted`
+        WHERE agent.id = ANY (${uuids(agentIds)}) AND NOT agent.deleted AND NOT workspace.deleted`
     })
 
-    const found = Option.map(({ workspace }: typeof Found.Type) => workspace)
-
+    const first = Effect.map(([found]: ReadonlyArray<typeof Found.Type>) =>
+      Option.map(Option.fromUndefinedOr(found), ({ workspace }) => workspace)
+    )
     return WorkspaceStore.of({
-      workspace: (id) => byId(id).pipe(storeOperation(sql, "calls", "read the workspace"), Effect.map(found)),
-      workspaceOf: (agentId) =>
-        byAgent(agentId).pipe(storeOperation(sql, "calls", "read the workspace of the agent"), Effect.map(found))
+      workspace: (id) => first(byId(id)),
+      workspaceOf: (agentId) => first(byAgent(agentId))
     })
   })
 )

@@ -2,12 +2,19 @@ import { assert, layer } from "@effect/vitest"
 import { Duration, Effect, Layer } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
+import type { AgentId } from "../../src/domain/Ids.ts"
+import type { StoreError } from "../../src/domain/StoreError.ts"
 import { ManifestStore } from "../../src/agentapi/ports/ManifestStore.ts"
 import * as PgManifestStore from "../../src/storage/PgManifestStore.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
+import { layer as layerStatements, Statements } from "../support/statements.ts"
 
-const environment = PgManifestStore.layer.pipe(Layer.provideMerge(Postgres.layer), Layer.provideMerge(Reactivity.layer))
+const environment = PgManifestStore.layer.pipe(
+  Layer.provideMerge(Postgres.layer),
+  Layer.provideMerge(layerStatements),
+  Layer.provideMerge(Reactivity.layer)
+)
 
 layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
   it.effect("reads how an agent was declared", () =>
@@ -38,6 +45,36 @@ layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
       const keys = yield* Effect.forEach([one, bare, other], store.declaredKeys, { concurrency: "unbounded" })
 
       assert.deepStrictEqual(keys, [new Set(["cpu", "disk"]), new Set(), new Set(["cpu", "disk"])])
+    })
+  )
+
+  it.effect("reads the parts of a hundred manifests in two statements each, however many calls ask [FT-42]", () =>
+    Effect.gen(function* () {
+      const made = yield* Statements
+      const store = yield* ManifestStore
+      const sql = yield* SqlClient.SqlClient
+      const agents = yield* Seed.agents(100, ["cpu"])
+      const [broken] = agents
+      yield* sql`UPDATE workspace_agents SET environment_variables = '{"EDITOR": 1}' WHERE id = ${broken}`
+      made.length = 0
+
+      const { agent, apps, devcontainers, metadata, scripts } = store
+      const parts: ReadonlyArray<(id: AgentId) => Effect.Effect<unknown, StoreError>> = [
+        agent,
+        apps,
+        devcontainers,
+        metadata,
+        scripts
+      ]
+      const failed = yield* Effect.forEach(
+        [...agents, ...agents, ...agents],
+        (id) => Effect.isFailure(Effect.forEach(parts, (part) => part(id), { concurrency: "unbounded" })),
+        { concurrency: "unbounded" }
+      )
+
+      assert.isAtMost(made.length, 2 * parts.length)
+      // the calls of the agent whose row cannot be read
+      assert.strictEqual(failed.filter((failed) => failed).length, 3)
     })
   )
 

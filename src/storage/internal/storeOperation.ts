@@ -41,18 +41,26 @@ export const storeOperation =
         }),
         Effect.retry({ while: isConflict, times: 5, schedule: Schedule.jittered(Schedule.exponential("10 millis")) }),
         (statement) => Effect.raceFirst(inShare(statement), Effect.delay(late, timeout)),
-        Effect.mapError((error) =>
-          isDatabaseError(error)
-            ? new StoreError({ operation, reason: reasonOf(error), cause: error })
-            : (error as Exclude<E, DatabaseError>)
-        ),
-        Effect.tapError((error) =>
-          error instanceof StoreError && error.operation === operation
-            ? FailureMetrics.storeFailed(operation, error.reason)
-            : Effect.void
-        )
+        asStoreError(operation)
       )
     })
+
+/** Turns a database error into a `StoreError`, which is counted. Other errors pass unchanged. */
+export const asStoreError =
+  (operation: string) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, StoreError | Exclude<E, DatabaseError>, R> =>
+    self.pipe(
+      Effect.mapError((error) =>
+        isDatabaseError(error)
+          ? new StoreError({ operation, reason: reasonOf(error), cause: error })
+          : (error as Exclude<E, DatabaseError>)
+      ),
+      Effect.tapError((error) =>
+        error instanceof StoreError && error.operation === operation
+          ? FailureMetrics.storeFailed(operation, error.reason)
+          : Effect.void
+      )
+    )
 
 /** Whether the server is a standby or is configured to accept no writes. */
 const isReadOnly = (error: unknown): boolean => SqlError.isSqlError(error) && codeOf(error) === "25006"
