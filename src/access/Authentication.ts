@@ -10,13 +10,13 @@
  * - A user and an agent may have a limited number of connections open; further ones get 429.
  * - If an address shows many wrong tokens, the responses to them are delayed.
  */
-import { Context, Deferred, Effect, type Fiber, Layer, Option, Redacted, Result, Schema, Stream } from "effect"
+import { Context, Deferred, Effect, Layer, Option, Redacted, Result, Schema, Stream } from "effect"
 import { HttpBody, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
 import type { User } from "../domain/User.ts"
 import { closeEvent } from "../platform/CloseCode.ts"
-import { closeWebSocket, markAuthenticated } from "../platform/RequestSocket.ts"
+import { endWebSocket, markAuthenticated, setServing } from "../platform/RequestSocket.ts"
 import { Access, Grants } from "./Access.ts"
 import { AccessUnavailable, type AgentNotFound, Forbidden, TooManyConnections, Unauthenticated } from "./AccessError.ts"
 import type { Ownership } from "./AccessStore.ts"
@@ -207,10 +207,13 @@ const admitting = Effect.fnUntraced(function* <Id, Caller>(
     if (Result.isFailure(entered)) return yield* respond(entered.failure)
 
     const granted = new Set<Ownership>()
-    const isUpgrade = request.headers["upgrade"] !== undefined
     const revoked = yield* Deferred.make<void>()
-    const end = isUpgrade ? endWebSocket(request, yield* Effect.fiber) : Deferred.succeed(revoked, undefined)
-    const { follow } = yield* watch(caller, credential, granted, Effect.asVoid(end))
+    const isUpgrade = request.headers["upgrade"] !== undefined
+    if (isUpgrade) yield* setServing(request, yield* Effect.fiber)
+    const end = isUpgrade
+      ? endWebSocket(request, closeEvent("forbidden", "the token or the right to this is gone"))
+      : Effect.asVoid(Deferred.succeed(revoked, undefined))
+    const { follow } = yield* watch(caller, credential, granted, end)
     const response = yield* endpoint.pipe(
       Effect.provideService(key, caller),
       Effect.provideService(Grants, (ownership) => {
@@ -232,13 +235,6 @@ const admitting = Effect.fnUntraced(function* <Id, Caller>(
       : response
   })
 })
-
-/** Closes the WebSocket of a request whose right is gone, and ends its endpoint. */
-const endWebSocket = (request: HttpServerRequest.HttpServerRequest, endpoint: Fiber.Fiber<unknown, unknown>) =>
-  Effect.andThen(
-    closeWebSocket(request, closeEvent("forbidden", "the token or the right to this is gone")),
-    Effect.sync(() => endpoint.interruptUnsafe())
-  )
 
 /** Runs an endpoint, unless a page of another host opens a WebSocket with a cookie, which the browser adds by itself. */
 const ofOwnOrigin = <E, R>(endpoint: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>

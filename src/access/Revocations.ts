@@ -7,6 +7,7 @@
  * - A check that fails ends nothing: only a check that returns false does.
  */
 import { Context, type Duration, Effect, Layer, Schedule, type Scope, Stream } from "effect"
+import * as LeanScope from "../platform/LeanScope.ts"
 import type { AgentId, UserId, WorkspaceId } from "../domain/Ids.ts"
 import * as PubSub from "../pubsub/PubSub.ts"
 import * as Wheel from "../platform/Wheel.ts"
@@ -61,7 +62,7 @@ export const make = Effect.gen(function* () {
       const holds = Effect.orElseSucceed(isValid, () => true)
       const task = yield* wheel.add(Effect.flatMap(holds, (holds) => (holds ? Effect.void : end)))
       const followed = new Set<Subject>()
-      yield* Effect.acquireRelease(
+      yield* LeanScope.acquireRelease(
         Effect.sync(() => all.add(task)),
         () =>
           Effect.sync(() => {

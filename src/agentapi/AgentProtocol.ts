@@ -13,6 +13,7 @@ import { Cause, type Context, Effect, ErrorReporter, Option, Queue, Result, Sche
 import type { HttpServerRequest } from "effect/http"
 import { RpcMessage, RpcSerialization, RpcServer } from "effect/rpc"
 import type { Socket } from "effect/socket"
+import * as LeanScope from "../platform/LeanScope.ts"
 import * as Tracing from "../domain/Tracing.ts"
 import { drained } from "../platform/RequestSocket.ts"
 import { AgentApi } from "./AgentApi.ts"
@@ -58,18 +59,18 @@ export const make = Effect.gen(function* () {
     message.discard !== true &&
     Frames.isId(message.id)
 
-  /** Serves the messages of a request's WebSocket, until the WebSocket ends. */
+  /** Opens the WebSocket of a request. Returns what serves its messages, until it ends. */
   return Effect.fnUntraced(function* (
     request: HttpServerRequest.HttpServerRequest,
     agentSocket: AgentSocket
-  ): Effect.fn.Return<void, Socket.SocketError, Scope.Scope> {
+  ): Effect.fn.Return<Effect.Effect<void, Socket.SocketError>, Socket.SocketError, Scope.Scope> {
     const { callGate, rateLimiter, session } = agentSocket
     const ready = drained(request).pipe(Effect.andThen(callGate.ready), Effect.andThen(rateLimiter.ready))
     const { pull, write } = yield* AgentWebSocket.open(request, ready)
     const parser = Frames.makeParser()
     const id = connected++
 
-    yield* Effect.acquireRelease(
+    yield* LeanScope.acquireRelease(
       Effect.sync(() => {
         agentSockets.set(id, agentSocket)
         writers.set(id, (message) => Effect.orDie(write(parser.encode(message))))
@@ -127,7 +128,7 @@ export const make = Effect.gen(function* () {
         }
       )
 
-    yield* Effect.flatMap(pull, ([frame]) => takeFrame(frame)).pipe(
+    return Effect.flatMap(pull, ([frame]) => takeFrame(frame)).pipe(
       Effect.forever({ disableYield: true }),
       Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void),
       Effect.updateContext((_: Context.Context<never>) => services)

@@ -14,13 +14,13 @@
  * - When the service stops, it closes connections with 1012. It closes the connection of an agent that does not answer
  *   pings with 1011, and that of an agent of an older build with 1008.
  */
-import { Context, Effect, Layer, Metric, Option, Scope } from "effect"
+import { Cause, Context, Effect, ErrorReporter, FiberSet, Layer, Metric, Option, Result, Scope } from "effect"
 import { type Headers, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { Socket } from "effect/socket"
 import * as Authentication from "../access/Authentication.ts"
 import { closeEvent, type CloseReason } from "../platform/CloseCode.ts"
-import { closeWebSocket, ping, roundTrip } from "../platform/RequestSocket.ts"
+import { closeWebSocket, endWebSocket, ping, roundTrip, serveDetached } from "../platform/RequestSocket.ts"
 import * as StallDetector from "../platform/StallDetector.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
 import * as AgentSockets from "./AgentSockets.ts"
@@ -51,8 +51,9 @@ const handlers = (options: Options = {}) =>
     AgentSocketApi,
     "agent",
     Effect.fnUntraced(function* (handlers) {
-      const serveJson = yield* AgentProtocol.make
+      const openJson = yield* AgentProtocol.make
       const makeWire = yield* AgentWire.make()
+      const run = yield* FiberSet.makeRuntime<never, void, never>()
       const limiterOf = yield* RateLimiter.make(options.agentMaxCallRate ?? Number.POSITIVE_INFINITY)
       const monitor = yield* AgentSocketMonitor.make(options)
       const services = yield* Effect.context<AgentSession.Services>()
@@ -92,23 +93,25 @@ const handlers = (options: Options = {}) =>
             wire === undefined
               ? { ping: ping(request), roundTrip: roundTrip(request) }
               : { ping: wire.ping, roundTrip: wire.ping }
-          const fiber = yield* Effect.fiber
           const end = (reason: AgentSocketMonitor.Reason) =>
-            Effect.andThen(
-              closeWebSocket(request, closeEvent(closeReasons[reason], reason)),
-              Effect.sync(() => fiber.interruptUnsafe())
-            )
+            endWebSocket(request, closeEvent(closeReasons[reason], reason))
           // an absent or empty role means `agent`: older agents send no role
           const session = yield* open(introduction, { ...pings, end }, query.role || "agent")
           const rateLimiter = yield* limiterOf(session.identity.agentId)
           const callGate = CallGate.make(options.agentMaxRunningCalls ?? 16)
           const agentSocket = { session, rateLimiter, callGate }
-          return yield* (wire?.serve(agentSocket) ?? serveJson(request, agentSocket)).pipe(
+          const opened = yield* Effect.result(wire?.open(agentSocket) ?? openJson(request, agentSocket))
+          if (Result.isFailure(opened)) {
+            yield* broken(session, opened.failure)
+            return HttpServerResponse.empty()
+          }
+          const serve = opened.success.pipe(
             Effect.catch((error) => broken(session, error)),
-            Effect.as(HttpServerResponse.empty()),
             // the first close of a WebSocket counts: the service stops if nothing else has closed it
-            Effect.onInterrupt(() => closeWebSocket(request, closeEvent("restart", "the service stops")))
+            Effect.onInterrupt(() => closeWebSocket(request, closeEvent("restart", "the service stops"))),
+            Effect.onError((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : ErrorReporter.report(cause)))
           )
+          return yield* serveDetached(request, run, serve)
         })
       )
     })

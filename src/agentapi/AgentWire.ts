@@ -21,8 +21,10 @@ import * as AgentCalls from "./wire/AgentCalls.ts"
 export interface AgentWire {
   /** Pings the agent, and waits for its answer. */
   readonly ping: Effect.Effect<void>
-  /** Serves the calls on the WebSocket of the request, until the WebSocket ends. */
-  readonly serve: (agentSocket: AgentSocket) => Effect.Effect<void, Socket.SocketError, Scope.Scope>
+  /** Opens the WebSocket of the request. Returns what serves its calls, until it ends. */
+  readonly open: (
+    agentSocket: AgentSocket
+  ) => Effect.Effect<Effect.Effect<void, Socket.SocketError>, Socket.SocketError, Scope.Scope>
 }
 
 export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
@@ -34,28 +36,26 @@ export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
     let ping: Effect.Effect<void> = Effect.void
     return {
       ping: Effect.suspend(() => ping),
-      serve: Effect.fnUntraced(
-        function* (agentSocket) {
-          const { callGate, rateLimiter } = agentSocket
-          const ready = drained(request).pipe(Effect.andThen(callGate.ready), Effect.andThen(rateLimiter.ready))
-          const { pull, write } = yield* AgentWebSocket.openForAll(request, ready)
-          const session = yield* server.open(multiplexer, agentSocket, {
-            pull: pull as Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>,
-            write,
-            drained: drained(request)
-          })
-          ping = session.ping
-          const reason = yield* session.serve
-          yield* write(
+      open: Effect.fnUntraced(function* (agentSocket) {
+        const { callGate, rateLimiter } = agentSocket
+        const ready = drained(request).pipe(Effect.andThen(callGate.ready), Effect.andThen(rateLimiter.ready))
+        const { pull, write } = yield* AgentWebSocket.openForAll(request, ready)
+        const session = yield* server.open(multiplexer, agentSocket, {
+          pull: pull as Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>,
+          write,
+          drained: drained(request)
+        })
+        ping = session.ping
+        return Effect.flatMap(session.serve, (reason) =>
+          write(
             reason === "closed" || reason === "client gone away"
               ? new Socket.CloseEvent(1000)
               : reason === "keepalive timeout"
                 ? closeEvent("failure", reason)
                 : new Socket.CloseEvent(1002, reason)
           )
-        },
-        Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void)
-      )
+        ).pipe(Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void))
+      })
     }
   }
 })

@@ -9,6 +9,7 @@
  * - An agent that disconnects while it is over its limit is still over it when it reconnects.
  */
 import { Clock, Effect, type Scope } from "effect"
+import * as LeanScope from "../platform/LeanScope.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import * as MonotonicClock from "../platform/MonotonicClock.ts"
 
@@ -60,7 +61,7 @@ export const make = (callsPerSecond: number) =>
 
     /** Returns the limiter of an agent, for one connection. */
     return Effect.fnUntraced(function* (agentId: AgentId): Effect.fn.Return<RateLimiter, never, Scope.Scope> {
-      const bucket = yield* Effect.acquireRelease(enter(agentId), (bucket) => leave(agentId, bucket))
+      const bucket = yield* LeanScope.acquireRelease(enter(agentId), (bucket) => leave(agentId, bucket))
       return {
         consumeUnsafe: () => {
           bucket.theoreticalArrival = Math.max(bucket.theoreticalArrival, nowMillis()) + interval

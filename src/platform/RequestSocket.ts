@@ -1,7 +1,7 @@
 /** Pings, pacing and authentication of the TCP connection that a request came over: the platform offers none of them. */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { Array as Arr, Effect } from "effect"
-import type { HttpServerRequest } from "effect/http"
+import { Array as Arr, Effect, type Exit, type Fiber, Scope } from "effect"
+import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { Socket } from "effect/socket"
 import { webSocketOf } from "./ByteWebSocket.ts"
 
@@ -46,6 +46,36 @@ let pings = 0
 /** Closes the WebSocket of a request, if there is one. */
 export const closeWebSocket = (request: Request, { code, reason }: Socket.CloseEvent): Effect.Effect<void> =>
   Effect.sync(() => webSocketOf(tcpOf(request))?.close(code, reason))
+
+/** The fibers that serve WebSockets. */
+const serving = new WeakMap<object, Fiber.Fiber<unknown, unknown>>()
+
+/** Records the fiber that serves the WebSocket of a request, for {@link endWebSocket}. The last one counts. */
+export const setServing = (request: Request, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> =>
+  Effect.sync(() => void serving.set(tcpOf(request), fiber))
+
+/** Closes the WebSocket of a request, and interrupts the fiber that serves it. */
+export const endWebSocket = (request: Request, event: Socket.CloseEvent): Effect.Effect<void> =>
+  Effect.andThen(
+    closeWebSocket(request, event),
+    Effect.sync(() => serving.get(tcpOf(request))?.interruptUnsafe())
+  )
+
+/**
+ * Serves the WebSocket of a request in a fiber that `run` starts, beyond the request: nothing of that is kept but its
+ * scope, which closes when `serve` ends.
+ */
+export const serveDetached = Effect.fnUntraced(function* (
+  request: Request,
+  run: (serve: Effect.Effect<void>) => Fiber.Fiber<void>,
+  serve: Effect.Effect<void>
+) {
+  const scope = yield* Effect.scope
+  HttpEffect.scopeDisableClose(scope)
+  const close = (exit: Exit.Exit<void>) => Scope.close(scope as Scope.Closeable, exit)
+  yield* setServing(request, run(Effect.onExit(serve, close)))
+  return HttpServerResponse.empty()
+})
 
 /**
  * Waits until the network has taken what was written over the WebSocket of a request. The WebSocket itself accepts any

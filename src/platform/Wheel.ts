@@ -8,6 +8,7 @@
  * - A task that dies is logged, and is run again when it is due.
  */
 import { Clock, Duration, Effect, type Fiber, Latch, type Scope } from "effect"
+import * as LeanScope from "./LeanScope.ts"
 import * as MonotonicClock from "./MonotonicClock.ts"
 
 /** Tasks that are due within so many milliseconds are run together. */
@@ -68,7 +69,7 @@ export const make = Effect.fnUntraced(function* (every: Duration.Input) {
 
   const wheel: Wheel = {
     add: (task) =>
-      Effect.acquireRelease(
+      LeanScope.acquireRelease(
         Effect.sync(() => {
           const entry = new Entry(logged(task))
           schedule(entry, MonotonicClock.millisUnsafe(clock))

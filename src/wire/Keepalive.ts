@@ -6,6 +6,7 @@
  * - Each visit also sweeps the session's streams.
  */
 import { Duration, Effect, type Scope } from "effect"
+import * as LeanScope from "../platform/LeanScope.ts"
 import type { Session } from "./Yamux.ts"
 
 export interface Options {
@@ -57,7 +58,7 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     watch: (session) =>
-      Effect.acquireRelease(
+      LeanScope.acquireRelease(
         Effect.sync(() => {
           const watched: Watched = { session, answers: session.answers }
           // the slot that is visited last from now on

@@ -7,6 +7,7 @@
  * - When the scope of a connection closes its calls are interrupted; when its session ends, `serve` returns why.
  */
 import { type Cause, Clock, type Context, Deferred, Duration, Effect, Metric, type Scope } from "effect"
+import * as LeanScope from "../platform/LeanScope.ts"
 import { type Violation, Transport } from "./Drpc.ts"
 import type { Multiplexer } from "./DrpcMultiplexer.ts"
 import * as Keepalive from "./Keepalive.ts"
@@ -87,7 +88,7 @@ export const make = Effect.fnUntraced(function* (
       },
       options
     )
-    yield* Effect.addFinalizer(() => Effect.sync(() => session.close("closed")))
+    yield* LeanScope.acquireRelease(Effect.void, () => Effect.sync(() => session.close("closed")))
     yield* keepalive.watch(session)
 
     const receive = (chunks: ReadonlyArray<Uint8Array>) => session.receive(...chunks)

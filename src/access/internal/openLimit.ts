@@ -1,5 +1,6 @@
 /** Limits how many requests, streams and WebSockets each user or agent may have open at the same time. */
 import { Effect, type Scope } from "effect"
+import * as LeanScope from "../../platform/LeanScope.ts"
 import { TooManyConnections } from "../AccessError.ts"
 
 export const make = (maximum: number) => {
@@ -14,7 +15,7 @@ export const make = (maximum: number) => {
 
   /** Counts one as open until the scope closes. Fails if too many are open. */
   return (id: string): Effect.Effect<void, TooManyConnections, Scope.Scope> =>
-    Effect.acquireRelease(
+    LeanScope.acquireRelease(
       Effect.suspend(() => {
         const count = open.get(id) ?? 0
         if (count >= maximum) {

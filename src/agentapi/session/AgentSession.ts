@@ -4,11 +4,13 @@
  * The identity of the agent is fixed when it connects. The scope of the session releases its parts in reverse order.
  */
 import { Context, DateTime, Effect, Metric, Option, type Scope } from "effect"
+import * as LeanScope from "../../platform/LeanScope.ts"
 import type * as Token from "../../access/Token.ts"
 import type { AgentIdentity } from "../../domain/AgentIdentity.ts"
 import type { Workspace } from "../../domain/Workspace.ts"
 import { connectedAgents } from "../AgentMetrics.ts"
 import type { ApiVersion } from "../ApiVersion.ts"
+import { annotated } from "../internal/annotated.ts"
 import * as CachedWorkspace from "./CachedWorkspace.ts"
 import { ManifestStore } from "../ports/ManifestStore.ts"
 import type { DeclaredKeys } from "../../domain/MetadataReport.ts"
@@ -67,10 +69,10 @@ export const open = Effect.fnUntraced(
   ): Effect.fn.Return<AgentSession["Service"], StoreError, Services | Scope.Scope> {
     const { identity } = introduction
     const store = yield* WorkspaceStore
-    yield* Effect.acquireRelease(Effect.andThen(Effect.logDebug("agent connected"), count(1)), () =>
-      Effect.andThen(count(-1), Effect.logDebug("agent disconnected"))
+    yield* LeanScope.acquireRelease(Effect.andThen(Effect.logDebug("agent connected"), count(1)), () =>
+      Effect.andThen(count(-1), annotated(identity)(Effect.logDebug("agent disconnected")))
     )
-    const cachedWorkspace = yield* CachedWorkspace.make(identity.workspace)
+    const cachedWorkspace = yield* CachedWorkspace.make(identity)
     const lookup = Effect.flatMap(store.workspaceOf(identity.agentId), Effect.fromOption).pipe(
       Effect.mapError(
         (cause) =>
@@ -96,7 +98,7 @@ export const open = Effect.fnUntraced(
     )
     return AgentSession.of({ ...introduction, cachedWorkspace, declaredKeys, monitors, receiptTime, workspace })
   },
-  (self, { identity: { agentId, workspace } }) => Effect.annotateLogs(self, { agentId, workspaceId: workspace.id })
+  (self, { identity }) => annotated(identity)(self)
 )
 
 /** Returns the session of a single request: it has no connection, and monitors nothing. */

@@ -15,12 +15,14 @@
  * - A connection in another role is pinged and ended in the same way, but nothing is recorded for it.
  */
 import { Clock, DateTime, Duration, Effect, Option, Predicate, Ref, type Scope, Semaphore } from "effect"
+import * as LeanScope from "../../platform/LeanScope.ts"
 import * as RequestCoalescer from "../../batcher/RequestCoalescer.ts"
 import type { AgentId } from "../../domain/Ids.ts"
 import type { PubSubError } from "../../pubsub/PubSub.ts"
 import { AgentSession } from "./AgentSession.ts"
 import { Replica } from "../../domain/Replica.ts"
 import * as SessionEvents from "./SessionEvents.ts"
+import { annotated } from "../internal/annotated.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
 import { type AgentSocketRecord, AgentSocketStore } from "../ports/AgentSocketStore.ts"
 import * as Wheel from "../../platform/Wheel.ts"
@@ -87,7 +89,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
           isEnded = true
           return end(reason)
         }),
-        annotated(session)
+        annotated(session.identity)
       )
     )
   })
@@ -122,10 +124,10 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       Effect.timeout(timeout),
       Effect.catch((error) => Effect.logError("end of an agent connection not recorded", error)),
       Effect.andThen(Effect.ignore(Effect.timeout(announce, timeout), { log: "Warn" })),
-      annotated(session),
+      annotated(session.identity),
       Effect.provideService(AgentSession, session)
     )
-    yield* Effect.acquireRelease(
+    yield* LeanScope.acquireRelease(
       Effect.suspend(() => {
         const others = recorded.get(agentId) ?? new Set()
         const fence = Effect.forEach([...others], ({ receiptTime }) => receiptTime.fence, { discard: true })
@@ -170,9 +172,6 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
 
   return { start, startUnrecorded }
 })
-
-const annotated = ({ identity }: AgentSession["Service"]) =>
-  Effect.annotateLogs({ agentId: identity.agentId, workspaceId: identity.workspace.id })
 
 /** Makes the functions that record heartbeats: coalesced in a window of a fifteenth of the interval, or at once. */
 const makeRecorder = Effect.fnUntraced(function* (interval: Duration.Duration) {

@@ -8,7 +8,10 @@
  * - Access rights are not cached: they must be current at each use.
  */
 import { Context, Effect, Equal, Layer, Option, Ref, type Scope } from "effect"
+import * as LeanScope from "../../platform/LeanScope.ts"
+import type { AgentIdentity } from "../../domain/AgentIdentity.ts"
 import { isPrebuild, type Workspace } from "../../domain/Workspace.ts"
+import { annotated } from "../internal/annotated.ts"
 import { WorkspaceStore } from "../../access/WorkspaceStore.ts"
 import * as Wheel from "../../platform/Wheel.ts"
 
@@ -28,17 +31,18 @@ export class Refreshes extends Context.Service<Refreshes, Wheel.Wheel>()(
 export const layerRefreshes: Layer.Layer<Refreshes> = Layer.effect(Refreshes, Wheel.make(refreshInterval))
 
 export const make = Effect.fnUntraced(function* (
-  initial: Workspace
+  identity: Pick<AgentIdentity, "agentId" | "workspace">
 ): Effect.fn.Return<CachedWorkspace, never, WorkspaceStore | Refreshes | Scope.Scope> {
+  const { workspace: initial } = identity
   const store = yield* WorkspaceStore
   const refreshes = yield* Refreshes
   const cached = yield* Ref.make(Option.liftPredicate(initial, isClaimed))
   const latest = yield* Ref.make(initial)
-  yield* Effect.addFinalizer(() =>
+  yield* LeanScope.acquireRelease(Effect.void, () =>
     Effect.gen(function* () {
       yield* Ref.set(cached, Option.none())
       yield* Effect.annotateLogs(Effect.logDebug("workspace cache ended"), describe(yield* Ref.get(latest)))
-    })
+    }).pipe(annotated(identity))
   )
 
   const refresh = Effect.gen(function* () {
@@ -48,7 +52,10 @@ export const make = Effect.fnUntraced(function* (
     yield* Ref.set(cached, found)
     yield* Ref.set(latest, found.value)
     yield* Effect.annotateLogs(Effect.logDebug("workspace changed"), describe(found.value))
-  }).pipe(Effect.catchCause((cause) => Effect.logWarning("workspace not read, keeping the cached one", cause)))
+  }).pipe(
+    Effect.catchCause((cause) => Effect.logWarning("workspace not read, keeping the cached one", cause)),
+    annotated(identity)
+  )
   yield* refreshes.add(refresh)
 
   return { get: Ref.get(cached) }

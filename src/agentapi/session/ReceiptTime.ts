@@ -9,6 +9,7 @@
  * - The fence ends when the agent has answered a ping that was sent after the fence began.
  */
 import { DateTime, Effect, type Fiber, type Scope } from "effect"
+import * as LeanScope from "../../platform/LeanScope.ts"
 import { StallDetector } from "../../platform/StallDetector.ts"
 
 export interface ReceiptTime {
@@ -41,7 +42,7 @@ export const make = Effect.fnUntraced(function* (
     fencedAt ??= DateTime.max(last, time)
     if (!isFencedAgain) lifting = runFork(lift)
   }
-  yield* Effect.acquireRelease(
+  yield* LeanScope.acquireRelease(
     Effect.sync(() => stalls.onStallUnsafe(fenceUnsafe)),
     (remove) =>
       Effect.sync(() => {

@@ -54,7 +54,7 @@ const open = Effect.fnUntraced(function* (
     }),
     Effect.provideContext(ports)
   )
-  return { session: opened, asked, logs, end: Scope.close(scope, Exit.void) }
+  return { session: opened, asked, logs, end: collectLogs(logs)(Scope.close(scope, Exit.void)) }
 })
 
 const unclaimed: AgentIdentity = { ...identity(agent(1)), workspace: { ...workspace, ownerId: prebuildsUserId } }

@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import * as CachedWorkspace from "../../../src/agentapi/session/CachedWorkspace.ts"
 import { WorkspaceStore } from "../../../src/access/WorkspaceStore.ts"
 import { prebuildsUserId, type Workspace } from "../../../src/domain/Workspace.ts"
+import { agent } from "../../support/metadataBatcher.ts"
 import { workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
 import * as Wheel from "../../../src/platform/Wheel.ts"
@@ -23,7 +24,7 @@ const start = Effect.fnUntraced(function* (initial: Workspace) {
   let current: Answer = Effect.succeedSome(initial)
   const scope = yield* Scope.make()
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
-  const { get } = yield* CachedWorkspace.make(initial).pipe(
+  const { get } = yield* CachedWorkspace.make({ agentId: agent(1), workspace: initial }).pipe(
     Scope.provide(scope),
     collectLogs(logs),
     Effect.provideService(WorkspaceStore, {
@@ -45,7 +46,7 @@ const start = Effect.fnUntraced(function* (initial: Workspace) {
     answer: (answer: Answer): void => {
       current = answer
     },
-    end: Scope.close(scope, Exit.void)
+    end: collectLogs(logs)(Scope.close(scope, Exit.void))
   }
 })
 
@@ -158,11 +159,17 @@ describe("CachedWorkspace", () => {
       yield* TestClock.adjust("5 minutes")
       yield* end
 
+      const annotations = {
+        agentId: agent(1),
+        workspaceId: workspace.id,
+        workspaceName: "prod",
+        ownerName: "grace"
+      }
       assert.deepStrictEqual(
         logs.map(({ annotations, message }) => [message, annotations]),
         [
-          ["workspace changed", { workspaceName: "prod", ownerName: "grace" }],
-          ["workspace cache ended", { workspaceName: "prod", ownerName: "grace" }]
+          ["workspace changed", annotations],
+          ["workspace cache ended", annotations]
         ]
       )
     })
