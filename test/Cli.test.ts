@@ -49,7 +49,7 @@ describe("the command line", () => {
     })
   )
 
-  it.effect("tells its version", () =>
+  it.effect("prints its version", () =>
     Effect.gen(function* () {
       assert.include((yield* run(["--version"])).out, "1.2.3")
     })
@@ -91,7 +91,7 @@ describe("the command line", () => {
     })
   )
 
-  it.effect("refuses what it does not know, and suggests what may be meant", () =>
+  it.effect("rejects unknown commands and flags, and suggests similar ones", () =>
     Effect.gen(function* () {
       assert.include(yield* refusal(["serv"]), 'Unknown subcommand "serv"')
       const { code, errors: flag, out } = yield* run(["serve", "--prot", "80"])
@@ -104,7 +104,7 @@ describe("the command line", () => {
     })
   )
 
-  it.effect("ends with all that is wrong with the settings, from flags and environment together", () =>
+  it.effect("ends with every problem of the settings, from flags and environment together", () =>
     Effect.gen(function* () {
       const errors = yield* refusal(["serve", "--port", "http"], { LOG_LEVEL: "loud", PORT: "80" })
 
@@ -116,7 +116,7 @@ describe("the command line", () => {
     })
   )
 
-  it.effect("refuses a simulation that cannot be, and names the flag and what it must be", () =>
+  it.effect("rejects an impossible simulation, and names the flag and its requirement", () =>
     Effect.gen(function* () {
       assert.include(yield* refusal(["simulate"]), "Missing required flag: --token")
       for (const [flag, values, must] of [
@@ -139,7 +139,7 @@ describe("the command line", () => {
     })
   )
 
-  it.effect("names variables that are almost settings", () =>
+  it.effect("names variables whose names are almost those of settings", () =>
     Effect.gen(function* () {
       const environment = {
         DATABSE_URL: "postgresql://h/d",

@@ -99,7 +99,7 @@ describe("Config", () => {
     })
   )
 
-  it.effect("says of a value that cannot be which variable it is and what it must be", () =>
+  it.effect("names the variable of a wrong value and its requirement", () =>
     Effect.gen(function* () {
       for (const [name, [values, must]] of Object.entries(wrong)) {
         for (const value of values) {
@@ -111,7 +111,7 @@ describe("Config", () => {
     })
   )
 
-  it.effect("says of the default of each variable that it is fine", () =>
+  it.effect("accepts the default of each variable", () =>
     Effect.gen(function* () {
       for (const { default: written, name } of Object.values(Config.variables)) {
         if (written !== undefined) yield* read({ [name]: written })
@@ -119,7 +119,7 @@ describe("Config", () => {
     })
   )
 
-  it.effect("finds everything that is wrong at once", () =>
+  it.effect("reports every problem at once", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
         read({
@@ -148,14 +148,14 @@ describe("Config", () => {
     })
   )
 
-  it.effect("says nothing of how settings fit that are wrong by themselves", () =>
+  it.effect("reports no conflict between settings of which one is wrong by itself", () =>
     Effect.gen(function* () {
       assert.lengthOf(yield* problemsOf({ METADATA_MAX_BATCH_SIZE: "9999999", METADATA_MAX_PENDING: "1" }), 1)
       assert.lengthOf(yield* problemsOf({ DATABASE_URL: "mysql://h/d", DATABASE_LISTEN_URL: "postgresql://h/d" }), 1)
     })
   )
 
-  it.effect("sets flags above the environment, and the environment above the default", () =>
+  it.effect("prefers a flag to the environment, and the environment to the default", () =>
     Effect.gen(function* () {
       const environment = { PORT: "1000", HOST: "::1" }
 
@@ -168,7 +168,7 @@ describe("Config", () => {
     })
   )
 
-  it.effect("tells no value, neither in what it finds wrong nor when settings are shown", () =>
+  it.effect("shows no secret, neither in a problem nor when settings are printed", () =>
     Effect.gen(function* () {
       const secret = "hunter2hunter2hunter2"
       const error = yield* Effect.flip(

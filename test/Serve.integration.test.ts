@@ -69,52 +69,54 @@ layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
     })
   )
 
-  it.effect("says where it is and, once, where the first token is, and at its end what it wrote and lost [LF-16]", () =>
-    Effect.gen(function* () {
-      const { file, next, stop, token = "", url, welcome } = yield* start()
-      assert.strictEqual(statSync(file!).mode & 0o777, 0o600)
-      assert.notInclude(welcome, token)
-      for (const part of [`${url}/docs`, `${url}/metrics`, "DATABASE_URL", "keep it, or set ADMIN_TOKEN"])
-        assert.include(welcome, part)
-      assert.strictEqual(yield* status(url, token), 200)
-      const ready = yield* Effect.provide(HttpClient.get(`${url}/readyz`), FetchHttpClient.layer)
-      assert.strictEqual(ready.status, 200)
-      const [member] = yield* Fleet.provision({
-        url,
-        token: Redacted.make(token),
-        workspace: "dev",
-        owner: "ada",
-        count: 1,
-        keys: ["cpu", "disk"],
-        interval: (yield* settings()).flushInterval
-      }).pipe(Effect.provide(FetchHttpClient.layer))
-      const connection = yield* Agent.connect(url, People.showing(member!.token))
-      const report = Agent.report("1", Agent.sample("cpu", "1"), Agent.sample("disk", "2"), Agent.sample("cpu", "3"))
-      assert.deepStrictEqual(yield* Agent.exchange(connection, report), Agent.accepted("1"))
+  it.effect(
+    "prints its address, once the place of the first token, and at its end how much it wrote and lost [LF-16]",
+    () =>
+      Effect.gen(function* () {
+        const { file, next, stop, token = "", url, welcome } = yield* start()
+        assert.strictEqual(statSync(file!).mode & 0o777, 0o600)
+        assert.notInclude(welcome, token)
+        for (const part of [`${url}/docs`, `${url}/metrics`, "DATABASE_URL", "keep it, or set ADMIN_TOKEN"])
+          assert.include(welcome, part)
+        assert.strictEqual(yield* status(url, token), 200)
+        const ready = yield* Effect.provide(HttpClient.get(`${url}/readyz`), FetchHttpClient.layer)
+        assert.strictEqual(ready.status, 200)
+        const [member] = yield* Fleet.provision({
+          url,
+          token: Redacted.make(token),
+          workspace: "dev",
+          owner: "ada",
+          count: 1,
+          keys: ["cpu", "disk"],
+          interval: (yield* settings()).flushInterval
+        }).pipe(Effect.provide(FetchHttpClient.layer))
+        const connection = yield* Agent.connect(url, People.showing(member!.token))
+        const report = Agent.report("1", Agent.sample("cpu", "1"), Agent.sample("disk", "2"), Agent.sample("cpu", "3"))
+        assert.deepStrictEqual(yield* Agent.exchange(connection, report), Agent.accepted("1"))
 
-      yield* stop
+        yield* stop
 
-      assert.strictEqual((yield* connection.closed).code, 1012)
-      assert.strictEqual(yield* next, "stopping: no more connections, writing what is pending")
-      assert.strictEqual(yield* next, "stopped: 2 pending entries written, none lost")
-      assert.deepStrictEqual(
-        yield* SqlClient.SqlClient.use((sql) => sql`SELECT key, value FROM workspace_agent_metadata ORDER BY key`),
-        [
-          { key: "cpu", value: "3" },
-          { key: "disk", value: "2" }
-        ]
-      )
+        assert.strictEqual((yield* connection.closed).code, 1012)
+        assert.strictEqual(yield* next, "stopping: no more connections, writing what is pending")
+        assert.strictEqual(yield* next, "stopped: 2 pending entries written, none lost")
+        assert.deepStrictEqual(
+          yield* SqlClient.SqlClient.use((sql) => sql`SELECT key, value FROM workspace_agent_metadata ORDER BY key`),
+          [
+            { key: "cpu", value: "3" },
+            { key: "disk", value: "2" }
+          ]
+        )
 
-      const second = yield* start()
-      assert.isUndefined(second.token)
-      assert.strictEqual(yield* status(second.url, token), 200)
-      yield* second.stop
+        const second = yield* start()
+        assert.isUndefined(second.token)
+        assert.strictEqual(yield* status(second.url, token), 200)
+        yield* second.stop
 
-      const third = yield* start({ ADMIN_TOKEN: token })
-      assert.isUndefined(third.token)
-      assert.strictEqual(yield* status(third.url, token), 200)
-      assert.notInclude(third.welcome, token)
-    })
+        const third = yield* start({ ADMIN_TOKEN: token })
+        assert.isUndefined(third.token)
+        assert.strictEqual(yield* status(third.url, token), 200)
+        assert.notInclude(third.welcome, token)
+      })
   )
 
   it.effect("names the variables when it cannot listen", () =>

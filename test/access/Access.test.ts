@@ -38,7 +38,7 @@ describe("Access", () => {
     })
   )
 
-  it.effect("turns away whoever shows an empty or a wrong token, and says how to show one", () =>
+  it.effect("rejects an empty or a wrong token, and says how to send one", () =>
     Effect.gen(function* () {
       for (const wrong of ["", " ", "the token of an agen", "the token of an agent "]) {
         const error = yield* refusalOf(Fake.token(wrong))
@@ -50,7 +50,7 @@ describe("Access", () => {
     })
   )
 
-  it.effect("asks nobody about an empty token", () =>
+  it.effect("looks up no empty token", () =>
     Effect.gen(function* () {
       const error = yield* askingInVain((access) => Effect.flip(access.user(Fake.token(""))))
 
@@ -58,7 +58,7 @@ describe("Access", () => {
     })
   )
 
-  it.effect("takes the token of an agent for that of no user, and the other way round", () =>
+  it.effect("accepts no token of an agent as that of a user, and the other way round", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* refusalOf(ofOwner))._tag, "Unauthenticated")
       const error = yield* asking((access) => Effect.flip(access.user(ofAgent)))
@@ -67,7 +67,7 @@ describe("Access", () => {
     })
   )
 
-  it.effect("compares the digest that was found with that of the token", () =>
+  it.effect("compares the stored digest with that of the token", () =>
     Effect.gen(function* () {
       const careless = Layer.succeed(AccessStore, {
         agents: () => Effect.succeed([{ subject: identity(agent(1)), digest: Fake.digestOf(ofAgent) }]),
@@ -86,7 +86,7 @@ describe("Access", () => {
     })
   )
 
-  it.effect("lets nobody in while tokens cannot be looked up, and does not call a token wrong", () =>
+  it.effect("rejects every request while tokens cannot be looked up, and calls no token wrong", () =>
     Effect.gen(function* () {
       const logs: Array<LogRecord> = []
 
@@ -117,7 +117,7 @@ describe("Access", () => {
     })
   )
 
-  it.effect("tells a stranger of an agent what it tells everyone of a missing one [WA-23]", () =>
+  it.effect("responds to a user without the right as if the agent did not exist [WA-23]", () =>
     Effect.gen(function* () {
       const mayRead = (user: typeof owner, number: number) =>
         asking((access) => Effect.flip(access.mayRead(user, agent(number))))
@@ -131,7 +131,7 @@ describe("Access", () => {
     })
   )
 
-  it.effect("asks for each read who owns the agent, so that a change counts at once [WA-23]", () =>
+  it.effect("checks the owner of the agent for each read, so that a change takes effect at once [WA-23]", () =>
     Effect.gen(function* () {
       let owned = Option.some(owner.id)
       const asking = over(
@@ -157,7 +157,7 @@ describe("Access", () => {
     })
   )
 
-  it.effect("looks up the tokens that are shown while a look-up runs in one statement [FT-61]", () =>
+  it.effect("looks up the tokens that arrive while a look-up runs in one statement [FT-61]", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const statements: Array<number> = []

@@ -26,7 +26,7 @@ layer(NodeCrypto.layer)("Token", (it) => {
     })
   )
 
-  it.effect("has another one for each purpose, the same each time, that only who has the token can tell", () =>
+  it.effect("derives another token for each purpose, the same each time, which needs the token", () =>
     Effect.gen(function* () {
       const [token, other] = [yield* Token.mint, yield* Token.mint]
       const derived = (token: Token.Token, purpose: string) => Effect.map(Token.derive(token, purpose), Redacted.value)

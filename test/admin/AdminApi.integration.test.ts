@@ -31,7 +31,7 @@ const refusal = Effect.fnUntraced(function* (path: string, body: unknown) {
 const name = "Expected a name of 1 to 64 letters, digits, dots, dashes and underscores, letters or digits at both ends"
 
 layer(Service.layer, { excludeTestServices: true })("AdminApi", (it) => {
-  it.effect("refuses names that do not fit into an address, and says which do", () =>
+  it.effect("rejects names that do not fit into an address, and says which do", () =>
     Effect.gen(function* () {
       for (const bad of ["", "-", "a-", "_a", "a b", "a/b", "ä", "a".repeat(65), "a\0"]) {
         assert.deepStrictEqual(yield* refusal("/api/v2/users", { username: bad }), [["username", name]])
@@ -51,7 +51,7 @@ layer(Service.layer, { excludeTestServices: true })("AdminApi", (it) => {
     })
   )
 
-  it.effect("refuses what is missing, of another type, unknown, or no JSON", () =>
+  it.effect("rejects fields that are missing, of another type or unknown, and a body that is no JSON", () =>
     Effect.gen(function* () {
       const cases = [
         [{}, "username", "Missing key"],
@@ -70,7 +70,7 @@ layer(Service.layer, { excludeTestServices: true })("AdminApi", (it) => {
     })
   )
 
-  it.effect("refuses agents that cannot be, and names the field and the limit", () =>
+  it.effect("rejects invalid agents, and names the field and the limit", () =>
     Effect.gen(function* () {
       const { workspace } = yield* People.agent()
       const path = `/api/v2/workspaces/${workspace.id}/agents`
@@ -168,7 +168,7 @@ layer(Service.layer, { excludeTestServices: true })("AdminApi", (it) => {
     })
   )
 
-  it.effect("refuses ids that are none", () =>
+  it.effect("rejects ids that are no UUIDs", () =>
     Effect.gen(function* () {
       const uuid = [["workspace", "Expected a UUID"]]
 

@@ -62,7 +62,7 @@ layer(Service.layer, { excludeTestServices: true })("administration", (it) => {
     })
   )
 
-  it.effect("lists what there is", () =>
+  it.effect("lists users, workspaces and agents", () =>
     Effect.gen(function* () {
       const api = yield* administrate
       const { id, owner, workspace } = yield* People.agent("cpu")
@@ -80,7 +80,7 @@ layer(Service.layer, { excludeTestServices: true })("administration", (it) => {
     })
   )
 
-  it.effect("answers agents in the order they were asked for, each with its own token", () =>
+  it.effect("returns agents in the order of the request, each with its own token", () =>
     Effect.gen(function* () {
       const { agent: whoIs } = yield* Access
       const api = yield* administrate
@@ -102,7 +102,7 @@ layer(Service.layer, { excludeTestServices: true })("administration", (it) => {
     })
   )
 
-  it.effect("rotates the token of an agent: the old one is worth nothing at once", () =>
+  it.effect("rotates the token of an agent: the old one is invalid at once", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const api = yield* administrate
@@ -129,7 +129,7 @@ layer(Service.layer, { excludeTestServices: true })("administration", (it) => {
     })
   )
 
-  it.effect("is for administrators: 401 to whoever shows no valid token, 403 to everyone else", () =>
+  it.effect("is for administrators: 401 without a valid token, 403 for everyone else", () =>
     Effect.gen(function* () {
       const { owner, token: ofAgent, workspace } = yield* People.agent()
       const params = { workspace: workspace.id }
@@ -162,7 +162,7 @@ layer(Service.layer, { excludeTestServices: true })("administration", (it) => {
     })
   )
 
-  it.effect("asks for the token before it looks at the body", () =>
+  it.effect("checks the token before it reads the body", () =>
     Effect.gen(function* () {
       const response = yield* HttpClientRequest.post("/api/v2/users").pipe(
         HttpClientRequest.bodyText("{", "application/json"),
@@ -173,7 +173,7 @@ layer(Service.layer, { excludeTestServices: true })("administration", (it) => {
     })
   )
 
-  it.effect("says what is missing, and which name is taken", () =>
+  it.effect("says which thing does not exist, and which name is taken", () =>
     Effect.gen(function* () {
       const api = yield* administrate
       const { owner, workspace } = yield* People.agent()

@@ -125,7 +125,7 @@ layer(Service.layer, { excludeTestServices: true })("the agent API", (it) => {
       Effect.catchTag("SchemaError", ({ message }) => Effect.succeed(message))
     )
 
-    it.effect(`answers every ${tag} with what became of it, or with what is wrong with it`, () =>
+    it.effect(`returns the result of every ${tag}, or the problem of its request`, () =>
       Effect.gen(function* () {
         const { logs } = yield* Service.TestService
         const { call, known } = yield* connected

@@ -69,7 +69,7 @@ const environment = { METADATA_FLUSH_INTERVAL: "1 hour", AGENT_PING_INTERVAL: "1
 layer(Service.layerWith(environment).pipe(Layer.provideMerge(Statements.layer)), { excludeTestServices: true })(
   "the agent API",
   (it) => {
-    it.effect("answers every call over one connection [AP-02]", () =>
+    it.effect("serves every call over one connection [AP-02]", () =>
       Effect.gen(function* () {
         const { call, requests } = yield* connected
 
@@ -81,7 +81,7 @@ layer(Service.layerWith(environment).pipe(Layer.provideMerge(Statements.layer)),
       })
     )
 
-    it.effect("finds all that it asks the database for by an index, however many agents there are", () =>
+    it.effect("reads rows by an index alone, however many agents there are", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         const statements = yield* Statements.Statements

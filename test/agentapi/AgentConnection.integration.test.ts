@@ -70,7 +70,7 @@ layer(Service.layer, { excludeTestServices: true })("the connection of an agent"
     })
   )
 
-  it.effect("is refused with the field and what it must be for any other version [CN-02, CN-03]", () =>
+  it.effect("is rejected with the field and what it must be for any other version [CN-02, CN-03]", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const { id, token } = yield* People.agent()
@@ -89,7 +89,7 @@ layer(Service.layer, { excludeTestServices: true })("the connection of an agent"
   )
 
   it.effect(
-    "is refused to agents of an old build and to deleted ones, and not while their build stops [CN-04, CN-05, CN-06, CN-07]",
+    "is rejected for agents of an old build and for deleted ones, and not while their build stops [CN-04, CN-05, CN-06, CN-07]",
     () =>
       Effect.gen(function* () {
         const { url } = yield* Service.TestService
@@ -163,7 +163,7 @@ const layerImpatient = Layer.provideMerge(
 
 layer(layerImpatient, { excludeTestServices: true })("the connection of an agent that is pinged", (it) => {
   it.effect(
-    "ends with 1011 when it is silent for too long, and lasts when it answers slowly [CN-10, CN-11, CN-18]",
+    "ends with 1011 when it is silent for too long, and lasts when it responds slowly [CN-10, CN-11, CN-18]",
     () =>
       Effect.gen(function* () {
         const { logged, url } = yield* Service.TestService
@@ -211,7 +211,7 @@ layer(layerImpatient, { excludeTestServices: true })("the connection of an agent
 
 layer(Postgres.layer, { excludeTestServices: true })("a service that stops", (it) => {
   it.effect(
-    "notes that its agents have left before it has stopped, and tells them to come back with 1012 [CN-19]",
+    "records that its agents have left before it has stopped, and closes with 1012 so that they come back [CN-19]",
     () =>
       Effect.gen(function* () {
         const scope = yield* Scope.fork(yield* Effect.scope)

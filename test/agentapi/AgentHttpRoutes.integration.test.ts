@@ -61,7 +61,7 @@ layer(Service.layer, { excludeTestServices: true })("an agent over plain HTTP", 
     })
   )
 
-  it.effect("is told which keys are not declared, and refused when no other is there [HT-04]", () =>
+  it.effect("gets the names of undeclared keys, and a rejection when there is no other key [HT-04]", () =>
     Effect.gen(function* () {
       const { id, token } = yield* People.agent("cpu")
 
@@ -172,7 +172,7 @@ layer(Service.layer, { excludeTestServices: true })("an agent over plain HTTP", 
     })
   )
 
-  it.effect("is told that there is no prebuilt workspace, no SSH key and no provider [HT-09]", () =>
+  it.effect("learns that there is no prebuilt workspace, no SSH key and no provider [HT-09]", () =>
     Effect.gen(function* () {
       const { token } = yield* People.agent()
 

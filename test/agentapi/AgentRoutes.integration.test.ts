@@ -29,7 +29,7 @@ const connected = Effect.fnUntraced(function* (...keys: ReadonlyArray<string>) {
 })
 
 layer(Service.layer, { excludeTestServices: true })("the way in for agents", (it) => {
-  it.effect("answers 401 before any upgrade to whoever shows no token, a wrong one or somebody else's", () =>
+  it.effect("responds with 401 before any upgrade when the token is missing, wrong or somebody else's", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const { owner } = yield* People.agent()
@@ -45,7 +45,7 @@ layer(Service.layer, { excludeTestServices: true })("the way in for agents", (it
     })
   )
 
-  it.effect("answers 401 to a token that was replaced, and lets the new one in", () =>
+  it.effect("responds with 401 to a token that was replaced, and accepts the new one", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const { id, token } = yield* People.agent()
@@ -200,7 +200,7 @@ layer(Service.layer, { excludeTestServices: true })("a report", (it) => {
       })
   )
 
-  it.effect("is taken without its optional fields, and with ones that nobody knows [MR-10, MR-13]", () =>
+  it.effect("is accepted without its optional fields, and with unknown ones [MR-10, MR-13]", () =>
     Effect.gen(function* () {
       const { connection, id } = yield* connected("cpu")
       const call = (id: string, payload: unknown) =>
@@ -219,7 +219,7 @@ layer(Service.layer, { excludeTestServices: true })("a report", (it) => {
     })
   )
 
-  it.effect("is refused in few words, however long those are that it holds", () =>
+  it.effect("is rejected with a short message, however long its fields are", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const connection = yield* Agent.connect(url, People.showing((yield* People.agent()).token))
@@ -233,7 +233,7 @@ layer(Service.layer, { excludeTestServices: true })("a report", (it) => {
     })
   )
 
-  it.effect("is refused with the name of the field that is wrong", () =>
+  it.effect("is rejected with the name of the field that is wrong", () =>
     Effect.gen(function* () {
       const { connection } = yield* connected()
       const wrong = [
@@ -261,7 +261,7 @@ const defect = (defect: unknown) => ({ _tag: "Defect", defect })
 const noMessage = defect({ name: "Error", message: "a message must be an object with a _tag" })
 
 layer(Service.layer, { excludeTestServices: true })("a hostile agent", (it) => {
-  it.effect("gets an error for each frame that is no call, and its next call is answered", () =>
+  it.effect("gets an error for each frame that is no call, and a response to its next call", () =>
     Effect.gen(function* () {
       const { connection } = yield* connected()
       const frames: ReadonlyArray<readonly [frame: string | Uint8Array, answer: object]> = [

@@ -32,7 +32,7 @@ const noBanners = (id: string) => ({
 })
 
 describe("AgentRoutes", () => {
-  it.effect("answers a defect to the call that died, logs it, and leaves the calls beside it alone [MR-09]", () =>
+  it.effect("returns a defect for the call that died, logs it, and leaves the calls beside it alone [MR-09]", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { logs, url } = yield* serve({
@@ -62,7 +62,7 @@ describe("AgentRoutes", () => {
     })
   )
 
-  it.effect("answers a defect of any call to that call alone, and goes on with the connection [AP-02]", () =>
+  it.effect("returns a defect of any call to that call alone, and goes on with the connection [AP-02]", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { logs, url } = yield* serve({
@@ -100,7 +100,7 @@ describe("AgentRoutes", () => {
   )
 
   it.effect(
-    "refuses a call with the id of one that is running, which goes on, and takes the id when that has ended",
+    "rejects a call with the id of one that is running, which goes on, and takes the id when that has ended",
     () =>
       Effect.gen(function* () {
         const gate = yield* Deferred.make<void>()
@@ -145,45 +145,49 @@ describe("AgentRoutes", () => {
     })
   )
 
-  it.effect("answers 503 before any upgrade while tokens cannot be looked up, and 401 to whoever shows none", () =>
-    Effect.gen(function* () {
-      const { url } = yield* serve({ store: Fake.layerAway })
+  it.effect(
+    "responds with 503 before any upgrade while tokens cannot be looked up, and with 401 to a request without one",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* serve({ store: Fake.layerAway })
 
-      const refused = yield* Effect.flip(Agent.connect(url, showing(token)))
-      assert.strictEqual(refused.status, 503)
-      assert.deepStrictEqual(JSON.parse(refused.body), {
-        _tag: "AccessUnavailable",
-        message: "tokens cannot be looked up now"
-      })
-      assert.strictEqual((yield* Effect.flip(Agent.connect(url))).status, 401)
-    })
-  )
-
-  it.effect("answers 503 before any upgrade to an agent whose monitors or connection fail, and logs why [AP-03]", () =>
-    Effect.gen(function* () {
-      const away = Effect.fail(
-        new StoreError({ operation: "do that", reason: "unavailable", cause: new Error("as the test wants it") })
-      )
-      const broken = [
-        recording(() => away),
-        Layer.merge(layerPorts, Layer.mock(ResourceMonitorStore)({ load: () => away }))
-      ]
-
-      for (const ports of broken) {
-        const { logs, url } = yield* serve({ ports })
         const refused = yield* Effect.flip(Agent.connect(url, showing(token)))
-
         assert.strictEqual(refused.status, 503)
         assert.deepStrictEqual(JSON.parse(refused.body), {
-          _tag: "SessionUnavailable",
-          message: "agents cannot be served now"
+          _tag: "AccessUnavailable",
+          message: "tokens cannot be looked up now"
         })
-        assert.isTrue(
-          logs.some(({ level, message }) => level === "Error" && message.includes("agent session not opened"))
+        assert.strictEqual((yield* Effect.flip(Agent.connect(url))).status, 401)
+      })
+  )
+
+  it.effect(
+    "responds with 503 before any upgrade to an agent whose monitors or connection fail, and logs why [AP-03]",
+    () =>
+      Effect.gen(function* () {
+        const away = Effect.fail(
+          new StoreError({ operation: "do that", reason: "unavailable", cause: new Error("as the test wants it") })
         )
-        assert.strictEqual(logs.at(-1)?.message, "agent disconnected")
-      }
-    })
+        const broken = [
+          recording(() => away),
+          Layer.merge(layerPorts, Layer.mock(ResourceMonitorStore)({ load: () => away }))
+        ]
+
+        for (const ports of broken) {
+          const { logs, url } = yield* serve({ ports })
+          const refused = yield* Effect.flip(Agent.connect(url, showing(token)))
+
+          assert.strictEqual(refused.status, 503)
+          assert.deepStrictEqual(JSON.parse(refused.body), {
+            _tag: "SessionUnavailable",
+            message: "agents cannot be served now"
+          })
+          assert.isTrue(
+            logs.some(({ level, message }) => level === "Error" && message.includes("agent session not opened"))
+          )
+          assert.strictEqual(logs.at(-1)?.message, "agent disconnected")
+        }
+      })
   )
 
   it.effect("pings between messages, never within one, however large they are [CN-10]", () =>

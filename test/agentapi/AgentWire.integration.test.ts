@@ -77,7 +77,7 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
       })
   )
 
-  it.effect("reports metadata that is stored, trimmed, and refused as in the contract [WI-71]", () =>
+  it.effect("reports metadata that is stored, trimmed, and rejected as in the contract [WI-71]", () =>
     Effect.gen(function* () {
       const { call, id } = yield* connected("cpu", "mem")
 
@@ -212,7 +212,7 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
     })
   )
 
-  it.effect("connects with every version that is served, and in any role; others are refused [WI-74]", () =>
+  it.effect("connects with every version that is served, and in any role; others are rejected [WI-74]", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const { token } = yield* People.agent()
@@ -228,7 +228,7 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
     })
   )
 
-  it.effect("is refused with another subprotocol, and speaks JSON with ours [WI-75]", () =>
+  it.effect("is rejected with another subprotocol, and speaks JSON with ours [WI-75]", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const { token } = yield* People.agent()
@@ -242,7 +242,7 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
     })
   )
 
-  it.effect("is refused with 403 when a page of another host opens it with a cookie [HT-11]", () =>
+  it.effect("is rejected with 403 when a page of another host opens it with a cookie [HT-11]", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const { token } = yield* People.agent()

@@ -81,7 +81,7 @@ describe("a caller", () => {
     })
   )
 
-  it.effect("that gives up a flush leaves nothing behind [BA-23]", () =>
+  it.effect("that interrupts a flush leaves nothing behind [BA-23]", () =>
     Effect.gen(function* () {
       let flushes = 0
       const { batcher } = yield* start({ maxBatchSize: 1, write: () => Effect.never })
@@ -202,7 +202,7 @@ describe("a bug", () => {
 })
 
 describe("closing", () => {
-  it.effect("keeps time for the observer that saves the rest [BA-26]", () =>
+  it.effect("reserves time for the observer that saves the rest [BA-26]", () =>
     Effect.gen(function* () {
       const saved: Array<number> = []
       const scope = yield* Scope.make()

@@ -1,4 +1,4 @@
-/** How a batcher is made, measured and left alone. */
+/** The construction, the metrics and the idleness of a batcher. */
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Context, Deferred, Effect, Fiber, Layer, Metric, Tracer } from "effect"
 import { PrometheusMetrics } from "effect/observability"

@@ -6,7 +6,7 @@ import * as Batcher from "../../src/batcher/Batcher.ts"
 import { numbers, settle, start } from "../support/numberBatcher.ts"
 
 describe("the retry policy", () => {
-  it.effect("is the caller's schedule; what is given up is handed over [BA-10]", () =>
+  it.effect("is the caller's schedule; updates that are given up are handed over [BA-10]", () =>
     Effect.gen(function* () {
       const attempts: Array<number> = []
       const given: Array<Batcher.GivenUp<number, string>> = []

@@ -11,7 +11,7 @@ describe("the order of updates", () => {
     ["fifo", Accumulator.fifo<number>() as Accumulator.Accumulator<unknown, number>],
     ["keyed", keyedNumbers]
   ] as const) {
-    it.effect(`survives a failed write, with ${name} [BA-01]`, () =>
+    it.effect(`stays the same over a failed write, with ${name} [BA-01]`, () =>
       Effect.gen(function* () {
         const { batcher, batches } = yield* start({
           accumulator,
@@ -29,7 +29,7 @@ describe("the order of updates", () => {
       })
     )
 
-    it.effect(`survives a limit of bytes, with ${name} [BA-01]`, () =>
+    it.effect(`stays the same over a limit of bytes, with ${name} [BA-01]`, () =>
       Effect.gen(function* () {
         const { batcher, batches } = yield* start({
           accumulator,
@@ -104,7 +104,7 @@ describe("the order of updates", () => {
 })
 
 describe("flush", () => {
-  it.effect("returns when all that was accepted before it is written, whatever is added meanwhile [BA-03]", () =>
+  it.effect("returns when everything accepted before it is written, whatever is added meanwhile [BA-03]", () =>
     Effect.gen(function* () {
       const permits = yield* Queue.unbounded<void>()
       const { batcher, batches } = yield* start({
@@ -135,7 +135,7 @@ describe("flush", () => {
     })
   )
 
-  it.effect("says what became of the updates [BA-04]", () =>
+  it.effect("returns how many updates were written, rejected, lost and put back [BA-04]", () =>
     Effect.gen(function* () {
       const { batcher } = yield* start({
         isRejection: (error) => error === "bad",

@@ -1,7 +1,6 @@
 /**
- * The batcher as a state machine against a model: whatever is added, offered and waited for, however the store and the
- * observer behave, whenever it is paused, flushed or closed. Nothing vanishes, nothing is written twice or out of order,
- * every caller learns the truth about its updates, and every bound holds.
+ * Random runs of the batcher against a model, over stores and observers of every behaviour. Nothing vanishes, nothing
+ * is written twice or out of order, every caller learns the truth about its updates, and every bound holds.
  *
  * 2 000 runs; `BATCHER_MODEL_RUNS=100000 npx vitest run test/batcher/Batcher.property.test.ts` makes more of them, and
  * `BATCHER_MODEL_SEED` repeats those of a seed.

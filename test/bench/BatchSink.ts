@@ -1,6 +1,6 @@
 /**
- * Where batches end that nobody writes: it looks at every row once, as the announcement of changed agents wants it, and
- * packs the agents as they would be published. So what a contestant hands over is worth a write, and costs the same.
+ * A store that writes nothing: it reads each row once, as the announcement of changed agents does, and packs the
+ * agents as they would be published. So a batch costs each contestant the same.
  */
 import { Effect, Layer, Stream } from "effect"
 import * as AgentIdChunks from "../../src/metadata/AgentIdChunks.ts"

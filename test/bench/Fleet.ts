@@ -1,8 +1,8 @@
 /**
- * Agents that do nothing but report, over bare WebSockets: what a process at least needs to make reports.
+ * Agents that do nothing but report, over bare WebSockets: the least that a process needs to make reports.
  *
- * The time of a report is that from its sending to its answer. An answer that is no success ends the work with it. The last
- * value of a report is the time of its sending, in milliseconds of `performance.now`.
+ * The time of a report is that from its sending to its response. A response other than a success ends the work with it.
+ * The last value of a report is the time of its sending, in milliseconds of `performance.now`.
  */
 import { Data, Deferred, Duration, Effect, Schedule, type Scope } from "effect"
 import type { RpcMessage } from "effect/rpc"

@@ -1,4 +1,7 @@
-/** A Postgres of this run's own, in memory where the system has a place for that, and what it does and uses. */
+/**
+ * A Postgres of this run's own, in memory where the system has a place for that, with counts of its work and its
+ * resources.
+ */
 import { NodeFileSystem } from "@effect/platform-node"
 import { Effect, FileSystem, Layer } from "effect"
 import { SqlClient } from "effect/sql"

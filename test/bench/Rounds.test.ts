@@ -19,7 +19,7 @@ const table = (contestants: ReadonlyArray<Table.Contestant<"ms">>) =>
   Table.make({ name: "table", title: "a table", notes: [], columns: { ms: 1 }, reference: "a", contestants })
 
 describe("Rounds", () => {
-  it.effect("lets everyone have a turn in each round, and another one begin each time", () =>
+  it.effect("gives every contestant a turn in each round, and lets another one begin each round", () =>
     Effect.gen(function* () {
       const turns: Array<string> = []
       const contestants = ["a", "b", "c"].map((name) => scripted(name, [1, 1, 1], turns))
@@ -35,7 +35,7 @@ describe("Rounds", () => {
     })
   )
 
-  it.effect("answers the median and the range of the rounds that count", () =>
+  it.effect("returns the median and the range of the rounds that count", () =>
     Effect.gen(function* () {
       const { rows } = yield* Rounds.run(table([scripted("a", [900, 5, 1, 3])]), { rounds: 3, warmUps: 1 })
 
@@ -54,7 +54,7 @@ describe("Rounds", () => {
     })
   )
 
-  it.effect("lists who cannot run with the reason, and compares nobody to them", () =>
+  it.effect("lists contestants that cannot run with the reason, and compares no other to them", () =>
     Effect.gen(function* () {
       const { rows } = yield* Rounds.run(table([{ name: "a", skipped: "not here" }, scripted("b", [1])]), {
         rounds: 1,

@@ -1,7 +1,7 @@
 /**
- * Runs a table: contestants take turns, so that whatever slows the machine down for a while slows all of them.
+ * Runs a table: contestants take turns, so that a slow moment of the machine slows all of them.
  *
- * - Everyone does the work once in a round. From round to round another one begins, so that nobody always runs behind the
+ * - Each contestant does the work once in a round. Another one begins each round, so that none always runs behind the
  *   same other.
  * - The first rounds only warm up, and are not counted.
  * - A ratio is taken within a round and only then over the rounds.

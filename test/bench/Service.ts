@@ -1,7 +1,4 @@
-/**
- * The service in a process of its own, over a Postgres of this run, with agents that are known to it; and what both of
- * them do and use.
- */
+/** The service in a process of its own, over a Postgres of this run, with agents, and the figures of both. */
 import { Data, Deferred, Duration, Effect, Layer, Record, Redacted, Stream } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { ChildProcess } from "effect/process"

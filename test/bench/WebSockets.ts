@@ -1,4 +1,4 @@
-/** Bare WebSockets to a server: what a process at least needs to talk to it. */
+/** Bare WebSockets to a server: the least that a process needs to talk to it. */
 import { Data, Effect, type Scope } from "effect"
 import { WebSocket } from "ws"
 import { subprotocol } from "../../src/agentapi/AgentSocketApi.ts"

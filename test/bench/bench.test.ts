@@ -1,4 +1,4 @@
-/** The benchmark itself, run as people run it, with very little to do. No figure is looked at: none of them is a test. */
+/** The benchmark itself, run as people run it, with very little to do. It checks no figure. */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
@@ -58,7 +58,7 @@ describe("npm run bench", () => {
     60_000
   )
 
-  it.live("runs the parts that are asked for, prints their tables, and names whom it could not run", () =>
+  it.live("runs the given parts, prints their tables, and names the contestants that cannot run", () =>
     Effect.gen(function* () {
       const text = yield* bench(["--smoke", "--part", "hot"], { PATH: "" })
 

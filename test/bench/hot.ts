@@ -1,8 +1,8 @@
 /**
  * The hot path: the cost of `add` when its store does nothing, and the drops when more is added than it takes.
  *
- * Garbage is left alone while time is taken: to force its collection discards compiled code as well, and what runs next
- * is twice as slow for a while. For the same reason contestants live as long as a table, as they do in a service.
+ * No collection of garbage is forced while time is measured: it would discard compiled code as well, and the next work
+ * would be twice as slow for a while. For the same reason contestants live as long as a table, as they do in a service.
  */
 import { Effect, Latch, Logger, Metric, Record, Result, type Scope } from "effect"
 import * as BatchSink from "./BatchSink.ts"

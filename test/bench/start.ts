@@ -1,5 +1,5 @@
 /**
- * Starting: the service on a data folder that is there already, and the library in an application that imports it.
+ * Starting: the service on a data folder that exists already, and the library in an application that imports it.
  *
  * Both are the package as it is published, built into a folder of this run.
  */

@@ -228,7 +228,7 @@ layer(Service.layer, { excludeTestServices: true })("the requests of the page", 
     })
   )
 
-  it.effect("refuses text that no name can hold, wherever a request carries it [FT-39]", () =>
+  it.effect("rejects text that no name can hold, wherever a request carries it [FT-39]", () =>
     Effect.gen(function* () {
       const { token } = yield* People.user()
       const headers = People.showing(token)

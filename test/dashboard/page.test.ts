@@ -53,7 +53,7 @@ describe("the reader of server-sent events", () => {
   const text =
     "event: data\nid: 7\ndata: [1,2]\n\n: a comment\n\ndata: two\r\ndata:lines\r\n\r\nevent: ping\ndata: \n\n"
 
-  it("answers the same events however the text is cut", () => {
+  it("returns the same events however the text is cut", () => {
     assert.deepStrictEqual(makeReader()(text), events)
     for (let cut = 0; cut <= text.length; cut++) {
       const read = makeReader()

@@ -60,7 +60,7 @@ describe("MetadataReport", () => {
     assert.strictEqual(Utf8.byteLength(entry.value), 2_046)
   })
 
-  it("accepts keys of exactly 6 144 bytes and refuses the byte behind them [MR-06]", () => {
+  it("accepts keys of exactly 6 144 bytes and rejects the byte behind them [MR-06]", () => {
     const full = [sample("a".repeat(2_048)), sample("b".repeat(2_048)), sample("c".repeat(2_048))]
 
     assert.deepStrictEqual(accept(full, now, anyKey).keyBytes, maxKeyBytes)
@@ -69,7 +69,7 @@ describe("MetadataReport", () => {
     assert.strictEqual(over.keyBytes, maxKeyBytes + 1)
   })
 
-  it("refuses everything behind the entry that crosses the limit [MR-08]", () => {
+  it("rejects everything behind the entry that crosses the limit [MR-08]", () => {
     const { entries } = accept([sample("small"), sample("k".repeat(6_144)), sample("tiny")], now, anyKey)
 
     assert.deepStrictEqual(

@@ -28,7 +28,7 @@ describe("Utf8", () => {
   })
 
   it.prop(
-    "answers the longest prefix within the limit, whatever the text",
+    "returns the longest prefix within the limit, whatever the text",
     { text: Schema.String, limit: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 })) },
     ({ limit, text }) => {
       const wellFormed = text.toWellFormed()

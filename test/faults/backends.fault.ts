@@ -96,7 +96,7 @@ const discarded = Effect.gen(function* () {
   }
 })
 
-describe("a database that answers with failures", () => {
+describe("a database that responds with failures", () => {
   scenario("4 · Every backend is terminated, again and again", terminated)
   scenario("8a · Half of the writes fail for 60 s, and are kept", retained)
   scenario("8b · Half of the writes fail, and are discarded", discarded)

@@ -87,7 +87,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
     })
   )
 
-  it.effect("counts what fails, and keeps trying with a token that is refused", () =>
+  it.effect("counts failures, and keeps trying with a token that is rejected", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const [member] = yield* provision(1)
@@ -103,7 +103,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
     })
   )
 
-  it.effect("leaves and comes back when it is asked to", () =>
+  it.effect("disconnects and reconnects on request", () =>
     Effect.gen(function* () {
       const { logged, url } = yield* Service.TestService
       const [member] = yield* provision(1)
@@ -152,7 +152,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
     })
   )
 
-  it.effect("has its gaps filled", () =>
+  it.effect("fills its gaps", () =>
     Effect.gen(function* () {
       const directory = yield* Directory
       const owner = People.newName("fleet")
@@ -282,7 +282,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
 const layerBusy = Service.layerWith({ STATS_REPORT_INTERVAL: "100 millis" })
 
 layer(layerBusy, { excludeTestServices: true })("an agent of a fleet", (it) => {
-  it.effect("starts with its script, works, has visitors, and sees them off before it shuts down", () =>
+  it.effect("starts with its script, works, has user sessions, and ends them before it shuts down", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const sql = yield* SqlClient.SqlClient
@@ -328,7 +328,7 @@ layer(layerBusy, { excludeTestServices: true })("an agent of a fleet", (it) => {
     })
   )
 
-  it.effect("that is to report metadata alone says nothing else", () =>
+  it.effect("that reports metadata alone makes no other call", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const members = yield* provision(1)

@@ -1,6 +1,6 @@
 /**
- * That agents leave nothing behind: they connect, report everything that agents report, and leave, while people watch some
- * of them. The service is a process of its own, whose counts nothing else moves.
+ * Agents leave nothing behind: they connect, report everything that agents report, and leave, while people watch some
+ * of them. The service is a process of its own, whose counts nothing else changes.
  *
  * A hundred agents stay for five seconds. `npm run test:leaks` lets a thousand stay for a minute.
  */

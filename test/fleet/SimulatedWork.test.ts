@@ -7,7 +7,7 @@ import { PushResourcesMonitoringUsageRequest } from "../../src/agentapi/calls/Re
 import * as Work from "../../src/fleet/SimulatedWork.ts"
 
 describe("simulated work", () => {
-  it.effect("has statistics that tell of whoever is connected", () =>
+  it.effect("has statistics of the user sessions that are open", () =>
     Effect.gen(function* () {
       const visitor = yield* Work.visitor
       const [without, beside] = [yield* Work.stats(undefined), yield* Work.stats(visitor)]
@@ -20,7 +20,7 @@ describe("simulated work", () => {
     })
   )
 
-  it.effect("knows how full memory and volumes were in the intervals up to now", () =>
+  it.effect("remembers how full memory and volumes were in the intervals up to now", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(60_000)
       const usage = yield* Work.usage({
@@ -43,7 +43,7 @@ describe("simulated work", () => {
     })
   )
 
-  it.effect("is the same again with the same seed", () =>
+  it.effect("is the same with the same seed", () =>
     Effect.gen(function* () {
       const one = Random.withSeed(Effect.all([Work.visitor, Work.line, Work.health, Work.sample("cpu")]), "seed")
 

@@ -67,11 +67,11 @@ describe("AgentIdChunks", () => {
     })
   }
 
-  it("refuses a payload whose length is no multiple of 22 [CH-08]", () => {
+  it("rejects a payload whose length is no multiple of 22 [CH-08]", () => {
     assert.include(reasonOf("A".repeat(23)), "23 characters")
   })
 
-  it("refuses characters that are not the base64 of 16 bytes [CH-08]", () => {
+  it("rejects characters that are not the base64 of 16 bytes [CH-08]", () => {
     assert.include(reasonOf(`${reference(agent(1))}${"*".repeat(22)}`), "from 22 on")
     assert.include(reasonOf(`${"A".repeat(21)}B`), "from 0 on")
   })

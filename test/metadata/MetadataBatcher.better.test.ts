@@ -1,4 +1,4 @@
-/** Where this batcher does better than the original: nothing is lost in an outage, to a bad row, or to a full queue. */
+/** Improvements over the original: nothing is lost in an outage, to a bad row, or to a full queue. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
@@ -158,7 +158,7 @@ describe("MetadataBatcher that retains", () => {
     })
   )
 
-  it.effect("bounds what it holds by maxPending while writes fail, whatever arrives", () =>
+  it.effect("holds at most maxPending entries while writes fail, whatever arrives", () =>
     Effect.gen(function* () {
       const { batcher, metric } = yield* start({
         onWriteFailure: "retain",
@@ -214,7 +214,7 @@ describe("MetadataBatcher and bad rows", () => {
     })
   )
 
-  it.effect("gives up each of several bad rows and writes every other one once", () =>
+  it.effect("loses each of several bad rows and writes every other one once", () =>
     Effect.gen(function* () {
       const { batcher, calls, metric } = yield* start({ maxBatchSize: 50, write: refusing("poison") })
       const bad = new Set([0, 1, 25, 49])
@@ -230,7 +230,7 @@ describe("MetadataBatcher and bad rows", () => {
     })
   )
 
-  it.effect("keeps what is unwritten when the store goes away amid the splitting", () =>
+  it.effect("keeps the unwritten rows when the store goes away while a batch is split", () =>
     Effect.gen(function* () {
       const refuse = refusing("poison")
       const { batcher, metric } = yield* start({

@@ -135,7 +135,7 @@ describe("maxPendingBytes", () => {
     })
   )
 
-  it.effect("bounds the mailbox too: what does not fit goes on into what is pending", () =>
+  it.effect("bounds the mailbox too: entries that do not fit go on into those that are pending", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const harness = yield* start({
@@ -168,7 +168,7 @@ describe("maxPendingBytes", () => {
     })
   )
 
-  it.effect("needs an accumulator that knows bytes", () =>
+  it.effect("needs an accumulator that counts bytes", () =>
     Effect.gen(function* () {
       const error = yield* Batcher.makeChecked({
         accumulator: Accumulator.fifo<number>(),

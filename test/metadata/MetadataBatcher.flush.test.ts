@@ -1,4 +1,4 @@
-/** When a batch is written, what is announced, and what a failure leaves behind. */
+/** The triggers of writes, the announcements, and the effects of failures. */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -61,7 +61,7 @@ describe("MetadataBatcher flush", () => {
     })
   )
 
-  it.effect("writes what is asked for by hand before it answers, all of the queue included", () =>
+  it.effect("returns from a flush by hand when everything is written, the whole queue included", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { batcher, calls, metric } = yield* start({ maxBatchSize: 2, write: inTurn(gated(gate)) })
@@ -103,7 +103,7 @@ describe("MetadataBatcher flush", () => {
     })
   )
 
-  it.effect("never writes the batch again that failed, by default [MB-29]", () =>
+  it.effect("never writes a failed batch again, by default [MB-29]", () =>
     Effect.gen(function* () {
       const { batcher, calls, metric } = yield* start({ write: inTurn(failing("unavailable")) })
       yield* batcher.add(agent(1), [entry("lost")])

@@ -63,7 +63,7 @@ describe("MetadataBatcher intake", () => {
     })
   )
 
-  it.effect("refuses settings that make no sense, naming the setting and what it must be [MB-04]", () =>
+  it.effect("rejects settings that make no sense, naming the setting and what it must be [MB-04]", () =>
     Effect.gen(function* () {
       const refused = (options: Parameters<typeof start>[0]) =>
         Effect.map(Effect.exit(start(options)), (exit) => {
@@ -119,7 +119,7 @@ describe("MetadataBatcher intake", () => {
     })
   )
 
-  it.effect("answers at once although the store hangs and the queue is full [MB-09]", () =>
+  it.effect("returns at once although the store hangs and the queue is full [MB-09]", () =>
     Effect.gen(function* () {
       const { batcher } = yield* crowded(0)
 
@@ -263,7 +263,7 @@ describe("MetadataBatcher intake", () => {
     })
   )
 
-  it.effect("drops what is added after it has closed, counted and logged as such [MB-46]", () =>
+  it.effect("drops entries that are added after it has closed, and counts and logs them as such [MB-46]", () =>
     Effect.gen(function* () {
       const harness = yield* start()
       yield* harness.close

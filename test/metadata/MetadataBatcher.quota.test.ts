@@ -75,7 +75,7 @@ describe("maxPendingPerSource", () => {
     })
   )
 
-  it.effect("needs an accumulator that knows sources", () =>
+  it.effect("needs an accumulator that counts sources", () =>
     Effect.gen(function* () {
       const error = yield* Batcher.makeChecked({
         accumulator: Accumulator.fifo<number>(),

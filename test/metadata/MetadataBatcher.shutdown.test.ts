@@ -25,7 +25,7 @@ const isOver = (fiber: Fiber.Fiber<unknown, unknown>) =>
   (fiber.pollUnsafe() satisfies Exit.Exit<unknown, unknown> | undefined) !== undefined
 
 describe("MetadataBatcher shutdown", () => {
-  it.effect("writes what is pending when it closes [MB-39, MB-42]", () =>
+  it.effect("writes everything pending when it closes [MB-39, MB-42]", () =>
     Effect.gen(function* () {
       const harness = yield* start()
       yield* harness.batcher.add(agent(1), entries(3))
@@ -135,7 +135,7 @@ describe("MetadataBatcher shutdown", () => {
     })
   )
 
-  it.effect("returns in time although the store refuses to be interrupted", () =>
+  it.effect("returns in time although the store cannot be interrupted", () =>
     Effect.gen(function* () {
       const harness = yield* start({ write: () => Effect.uninterruptible(Effect.never) })
       yield* harness.batcher.add(agent(1), entries(3))
@@ -148,7 +148,7 @@ describe("MetadataBatcher shutdown", () => {
     })
   )
 
-  it.effect("writes all that was accepted, the queue included [MB-44]", () =>
+  it.effect("writes everything accepted, the queue included [MB-44]", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const harness = yield* start({ maxBatchSize: 4, write: inTurn(gated(gate)) })
@@ -217,7 +217,7 @@ describe("MetadataBatcher shutdown", () => {
     })
   )
 
-  it.effect("counts what a failing store left unwritten when it retains and closes", () =>
+  it.effect("counts the entries that a failing store left unwritten when it retains and closes", () =>
     Effect.gen(function* () {
       const harness = yield* start({ onWriteFailure: "retain", write: failing("unavailable") })
       yield* harness.batcher.add(agent(1), entries(3))
@@ -244,7 +244,7 @@ describe("MetadataBatcher shutdown", () => {
     })
   )
 
-  it.effect("answers a flush that was asked for while it closes", () =>
+  it.effect("returns from a flush that was called while it closes", () =>
     Effect.gen(function* () {
       const harness = yield* start({ write: hanging })
       yield* harness.batcher.add(agent(1), entries(1))

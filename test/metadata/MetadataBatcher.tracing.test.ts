@@ -28,7 +28,7 @@ const report = (batcher: MetadataBatcher.MetadataBatcher["Service"], number: num
     .pipe(Effect.withSpan(`report of ${number}`))
 
 describe("MetadataBatcher tracing", () => {
-  it.effect("links a write to the reports that its rows are of, each once", () => {
+  it.effect("links a write to the reports of its rows, each once", () => {
     const { flushes, links, spans, tracer } = recording()
     return Effect.gen(function* () {
       const { batcher } = yield* start({ maxBatchSize: 4 })
@@ -51,7 +51,7 @@ describe("MetadataBatcher tracing", () => {
     }).pipe(Effect.scoped, Effect.withTracer(tracer))
   })
 
-  it.effect("links what was tried again, and not what was replaced meanwhile", () => {
+  it.effect("links the reports of rows that are tried again, and not of rows that were replaced meanwhile", () => {
     const { links, tracer } = recording()
     return Effect.gen(function* () {
       const { batcher } = yield* start({ write: inTurn(failing("unavailable"), well), onWriteFailure: "retain" })
@@ -68,7 +68,7 @@ describe("MetadataBatcher tracing", () => {
     }).pipe(Effect.scoped, Effect.withTracer(tracer))
   })
 
-  it.effect("links at most 128 reports, and tells how many there were", () => {
+  it.effect("links at most 128 reports, and says how many there were", () => {
     const { flushes, tracer } = recording()
     return Effect.gen(function* () {
       const { batcher } = yield* start()
@@ -81,7 +81,7 @@ describe("MetadataBatcher tracing", () => {
     }).pipe(Effect.scoped, Effect.withTracer(tracer))
   })
 
-  it.effect("announces within the write, which belongs to no trace of another", () => {
+  it.effect("announces within the write, whose trace is its own", () => {
     const { flushes, spans, tracer } = recording()
     return Effect.gen(function* () {
       const { batcher } = yield* start().pipe(Effect.withSpan("the start of an application"))

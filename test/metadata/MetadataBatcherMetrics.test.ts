@@ -140,7 +140,7 @@ describe("MetadataBatcherMetrics", () => {
     })
   )
 
-  it.effect("counts dropped entries also of a caller that hears of others that were lost [MX-05]", () =>
+  it.effect("counts the dropped entries of a caller that learns of lost ones [MX-05]", () =>
     Effect.gen(function* () {
       const { batcher, metric } = yield* start({
         maxBatchSize: 2,
@@ -195,7 +195,7 @@ describe("MetadataBatcherMetrics", () => {
     })
   )
 
-  it.effect("works without anyone reading the metrics [MB-06]", () =>
+  it.effect("works although nobody reads the metrics [MB-06]", () =>
     Effect.gen(function* () {
       const { batcher, calls } = yield* start({ registry: new Map() })
       yield* batcher.add(agent(1), entries(2))

@@ -28,7 +28,7 @@ const post = Effect.fnUntraced(function* (body: string, contentType: string) {
 })
 
 describe("a request that died", () => {
-  it.effect("is answered, and not with why", () =>
+  it.effect("gets a response that does not say why", () =>
     Effect.gen(function* () {
       const routes = Layer.merge(
         HttpRouter.add("GET", "/", Effect.die("a secret")),
@@ -47,7 +47,7 @@ describe("a request that died", () => {
   )
 })
 
-layer(Service.layer, { excludeTestServices: true })("a refusal of the service itself", (it) => {
+layer(Service.layer, { excludeTestServices: true })("a rejection of the service itself", (it) => {
   it.effect("says that there is nothing at an address, with its method and without its query", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* refusal(HttpClientRequest.get("/api/v2/none?coder_session_token=a-secret")), {
@@ -134,7 +134,7 @@ layer(Service.layer, { excludeTestServices: true })("a refusal of the service it
     })
   )
 
-  it.effect("says so before any upgrade, too", () =>
+  it.effect("responds so before any upgrade, too", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
 
@@ -164,7 +164,7 @@ layer(Service.layer, { excludeTestServices: true })("a refusal of the service it
     })
   )
 
-  it.effect("leaves alone what an endpoint said", () =>
+  it.effect("leaves the responses of endpoints alone", () =>
     Effect.gen(function* () {
       const { status, text } = yield* HttpClient.get("/api/v2/users")
 

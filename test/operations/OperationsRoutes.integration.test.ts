@@ -29,7 +29,7 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
     })
   )
 
-  it.effect("describe every route, with who may call it and what it answers", () =>
+  it.effect("describe every route, with its callers and its responses", () =>
     Effect.gen(function* () {
       const { text } = yield* get("/openapi.json")
       const document = JSON.parse(text) as {
@@ -249,7 +249,7 @@ layer(behindProxy, { excludeTestServices: true })("a service whose database goes
 })
 
 describe("Prometheus text", () => {
-  it("is refused by its strict reader when a scraper would stumble", () => {
+  it("is rejected by its strict reader when a scraper would fail", () => {
     const family = (...samples: ReadonlyArray<string>) =>
       ["# HELP a Help.", "# TYPE a counter", ...samples, ""].join("\n")
     const histogram = (...samples: ReadonlyArray<string>) => family(...samples).replace("counter", "histogram")

@@ -46,7 +46,7 @@ describe("the overview", () => {
     assert.strictEqual(make([at(1, { updates: 1, flushes })]).totals.saved, 0)
   })
 
-  it("is healthy when nothing is wrong, and says what is", () => {
+  it("is healthy when nothing is wrong, and names each problem otherwise", () => {
     assert.deepStrictEqual(make([at(0), at(1)]).problems, [])
     assert.deepStrictEqual(make([at(0), at(1)], "the database does not answer").problems, [
       "the database does not answer"
@@ -70,7 +70,7 @@ describe("the overview", () => {
     assert.deepStrictEqual(incident(later), { label: "updates lost: shutdown", isLoss: true, total: 7, recent: 0 })
   })
 
-  it("tells sizes and durations of the flushes of five minutes alone", () => {
+  it("shows sizes and durations of the flushes of the last five minutes alone", () => {
     const flushed = (batches: number, counts: ReadonlyArray<number>, sum: number) => ({
       sizes: { bounds: [10, 50], counts, sum },
       flushes: { ...at(0).flushes, capacity: { batches, durations: { bounds: [0, 1], counts, sum } } }

@@ -26,7 +26,7 @@ const watch = (feed: OverviewFeed.OverviewFeed["Service"]) =>
     return events
   })
 
-it.effect("tells the points so far, and then an overview a second, of the handles that /metrics shows", () =>
+it.effect("sends the points so far, and then an overview a second, of the handles that /metrics shows", () =>
   withFeed(Effect.undefined, (feed) =>
     Effect.gen(function* () {
       yield* Metric.update(Batching.acceptedKeys, 30)
@@ -87,7 +87,7 @@ it.effect("remembers ten minutes", () =>
   )
 )
 
-it.effect("says that the service is not ready, and goes on while that cannot be told", () =>
+it.effect("says that the service is not ready, and goes on while readiness cannot be checked", () =>
   Effect.gen(function* () {
     const answer = yield* Latch.make()
     yield* withFeed(Effect.as(answer.await, "the database does not answer"), (feed) =>

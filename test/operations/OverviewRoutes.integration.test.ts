@@ -43,7 +43,7 @@ layer(Service.layer, { excludeTestServices: true })("the overview", (it) => {
 })
 
 layer(Service.layer, { excludeTestServices: true })("the status on a terminal", (it) => {
-  it.effect("is what the dashboard says of a running service", () =>
+  it.effect("shows the figures of the dashboard", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const { token } = yield* People.user()
@@ -55,7 +55,7 @@ layer(Service.layer, { excludeTestServices: true })("the status on a terminal", 
     })
   )
 
-  it.effect("is refused without a user's token, and unknown where there is no service, and both say what to do", () =>
+  it.effect("is rejected without a user's token, and unknown where there is no service, and both say what to do", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const { token } = yield* People.agent()

@@ -143,7 +143,7 @@ describe("at the limit on unauthenticated connections", () => {
     })
   )
 
-  it.effect("a connection that stays after its upgrade was refused makes room, too [FT-06]", () =>
+  it.effect("a connection that stays after its upgrade was rejected makes room, too [FT-06]", () =>
     Effect.gen(function* () {
       const { connect, connectHalfOpen, request, upgrade } = yield* start()
       const [first, second] = [yield* connectHalfOpen, yield* connect]
@@ -196,7 +196,7 @@ describe("at the limit on unauthenticated connections", () => {
   )
 })
 
-describe("a connection that stays after its upgrade was refused", () => {
+describe("a connection that stays after its upgrade was rejected", () => {
   it.effect("is closed after the idle timeout", () =>
     Effect.gen(function* () {
       const { connectHalfOpen, upgrade } = yield* start(Duration.millis(50))

@@ -62,7 +62,7 @@ layer(Service.layerWith(limits), { excludeTestServices: true })("the limits of t
     })
   )
 
-  it.effect("answer 408 to a request that takes too long to arrive", () =>
+  it.effect("respond with 408 to a request that takes too long to arrive", () =>
     Effect.gen(function* () {
       const { closed, socket } = yield* stranger
       socket.write("GET /healthz HTTP/1.1\r\nHost: here\r\nX-Slow: ")
@@ -91,7 +91,7 @@ layer(Service.layerWith(limits), { excludeTestServices: true })("the limits of t
   )
 
   it.effect(
-    "refuse further connections of an agent and of a user with 429, and count those that are open [FT-14]",
+    "reject further connections of an agent and of a user with 429, and count those that are open [FT-14]",
     () =>
       Effect.gen(function* () {
         const { url } = yield* Service.TestService
@@ -111,7 +111,7 @@ layer(Service.layerWith(limits), { excludeTestServices: true })("the limits of t
       }).pipe(Effect.scoped)
   )
 
-  it.effect("answer 413 to a body that is too large", () =>
+  it.effect("respond with 413 to a body that is too large", () =>
     Effect.gen(function* () {
       const { status } = yield* HttpClientRequest.post("/api/v2/users").pipe(
         HttpClientRequest.setHeaders(People.showing((yield* People.user({ isAdmin: true })).token)),

@@ -81,7 +81,7 @@ describe("a round trip", () => {
 })
 
 describe("a ping", () => {
-  it.effect("is answered at once, and takes nothing, while the request is no WebSocket yet", () =>
+  it.effect("succeeds at once, and costs nothing, while the request is no WebSocket yet", () =>
     Effect.gen(function* () {
       const { messages, pings } = yield* WebSocket.connect(yield* serve)
 
@@ -90,7 +90,7 @@ describe("a ping", () => {
     })
   )
 
-  it.effect("succeeds once the client has answered it, and not before", () =>
+  it.effect("succeeds once the client has responded to it, and not before", () =>
     Effect.gen(function* () {
       const { messages, pings, pong, send } = yield* WebSocket.connect(yield* serve, {}, { answersPings: false })
       yield* Queue.take(messages)

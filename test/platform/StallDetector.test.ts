@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import * as StallDetector from "../../src/platform/StallDetector.ts"
 
 describe("StallDetector", () => {
-  it.effect("tells its listeners when the process last ran, once for each stall [FT-10]", () =>
+  it.effect("notifies its listeners of the last time that the process ran, once for each stall [FT-10]", () =>
     Effect.gen(function* () {
       const real = yield* Clock.Clock
       let stalled = 0

@@ -9,7 +9,7 @@ import { emptyFolder } from "../support/folder.ts"
 import { environment, isOpen, otherProcess, otherServer, query, serverOf, settings } from "../support/server.ts"
 
 layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
-  it.effect("answers queries as soon as it is made, and ends with its scope", () =>
+  it.effect("runs queries as soon as it is made, and ends with its scope", () =>
     Effect.gen(function* () {
       const dataDir = yield* emptyFolder
 
@@ -39,7 +39,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
     })
   )
 
-  it.effect("refuses a folder that a live process uses, naming both", () =>
+  it.effect("rejects a folder that a live process uses, naming both", () =>
     Effect.gen(function* () {
       const dataDir = yield* emptyFolder
       const other = yield* otherServer(dataDir)
@@ -147,7 +147,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
     })
   )
 
-  it.effect("is not led astray by what a killed first start left behind, and removes it", () =>
+  it.effect("ignores and removes the leftovers of a killed first start", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const dataDir = yield* emptyFolder
@@ -183,7 +183,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
     })
   )
 
-  it.effect("refuses the data of another major version, naming both", () =>
+  it.effect("rejects the data of another major version, naming both", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const dataDir = yield* emptyFolder

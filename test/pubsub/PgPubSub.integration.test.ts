@@ -106,7 +106,7 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
     }).pipe(Effect.provide(pubsub()))
   )
 
-  it.effect("listens to whoever comes while the last one is leaving [PS-08]", () =>
+  it.effect("listens for a subscriber that comes while the last one leaves [PS-08]", () =>
     Effect.gen(function* () {
       let leaving = yield* subscribe("a")
       yield* leaving.next
@@ -122,7 +122,7 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
     }).pipe(Effect.provide(pubsub()))
   )
 
-  it.effect("fails a subscription that the server refuses, and leaves nothing behind [PS-09]", () =>
+  it.effect("fails a subscription that the server rejects, and leaves nothing behind [PS-09]", () =>
     Effect.gen(function* () {
       const neighbour = yield* subscribe("a")
       yield* neighbour.next
@@ -140,7 +140,7 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
     }).pipe(Effect.provide(pubsub()), isolated)
   )
 
-  it.effect("refuses names of more than 63 bytes, and serves those of 63 [PS-09] [PS-11]", () =>
+  it.effect("rejects names of more than 63 bytes, and serves those of 63 [PS-09] [PS-11]", () =>
     Effect.gen(function* () {
       const longest = "€".repeat(21)
       const subscription = yield* subscribe(longest)
@@ -195,7 +195,7 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
     }).pipe(Effect.provide([PgProxy.layer, Reactivity.layer]))
   )
 
-  it.effect("publishes 7 999 bytes and is refused 8 000 [PS-10]", () =>
+  it.effect("publishes 7 999 bytes and fails for 8 000 [PS-10]", () =>
     Effect.gen(function* () {
       const subscription = yield* subscribe("a")
       yield* subscription.next

@@ -69,7 +69,7 @@ describe("PubSub", () => {
     }).pipe(Effect.provide(layerMemory))
   )
 
-  it.effect("tells a subscriber of every overflow anew [PS-02]", () =>
+  it.effect("gives a subscriber one Resync for each overflow [PS-02]", () =>
     Effect.gen(function* () {
       const { released, seen } = yield* busyOn("a")
 
@@ -87,7 +87,7 @@ describe("PubSub", () => {
     }).pipe(Effect.provide(layerMemory))
   )
 
-  it.effect("leaves Resyncs out for those who only want messages [PS-03]", () =>
+  it.effect("leaves Resyncs out of a stream of messages [PS-03]", () =>
     Effect.gen(function* () {
       const { busy, released, seen } = yield* busySubscriber(messages("a"))
 

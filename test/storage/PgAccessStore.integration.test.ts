@@ -73,7 +73,7 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
     })
   )
 
-  it.effect("knows nobody by a token that nobody has [CN-04]", () =>
+  it.effect("finds nobody for an unknown token [CN-04]", () =>
     Effect.gen(function* () {
       const token = yield* Token.mint
 
@@ -251,7 +251,7 @@ const throughProxy = stores.pipe(
 )
 
 layer(throughProxy)("PgAccessStore behind a bad network", (it) => {
-  it.effect("says that it cannot be asked while the database is away, and finds what it is asked for later", () =>
+  it.effect("fails while the database is away, and finds the rows when it is back", () =>
     Effect.gen(function* () {
       const { down } = yield* PgProxy.PgProxy
       const { owner, token } = yield* People.agent()
@@ -265,7 +265,7 @@ layer(throughProxy)("PgAccessStore behind a bad network", (it) => {
     })
   )
 
-  it.effect("says so after five seconds when the database does not answer", () =>
+  it.effect("says so after five seconds when the database does not respond", () =>
     Effect.gen(function* () {
       const { token } = yield* People.agent()
 

@@ -142,7 +142,7 @@ layer(PgActivityStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeT
       })
     )
 
-    it.effect("bumps the latest build alone, and of a workspace that it does not know nothing", () =>
+    it.effect("bumps the latest build alone, and nothing for an unknown workspace", () =>
       Effect.gen(function* () {
         const sql = yield* PgClient.PgClient
         const { bump } = yield* ActivityStore

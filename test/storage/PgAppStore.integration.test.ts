@@ -113,7 +113,7 @@ layer(environment, { excludeTestServices: true })("PgAppStore", (it) => {
     })
   )
 
-  it.effect("answers the state before, whether the agent is ready, and the task of the app alone [AA-14]", () =>
+  it.effect("returns the state before, whether the agent is ready, and the task of the app alone [AA-14]", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const { addStatus } = yield* AppStore

@@ -17,7 +17,7 @@ const databaseMillis = Effect.gen(function* () {
 const near = 30_000
 
 layer(Postgres.layer)("PgClock", (it) => {
-  it.effect("tells the time of the database where the process has another one", () =>
+  it.effect("returns the time of the database where the process has another one", () =>
     Effect.gen(function* () {
       assert.isBelow(yield* Clock.currentTimeMillis, near)
 
@@ -77,7 +77,7 @@ layer(Postgres.layer)("PgClock", (it) => {
     }).pipe(collectLogs(logs), isolated)
   })
 
-  it.effect("knows the age of a time from before it went back [FT-03]", () =>
+  it.effect("returns the age of a time from before the clock went back [FT-03]", () =>
     Effect.gen(function* () {
       const { beforeComparison, clock, comparison } = yield* drifting()
       yield* beforeComparison
@@ -91,7 +91,7 @@ layer(Postgres.layer)("PgClock", (it) => {
     })
   )
 
-  it.effect("stands still rather than go back by less than it may wait", () =>
+  it.effect("stands still instead of going back by less than the allowed wait", () =>
     Effect.gen(function* () {
       const { beforeComparison, clock, comparison } = yield* drifting({ maxWait: "2 hours" })
       yield* beforeComparison

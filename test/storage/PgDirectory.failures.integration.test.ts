@@ -53,7 +53,7 @@ layer(throughProxy)("PgDirectory behind a bad network", (it) => {
     })
   )
 
-  it.effect("gives up after thirty seconds what the database does not answer", () =>
+  it.effect("gives up a statement after thirty seconds when the database does not respond", () =>
     Effect.gen(function* () {
       const directory = yield* Directory
 

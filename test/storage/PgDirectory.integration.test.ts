@@ -83,7 +83,7 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
     })
   )
 
-  it.effect("gives a token to whom it was given last, under the name given last", () =>
+  it.effect("gives a token to the user that it was put for last, under the last name", () =>
     Effect.gen(function* () {
       const { putToken } = yield* Directory
       const [one, other] = [yield* People.user(), yield* People.user()]

@@ -71,7 +71,7 @@ layer(environment, { excludeTestServices: true })("PgLifecycleStore", (it) => {
     })
   )
 
-  it.effect("keeps both times where it is told so [LC-04]", () =>
+  it.effect("keeps both times on request [LC-04]", () =>
     Effect.gen(function* () {
       const [agent] = yield* Seed.agents(1, [])
       yield* starting(agent, 1)

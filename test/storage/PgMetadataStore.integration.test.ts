@@ -93,7 +93,7 @@ layer(agents.pipe(Layer.provideMerge(environment)), { excludeTestServices: true 
     })
   )
 
-  it.effect("reads many agents in one statement, whatever their number, and leaves out those it does not know", () =>
+  it.effect("reads many agents in one statement, whatever their number, and leaves out unknown ones", () =>
     Effect.gen(function* () {
       const { url } = yield* Postgres.TestDatabase
       const sql = yield* PgClient.make({ url, maxConnections: 1 })
@@ -119,7 +119,7 @@ layer(agents.pipe(Layer.provideMerge(environment)), { excludeTestServices: true 
     })
   )
 
-  it.effect("looks up what it reads, however many agents that is and whatever the planner believes", () =>
+  it.effect("reads by an index, however many agents there are and whatever the planner estimates", () =>
     Effect.gen(function* () {
       const { url } = yield* Postgres.TestDatabase
       const sql = yield* PgClient.make({ url, maxConnections: 1 })
@@ -238,7 +238,7 @@ layer(agents.pipe(Layer.provideMerge(environment)), { excludeTestServices: true 
   )
 
   it.effect.prop(
-    "stores the newest of what it is given, whatever the batches",
+    "stores the newest sample of each key, whatever the batches",
     {
       batches: Schema.Array(
         Schema.Array(

@@ -25,7 +25,7 @@ layer(environment, { excludeTestServices: true, concurrent: false })("PgSiteConf
     })
   )
 
-  it.effect("answers what was set, as new as the question [MF-07]", () =>
+  it.effect("returns the setting as it is at the time of the call [MF-07]", () =>
     Effect.gen(function* () {
       const configs = yield* SiteConfigs
       const banners = [

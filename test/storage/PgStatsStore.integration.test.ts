@@ -102,7 +102,7 @@ layer(PgStatsStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTest
       { arbitrary: { runs: 100 } }
     )
 
-    it.effect("says that it refuses rows for what they are, and writes none of the batch", () =>
+    it.effect("fails as rejected for bad rows, and writes none of the batch", () =>
       Effect.gen(function* () {
         const { insert } = yield* StatsStore
         const rows = [row(10), row(11, { session_counts: { "a\0b": 1 } })]

@@ -41,7 +41,7 @@ layer(PgUsageStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTest
       })
     )
 
-    it.effect("keeps the later time of two replicas, and leaves what neither was told of [UT-18]", () =>
+    it.effect("keeps the later time of two replicas, and leaves other workspaces alone [UT-18]", () =>
       Effect.gen(function* () {
         const [a, b, both, neither] = yield* workspaces(4)
         const untouched = yield* lastUsed(neither!)
@@ -89,7 +89,7 @@ layer(PgUsageStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTest
       })
     )
 
-    it.effect("ignores workspaces that it does not know, and lists without any", () =>
+    it.effect("ignores unknown workspaces, and empty lists", () =>
       Effect.gen(function* () {
         const { updateLastUsedAt } = yield* UsageStore
 

@@ -95,7 +95,7 @@ layer(PgUserSessionStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { exclu
       })
     )
 
-    it.effect("tells apart connections that have one number in two workspaces [CL-08]", () =>
+    it.effect("distinguishes connections with one number in two workspaces [CL-08]", () =>
       Effect.gen(function* () {
         const { record } = yield* UserSessionStore
         const id = Seed.newId(UserSessionId)

@@ -55,7 +55,7 @@ layer(Layer.merge(layerDatabase, NodeFileSystem.layer), { excludeTestServices: t
     })
   )
 
-  it.effect("leaves nothing of migrations when one of them fails, and says which", () =>
+  it.effect("leaves nothing of migrations when one of them fails, and names it", () =>
     Effect.gen(function* () {
       const { url } = yield* database("template0")
       yield* query(url, "CREATE TABLE workspace_agents ()")
@@ -124,7 +124,7 @@ layer(Layer.merge(layerDatabase, NodeFileSystem.layer), { excludeTestServices: t
     })
   )
 
-  it.effect("refuses a database that cannot hold every character, and says what to do [FT-25]", () =>
+  it.effect("rejects a database that cannot hold every character, and says what to do [FT-25]", () =>
     Effect.gen(function* () {
       const name = `latin_${Crypto.randomUUID().replaceAll("-", "")}`
       const { url } = yield* TestDatabase
@@ -196,7 +196,7 @@ layer(Layer.merge(layerDatabase, NodeFileSystem.layer), { excludeTestServices: t
     })
   )
 
-  it.effect("gives a database up that does not answer in time, naming it", () =>
+  it.effect("gives up on a database that does not respond in time, and names it", () =>
     Effect.gen(function* () {
       const url = yield* urlWith({ host: "localhost:1" })
       const logs: Array<string> = []
@@ -231,7 +231,7 @@ layer(Layer.merge(layerDatabase, NodeFileSystem.layer), { excludeTestServices: t
     })
   )
 
-  it.effect("never shows the password, whatever is wrong with the URL", () =>
+  it.effect("never shows the password, whatever the problem of the URL", () =>
     Effect.gen(function* () {
       const urls = [
         yield* urlWith({}),

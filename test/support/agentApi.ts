@@ -1,4 +1,4 @@
-/** The agent API of a test: ports that nothing is asked of, and the session of a call. */
+/** The agent API of a test: ports that no call uses, and the session of a call. */
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { ActivityBump } from "../../src/usage/ActivityBump.ts"
 import { AgentSession } from "../../src/agentapi/session/AgentSession.ts"

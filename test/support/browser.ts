@@ -1,5 +1,5 @@
 /**
- * A real Chromium, and pages of it that notice what must not happen.
+ * A real Chromium, and its pages, which record errors.
  *
  * The browser is the system's; CHROMIUM names another one.
  */

@@ -1,4 +1,4 @@
-/** A collector of traces on a port of this machine, which keeps what it is sent by OTLP as JSON. */
+/** A collector of traces on a port of this machine, which keeps the spans that it receives by OTLP as JSON. */
 import { Effect, Schema } from "effect"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"

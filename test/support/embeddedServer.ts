@@ -1,6 +1,6 @@
 /**
- * A process with an embedded server, for tests that end it: prints the server's process id and port as JSON once it runs,
- * and "flushed" once the statement that it runs at its end was answered. Exits on the spot when it gets any input.
+ * A process with an embedded server, for tests that end it: prints the server's process id and port as JSON once it
+ * runs, and "flushed" once the statement at its end has returned. Exits on the spot when it gets any input.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"

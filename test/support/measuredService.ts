@@ -1,7 +1,8 @@
 /**
- * The service as a process that counts what it holds: on SIGUSR2 it prints one line of that, after a collection of garbage.
+ * The service as a process that counts its resources: on SIGUSR2 it prints them in one line, after a collection of
+ * garbage.
  *
- * It is set up by the environment, as `serve` is, and prints where it is and the token of its administrator.
+ * It is set up by the environment, as `serve` is, and prints its address and the token of its administrator.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Exit, Layer, Metric, Option, Queue, Redacted } from "effect"

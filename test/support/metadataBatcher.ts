@@ -1,6 +1,4 @@
-/**
- * A metadata batcher over a store and a pubsub that remember what they were asked, under the control of the test.
- */
+/** A metadata batcher over a store and a pubsub that record their calls, under the control of the test. */
 import { Context, DateTime, Deferred, Effect, Exit, Fiber, Layer, Metric, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as AgentIdChunks from "../../src/metadata/AgentIdChunks.ts"

@@ -1,4 +1,4 @@
-/** A batcher of numbers that remembers what it wrote. */
+/** A batcher of numbers that records its batches. */
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as Accumulator from "../../src/batcher/Accumulator.ts"

@@ -1,6 +1,4 @@
-/**
- * A strict reader of Prometheus text, version 0.0.4: it fails on whatever a scraper may stumble over.
- */
+/** A strict reader of Prometheus text, version 0.0.4: it fails on every text that a scraper may reject. */
 
 export interface Sample {
   readonly name: string

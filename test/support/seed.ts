@@ -1,5 +1,5 @@
 /**
- * Rows that tests need before they can begin: everything an agent belongs to, and agents with declared keys.
+ * Rows that tests need before they can begin: agents with declared keys, and everything that agents belong to.
  */
 import { PgTypes } from "@effect/sql-pg"
 import { Effect, Result, Schema } from "effect"

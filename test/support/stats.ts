@@ -1,4 +1,4 @@
-/** Statistics over a store that remembers what it was asked, under the control of the test. */
+/** Statistics over a store that records its calls, under the control of the test. */
 import { NodeCrypto } from "@effect/platform-node"
 import { Context, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
 import { TestClock } from "effect/testing"

@@ -1,4 +1,4 @@
-/** The ports of the tailnet where a test is about something else: nothing is stored, and nothing is found. */
+/** The ports of the tailnet for tests of other rooms: they store nothing and find nothing. */
 import { Effect, Layer } from "effect"
 import { CoordinatorStore } from "../../src/tailnet/CoordinatorStore.ts"
 import { ResumeKeyStore } from "../../src/tailnet/ResumeKeyStore.ts"

@@ -1,6 +1,4 @@
-/**
- * Somebody who watches an agent, in either of the two ways; both bring the same events.
- */
+/** A watcher of an agent, over server-sent events or a WebSocket, which bring the same events. */
 import { type Cause, Effect, Exit, Queue, Scope, Stream } from "effect"
 import { HttpClient } from "effect/http"
 import type { WatchEvent } from "../../src/watch/MetadataWatch.ts"

@@ -1,6 +1,4 @@
-/**
- * A WebSocket as a test uses it: what arrives is in a queue, and how it ended is known.
- */
+/** A WebSocket for tests, with its messages in a queue and its close code. */
 import { NodeWS } from "@effect/platform-node"
 import { type Cause, Data, Deferred, Effect, Queue } from "effect"
 import type * as Http from "node:http"

@@ -63,7 +63,7 @@ describe("the authority of an agent", () => {
     })
   )
 
-  it.effect("refuses every other address, and every other address that traffic is taken for [TC-27]", () =>
+  it.effect("rejects every other address, and every other address that traffic is taken for [TC-27]", () =>
     Effect.gen(function* () {
       for (const [address, expected] of [
         ...wide,
@@ -83,7 +83,7 @@ describe("the authority of an agent", () => {
     })
   )
 
-  it.effect("refuses tunnels and takes handshakes [TC-28]", () =>
+  it.effect("rejects tunnels and takes handshakes [TC-28]", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* refusal(agent, { addTunnel: newPeerId() }), "agents cannot open tunnels")
       assert.strictEqual(yield* refusal(agent, { addTunnel: self }), "agents cannot open tunnels")
@@ -105,7 +105,7 @@ describe("the authority of a client of one agent", () => {
     })
   )
 
-  it.effect("takes addresses of single hosts, and refuses networks and handshakes [TC-30]", () =>
+  it.effect("takes addresses of single hosts, and rejects networks and handshakes [TC-30]", () =>
     Effect.gen(function* () {
       assert.isUndefined(yield* refusal(client, { updateSelf: withAddresses([`${another}/128`], ["::/0"]) }))
       for (const [address, expected] of wide) {
@@ -122,7 +122,7 @@ describe("the authority of a client of one agent", () => {
 })
 
 describe("the authority of a user's client", () => {
-  it.effect("takes tunnels to the agents that the user may reach, and refuses others in one text [TC-31]", () =>
+  it.effect("takes tunnels to the agents that the user may reach, and rejects others in one text [TC-31]", () =>
     Effect.gen(function* () {
       const user = Authority.user((to) => Effect.succeed(to === self))
       const other = newPeerId()

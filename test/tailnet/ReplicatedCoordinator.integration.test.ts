@@ -121,7 +121,7 @@ layer(services, { excludeTestServices: true })("coordinators of several replicas
     })
   )
 
-  it.effect("pass on handshakes between replicas, and refuse those without a tunnel [TC-35]", () =>
+  it.effect("pass on handshakes between replicas, and reject those without a tunnel [TC-35]", () =>
     Effect.gen(function* () {
       const { agent, client } = yield* apart
 

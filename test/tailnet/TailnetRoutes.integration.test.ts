@@ -130,7 +130,7 @@ layer(Service.layer, { excludeTestServices: true })("clients of the tailnet", (i
     })
   )
 
-  it.effect("are refused before the upgrade: no token, no right, another version, no WebSocket [TU-15]", () =>
+  it.effect("are rejected before the upgrade: no token, no right, another version, no WebSocket [TU-15]", () =>
     Effect.gen(function* () {
       const { headers, id } = yield* agentOf
       const foreign = yield* agentOf
@@ -159,7 +159,7 @@ layer(Service.layer, { excludeTestServices: true })("clients of the tailnet", (i
     })
   )
 
-  it.effect("come back as the same peer by a resume token, and are refused with a bad one [TU-16]", () =>
+  it.effect("come back as the same peer by a resume token, and are rejected with a bad one [TU-16]", () =>
     Effect.gen(function* () {
       const agent = yield* agentOf
       const client = yield* dial(coordinatePath(agent.id), agent.headers)

@@ -120,7 +120,7 @@ describe("the calls of the tailnet", () => {
     }).pipe(Effect.provide(layerServices))
   )
 
-  it.effect("refuse coordination to a connection without the id of a stream [TN-02]", () =>
+  it.effect("reject coordination to a connection without the id of a stream [TN-02]", () =>
     Effect.gen(function* () {
       const { exit } = yield* call(method.coordinate, {})
 
@@ -249,7 +249,7 @@ describe("resume tokens", () => {
     }).pipe(Effect.provide(layerServices))
   )
 
-  it.effect("are refused when anything of them was changed, and ignored without the id of a key [TU-10]", () =>
+  it.effect("are rejected when anything of them was changed, and ignored without the id of a key [TU-10]", () =>
     Effect.gen(function* () {
       const tokens = yield* ResumeTokens.ResumeTokens
       const { token } = yield* tokens.issue(newPeerId())

@@ -107,7 +107,7 @@ export const badInputSuite = (it: It, rules: Rules) => {
     })
   )
 
-  it.effect("counts the requests that it refuses, by the reason, and the streams that end with them [TC-46]", () =>
+  it.effect("counts the requests that it rejects, by the reason, and the streams that end with them [TC-46]", () =>
     Effect.gen(function* () {
       const refused = (authority: Authority.Authority, act: (peer: TestPeer) => Effect.Effect<void>) =>
         Effect.flatMap(connect("refused", { authority }), act)

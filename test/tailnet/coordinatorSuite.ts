@@ -262,7 +262,7 @@ export const coordinatorSuite = (it: It, rules: Rules) => {
     })
   )
 
-  it.effect("refuses handshakes without a tunnel by an error text, and goes on [TC-15]", () =>
+  it.effect("rejects handshakes without a tunnel by an error text, and goes on [TC-15]", () =>
     Effect.gen(function* () {
       const { agent, client } = yield* pair
       const other = yield* connect("other")

@@ -43,7 +43,7 @@ const request = Effect.fnUntraced(function* (path: string) {
 })
 
 describe("Defects", () => {
-  it.effect("are logged once, and answered with 500", () =>
+  it.effect("are logged once, and become a response with 500", () =>
     Effect.gen(function* () {
       for (const path of ["/dies", "/api"]) {
         assert.deepStrictEqual(yield* request(path), { status: 500, logs: ["Error request died"] })
@@ -51,7 +51,7 @@ describe("Defects", () => {
     })
   )
 
-  it.effect("are not logged when they are answers", () =>
+  it.effect("are not logged when they are responses", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* request("/answers"), { status: 418, logs: [] })
       assert.deepStrictEqual(yield* request("/refuses"), { status: 413, logs: [] })

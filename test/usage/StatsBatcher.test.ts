@@ -122,7 +122,7 @@ describe("StatsBatcher", () => {
     })
   )
 
-  it.effect("gives up a report that the store refuses, and writes the others", () =>
+  it.effect("gives up a report that the store rejects, and writes the others", () =>
     Effect.gen(function* () {
       const { addAll, count, flush, logs } = yield* start({ insert: refusing(2) })
 

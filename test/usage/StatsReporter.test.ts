@@ -169,7 +169,7 @@ describe("StatsReporter", () => {
     })
   )
 
-  it.effect("takes four seconds at most, and marks the workspace as used, while nothing is answered [ST-10]", () =>
+  it.effect("takes four seconds at most, and marks the workspace as used, while nothing responds [ST-10]", () =>
     Effect.gen(function* () {
       const { kinds, logs, report } = yield* start({ publish: Effect.never, bump: Effect.never })
 

@@ -80,7 +80,7 @@ layer(Service.layer, { excludeTestServices: true })("usage", (it) => {
     })
   )
 
-  it.effect("says what is wrong with a request", () =>
+  it.effect("names the problem of a request", () =>
     Effect.gen(function* () {
       const { id, owner, workspace } = yield* People.agent()
       const problemOf = (body: object) =>
@@ -101,7 +101,7 @@ layer(Service.layer, { excludeTestServices: true })("usage", (it) => {
     })
   )
 
-  it.effect("answers 503 while workspaces cannot be read", () =>
+  it.effect("responds with 503 while workspaces cannot be read", () =>
     Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
       const { owner, workspace } = yield* People.agent()
@@ -187,7 +187,7 @@ layer(layerExperiment, { excludeTestServices: true })("usage, where people's pro
     })
   )
 
-  it.effect("knows no agent of another workspace", () =>
+  it.effect("finds no agent of another workspace", () =>
     Effect.gen(function* () {
       const { owner, workspace } = yield* People.agent()
       const other = yield* People.agent()

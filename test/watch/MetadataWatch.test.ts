@@ -158,7 +158,7 @@ describe("MetadataWatch", () => {
     })
   )
 
-  it.effect("replaces the keys that a read answers and keeps the others [WA-14]", () =>
+  it.effect("replaces the keys that a read returns and keeps the others [WA-14]", () =>
     Effect.gen(function* () {
       const { events, world } = yield* watch
       world.rows = [metadata("disk", "7")]
@@ -284,7 +284,7 @@ describe("MetadataWatch", () => {
     })
   )
 
-  it.effect("tells the age of a value in whole seconds, and shows what was never collected [WA-20]", () =>
+  it.effect("shows the age of a value in whole seconds, and keys that were never collected [WA-20]", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(12_999)
       const { open, world } = yield* makeWorld

@@ -90,7 +90,7 @@ describe("the close code of a WebSocket", () => {
     )
   )
 
-  it.effect("does not come for a client that answers its pings", () =>
+  it.effect("does not come for a client that responds to its pings", () =>
     behind(() =>
       Effect.gen(function* () {
         const { messages, pings, pong } = yield* connect

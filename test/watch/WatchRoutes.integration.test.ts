@@ -60,7 +60,7 @@ layer(Service.layer, { excludeTestServices: true })("a watcher", (it) => {
     )
   }
 
-  it.effect("gets the same envelopes either way, whose data is what a single read answers [WA-01, WA-02]", () =>
+  it.effect("gets the same envelopes either way, whose data is that of a single read [WA-01, WA-02]", () =>
     Effect.gen(function* () {
       const { id, owner } = yield* reporting("cpu", "disk")
       const headers = People.showing(owner.token)
@@ -179,26 +179,28 @@ layer(Service.layer, { excludeTestServices: true })("readers of an agent", (it) 
     })
   )
 
-  it.effect("is nobody else: to a stranger it does not exist, without a token nobody is told anything [WA-23]", () =>
-    Effect.gen(function* () {
-      const { id, token } = yield* People.agent("cpu")
-      const stranger = yield* People.user()
-      const missing = newId(AgentId)
+  it.effect(
+    "is allowed alone: for other users the agent does not exist, and without a token there is a 401 [WA-23]",
+    () =>
+      Effect.gen(function* () {
+        const { id, token } = yield* People.agent("cpu")
+        const stranger = yield* People.user()
+        const missing = newId(AgentId)
 
-      const hidden = yield* statuses(id, People.showing(stranger.token))
-      assert.deepStrictEqual(hidden.statuses, [404, 404, 404])
-      for (const { body, statuses: answers } of [
-        yield* statuses(missing, People.showing(stranger.token)),
-        yield* statuses(missing, People.showing((yield* People.user({ isAdmin: true })).token))
-      ]) {
-        assert.deepStrictEqual(answers, [404, 404, 404])
-        assert.strictEqual(body, hidden.body.replace(id, missing))
-      }
-      for (const headers of [{}, People.showing(yield* Token.mint), People.showing(token), People.bearer(token)]) {
-        assert.deepStrictEqual((yield* statuses(id, headers)).statuses, [401, 401, 401])
-      }
-      assert.deepStrictEqual((yield* statuses(id, {}, search(token))).statuses, [401, 401, 401])
-    })
+        const hidden = yield* statuses(id, People.showing(stranger.token))
+        assert.deepStrictEqual(hidden.statuses, [404, 404, 404])
+        for (const { body, statuses: answers } of [
+          yield* statuses(missing, People.showing(stranger.token)),
+          yield* statuses(missing, People.showing((yield* People.user({ isAdmin: true })).token))
+        ]) {
+          assert.deepStrictEqual(answers, [404, 404, 404])
+          assert.strictEqual(body, hidden.body.replace(id, missing))
+        }
+        for (const headers of [{}, People.showing(yield* Token.mint), People.showing(token), People.bearer(token)]) {
+          assert.deepStrictEqual((yield* statuses(id, headers)).statuses, [401, 401, 401])
+        }
+        assert.deepStrictEqual((yield* statuses(id, {}, search(token))).statuses, [401, 401, 401])
+      })
   )
 
   it.effect("does not administer with a token in the address [WA-23]", () =>
@@ -210,7 +212,7 @@ layer(Service.layer, { excludeTestServices: true })("readers of an agent", (it) 
     })
   )
 
-  it.effect("is told what is wrong with an id, and where the WebSocket is", () =>
+  it.effect("gets the problem of an id, and the address of the WebSocket", () =>
     Effect.gen(function* () {
       const { id, owner } = yield* People.agent("cpu")
       const headers = People.showing(owner.token)

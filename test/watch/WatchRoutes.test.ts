@@ -46,7 +46,7 @@ for (const [way, watch] of ways) {
       )
     )
 
-    it.effect("is answered with 500 and nothing else when the first read fails [WA-01, WA-02, WA-05]", () =>
+    it.effect("gets a 500 and nothing else when the first read fails [WA-01, WA-02, WA-05]", () =>
       behind((world) =>
         Effect.gen(function* () {
           world.reading = unavailable
@@ -66,7 +66,7 @@ for (const [way, watch] of ways) {
       )
     )
 
-    it.effect("is answered with 500 and nothing else when it cannot subscribe [WA-01, WA-02, WA-06]", () =>
+    it.effect("gets a 500 and nothing else when it cannot subscribe [WA-01, WA-02, WA-06]", () =>
       behind((world) =>
         Effect.gen(function* () {
           const error = new PubSub.PubSubError({ operation: "subscribe", channel: "any", cause: "refused" })
@@ -142,7 +142,7 @@ for (const [way, watch] of ways) {
 }
 
 describe("reading metadata once", () => {
-  it.effect("is answered with 500 when it cannot be read", () =>
+  it.effect("gets a 500 when it cannot be read", () =>
     behind((world) =>
       Effect.gen(function* () {
         world.reading = unavailable

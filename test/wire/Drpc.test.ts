@@ -31,7 +31,7 @@ describe("the recorded calls", () => {
     "unary with invoke metadata",
     "two unary calls on one transport"
   ]) {
-    it.effect(`get the recorded answers: ${name} [WI-30]`, () =>
+    it.effect(`get the recorded responses: ${name} [WI-30]`, () =>
       Effect.gen(function* () {
         const { packets, send, ended } = yield* start
         const expected = serverOf(name)
@@ -141,7 +141,7 @@ describe("a call", () => {
     })
   )
 
-  it.effect("is answered in one message of the connection with its acknowledgement [WI-35]", () =>
+  it.effect("gets its response in one message of the connection with its acknowledgement [WI-35]", () =>
     Effect.gen(function* () {
       const { multiplexer } = yield* make
       const { packets, send, seen } = yield* connect(multiplexer, "")
@@ -159,7 +159,7 @@ describe("a call", () => {
     })
   )
 
-  it.effect("is answered later when it takes longer, and others go on meanwhile [WI-36]", () =>
+  it.effect("gets its response later when it takes longer, and others go on meanwhile [WI-36]", () =>
     Effect.gen(function* () {
       const { log, packets, send } = yield* start
 

@@ -178,7 +178,7 @@ describe("a session", () => {
     })
   )
 
-  it.effect("pings the client and hears its answer [WI-11]", () =>
+  it.effect("pings the client and receives its response [WI-11]", () =>
     Effect.gen(function* () {
       const { seen, send, session, until } = yield* start
 

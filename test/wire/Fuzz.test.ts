@@ -126,7 +126,7 @@ describe("a server", () => {
     }).pipe(Effect.provide(Logger.layer([])))
   )
 
-  it("reads a message that is broken, or refuses it, and needs no more memory than the message has [WI-52]", () => {
+  it("reads a message that is broken, or rejects it, and needs no more memory than the message has [WI-52]", () => {
     const random = randomOf(seed)
     const registry = createRegistry(file_agent, file_tailnet)
     const messages: ReadonlyArray<{ type: string; hex: string }> = Wire.vectors("messages").vectors

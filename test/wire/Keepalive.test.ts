@@ -19,7 +19,7 @@ const watched = Effect.fnUntraced(function* (keepalive: Keepalive.Keepalive) {
 })
 
 describe("the keepalive", () => {
-  it.effect("pings a session every 30 seconds, and ends one that has not answered within 10 [WI-23]", () =>
+  it.effect("pings a session every 30 seconds, and ends one that has not responded within 10 [WI-23]", () =>
     Effect.gen(function* () {
       const keepalive = yield* Keepalive.make()
       const alive = yield* watched(keepalive)
@@ -40,7 +40,7 @@ describe("the keepalive", () => {
     })
   )
 
-  it.effect("leaves a session in peace that has answered another ping since the last visit [WI-23]", () =>
+  it.effect("leaves a session alone that has responded to another ping since the last visit [WI-23]", () =>
     Effect.gen(function* () {
       const { answer, ended, session, take } = yield* watched(yield* Keepalive.make())
 

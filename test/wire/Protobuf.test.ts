@@ -133,7 +133,7 @@ describe("the generated code", () => {
     }
   })
 
-  it("refuses text that is not UTF-8, and writes none [WI-03]", () => {
+  it("rejects text that is not UTF-8, and writes none [WI-03]", () => {
     const withKey = (...key: ReadonlyArray<number>) => Uint8Array.of(0x12, key.length + 2, 0x0a, key.length, ...key)
     const lone = toBinary(Agent.StartupSchema, create(Agent.StartupSchema, { version: "\ud800" }))
 

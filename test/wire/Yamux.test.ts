@@ -22,7 +22,7 @@ const sides = (name: string) => ({
 })
 
 describe("the recorded sessions", () => {
-  it("answer a call with an acknowledgement, data and an end [WI-10]", () => {
+  it("respond to a call with an acknowledgement, data and an end [WI-10]", () => {
     const { client, server } = sides("unary call over yamux")
     const { received, session, streams, take } = record()
 
@@ -38,7 +38,7 @@ describe("the recorded sessions", () => {
     assert.strictEqual(session.size, 0)
   })
 
-  it("answer pings with the same value, and understand answers [WI-11]", () => {
+  it("respond to pings with the same value, and understand responses [WI-11]", () => {
     const { client, server } = sides("pings")
     const { session, take } = record()
     let answered = 0
@@ -75,7 +75,7 @@ describe("the recorded sessions", () => {
     assert.deepStrictEqual(take().map(inWords), [...sides("server sends go away").server, "window RST 1 0"])
   })
 
-  it("refuse a stream by a reset [WI-14]", () => {
+  it("reject a stream by a reset [WI-14]", () => {
     const { client, server } = sides("accept backlog exceeded")
     const { refused, session, take } = record({ maxStreams: 256 })
     for (let id = 1; id < 512; id += 2) session.receive(open(1_000 + id))
@@ -88,7 +88,7 @@ describe("the recorded sessions", () => {
     assert.strictEqual(session.size, 256)
   })
 
-  it("go on whatever a stock client answers to a peer's mistakes", () => {
+  it("go on whatever a stock client responds to a peer's mistakes", () => {
     for (const { events, name } of Wire.vectors("yamux").vectors.slice(5)) {
       const { ended, session } = record()
       for (const event of events) if (event.dir === "c2s") session.receive(Wire.bytesOf(event))

@@ -15,7 +15,7 @@ const failing = Effect.fail(
 )
 
 describe("announcement banners", () => {
-  it.effect("are all answered, in their order, and an error when they cannot be read [MF-07]", () =>
+  it.effect("are all returned, in their order, and an error when they cannot be read [MF-07]", () =>
     Effect.gen(function* () {
       const banners = [banner("Maintenance at noon"), banner("Hello", false), banner("Welcome")]
 

@@ -68,7 +68,7 @@ const apps: Partial<AppStore["Service"]> = {
 }
 
 describe("BatchUpdateAppHealths", () => {
-  it.effect("asks nothing when there is nothing to update [AA-01]", () =>
+  it.effect("makes no query when there is nothing to update [AA-01]", () =>
     Effect.gen(function* () {
       const { happened, healths, report } = yield* start({ store: { healths: () => Effect.die("it was asked") } })
 
@@ -78,7 +78,7 @@ describe("BatchUpdateAppHealths", () => {
     })
   )
 
-  it.effect("refuses an id that is none [AA-02]", () =>
+  it.effect("rejects an id that is no UUID [AA-02]", () =>
     Effect.gen(function* () {
       const { happened, report } = yield* start({ store: apps })
 
@@ -87,7 +87,7 @@ describe("BatchUpdateAppHealths", () => {
     })
   )
 
-  it.effect("refuses an app that the agent does not have, and writes nothing of the others [AA-03]", () =>
+  it.effect("rejects an app that the agent does not have, and writes nothing of the others [AA-03]", () =>
     Effect.gen(function* () {
       const { happened, report } = yield* start({ store: apps })
 
@@ -102,7 +102,7 @@ describe("BatchUpdateAppHealths", () => {
     })
   )
 
-  it.effect("refuses an app that has no health check [AA-04]", () =>
+  it.effect("rejects an app that has no health check [AA-04]", () =>
     Effect.gen(function* () {
       const { happened, report } = yield* start({ store: apps })
 
@@ -178,7 +178,7 @@ const finding = (found: Partial<AddedStatus>, happened: Array<unknown> = []): Pa
 })
 
 describe("UpdateAppStatus", () => {
-  it.effect("takes a message of 160 bytes and refuses one of 161 [AA-08]", () =>
+  it.effect("takes a message of 160 bytes and rejects one of 161 [AA-08]", () =>
     Effect.gen(function* () {
       const added: Array<unknown> = []
       const { say } = yield* start({ store: finding({}, added) })
@@ -207,7 +207,7 @@ describe("UpdateAppStatus", () => {
     })
   )
 
-  it.effect("refuses a slug that no app of the agent has [AA-10]", () =>
+  it.effect("rejects a slug that no app of the agent has [AA-10]", () =>
     Effect.gen(function* () {
       const { happened, say } = yield* start({ store: { addStatus: () => Effect.succeedNone } })
 

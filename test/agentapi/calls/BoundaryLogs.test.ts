@@ -121,7 +121,7 @@ describe("ReportBoundaryLogs", () => {
     })
   )
 
-  it.effect("refuses a report of more than ten thousand logs", () =>
+  it.effect("rejects a report of more than ten thousand logs", () =>
     Effect.gen(function* () {
       const { logs, report } = yield* connect
 

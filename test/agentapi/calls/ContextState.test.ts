@@ -92,7 +92,7 @@ describe("PushContextState", () => {
     })
   )
 
-  it.effect("refuses what is beyond a limit, and names the limit [CX-03]", () =>
+  it.effect("rejects values beyond a limit, and names the limit [CX-03]", () =>
     Effect.gen(function* () {
       const hash = (bytes: number) => Buffer.alloc(bytes).toString("base64")
       const content = (bytes: number) => ({ content: hash(bytes) })

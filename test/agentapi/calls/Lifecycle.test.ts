@@ -66,7 +66,7 @@ const changed = (state: string, startedAt: string, readyAt: string) => ({
 })
 
 describe("UpdateLifecycle", () => {
-  it.effect("accepts nine states and names any other in its refusal [LC-01]", () =>
+  it.effect("accepts nine states and names any other in its error [LC-01]", () =>
     Effect.gen(function* () {
       const { change, happened } = yield* start()
       const states = [
@@ -128,7 +128,7 @@ describe("UpdateLifecycle", () => {
     )
   }
 
-  it.effect("takes the zero time, and none at all, for now, and answers what it took [LC-05]", () =>
+  it.effect("takes the zero time, and none at all, for now, and returns what it took [LC-05]", () =>
     Effect.gen(function* () {
       const { change, happened, withoutTime } = yield* start()
       yield* TestClock.setTime(5_000)
@@ -143,7 +143,7 @@ describe("UpdateLifecycle", () => {
     })
   )
 
-  it.effect("refuses a time that is none, or that nothing can hold", () =>
+  it.effect("rejects a text that is no time, and a time out of range", () =>
     Effect.gen(function* () {
       const { change, happened } = yield* start()
 
@@ -269,7 +269,7 @@ describe("the duration of builds", () => {
 })
 
 describe("UpdateStartup", () => {
-  it.effect("refuses a version that is no semantic version with a v [LC-08]", () =>
+  it.effect("rejects a version that is no semantic version with a v [LC-08]", () =>
     Effect.gen(function* () {
       const { happened, introduce } = yield* start()
 
@@ -283,7 +283,7 @@ describe("UpdateStartup", () => {
     })
   )
 
-  it.effect("stores each subsystem once, in their order, and refuses one that is not known [LC-09]", () =>
+  it.effect("stores each subsystem once, in their order, and rejects one that is not known [LC-09]", () =>
     Effect.gen(function* () {
       const { happened, introduce } = yield* start()
 

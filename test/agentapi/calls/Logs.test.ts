@@ -110,7 +110,7 @@ describe("BatchCreateLogs", () => {
     })
   )
 
-  it.effect("answers no lines with nothing, and announces nothing [LG-02]", () =>
+  it.effect("returns nothing for no lines, and announces nothing [LG-02]", () =>
     Effect.gen(function* () {
       const { call, published } = yield* connect(
         Effect.succeed({ firstId: Option.none(), isFirst: false, limit: "kept" })
@@ -121,23 +121,27 @@ describe("BatchCreateLogs", () => {
     })
   )
 
-  it.effect("tells an agent that it has logged too much, and its owner's programs once [LG-01, LG-07]", () =>
-    Effect.gen(function* () {
-      const crossing = yield* connect(Effect.succeed({ ...stored(7), limit: "crossed" }))
-      assert.deepStrictEqual(yield* crossing.call(batch({ output: "one" })), { log_limit_exceeded: true })
-      assert.deepStrictEqual(crossing.published, [announced(6), event("agt_logs_overflow")])
-      assert.deepStrictEqual(
-        crossing.logs.map(({ annotations, level }) => [level, annotations["agentId"]]),
-        [["Warn", agent(7)]]
-      )
+  it.effect(
+    "tells an agent that it has logged too much, and announces it to its owner's programs once [LG-01, LG-07]",
+    () =>
+      Effect.gen(function* () {
+        const crossing = yield* connect(Effect.succeed({ ...stored(7), limit: "crossed" }))
+        assert.deepStrictEqual(yield* crossing.call(batch({ output: "one" })), { log_limit_exceeded: true })
+        assert.deepStrictEqual(crossing.published, [announced(6), event("agt_logs_overflow")])
+        assert.deepStrictEqual(
+          crossing.logs.map(({ annotations, level }) => [level, annotations["agentId"]]),
+          [["Warn", agent(7)]]
+        )
 
-      const after = yield* connect(Effect.succeed({ firstId: Option.none(), isFirst: false, limit: "crossed before" }))
-      assert.deepStrictEqual(yield* after.call(batch({ output: "two" })), { log_limit_exceeded: true })
-      assert.deepStrictEqual([after.published, after.logs], [[], []])
-    })
+        const after = yield* connect(
+          Effect.succeed({ firstId: Option.none(), isFirst: false, limit: "crossed before" })
+        )
+        assert.deepStrictEqual(yield* after.call(batch({ output: "two" })), { log_limit_exceeded: true })
+        assert.deepStrictEqual([after.published, after.logs], [[], []])
+      })
   )
 
-  it.effect("refuses a source that is no id [LG-03]", () =>
+  it.effect("rejects a source that is no UUID [LG-03]", () =>
     Effect.gen(function* () {
       const { batches, call } = yield* connect()
 
@@ -179,7 +183,7 @@ describe("BatchCreateLogs", () => {
     })
   )
 
-  it.effect("refuses unknown levels and more lines than an agent sends at once, naming what is wrong", () =>
+  it.effect("rejects unknown levels and more lines than an agent sends at once, and names the problem", () =>
     Effect.gen(function* () {
       const { batches, call } = yield* connect()
 
@@ -206,7 +210,7 @@ describe("BatchCreateLogs", () => {
     })
   )
 
-  it.effect("answers that it cannot store now, without the reason", () =>
+  it.effect("says that it cannot store now, without the reason", () =>
     Effect.gen(function* () {
       const { call } = yield* connect(
         Effect.fail(new StoreError({ operation: "store the logs", reason: "unavailable", cause: "no route" }))

@@ -99,7 +99,7 @@ const failing = (operation: string) =>
   Effect.fail(new StoreError({ operation, reason: "unavailable", cause: new Error("as the test wants it") }))
 
 describe("GetManifest", () => {
-  it.effect("answers everything that is known of an agent, in the words of the protocol [MF-03]", () =>
+  it.effect("returns everything that is known of an agent, in the words of the protocol [MF-03]", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* manifest(), {
         agent_id: agent(7),

@@ -87,29 +87,27 @@ describe("BatchUpdateMetadata", () => {
     })
   )
 
-  it.effect(
-    "answers keys over 6 144 bytes with an error after it has accepted those before [MR-06, MR-07, MR-08]",
-    () =>
-      Effect.gen(function* () {
-        const { batcher, metric } = yield* start()
-        const logs: Array<LogRecord> = []
-        const call = yield* connect(batcher, logs)
-        const full = ["a", "b", "c"].map((letter) => sample(letter.repeat(2_048)))
+  it.effect("fails for keys over 6 144 bytes after it has accepted those before [MR-06, MR-07, MR-08]", () =>
+    Effect.gen(function* () {
+      const { batcher, metric } = yield* start()
+      const logs: Array<LogRecord> = []
+      const call = yield* connect(batcher, logs)
+      const full = ["a", "b", "c"].map((letter) => sample(letter.repeat(2_048)))
 
-        assert.deepStrictEqual(yield* call({ metadata: full }), {})
-        const error = yield* Effect.flip(call({ metadata: [...full, sample("d"), sample("e")] }))
-        yield* batcher.flush
+      assert.deepStrictEqual(yield* call({ metadata: full }), {})
+      const error = yield* Effect.flip(call({ metadata: [...full, sample("d"), sample("e")] }))
+      yield* batcher.flush
 
-        assert.deepInclude(error, { _tag: "MetadataKeysTooLong", keyBytes: 6_145, limit: 6_144 })
-        assert.include(String(error), "6145")
-        assert.strictEqual(metric(Metrics.flushed).count, 3)
-        const [warning, ...others] = logs.filter(({ level }) => level === "Warn")
-        assert.deepStrictEqual(others, [])
-        assert.deepInclude(warning, { message: error.message, annotations: { agentId: agent(7) } })
-      })
+      assert.deepInclude(error, { _tag: "MetadataKeysTooLong", keyBytes: 6_145, limit: 6_144 })
+      assert.include(String(error), "6145")
+      assert.strictEqual(metric(Metrics.flushed).count, 3)
+      const [warning, ...others] = logs.filter(({ level }) => level === "Warn")
+      assert.deepStrictEqual(others, [])
+      assert.deepInclude(warning, { message: error.message, annotations: { agentId: agent(7) } })
+    })
   )
 
-  it.effect("has no error of the batcher to pass on, and answers a defect of it with its context [MR-09]", () =>
+  it.effect("has no error of the batcher to pass on, and returns a defect of it with its context [MR-09]", () =>
     Effect.gen(function* () {
       const call = yield* connect({
         add: () => Effect.die("the batcher is broken"),
@@ -134,7 +132,7 @@ describe("BatchUpdateMetadata", () => {
     })
   )
 
-  it.effect("asks no database: it needs the batcher and nothing else [MR-11]", () =>
+  it.effect("makes no query: it needs the batcher and nothing else [MR-11]", () =>
     Effect.gen(function* () {
       // that there is no other requirement is checked by the type
       const make: Effect.Effect<unknown, never, MetadataBatcher.MetadataBatcher> = Metadata.make

@@ -40,7 +40,7 @@ const connect = Effect.fnUntraced(function* (monitors: Monitors, failures: Reado
 const none: Monitors = { memory: null, volumes: [] }
 
 describe("GetResourcesMonitoringConfiguration", () => {
-  it.effect("answers what is watched, with the constants, from what is known [RM-01, AP-09]", () =>
+  it.effect("returns what is watched, with the constants, from what is known [RM-01, AP-09]", () =>
     Effect.gen(function* () {
       const { configuration } = yield* connect({
         memory: { ...monitor, enabled: false },
@@ -106,7 +106,7 @@ describe("PushResourcesMonitoringUsage", () => {
     })
   )
 
-  it.effect("refuses what is no amount", () =>
+  it.effect("rejects values that are no amounts", () =>
     Effect.gen(function* () {
       const { push, pushed } = yield* connect(none)
 

@@ -79,13 +79,13 @@ describe("ScriptCompleted", () => {
     })
   )
 
-  it.effect("refuses a call without a timing [SC-01]", () =>
+  it.effect("rejects a call without a timing [SC-01]", () =>
     Effect.gen(function* () {
       assert.include(yield* refused(undefined), "timing")
     })
   )
 
-  it.effect("refuses an id that is none, and a script of another agent [SC-02]", () =>
+  it.effect("rejects an id that is none, and a script of another agent [SC-02]", () =>
     Effect.gen(function* () {
       assert.include(yield* refused({ script_id: "script" }), "script_id")
 
@@ -94,7 +94,7 @@ describe("ScriptCompleted", () => {
     })
   )
 
-  it.effect("refuses a start that is missing, zero or no time [SC-03]", () =>
+  it.effect("rejects a start that is missing, zero or no time [SC-03]", () =>
     Effect.gen(function* () {
       for (const start of [undefined, null, zero, "-4000-01-01T00:00:00Z", "noon"]) {
         assert.include(yield* refused({ start }), `["start"]`)
@@ -102,19 +102,19 @@ describe("ScriptCompleted", () => {
     })
   )
 
-  it.effect("refuses an end that is missing, zero or no time [SC-04]", () =>
+  it.effect("rejects an end that is missing, zero or no time [SC-04]", () =>
     Effect.gen(function* () {
       for (const end of [undefined, null, zero, "noon"]) assert.include(yield* refused({ end }), `["end"]`)
     })
   )
 
-  it.effect("refuses a start after the end [SC-05]", () =>
+  it.effect("rejects a start after the end [SC-05]", () =>
     Effect.gen(function* () {
       assert.include(yield* refused({ start: timing.end, end: timing.start }), "a start that is not after the end")
     })
   )
 
-  it.effect("refuses what the database has no place for", () =>
+  it.effect("rejects values that the database cannot hold", () =>
     Effect.gen(function* () {
       assert.include(yield* refused({ exit_code: 2 ** 31 }), "a number of 32 bits")
       assert.include(yield* refused({ stage: "LATER" }), "stage")

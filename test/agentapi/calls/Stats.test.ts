@@ -38,7 +38,7 @@ const connect = Effect.fnUntraced(function* (
 })
 
 describe("UpdateStats", () => {
-  it.effect("answers the interval alone to a request without statistics, and looks nothing up [ST-01]", () =>
+  it.effect("returns the interval alone to a request without statistics, and looks nothing up [ST-01]", () =>
     Effect.gen(function* () {
       const { call, reports } = yield* connect({ session: { workspace: Effect.die("nobody asks for that") } })
 
@@ -47,7 +47,7 @@ describe("UpdateStats", () => {
     })
   )
 
-  it.effect("answers the interval of the settings, in seconds, to every request [ST-02]", () =>
+  it.effect("returns the interval of the settings, in seconds, to every request [ST-02]", () =>
     Effect.gen(function* () {
       const { call } = yield* connect({ options: { reportInterval: "1500 millis" } })
 
@@ -157,7 +157,7 @@ describe("UpdateStats", () => {
     })
   )
 
-  it.effect("has no error of the reporter to pass on, and answers a defect of it with its context [ST-05]", () =>
+  it.effect("has no error of the reporter to pass on, and returns a defect of it with its context [ST-05]", () =>
     Effect.gen(function* () {
       const { call } = yield* connect({ report: () => Effect.die("the reporter is broken") })
 
@@ -167,7 +167,7 @@ describe("UpdateStats", () => {
     })
   )
 
-  it.effect("refuses what is beyond a limit with the limit, and takes what is just within", () =>
+  it.effect("rejects values beyond a limit with the limit, and accepts values just within", () =>
     Effect.gen(function* () {
       const { call, reports } = yield* connect()
       const names = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`n${index}`, 1]))

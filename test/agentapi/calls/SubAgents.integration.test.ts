@@ -72,7 +72,7 @@ layer(Service.layer, { excludeTestServices: true })("a sub-agent", (it) => {
     })
   )
 
-  it.effect("is refused with the field that is wrong [SA-01, SA-03, SA-11]", () =>
+  it.effect("is rejected with the field that is wrong [SA-01, SA-03, SA-11]", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const [{ token }, stranger] = [yield* People.agent(), yield* connected]
@@ -100,7 +100,7 @@ layer(Service.layer, { excludeTestServices: true })("a sub-agent", (it) => {
 
 layer(Service.layer, { excludeTestServices: true })("a monitored agent", (it) => {
   it.effect(
-    "is told what to watch, and its owner once that its memory and its disks are full [RM-01, RM-12, RM-14]",
+    "learns what to watch, and its owner is notified once that its memory and its disks are full [RM-01, RM-12, RM-14]",
     () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient

@@ -25,7 +25,7 @@ describe("CreateSubAgent", () => {
     })
   )
 
-  it.effect("refuses a display app that nobody knows, at its place [SA-03]", () =>
+  it.effect("rejects an unknown display app, and names its place [SA-03]", () =>
     Effect.gen(function* () {
       const { create, rows } = yield* start()
 
@@ -39,7 +39,7 @@ describe("CreateSubAgent", () => {
     })
   )
 
-  it.effect("creates what it is told, with each display app once", () =>
+  it.effect("creates the agent of the request, with each display app once", () =>
     Effect.gen(function* () {
       const { create, rows } = yield* start()
 
@@ -65,7 +65,7 @@ describe("CreateSubAgent", () => {
     })
   )
 
-  it.effect("refuses a name that another agent of the workspace has", () =>
+  it.effect("rejects a name that another agent of the workspace has", () =>
     Effect.gen(function* () {
       const { create } = yield* start()
       yield* create({ name: "dev" })
@@ -96,7 +96,7 @@ describe("CreateSubAgent", () => {
     })
   )
 
-  it.effect("answers the same token again for an id, with new display apps and directory [SA-10]", () =>
+  it.effect("returns the same token again for an id, with new display apps and directory [SA-10]", () =>
     Effect.gen(function* () {
       const { apps, create, rotated, rows } = yield* start()
       const { agent } = yield* create({ name: "dev", directory: "/old", display_apps: ["VSCODE"] })
@@ -112,7 +112,7 @@ describe("CreateSubAgent", () => {
     })
   )
 
-  it.effect("refuses the id of nobody, and that of another agent's [SA-11]", () =>
+  it.effect("rejects an unknown id, and that of another agent's sub-agent [SA-11]", () =>
     Effect.gen(function* () {
       const world = memory(new Map([[parent, token("p")]]))
       const [own, foreign] = [
@@ -154,7 +154,7 @@ describe("DeleteSubAgent", () => {
 })
 
 describe("ListSubAgents", () => {
-  it.effect("answers an agent's own sub-agents with the tokens that they have, and changes nothing [SA-13]", () =>
+  it.effect("returns an agent's own sub-agents with the tokens that they have, and changes nothing [SA-13]", () =>
     Effect.gen(function* () {
       const world = memory(new Map([[parent, token(`of ${parent}`)]]))
       const own = yield* calls(world.store)

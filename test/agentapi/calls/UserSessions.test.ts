@@ -48,7 +48,7 @@ const refused = Effect.fnUntraced(function* (connection: unknown) {
 })
 
 describe("ReportConnection", () => {
-  it.effect("records who has connected to what, when and how [CL-03]", () =>
+  it.effect("records the user, the target, the time and the kind of a connection [CL-03]", () =>
     Effect.gen(function* () {
       const report = yield* recorded({ ...begin, app_name: "code-server" })
 
@@ -72,7 +72,7 @@ describe("ReportConnection", () => {
     })
   )
 
-  it.effect("refuses actions and types that there are none of [CL-03]", () =>
+  it.effect("rejects unknown actions and types [CL-03]", () =>
     Effect.gen(function* () {
       for (const action of ["ACTION_UNSPECIFIED", "LEAVE", 1, undefined]) {
         assert.include(yield* refused({ ...begin, action }), "action")
@@ -83,7 +83,7 @@ describe("ReportConnection", () => {
     })
   )
 
-  it.effect("refuses an id that is none [CL-01]", () =>
+  it.effect("rejects an id that is no UUID [CL-01]", () =>
     Effect.gen(function* () {
       for (const id of ["", "connection", begin.id.slice(1), 7, undefined]) {
         assert.include(yield* refused({ ...begin, id }), `["id"]`)
@@ -91,7 +91,7 @@ describe("ReportConnection", () => {
     })
   )
 
-  it.effect("refuses the nil id [CL-02]", () =>
+  it.effect("rejects the nil id [CL-02]", () =>
     Effect.gen(function* () {
       assert.include(yield* refused({ ...begin, id: nil }), "an id other than the nil id")
     })
@@ -140,7 +140,7 @@ describe("ReportConnection", () => {
     })
   )
 
-  it.effect("looks the workspace up where it is not cached, and answers when that fails [CL-09]", () =>
+  it.effect("looks the workspace up where it is not cached, and responds when that fails [CL-09]", () =>
     Effect.gen(function* () {
       const claimed = { ...workspace, name: "claimed" }
       const found = yield* connect({

@@ -106,7 +106,7 @@ describe("AgentSession", () => {
     })
   )
 
-  it.effect("answers the workspace without a query where it is cached, and looks it up where it is not [CW-09]", () =>
+  it.effect("returns the workspace without a query where it is cached, and looks it up where it is not [CW-09]", () =>
     Effect.gen(function* () {
       const cached = yield* open(identity(agent(1)))
       const absent = yield* open(unclaimed, {
@@ -121,7 +121,7 @@ describe("AgentSession", () => {
     })
   )
 
-  it.effect("caches of a workspace no more than what everybody may know [CW-08]", () =>
+  it.effect("caches only the public fields of a workspace [CW-08]", () =>
     Effect.gen(function* () {
       const { session } = yield* open(identity(agent(1)))
 

@@ -176,7 +176,7 @@ describe("AgentSocketMonitor", () => {
     })
   )
 
-  it.effect("ends the connection of an agent that answers no pings, and records its end [CN-11]", () =>
+  it.effect("ends the connection of an agent that responds to no pings, and records its end [CN-11]", () =>
     Effect.gen(function* () {
       const { close, logs, ended, since, world } = yield* start()
       yield* TestClock.adjust("15 seconds")
@@ -199,7 +199,7 @@ describe("AgentSocketMonitor", () => {
     })
   )
 
-  it.effect("keeps an agent that answers slowly, but within the timeout [CN-11]", () =>
+  it.effect("keeps an agent that responds slowly, but within the timeout [CN-11]", () =>
     Effect.gen(function* () {
       const { ended } = yield* start({ world: { ping: Effect.sleep("14 seconds") } })
 

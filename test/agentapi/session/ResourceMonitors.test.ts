@@ -135,7 +135,7 @@ describe("ResourceMonitors", () => {
     })
   )
 
-  it.effect("tell the owner once that memory runs out, not again while it does [RM-12]", () =>
+  it.effect("notify the owner once that memory runs out, not again while it does [RM-12]", () =>
     Effect.gen(function* () {
       const { configuration, push, since, told } = yield* start({ memory, volumes: [] })
 
@@ -162,7 +162,7 @@ describe("ResourceMonitors", () => {
     })
   )
 
-  it.effect("tell nobody again within half an hour, and of the next turn after that, on the same day [RM-13]", () =>
+  it.effect("notify nobody again within half an hour, and of the next change after that, on the same day [RM-13]", () =>
     Effect.gen(function* () {
       const { push, told } = yield* start({ memory, volumes: [] })
       const turn = Effect.andThen(push([point(10)]), push([point(95)]))
@@ -217,7 +217,7 @@ describe("ResourceMonitors", () => {
     })
   )
 
-  it.effect("fail apart: what could be written counts, and every failure is answered [RM-15]", () =>
+  it.effect("fail apart: a successful write counts, and every failure is returned [RM-15]", () =>
     Effect.gen(function* () {
       const { configuration, push, since, world } = yield* start({ memory, volumes: [volume("/home")] })
       const report = push([point(95, { "/home": 95 })])
@@ -268,7 +268,7 @@ describe("ResourceMonitors", () => {
     })
   )
 
-  it.effect("stay as they were when the owner cannot be told, and tell with the next report", () =>
+  it.effect("stay as they were when the owner cannot be notified, and notify with the next report", () =>
     Effect.gen(function* () {
       const { configuration, push, since, told, world } = yield* start({ memory, volumes: [] })
 

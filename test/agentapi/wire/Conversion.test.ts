@@ -256,7 +256,7 @@ describe("a conversion", () => {
     assert.deepInclude(manifest.apps[0]!.healthcheck!.interval, { seconds: 5n, nanos: 0 })
   })
 
-  it("keeps counters that JSON cannot hold within what it can, and refuses none [WI-64]", () => {
+  it("cuts counters to the range of JSON, and rejects none [WI-64]", () => {
     const json = Conversion.toContract(
       Proto.StatsSchema,
       create(Proto.StatsSchema, { rxBytes: 2n ** 63n - 1n, txBytes: 2n ** 53n, connectionsByProto: { TCP: 2n ** 60n } })
@@ -269,7 +269,7 @@ describe("a conversion", () => {
     })
   })
 
-  it("makes of what the contract has no word for something that it refuses [WI-65]", () => {
+  it("turns values that the contract does not know into ones that it rejects [WI-65]", () => {
     const app = Conversion.toContract(
       Proto.BatchUpdateAppHealthRequestSchema,
       create(Proto.BatchUpdateAppHealthRequestSchema, { updates: [{ id: new Uint8Array(15), health: 77 as never }] })
@@ -338,7 +338,7 @@ describe("the fast reader of reports", () => {
     }
   )
 
-  it("reads what the generated code reads and refuses what it refuses, whatever a byte is changed to [WI-67]", () => {
+  it("reads what the generated code reads and rejects what it rejects, whatever a byte is changed to [WI-67]", () => {
     const original = Wire.bytes(recorded.find(({ name }) => name.startsWith("metadata report (note"))!.hex)
     const read = (decode: (bytes: Uint8Array) => unknown, bytes: Uint8Array) =>
       Result.getOrElse(
@@ -382,7 +382,7 @@ describe("the fast reader of reports", () => {
     }
   })
 
-  it("refuses a key, a value or an error that is not UTF-8 [WI-03]", () => {
+  it("rejects a key, a value or an error that is not UTF-8 [WI-03]", () => {
     const withText = (...text: ReadonlyArray<number>) =>
       Uint8Array.of(0x12, text.length + 2, 0x0a, text.length, ...text)
 

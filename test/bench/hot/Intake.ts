@@ -1,8 +1,8 @@
 /**
- * How updates get into a contestant, and who feeds it.
+ * The ways in which updates get into a contestant.
  *
- * A contestant is used as its makers mean it to be: called as a function that has done its work when it returns, called as
- * one that does it later, or run as an effect.
+ * A contestant is used as its makers mean it to be: called as a function that has done its work when it returns, called
+ * as one that does it later, or run as an effect.
  */
 import { Effect, type Scope } from "effect"
 import type { BatchSink } from "../BatchSink.ts"

@@ -1,4 +1,4 @@
-/** The newest row of each agent and key, in two levels of maps: what a contestant has to keep that merges. */
+/** The newest row of each agent and key, in two levels of maps: the state of a contestant that merges. */
 import type { AgentId } from "../../../src/domain/Ids.ts"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
 

@@ -1,4 +1,4 @@
-/** Goes round a list: answers the next so many elements, and where they begin. */
+/** Goes round a list: returns the next elements and the place where they begin. */
 import { Array } from "effect"
 
 export const make = <A>(all: ReadonlyArray<A>) => {

@@ -59,7 +59,7 @@ describe("newestMetadata", () => {
   })
 
   it.prop(
-    "takes batches of at most the size asked for, that are together all there is",
+    "takes batches of at most the given size, which together are all rows",
     { samples: Samples, size: upTo(5) },
     ({ samples, size }) => {
       const rows = rowsOf(samples)
@@ -131,7 +131,7 @@ describe("newestMetadata", () => {
   })
 
   it.prop(
-    "leaves reports as they were given, and batches as they were taken",
+    "changes neither the reports that it was given nor the batches that were taken",
     { earlier: Samples, later: Samples, size: upTo(5) },
     ({ earlier, later, size }) => {
       const rows = rowsOf(earlier)

@@ -152,7 +152,7 @@ layer(quiet, { excludeTestServices: true })("listener", (it) => {
     })
   )
 
-  it.effect("keeps a URL that is none to itself", () =>
+  it.effect("shows no invalid URL in its error", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(PgPubSub.make({ listenUrl: Redacted.make("postgres://me:hunter2@host:port/") }))
 

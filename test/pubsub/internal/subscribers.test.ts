@@ -34,7 +34,7 @@ describe("subscribers", () => {
     })
   )
 
-  it.effect("gives everyone on a channel one Resync when it comes into place again [PS-06]", () =>
+  it.effect("gives every subscriber of a channel one Resync when it is subscribed again [PS-06]", () =>
     Effect.gen(function* () {
       const subscribers = Subscribers.make({ initialState: "pending" })
       const first = yield* subscribers.join("a")
@@ -53,7 +53,7 @@ describe("subscribers", () => {
     })
   )
 
-  it.effect("lets whoever joins a channel in place begin at once, and a pending one wait", () =>
+  it.effect("lets a subscriber of a subscribed channel begin at once, and one of a pending channel wait", () =>
     Effect.gen(function* () {
       const subscribers = Subscribers.make({ initialState: "pending" })
       const first = yield* subscribers.join("a")
@@ -80,7 +80,7 @@ describe("subscribers", () => {
     })
   )
 
-  it.effect("turns everyone away from a refused channel, until the last of them has left [PS-09]", () =>
+  it.effect("fails every subscriber of a rejected channel, until the last of them has left [PS-09]", () =>
     Effect.gen(function* () {
       const subscribers = Subscribers.make({ initialState: "pending" })
       const scope = yield* Scope.make()

@@ -77,7 +77,7 @@ describe("changes", () => {
     })
   )
 
-  it.effect("are told to all who listen to an agent that is named, and to nobody who has left", () =>
+  it.effect("reach all listeners of an agent that is named, and none that has left", () =>
     Effect.gen(function* () {
       const { announce, listen, resync, told } = yield* start
       const [first] = [yield* listen(1), yield* listen(1), yield* listen(2)]
@@ -112,7 +112,7 @@ describe("changes", () => {
     })
   )
 
-  it.effect("end with their subscription, and who comes later has another one", () =>
+  it.effect("end with their subscription, and a later listener has another one", () =>
     Effect.gen(function* () {
       const { announce, counts, fail, listen, told } = yield* start
       const before = yield* listen(1)

@@ -38,7 +38,7 @@ const values = (fibers: ReadonlyArray<Fiber.Fiber<Exit.Exit<ReadonlyArray<{ read
   )
 
 describe("reads", () => {
-  it.effect("reads agents together, one agent once, and answers each its rows or none", () =>
+  it.effect("reads agents together, one agent once, and returns to each caller its rows or none", () =>
     Effect.gen(function* () {
       const { fork, reads } = yield* start()
 
