@@ -9,7 +9,7 @@ import {
   type CoordinateResponse,
   CoordinateResponseSchema
 } from "../../src/wire/generated/tailnet_pb.ts"
-import { data, frames, Kind, open, packets, text, Type } from "../wire/support.ts"
+import { data, Flag, frame as frameOf, frames, Kind, open, packets, text, Type } from "../wire/support.ts"
 
 export interface WireClient {
   readonly coordinate: (request: MessageInitShape<typeof CoordinateRequestSchema>) => Effect.Effect<void>
@@ -19,6 +19,8 @@ export interface WireClient {
   readonly closed: Effect.Effect<{ readonly code: number; readonly reason: string }>
   readonly close: Effect.Effect<void>
 }
+
+const pong = (value: number) => frameOf(Type.ping, Flag.ack, 0, value)
 
 /** Connects, and opens the call of Coordinate on the first stream. */
 export const connect = Effect.fnUntraced(function* (url: string, headers: Readonly<Record<string, string>>) {
@@ -30,6 +32,7 @@ export const connect = Effect.fnUntraced(function* (url: string, headers: Readon
 
   const receive = (bytes: Uint8Array) => {
     for (const frame of frames([bytes])) {
+      if (frame.type === Type.ping && frame.flags === Flag.syn) socket.send(pong(frame.length))
       if (frame.type !== Type.data) continue
       const held = bodies.get(frame.streamId) ?? []
       bodies.set(frame.streamId, held)
@@ -60,6 +63,8 @@ export const connect = Effect.fnUntraced(function* (url: string, headers: Readon
         .on("close", (code, reason) => {
           Deferred.doneUnsafe(closed, Effect.succeed({ code, reason: String(reason) }))
           Queue.endUnsafe(responses)
+          // nobody listens there
+          resume(Effect.fail({ status: 0, body: "" }))
         })
         .on("error", () => {})
         .on("unexpected-response", (_, response) => {
