@@ -10,6 +10,11 @@ import { TailnetApi } from "./tailnet/TailnetApi.ts"
 import { ReadApi } from "./watch/ReadApi.ts"
 import { WatchApi } from "./watch/WatchApi.ts"
 
+/**
+ * All groups of the API. Their type is longer than the compiler writes into a declaration, so the package declares none.
+ *
+ * @internal
+ */
 export const Api = HttpApi.make("metadata-batcher")
   .addHttpApi(AdminApi)
   .addHttpApi(UsageApi)
