@@ -227,6 +227,7 @@ const layerServices = (settings: Settings) =>
       maxBacklogBatchSize: settings.maxBacklogBatchSize ?? Math.min(4 * settings.maxBatchSize, settings.maxPending),
       maxBatchBytes: settings.maxBatchBytes,
       interval: settings.flushInterval,
+      announceInterval: settings.announceInterval,
       queueCapacity: settings.queueCapacity,
       maxPending: settings.maxPending,
       maxPendingBytes: settings.maxPendingBytes,

@@ -114,16 +114,22 @@ export const PositiveDuration = Schema.String.check(Schema.isPattern(new RegExp(
 
 export const duration = value(PositiveDuration, "a positive duration such as 5s, 500ms or 1m30s")
 
+const durationOr0 = (zero: Duration.Duration, requirement: string) =>
+  value(
+    Schema.Union([
+      Schema.Literal("0").pipe(
+        Schema.decodeTo(
+          Schema.Duration,
+          SchemaTransformation.transform({ decode: () => zero, encode: () => "0" as const })
+        )
+      ),
+      PositiveDuration
+    ]),
+    requirement
+  )
+
+/** How long something waits: a duration, or 0 for not at all. */
+export const pause = durationOr0(Duration.zero, "a positive duration such as 5s or 500ms, or 0")
+
 /** How long something is kept: a duration, or 0, which becomes infinity. */
-export const retention = value(
-  Schema.Union([
-    Schema.Literal("0").pipe(
-      Schema.decodeTo(
-        Schema.Duration,
-        SchemaTransformation.transform({ decode: () => Duration.infinity, encode: () => "0" as const })
-      )
-    ),
-    PositiveDuration
-  ]),
-  "a positive duration such as 7 days or 12h, or 0"
-)
+export const retention = durationOr0(Duration.infinity, "a positive duration such as 7 days or 12h, or 0")

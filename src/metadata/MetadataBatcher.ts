@@ -6,7 +6,7 @@
  *
  * - Of the entries of one agent and key the one collected last is written; at equal times the one added last.
  * - The agents of whom the store changed a row are announced after the write, up to 363 per message, and nobody else is.
- *   An announcement that fails is counted and logged; the write stands.
+ *   With `announceInterval` they are collected first. An announcement that fails is counted and logged; the write stands.
  * - A write runs with the services of the batcher, never with those of the caller that added the entries.
  * - `maxPendingBytes` bounds the memory of what is held. Beyond it entries are lost of the agents that have the most pending,
  *   so that an agent with less than its fair share loses none. The source of `maxPendingPerSource` is an agent.
@@ -24,7 +24,7 @@ import * as PubSub from "../pubsub/PubSub.ts"
 import * as Batcher from "../batcher/Batcher.ts"
 import type * as BatcherMetrics from "../batcher/BatcherMetrics.ts"
 import * as Settings from "../batcher/BatcherSettings.ts"
-import { makeAnnouncer } from "./internal/announcer.ts"
+import { collected, makeAnnouncer } from "./internal/announcer.ts"
 import { newestMetadata, sizedNewestMetadata } from "./internal/newestMetadata.ts"
 import { makeOutcomes } from "./internal/outcomes.ts"
 import { Report } from "./internal/report.ts"
@@ -44,6 +44,11 @@ export interface Options extends Settings.Settings {
   readonly dropWarningInterval?: Duration.Input | undefined
   /** The channel on which changed agents are announced. Default: {@link channel}. A second batcher needs one of its own. */
   readonly channel?: string | undefined
+  /**
+   * How long changed agents are collected before they are announced, unless a message is full sooner. `flush` returns
+   * without waiting for that; closing announces the rest. Default: 0, which announces them after each write.
+   */
+  readonly announceInterval?: Duration.Input | undefined
   /** The prefix and the attributes of its metrics. Default: the original's prefix, without attributes. */
   readonly metrics?: Partial<BatcherMetrics.Options> | undefined
   /** When to try again after a failed write, with `retain`. Default: as for every {@link Batcher}. */
@@ -122,7 +127,10 @@ export const make = Effect.fnUntraced(function* (
   const update = <Input>(metric: Metric.Metric<Input, unknown>, input: Input) => metric.updateUnsafe(input, context)
   const onUtilization = yield* Metrics.register(metrics)
   const isDebug = yield* LogLevel.isEnabled("Debug")
-  const announce = makeAnnouncer({ channel, pubsub, spans, onFailure: () => update(metrics.publishErrors, 1) })
+  const announceNow = makeAnnouncer({ channel, pubsub, spans, onFailure: () => update(metrics.publishErrors, 1) })
+  const interval = yield* Settings.duration("announceInterval", options.announceInterval, Duration.zero)
+  // before the batcher, so that it closes after the last flush
+  const announce = Duration.isZero(interval) ? announceNow : yield* collected(interval, announceNow)
   const write = (rows: ReadonlyArray<MetadataRow>, onStored: () => void) =>
     Effect.flatMap(store.updateBatch(rows), (agents) => {
       onStored()

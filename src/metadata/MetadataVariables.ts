@@ -26,6 +26,12 @@ export const variables = {
     value: Value.duration,
     description: "The time from the end of a flush to the next scheduled one."
   }),
+  announceInterval: required({
+    name: "METADATA_ANNOUNCE_INTERVAL",
+    default: "250 millis",
+    value: Value.pause,
+    description: "How long changed agents are collected before they are announced, unless a message is full sooner."
+  }),
   queueCapacity: optional({
     name: "METADATA_QUEUE_CAPACITY",
     value: Value.wholeNumber(1, 1_000_000),

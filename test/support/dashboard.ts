@@ -14,6 +14,7 @@ export const serve = Effect.fnUntraced(function* (env: Readonly<Record<string, s
     DATABASE_URL: Redacted.value(url),
     ADMIN_TOKEN: adminToken,
     METADATA_FLUSH_INTERVAL: "200 millis",
+    METADATA_ANNOUNCE_INTERVAL: "0",
     PORT: "0",
     ...env
   })

@@ -28,7 +28,13 @@ export class TestService extends Context.Service<
 /** The settings of a service that writes what it gets at once. */
 export const settings = (environment: Readonly<Record<string, string>> = {}) =>
   Effect.provideService(
-    Config.read({ PORT: "0", METADATA_FLUSH_INTERVAL: "10 millis", SHUTDOWN_TIMEOUT: "5 seconds", ...environment }),
+    Config.read({
+      PORT: "0",
+      METADATA_FLUSH_INTERVAL: "10 millis",
+      METADATA_ANNOUNCE_INTERVAL: "0",
+      SHUTDOWN_TIMEOUT: "5 seconds",
+      ...environment
+    }),
     ConfigProvider.ConfigProvider,
     ConfigProvider.fromEnvRecord({})
   )

@@ -1,5 +1,11 @@
-/** Announces changed agents on a channel. */
-import { Effect } from "effect"
+/**
+ * Announces changed agents on a channel: at once, or collected for an interval.
+ *
+ * - An agent that changes several times within the interval is announced once, at the latest at its end.
+ * - When the collected agents fill a message, it is published at once.
+ * - When the scope closes, the collected agents are announced.
+ */
+import { type Duration, Effect, Iterable, Latch } from "effect"
 import type { AgentId } from "../../domain/Ids.ts"
 import type * as PubSub from "../../pubsub/PubSub.ts"
 import * as AgentIdChunks from "../AgentIdChunks.ts"
@@ -29,3 +35,36 @@ export const makeAnnouncer = ({ channel, onFailure, pubsub, spans }: Options) =>
       Effect.catchDefect((defect) => Effect.logError("changed agents could not be encoded", defect))
     )
 }
+
+/** Collects agents for the interval before they are announced. */
+export const collected = Effect.fnUntraced(function* (
+  interval: Duration.Duration,
+  announce: (agents: ReadonlyArray<AgentId>) => Effect.Effect<void>
+) {
+  const waiting = new Set<AgentId>()
+  const isWaiting = Latch.makeUnsafe(false)
+
+  const announceFirst = (count: number) =>
+    Effect.suspend(() => {
+      if (count === 0) return Effect.void
+      const first = [...Iterable.take(waiting, count)]
+      for (const agent of first) waiting.delete(agent)
+      return announce(first)
+    })
+  const announceAll = Effect.suspend(() => announceFirst(waiting.size))
+
+  yield* Effect.addFinalizer(() => announceAll)
+  yield* isWaiting.await.pipe(
+    Effect.andThen(Effect.sleep(interval)),
+    Effect.andThen(isWaiting.close),
+    Effect.andThen(Effect.uninterruptible(announceAll)),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  return (agents: ReadonlyArray<AgentId>) =>
+    Effect.suspend(() => {
+      for (const agent of agents) waiting.add(agent)
+      if (waiting.size > 0) isWaiting.openUnsafe()
+      return announceFirst(waiting.size - (waiting.size % AgentIdChunks.maxIdsPerChunk))
+    })
+})

@@ -1,0 +1,90 @@
+/** Announcements that are collected. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import * as Metrics from "../../src/metadata/MetadataBatcherMetrics.ts"
+import { agent, entry, start } from "../support/metadataBatcher.ts"
+
+const settings = { announceInterval: "250 millis", maxBatchSize: 1_000, queueCapacity: 5_000 } as const
+
+/** A batcher that collects announcements, and how to write one entry of each of so many agents. */
+const collecting = Effect.fnUntraced(function* (options: Parameters<typeof start>[0] = {}) {
+  const harness = yield* start({ ...settings, ...options })
+  const report = Effect.fnUntraced(function* (from: number, to: number) {
+    for (let number = from; number <= to; number++) yield* harness.batcher.add(agent(number), [entry("cpu", "1")])
+    yield* harness.batcher.flush
+  })
+  const announced = () => harness.published.splice(0).map(({ agents }) => agents)
+  return { ...harness, report, announced }
+})
+
+describe("the announcements of a metadata batcher", () => {
+  it.effect("are one for the writes of an interval, and name each agent once [MB-54]", () =>
+    Effect.gen(function* () {
+      const { announced, report } = yield* collecting()
+      yield* report(1, 2)
+      yield* TestClock.adjust("100 millis")
+      yield* report(2, 3)
+      yield* TestClock.adjust("149 millis")
+      assert.deepStrictEqual(announced(), [])
+
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(announced(), [[agent(1), agent(2), agent(3)]])
+      yield* report(4, 4)
+      yield* TestClock.adjust("249 millis")
+      assert.deepStrictEqual(announced(), [])
+      yield* TestClock.adjust("1 millis")
+
+      assert.deepStrictEqual(announced(), [[agent(4)]])
+    })
+  )
+
+  it.effect("do not wait once a message is full [MB-54]", () =>
+    Effect.gen(function* () {
+      const { announced, report } = yield* collecting()
+
+      yield* report(1, 400)
+      assert.deepStrictEqual(
+        announced().map((agents) => agents.length),
+        [363]
+      )
+      yield* TestClock.adjust("250 millis")
+
+      assert.deepStrictEqual(
+        announced().map((agents) => agents.length),
+        [37]
+      )
+    })
+  )
+
+  it.effect("include those of the last flush when the batcher closes [MB-54]", () =>
+    Effect.gen(function* () {
+      const { announced, batcher, close, report } = yield* collecting()
+      yield* report(1, 1)
+      yield* batcher.add(agent(2), [entry("cpu", "1")])
+
+      yield* close
+
+      assert.deepStrictEqual(announced(), [[agent(1), agent(2)]])
+    })
+  )
+
+  it.effect("go on after one that failed, which is counted [MB-54]", () =>
+    Effect.gen(function* () {
+      let isAway = true
+      const { announced, metric, report } = yield* collecting({
+        publish: () => Effect.suspend(() => (isAway ? Effect.die(new Error("away")) : Effect.void))
+      })
+      yield* report(1, 1)
+      yield* TestClock.adjust("250 millis")
+      assert.strictEqual(metric(Metrics.publishErrors).count, 1)
+      isAway = false
+      announced()
+
+      yield* report(2, 2)
+      yield* TestClock.adjust("250 millis")
+
+      assert.deepStrictEqual(announced(), [[agent(2)]])
+    })
+  )
+})
