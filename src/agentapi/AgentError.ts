@@ -11,7 +11,6 @@
  * ```
  */
 import { type Effect, Schema } from "effect"
-import type { PubSubError } from "../pubsub/PubSub.ts"
 import { failWith, type StoreError } from "../domain/StoreError.ts"
 
 /** The request is invalid. Nothing of it was done. */
@@ -33,6 +32,6 @@ export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable"
 export class NotServed extends Schema.TaggedError<NotServed>()("NotServed", { message: Schema.String }) {}
 
 /** Fails a call whose store failed, or that could not announce its change. The cause is only logged. */
-export const unavailable: (error: StoreError | PubSubError) => Effect.Effect<never, Unavailable> = failWith(
+export const unavailable: (error: StoreError) => Effect.Effect<never, Unavailable> = failWith(
   (message) => new Unavailable({ message })
 )

@@ -66,7 +66,7 @@ export const UpdateAppStatus = Rpc.make("UpdateAppStatus", {
 
 export const make = Effect.gen(function* () {
   const store = yield* AppStore
-  const publish = yield* SessionEvents.make
+  const publish = yield* SessionEvents.makeOrWarn
   const notifications = yield* Notifications
   const { bumpFor } = yield* ActivityBump
 
@@ -80,7 +80,7 @@ export const make = Effect.gen(function* () {
       yield* publish("app_health")
       return {}
     },
-    Effect.catchTag(["StoreError", "PubSubError"], unavailable)
+    Effect.catchTag("StoreError", unavailable)
   )
 
   /** Notifies the owner of a task of its new state. */
@@ -120,7 +120,7 @@ export const make = Effect.gen(function* () {
       if (state === "working" || previous === "working") yield* bumpFor(workspace)
       return {}
     },
-    Effect.catchTag(["StoreError", "PubSubError"], unavailable)
+    Effect.catchTag("StoreError", unavailable)
   )
 
   return { BatchUpdateAppHealths: batchUpdateAppHealths, UpdateAppStatus: updateAppStatus }

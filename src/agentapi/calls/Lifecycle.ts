@@ -60,7 +60,7 @@ export const UpdateStartup = Rpc.make("UpdateStartup", {
 
 export const make = Effect.gen(function* () {
   const store = yield* LifecycleStore
-  const publish = yield* SessionEvents.make
+  const publish = yield* SessionEvents.makeOrWarn
 
   const measureBuild = Effect.fnUntraced(
     function* (buildId: BuildId) {
@@ -79,7 +79,7 @@ export const make = Effect.gen(function* () {
       if (endsStartup(state)) yield* measureBuild(identity.buildId)
       return { state, changed_at: changedAt }
     },
-    Effect.catchTag(["StoreError", "PubSubError"], unavailable)
+    Effect.catchTag("StoreError", unavailable)
   )
 
   const updateStartup = Effect.fnUntraced(

@@ -2,7 +2,8 @@
  * Records when agents are connected, and ends connections that are dead or no longer wanted: one actor for all
  * WebSockets of the process.
  *
- * - A connection is recorded and announced before anything is served. If that fails, the agent is not served.
+ * - A connection is recorded and announced before anything is served. If it cannot be recorded, the agent is not served;
+ *   if it cannot be announced, a warning says so.
  * - The agent is pinged once per interval. The connection ends after a whole timeout of silence, in monotonic time.
  * - A heartbeat is recorded once per interval, and announced if the agent was recorded as disconnected. A heartbeat
  *   that fails is a warning. A heartbeat that finds a newer build of the workspace ends the connection.
@@ -18,7 +19,6 @@ import { Clock, DateTime, Duration, Effect, Option, Predicate, Ref, type Scope, 
 import * as LeanScope from "../../platform/LeanScope.ts"
 import * as RequestCoalescer from "../../batcher/RequestCoalescer.ts"
 import type { AgentId } from "../../domain/Ids.ts"
-import type { PubSubError } from "../../pubsub/PubSub.ts"
 import { AgentSession } from "./AgentSession.ts"
 import { Replica } from "../../domain/Replica.ts"
 import * as SessionEvents from "./SessionEvents.ts"
@@ -57,6 +57,7 @@ export interface Monitored {
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const replica = yield* Replica
   const publish = yield* SessionEvents.make
+  const publishOrWarn = yield* SessionEvents.makeOrWarn
   const interval = Duration.fromInputUnsafe(options.agentPingInterval ?? "15 seconds")
   const minimum = Duration.max(Duration.times(interval, 2), Duration.seconds(2))
   const timeout = Duration.max(Duration.fromInputUnsafe(options.agentPingTimeout ?? minimum), minimum)
@@ -101,7 +102,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   /** Monitors the connection of the session until the scope closes. */
   const start = Effect.fnUntraced(function* (
     monitored: Monitored
-  ): Effect.fn.Return<void, StoreError | PubSubError, AgentSession | Scope.Scope> {
+  ): Effect.fn.Return<void, StoreError, AgentSession | Scope.Scope> {
     const session = yield* AgentSession
     const { identity } = session
     const { agentId } = identity
@@ -143,7 +144,8 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
           return recordEnd
         })
     )
-    yield* Effect.andThen(Effect.flatMap(Ref.get(known), recordNow), announce)
+    yield* Effect.flatMap(Ref.get(known), recordNow)
+    yield* publishOrWarn("agt_connection_update")
 
     const check = Effect.gen(function* () {
       const now = yield* DateTime.now

@@ -11,3 +11,10 @@ export const make = Effect.map(
     (kind: Kind): Effect.Effect<void, PubSubError, AgentSession> =>
       AgentSession.use(({ identity: { agentId, workspace } }) => publish(workspace, agentId, kind))
 )
+
+/** Publishes as {@link make} does. A failure is a warning, because the change itself is written. */
+export const makeOrWarn = Effect.map(
+  make,
+  (publish) => (kind: Kind) =>
+    Effect.ignore(publish(kind), { log: "Warn", message: "change of an agent cannot be announced" })
+)

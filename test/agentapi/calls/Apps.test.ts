@@ -154,16 +154,18 @@ describe("BatchUpdateAppHealths", () => {
     })
   )
 
-  it.effect("fails when something cannot be read, written or announced", () =>
+  it.effect("fails when something cannot be read or written, and warns when it cannot be announced [BK-07]", () =>
     Effect.gen(function* () {
-      for (const world of [
-        { store: { healths: () => failing } },
-        { store: { ...apps, setHealths: () => failing } },
-        { store: apps, announcements: Announcements.failing }
-      ]) {
+      for (const world of [{ store: { healths: () => failing } }, { store: { ...apps, setHealths: () => failing } }]) {
         const { report } = yield* start(world)
         assert.deepInclude(yield* Effect.flip(report([app(1), "HEALTHY"])), { _tag: "Unavailable" })
       }
+      const silent = yield* start({ store: apps, announcements: Announcements.failing })
+      yield* silent.report([app(1), "HEALTHY"])
+      assert.deepStrictEqual(
+        silent.logs.map(({ level }) => level),
+        ["Warn"]
+      )
     })
   )
 })
@@ -248,7 +250,7 @@ describe("UpdateAppStatus", () => {
     })
   )
 
-  it.effect("announces a status once it is kept, and fails when it cannot [AA-13]", () =>
+  it.effect("announces a status once it is kept, and warns when it cannot [AA-13, BK-07]", () =>
     Effect.gen(function* () {
       const { happened, say } = yield* start({ store: finding({ previous: "idle" }) })
       yield* say({})
@@ -256,8 +258,12 @@ describe("UpdateAppStatus", () => {
 
       const added: Array<unknown> = []
       const silent = yield* start({ store: finding({}, added), announcements: Announcements.failing })
-      assert.deepInclude(yield* Effect.flip(silent.say({})), { _tag: "Unavailable" })
+      yield* silent.say({})
       assert.strictEqual(added.length, 1)
+      assert.deepStrictEqual(
+        silent.logs.map(({ level }) => level),
+        ["Warn"]
+      )
 
       const broken = yield* start({ store: { addStatus: () => failing } })
       assert.deepInclude(yield* Effect.flip(broken.say({})), { _tag: "Unavailable" })

@@ -6,7 +6,7 @@ import { AgentSession } from "../../../src/agentapi/session/AgentSession.ts"
 import * as AgentSocketMonitor from "../../../src/agentapi/session/AgentSocketMonitor.ts"
 import { Replica } from "../../../src/domain/Replica.ts"
 import type { AgentIdentity } from "../../../src/domain/AgentIdentity.ts"
-import { PubSub } from "../../../src/pubsub/PubSub.ts"
+import { PubSub, PubSubError } from "../../../src/pubsub/PubSub.ts"
 import { layerConnections, replica, session } from "../../support/agentApi.ts"
 import { identity, workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
@@ -25,7 +25,7 @@ interface World {
   record: Effect.Effect<void, StoreError>
   result: Effect.Effect<Recorded>
   ping: Effect.Effect<void>
-  publish: Effect.Effect<void>
+  publish: Effect.Effect<void, PubSubError>
 }
 
 /** A monitor of a connection that begins a second after the test; `journal` has what it asked, in order. */
@@ -139,6 +139,21 @@ describe("AgentSocketMonitor", () => {
       assert.deepStrictEqual(
         logs.map(({ level, message }) => [level, message.split(" {")[0]]),
         [["Error", "end of an agent connection not recorded"]]
+      )
+    })
+  )
+
+  it.effect("serves an agent whose connection cannot be announced, with a warning [BK-07]", () =>
+    Effect.gen(function* () {
+      const { logs, since, started } = yield* start({
+        world: { publish: Effect.fail(new PubSubError({ operation: "publish", channel: "any", cause: "away" })) }
+      })
+
+      assert.isTrue(Exit.isSuccess(started))
+      assert.deepStrictEqual(since(), [recorded(1_000, 1_000), announced])
+      assert.deepStrictEqual(
+        logs.map(({ level }) => level),
+        ["Warn"]
       )
     })
   )
