@@ -14,7 +14,8 @@ export const defaults = {
   METADATA_FLUSH_INTERVAL: "1 second",
   LOG_FORMAT: "json",
   // a small heap, so that the growth of the process shows what it holds and not how rarely garbage is collected
-  NODE_OPTIONS: "--max-old-space-size=256"
+  NODE_OPTIONS: "--max-old-space-size=256",
+  ...(process.env["FAULTS_PUBSUB_URL"] === undefined ? {} : { PUBSUB_URL: process.env["FAULTS_PUBSUB_URL"] })
 }
 
 /** Starts a replica and waits until it is ready. It listens on a free port unless `PORT` says otherwise. */
