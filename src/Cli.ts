@@ -1,5 +1,5 @@
 /**
- * The command line: `serve`, `migrate`, `simulate` and `status`.
+ * The command line: `serve`, `migrate`, `simulate`, `status` and `agent`.
  *
  * Every setting of the service is an environment variable, and a few are flags as well. Each error names the flag or the
  * variable to change.
@@ -19,14 +19,18 @@ import {
   Option,
   Predicate,
   Redacted,
-  Schema
+  Schema,
+  Stdio,
+  Stream
 } from "effect"
 import { CliError, CliOutput, Command, Flag, GlobalFlag, TerminalCapabilities } from "effect/cli"
+import { FetchHttpClient } from "effect/http"
 import { createRequire } from "node:module"
 import * as Token from "./access/Token.ts"
 import * as Config from "./Config.ts"
 import * as SettingValue from "./domain/SettingValue.ts"
 import * as Status from "./operations/Status.ts"
+import * as Agent from "./agent/Agent.ts"
 import * as Simulation from "./fleet/Simulation.ts"
 import * as Server from "./Server.ts"
 import * as Serve from "./Serve.ts"
@@ -140,11 +144,11 @@ const ownUrl = Effect.map(
   }
 )
 
+const isUrl = (url: string): boolean => /^https?:\/\/[^/]+\/*$/.test(url)
+const urlRequirement = "an address such as http://host:port"
+
 const url = Flag.String("url").pipe(
-  Flag.filter(
-    (url) => /^https?:\/\/[^/]+\/*$/.test(url),
-    () => "an address such as http://host:port"
-  ),
+  Flag.filter(isUrl, () => urlRequirement),
   Flag.withDescription(
     `The address of the service [default http://${variables.host.default}:${variables.port.default}, or HOST and PORT]`
   ),
@@ -219,6 +223,80 @@ const simulate = Command.make(
   )
 )
 
+const inputLines = Stream.unwrap(Stdio.Stdio.useSync(({ stdin }) => stdin)).pipe(
+  Stream.decodeText,
+  Stream.splitLines,
+  Stream.catchCause(() => Stream.empty)
+)
+
+/** Reads `cpu=top -bn1` as a key and its script. */
+const ownKey = Flag.String("key").pipe(
+  Flag.withMetavar("key=script"),
+  Flag.filterMap(
+    (text) => {
+      const [, key, script] = /^([^=]{1,127})=(.*\S.*)$/s.exec(text) ?? []
+      return key === undefined || script === undefined ? Option.none() : Option.some({ key, script })
+    },
+    () => "a key of at most 127 characters and its script, such as cpu='uptime'"
+  )
+)
+
+const agent = Command.make(
+  "agent",
+  {
+    url: Flag.String("url").pipe(
+      Flag.filter(isUrl, () => urlRequirement),
+      Flag.withDescription("The address of the service [CODER_AGENT_URL]"),
+      Flag.withFallbackConfig(EffectConfig.String("CODER_AGENT_URL"))
+    ),
+    token: Flag.Redacted("token").pipe(
+      Flag.withDescription("The token of the agent [CODER_AGENT_TOKEN]"),
+      Flag.withFallbackConfig(EffectConfig.Redacted("CODER_AGENT_TOKEN"))
+    ),
+    keys: ownKey.pipe(
+      Flag.withDescription(
+        "A key of the agent's own, and its script; may be repeated. The service has to let agents declare keys"
+      ),
+      Flag.atLeast(0)
+    ),
+    interval: optional(
+      durationFlag("interval"),
+      "The time between two runs of the scripts of such keys",
+      Duration.seconds(10),
+      "10 seconds"
+    ),
+    timeout: optional(
+      durationFlag("timeout"),
+      "The longest time that the script of such a key may take",
+      Duration.seconds(5),
+      "5 seconds"
+    ),
+    logInput: Flag.Boolean("log-input").pipe(
+      Flag.withDescription("Log the lines of standard input"),
+      Flag.withDefault(false)
+    )
+  },
+  ({ interval, keys, logInput, timeout, token, url }) =>
+    Agent.run({
+      url: url.replace(/\/+$/, ""),
+      token,
+      version,
+      keys: keys.map((own) => ({ ...own, interval, timeout })),
+      lines: logInput ? inputLines : Stream.empty
+    }).pipe(Effect.provide(FetchHttpClient.layer), Effect.mapError(toUserError))
+).pipe(
+  Command.withShortDescription("Report from this machine as an agent"),
+  Command.withDescription(
+    lines([
+      "Report from this machine as an agent: runs the scripts that are declared for the agent at their intervals and",
+      "reports their output, until SIGTERM or Ctrl-C. The exit code is",
+      "0  after a signal",
+      "2  when a flag, the token or a key is wrong",
+      "3  when something else is at the address"
+    ])
+  )
+)
+
 /** The token that the dashboard of a service on the embedded database signs in with. */
 const embeddedToken = Effect.gen(function* () {
   const { dataDir, databaseUrl } = yield* Config.read()
@@ -261,7 +339,7 @@ export const command = Command.make("metadata-batcher").pipe(
   Command.withDescription(
     "Keeps the newest value of each agent and key, writes hundreds of them in one statement, and lets people watch"
   ),
-  Command.withSubcommands([serve, migrate, simulate, status])
+  Command.withSubcommands([serve, migrate, simulate, status, agent])
 )
 
 // -----------------------------------------------------------------------------
@@ -289,6 +367,8 @@ const exitCodes: Readonly<Record<string, number>> = {
   StatusRefused: 2,
   TokenMissing: 2,
   TokenRefused: 2,
+  KeysRefused: 2,
+  NotAService: 3,
   StatusUnknown: 3,
   ServiceUnreachable: 3
 }

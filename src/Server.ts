@@ -47,6 +47,7 @@ import type * as DashboardAssets from "./dashboard/Assets.ts"
 import * as DashboardRoutes from "./dashboard/DashboardRoutes.ts"
 import * as OverviewFeed from "./operations/OverviewFeed.ts"
 import * as AgentHttpRoutes from "./agentapi/AgentHttpRoutes.ts"
+import * as KeyDeclarations from "./agentapi/KeyDeclarations.ts"
 import type { Directory } from "./admin/Directory.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import * as ErrorResponses from "./operations/ErrorResponses.ts"
@@ -214,6 +215,7 @@ const layerServices = (settings: Settings) =>
       derpForceWebsockets: settings.derpForceWebsockets
     }),
     Layer.succeed(ContextState.IsEnabled, settings.agentContext),
+    Layer.succeed(KeyDeclarations.MayDeclareKeys, settings.agentMayDeclareKeys),
     MetadataWatch.layer,
     LogWatch.layer,
     Fatal.watch(

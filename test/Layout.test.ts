@@ -25,6 +25,7 @@ const rooms = [
   "postgres",
   "storage",
   "fleet",
+  "agent",
   "Config",
   "Api",
   "Server",

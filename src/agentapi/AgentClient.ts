@@ -42,6 +42,8 @@ export interface Options {
   readonly version?: string | undefined
   /** Connection times are recorded for the role `agent` alone. Default `agent`. */
   readonly role?: string | undefined
+  /** Runs when an open connection ends. Default: nothing. */
+  readonly onDisconnect?: Effect.Effect<void> | undefined
 }
 
 /** The calls of an agent, each under its name in the contract, such as `BatchUpdateMetadata`. */
@@ -51,7 +53,13 @@ export class AgentClient extends Context.Service<
 >()("metadata-batcher/agentapi/AgentClient") {}
 
 /** Returns a client that is connected for the lifetime of the layer. */
-export const layer = ({ role = "agent", token, url, version }: Options): Layer.Layer<AgentClient> => {
+export const layer = ({
+  onDisconnect = Effect.void,
+  role = "agent",
+  token,
+  url,
+  version
+}: Options): Layer.Layer<AgentClient> => {
   const parameters = new URLSearchParams({ version: version ?? ApiVersion.format(ApiVersion.current), role })
   const socket = NodeSocket.layerWebSocket(`${url.replace(/^http/, "ws")}${path}?${parameters}`, {
     headers: { [Token.header]: Redacted.isRedacted(token) ? Redacted.value(token) : token },
@@ -59,6 +67,10 @@ export const layer = ({ role = "agent", token, url, version }: Options): Layer.L
   })
   return Layer.effect(AgentClient, Effect.map(RpcClient.make(AgentApi), AgentClient.of)).pipe(
     Layer.provide(RpcClient.layerProtocolSocket({ retryTransientErrors: true })),
-    Layer.provide([RpcSerialization.layerJson, socket])
+    Layer.provide([
+      RpcSerialization.layerJson,
+      socket,
+      Layer.succeed(RpcClient.ConnectionHooks, { onConnect: Effect.void, onDisconnect })
+    ])
   )
 }

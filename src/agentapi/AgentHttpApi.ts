@@ -10,8 +10,12 @@ import { fields, RequestValidation } from "../platform/ErrorResponse.ts"
 
 const me = "/api/v2/workspaceagents/me"
 
+/** The address where an agent declares keys. */
+export const declarePath = `${me}/metadata-keys`
+
 // one class per status: the class of an error selects its status
 class InvalidBody extends Schema.TaggedError<InvalidBody>()("Refused", fields, { httpApiStatus: 400 }) {}
+class NotAllowed extends Schema.TaggedError<NotAllowed>()("Refused", fields, { httpApiStatus: 403 }) {}
 class NothingThere extends Schema.TaggedError<NothingThere>()("Refused", fields, { httpApiStatus: 404 }) {}
 class NotPrebuilt extends Schema.TaggedError<NotPrebuilt>()("Refused", fields, { httpApiStatus: 409 }) {}
 class NoRoom extends Schema.TaggedError<NoRoom>()("Refused", fields, { httpApiStatus: 503 }) {}
@@ -27,6 +31,13 @@ export const AgentHttpApi = HttpApi.make("agent-http")
         }).annotate(
           OpenApi.Summary,
           'Report values of keys as {"cpu": "42 %"}, or samples as the calls of an agent have them'
+        ),
+        HttpApiEndpoint.post("declareKeys", declarePath, {
+          success: HttpApiSchema.NoContent,
+          error: [InvalidBody, NotAllowed]
+        }).annotate(
+          OpenApi.Summary,
+          'Declare keys as {"keys": [{"key": "cpu", "interval": 10}]}, if the service lets agents do so'
         ),
         HttpApiEndpoint.post("logSource", `${me}/log-source`, {
           success: Schema.Unknown.pipe(HttpApiSchema.status(201)),

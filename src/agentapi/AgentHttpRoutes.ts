@@ -7,8 +7,8 @@
  * - The service has no prebuilt workspaces, no SSH keys and no external providers. It says so in the words of the
  *   original's programs, which then continue without them.
  */
-import { Data, DateTime, Effect, Layer, Schema } from "effect"
-import { HttpServerRequest, HttpServerResponse } from "effect/http"
+import { DateTime, Effect, Layer, Schema } from "effect"
+import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Authentication from "../access/Authentication.ts"
 import { LogSourceId, nil } from "../domain/Ids.ts"
@@ -21,7 +21,8 @@ import { AgentHttpApi } from "./AgentHttpApi.ts"
 import * as AgentSockets from "./AgentSockets.ts"
 import * as ApiVersion from "./ApiVersion.ts"
 import * as Metadata from "./calls/Metadata.ts"
-import * as Frames from "./internal/frames.ts"
+import { body, invalid, Refused, refusalOf, unavailable } from "./internal/refused.ts"
+import * as KeyDeclarations from "./KeyDeclarations.ts"
 import * as SessionCalls from "./internal/sessionCalls.ts"
 import { LogStore } from "./ports/LogStore.ts"
 import { ManifestStore } from "./ports/ManifestStore.ts"
@@ -29,24 +30,6 @@ import * as AgentSession from "./session/AgentSession.ts"
 
 /** The release of the original whose API is served. Programs select their requests by it. */
 export const release = "v2.35.0+metadata-batcher"
-
-/** The error of a request, with its response. */
-class Refused extends Data.TaggedError("Refused")<{
-  readonly status: number
-  readonly message: string
-  readonly validations?: ReadonlyArray<{ readonly field: string; readonly detail: string }>
-}> {
-  get response() {
-    const { message, status, validations } = this
-    return HttpServerResponse.jsonUnsafe(
-      { _tag: "Refused", message, ...(validations === undefined ? {} : { validations }) },
-      { status }
-    )
-  }
-}
-
-const invalid = (field: string, detail: string) =>
-  new Refused({ status: 400, message: "the request is not valid", validations: [{ field, detail }] })
 
 const LogSource = Schema.Struct({ id: LogSourceId, display_name: PostgresText, icon: OptionalText })
 
@@ -80,6 +63,7 @@ const handlers = HttpApiBuilder.group(
   "agent-http",
   Effect.fnUntraced(function* (handlers) {
     const store = yield* LogStore
+    const declareKeys = yield* KeyDeclarations.make
     const declarations = yield* ManifestStore
     const { addValid } = yield* Metadata.make
     const appendLogs = yield* callOf("BatchCreateLogs")
@@ -120,6 +104,7 @@ const handlers = HttpApiBuilder.group(
           })
         )
       )
+      .handleRaw("declareKeys", () => responding(declareKeys))
       .handleRaw("logSource", () =>
         responding(
           Effect.gen(function* () {
@@ -215,23 +200,9 @@ const noRoom = (dropped: number) =>
     message: `${dropped} values were dropped because there is no room for them: report them again later`
   })
 
-const unavailable = () => new Refused({ status: 503, message: "agents cannot be served now" })
-
 /** Returns the response of an endpoint, or the response of its error. */
 const responding = <R>(effect: Effect.Effect<HttpServerResponse.HttpServerResponse, Refused, R>) =>
   Effect.catch(effect, ({ response }) => Effect.succeed(response))
-
-/** Returns the decoded body of the request. */
-const body = Effect.fnUntraced(function* <A>(schema: Schema.Codec<A, unknown>) {
-  const request = yield* HttpServerRequest.HttpServerRequest
-  const json = yield* Effect.mapError(
-    request.json,
-    () => new Refused({ status: 400, message: "the body must be JSON, and not too large" })
-  )
-  return yield* Effect.mapError(Schema.decodeUnknownEffect(schema)(json), ({ issue }) =>
-    refusalOf(Frames.toInvalidRequest(issue))
-  )
-})
 
 /** Makes a call of the contract for the agent of the request. */
 const callOf = <const Tag extends SessionCalls.Tag>(tag: Tag) =>
@@ -245,17 +216,6 @@ const callOf = <const Tag extends SessionCalls.Tag>(tag: Tag) =>
         )
       )
   )
-
-const refusalOf = (error: SessionCalls.CallError): Refused => {
-  switch (error._tag) {
-    case "InvalidRequest":
-      return invalid(error.field, error.problem)
-    case "Unavailable":
-      return unavailable()
-    default:
-      return new Refused({ status: 400, message: error.message })
-  }
-}
 
 const samplesOf = (report: typeof Report.Type): ReadonlyArray<MetadataReport.ReportedSample> =>
   isSamples(report)

@@ -39,5 +39,11 @@ export const variables = {
     default: "true",
     value: Value.flag,
     description: "Store the instruction files, skills and tools that agents find; false for a service that takes none."
+  }),
+  agentMayDeclareKeys: required({
+    name: "AGENT_MAY_DECLARE_KEYS",
+    default: "false",
+    value: Value.flag,
+    description: "Let agents declare keys of their own, in addition to those that are declared for them."
   })
 } as const

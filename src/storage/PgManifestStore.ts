@@ -18,6 +18,7 @@ import {
 import type { AgentId } from "../domain/Ids.ts"
 import { coalesced, coalescedRows } from "./internal/coalesced.ts"
 import { column } from "./internal/column.ts"
+import { declareKeys } from "./internal/declareKeys.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 import { StoreError } from "../domain/StoreError.ts"
 
@@ -133,6 +134,14 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
           )
       )
 
-    return ManifestStore.of({ agent, apps, declaredKeys, devcontainers, metadata, scripts })
+    return ManifestStore.of({
+      agent,
+      apps,
+      declareKeys: declareKeys(sql),
+      declaredKeys,
+      devcontainers,
+      metadata,
+      scripts
+    })
   })
 )

@@ -67,6 +67,7 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
           "get /api/v2/workspaceagents/{agent}/context",
           "get /api/v2/workspaceagents/me/rpc",
           "post /api/v2/workspaceagents/me/metadata",
+          "post /api/v2/workspaceagents/me/metadata-keys",
           "post /api/v2/workspaceagents/me/log-source",
           "patch /api/v2/workspaceagents/me/logs",
           "patch /api/v2/workspaceagents/me/app-status",

@@ -3,7 +3,7 @@
  *
  * Fields that are stored in the form in which they are sent have the names of the protocol.
  */
-import { Context, type Effect, Schema } from "effect"
+import { Context, type Duration, type Effect, Schema } from "effect"
 import { type AgentId, AppId, LogSourceId, ScriptId } from "../../domain/Ids.ts"
 import { seconds } from "../../domain/Fields.ts"
 import type { DeclaredKeys } from "../../domain/MetadataReport.ts"
@@ -53,6 +53,14 @@ export const MetadataDescription = Schema.Struct({
   timeout: seconds
 })
 
+/** A key that an agent declares itself: the agent alone knows how to collect its values. */
+export interface DeclaredKey {
+  readonly key: string
+  readonly displayName: string
+  readonly interval: Duration.Duration
+  readonly timeout: Duration.Duration
+}
+
 export const Devcontainer = Schema.Struct({
   id: Schema.String,
   name: Schema.String,
@@ -72,5 +80,14 @@ export class ManifestStore extends Context.Service<
     /** The keys of the metadata that an agent may report. */
     readonly declaredKeys: (agentId: AgentId) => Effect.Effect<DeclaredKeys, StoreError>
     readonly devcontainers: Declared<typeof Devcontainer>
+    /**
+     * Declares keys of an agent, and returns whether it did: none, if the agent would have more than `maxKeys`. A key that
+     * is declared already keeps its declaration.
+     */
+    readonly declareKeys: (
+      agentId: AgentId,
+      keys: ReadonlyArray<DeclaredKey>,
+      maxKeys: number
+    ) => Effect.Effect<boolean, StoreError>
   }
 >()("metadata-batcher/agentapi/ports/ManifestStore") {}

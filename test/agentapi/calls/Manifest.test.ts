@@ -32,6 +32,7 @@ const app: DeclaredApp = {
 
 /** The declaration of an agent, unless the test changes it. */
 const declared: ManifestStore["Service"] = {
+  declareKeys: () => Effect.die("no keys are declared here"),
   declaredKeys: () => Effect.succeed(anyKey),
   agent: () => Effect.succeed({ environment_variables: { EDITOR: "vi" }, directory: "~/code", motd_path: "/etc/motd" }),
   apps: () => Effect.succeed([app]),

@@ -1,0 +1,191 @@
+/**
+ * The agent of the command line: reports from this machine without a program of one's own.
+ *
+ * - It runs the scripts of the keys in its manifest at their intervals, with their timeouts, and of keys of its own.
+ * - It runs the start scripts of the manifest once, before it is ready, and the stop scripts at its end. Their output is
+ *   logged. Scripts with a schedule are not run.
+ * - It logs the lines that it is given.
+ * - A broken connection is made again with a back-off. Samples and lines wait meanwhile, the newest of them.
+ * - An interruption ends it cleanly: it reports what waits, says that it is off, and closes, within {@link endTimeout}.
+ */
+import {
+  Console,
+  Data,
+  DateTime,
+  Deferred,
+  Duration,
+  Effect,
+  Layer,
+  Option,
+  Schedule,
+  type Stdio,
+  Stream
+} from "effect"
+import { AgentClient, layer as layerClient } from "../agentapi/AgentClient.ts"
+import { LogSourceId, nil } from "../domain/Ids.ts"
+import * as Introduction from "./Introduction.ts"
+import * as LogLines from "./LogLines.ts"
+import * as Samples from "./Samples.ts"
+import * as Script from "./Script.ts"
+
+export interface Options extends Introduction.Service {
+  /** The version of this program, without a `v`. */
+  readonly version: string
+  /** Keys of the agent's own, in addition to those of its manifest. */
+  readonly keys: ReadonlyArray<Samples.Key>
+  /** Lines to log. */
+  readonly lines: Stream.Stream<string, never, Stdio.Stdio>
+}
+
+/** The longest time that the end of the agent may take. */
+export const endTimeout = Duration.seconds(10)
+
+/** The pauses between attempts to connect. */
+const backoff = Schedule.jittered(
+  Schedule.modifyDelay(Schedule.exponential("500 millis"), ({ duration }) =>
+    Effect.succeed(Duration.min(duration, Duration.seconds(30)))
+  )
+)
+
+/** Runs an agent until it is interrupted. Fails if the service does not let it connect. */
+export const run = Effect.fnUntraced(function* (options: Options) {
+  const { keys, lines, url } = options
+  const samples = Samples.make()
+  const logs = LogLines.make()
+  const life = { isStarted: false }
+  yield* Stream.runForEach(lines, (output) => Effect.sync(() => logs.add({ source: external, output }))).pipe(
+    Effect.forkScoped
+  )
+
+  const connect = Effect.gen(function* () {
+    yield* Introduction.check(options)
+    if (keys.length > 0) yield* Introduction.declare(options, keys)
+  }).pipe(
+    Effect.tapErrorTag("ServiceAway", ({ message }) => Console.error(`${message}: trying again`)),
+    Effect.retry({ while: ({ _tag }) => _tag === "ServiceAway", schedule: backoff })
+  )
+
+  return yield* connect.pipe(
+    Effect.andThen(
+      Effect.scoped(session(options, samples, logs, life)).pipe(
+        Effect.catchTags({
+          ConnectionBroken: () => Console.error(`the connection to ${url} broke`),
+          RpcClientError: () => Console.error(`the connection to ${url} broke`),
+          Unavailable: ({ message }) =>
+            Effect.andThen(Console.error(`${message}: trying again`), Effect.sleep("1 second"))
+        })
+      )
+    ),
+    Effect.forever
+  )
+}, Effect.scoped)
+
+// ----- internals -----
+
+/** The connection ended. */
+class ConnectionBroken extends Data.TaggedError("ConnectionBroken") {}
+
+/** The source of lines that no script printed. */
+const external = LogSourceId.make(nil)
+
+/** Runs the agent over one connection, until the connection breaks. */
+const session = Effect.fnUntraced(function* (
+  { keys, token, url, version }: Options,
+  samples: Samples.Samples,
+  logs: LogLines.LogLines,
+  life: { isStarted: boolean }
+) {
+  const broken = yield* Deferred.make<never, ConnectionBroken>()
+  const onDisconnect = Deferred.fail(broken, new ConnectionBroken())
+  const services = yield* Layer.build(layerClient({ url, token, onDisconnect }))
+  const client = yield* Effect.provide(AgentClient, services)
+
+  const sendSamples = (found: ReadonlyMap<string, Samples.Sample>) =>
+    client
+      .BatchUpdateMetadata({ metadata: Array.from(found, ([key, result]) => ({ key, result })) })
+      .pipe(Effect.catchTag(["InvalidRequest", "MetadataKeysTooLong"], ({ message }) => Console.error(message)))
+  const sendLines = (source: LogSourceId, outputs: ReadonlyArray<string>) =>
+    client.BatchCreateLogs({ log_source_id: source, logs: outputs.map((output) => ({ output, level: "info" })) }).pipe(
+      Effect.map(({ log_limit_exceeded }) => log_limit_exceeded),
+      Effect.catchTag("InvalidRequest", ({ message }) => Effect.as(Console.error(message), false))
+    )
+  const become = (state: "starting" | "ready" | "start_error" | "shutting_down" | "off") =>
+    client.UpdateLifecycle({ lifecycle: { state } })
+
+  const manifest = yield* client.GetManifest({})
+  yield* client.UpdateStartup({
+    startup: { version: `v${version}`, expanded_directory: process.cwd(), subsystems: [] }
+  })
+
+  const runScript = Effect.fnUntraced(
+    function* (script: Manifest["scripts"][number], stage: "start" | "stop") {
+      const start = yield* DateTime.now
+      const onLine = (output: string) => logs.add({ source: script.log_source_id, output })
+      const timeout = Duration.isZero(script.timeout) ? undefined : script.timeout
+      const failure = yield* Effect.flip(Script.run(script.script, { onLine, timeout })).pipe(Effect.option)
+      if (Option.isSome(failure))
+        yield* Console.error(`script ${script.display_name || script.id}: ${failure.value.message}`)
+      yield* client.ScriptCompleted({
+        timing: {
+          script_id: script.id,
+          start,
+          end: yield* DateTime.now,
+          exit_code: Option.match(failure, { onNone: () => 0, onSome: ({ exitCode = -1 }) => exitCode }),
+          stage,
+          status: Option.match(failure, {
+            onNone: () => "ok",
+            onSome: ({ reason }) => (reason === "timeout" ? "timed_out" : "exit_failure")
+          })
+        }
+      })
+      return Option.isNone(failure)
+    },
+    Effect.catchTag("InvalidRequest", ({ message }) => Effect.as(Console.error(message), false))
+  )
+
+  const startUp = Effect.gen(function* () {
+    if (life.isStarted) return
+    yield* become("starting")
+    const scripts = manifest.scripts.filter(({ run_on_start }) => run_on_start)
+    const results = yield* Effect.forEach(scripts, (script) => runScript(script, "start"), { concurrency: "unbounded" })
+    life.isStarted = true
+    const state = results.every((succeeded) => succeeded) ? "ready" : "start_error"
+    yield* become(state)
+    yield* Console.log(state === "ready" ? "ready" : "ready, but a start script failed")
+  })
+
+  const end = Effect.gen(function* () {
+    yield* become("shutting_down")
+    const scripts = manifest.scripts.filter(({ run_on_stop }) => run_on_stop)
+    yield* Effect.forEach(scripts, (script) => runScript(script, "stop"), { concurrency: "unbounded" })
+    yield* samples.flush(sendSamples)
+    yield* logs.flush(sendLines)
+    yield* become("off")
+  })
+  yield* Effect.addFinalizer((exit) =>
+    exit._tag === "Failure" && exit.cause.reasons.every(({ _tag }) => _tag === "Interrupt")
+      ? Effect.interruptible(end).pipe(
+          Effect.timeout(endTimeout),
+          Effect.catch((error) => Console.error(`the end was not reported: ${error.message}`)),
+          Effect.andThen(Console.log("ended"))
+        )
+      : Effect.void
+  )
+
+  const own = new Set(keys.map(({ key }) => key))
+  const all = [...keys, ...manifest.metadata.filter(({ key, script }) => script !== "" && !own.has(key))]
+  const unscheduled = manifest.scripts.filter(({ cron }) => cron !== "").length
+  yield* Console.log(
+    `connected to ${url} as ${manifest.owner_username}/${manifest.workspace_name}.${manifest.agent_name}, ` +
+      `reporting ${all.length === 0 ? "no keys" : all.map(({ key }) => key).join(", ")}`
+  )
+  if (unscheduled > 0) yield* Console.error(`${unscheduled} scripts have a schedule, which this agent does not follow`)
+
+  const collecting = Effect.forEach(all, samples.collect, { concurrency: "unbounded", discard: true })
+  yield* Effect.all(
+    [samples.report(sendSamples), logs.forward(sendLines), startUp, Effect.andThen(collecting, Effect.never)],
+    { concurrency: "unbounded", discard: true }
+  ).pipe(Effect.raceFirst(Deferred.await(broken)))
+})
+
+type Manifest = Effect.Success<ReturnType<AgentClient["Service"]["GetManifest"]>>

@@ -1,0 +1,198 @@
+/** `metadata-batcher agent`, as a process of its own against a running service on a real Postgres. */
+import { assert, layer } from "@effect/vitest"
+import { Duration, Effect, Redacted } from "effect"
+import { SqlClient } from "effect/sql"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import * as Path from "node:path"
+import type { AgentId } from "../../src/domain/Ids.ts"
+import { LogSourceId, ScriptId } from "../../src/domain/Ids.ts"
+import * as Proxy from "../faults/Proxy.ts"
+import * as People from "../support/directory.ts"
+import * as Seed from "../support/seed.ts"
+import * as Service from "../support/service.ts"
+import * as ServiceProcess from "../support/serviceProcess.ts"
+import * as Watcher from "../support/watcher.ts"
+
+const key = (name: string, script: string, { interval = 1, timeout = 1 } = {}) => ({
+  ...People.describeKey(name),
+  script,
+  interval: Duration.seconds(interval),
+  timeout: Duration.seconds(timeout)
+})
+
+const start = (url: string, token: Redacted.Redacted<string>, ...flags: ReadonlyArray<string>) =>
+  ServiceProcess.start(["agent", ...flags], { CODER_AGENT_URL: url, CODER_AGENT_TOKEN: Redacted.value(token) })
+
+/** The newest samples of an agent, as its owner sees them. */
+const watch = Effect.fnUntraced(function* ({ id, owner }: Effect.Success<ReturnType<typeof People.agent>>) {
+  const { next } = yield* Watcher.overWebSocket(id, People.showing(owner.token))
+  let samples: ReadonlyMap<string, readonly [value: string, error: string]> = new Map()
+  const advance = Effect.map(next, (event) => {
+    if (event.type === "data") {
+      samples = new Map(event.data.map(({ description, result }) => [description.key, [result.value, result.error]]))
+    }
+  })
+  /** Waits until the newest sample of a key is new. */
+  const sample = (key: string, before: readonly [string, string] = ["", ""]) =>
+    Effect.repeat(
+      Effect.map(advance, () => samples.get(key) ?? before),
+      {
+        until: ([value, error]) => value !== before[0] || error !== before[1]
+      }
+    )
+  return sample
+})
+
+const lifecycleOf = (id: AgentId) =>
+  SqlClient.SqlClient.use((sql) =>
+    Effect.map(sql`SELECT lifecycle_state FROM workspace_agents WHERE id = ${id}`, ([row]) => row!["lifecycle_state"])
+  )
+
+const logsOf = (id: AgentId) =>
+  SqlClient.SqlClient.use((sql) =>
+    Effect.map(sql`SELECT output FROM workspace_agent_logs WHERE agent_id = ${id} ORDER BY id`, (rows) =>
+      rows.map(({ output }) => String(output))
+    )
+  )
+
+const environment = { AGENT_MAY_DECLARE_KEYS: "true", METADATA_FLUSH_INTERVAL: "100 millis" }
+
+layer(Service.layerWith(environment), { excludeTestServices: true })("the agent of the command line", (it) => {
+  it.effect("reports the keys of its manifest and of its own, and ends cleanly [AG-01, AG-02, AG-06]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const created = yield* People.agentDeclaring([
+        key("ticks", "date +%s%N"),
+        key("once", "echo one; echo two >&2", { interval: 0 }),
+        key("bad", "echo broken; exit 3"),
+        key("slow", "echo begun; sleep 60"),
+        key("none", "")
+      ])
+      const { id, token } = created
+      const sample = yield* watch(created)
+      const agent = yield* start(`${url}/`, token, "--key", "own=echo $((6*7))", "--interval", "1 second")
+
+      yield* agent.line(/^connected to .+ as .+\.main, reporting own, bad, once, slow, ticks$/)
+      yield* agent.line(/^ready$/)
+      assert.strictEqual(yield* lifecycleOf(id), "ready")
+      const seen = yield* Effect.all(
+        Object.fromEntries(["ticks", "own", "once", "bad", "slow"].map((name) => [name, sample(name)]))
+      )
+      assert.deepInclude(seen, {
+        own: ["42", ""],
+        once: ["one\ntwo", ""],
+        bad: ["broken", "exit status 3"],
+        slow: ["begun", "the script did not end in time"]
+      })
+      yield* sample("ticks", seen["ticks"])
+
+      yield* agent.kill("SIGTERM")
+      assert.strictEqual(yield* agent.exit, 0)
+      assert.strictEqual(yield* lifecycleOf(id), "off")
+      assert.match(agent.output(), /\nended\n$/)
+    })
+  )
+
+  it.effect("runs the scripts of its start and of its end, and logs their output and its input [AG-03]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const sql = yield* SqlClient.SqlClient
+      const { id, token } = yield* People.agent()
+      const insert = (script: string, stage: "start" | "stop") =>
+        sql`
+          INSERT INTO workspace_agent_scripts
+            (id, workspace_agent_id, log_source_id, script, run_on_start, run_on_stop)
+          VALUES (${Seed.newId(ScriptId)}, ${id}, ${Seed.newId(LogSourceId)}, ${script}, ${stage === "start"},
+            ${stage === "stop"})`
+      yield* insert("echo installed; exit 7", "start")
+      yield* insert("echo cleaned up", "stop")
+
+      const agent = yield* ServiceProcess.startThrough(
+        ["sh", "-c", `exec "$0" "$@" < ${Path.resolve("test/agent/input.txt")}`],
+        ["agent", "--log-input"],
+        { CODER_AGENT_URL: url, CODER_AGENT_TOKEN: Redacted.value(token) }
+      )
+      yield* agent.line(/^ready, but a start script failed$/)
+      assert.strictEqual(yield* lifecycleOf(id), "start_error")
+
+      yield* agent.kill("SIGINT")
+      assert.strictEqual(yield* agent.exit, 0)
+      const lines = yield* logsOf(id)
+      assert.sameMembers([...lines], ["a first line", "a second line", "installed", "cleaned up"])
+      assert.strictEqual(lines.at(-1), "cleaned up")
+      const timings = yield* sql`
+        SELECT stage, status, exit_code FROM workspace_agent_script_timings
+        JOIN workspace_agent_scripts ON id = script_id
+        WHERE workspace_agent_id = ${id} ORDER BY stage`
+      assert.deepStrictEqual(
+        timings.map((row) => ({ ...row })),
+        [
+          { stage: "start", status: "exit_failure", exit_code: 7 },
+          { stage: "stop", status: "ok", exit_code: 0 }
+        ]
+      )
+    })
+  )
+
+  it.effect("connects again with a back-off, and reports what waited meanwhile [AG-04]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const created = yield* People.agentDeclaring([key("ticks", "date +%s%N")])
+      const { token } = created
+      const sample = yield* watch(created)
+      const proxy = yield* Proxy.make(url)
+      const agent = yield* start(proxy.url, token)
+      yield* agent.line(/^connected to /)
+      yield* sample("ticks")
+
+      yield* proxy.cut
+      yield* agent.line(/^the connection to .+ broke$/)
+      yield* agent.line(/^connected to /)
+      const before = yield* sample("ticks")
+      yield* sample("ticks", before)
+
+      yield* agent.kill("SIGTERM")
+      assert.strictEqual(yield* agent.exit, 0)
+    })
+  )
+
+  it.effect("says what is wrong, and what to do, and ends if waiting does not help [AG-05]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const { token } = yield* People.agent()
+      const other = createServer((_, response) => response.writeHead(404).end())
+      yield* Effect.callback<void>((resume) => void other.listen(0, "127.0.0.1", () => resume(Effect.void)))
+      yield* Effect.addFinalizer(() => Effect.sync(() => other.close()))
+      const elsewhere = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
+      const nobody = Redacted.make("of nobody")
+
+      for (const [agent, code, message] of [
+        [yield* start(url, nobody), 2, /refuses the token: set CODER_AGENT_TOKEN, or --token/],
+        [yield* start(elsewhere, token), 3, /responds with the status 404/]
+      ] as const) {
+        assert.strictEqual(yield* agent.exit, code, agent.output())
+        assert.match(agent.output(), message)
+      }
+      const waiting = yield* start("http://127.0.0.1:9", token)
+      yield* waiting.line(/^there is no service at http:\/\/127\.0\.0\.1:9 \(.+\): trying again$/)
+      yield* waiting.line(/trying again$/)
+      yield* waiting.kill("SIGTERM")
+      assert.strictEqual(yield* waiting.exit, 0)
+    })
+  )
+})
+
+layer(Service.layer, { excludeTestServices: true })("keys of an agent's own", (it) => {
+  it.effect("are refused unless the administrator allows them [AG-02]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const { token } = yield* People.agent()
+
+      const agent = yield* start(url, token, "--key", "cpu=uptime")
+
+      assert.strictEqual(yield* agent.exit, 2)
+      assert.match(agent.output(), /does not let agents declare keys: its setting AGENT_MAY_DECLARE_KEYS does/)
+    })
+  )
+})
