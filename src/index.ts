@@ -66,6 +66,9 @@ export * as UsageStore from "./usage/UsageStore.ts"
 /** Identifiers of agents, workspaces and people. */
 export * as Ids from "./domain/Ids.ts"
 
+/** Agent ids without Schema. */
+export * as PlainIds from "./domain/PlainIds.ts"
+
 /** Entries, rows and views of metadata. */
 export * as Metadata from "./domain/Metadata.ts"
 

@@ -1,11 +1,21 @@
 /** Uses that the types reject. Each line below such a comment is an error without it, and a comment too many is one. */
 // the compiler says it; the linter of Effect, which says it too, takes no expectations
 // @effect-diagnostics missingLayerContext:off missingEffectContext:off missingEffectError:off
-import { Context, Data, DateTime, Effect, Layer, type Scope } from "effect"
-import { Accumulator, Batcher, Ids, MetadataBatcher, MetadataStore, PubSub, UsageTracker } from "metadata-batcher"
+import { Context, Data, DateTime, Effect, Layer, type Option, type Scope } from "effect"
+import {
+  Accumulator,
+  Batcher,
+  Ids,
+  MetadataBatcher,
+  MetadataStore,
+  PlainIds,
+  PubSub,
+  UsageTracker
+} from "metadata-batcher"
 
 const agent = Ids.AgentId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
 const workspace = Ids.WorkspaceId.make("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
+export const plain: Option.Option<Ids.AgentId> = PlainIds.agentId("6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
 const entry = { key: "cpu", value: "12 %", error: "", collectedAt: DateTime.makeUnsafe(0) }
 
 // --- needs of a batcher ---

@@ -21,12 +21,11 @@
  * ```
  */
 import { Schema, SchemaTransformation } from "effect"
+import * as PlainIds from "./PlainIds.ts"
 
 const Uuid = Schema.String.pipe(
   Schema.decode(SchemaTransformation.toLowerCase()),
-  Schema.check(
-    Schema.isPattern(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, { expected: "a UUID" })
-  )
+  Schema.check(Schema.isPattern(PlainIds.pattern, { expected: "a UUID" }))
 )
 
 /** A workspace agent: the process that reports metadata. */

@@ -1,5 +1,5 @@
 /**
- * The one error of every port that stores something.
+ * The one error of every port that stores something. It needs no Schema, which would make each port large in a bundle.
  *
  * @example
  * ```ts
@@ -11,7 +11,7 @@
  * // cannot write metadata
  * ```
  */
-import { Effect, Schema } from "effect"
+import { Data, Effect } from "effect"
 
 /**
  * An operation of a store failed.
@@ -20,16 +20,16 @@ import { Effect, Schema } from "effect"
  * - `unavailable`: the store cannot be reached, is overloaded or took too long; the same call may succeed later.
  * - `cancelled`: the store was told to stop the statement.
  */
-export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
-  /** The attempted operation; completes the sentence "cannot …". */
-  operation: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed("use the store"))),
+export class StoreError extends Data.TaggedError("StoreError")<{
+  /** The attempted operation; completes the sentence "cannot …". Default: "use the store". */
+  readonly operation?: string | undefined
   /** Whether another attempt makes sense: see above. */
-  reason: Schema.Literals(["rejected", "unavailable", "cancelled"]),
+  readonly reason: "rejected" | "unavailable" | "cancelled"
   /** Only for the log: it may hold data that was sent. */
-  cause: Schema.Defect()
-}) {
+  readonly cause: unknown
+}> {
   override get message() {
-    return `cannot ${this.operation}`
+    return `cannot ${this.operation ?? "use the store"}`
   }
 }
 

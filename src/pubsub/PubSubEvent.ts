@@ -1,5 +1,5 @@
 /** Defines the events of a subscription, and its error. */
-import { Data, Schema } from "effect"
+import { Data } from "effect"
 
 /** An event of a subscription: a message, or a sign that messages may be missing. */
 export type Event = Data.TaggedEnum<{
@@ -24,14 +24,14 @@ export const Message = events.Message
 export const Resync = events.Resync
 
 /** A publication failed, or a subscription could not be set up or kept. */
-export class PubSubError extends Schema.TaggedError<PubSubError>()("PubSubError", {
+export class PubSubError extends Data.TaggedError("PubSubError")<{
   /** The attempted operation. */
-  operation: Schema.Literals(["publish", "subscribe"]),
+  readonly operation: "publish" | "subscribe"
   /** The name of the channel. */
-  channel: Schema.String,
+  readonly channel: string
   /** The error of the broker. */
-  cause: Schema.Defect()
-}) {
+  readonly cause: unknown
+}> {
   override get message() {
     return `cannot ${this.operation} on channel ${this.channel}`
   }

@@ -44,6 +44,28 @@ describe("in a browser", () => {
     assert.strictEqual(result, expected)
   })
 
+  for (const module of ["metadata/MetadataStore", "pubsub/PubSub", "usage/UsageStore", "domain/PlainIds"]) {
+    it(`has no Schema in the bundle of ${module} [BA-35]`, async () => {
+      const { inputs } = (
+        await build({
+          stdin: { contents: `export * from "./src/${module}.ts"`, resolveDir: process.cwd(), loader: "ts" },
+          bundle: true,
+          format: "esm",
+          metafile: true,
+          platform: "browser",
+          write: false
+        })
+      ).metafile.outputs["stdin.js"]!
+
+      const used = Object.entries(inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0)
+      assert.isAbove(used.length, 0)
+      assert.deepStrictEqual(
+        used.map(([path]) => path).filter((path) => /\/Schema[A-Za-z]*\.(js|ts)$/.test(path)),
+        []
+      )
+    })
+  }
+
   it("is at most 14 kB of its own, minified and compressed [BA-34]", async () => {
     const own = await bundle(
       `export * from "./src/batcher/Batcher.ts"; export * as Accumulator from "./src/batcher/Accumulator.ts"`,
