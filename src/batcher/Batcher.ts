@@ -25,6 +25,7 @@ import type { NotWritten } from "./internal/acknowledge.ts"
 import { Backoff, type Retry } from "./internal/backoff.ts"
 import type { Batch } from "./internal/batch.ts"
 import { closeWithin } from "./internal/closing.ts"
+import { warnOfCopies } from "./internal/copies.ts"
 import { withDefaultWarnings } from "./internal/defaultWarnings.ts"
 import { type Batcher, isNested, makeHandle, Nested } from "./internal/handle.ts"
 import { Intake } from "./internal/intake.ts"
@@ -119,10 +120,14 @@ export const makeChecked = Effect.fnUntraced(function* <S, A, E, R, U extends Up
   return yield* build<S, A, E, R | RO, U>(options, settings)
 })
 
+/** Stands for this copy of the library. */
+const thisCopy = {}
+
 const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
   options: Options<S, A, E, R, U>,
   settings: ResolvedSettings
 ): Effect.fn.Return<Batcher<A, U, E>, never, R | Scope.Scope> {
+  yield* warnOfCopies(thisCopy)
   const token = {}
   const sleepers = new Sleepers()
   const context = ownContext(yield* Effect.context<R>(), token, sleepers)
