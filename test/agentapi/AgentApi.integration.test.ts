@@ -90,7 +90,8 @@ layer(Service.layerWith(environment).pipe(Layer.provideMerge(Statements.layer)),
         for (const tag of AgentApi.requests.keys() as Iterable<Tag>) yield* call(tag, requests[tag])
         const asked = new Map(
           statements.flatMap(({ parameters, text }) =>
-            /^(WITH|SELECT|INSERT|UPDATE|DELETE) /.test(text) ? [[text, parameters]] : []
+            // but not what the service deletes on its own
+            /^(?!WITH deleted )(WITH|SELECT|INSERT|UPDATE|DELETE) /.test(text) ? [[text, parameters]] : []
           )
         )
 

@@ -69,8 +69,10 @@ layer(Service.layer, { excludeTestServices: true })("the status on a terminal", 
       assert.match(unknown.message, /^the service at http:\/\/127\.0\.0\.1:9 says nothing of its state.*or set --url$/)
     })
   )
+})
 
-  it.effect("is a failure when the service is not healthy, which names what is wrong", () =>
+layer(Service.layer, { excludeTestServices: true })("the status of a service that is not healthy", (it) => {
+  it.effect("is a failure, which names what is wrong", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const { token } = yield* People.user()

@@ -41,6 +41,18 @@ const stranger = Effect.gen(function* () {
   return { closed, socket }
 })
 
+/** Returns the answer to the text of a new connection. One for which another test leaves no room is refused without a word. */
+const answerTo = (text: string) =>
+  Effect.repeat(
+    Effect.scoped(
+      Effect.flatMap(stranger, ({ closed, socket }) => {
+        socket.write(text)
+        return closed
+      })
+    ),
+    { until: (answer) => answer !== "" }
+  )
+
 const report = (connection: WebSocket.Connection, id: string) =>
   Effect.map(Agent.exchange(connection, Agent.report(id)), (answer) =>
     assert.deepStrictEqual(answer, Agent.accepted(id))
@@ -55,19 +67,13 @@ const connected = Effect.gen(function* () {
 layer(Service.layerWith(limits), { excludeTestServices: true })("the limits of the service", (it) => {
   it.effect("keep an idle connection open for as long as the idle timeout between two requests [FT-24]", () =>
     Effect.gen(function* () {
-      const { socket, closed } = yield* stranger
-      socket.write("GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
-
-      assert.match(yield* closed, /keep-alive: timeout=1\b/i)
+      assert.match(yield* answerTo("GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"), /keep-alive: timeout=1\b/i)
     })
   )
 
   it.effect("respond with 408 to a request that takes too long to arrive", () =>
     Effect.gen(function* () {
-      const { closed, socket } = yield* stranger
-      socket.write("GET /healthz HTTP/1.1\r\nHost: here\r\nX-Slow: ")
-
-      assert.match(yield* closed, /^HTTP\/1.1 408 /)
+      assert.match(yield* answerTo("GET /healthz HTTP/1.1\r\nHost: here\r\nX-Slow: "), /^HTTP\/1.1 408 /)
     })
   )
 

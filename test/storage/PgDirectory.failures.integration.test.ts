@@ -56,6 +56,8 @@ layer(throughProxy)("PgDirectory behind a bad network", (it) => {
   it.effect("gives up a statement after thirty seconds when the database does not respond", () =>
     Effect.gen(function* () {
       const directory = yield* Directory
+      // opens a connection, for which the time is shorter
+      yield* directory.users
 
       const error = yield* Effect.gen(function* () {
         const asked = yield* Effect.forkScoped(Effect.flip(directory.users), { startImmediately: true })

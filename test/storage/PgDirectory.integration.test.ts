@@ -35,6 +35,33 @@ const newWorkspace = Effect.gen(function* () {
   return yield* createWorkspace({ name: People.newName("workspace"), owner: (yield* People.user()).username })
 })
 
+layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })(
+  "PgDirectory in a new database",
+  (it) => {
+    it.effect("creates what the first workspaces need once, however many come together", () =>
+      Effect.gen(function* () {
+        const { createWorkspace } = yield* Directory
+        const { username: owner } = yield* People.user()
+
+        yield* Effect.forEach(
+          Array.from({ length: 8 }, (_, number) => `workspace-${number}`),
+          (name) => createWorkspace({ name, owner }),
+          { concurrency: "unbounded" }
+        )
+
+        assert.deepStrictEqual(
+          yield* SqlClient.SqlClient.use(
+            (sql) => sql`
+            SELECT (SELECT count(*)::int4 FROM organizations) AS organizations, count(*)::int4 AS templates
+            FROM templates`
+          ),
+          [{ organizations: 1, templates: 1 }]
+        )
+      })
+    )
+  }
+)
+
 layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })("PgDirectory", (it) => {
   it.effect("creates users and lists them by name", () =>
     Effect.gen(function* () {
@@ -146,28 +173,6 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
       assert.lengthOf(
         (yield* directory.workspaces).filter(({ owner }) => owner === one.username),
         1
-      )
-    })
-  )
-
-  it.effect("creates what the first workspaces need once, however many come together", () =>
-    Effect.gen(function* () {
-      const { createWorkspace } = yield* Directory
-      const { username: owner } = yield* People.user()
-
-      yield* Effect.forEach(
-        Array.from({ length: 8 }, (_, number) => `workspace-${number}`),
-        (name) => createWorkspace({ name, owner }),
-        { concurrency: "unbounded" }
-      )
-
-      assert.deepStrictEqual(
-        yield* SqlClient.SqlClient.use(
-          (sql) => sql`
-            SELECT (SELECT count(*)::int4 FROM organizations) AS organizations, count(*)::int4 AS templates
-            FROM templates`
-        ),
-        [{ organizations: 1, templates: 1 }]
       )
     })
   )

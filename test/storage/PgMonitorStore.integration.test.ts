@@ -62,10 +62,10 @@ layer(Layer.provideMerge(PgResourceMonitorStore.layer, Postgres.layer), { exclud
         assert.deepStrictEqual(
           yield* sql`
             SELECT 'memory' AS what FROM workspace_agent_memory_resource_monitors
-            WHERE updated_at = ${DateTime.toDateUtc(now)}
+            WHERE updated_at = ${DateTime.toDateUtc(now)} AND agent_id IN (${agentId}, ${other})
             UNION ALL
             SELECT path FROM workspace_agent_volume_resource_monitors
-            WHERE updated_at = ${DateTime.toDateUtc(now)}`,
+            WHERE updated_at = ${DateTime.toDateUtc(now)} AND agent_id IN (${agentId}, ${other})`,
           [{ what: "memory" }, { what: "/home" }]
         )
       })

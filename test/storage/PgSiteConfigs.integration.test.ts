@@ -19,6 +19,7 @@ layer(environment, { excludeTestServices: true, concurrent: false })("PgSiteConf
   it.effect("has no banners and no relays where nothing was set [MF-07]", () =>
     Effect.gen(function* () {
       const configs = yield* SiteConfigs
+      yield* SqlClient.SqlClient.use((sql) => sql`DELETE FROM site_configs`)
 
       assert.deepStrictEqual(yield* configs.announcementBanners, [])
       assert.deepStrictEqual(yield* configs.derpMap, {})
