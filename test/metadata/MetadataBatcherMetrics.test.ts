@@ -129,6 +129,40 @@ describe("MetadataBatcherMetrics", () => {
     })
   )
 
+  it.effect("shows every metric under its name", () =>
+    Effect.gen(function* () {
+      const { batcher, registry } = yield* start()
+      yield* batcher.add(agent(1), entries(1))
+      yield* batcher.flush
+
+      const text = yield* Effect.provideService(PrometheusMetrics.format(), Metric.MetricRegistry, registry)
+      assert.deepStrictEqual(
+        [...text.matchAll(/^# TYPE coderd_agentapi_metadata_(\S+) (\S+)$/gm)]
+          .map(([, name, type]) => `${name} ${type}`)
+          .sort(),
+        [
+          "accepted_keys_total counter",
+          "batch_size histogram",
+          "batch_utilization histogram",
+          "batches_total counter",
+          "dropped_keys_by_reason_total counter",
+          "dropped_keys_total counter",
+          "failed_writes_total counter",
+          "flush_duration_seconds histogram",
+          "flush_failures_total counter",
+          "flushed_total counter",
+          "in_flight_keys gauge",
+          "lost_keys_total counter",
+          "merged_keys_total counter",
+          "pending_keys gauge",
+          "publish_errors_total counter",
+          "queue_depth gauge",
+          "retained_keys_total counter"
+        ]
+      )
+    })
+  )
+
   it.effect("counts dropped entries in one counter without a label [MX-05]", () =>
     Effect.gen(function* () {
       const { batcher, close, registry } = yield* start()

@@ -49,6 +49,25 @@ describe("newestMetadata", () => {
     }
   )
 
+  it.prop(
+    "takes the rows that it is told to take, in their order, and keeps the others",
+    { samples: Samples, skipped: upTo(4), stopAt: upTo(12), max: upTo(12) },
+    ({ max, samples, skipped, stopAt }) => {
+      const rows = rowsOf(samples)
+      const all = takeAll(addAll(rows))
+      let asked = 0
+      const select = (row: MetadataRow) =>
+        asked++ === stopAt ? "stop" : row.key === `key-${skipped}` ? "skip" : "take"
+
+      const [batch, rest] = newestMetadata.take(addAll(rows), max, select)
+
+      const wanted = all.slice(0, stopAt).filter(({ key }) => key !== `key-${skipped}`)
+      assert.deepStrictEqual(batch, wanted.slice(0, max))
+      assert.strictEqual(rest.size, all.length - batch.length)
+      assert.deepStrictEqual(byId([...batch, ...takeAll(rest)]), byId(all))
+    }
+  )
+
   it.prop("holds one row for each key, and none that was not added [MB-18]", { samples: Samples }, ({ samples }) => {
     const rows = rowsOf(samples)
     const state = addAll(rows)
