@@ -7,6 +7,7 @@ export default defineConfig(({ mode }) => ({
     include: mode === "browser" ? ["test/**/*.browser.test.ts"] : ["test/**/*.test.ts"],
     exclude: mode === "browser" ? [] : ["test/**/*.browser.test.ts"],
     globalSetup: ["test/support/globalSetup.ts"],
+    setupFiles: ["test/support/propertySeed.ts"],
     // Tests wait more than they work: two workers are worth it even where Vitest would use one.
     maxWorkers: Math.max(2, availableParallelism()),
     // No test changes what belongs to its process, so files share a worker and what it has loaded.

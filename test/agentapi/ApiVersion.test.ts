@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Option } from "effect"
+import { Option, Schema } from "effect"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 
 const negotiated = (version: string | undefined) =>
@@ -43,5 +43,33 @@ describe("ApiVersion", () => {
 
   it("is none for an agent that is newer than the service [CN-03]", () => {
     for (const version of ["2.11", "2.20", "2.9999"]) assert.isUndefined(negotiated(version), version)
+  })
+})
+
+describe("negotiation", () => {
+  const part = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 12_000 }))
+
+  it.prop(
+    "serves the same major version, up to the newest minor",
+    { major: part, minor: part, newest: part },
+    (given) => {
+      const { minor, newest } = given
+      for (const major of [given.major, 2]) {
+        const isServed = major === 2 && minor <= newest && minor <= 9_999
+        assert.deepStrictEqual(
+          ApiVersion.negotiate(`${major}.${minor}`, newest),
+          isServed ? Option.some({ major, minor }) : Option.none()
+        )
+      }
+    }
+  )
+
+  it.prop("takes nothing for a version that is none", { text: Schema.String }, ({ text }) => {
+    const served = ApiVersion.negotiate(text)
+
+    assert.strictEqual(
+      Option.isSome(served),
+      text === "" || (/^0{0,3}2\.\d{1,4}$/.test(text) && Number(text.split(".")[1]) <= ApiVersion.current.minor)
+    )
   })
 })

@@ -7,6 +7,7 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { Context, Effect, FileSystem, Layer, ManagedRuntime, Option, Redacted, References } from "effect"
 import { SqlClient } from "effect/sql"
+import * as Crypto from "node:crypto"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type { TestProject } from "vitest/node"
@@ -24,6 +25,8 @@ declare module "vitest" {
     readonly postgresUrl: string
     /** The database to copy. */
     readonly postgresTemplate: string
+    /** The seed of the random input of properties. */
+    readonly propertySeed: string
   }
 }
 
@@ -107,6 +110,9 @@ const checkServers = () => {
 
 export default async (project: TestProject) => {
   checkServers()
+  const { FUZZ_SEED: propertySeed = Crypto.randomBytes(4).toString("hex") } = process.env
+  process.stderr.write(`FUZZ_SEED=${propertySeed} repeats the random input of this run\n`)
+  project.provide("propertySeed", propertySeed)
   const runtime = ManagedRuntime.make(server)
   try {
     const { folder, url } = await runtime.runPromise(prepare)
