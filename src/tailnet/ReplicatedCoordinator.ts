@@ -6,7 +6,7 @@
  *   finds them again.
  * - A replica that could not read the heartbeats itself takes nobody for dead before it has listened for 6 s.
  * - Changes are written in batches, the newest of each peer and tunnel, and then announced. A batch that failed is
- *   written and announced again.
+ *   written and announced again, and no change is dropped, however many wait.
  * - Announcements name peers and carry no state: who gets one reads the store, also in batches.
  * - The end of the scope makes the peers of this replica lost.
  */
@@ -85,7 +85,8 @@ export const make = Effect.fnUntraced(function* (
   const writes = yield* Batcher.make({
     accumulator: Accumulator.keyed({ key: keyOfChange, merge: (_, newer) => newer }),
     interval: batchInterval,
-    maxPending: 200_000,
+    maxBacklogBatchSize: 5_000,
+    maxPending: 30_000,
     queueCapacity: 20_000,
     shutdownTimeout,
     onWriteFailure: "retain",
@@ -100,6 +101,7 @@ export const make = Effect.fnUntraced(function* (
       ])
       core.written(changes, accepted)
       yield* Metric.update(Metrics.rowsWritten, changes.length)
+      queueChanges()
       queueStale()
     }),
     isRejection: (error: StoreError | PubSubEvent.PubSubError) =>
@@ -107,24 +109,13 @@ export const make = Effect.fnUntraced(function* (
     observer: reportFailures("tailnet changes cannot be written, they are kept")
   })
 
-  const handshakes = yield* Batcher.make({
-    accumulator: Accumulator.keyed({ key: ({ from, to }: Handshake) => keyOf(from, to), merge: (_, newer) => newer }),
-    interval: batchInterval,
-    maxPending: 10_000,
-    queueCapacity: 10_000,
-    shutdownTimeout: "1 second",
-    write: (batch: ReadonlyArray<Handshake>) =>
-      announce(
-        "handshakes",
-        batch.flatMap(({ from, to }) => [from, to])
-      ),
-    observer: reportFailures("handshakes cannot be announced, they are dropped")
-  })
+  const handshakes = yield* makeHandshakes(batchInterval, (ids) => announce("handshakes", ids))
 
   const refreshes = yield* Batcher.make({
     accumulator: Accumulator.keyed({ key: ({ id, kind }: Stale) => `${kind} ${id}`, merge: (_, newer) => newer }),
     interval: batchInterval,
-    maxPending: 200_000,
+    maxBacklogBatchSize: 5_000,
+    maxPending: 30_000,
     queueCapacity: 20_000,
     shutdownTimeout: "1 millis",
     onWriteFailure: "retain",
@@ -145,8 +136,14 @@ export const make = Effect.fnUntraced(function* (
     observer: reportFailures("the peers of other replicas cannot be read")
   })
 
+  // the rest waits in the core, where a newer change takes the place of an older one
+  const queueChanges = () => {
+    const changes = core.takeChanges(roomOf(writes))
+    if (changes.length > 0) writes.addUnsafe(changes)
+  }
+
   const queueStale = () => {
-    const { rows, tunnels } = core.takeStale()
+    const { rows, tunnels } = core.takeStale(roomOf(refreshes))
     if (rows.length + tunnels.length === 0) return
     refreshes.addUnsafe([
       ...tunnels.map((id): Stale => ({ kind: "tunnels", id })),
@@ -156,8 +153,7 @@ export const make = Effect.fnUntraced(function* (
 
   /** Hands on the work that a transition of the core has left. */
   const onChange = () => {
-    const changes = core.takeChanges()
-    if (changes.length > 0) writes.addUnsafe(changes)
+    queueChanges()
     const ready = core.takeHandshakes()
     if (ready.length > 0) handshakes.addUnsafe(ready)
     queueStale()
@@ -334,11 +330,35 @@ const makeHeart = (
 
 // ----- batches -----
 
+/** How many updates a batcher takes without dropping any. */
+const roomOf = ({
+  queueCapacity,
+  sizesUnsafe
+}: Pick<Batcher.Batcher<unknown>, "queueCapacity" | "sizesUnsafe">): number => {
+  const { inFlight, pending, queued } = sizesUnsafe()
+  return Math.max(0, queueCapacity - queued - pending - inFlight)
+}
+
 const keyOfChange = (change: Change): string =>
   change._tag === "peer" ? change.id : keyOf(change.source, change.target)
 
 const idsOf = (batch: ReadonlyArray<Stale>, kind: Stale["kind"]): ReadonlyArray<PeerId> =>
   batch.flatMap((stale) => (stale.kind === kind ? [stale.id] : []))
+
+/** Announces handshakes, and drops those that cannot be announced: a client goes on without one after 5 seconds. */
+const makeHandshakes = (
+  interval: Duration.Input,
+  announce: (ids: ReadonlyArray<PeerId>) => Effect.Effect<void, PubSubEvent.PubSubError>
+) =>
+  Batcher.make({
+    accumulator: Accumulator.keyed({ key: ({ from, to }: Handshake) => keyOf(from, to), merge: (_, newer) => newer }),
+    interval,
+    maxPending: 10_000,
+    queueCapacity: 10_000,
+    shutdownTimeout: "1 second",
+    write: (batch: ReadonlyArray<Handshake>) => announce(batch.flatMap(({ from, to }) => [from, to])),
+    observer: reportFailures("handshakes cannot be announced, they are dropped")
+  })
 
 /** Logs the first of several failures in a row, and the first success after them. */
 const reportFailures = (message: string) => {

@@ -21,7 +21,7 @@ export const updates = Counters.byLabel(
 export const streamsEnded = Counters.byLabel(
   counter("streams_ended_total", "Coordinate streams that ended."),
   "reason",
-  ["disconnect", "lost", "overwritten", "overflow", "refused", "closed", "unhealthy"]
+  ["disconnect", "lost", "overwritten", "overflow", "refused", "closed"]
 )
 
 export const refusals = Counters.byLabel(counter("refusals_total", "Requests of peers that were refused."), "reason", [

@@ -1,14 +1,18 @@
 /** Coordinators of several replicas over one real database. */
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Array as Arr, Effect, Exit, Layer, Scope } from "effect"
+import { Array as Arr, Effect, Exit, Latch, Layer, Metric, Queue, References, Scope } from "effect"
 import { Statement } from "effect/sql"
-import { Replica } from "../../src/domain/Replica.ts"
 import { ReplicaId } from "../../src/domain/Ids.ts"
+import { Replica } from "../../src/domain/Replica.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
 import * as PgPubSub from "../../src/pubsub/PgPubSub.ts"
+import { PubSub } from "../../src/pubsub/PubSub.ts"
+import { PubSubError } from "../../src/pubsub/PubSubEvent.ts"
 import * as PgCoordinatorStore from "../../src/storage/PgCoordinatorStore.ts"
 import { type Change, CoordinatorStore } from "../../src/tailnet/CoordinatorStore.ts"
 import * as ReplicatedCoordinator from "../../src/tailnet/ReplicatedCoordinator.ts"
+import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
 import { badInputSuite } from "./badInputSuite.ts"
@@ -43,22 +47,37 @@ layer(
   badInputSuite(it, rules)
 })
 
-/** A replica that the test can end: politely, or by taking its heartbeats away. */
-const replica = Effect.gen(function* () {
+/** A replica that the test can end, over the ports as they are or as the test has them. */
+const replicaOver = Effect.fnUntraced(function* (ports: {
+  readonly store?: Partial<CoordinatorStore["Service"]>
+  readonly pubsub?: Partial<PubSub["Service"]>
+}) {
   const scope = yield* Scope.make()
   const id = Seed.newId(ReplicaId)
   const coordinator = yield* ReplicatedCoordinator.make({
     heartbeatInterval: "500 millis",
-    heartbeatTimeout
-  }).pipe(Effect.provideService(Replica, id), Scope.provide(scope))
+    heartbeatTimeout,
+    maxRequestRate: 100_000
+  }).pipe(
+    Effect.provideService(Replica, id),
+    Effect.provideService(CoordinatorStore, { ...(yield* CoordinatorStore), ...ports.store }),
+    Effect.provideService(PubSub, { ...(yield* PubSub), ...ports.pubsub }),
+    Scope.provide(scope)
+  )
   const stop = Scope.close(scope, Exit.void)
   yield* Effect.addFinalizer(() => stop)
   return { id, connect: (name: string, peer?: TestPeer) => connectTo(coordinator, name, peer && { id: peer.id }), stop }
 })
 
+/** Without the warnings that the test causes. */
+const silent = Effect.provideService(References.MinimumLogLevel, "None")
+
+const replica = replicaOver({})
+
 /** An agent at one replica and a client at another one, that know each other. */
-const apart = Effect.gen(function* () {
-  const one = yield* replica
+const apart = Effect.flatMap(replica, (one) => apartOver(one))
+
+const apartOver = Effect.fnUntraced(function* (one: Effect.Success<typeof replica>) {
   const two = yield* replica
   const agent = yield* one.connect("agent")
   const client = yield* two.connect("client")
@@ -232,6 +251,103 @@ layer(services, { excludeTestServices: true })("coordinators of several replicas
       assert.lengthOf(statements, 1)
     }).pipe(Effect.provideService(Statement.CurrentTransformer, note))
   })
+
+  it.effect("write every change that came while a write took long, however many there were [TC-49]", () =>
+    Effect.gen(function* () {
+      const store = yield* CoordinatorStore
+      const latch = yield* Latch.make(true)
+      const writing = yield* Queue.unbounded<void>()
+      const tunnels = new Set<Change>()
+      // so many tunnels would take the database too long for a test
+      const write: typeof store.write = Effect.fnUntraced(function* (replicaId, changes) {
+        yield* Queue.offer(writing, undefined)
+        yield* latch.await
+        if (changes.length < 100) return yield* store.write(replicaId, changes)
+        for (const change of changes) if (change._tag === "tunnel") tunnels.add(change)
+        return yield* store.write(
+          replicaId,
+          changes.filter(({ _tag }) => _tag === "peer")
+        )
+      })
+      const one = yield* replicaOver({ store: { write } })
+      const { agent, client } = yield* apartOver(one)
+      const crowd = yield* Effect.forEach(Arr.range(1, 5), (number) => one.connect(`one of many ${number}`))
+      yield* latch.close
+      yield* Queue.clear(writing)
+      yield* agent.update("a2")
+      yield* Queue.take(writing)
+
+      yield* Effect.forEach(
+        crowd,
+        (peer) => Effect.forEach(Arr.range(1, 10_000), () => peer.addTunnel(newPeerId()), { discard: true }),
+        { discard: true }
+      )
+      yield* agent.update("a3")
+      yield* latch.open
+
+      assert.strictEqual(yield* client.next, "node agent a2 (update)")
+      assert.strictEqual(yield* client.next, "node agent a3 (update)")
+      yield* Effect.repeat(Queue.take(writing), { until: () => tunnels.size >= 49_000 })
+    })
+  )
+
+  it.effect("leave streams open while the store fails, and peers of one replica to each other [TC-50]", () =>
+    Effect.gen(function* () {
+      const store = yield* CoordinatorStore
+      let isAway = false
+      const unlessAway = <A>(self: Effect.Effect<A, StoreError>) =>
+        Effect.suspend(() =>
+          isAway ? new StoreError({ operation: "any", reason: "unavailable", cause: "away" }) : self
+        )
+      const one = yield* replicaOver({
+        store: {
+          write: (replicaId, changes) => unlessAway(store.write(replicaId, changes)),
+          peers: (ids) => unlessAway(store.peers(ids)),
+          tunnels: (ids) => unlessAway(store.tunnels(ids)),
+          beat: (replicaId) => unlessAway(store.beat(replicaId))
+        }
+      })
+      const { agent, client } = yield* apartOver(one)
+      const near = yield* one.connect("near")
+      yield* near.send({ updateSelf: node("n1"), addTunnel: agent.id })
+      assert.deepStrictEqual([yield* agent.next, yield* near.next], ["node near n1 (new)", "node agent a1 (new)"])
+      const { count } = yield* Metric.value(Metrics.heartbeatFailures)
+
+      isAway = true
+      yield* Effect.repeat(Metric.value(Metrics.heartbeatFailures), { until: (now) => now.count >= count + 4 })
+      yield* agent.update("a2")
+      assert.strictEqual(yield* near.next, "node agent a2 (update)")
+      yield* near.update("n2")
+      assert.strictEqual(yield* agent.next, "node near n2 (update)")
+      // to those of other replicas this one is dead
+      assert.strictEqual(yield* client.next, "lost agent (lost)")
+      isAway = false
+
+      assert.strictEqual(yield* client.next, "node agent a2 (found)")
+      yield* client.update("c2")
+      assert.strictEqual(yield* agent.next, "node client c2 (update)")
+    }).pipe(silent)
+  )
+
+  it.effect("announce again what they could not announce [TC-51]", () =>
+    Effect.gen(function* () {
+      const pubsub = yield* PubSub
+      let failures = 0
+      const failsThrice = (channel: string, payload: string) =>
+        Effect.suspend(() =>
+          ++failures <= 3
+            ? new PubSubError({ operation: "publish", channel, cause: "away" })
+            : pubsub.publish(channel, payload)
+        )
+      const one = yield* replicaOver({ pubsub: { publish: failsThrice } })
+
+      const { agent, client } = yield* apartOver(one)
+      yield* agent.update("a2")
+
+      assert.strictEqual(yield* client.next, "node agent a2 (update)")
+      assert.isAbove(failures, 3)
+    }).pipe(silent)
+  )
 
   it.effect("clean up what nobody has touched for a day [TC-40]", () =>
     Effect.gen(function* () {

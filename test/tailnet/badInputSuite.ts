@@ -1,19 +1,12 @@
 /** Requests that no stock peer makes: each coordinator takes or refuses them, counts them, and lets nobody else feel them. */
 import { assert } from "@effect/vitest"
-import { Array as Arr, Effect, Metric } from "effect"
+import { Array as Arr, Effect } from "effect"
 import { AgentId } from "../../src/domain/Ids.ts"
 import * as Authority from "../../src/tailnet/Authority.ts"
 import type { PeerId } from "../../src/tailnet/Peer.ts"
 import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
 import { bothReceive, type It, pair, type Rules } from "./coordinatorSuite.ts"
-import { connect, newPeerId, node, type TestPeer } from "./support.ts"
-
-/** By how much a counter grows meanwhile. */
-const counting = Effect.fnUntraced(function* <A, E, R>(metric: Metric.Counter<number>, self: Effect.Effect<A, E, R>) {
-  const { count } = yield* Metric.value(metric)
-  yield* self
-  return (yield* Metric.value(metric)).count - count
-})
+import { connect, counting, newPeerId, node, type TestPeer } from "./support.ts"
 
 export const badInputSuite = (it: It, rules: Rules) => {
   it.effect("takes requests in any order, and those of a stream that is over for nothing [TC-44]", () =>

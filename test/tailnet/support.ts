@@ -1,5 +1,5 @@
 /** Peers that a test speaks for. */
-import { Effect, Exit, Queue, Scope } from "effect"
+import { Effect, Exit, Metric, Queue, Scope } from "effect"
 import * as Crypto from "node:crypto"
 import * as Authority from "../../src/tailnet/Authority.ts"
 import { Coordinator, type PeerStream } from "../../src/tailnet/Coordinator.ts"
@@ -131,4 +131,14 @@ const detached = Effect.fnUntraced(function* (open: ReturnType<Coordinator["Serv
   const close = Scope.close(scope, Exit.void)
   yield* Effect.addFinalizer(() => close)
   return { close, stream }
+})
+
+/** By how much a counter grows meanwhile. */
+export const counting = Effect.fnUntraced(function* <A, E, R>(
+  metric: Metric.Counter<number>,
+  self: Effect.Effect<A, E, R>
+) {
+  const { count } = yield* Metric.value(metric)
+  yield* self
+  return (yield* Metric.value(metric)).count - count
 })

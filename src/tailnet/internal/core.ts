@@ -14,7 +14,7 @@ import {
 } from "../Peer.ts"
 
 /** Why a stream ended. */
-export type EndReason = "disconnect" | "lost" | "overwritten" | "overflow" | "refused" | "closed" | "unhealthy"
+export type EndReason = "disconnect" | "lost" | "overwritten" | "overflow" | "refused" | "closed"
 
 /** A peer with a stream in this process; a second stream of the same id is another object. */
 export class LocalPeer {

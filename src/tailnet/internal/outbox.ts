@@ -1,11 +1,13 @@
-/** The changes of this replica: those that are to be handed to the writer, and those that are not written yet. */
+/** The changes of this replica that are not written yet: the newest of each peer and tunnel. */
 import type { Change, PeerChange, TunnelChange } from "../CoordinatorStore.ts"
 import type { PeerId } from "../Peer.ts"
 
 export class Outbox {
   readonly #peers = new Map<PeerId, PeerChange>()
   readonly #tunnels = new Map<string, TunnelChange>()
-  #changes: Array<Change> = []
+  // those that were not taken yet
+  readonly #waitingPeers = new Map<PeerId, PeerChange>()
+  readonly #waitingTunnels = new Map<string, TunnelChange>()
 
   hasPeer(id: PeerId): boolean {
     return this.#peers.has(id)
@@ -17,20 +19,23 @@ export class Outbox {
 
   addPeer(change: PeerChange): void {
     this.#peers.set(change.id, change)
-    this.#changes.push(change)
+    this.#waitingPeers.set(change.id, change)
   }
 
   addTunnel(source: PeerId, target: PeerId, isOpen: boolean): void {
     const change: TunnelChange = { _tag: "tunnel", source, target, isOpen }
-    this.#tunnels.set(keyOf(source, target), change)
-    this.#changes.push(change)
+    const key = keyOf(source, target)
+    this.#tunnels.set(key, change)
+    this.#waitingTunnels.set(key, change)
   }
 
-  /** The changes since the last call. */
-  take(): ReadonlyArray<Change> {
-    const changes = this.#changes
-    if (changes.length > 0) this.#changes = []
-    return changes
+  /**
+   * Takes changes that were not taken yet, at most `most`. Peers come before tunnels, so that many tunnels of one peer do
+   * not hold up the nodes of others.
+   */
+  take(most: number): ReadonlyArray<Change> {
+    const peers = takeFrom(this.#waitingPeers, most)
+    return [...peers, ...takeFrom(this.#waitingTunnels, most - peers.length)]
   }
 
   /** A change was written; a later one of the same peer or tunnel remains. */
@@ -45,3 +50,17 @@ export class Outbox {
 }
 
 export const keyOf = (source: PeerId, target: PeerId): string => `${source},${target}`
+
+/** Removes entries from a map or a set, the oldest first and at most `most`, and returns their values. */
+export const takeFrom = <K, A>(
+  from: { readonly entries: () => Iterable<readonly [K, A]>; readonly delete: (key: K) => boolean },
+  most: number
+): ReadonlyArray<A> => {
+  const taken: Array<A> = []
+  for (const [key, value] of from.entries()) {
+    if (taken.length >= most) break
+    from.delete(key)
+    taken.push(value)
+  }
+  return taken
+}

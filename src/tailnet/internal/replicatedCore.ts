@@ -11,7 +11,7 @@ import type { ReplicaId } from "../../domain/Ids.ts"
 import type { Change, PeerRow, TunnelRow } from "../CoordinatorStore.ts"
 import { isSameNode, isSameNodeAtAnyTime, type Node, type PeerId, type PeerUpdate } from "../Peer.ts"
 import { closing, Core, type EndReason, type LocalPeer, type Outputs, tell, update } from "./core.ts"
-import { keyOf, Outbox } from "./outbox.ts"
+import { keyOf, Outbox, takeFrom } from "./outbox.ts"
 
 interface Row {
   readonly replicaId: ReplicaId
@@ -182,8 +182,8 @@ export class ReplicatedCore extends Core {
 
   // ----- work for the shell -----
 
-  takeChanges(): ReadonlyArray<Change> {
-    return this.#outbox.take()
+  takeChanges(most: number): ReadonlyArray<Change> {
+    return this.#outbox.take(most)
   }
 
   takeHandshakes(): ReadonlyArray<Handshake> {
@@ -192,11 +192,10 @@ export class ReplicatedCore extends Core {
     return handshakes
   }
 
-  takeStale(): { readonly rows: ReadonlyArray<PeerId>; readonly tunnels: ReadonlyArray<PeerId> } {
-    const stale = { rows: [...this.#staleRows], tunnels: [...this.#staleTunnels] }
-    this.#staleRows.clear()
-    this.#staleTunnels.clear()
-    return stale
+  /** Takes what is to be read, at most `most` ids. */
+  takeStale(most: number): { readonly rows: ReadonlyArray<PeerId>; readonly tunnels: ReadonlyArray<PeerId> } {
+    const tunnels = takeFrom(this.#staleTunnels, most)
+    return { tunnels, rows: takeFrom(this.#staleRows, most - tunnels.length) }
   }
 
   /** When the node was taken that partners of a peer were told last, if another replica took it. */

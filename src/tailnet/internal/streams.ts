@@ -9,7 +9,7 @@ import * as MonotonicClock from "../../platform/MonotonicClock.ts"
 import type { Authority } from "../Authority.ts"
 import { errors, type Node, type PeerId, type Request, type Response, toError } from "../Peer.ts"
 import * as Metrics from "../TailnetMetrics.ts"
-import { type Core, type EndReason, LocalPeer, type Outputs } from "./core.ts"
+import { type Core, LocalPeer, type Outputs } from "./core.ts"
 
 export interface Peer {
   readonly id: PeerId
@@ -53,9 +53,6 @@ export interface Streams {
   readonly peer: (id: PeerId) => Effect.Effect<PeerView | undefined>
   /** Delivers what comes of a transition that the shell did not make itself. */
   readonly deliverUnsafe: (outputs: Outputs) => void
-  /** Ends all streams with an error text, and refuses new ones with the same text until `reopenUnsafe`. */
-  readonly closeUnsafe: (error: string, end: EndReason) => void
-  readonly reopenUnsafe: () => void
 }
 
 type Responses = Queue.Queue<Response, Cause.Done>
@@ -70,7 +67,7 @@ export const make = Effect.fnUntraced(function* (
   const context = yield* Effect.context<never>()
   const clock = yield* Clock.Clock
   const queues = new Map<LocalPeer, Responses>()
-  let closedWith: string | undefined
+  let isClosed = false
   yield* Metrics.register
 
   const countUnsafe = (metric: Metric.Counter<number>) => metric.updateUnsafe(1, context)
@@ -101,11 +98,12 @@ export const make = Effect.fnUntraced(function* (
     onChange()
   }
 
-  const closeUnsafe = (error: string, end: EndReason) => {
-    closedWith = error
-    deliverUnsafe(core.close(error, end))
-  }
-  yield* Effect.addFinalizer(() => Effect.sync(() => closeUnsafe(errors.closed, "closed")))
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      isClosed = true
+      deliverUnsafe(core.close(errors.closed, "closed"))
+    })
+  )
 
   const refused = (peer: LocalPeer, reason: keyof typeof Metrics.refusals, error: string) =>
     Effect.suspend(() => {
@@ -130,8 +128,8 @@ export const make = Effect.fnUntraced(function* (
       refuse: (error) => refused(peer, "malformed", error),
       responses: queue
     })
-    if (closedWith !== undefined) {
-      Queue.offerUnsafe(queue, toError(closedWith))
+    if (isClosed) {
+      Queue.offerUnsafe(queue, toError(errors.closed))
       Queue.endUnsafe(queue)
       return stream(() => Effect.void)
     }
@@ -171,10 +169,6 @@ export const make = Effect.fnUntraced(function* (
   return {
     connect,
     deliverUnsafe,
-    closeUnsafe,
-    reopenUnsafe: () => {
-      closedWith = undefined
-    },
     peer: (id) => Effect.sync(() => viewOf(core, id))
   }
 })
