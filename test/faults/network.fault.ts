@@ -8,10 +8,10 @@ import { expect, type Outcome, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** A world whose service reaches the database through a proxy. */
-const proxied = Effect.fnUntraced(function* () {
+const proxied = Effect.fnUntraced(function* (env: Readonly<Record<string, string>> = {}) {
   const database = yield* Database.make()
   const proxy = yield* Proxy.make(database.url)
-  const world = yield* World.make({ database, databaseUrl: proxy.url })
+  const world = yield* World.make({ database, databaseUrl: proxy.url, replicas: [env] })
   const load = { to: () => world.replica.url, every: 250 }
   const underLoad = <A, E, R>(fault: Effect.Effect<A, E, R>) =>
     world.fleet.whileReporting(load, Effect.andThen(Effect.sleep("3 seconds"), fault))
@@ -44,17 +44,21 @@ const cut = Effect.gen(function* () {
   return and(World.lossless(yield* World.look(world)), expect(ended > 10, `only ${ended} connections were cut`))
 })
 
-const swallow = Effect.gen(function* () {
-  const { proxy, underLoad, world } = yield* proxied()
+/** The service is right again within one write timeout and 5 s, whatever the size of its pool. */
+const swallow = Effect.fnUntraced(function* (maxConnections: number) {
+  const { proxy, underLoad, world } = yield* proxied({
+    DATABASE_MAX_CONNECTIONS: String(maxConnections),
+    METADATA_WRITE_TIMEOUT: "10 seconds"
+  })
   const found = yield* underLoad(
     Effect.gen(function* () {
       const swallowed = yield* proxy.swallow
+      const at = yield* Clock.currentTimeMillis
       const before = proxy.opened()
-      yield* Effect.sleep("30 seconds")
-      // a flush is due every second, and watchers look every five seconds at least
-      const now = yield* Clock.currentTimeMillis
-      const { missing } = world.ledger.compare(yield* world.database.rows, now - 3_000)
-      const stale = World.stale(world, now - 8_000)
+      yield* Effect.sleep("15 seconds")
+      // all that was accepted while connections were dead, except what the flush that is due next will write
+      const { missing } = world.ledger.compare(yield* world.database.rows, at + 13_500)
+      const stale = World.stale(world, at + 10_000)
       return { swallowed, opened: proxy.opened() - before, missing: missing.length, stale }
     })
   )
@@ -62,8 +66,8 @@ const swallow = Effect.gen(function* () {
     World.lossless(yield* World.look(world)),
     expect(found.swallowed >= 2, `only ${found.swallowed} connections were swallowed`),
     expect(found.opened >= 2, `only ${found.opened} connections were opened anew`),
-    expect(found.missing === 0, `${found.missing} keys were still behind after 30 s`),
-    expect(found.stale === 0, `watchers were still behind in ${found.stale} keys after 30 s`)
+    expect(found.missing === 0, `${found.missing} keys were still behind after 15 s`),
+    expect(found.stale === 0, `watchers were still behind in ${found.stale} keys after 15 s`)
   )
 })
 
@@ -110,6 +114,8 @@ const lock = Effect.gen(function* () {
 describe("a network that fails", () => {
   scenario("3a · The network stalls for 20 s", stall)
   scenario("3b · Every connection is cut, ten times", cut)
-  scenario("3c · A failover swallows every connection for good", swallow)
+  scenario("3c · A failover swallows every connection for good", swallow(10))
+  scenario("3e · A failover swallows every connection of a pool of two", swallow(2))
+  scenario("3f · A failover swallows every connection of a pool of forty", swallow(40))
   scenario("3d · A write is stuck behind a lock for longer than its timeout", lock)
 })
