@@ -1,17 +1,20 @@
 /**
  * Stores the lifecycle of agents in Postgres.
  *
- * Each step is one statement. When several replicas complete the startup of a build at the same time, only one of them
- * is told so: the others wait for the row and find the completion recorded.
+ * - Each step is one statement. Agents that introduce themselves together are one statement.
+ * - When several replicas complete the startup of a build at the same time, only one of them
+ *   is told so: the others wait for the row and find the completion recorded.
  */
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { BuildId } from "../domain/Ids.ts"
+import * as RequestCoalescer from "../batcher/RequestCoalescer.ts"
+import { type AgentId, BuildId } from "../domain/Ids.ts"
+import type { StoreError } from "../domain/StoreError.ts"
 import { prebuildsUserId } from "../domain/Workspace.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
-import { array } from "./internal/column.ts"
-import { LifecycleStore } from "../agentapi/ports/LifecycleStore.ts"
+import { column } from "./internal/column.ts"
+import { LifecycleStore, type Startup } from "../agentapi/ports/LifecycleStore.ts"
 
 export const layer: Layer.Layer<LifecycleStore, never, SqlClient.SqlClient> = Layer.effect(
   LifecycleStore,
@@ -61,6 +64,8 @@ export const layer: Layer.Layer<LifecycleStore, never, SqlClient.SqlClient> = La
           workspace.owner_id = ${prebuildsUserId} AS "isPrebuild"`
     })
 
+    const introduce = yield* makeIntroduce(sql)
+
     return LifecycleStore.of({
       change: (agentId, { changedAt, readyAt, startedAt, state }) => {
         const at = DateTime.toDateUtc(changedAt)
@@ -79,15 +84,64 @@ export const layer: Layer.Layer<LifecycleStore, never, SqlClient.SqlClient> = La
 
       completeStartup: (buildId) => complete(buildId).pipe(storeOperation(sql, "calls", "read how long a build took")),
 
-      introduce: (agentId, { apiVersion, expandedDirectory, subsystems, version }) =>
-        sql`
-          UPDATE workspace_agents SET
-            version = ${version},
-            api_version = ${apiVersion},
-            expanded_directory = ${expandedDirectory},
-            subsystems = ${array(PgTypes.OID.text, subsystems)},
-            updated_at = now()
-          WHERE id = ${agentId}`.pipe(Effect.asVoid, storeOperation(sql, "calls", "note what an agent is"))
+      introduce: (agentId, startup) => introduce({ agentId, ...startup })
     })
   })
 )
+
+interface Introduction extends Startup {
+  readonly agentId: AgentId
+}
+
+/**
+ * Returns a write of what an agent is. Agents that connect together are one statement, which skips locked rows; an agent
+ * with a locked row, or whose statement the database rejected, gets a statement of its own.
+ */
+const makeIntroduce = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
+  const operation = "note what an agent is"
+  const update = (introductions: ReadonlyArray<Introduction>, lock: "SKIP LOCKED" | "") => {
+    const texts = (of: (introduction: Introduction) => string) => column(PgTypes.OID.text, introductions, of)
+    const ids = column(PgTypes.OID.uuid, introductions, ({ agentId }) => agentId)
+    return sql<{ agentId: AgentId }>`
+      WITH free AS (
+        SELECT id FROM workspace_agents WHERE id = ANY (${ids}) ORDER BY id FOR NO KEY UPDATE ${sql.literal(lock)}
+      )
+      UPDATE workspace_agents AS agent SET
+        version = startup.version,
+        api_version = startup.api_version,
+        expanded_directory = startup.expanded_directory,
+        subsystems = ARRAY(SELECT json_array_elements_text(startup.subsystems::json)),
+        updated_at = now()
+      FROM free
+      JOIN unnest(
+        ${ids},
+        ${texts(({ version }) => version)},
+        ${texts(({ apiVersion }) => apiVersion)},
+        ${texts(({ expandedDirectory }) => expandedDirectory)},
+        ${texts(({ subsystems }) => JSON.stringify(subsystems))}
+      ) AS startup (id, version, api_version, expanded_directory, subsystems) USING (id)
+      WHERE agent.id = free.id
+      RETURNING agent.id AS "agentId"`.pipe(storeOperation(sql, "calls", operation))
+  }
+  const { request } = yield* RequestCoalescer.make({
+    name: operation,
+    window: 0,
+    maxSize: 1_000,
+    concurrency: 1,
+    keyOf: ({ agentId }: Introduction) => agentId,
+    call: (introductions) =>
+      Effect.map(update(introductions, "SKIP LOCKED"), (rows) => {
+        const written = new Set(rows.map(({ agentId }) => agentId))
+        return ({ agentId }: Introduction) => written.has(agentId)
+      })
+  })
+  return (introduction: Introduction): Effect.Effect<void, StoreError> =>
+    request(introduction).pipe(
+      // the data of another agent of the statement may be bad
+      Effect.catchIf(
+        ({ reason }) => reason === "rejected",
+        () => Effect.succeed(false)
+      ),
+      Effect.flatMap((isWritten) => (isWritten ? Effect.void : Effect.asVoid(update([introduction], ""))))
+    )
+})

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
-import { DateTime, Effect, Layer, Option } from "effect"
+import { DateTime, Deferred, Effect, Fiber, Layer, Option } from "effect"
 import { Reactivity } from "effect/reactivity"
-import { SqlClient } from "effect/sql"
+import { SqlClient, Statement } from "effect/sql"
 import type { AgentId, BuildId } from "../../src/domain/Ids.ts"
 import { prebuildsUserId } from "../../src/domain/Workspace.ts"
 import * as PgLifecycleStore from "../../src/storage/PgLifecycleStore.ts"
@@ -102,6 +102,59 @@ layer(environment, { excludeTestServices: true })("PgLifecycleStore", (it) => {
           FROM workspace_agents WHERE id = ${agent}`,
         [startup]
       )
+    })
+  )
+
+  it.effect("keeps what many agents introduce themselves with in two statements, around a locked row [FT-42]", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const { introduce } = yield* LifecycleStore
+      const agents = yield* Seed.agents(100, [])
+      const [locked] = agents
+      const startup = (version: string) => ({ version, apiVersion: "2.8", expandedDirectory: "", subsystems: [] })
+      const made: Array<string> = []
+      const note: Statement.Transformer = (statement) =>
+        Effect.sync(() => {
+          made.push(statement.compile()[0])
+          return statement
+        })
+      const unlock = yield* Deferred.make<void>()
+      const isLocked = yield* Deferred.make<void>()
+      yield* sql`SELECT FROM workspace_agents WHERE id = ${locked} FOR UPDATE`.pipe(
+        Effect.andThen(Deferred.succeed(isLocked, undefined)),
+        Effect.andThen(Deferred.await(unlock)),
+        sql.withTransaction,
+        Effect.forkScoped
+      )
+      yield* Deferred.await(isLocked)
+
+      const waiting = yield* Effect.forkScoped(introduce(locked, startup("crowd late")))
+      yield* Effect.forEach(agents.slice(1), (agent) => introduce(agent, startup(`crowd ${agent}`)), {
+        concurrency: "unbounded"
+      }).pipe(Effect.provideService(Statement.CurrentTransformer, note))
+      const found = sql`SELECT id FROM workspace_agents WHERE version LIKE 'crowd %'`
+      assert.strictEqual((yield* found).length, 99)
+      assert.isAtMost(made.length, 2)
+
+      yield* Deferred.succeed(unlock, undefined)
+      yield* Fiber.join(waiting)
+      assert.strictEqual((yield* found).length, 100)
+    })
+  )
+
+  it.effect("fails for the agent alone whose introduction the database rejects [FT-42]", () =>
+    Effect.gen(function* () {
+      const { introduce } = yield* LifecycleStore
+      const [one, bad, other] = yield* Seed.agents(3, [])
+      const startup = (version: string) => ({ version, apiVersion: "2.8", expandedDirectory: "", subsystems: [] })
+
+      const failed = yield* Effect.forEach(
+        [introduce(one, startup("v1")), introduce(bad, startup("a\0b")), introduce(other, startup("v1"))],
+        Effect.isFailure,
+        { concurrency: "unbounded" }
+      )
+
+      assert.deepStrictEqual(failed, [false, true, false])
     })
   )
 
