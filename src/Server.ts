@@ -336,6 +336,8 @@ const layerHttpServer = (settings: Settings) =>
       return NodeHttpServer.layer(() => server, {
         host,
         port,
+        // a fleet that connects at once fills Node's queue of 511, and then waits for seconds between attempts
+        backlog: 4_096,
         // agents and watchers stay connected for ever: none is waited for longer than this
         gracefulShutdownTimeout: "500 millis",
         websocket: { maxPayload, WebSocket: ByteWebSocket }
