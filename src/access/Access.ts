@@ -15,7 +15,7 @@ import type { AgentId } from "../domain/Ids.ts"
 import { mayRead, type User } from "../domain/User.ts"
 import * as MonotonicClock from "../platform/MonotonicClock.ts"
 import { AccessUnavailable, AgentNotFound, Unauthenticated } from "./AccessError.ts"
-import type { StoreError } from "../domain/StoreError.ts"
+import { failWith, type StoreError } from "../domain/StoreError.ts"
 import { AccessStore, type Ownership, type TokenMatch } from "./AccessStore.ts"
 import * as Token from "./Token.ts"
 
@@ -68,11 +68,7 @@ export const make = Effect.gen(function* () {
       }),
       ({ request }) =>
         (query: Q) =>
-          request(query).pipe(
-            Effect.tapError((error) => Effect.logError(error.message, error.cause)),
-            Effect.mapError(() => new AccessUnavailable({ message: "tokens cannot be looked up now" })),
-            Effect.map(Option.fromUndefinedOr)
-          )
+          Effect.map(Effect.catch(request(query), unavailable), Option.fromUndefinedOr)
     )
 
   const findAgent = yield* coalesce("Access.agents", Hex.encode, store.agents, ({ digest }) => Hex.encode(digest))
@@ -119,6 +115,8 @@ export const make = Effect.gen(function* () {
 })
 
 export const layer: Layer.Layer<Access, never, AccessStore | Digest.Digest> = Layer.effect(Access, make)
+
+const unavailable = failWith(() => new AccessUnavailable({ message: "tokens cannot be looked up now" }))
 
 const unauthenticated = new Unauthenticated({
   message: `a valid token is required, in the header ${Token.header} or as a bearer token`

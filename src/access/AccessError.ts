@@ -15,6 +15,7 @@
  * ```
  */
 import { Schema } from "effect"
+import { failWith } from "../domain/StoreError.ts"
 
 const fields = { message: Schema.String }
 
@@ -50,3 +51,6 @@ export class WorkspaceNotFound extends Schema.TaggedError<WorkspaceNotFound>()("
 export class DirectoryUnavailable extends Schema.TaggedError<DirectoryUnavailable>()("DirectoryUnavailable", fields, {
   httpApiStatus: 503
 }) {}
+
+/** Fails a request whose operation of the directory failed. The cause is only logged. */
+export const directoryUnavailable = failWith((message) => new DirectoryUnavailable({ message }))

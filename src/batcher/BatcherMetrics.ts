@@ -7,7 +7,7 @@
  * - Batchers that share registry, prefix and attributes add up, the gauges included; that is logged as a warning.
  */
 import { Context, Duration, Effect, Metric, type Scope } from "effect"
-import { byLabel } from "../domain/Counters.ts"
+import { byLabel, onDemand } from "../domain/Counters.ts"
 import type { DropReason, LossReason } from "./BatcherErrors.ts"
 import type { FlushReason, Written } from "./BatcherObserver.ts"
 import type { Accounting, Ledger } from "./internal/ledger.ts"
@@ -165,8 +165,6 @@ const add = <Accounts extends object>(one: Accounts, other: Accounts): Accounts 
 
 const groups = new WeakMap<Metric.MetricRegistry, Map<string, Group>>()
 
-const readOnly = { update: () => {}, modify: () => {} }
-
 type Counter = Metric.Metric<number, Metric.CounterState<number>>
 
 const showCount = (
@@ -174,7 +172,7 @@ const showCount = (
   group: Group,
   metric: Counter,
   of: (accounting: Accounting) => number
-) => Metric.registerUnsafe(metric, context, { get: () => ({ count: group.sum(of), incremental: true }), ...readOnly })
+) => onDemand(metric, context, () => ({ count: group.sum(of), incremental: true }))
 
 const groupOf = (context: Context.Context<never>, metrics: Metrics): Group => {
   const registry = Context.get(context, Metric.MetricRegistry)
@@ -186,7 +184,7 @@ const groupOf = (context: Context.Context<never>, metrics: Metrics): Group => {
   known.set(metrics.identity, group)
   const count = (metric: Counter, of: (accounting: Accounting) => number) => showCount(context, group, metric, of)
   const show = (metric: Metric.Metric<number, Metric.GaugeState<number>>, of: (accounting: Accounting) => number) =>
-    Metric.registerUnsafe(metric, context, { get: () => ({ value: group.sum(of) }), ...readOnly })
+    onDemand(metric, context, () => ({ value: group.sum(of) }))
   count(metrics.accepted, ({ accepted }) => accepted)
   count(metrics.merged, ({ merged }) => merged)
   count(metrics.written, ({ written }) => written)

@@ -32,7 +32,7 @@
  * ```
  */
 import { Context, Effect, Metric, type Scope } from "effect"
-import { byLabel } from "../domain/Counters.ts"
+import { byLabel, onDemand } from "../domain/Counters.ts"
 import * as BatcherMetrics from "../batcher/BatcherMetrics.ts"
 
 /** The prefix of the original. */
@@ -143,11 +143,7 @@ export const register = (metrics: Metrics): Effect.Effect<(keys: number) => void
     const utilization = known.get(identity) ?? []
     if (!known.has(identity)) {
       known.set(identity, utilization)
-      Metric.registerUnsafe(metrics.batchUtilization, context, {
-        get: () => histogramOf(utilization),
-        update: () => {},
-        modify: () => {}
-      })
+      onDemand(metrics.batchUtilization, context, () => histogramOf(utilization))
       BatcherMetrics.showDropped(context, metrics.batcher, metrics.droppedKeys)
       for (const metric of [metrics.publishErrors, ...Object.values(metrics.flushFailures)]) {
         metric.updateUnsafe(0, context)

@@ -3,7 +3,7 @@
  * are read on demand.
  */
 import { Clock, Effect, Layer, Metric } from "effect"
-import { counter } from "../domain/Counters.ts"
+import { counter, onDemand } from "../domain/Counters.ts"
 
 const cpuSeconds = counter(
   "process_cpu_seconds_total",
@@ -20,24 +20,11 @@ export const layer: Layer.Layer<never> = Layer.effectDiscard(
   Effect.gen(function* () {
     const context = yield* Effect.context<never>()
     const startedAt = (yield* Clock.currentTimeMillis) / 1_000 - process.uptime()
-    const read = <State>(get: () => State) => ({ get, update: () => {}, modify: () => {} })
-    Metric.registerUnsafe(
-      cpuSeconds,
-      context,
-      read(() => {
-        const { system, user } = process.cpuUsage()
-        return { count: (system + user) / 1e6, incremental: true }
-      })
-    )
-    Metric.registerUnsafe(
-      residentMemory,
-      context,
-      read(() => ({ value: process.memoryUsage.rss() }))
-    )
-    Metric.registerUnsafe(
-      startTime,
-      context,
-      read(() => ({ value: startedAt }))
-    )
+    onDemand(cpuSeconds, context, () => {
+      const { system, user } = process.cpuUsage()
+      return { count: (system + user) / 1e6, incremental: true }
+    })
+    onDemand(residentMemory, context, () => ({ value: process.memoryUsage.rss() }))
+    onDemand(startTime, context, () => ({ value: startedAt }))
   })
 )

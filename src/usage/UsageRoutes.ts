@@ -8,7 +8,7 @@
  */
 import { DateTime, Effect, Layer, Option } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
-import { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
+import { AgentNotFound, directoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
 import * as Authentication from "../access/Authentication.ts"
 import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import * as AgentStats from "./AgentStats.ts"
@@ -19,7 +19,6 @@ import { mayRead } from "../domain/User.ts"
 import type { Workspace } from "../domain/Workspace.ts"
 import { UsageTracker } from "./UsageTracker.ts"
 import { UsageApi } from "./UsageApi.ts"
-import { failWith } from "../domain/StoreError.ts"
 import { StatsOptions } from "./StatsOptions.ts"
 
 const sessionOf = {
@@ -40,7 +39,7 @@ const handlers = HttpApiBuilder.group(
 
     const find = Effect.fnUntraced(function* (id: WorkspaceId) {
       const user = yield* Authentication.CurrentUser
-      const found = yield* Effect.catch(workspaces.workspace(id), unavailable).pipe(
+      const found = yield* Effect.catch(workspaces.workspace(id), directoryUnavailable).pipe(
         Effect.annotateLogs({ workspaceId: id })
       )
       if (Option.isSome(found) && mayRead(user, found.value.ownerId)) return found.value
@@ -52,7 +51,7 @@ const handlers = HttpApiBuilder.group(
       agentId: AgentId,
       app: keyof typeof sessionOf
     ) {
-      const belongsTo = yield* Effect.catch(workspaces.workspaceOf(agentId), unavailable).pipe(
+      const belongsTo = yield* Effect.catch(workspaces.workspaceOf(agentId), directoryUnavailable).pipe(
         Effect.annotateLogs({ agentId, workspaceId: workspace.id })
       )
       if (!Option.exists(belongsTo, ({ id }) => id === workspace.id)) {
@@ -84,5 +83,3 @@ export const layer = HttpApiBuilder.layer(UsageApi).pipe(
   Layer.provide(handlers),
   Layer.provide([Authentication.layerReader, layerRequestValidation])
 )
-
-const unavailable = failWith((message) => new DirectoryUnavailable({ message }))

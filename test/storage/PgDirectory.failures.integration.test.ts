@@ -40,10 +40,8 @@ layer(throughProxy)("PgDirectory behind a bad network", (it) => {
       ]).pipe(down, collectLogs(logs))
 
       for (const error of errors) {
-        assert.deepInclude(error, {
-          _tag: "DirectoryUnavailable",
-          message: "the directory cannot be read or written now"
-        })
+        assert.strictEqual(error._tag, "DirectoryUnavailable")
+        assert.match(error.message, /^cannot (read|create|replace|store) .+ now$/)
       }
       assert.lengthOf(
         logs.filter(({ level }) => level === "Error"),
