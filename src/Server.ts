@@ -37,6 +37,7 @@ import * as BoundaryUsage from "./usage/BoundaryUsage.ts"
 import * as ForwardedMetrics from "./usage/ForwardedMetrics.ts"
 import * as ContextState from "./agentapi/calls/ContextState.ts"
 import * as Manifest from "./agentapi/calls/Manifest.ts"
+import * as SubAgents from "./agentapi/calls/SubAgents.ts"
 import * as Replica from "./domain/Replica.ts"
 import * as StatsBatcher from "./usage/StatsBatcher.ts"
 import * as StatsReporter from "./usage/StatsReporter.ts"
@@ -214,6 +215,7 @@ const layerServices = (settings: Settings) =>
       disableDirectConnections: settings.disableDirectConnections,
       derpForceWebsockets: settings.derpForceWebsockets
     }),
+    Layer.succeed(SubAgents.MaxSubAgents, settings.agentMaxSubAgents),
     Layer.succeed(ContextState.IsEnabled, settings.agentContext),
     Layer.succeed(KeyDeclarations.MayDeclareKeys, settings.agentMayDeclareKeys),
     MetadataWatch.layer,

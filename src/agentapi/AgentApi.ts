@@ -63,4 +63,4 @@ export const AgentApi = RpcGroup.make(
 /** The errors of single calls, exported so that programs that use the contract can name them. */
 export { UnknownAppSetting } from "./calls/Manifest.ts"
 export { MetadataKeysTooLong } from "./calls/Metadata.ts"
-export { TokenReplaced } from "./calls/SubAgents.ts"
+export { TokenReplaced, TooManySubAgents } from "./calls/SubAgents.ts"

@@ -10,6 +10,14 @@ import { fields, RequestValidation } from "../platform/ErrorResponse.ts"
 
 const me = "/api/v2/workspaceagents/me"
 
+const curl = [
+  "Keys that are not declared are named in the response. In one line:",
+  "",
+  "```sh",
+  `curl -H "Coder-Session-Token: $TOKEN" -H "Content-Type: application/json" -d '{"cpu": "42 %"}' $URL${me}/metadata`,
+  "```"
+].join("\n")
+
 /** The address where an agent declares keys. */
 export const declarePath = `${me}/metadata-keys`
 
@@ -28,10 +36,12 @@ export const AgentHttpApi = HttpApi.make("agent-http")
         HttpApiEndpoint.post("metadata", `${me}/metadata`, {
           success: [HttpApiSchema.NoContent, Schema.Struct({ undeclared: Schema.Array(Schema.String) })],
           error: [InvalidBody, NoRoom]
-        }).annotate(
-          OpenApi.Summary,
-          'Report values of keys as {"cpu": "42 %"}, or samples as the calls of an agent have them'
-        ),
+        })
+          .annotate(
+            OpenApi.Summary,
+            'Report values of keys as {"cpu": "42 %"}, or samples as the calls of an agent have them'
+          )
+          .annotate(OpenApi.Description, curl),
         HttpApiEndpoint.post("declareKeys", declarePath, {
           success: HttpApiSchema.NoContent,
           error: [InvalidBody, NotAllowed]

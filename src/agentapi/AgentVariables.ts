@@ -34,6 +34,12 @@ export const variables = {
     value: Value.wholeNumber(1_024, 1_073_741_824),
     description: "The largest message of an agent; a larger one ends its connection."
   }),
+  agentMaxSubAgents: required({
+    name: "AGENT_MAX_SUB_AGENTS",
+    default: "100",
+    value: Value.wholeNumber(0, 10_000),
+    description: "Sub-agents that an agent may have at a time; further ones are refused."
+  }),
   agentContext: required({
     name: "AGENT_CONTEXT",
     default: "true",

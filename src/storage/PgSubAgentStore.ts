@@ -19,7 +19,7 @@ const Change = Schema.Struct({
 })
 
 const decodeCreated = Schema.decodeUnknownEffect(
-  Schema.Tuple([Schema.Struct({ outcome: Schema.Literals(["created", "name taken", "token replaced"]) })])
+  Schema.Tuple([Schema.Struct({ outcome: Schema.Literals(["created", "name taken", "too many", "token replaced"]) })])
 )
 
 export const layer: Layer.Layer<SubAgentStore, never, SqlClient.SqlClient> = Layer.effect(
@@ -51,13 +51,16 @@ const makeAgents = (sql: SqlClient.SqlClient): Omit<SubAgentStore["Service"], "m
   })
 
   return {
-    create: (parent, { architecture, digest, directory, displayApps, id, name, operatingSystem }) =>
-      // the lock makes a rotation of the parent's token wait, so that the rotation finds the child
-      sql`
+    create: (parent, { architecture, digest, directory, displayApps, id, name, operatingSystem }, maxChildren) =>
+      // the lock makes a rotation of the parent's token wait, so that the rotation finds the child, and other children
+      Effect.andThen(
+        sql`SELECT id FROM workspace_agents WHERE id = ${parent.id} FOR NO KEY UPDATE`,
+        sql`
         WITH parent AS (
           SELECT * FROM workspace_agents
           WHERE id = ${parent.id} AND auth_token_hash = ${parent.digest} AND NOT deleted
-          FOR KEY SHARE
+        ), room AS (
+          SELECT count(*) < ${maxChildren} AS is_left FROM workspace_agents WHERE parent_id = ${parent.id} AND NOT deleted
         ), created AS (
           INSERT INTO workspace_agents (
             id, parent_id, name, auth_token_hash, directory, architecture, operating_system, display_apps,
@@ -66,15 +69,19 @@ const makeAgents = (sql: SqlClient.SqlClient): Omit<SubAgentStore["Service"], "m
           SELECT
             ${id}, id, ${name}, ${digest}, ${directory}, ${architecture}, ${operatingSystem}, ${displayApps}::text[],
             workspace_build_id, connection_timeout_seconds, troubleshooting_url, api_key_scope
-          FROM parent
+          FROM parent, room
+          WHERE is_left
           ON CONFLICT DO NOTHING
           RETURNING id
         )
         SELECT CASE
           WHEN EXISTS (SELECT FROM created) THEN 'created'
+          WHEN EXISTS (SELECT FROM parent, room WHERE NOT is_left) THEN 'too many'
           WHEN EXISTS (SELECT FROM parent) THEN 'name taken'
           ELSE 'token replaced'
-        END AS outcome`.pipe(
+        END AS outcome`
+      ).pipe(
+        sql.withTransaction,
         Effect.flatMap(decodeCreated),
         Effect.map(([{ outcome }]) => outcome),
         storeOperation(sql, "calls", "create a sub-agent")

@@ -27,9 +27,9 @@ const parents = Effect.gen(function* () {
 })
 
 /** Creates a child of an agent that shows the token that it has. */
-const create = Effect.fnUntraced(function* (parentId: AgentId, child: NewSubAgent) {
+const create = Effect.fnUntraced(function* (parentId: AgentId, child: NewSubAgent, maxChildren = 100) {
   const { create } = yield* SubAgentStore
-  return yield* create({ id: parentId, digest: yield* digestOf(parentId) }, child)
+  return yield* create({ id: parentId, digest: yield* digestOf(parentId) }, child, maxChildren)
 })
 
 const digestOf = Effect.fnUntraced(function* (id: AgentId) {
@@ -66,6 +66,25 @@ const app = (slug: string, overrides: Partial<App> = {}): { readonly [Field in k
 layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestServices: true })(
   "PgSubAgentStore",
   (it) => {
+    it.effect("creates as many children as an agent may have, however many are asked for at once [SA-14]", () =>
+      Effect.gen(function* () {
+        const { children, remove } = yield* SubAgentStore
+        const { neighbour, parent } = yield* parents
+        const names = Array.from({ length: 8 }, (_, index) => `child${index}`)
+
+        const outcomes = yield* Effect.forEach(names, (name) => create(parent, newChild(name), 3), {
+          concurrency: "unbounded"
+        })
+
+        assert.strictEqual(outcomes.filter((outcome) => outcome === "created").length, 3)
+        assert.strictEqual(outcomes.filter((outcome) => outcome === "too many").length, 5)
+        assert.strictEqual(yield* create(neighbour, newChild("other"), 3), "created")
+        const [first] = yield* children(parent)
+        yield* remove(parent, first!.id)
+        assert.strictEqual(yield* create(parent, newChild("another"), 3), "created")
+      })
+    )
+
     it.effect("creates a child in the build of its parent, with what it inherits [SA-04]", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
@@ -121,10 +140,10 @@ layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestSe
         const { parent } = yield* parents
         const dev = newChild("dev")
 
-        assert.strictEqual(yield* create({ id: parent, digest: digest() }, dev), "token replaced")
-        assert.strictEqual(yield* create({ id: parent, digest: yield* digestOf(parent) }, dev), "created")
+        assert.strictEqual(yield* create({ id: parent, digest: digest() }, dev, 100), "token replaced")
+        assert.strictEqual(yield* create({ id: parent, digest: yield* digestOf(parent) }, dev, 100), "created")
         assert.isTrue(yield* remove(parent, dev.id))
-        assert.strictEqual(yield* create(dev, newChild("orphan")), "token replaced")
+        assert.strictEqual(yield* create(dev, newChild("orphan"), 100), "token replaced")
         assert.deepStrictEqual(yield* children(dev.id), [])
       })
     )

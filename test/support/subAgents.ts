@@ -26,10 +26,11 @@ export const memory = (parents: ReadonlyMap<AgentId, Token>, overrides: Partial<
   const apps: Array<App> = []
   const rotated: Array<AgentId> = []
   const store: Store = {
-    create: ({ digest, id: parentId }, child) =>
+    create: ({ digest, id: parentId }, child, maxChildren) =>
       Effect.sync(() => {
         const known = parents.get(parentId)
         if (known !== undefined && String(digestOf(known)) !== String(digest)) return "token replaced"
+        if ([...rows.values()].filter((row) => row.parentId === parentId).length >= maxChildren) return "too many"
         if ([...rows.values()].some(({ name }) => name === child.name)) return "name taken"
         rows.set(child.id, { ...child, parentId })
         return "created"

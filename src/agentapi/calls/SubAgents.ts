@@ -63,10 +63,24 @@ const SubAgentResponse = Schema.Struct({ name: Schema.String, id: AgentId, auth_
 /** The token of the parent, and those of its sub-agents, were replaced after the parent had connected. */
 export class TokenReplaced extends Schema.TaggedError<TokenReplaced>()("TokenReplaced", { message: Schema.String }) {}
 
+/** The most sub-agents of an agent. */
+export const MaxSubAgents = Context.Reference<number>("metadata-batcher/agentapi/calls/SubAgents/MaxSubAgents", {
+  defaultValue: () => 100
+})
+
+/** The agent has as many sub-agents as it may. */
+export class TooManySubAgents extends Schema.TaggedError<TooManySubAgents>()("TooManySubAgents", {
+  limit: Schema.Int
+}) {
+  override get message() {
+    return `an agent may have at most ${this.limit} sub-agents: delete one first`
+  }
+}
+
 export const CreateSubAgent = Rpc.make("CreateSubAgent", {
   payload: CreateSubAgentRequest,
   success: Schema.Struct({ agent: SubAgentResponse, app_creation_errors: Schema.Array(SubAgentApps.AppCreationError) }),
-  error: Schema.Union([InvalidRequest, TokenReplaced, Unavailable])
+  error: Schema.Union([InvalidRequest, TokenReplaced, TooManySubAgents, Unavailable])
 })
 
 export const DeleteSubAgent = Rpc.make("DeleteSubAgent", {
@@ -83,6 +97,7 @@ export const ListSubAgents = Rpc.make("ListSubAgents", {
 
 export const make = Effect.gen(function* () {
   const store = yield* SubAgentStore
+  const maxChildren = yield* MaxSubAgents
   const random = yield* SecureRandom.SecureRandom
   const crypto = Context.pick(Digest.Digest, Mac.Mac)(yield* Effect.context<Digest.Digest | Mac.Mac>())
 
@@ -120,11 +135,13 @@ export const make = Effect.gen(function* () {
     const child = { id: key.id, digest: key.digest, name }
     const displayApps = toDisplayApps(display_apps)
     const details = { directory, architecture, operatingSystem: operating_system, displayApps }
-    switch (yield* store.create(yield* parent, { ...child, ...details })) {
+    switch (yield* store.create(yield* parent, { ...child, ...details }, maxChildren)) {
       case "created":
         return child
       case "name taken":
         return yield* new InvalidRequest({ field: "name", problem: "is that of another agent of the workspace" })
+      case "too many":
+        return yield* new TooManySubAgents({ limit: maxChildren })
       case "token replaced":
         return yield* tokenReplaced
     }

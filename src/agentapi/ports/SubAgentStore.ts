@@ -48,11 +48,15 @@ export interface NewSubAgent extends SubAgent {
 export class SubAgentStore extends Context.Service<
   SubAgentStore,
   {
-    /** Creates a child, unless its name is taken within the build, or the parent has a new token or is deleted. */
+    /**
+     * Creates a child, unless its name is taken within the build, the parent has `maxChildren` of them, or the parent has a
+     * new token or is deleted.
+     */
     readonly create: (
       parent: AgentToken,
-      child: NewSubAgent
-    ) => Effect.Effect<"created" | "name taken" | "token replaced", StoreError>
+      child: NewSubAgent,
+      maxChildren: number
+    ) => Effect.Effect<"created" | "name taken" | "too many" | "token replaced", StoreError>
     /** Replaces the display apps of a child, and its directory unless the new one is empty. */
     readonly change: (
       parentId: AgentId,

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Crypto from "node:crypto"
+import * as SubAgents from "../../../src/agentapi/calls/SubAgents.ts"
 import { digestOf, token } from "../../support/accessStore.ts"
 import { agent } from "../../support/metadataBatcher.ts"
 import { calls, memory, parent, start, stranger } from "../../support/subAgents.ts"
@@ -62,6 +63,19 @@ describe("CreateSubAgent", () => {
         displayApps: ["web_terminal", "vscode_insiders"]
       })
       assert.deepStrictEqual([agent.name, app_creation_errors], ["dev", []])
+    })
+  )
+
+  it.effect("rejects a sub-agent beyond the limit, and names the limit [SA-14]", () =>
+    Effect.gen(function* () {
+      const { create, rows } = yield* Effect.provideService(start(), SubAgents.MaxSubAgents, 2)
+
+      for (const name of ["a", "b"]) yield* create({ name })
+      const error = yield* Effect.flip(create({ name: "c" }))
+
+      assert.deepInclude(error, { _tag: "TooManySubAgents", limit: 2 })
+      assert.include(error.message, "at most 2 sub-agents")
+      assert.strictEqual(rows.size, 2)
     })
   )
 
