@@ -35,6 +35,7 @@ import { makeResume } from "./internal/resume.ts"
 import { Selector } from "./internal/selector.ts"
 import { Sleepers } from "./internal/sleepers.ts"
 import { Worker } from "./internal/worker.ts"
+import { WriteSpans } from "./internal/writeSpans.ts"
 import { makeWriter } from "./internal/writer.ts"
 
 export { Dropped, type DropReason, Lost, type LossReason, Rejected } from "./BatcherErrors.ts"
@@ -74,6 +75,11 @@ export interface Options<S, A, E, R, U = ReadonlyArray<A>, RO = R> extends Setti
   readonly observer?: Observer<A, E, RO> | undefined
   /** Where to show metrics: a prefix and attributes, or what `BatcherMetrics.define` returns. Default: nowhere. */
   readonly metrics?: BatcherMetrics.Options | BatcherMetrics.Metrics | undefined
+  /**
+   * The name of the span of each write: a root span, which links to the spans in which updates were added since the write
+   * before, up to 128 of them. Default: writes have no span of the batcher.
+   */
+  readonly span?: string | undefined
 }
 
 /**
@@ -129,6 +135,7 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
 ): Effect.fn.Return<Batcher<A, U, E>, never, R | Scope.Scope> {
   yield* warnOfCopies(thisCopy)
   const token = {}
+  const spans = options.span === undefined ? undefined : new WriteSpans(options.span)
   const sleepers = new Sleepers()
   const context = ownContext(yield* Effect.context<R>(), token, sleepers)
   const runFork = Effect.runForkWith(context)
@@ -171,7 +178,7 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
         onEvicted: (updates) => onEvicted(settleAll(receipts, updates, lost("evicted")))
       }),
     write: makeWriter({
-      write: options.write,
+      write: spans === undefined ? options.write : spans.around(options.write),
       isRejection: options.isRejection,
       observer,
       ledger,
@@ -220,7 +227,7 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
       })
     })
   )
-  return handle
+  return spans === undefined ? handle : spans.noting(handle)
 })
 
 /** The services of a batcher's fibers: spans and log annotations of whoever made it are not theirs. */
