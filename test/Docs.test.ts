@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
 import { existsSync, globSync, readFileSync } from "node:fs"
 import * as Path from "node:path"
+import * as Config from "../src/Config.ts"
 import * as Documents from "./support/documents.ts"
 import * as PublicNames from "./support/publicNames.ts"
 
@@ -55,8 +56,43 @@ describe("the public names", () => {
 })
 
 describe("the README", () => {
+  const readme = readFileSync("README.md", "utf8")
+
   it("has at most 230 lines", () => {
-    assert.isAtMost(readFileSync("README.md", "utf8").split("\n").length, 231)
+    assert.isAtMost(readme.split("\n").length, 231)
+  })
+
+  it("names ten settings with their defaults", () => {
+    const shown = Documents.settings.filter((setting) => readme.includes(Documents.row(setting)))
+
+    assert.lengthOf(shown, 10)
+    assert.lengthOf(readme.match(/^\| `[A-Z_]+` \|/gm) ?? [], 10)
+  })
+
+  it("says which options the service has", () => {
+    const { maxBatchSize, maxPending, maxPendingPerAgent } = Config.variables
+    const grouped = ({ default: value }: { readonly default: string | undefined }) =>
+      Number(value).toLocaleString("fr").replaceAll(/\s/g, " ")
+    for (const { options, library, service } of [
+      {
+        options: "`maxBatchSize`, `maxBacklogBatchSize`",
+        library: "500, 1 batch",
+        service: `${maxBatchSize.default}, 4 batches`
+      },
+      {
+        options: "`maxPending`, `maxPendingPerSource`",
+        library: "1 batch, none",
+        service: `${grouped(maxPending)}, ${grouped(maxPendingPerAgent)}`
+      }
+    ]) {
+      assert.include(readme, `| ${options} | ${library} | ${service} |`)
+    }
+    for (const { option, variable } of [
+      { option: "interval", variable: Config.variables.flushInterval },
+      { option: "shutdownTimeout", variable: Config.variables.shutdownTimeout }
+    ]) {
+      assert.include(readme, `| \`${option}\` | ${variable.default} | ${variable.default} |`)
+    }
   })
 })
 

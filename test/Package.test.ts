@@ -9,12 +9,10 @@ import { globSync, readFileSync } from "node:fs"
 import * as Path from "node:path"
 import { stripVTControlCharacters } from "node:util"
 import { MetadataStore } from "../src/metadata/MetadataStore.ts"
-import * as Config from "../src/Config.ts"
 import * as PgMetadataStore from "../src/storage/PgMetadataStore.ts"
 import * as PgDirectory from "../src/storage/PgDirectory.ts"
 import * as People from "./support/directory.ts"
 import * as DocExamples from "./support/docExamples.ts"
-import * as Documents from "./support/documents.ts"
 import { emptyFolder } from "./support/folder.ts"
 import * as PackedApp from "./support/packedApp.ts"
 import * as Postgres from "./support/Postgres.ts"
@@ -373,27 +371,5 @@ describe("the README", () => {
       assert.strictEqual(version, devDependencies[name!], name)
     }
     assert.lengthOf(lines, 2)
-  })
-
-  it("names ten settings with their defaults", () => {
-    const shown = Documents.settings.filter((setting) => readme.includes(Documents.row(setting)))
-
-    assert.lengthOf(shown, 10)
-    assert.lengthOf(readme.match(/^\| `[A-Z_]+` \|/gm) ?? [], 10)
-  })
-
-  it("says which options the service has", () => {
-    const { maxBatchSize, maxPending } = Config.variables
-    assert.include(readme, `| \`maxBatchSize\` | 500 | ${maxBatchSize.default} |`)
-    assert.include(
-      readme,
-      `| \`maxPending\` | 1 batch | ${Number(maxPending.default).toLocaleString("fr").replaceAll(/\s/g, " ")} |`
-    )
-    for (const { option, variable } of [
-      { option: "interval", variable: Config.variables.flushInterval },
-      { option: "shutdownTimeout", variable: Config.variables.shutdownTimeout }
-    ]) {
-      assert.include(readme, `| \`${option}\` | ${variable.default} | ${variable.default} |`)
-    }
   })
 })

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { build } from "esbuild"
 import { createContext, runInContext } from "node:vm"
 import { gzipSync } from "node:zlib"
-import { expected } from "../runtimes/program.ts"
+import { expected } from "../runtimes/expected.ts"
 
 const bundle = async (contents: string, external: Array<string> = []) => {
   const { outputFiles } = await build({

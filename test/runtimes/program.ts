@@ -35,12 +35,6 @@ const Batching = MetadataBatcher.layer({ maxBatchBytes: 1_000 }).pipe(
   Layer.provideMerge(Layer.merge(MetadataStore.layerMemory, PubSub.layerMemory))
 )
 
-/** The result in every runtime. */
-export const expected = JSON.stringify([
-  ["a b", "ccc"],
-  [1, "++++AP//T/+//wD/7t3Muw", true]
-])
-
 export const run = () =>
   Effect.runPromise(
     Effect.all([batches, Effect.provide(announcement, Batching)]).pipe(

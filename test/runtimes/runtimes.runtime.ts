@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import * as PackedApp from "../support/packedApp.ts"
-import { expected } from "./program.ts"
+import { expected } from "./expected.ts"
 
 const runtimes = [
   { name: "bun", version: "1.4.5", args: [] },
