@@ -55,7 +55,7 @@ describe("npm run bench", () => {
         assert.match(text, /^\| MetadataBatcher \| \d+ \|/m)
         assert.strictEqual(text.match(/^\*\*/gm)?.length, Readme.shown.length)
       }).pipe(Effect.provide(NodeServices.layer)),
-    60_000
+    120_000
   )
 
   it.live("runs the given parts, prints their tables, and names the contestants that cannot run", () =>

@@ -152,7 +152,7 @@ const pace = Effect.fnUntraced(function* (
   const cpu = process.cpuUsage({ system, user })
   const took = performance.now() - start
   // the last updates are on their way
-  yield* Effect.sleep("1 second")
+  yield* Effect.sleep(Math.min(1_000, millis))
   const outcome: Protocol.Outcome = {
     updates,
     millis: took,
