@@ -10,6 +10,7 @@ import { AgentId, BuildId } from "../../src/domain/Ids.ts"
 import { Directory } from "../../src/admin/Directory.ts"
 import * as PgAccessStore from "../../src/storage/PgAccessStore.ts"
 import * as PgDirectory from "../../src/storage/PgDirectory.ts"
+import { accessStoreSuite, Subjects } from "../access/storeSuite.ts"
 import * as People from "../support/directory.ts"
 import { whileLocked } from "../support/locked.ts"
 import * as PgProxy from "../support/PgProxy.ts"
@@ -37,6 +38,28 @@ const ownerOf = (id: AgentId) =>
 
 const execute = (statement: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, unknown>) =>
   Effect.orDie(SqlClient.SqlClient.use(statement))
+
+const subjects = Layer.effect(
+  Subjects,
+  Effect.gen(function* () {
+    const agents = yield* Effect.replicateEffect(People.agent(), 2)
+    const users = yield* Effect.replicateEffect(People.user(), 2)
+    return {
+      agents: agents.map(({ id, owner, token, workspace }) => ({
+        agentId: id,
+        ownerId: owner.id,
+        workspaceId: workspace.id,
+        token
+      })),
+      users
+    }
+  }).pipe(Effect.orDie)
+)
+
+layer(subjects.pipe(Layer.provideMerge(stores), Layer.provideMerge(Postgres.layer)), { excludeTestServices: true })(
+  "the access store in Postgres",
+  accessStoreSuite
+)
 
 layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })("PgAccessStore", (it) => {
   it.effect("knows an agent by its token, with all that it belongs to", () =>

@@ -34,7 +34,7 @@ const lookup = <A>(tokens: ReadonlyArray<readonly [Token, A]> = []) => {
   const subjects = new Map(tokens.map(([token, subject]) => [String(digestOf(token)), subject]))
   return (digests: ReadonlyArray<TokenDigest>) =>
     Effect.sync(() =>
-      digests.flatMap((digest) => {
+      [...new Map(digests.map((digest) => [String(digest), digest])).values()].flatMap((digest) => {
         const subject = subjects.get(String(digest))
         return subject === undefined ? [] : [{ subject, digest }]
       })
