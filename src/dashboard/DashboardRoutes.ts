@@ -7,7 +7,7 @@
  *   Content-Security-Policy allows neither inline scripts nor text that becomes a script.
  */
 import { Effect, Layer, Option } from "effect"
-import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpRouter } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Access } from "../access/Access.ts"
 import { AgentNotFound } from "../access/AccessError.ts"
@@ -15,6 +15,7 @@ import * as Authentication from "../access/Authentication.ts"
 import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import { AgentCatalog } from "./AgentCatalog.ts"
 import { failWith } from "../domain/StoreError.ts"
+import * as StaticContent from "../platform/StaticContent.ts"
 import * as Assets from "./Assets.ts"
 import { AgentsUnavailable, DashboardApi, maxPage } from "./DashboardApi.ts"
 
@@ -82,23 +83,16 @@ const security = {
   "x-content-type-options": "nosniff"
 }
 
-const serve = (asset: Assets.Asset) =>
+const serve = ({ content, path, type, zipped }: Assets.Asset) =>
   HttpRouter.route(
     "GET",
-    asset.path,
-    HttpServerRequest.HttpServerRequest.useSync(({ headers }) => {
-      const isZipped = /\bgzip\b/.test(headers["accept-encoding"] ?? "")
-      return HttpServerResponse.uint8Array(isZipped ? asset.zipped : asset.content, {
-        contentType: asset.type,
-        headers: {
-          ...security,
-          // a changed part has a changed address
-          "cache-control": asset.path === "/" ? "no-cache" : "public, max-age=31536000, immutable",
-          vary: "accept-encoding",
-          ...(isZipped ? { "content-encoding": "gzip" } : {})
-        }
-      })
-    })
+    path,
+    StaticContent.handler(
+      content,
+      // a changed part has a changed address
+      { type, headers: security, cacheControl: path === "/" ? "no-cache" : "public, max-age=31536000, immutable" },
+      zipped
+    )
   )
 
 const page = HttpRouter.addAll(Effect.map(Assets.load, (assets) => assets.map(serve)))

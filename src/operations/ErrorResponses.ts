@@ -26,7 +26,7 @@ export const layer = <Id extends string, Groups extends HttpApiGroup.Constraint>
     // the body of a 415 is a line that names no type that would do
     if (status < 400 || (response.body._tag !== "Empty" && status !== 415)) return Effect.succeed(response)
     const methods = status === 404 ? methodsAt(pathOf(request)) : []
-    if (methods.length > 0) {
+    if (methods.length > 0 && !methods.includes(request.method)) {
       return Effect.succeed(
         HttpServerResponse.jsonUnsafe(
           {
@@ -89,6 +89,9 @@ const explain = (
   }
 }
 
+/** The addresses beside the API, all of which are read. */
+const pages = /^\/(?:docs|openapi\.json|metrics|healthz|readyz|assets\/dashboard-[\w-]+\.(?:js|css))?$/
+
 /** Returns the methods that the endpoints at a path take. */
 const methodsOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(api: HttpApi.HttpApi<Id, Groups>) => {
   const endpoints: Array<{ readonly method: string; readonly parameters: number; readonly pattern: RegExp }> = []
@@ -100,6 +103,7 @@ const methodsOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(ap
     }
   })
   return (path: string): ReadonlyArray<string> => {
+    if (pages.test(path)) return ["GET", "HEAD"]
     const found = endpoints.filter(({ pattern }) => pattern.test(path))
     // a fixed address has precedence over one with a parameter
     const fewest = Math.min(...found.map(({ parameters }) => parameters))

@@ -5,13 +5,16 @@
  * - `/readyz`: the service can do its work; 503 with the problem while it cannot.
  * - `/metrics`: the {@link MetricsPage}. Metrics of the service are there from the start, at zero, so that the first
  *   increase is seen as one.
- * - `/docs` and `/openapi.json`: the HTTP API, as a page and as a document.
+ * - `/docs` and `/openapi.json`: the HTTP API, as a page and as a document, compressed and cached.
  */
 import { Effect, Layer, Metric } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import { type HttpApi, type HttpApiGroup, HttpApiScalar, OpenApi } from "effect/http-api"
+import type { HttpApi, HttpApiGroup } from "effect/http-api"
 import * as AgentMetrics from "../agentapi/AgentMetrics.ts"
+import * as StaticContent from "../platform/StaticContent.ts"
 import * as PubSubMetrics from "../pubsub/PubSubMetrics.ts"
+import * as ApiDocument from "./ApiDocument.ts"
+import * as DocsPage from "./DocsPage.ts"
 import * as MetricsPage from "./MetricsPage.ts"
 import { Readiness, Startup } from "./Readiness.ts"
 
@@ -51,9 +54,18 @@ export const layer = <Id extends string, Groups extends HttpApiGroup.Constraint>
     registered,
     HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n")),
     HttpRouter.addAll(Effect.map(ready, (handler) => [HttpRouter.route("GET", "/readyz", handler)])),
-    HttpRouter.add("GET", "/openapi.json", HttpServerResponse.json(OpenApi.fromApi(api))),
+    description(api),
     HttpRouter.addAll(
       Effect.map(MetricsPage.handler(metrics), (handler) => [HttpRouter.route("GET", "/metrics", handler)])
-    ),
-    HttpApiScalar.layer(api, { path: "/docs" })
+    )
   )
+
+const description = <Id extends string, Groups extends HttpApiGroup.Constraint>(api: HttpApi.HttpApi<Id, Groups>) => {
+  const document = ApiDocument.make(api)
+  const serve = (path: `/${string}`, content: string, options: StaticContent.Options) =>
+    HttpRouter.add("GET", path, StaticContent.handler(new TextEncoder().encode(content), options))
+  return Layer.merge(
+    serve("/openapi.json", JSON.stringify(document), { type: "application/json" }),
+    serve("/docs", DocsPage.render(document), { type: "text/html; charset=utf-8", headers: DocsPage.headers })
+  )
+}

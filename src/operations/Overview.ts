@@ -1,19 +1,24 @@
 /**
  * Computes the overview of the service, which an operator looks at first, from readings of its metrics.
  *
- * - Rates are averages over the last {@link rateSeconds}, which cover two flushes at the default interval.
+ * - Rates are averages over the last {@link rateSeconds}, which cover six flushes at the default interval, so that one
+ *   flush more or less changes little.
  * - Sizes and durations of flushes, and recent drops, losses and failures, are those of the last {@link recentSeconds}.
  * - Saved statements are the difference between one statement per accepted update and the statements that were made.
- * - The service needs attention while it is not ready or does not listen, and after recent drops, losses and failures.
+ * - The service needs attention while it is not ready or does not listen, after recent drops and losses, and for
+ *   {@link blipSeconds} after a failure that lost nothing.
  */
 import { Schema } from "effect"
 import { type Distribution, flushReasons, incidents, type Reading } from "./Reading.ts"
 
 /** The seconds of which a rate is the average. */
-export const rateSeconds = 10
+export const rateSeconds = 30
 
 /** The seconds that count as recent. */
 export const recentSeconds = 300
+
+/** The seconds for which a failure that lost nothing needs attention. */
+export const blipSeconds = 30
 
 /** The point of a plot, one per second. */
 export const Point = Schema.Struct({
@@ -39,7 +44,9 @@ const Flushes = Schema.Struct({
   /** The mean of the recent ones in seconds; null when there is none. */
   mean: Schema.NullOr(Schema.Finite),
   /** The 95th percentile of the recent ones in seconds, at most the last bound; null when there is none. */
-  p95: Schema.NullOr(Schema.Finite)
+  p95: Schema.NullOr(Schema.Finite),
+  /** Whether the percentile is beyond the last bound, which then stands for it. */
+  isP95Least: Schema.Boolean
 })
 
 const Incident = Schema.Struct({
@@ -84,8 +91,11 @@ export const make = (
   const flushes = flushReasons.map((reason) => {
     const { batches, durations } = last.flushes[reason]
     const window = difference(durations, recent.flushes[reason].durations)
-    return { reason, total: batches, mean: mean(window), p95: quantile(window, 0.95) }
+    const p95 = quantile(window, 0.95)
+    const isP95Least = p95 !== null && p95 === window.bounds.at(-1) && window.counts[window.bounds.length]! > 0
+    return { reason, total: batches, mean: mean(window), p95, isP95Least }
   })
+  const blip = since(readings, last.at - blipSeconds * 1_000)
   const happened = incidents.map(({ isLoss, label }) => {
     const total = last.incidents[label] ?? 0
     return { label, isLoss, total, recent: total - (recent.incidents[label] ?? 0) }
@@ -97,7 +107,9 @@ export const make = (
     problems: [
       ...(options.problem === undefined ? [] : [options.problem]),
       ...(last.isListening ? [] : ["changes are not heard: the listening connection is away"]),
-      ...happened.filter(({ recent }) => recent > 0).map(({ label, recent }) => `${recent} ${label}`)
+      ...happened
+        .filter(({ isLoss, label, recent, total }) => (isLoss ? recent : total - (blip.incidents[label] ?? 0)) > 0)
+        .map(({ label, recent }) => `${recent} ${label}`)
     ],
     totals: {
       updates: last.updates,

@@ -84,11 +84,13 @@ export const render = ({ flushes, incidents, point, problems, totals, uptime }: 
     line("pending", count(point.pending), `${count(point.queued)} queued`),
     ...flushes
       .filter(({ total }) => total > 0)
-      .map(({ mean, p95, reason, total }) =>
+      .map(({ isP95Least, mean, p95, reason, total }) =>
         line(
           `flushes, ${reason}`,
           count(total),
-          mean === null || p95 === null ? "" : `mean ${duration(mean)}, 95 % in ${duration(p95)}`
+          mean === null || p95 === null
+            ? ""
+            : `mean ${duration(mean)}, 95 % ${isP95Least ? "over" : "in"} ${duration(p95)}`
         )
       ),
     ...(happened.length === 0

@@ -4,7 +4,9 @@ import { NodeCrypto } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Metric } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
+import type { OpenApi } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
+import * as ApiDocument from "../../src/operations/ApiDocument.ts"
 import { Overview } from "../../src/operations/Overview.ts"
 import { Startup } from "../../src/operations/Readiness.ts"
 import * as Server from "../../src/Server.ts"
@@ -52,9 +54,20 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
         [
           "get /api/v2/users",
           "post /api/v2/users",
+          "get /api/v2/users/{username}",
+          "patch /api/v2/users/{username}",
+          "delete /api/v2/users/{username}",
+          "get /api/v2/users/{username}/tokens",
+          "delete /api/v2/users/{username}/tokens/{name}",
           "post /api/v2/users/{username}/tokens",
           "get /api/v2/workspaces",
           "post /api/v2/workspaces",
+          "get /api/v2/workspaces/{workspace}",
+          "patch /api/v2/workspaces/{workspace}",
+          "delete /api/v2/workspaces/{workspace}",
+          "get /api/v2/workspaceagents/{agent}/declarations",
+          "patch /api/v2/workspaceagents/{agent}",
+          "delete /api/v2/workspaceagents/{agent}",
           "get /api/v2/workspaces/{workspace}/agents",
           "post /api/v2/workspaces/{workspace}/agents",
           "post /api/v2/workspaceagents/{agent}/token",
@@ -111,14 +124,71 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
     })
   )
 
-  it.effect("show the description as a page that needs nothing from elsewhere", () =>
+  it.effect("describe every tag, parameter, response and place of a token in words [LF-17]", () =>
     Effect.gen(function* () {
-      const { text, type } = yield* get("/docs")
+      const document = JSON.parse((yield* get("/openapi.json")).text) as OpenApi.OpenAPISpec
+      const operations = Object.values(document.paths).flatMap(ApiDocument.operationsOf)
+      const isSentence = ({ description = "" }: { readonly description?: string }) =>
+        /^[A-Z].* .*[.]$/s.test(description)
 
-      assert.include(type, "text/html")
-      assert.include(text, "<title>metadata-batcher</title>")
-      assert.include(text, "/api/v2/workspaceagents/me/rpc")
-      assert.notMatch(text, /<(script|link)[^>]+(src|href)="https?:/)
+      assert.isAbove(operations.length, 40)
+      const described = [
+        document.info,
+        ...document.tags,
+        ...Object.values(document.components.securitySchemes),
+        ...operations.flatMap(({ operation }) => [...operation.parameters, ...Object.values(operation.responses)])
+      ]
+      assert.deepStrictEqual(
+        described.filter((one) => !isSentence(one)),
+        []
+      )
+    })
+  )
+
+  it.effect("show the description as a page without scripts, that loads nothing and shares no storage [LF-18]", () =>
+    Effect.gen(function* () {
+      const response = yield* HttpClient.get("/docs")
+      const html = yield* response.text
+
+      assert.include(response.headers["content-type"], "text/html")
+      assert.include(html, "<title>metadata-batcher: the HTTP API</title>")
+      assert.include(html, "/api/v2/workspaceagents/me/rpc")
+      assert.notMatch(html, /<(script|link|img|iframe)|src=|https?:/)
+      const policy = response.headers["content-security-policy"]
+      assert.match(policy!, /^default-src 'none'; style-src 'sha256-[^']+'; .*; sandbox$/)
+    })
+  )
+
+  it.effect("are compressed, and sent again only when they have changed [LF-19]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      for (const path of ["/docs", "/openapi.json", "/"]) {
+        const first = yield* Effect.promise(() => fetch(`${url}${path}`))
+        assert.strictEqual(first.headers.get("content-encoding"), "gzip", path)
+        const content = yield* Effect.promise(() => first.arrayBuffer())
+        const plain = yield* Effect.promise(() =>
+          fetch(`${url}${path}`, { headers: { "accept-encoding": "identity" } })
+        )
+        assert.isNull(plain.headers.get("content-encoding"), path)
+        assert.deepStrictEqual(yield* Effect.promise(() => plain.arrayBuffer()), content)
+
+        const etag = first.headers.get("etag")!
+        for (const tags of [etag, `W/${etag}`, `"other", ${etag}`]) {
+          const again = yield* Effect.promise(() => fetch(`${url}${path}`, { headers: { "if-none-match": tags } }))
+          assert.deepStrictEqual([again.status, yield* Effect.promise(() => again.text())], [304, ""], path)
+        }
+      }
+    })
+  )
+
+  it.effect("take no other method than to be read [LF-20]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      for (const path of ["/", "/docs", "/openapi.json", "/metrics", "/healthz", "/readyz"]) {
+        const response = yield* Effect.promise(() => fetch(`${url}${path}`, { method: "PUT" }))
+        assert.deepStrictEqual([response.status, response.headers.get("allow")], [405, "GET, HEAD"], path)
+        assert.strictEqual((yield* Effect.promise(() => fetch(`${url}${path}`, { method: "HEAD" }))).status, 200, path)
+      }
     })
   )
 

@@ -30,11 +30,11 @@ const make = (readings: ReadonlyArray<Reading.Reading>, problem?: string) =>
   Overview.make(readings, { problem, startedAt: 0 })
 
 describe("the overview", () => {
-  it("shows rates as averages over ten seconds, or over what there is", () => {
-    const readings = Array.from({ length: 21 }, (_, second) => at(second, { updates: second < 10 ? 0 : second * 100 }))
+  it("shows rates as averages over thirty seconds, or over what there is", () => {
+    const readings = Array.from({ length: 41 }, (_, second) => at(second, { updates: second < 10 ? 0 : second * 30 }))
 
-    assert.strictEqual(make(readings).point.updates, 100)
-    assert.strictEqual(make(readings.slice(0, 11)).point.updates, 100)
+    assert.strictEqual(make(readings).point.updates, 30)
+    assert.strictEqual(make(readings.slice(0, 11)).point.updates, 30)
     assert.strictEqual(make([at(5, { rows: 7 })]).point.rows, 0)
     assert.strictEqual(make([at(0), at(2, { rows: 1 })]).point.rows, 0.5)
   })
@@ -54,6 +54,38 @@ describe("the overview", () => {
     assert.deepStrictEqual(make([at(0), at(1, { isListening: false })]).problems, [
       "changes are not heard: the listening connection is away"
     ])
+  })
+
+  it("shows a steady rate of rows that are written in bursts [LF-24]", () => {
+    // 157 rows each five seconds
+    const readings = Array.from({ length: 120 }, (_, second) => at(second, { rows: Math.floor(second / 5) * 157 }))
+
+    const rates = Array.from({ length: 60 }, (_, more) => make(readings.slice(0, 60 + more)).point.rows)
+    assert.isAbove(Math.min(...rates), 31.4 * 0.8)
+    assert.isBelow(Math.max(...rates), 31.4 * 1.2)
+  })
+
+  it("is healthy again half a minute after a failure that lost nothing, and goes on counting it [LF-23]", () => {
+    const label = "listening connections lost"
+    const failed = { incidents: { [label]: 1 } }
+
+    assert.deepStrictEqual(make([at(0), at(1, failed), at(30, failed)]).problems, [`1 ${label}`])
+    const later = make([at(0), at(1, failed), at(32, failed)])
+    assert.deepStrictEqual(later.problems, [])
+    assert.deepInclude(
+      later.incidents.find((one) => one.label === label),
+      { recent: 1, total: 1 }
+    )
+  })
+
+  it("says that a percentile is beyond the last bound of its histogram [LF-25]", () => {
+    const slow = (counts: ReadonlyArray<number>) => ({
+      flushes: { ...at(0).flushes, capacity: { batches: 9, durations: { bounds: [1, 5], counts, sum: 66 } } }
+    })
+    const p95 = (counts: ReadonlyArray<number>) => make([at(0), at(1, slow(counts))]).flushes[0]
+
+    assert.deepInclude(p95([0, 1, 8]), { p95: 5, isP95Least: true })
+    assert.deepInclude(p95([0, 9, 0]), { isP95Least: false })
   })
 
   it("names what was lost for five minutes, and goes on counting it", () => {
@@ -84,7 +116,13 @@ describe("the overview", () => {
 
     assert.deepInclude(overview.flushes[0], { reason: "capacity", total: 6, mean: 0.5 })
     assert.approximately(overview.flushes[0]!.p95!, 0.9, 1e-9)
-    assert.deepStrictEqual(overview.flushes[1], { reason: "scheduled", total: 0, mean: null, p95: null })
+    assert.deepStrictEqual(overview.flushes[1], {
+      reason: "scheduled",
+      total: 0,
+      mean: null,
+      p95: null,
+      isP95Least: false
+    })
     assert.deepStrictEqual(overview.sizes, [
       { upTo: 10, count: 1 },
       { upTo: 50, count: 1 },

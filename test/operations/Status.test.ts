@@ -10,9 +10,9 @@ const overview: Overview = {
   totals: { updates: 296_000, rows: 118_400, statements: 740, notifies: 900, saved: 295_132 },
   sizes: [],
   flushes: [
-    { reason: "capacity", total: 0, mean: null, p95: null },
-    { reason: "scheduled", total: 739, mean: 0.012, p95: 0.022 },
-    { reason: "manual", total: 1, mean: null, p95: null }
+    { reason: "capacity", total: 0, mean: null, p95: null, isP95Least: false },
+    { reason: "scheduled", total: 739, mean: 0.012, p95: 0.022, isP95Least: false },
+    { reason: "manual", total: 1, mean: null, p95: null, isP95Least: false }
   ],
   incidents: [{ label: "updates lost: shutdown", isLoss: true, total: 0, recent: 0 }]
 }

@@ -32,19 +32,25 @@ export interface Options {
   readonly answersPings?: boolean
   /** The subprotocols that are offered. Default: none. */
   readonly protocols?: Array<string>
+  /** Whether a server may show a certificate of its own making. Default: it may not. */
+  readonly acceptsAnyCertificate?: boolean
 }
 
 /** Opens a connection that is closed with the scope. */
 export const connect = Effect.fnUntraced(function* (
   url: string,
   headers: Readonly<Record<string, string>> = {},
-  { answersPings = true, protocols = [] }: Options = {}
+  { acceptsAnyCertificate = false, answersPings = true, protocols = [] }: Options = {}
 ) {
   const pings = yield* Queue.unbounded<void>()
   const messages = yield* Queue.unbounded<string, Cause.Done>()
   const closed = yield* Deferred.make<{ readonly code: number; readonly reason: string }>()
   const open = Effect.callback<Pick<Connection, "tcp"> & { readonly socket: NodeWS.WebSocket }, Refused>((resume) => {
-    const socket = new NodeWS.WebSocket(url.replace(/^http/, "ws"), protocols, { headers, autoPong: answersPings })
+    const socket = new NodeWS.WebSocket(url.replace(/^http/, "ws"), protocols, {
+      headers,
+      autoPong: answersPings,
+      rejectUnauthorized: !acceptsAnyCertificate
+    })
     socket
       .on("upgrade", ({ socket: tcp }) => socket.on("open", () => resume(Effect.succeed({ socket, tcp }))))
       .on("ping", () => Queue.offerUnsafe(pings, undefined))

@@ -1,0 +1,138 @@
+/** The configurations of nginx and Caddy in front of the service, with TLS, where those programs are installed. */
+import { NodeFileSystem } from "@effect/platform-node"
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer, Schedule } from "effect"
+import { execFileSync, spawnSync } from "node:child_process"
+import { readFileSync, writeFileSync } from "node:fs"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import * as Agent from "../support/agent.ts"
+import { adminToken, agent, serve } from "../support/dashboard.ts"
+import { emptyFolder } from "../support/folder.ts"
+import * as Postgres from "../support/Postgres.ts"
+import * as ServiceProcess from "../support/serviceProcess.ts"
+
+const deploy = (name: string) => readFileSync(`src/operations/deploy/${name}`, "utf8")
+
+const isInstalled = (command: string) => spawnSync("which", [command]).status === 0
+
+const freePort = Effect.callback<number>((resume) => {
+  const server = Net.createServer().listen(0, "127.0.0.1", () => {
+    const { port } = server.address() as Net.AddressInfo
+    server.close(() => resume(Effect.succeed(port)))
+  })
+})
+
+interface Place {
+  readonly folder: string
+  readonly port: number
+  /** The host and the port of the service. */
+  readonly service: string
+}
+
+/** Replaces what a person replaces, and fails when it is not there. */
+const replaced = (text: string, pairs: ReadonlyArray<readonly [given: string, own: string]>) =>
+  pairs.reduce((text, [given, own]) => {
+    assert.include(text, given)
+    return text.replaceAll(given, own)
+  }, text)
+
+const proxies: ReadonlyArray<{
+  readonly command: string
+  readonly configure: (place: Place) => { readonly files: Record<string, string>; readonly args: Array<string> }
+}> = [
+  {
+    command: "nginx",
+    configure: ({ folder, port, service }) => ({
+      files: {
+        "site.conf": replaced(deploy("nginx.conf"), [
+          ["127.0.0.1:3000", service],
+          ["listen 443 ssl", `listen 127.0.0.1:${port} ssl`],
+          ["/etc/ssl/metadata.example.com", `${folder}/certificate`],
+          ["/var/log/nginx/metadata-batcher.log", `${folder}/access.log`],
+          ["/var/log/nginx/metadata-batcher.error.log", `${folder}/error.log`]
+        ]),
+        "nginx.conf": `daemon off; pid ${folder}/nginx.pid; error_log stderr; events {} http { ${["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join(" ")} include ${folder}/site.conf; }`
+      },
+      args: ["-p", folder, "-c", `${folder}/nginx.conf`]
+    })
+  },
+  {
+    command: "caddy",
+    configure: ({ folder, port, service }) => ({
+      files: {
+        Caddyfile: `{\n\tadmin off\n\tauto_https off\n\tstorage file_system ${folder}/storage\n}\n${replaced(
+          deploy("Caddyfile"),
+          [
+            [
+              "metadata.example.com {",
+              `https://127.0.0.1:${port} {\n\ttls ${folder}/certificate.pem ${folder}/certificate.key`
+            ],
+            ["127.0.0.1:3000", service],
+            ["/var/log/caddy/metadata-batcher.log", `${folder}/access.log`]
+          ]
+        )}`
+      },
+      args: ["run", "--adapter", "caddyfile", "--config", `${folder}/Caddyfile`]
+    })
+  }
+]
+
+const curl = (...args: ReadonlyArray<string>) => execFileSync("curl", ["-ks", ...args], { encoding: "utf8" })
+
+layer(Layer.merge(Postgres.layer, NodeFileSystem.layer), { excludeTestServices: true })("the service behind", (it) => {
+  for (const { command, configure } of proxies) {
+    it.effect.skipIf(!isInstalled(command))(
+      `${command} with TLS serves pages, agents and events, and no token is in the log of the proxy`,
+      () =>
+        Effect.gen(function* () {
+          const folder = yield* emptyFolder
+          const { url: direct } = yield* serve()
+          const { id, owner, token } = yield* agent(direct, ["cpu"])
+          const port = yield* freePort
+          const certificate = Path.join(folder, "certificate")
+          execFileSync(
+            "openssl",
+            `req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=127.0.0.1 -keyout ${certificate}.key -out ${certificate}.pem`.split(
+              " "
+            ),
+            { stdio: "pipe" }
+          )
+          const { args, files } = configure({ folder, port, service: new URL(direct).host })
+          for (const [name, content] of Object.entries(files)) writeFileSync(Path.join(folder, name), content)
+          yield* ServiceProcess.startCommand(command, args, { HOME: folder })
+          const url = `https://127.0.0.1:${port}`
+          yield* Effect.try(() => curl("--fail", `${url}/readyz`)).pipe(
+            Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 100 })
+          )
+
+          assert.include(curl(`${url}/`), "<title>metadata-batcher</title>")
+          const connection = yield* Agent.connect(
+            url,
+            { "coder-session-token": token },
+            { acceptsAnyCertificate: true }
+          )
+          assert.deepStrictEqual(
+            yield* Agent.exchange(connection, Agent.report("1", Agent.sample("cpu", "12 %"))),
+            Agent.accepted("1")
+          )
+          // the stream does not end: curl is told when to stop, and has printed what came until then
+          const events = spawnSync(
+            "curl",
+            ["-ksN", "-m", "3", `${url}/api/v2/workspaceagents/${id}/watch-metadata?coder_session_token=${owner}`],
+            { encoding: "utf8" }
+          )
+          assert.include(events.stdout, '"value":"12 %"')
+          curl("-H", `Authorization: Bearer ${adminToken}`, `${url}/api/v2/users`)
+
+          const log = yield* Effect.sync(() => readFileSync(Path.join(folder, "access.log"), "utf8")).pipe(
+            Effect.repeat({
+              until: (log) => ["/api/v2/users", "/watch-metadata"].every((path) => log.includes(path)),
+              schedule: Schedule.spaced("50 millis")
+            })
+          )
+          for (const secret of [token, owner, adminToken]) assert.notInclude(log, secret)
+        })
+    )
+  }
+})
