@@ -35,6 +35,8 @@ const Run = Schema.Struct({
   spare: int(0, 4),
   /** The bytes of so many rows; 0: no limit. */
   rows: int(0, 4),
+  /** The entries of one agent that may be held; 0: no limit. */
+  quota: int(0, 4),
   onWriteFailure: Schema.Literals(["discard", "retain"]),
   refusesKey3: Schema.Boolean,
   steps: Schema.Array(Step).check(Schema.isMaxLength(30)),
@@ -85,7 +87,8 @@ const check = Effect.fnUntraced(function* (run: typeof Run.Type) {
     maxBatchSize: run.maxBatchSize,
     queueCapacity: run.queueCapacity,
     maxPending: run.maxBatchSize + run.spare,
-    maxPendingBytes: run.rows * 35,
+    maxPendingBytes: run.rows * 220,
+    maxPendingPerSource: run.quota,
     onWriteFailure: run.onWriteFailure,
     interval: "300 millis",
     shutdownTimeout: "1 seconds",
