@@ -108,6 +108,18 @@ export const variables = {
     value: Value.duration,
     description: "The longest time that the last flush may take when the service stops."
   }),
+  drainDelay: optional({
+    name: "DRAIN_DELAY",
+    value: Value.duration,
+    description:
+      "How long the service goes on after SIGTERM while /readyz is 503, so that balancers notice. Without it, not at all."
+  }),
+  drainTime: optional({
+    name: "DRAIN_TIME",
+    value: Value.duration,
+    description:
+      "The time over which the connections of agents and watchers are closed after that, so that they do not all come back at once."
+  }),
   agentPingInterval: required({
     name: "AGENT_PING_INTERVAL",
     default: "15 seconds",

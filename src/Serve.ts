@@ -5,7 +5,10 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import {
   Console,
   Data,
+  Duration,
   Effect,
+  Exit,
+  Fiber,
   FileSystem,
   Layer,
   type Metric,
@@ -28,6 +31,7 @@ import { Directory } from "./admin/Directory.ts"
 import * as Server from "./Server.ts"
 import { isLoopback } from "./operations/MetricsPage.ts"
 import { Startup } from "./operations/Readiness.ts"
+import * as Drain from "./platform/Drain.ts"
 import { EmbeddedPostgres } from "./postgres/EmbeddedPostgres.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
 
@@ -42,7 +46,7 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
         : Console.log(`stopped: ${entries - before} pending entries written, ${lost === 0 ? "none" : lost} lost`)
     )
   )
-  const startup = { isComplete: false }
+  const startup = { isComplete: false, isDraining: false }
   const services = yield* Effect.provideService(Layer.build(Server.layer(settings)), Startup, startup)
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(written, ({ entries }) => {
@@ -50,6 +54,11 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
       return Console.log("stopping: no more connections, writing what is pending")
     })
   )
+
+  yield* Effect.addFinalizer((exit) => {
+    startup.isDraining = true
+    return Exit.hasInterrupts(exit) ? Effect.provideContext(drain(settings), services) : Effect.void
+  })
 
   return yield* Effect.gen(function* () {
     const { failure } = yield* Fatal.Fatal
@@ -89,6 +98,25 @@ const saveToken = (path: string) =>
     Effect.mapError((cause) => new TokenNotSaved({ path, cause })),
     Effect.provide(NodeFileSystem.layer)
   )
+
+/** Lets balancers notice that the service stops, and then its clients move. A second signal hastens both. */
+const drain = Effect.fnUntraced(function* ({ drainDelay = Duration.zero, drainTime = Duration.zero }: Settings) {
+  const longest = Duration.sum(drainDelay, drainTime)
+  if (Duration.isZero(longest)) return
+  yield* Console.log(`draining: connections end within ${Duration.format(longest)}, or at once after another signal`)
+  const { run } = yield* Drain.Drain
+  const hastened = yield* Effect.forkScoped(nextSignal, { startImmediately: true })
+  yield* Effect.raceFirst(Effect.sleep(drainDelay), Fiber.join(hastened))
+  yield* run(drainTime, Fiber.join(hastened))
+}, Effect.scoped)
+
+const nextSignal = Effect.callback<void>((resume) => {
+  const onSignal = () => resume(Effect.void)
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, onSignal)
+  return Effect.sync(() => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.removeListener(signal, onSignal)
+  })
+})
 
 const address = Effect.map(HttpServer.HttpServer, (server) =>
   NetAddress.formatUrlUnsafe(server.address).replace(/\/\/(0\.0\.0\.0|\[::\])/, "//127.0.0.1")

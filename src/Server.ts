@@ -25,7 +25,7 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { ByteSize, Data, Duration, Effect, Layer, Schedule } from "effect"
+import { ByteSize, Data, Duration, Effect, Layer } from "effect"
 import { FetchHttpClient, HttpIncomingMessage, HttpRouter, type HttpServer } from "effect/http"
 import { Api } from "./Api.ts"
 import * as Access from "./access/Access.ts"
@@ -58,6 +58,7 @@ import * as OverviewRoutes from "./operations/OverviewRoutes.ts"
 import * as Retention from "./operations/Retention.ts"
 import * as UsageRoutes from "./usage/UsageRoutes.ts"
 import { ByteWebSocket } from "./platform/ByteWebSocket.ts"
+import * as Drain from "./platform/Drain.ts"
 import * as ConnectionLimits from "./platform/ConnectionLimits.ts"
 import * as BrokerPubSub from "./pubsub/BrokerPubSub.ts"
 import * as DatabaseChannels from "./pubsub/DatabaseChannels.ts"
@@ -246,7 +247,7 @@ const layerServices = (settings: Settings) =>
         Effect.scoped
       )
     ),
-    Fatal.watch("the measurement of latencies", measureLatencies(settings))
+    Fatal.watch("the measurement of latencies", PubSubLatency.measureForever(backendOf(settings.pubsubUrl)))
   )
 
 /** Statistics of agents, and everything that follows from them. */
@@ -280,14 +281,6 @@ const layerTailnet = ({ derpMapFile, derpMapPollInterval: pollInterval, derpMapU
     ])
   )
 }
-
-const measureLatencies = ({ pubsubUrl }: Settings) =>
-  Effect.flatMap(PubSubLatency.make({ backend: backendOf(pubsubUrl) }), ({ measure }) =>
-    Effect.andThen(
-      Effect.schedule(Effect.ignoreCause(measure, { log: "Debug" }), Schedule.spaced("15 seconds")),
-      Effect.never
-    )
-  )
 
 const routes = (settings: Settings) =>
   Layer.mergeAll(
@@ -335,6 +328,7 @@ const layerHttpServer = (settings: Settings) =>
         database: settings.databaseMaxConnections + 1
       })
       const server = yield* ConnectionLimits.makeServer({ ...settings, maxConnections })
+      const drain = Layer.succeed(Drain.Drain, Drain.make(server))
       return NodeHttpServer.layer(() => server, {
         host,
         port,
@@ -343,7 +337,10 @@ const layerHttpServer = (settings: Settings) =>
         // agents and watchers stay connected for ever: none is waited for longer than this
         gracefulShutdownTimeout: "500 millis",
         websocket: { maxPayload, WebSocket: ByteWebSocket }
-      }).pipe(Layer.catch(({ cause }) => Layer.effectContext(Effect.fail(new CannotListen({ host, port, cause })))))
+      }).pipe(
+        Layer.catch(({ cause }) => Layer.effectContext(Effect.fail(new CannotListen({ host, port, cause })))),
+        Layer.merge(drain)
+      )
     })
   )
 
@@ -368,6 +365,7 @@ export const layerService = (settings: Settings) =>
 /** The services that an application of its own finds beside the service, of all that the service is made of. */
 export type Services =
   | Directory
+  | Drain.Drain
   | Fatal.Fatal
   | HttpServer.HttpServer
   | MetadataBatcher.MetadataBatcher

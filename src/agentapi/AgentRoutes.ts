@@ -127,7 +127,8 @@ export const layer = (options?: Options) =>
 const closeReasons: { readonly [R in AgentSocketMonitor.Reason]: CloseReason } = {
   "ping timeout": "failure",
   // the agents of an older build have no valid token
-  "the build of the agent is no longer the latest": "forbidden"
+  "the build of the agent is no longer the latest": "forbidden",
+  "the connection reached its maximum age": "restart"
 }
 
 const broken = ({ identity }: AgentSession.AgentSession["Service"], error: Socket.SocketError) =>

@@ -1,6 +1,6 @@
 /** The environment variables of the agent API. */
 import * as Value from "../domain/SettingValue.ts"
-import { required } from "../domain/SettingVariable.ts"
+import { optional, required } from "../domain/SettingVariable.ts"
 
 export const variables = {
   agentMaxCallRate: required({
@@ -51,5 +51,11 @@ export const variables = {
     default: "false",
     value: Value.flag,
     description: "Let agents declare keys of their own, in addition to those that are declared for them."
+  }),
+  agentMaxConnectionAge: optional({
+    name: "AGENT_MAX_CONNECTION_AGE",
+    value: Value.duration,
+    description:
+      "The age, varied by a tenth, at which the connection of an agent is closed so that it connects anew, for an even spread over replicas. Without it, never."
   })
 } as const

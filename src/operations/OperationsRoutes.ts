@@ -21,7 +21,10 @@ import { Readiness, Startup } from "./Readiness.ts"
 const ready = Effect.gen(function* () {
   const startup = yield* Startup
   const readiness = yield* Readiness
-  return Effect.map(readiness.problem, (problem) => respond(startup.isComplete ? problem : "the service is starting"))
+  return Effect.map(readiness.problem, (problem) => {
+    if (startup.isDraining) return respond("the service is stopping")
+    return respond(startup.isComplete ? problem : "the service is starting")
+  })
 })
 
 const respond = (problem: string | undefined) =>

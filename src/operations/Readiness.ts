@@ -10,9 +10,10 @@ export class Readiness extends Context.Service<
 >()("metadata-batcher/operations/Readiness") {}
 
 /**
- * Whether everything exists that calls need, the administrator for example. The service is not ready before. The process
- * that starts the service changes it; elsewhere it is true.
+ * Whether everything exists that calls need, the administrator for example, and whether the service is about to stop. The
+ * service is not ready before the one and after the other. The process that runs the service changes them.
  */
-export const Startup = Context.Reference<{ isComplete: boolean }>("metadata-batcher/operations/Startup", {
-  defaultValue: () => ({ isComplete: true })
-})
+export const Startup = Context.Reference<{ isComplete: boolean; isDraining: boolean }>(
+  "metadata-batcher/operations/Startup",
+  { defaultValue: () => ({ isComplete: true, isDraining: false }) }
+)

@@ -4,7 +4,7 @@
  * - Every measurement has its own channel, so that a late message cannot disturb a later measurement.
  * - A failure contains the duration of the publication, if the publication succeeded.
  */
-import { Clock, Deferred, Duration, Effect, Fiber, Metric, Option, Schema, Stream } from "effect"
+import { Clock, Deferred, Duration, Effect, Fiber, Metric, Option, Schedule, Schema, Stream } from "effect"
 import { randomUuid } from "../domain/RandomUuid.ts"
 import { match, PubSub } from "./PubSub.ts"
 import * as PubSubMetrics from "./PubSubMetrics.ts"
@@ -99,3 +99,12 @@ export const make = Effect.fnUntraced(function* (
 
   return { measure }
 })
+
+/** Makes a measurement every 15 s, for the metrics, until it is interrupted. */
+export const measureForever = (backend: string): Effect.Effect<never, never, PubSub> =>
+  Effect.flatMap(make({ backend }), ({ measure }) =>
+    Effect.andThen(
+      Effect.schedule(Effect.ignoreCause(measure, { log: "Debug" }), Schedule.spaced("15 seconds")),
+      Effect.never
+    )
+  )

@@ -362,7 +362,7 @@ describe("Prometheus text", () => {
   )
 })
 
-const startup = { isComplete: false }
+const startup = { isComplete: false, isDraining: false }
 
 layer(Layer.provide(Service.layer, Layer.succeed(Startup, startup)), { excludeTestServices: true })(
   "a service that starts",

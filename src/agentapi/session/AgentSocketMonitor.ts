@@ -7,6 +7,7 @@
  * - The agent is pinged once per interval. The connection ends after a whole timeout of silence, in monotonic time.
  * - A heartbeat is recorded once per interval, and announced if the agent was recorded as disconnected. A heartbeat
  *   that fails is a warning. A heartbeat that finds a newer build of the workspace ends the connection.
+ * - A connection that has reached its maximum age ends, so that its agent connects anew.
  * - The end of a connection is recorded and announced, each within the timeout, unless the agent has another
  *   connection. A new connection of an agent fences its older one: see {@link ReceiptTime}.
  * - Heartbeats of a process are coalesced: the heartbeats within a fifteenth of the interval, at most a second, are one
@@ -15,7 +16,7 @@
  *   time; periodic heartbeats beyond them are skipped with a warning.
  * - A connection in another role is pinged and ended in the same way, but nothing is recorded for it.
  */
-import { Clock, DateTime, Duration, Effect, Option, Predicate, Ref, type Scope, Semaphore } from "effect"
+import { Clock, DateTime, Duration, Effect, Option, Predicate, Random, Ref, type Scope, Semaphore } from "effect"
 import * as LeanScope from "../../platform/LeanScope.ts"
 import * as RequestCoalescer from "../../batcher/RequestCoalescer.ts"
 import type { AgentId } from "../../domain/Ids.ts"
@@ -41,10 +42,15 @@ export interface Options {
    * because an agent is pinged once in each, and 2 seconds.
    */
   readonly agentPingTimeout?: Duration.Input | undefined
+  /** The age, varied by a tenth, at which a connection ends with the next ping. Default: none. */
+  readonly agentMaxConnectionAge?: Duration.Input | undefined
 }
 
 /** Why a connection has to end. */
-export type Reason = "ping timeout" | "the build of the agent is no longer the latest"
+export type Reason =
+  | "ping timeout"
+  | "the build of the agent is no longer the latest"
+  | "the connection reached its maximum age"
 
 /** A connection that is monitored. */
 export interface Monitored {
@@ -68,32 +74,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
 
   const wheel = yield* Wheel.make(interval)
 
-  /** Pings the agent and, once per interval, ends a connection that is silent. Otherwise it runs `check`. */
-  const watch = Effect.fnUntraced(function* (
-    session: AgentSession["Service"],
-    { end, ping }: Monitored,
-    check: Effect.Effect<Reason | void>
-  ) {
-    let heardAt = yield* Clock.monotonicTimeNanos
-    let isEnded = false
-    yield* wheel.add(
-      Effect.flatMap(Effect.andThen(ping, Clock.monotonicTimeNanos), (now) => Effect.sync(() => void (heardAt = now)))
-    )
-    const silent = Effect.as(Effect.logWarning("agent does not answer pings"), "ping timeout" as const)
-    const checkUnlessSilent = Effect.flatMap(Clock.monotonicTimeNanos, (now) =>
-      Duration.isGreaterThan(Duration.nanos(now - heardAt), timeout) ? silent : check
-    )
-    yield* wheel.add(
-      Effect.suspend(() => (isEnded ? Effect.void : checkUnlessSilent)).pipe(
-        Effect.flatMap((reason) => {
-          if (reason === undefined) return Effect.void
-          isEnded = true
-          return end(reason)
-        }),
-        annotated(session.identity)
-      )
-    )
-  })
+  const watch = makeWatch(wheel, timeout, options.agentMaxConnectionAge)
 
   /** Monitors a connection in another role until the scope closes. */
   const startUnrecorded = (monitored: Monitored): Effect.Effect<void, never, AgentSession | Scope.Scope> =>
@@ -205,3 +186,42 @@ const makeRecorder = Effect.fnUntraced(function* (interval: Duration.Duration) {
     )
   return { record, recordNow }
 })
+
+/** Returns a function that pings an agent and, once per interval, ends a connection that is silent or old, or runs `check`. */
+const makeWatch = (wheel: Wheel.Wheel, timeout: Duration.Duration, maxAge: Duration.Input | undefined) =>
+  Effect.fnUntraced(function* (
+    session: AgentSession["Service"],
+    { end, ping }: Monitored,
+    check: Effect.Effect<Reason | void>
+  ) {
+    let heardAt = yield* Clock.monotonicTimeNanos
+    const expiresAt = yield* expiryOf(heardAt, maxAge)
+    let isEnded = false
+    yield* wheel.add(
+      Effect.flatMap(Effect.andThen(ping, Clock.monotonicTimeNanos), (now) => Effect.sync(() => void (heardAt = now)))
+    )
+    const silent = Effect.as(Effect.logWarning("agent does not answer pings"), "ping timeout" as const)
+    const checkUnlessSilent = Effect.flatMap(Clock.monotonicTimeNanos, (now): Effect.Effect<Reason | void> =>
+      Duration.isGreaterThan(Duration.nanos(now - heardAt), timeout)
+        ? silent
+        : now >= expiresAt
+          ? Effect.succeed("the connection reached its maximum age")
+          : check
+    )
+    yield* wheel.add(
+      Effect.suspend(() => (isEnded ? Effect.void : checkUnlessSilent)).pipe(
+        Effect.flatMap((reason) => {
+          if (reason === undefined) return Effect.void
+          isEnded = true
+          return end(reason)
+        }),
+        annotated(session.identity)
+      )
+    )
+  })
+
+/** Returns the time at which a connection has reached its age, varied by a tenth. */
+const expiryOf = (now: bigint, maxAge: Duration.Input | undefined) =>
+  maxAge === undefined
+    ? Effect.succeed(Number.POSITIVE_INFINITY)
+    : Effect.map(Random.nextBetween(0.9, 1.1), (part) => Number(now) + Duration.toMillis(maxAge) * part * 1e6)

@@ -143,6 +143,20 @@ describe("AgentSocketMonitor", () => {
     })
   )
 
+  it.effect("ends a connection at its maximum age, varied by a tenth, and never without one [RO-03]", () =>
+    Effect.gen(function* () {
+      const { ended } = yield* start({ agentMaxConnectionAge: "1 hour" })
+      const { ended: endless } = yield* start()
+
+      yield* TestClock.adjust("53 minutes")
+      assert.isUndefined(ended.pollUnsafe())
+      yield* TestClock.adjust("14 minutes")
+
+      assert.strictEqual(yield* Fiber.join(ended), "the connection reached its maximum age")
+      assert.isUndefined(endless.pollUnsafe())
+    })
+  )
+
   it.effect("serves an agent whose connection cannot be announced, with a warning [BK-07]", () =>
     Effect.gen(function* () {
       const { logs, since, started } = yield* start({
