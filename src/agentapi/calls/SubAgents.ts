@@ -70,6 +70,7 @@ export const MaxSubAgents = Context.Reference<number>("metadata-batcher/agentapi
 
 /** The agent has as many sub-agents as it may. */
 export class TooManySubAgents extends Schema.TaggedError<TooManySubAgents>()("TooManySubAgents", {
+  /** The most sub-agents that an agent may have. */
   limit: Schema.Int
 }) {
   override get message() {
