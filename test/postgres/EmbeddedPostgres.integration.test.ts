@@ -133,7 +133,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
     })
   )
 
-  it.effect("says so when its server ends on its own", () =>
+  it.effect("reports the end of a server that nobody stopped", () =>
     Effect.gen(function* () {
       const logs: Array<LogRecord> = []
       const server = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings }).pipe(collectLogs(logs))

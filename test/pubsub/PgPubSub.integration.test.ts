@@ -287,7 +287,7 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
     }).pipe(Effect.provide(pubsub()), isolated)
   )
 
-  it.effect("publishes at once, whatever becomes of the transaction around it", () =>
+  it.effect("publishes at once, also inside a transaction that is rolled back", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const subscription = yield* subscribe("a")

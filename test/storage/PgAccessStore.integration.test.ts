@@ -288,7 +288,7 @@ layer(throughProxy)("PgAccessStore behind a bad network", (it) => {
     })
   )
 
-  it.effect("says so after five seconds when the database does not respond", () =>
+  it.effect("fails after five seconds when the database does not respond", () =>
     Effect.gen(function* () {
       const { token } = yield* People.agent()
 

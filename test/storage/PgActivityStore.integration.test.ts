@@ -66,7 +66,7 @@ const bumped = Effect.fnUntraced(function* (build: Given, now: number, nextAutos
 layer(PgActivityStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { excludeTestServices: true })(
   "PgActivityStore",
   (it) => {
-    it.effect("moves a deadline to an hour from now, or to what the template says [ST-19]", () =>
+    it.effect("moves a deadline by an hour, or by the setting of the template [ST-19]", () =>
       Effect.gen(function* () {
         const sql = yield* PgClient.PgClient
         const id = yield* given({ deadline: 8 })

@@ -110,7 +110,7 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
     })
   )
 
-  it.effect("gives a token to the user that it was put for last, under the last name", () =>
+  it.effect("gives a token that is stored again to the last user, under the last name", () =>
     Effect.gen(function* () {
       const { putToken } = yield* Directory
       const [one, other] = [yield* People.user(), yield* People.user()]
@@ -125,7 +125,7 @@ layer(Layer.provideMerge(stores, Postgres.layer), { excludeTestServices: true })
     })
   )
 
-  it.effect("knows no user who is not there", () =>
+  it.effect("returns no user that does not exist", () =>
     Effect.gen(function* () {
       const directory = yield* Directory
       const token = yield* Token.digest(yield* Token.mint)

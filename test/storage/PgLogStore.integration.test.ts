@@ -172,7 +172,7 @@ layer(Layer.merge(PgLogStore.layer, PgLogReader.layer).pipe(Layer.provideMerge(P
       })
   )
 
-  it.effect("stores what fits of a batch that is too large, and nothing from then on [LG-01, LG-07]", () =>
+  it.effect("stores the part of a batch that fits, and nothing afterwards [LG-01, LG-07]", () =>
     Effect.gen(function* () {
       const agentId = yield* anAgent
       const { append } = yield* LogStore

@@ -78,7 +78,7 @@ layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
     })
   )
 
-  it.effect("fails for an agent that is not known, and for one whose environment is none [MF-01]", () =>
+  it.effect("fails for an unknown agent, and for one with an invalid environment [MF-01]", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const store = yield* ManifestStore

@@ -64,7 +64,7 @@ layer(environment, { excludeTestServices: true })("PgMetadataStore failures", (i
     })
   )
 
-  it.effect("is cancelled when the server gives a statement up", () =>
+  it.effect("fails as cancelled when the server cancels the statement", () =>
     Effect.gen(function* () {
       const [agent] = yield* Seed.agents(1, ["cpu"])
       yield* updateBatch([row(agent, "cpu", "1")])

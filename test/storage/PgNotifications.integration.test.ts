@@ -83,7 +83,7 @@ layer(environment, { concurrent: false })("PgNotifications", (it) => {
     })
   )
 
-  it.effect("says that a message for a user who is not known cannot be enqueued", () =>
+  it.effect("fails to enqueue a message for an unknown user", () =>
     Effect.gen(function* () {
       const notification = yield* message
 

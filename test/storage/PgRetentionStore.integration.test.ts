@@ -177,7 +177,7 @@ layer(PgRetentionStore.layer.pipe(Layer.provideMerge(Postgres.layer)))("PgRetent
     })
   )
 
-  it.effect("gives an agent the room of its deleted lines back [LF-05]", () =>
+  it.effect("counts deleted lines no longer against the limit of an agent [LF-05]", () =>
     Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
       const equipment = yield* emptied

@@ -45,7 +45,7 @@ layer(environment, { excludeTestServices: true, concurrent: false })("PgSiteConf
     })
   )
 
-  it.effect("fails where what was set is not what it must be [MF-07]", () =>
+  it.effect("fails for a setting with a malformed value [MF-07]", () =>
     Effect.gen(function* () {
       const configs = yield* SiteConfigs
 

@@ -85,7 +85,7 @@ layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestSe
       })
     )
 
-    it.effect("creates a child in the build of its parent, with what it inherits [SA-04]", () =>
+    it.effect("creates a sub-agent in the build of its parent, with the settings that it inherits [SA-04]", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         const { parent } = yield* parents
@@ -239,7 +239,7 @@ layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestSe
       })
     )
 
-    it.effect("gives children other tokens, as long as the parent has the token that is said [SA-13]", () =>
+    it.effect("replaces the tokens of sub-agents while the parent has the expected token [SA-13]", () =>
       Effect.gen(function* () {
         const { children, rotateTokens } = yield* SubAgentStore
         const { neighbour, parent } = yield* parents
@@ -309,7 +309,7 @@ layer(Layer.provideMerge(PgSubAgentStore.layer, Postgres.layer), { excludeTestSe
       })
     )
 
-    it.effect("knows what a template allows; one that is gone allows nothing", () =>
+    it.effect("returns what a template allows, and nothing for a deleted template", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         const { maxSharingLevel } = yield* SubAgentStore

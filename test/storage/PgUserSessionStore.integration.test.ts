@@ -84,7 +84,7 @@ layer(PgUserSessionStore.layer.pipe(Layer.provideMerge(Postgres.layer)), { exclu
       })
     )
 
-    it.effect("keeps an end whose beginning nobody has reported [CL-08]", () =>
+    it.effect("records the end of a session whose start was not reported [CL-08]", () =>
       Effect.gen(function* () {
         const { record } = yield* UserSessionStore
         const id = Seed.newId(UserSessionId)

@@ -67,7 +67,7 @@ describe("storeOperation", () => {
     })
   )
 
-  it.effect("lets errors pass that are not about the database", () =>
+  it.effect("passes errors unchanged that are not about the database", () =>
     Effect.gen(function* () {
       assert.strictEqual(
         yield* Effect.flip(Effect.fail("mine" as const).pipe(storeOperation(sql, "calls", "do it"))),
