@@ -128,7 +128,7 @@ layer(Postgres.layer, { excludeTestServices: true })(`${agents} agents`, (it) =>
             const { channels, clients, connectedAgents, ...during } = yield* service.held
             assert.isAtLeast(Math.min(clients, connectedAgents), 0.9 * agents)
             assert.isAtLeast(channels, agents / 10 + 3)
-            assert.isAtLeast(Math.min(fibers, during.fibers), 0.9 * 5 * agents)
+            assert.isAtLeast(Math.min(fibers, during.fibers), 0.9 * 2 * agents)
             assert.deepStrictEqual([...figures.calls.keys()].sort(), everyCall)
             assert.isAtLeast(Fleet.reports(figures), 3 * agents)
           })
