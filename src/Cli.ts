@@ -20,7 +20,6 @@ import {
   Predicate,
   Redacted,
   Schema,
-  Stdio,
   Stream
 } from "effect"
 import { CliError, CliOutput, Command, Flag, GlobalFlag, TerminalCapabilities } from "effect/cli"
@@ -31,6 +30,7 @@ import * as Config from "./Config.ts"
 import * as SettingValue from "./domain/SettingValue.ts"
 import * as Status from "./operations/Status.ts"
 import * as Agent from "./agent/Agent.ts"
+import * as SimulatedAgent from "./fleet/SimulatedAgent.ts"
 import * as Simulation from "./fleet/Simulation.ts"
 import * as Server from "./Server.ts"
 import * as Serve from "./Serve.ts"
@@ -188,6 +188,11 @@ const simulate = Command.make(
       Flag.withDescription("Report metadata and nothing else; without it agents behave like real ones"),
       Flag.withDefault(false)
     ),
+    protocol: optional(
+      Flag.Literals("protocol", SimulatedAgent.protocols),
+      "The protocol of their connections: the contract in JSON, or the original's",
+      "json"
+    ),
     rampUp: optional(durationFlag("ramp-up"), "The time over which the agents start", Duration.seconds(5), "5 seconds"),
     reconnectAfter: durationFlag("reconnect-after").pipe(
       Flag.withDescription("Leave and come back so long after connecting; without it, only when the connection breaks"),
@@ -221,12 +226,6 @@ const simulate = Command.make(
       "3  when no service replies"
     ])
   )
-)
-
-const inputLines = Stream.unwrap(Stdio.Stdio.useSync(({ stdin }) => stdin)).pipe(
-  Stream.decodeText,
-  Stream.splitLines,
-  Stream.catchCause(() => Stream.empty)
 )
 
 /** Reads `cpu=top -bn1` as a key and its script. */
@@ -282,7 +281,7 @@ const agent = Command.make(
       token,
       version,
       keys: keys.map((own) => ({ ...own, interval, timeout })),
-      lines: logInput ? inputLines : Stream.empty
+      lines: logInput ? Agent.inputLines : Stream.empty
     }).pipe(Effect.provide(FetchHttpClient.layer), Effect.mapError(toUserError))
 ).pipe(
   Command.withShortDescription("Report from this machine as an agent"),

@@ -8,19 +8,7 @@
  * - A broken connection is made again with a back-off. Samples and lines wait meanwhile, the newest of them.
  * - An interruption ends it cleanly: it reports what waits, says that it is off, and closes, within {@link endTimeout}.
  */
-import {
-  Console,
-  Data,
-  DateTime,
-  Deferred,
-  Duration,
-  Effect,
-  Layer,
-  Option,
-  Schedule,
-  type Stdio,
-  Stream
-} from "effect"
+import { Console, Data, DateTime, Deferred, Duration, Effect, Layer, Option, Schedule, Stdio, Stream } from "effect"
 import { AgentClient, layer as layerClient } from "../agentapi/AgentClient.ts"
 import { LogSourceId, nil } from "../domain/Ids.ts"
 import * as Introduction from "./Introduction.ts"
@@ -36,6 +24,13 @@ export interface Options extends Introduction.Service {
   /** Lines to log. */
   readonly lines: Stream.Stream<string, never, Stdio.Stdio>
 }
+
+/** The lines of standard input. */
+export const inputLines = Stream.unwrap(Stdio.Stdio.useSync(({ stdin }) => stdin)).pipe(
+  Stream.decodeText,
+  Stream.splitLines,
+  Stream.catchCause(() => Stream.empty)
+)
 
 /** The longest time that the end of the agent may take. */
 export const endTimeout = Duration.seconds(10)

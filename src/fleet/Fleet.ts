@@ -31,6 +31,8 @@ export interface Options {
   readonly reconnectAfter?: Duration.Duration | undefined
   /** Whether the agents report metadata and nothing else. Default false. */
   readonly metadataOnly?: boolean | undefined
+  /** The protocol of their connections. Default: the contract in JSON. */
+  readonly protocol?: SimulatedAgent.Protocol | undefined
 }
 
 /** The counts of a fleet so far. */

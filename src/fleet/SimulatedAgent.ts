@@ -12,6 +12,7 @@ import * as Token from "../access/Token.ts"
 import { AgentApi } from "../agentapi/AgentApi.ts"
 import * as ApiVersion from "../agentapi/ApiVersion.ts"
 import { path, subprotocol } from "../agentapi/AgentSocketApi.ts"
+import * as OriginalSerialization from "./OriginalSerialization.ts"
 import * as SimulatedLife from "./SimulatedLife.ts"
 
 export interface Options extends SimulatedLife.Options {
@@ -20,8 +21,14 @@ export interface Options extends SimulatedLife.Options {
   readonly token: Token.Token
   /** How long after it connected the agent leaves and comes back although nothing is wrong. Default never. */
   readonly reconnectAfter?: Duration.Duration | undefined
+  /** The protocol of its connection. Default: the contract in JSON. */
+  readonly protocol?: Protocol | undefined
   readonly observer: Observer
 }
+
+/** The contract in JSON, or the original's protocol. */
+export const protocols = ["json", "original"] as const
+export type Protocol = (typeof protocols)[number]
 
 /** Receives the events of an agent. */
 export interface Observer extends SimulatedLife.Observer {
@@ -79,17 +86,19 @@ const live = Effect.fnUntraced(function* (options: Options, connected: Latch.Lat
   )
 })
 
-const protocol = ({ observer, token, url }: Options) =>
+const protocol = ({ observer, protocol = "json", token, url }: Options) =>
   RpcClient.layerProtocolSocket({
     retryTransientErrors: true,
     onTransientError: ({ reason }) => Effect.sync(() => observer.onError(`connecting: ${reason._tag}`)),
-    pingInterval: "15 seconds"
+    pingInterval: protocol === "json" ? "15 seconds" : "5 seconds"
   }).pipe(
     Layer.provide([
-      RpcSerialization.layerJson,
+      protocol === "json"
+        ? RpcSerialization.layerJson
+        : Layer.succeed(RpcSerialization.RpcSerialization, OriginalSerialization.serialization),
       NodeSocket.layerWebSocket(`${url.replace(/^http/, "ws")}${path}?${parameters}`, {
         headers: { [Token.header]: Redacted.value(token) },
-        protocols: subprotocol
+        ...(protocol === "json" ? { protocols: subprotocol } : {})
       })
     ])
   )

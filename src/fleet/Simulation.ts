@@ -7,6 +7,7 @@ import { FetchHttpClient } from "effect/http"
 import type * as Token from "../access/Token.ts"
 import * as Fleet from "./Fleet.ts"
 import { duration } from "../operations/FigureFormat.ts"
+import type * as SimulatedAgent from "./SimulatedAgent.ts"
 import * as Work from "./SimulatedWork.ts"
 
 export interface Options {
@@ -18,6 +19,7 @@ export interface Options {
   readonly interval: Duration.Duration
   readonly jitter: number
   readonly metadataOnly: boolean
+  readonly protocol?: SimulatedAgent.Protocol | undefined
   readonly rampUp: Duration.Duration
   readonly reconnectAfter: Option.Option<Duration.Duration>
   /** Whether the agents stay at the service after the run, for the next one. Default false. */

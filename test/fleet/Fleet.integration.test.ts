@@ -12,6 +12,7 @@ import * as Demo from "../../src/fleet/Demo.ts"
 import * as Fleet from "../../src/fleet/Fleet.ts"
 import * as Work from "../../src/fleet/SimulatedWork.ts"
 import * as Simulation from "../../src/fleet/Simulation.ts"
+import * as SimulatedAgent from "../../src/fleet/SimulatedAgent.ts"
 import * as Cli from "../../src/Cli.ts"
 import * as Administrator from "../../src/admin/Administrator.ts"
 import { Directory } from "../../src/admin/Directory.ts"
@@ -51,40 +52,43 @@ const pace = {
 }
 
 layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
-  it.effect("of twenty agents reports, and its figures are those of the service", () =>
-    Effect.gen(function* () {
-      const { logged, metric, url } = yield* Service.TestService
-      const members = yield* provision(20)
-      const { figures, until } = yield* Figures.watched
+  it.effect.each(SimulatedAgent.protocols)(
+    "of twenty agents reports, and its figures are those of the service, in the protocol %s [WI-81]",
+    (protocol) =>
+      Effect.gen(function* () {
+        const { logged, metric, url } = yield* Service.TestService
+        const members = yield* provision(20)
+        const acceptedBefore = metric(Metrics.acceptedKeys).count
+        const { figures, until } = yield* Figures.watched
 
-      const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members }, figures))
-      // each has to report: a busy machine lets some report often before others begin
-      const haveAllReported = Effect.gen(function* () {
+        const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members, protocol }, figures))
+        // each has to report: a busy machine lets some report often before others begin
+        const haveAllReported = Effect.gen(function* () {
+          yield* MetadataBatcher.use((batcher) => batcher.flush)
+          const stored = yield* Effect.forEach(members, ({ id }) => samples(id))
+          return stored.every((rows) => Object.values(rows).some(([value, error]) => `${value}${error}` !== ""))
+        })
+        for (let reports = 60; !(yield* haveAllReported); reports = Fleet.reports(figures) + 1) {
+          yield* until((figures) => figures.connected === 20 && Fleet.reports(figures) >= reports)
+        }
+        assert.strictEqual(metric(connectedAgents).value, 20)
+        yield* Fiber.interrupt(fleet)
+        yield* Effect.forEach(members, () => logged("agent disconnected"))
         yield* MetadataBatcher.use((batcher) => batcher.flush)
-        const stored = yield* Effect.forEach(members, ({ id }) => samples(id))
-        return stored.every((rows) => Object.values(rows).some(([value, error]) => `${value}${error}` !== ""))
-      })
-      for (let reports = 60; !(yield* haveAllReported); reports = Fleet.reports(figures) + 1) {
-        yield* until((figures) => figures.connected === 20 && Fleet.reports(figures) >= reports)
-      }
-      assert.strictEqual(metric(connectedAgents).value, 20)
-      yield* Fiber.interrupt(fleet)
-      yield* Effect.forEach(members, () => logged("agent disconnected"))
-      yield* MetadataBatcher.use((batcher) => batcher.flush)
 
-      const { connected } = figures
-      const reports = Fleet.reports(figures)
-      assert.deepStrictEqual([connected, Fleet.errors(figures), metric(connectedAgents).value], [0, 0, 0])
-      // of each agent one more report may have been taken than it heard of
-      const taken = metric(Metrics.acceptedKeys).count / pace.keys.length
-      assert.isAtLeast(taken, reports)
-      assert.isAtMost(taken, reports + members.length)
-      for (const { id } of members) {
-        const rows = Object.values(yield* samples(id))
-        assert.lengthOf(rows, pace.keys.length)
-        for (const [value, error] of rows) assert.notStrictEqual(`${value}${error}`, "")
-      }
-    })
+        const { connected } = figures
+        const reports = Fleet.reports(figures)
+        assert.deepStrictEqual([connected, Fleet.errors(figures), metric(connectedAgents).value], [0, 0, 0])
+        // of each agent one more report may have been taken than it heard of
+        const taken = (metric(Metrics.acceptedKeys).count - acceptedBefore) / pace.keys.length
+        assert.isAtLeast(taken, reports)
+        assert.isAtMost(taken, reports + members.length)
+        for (const { id } of members) {
+          const rows = Object.values(yield* samples(id))
+          assert.lengthOf(rows, pace.keys.length)
+          for (const [value, error] of rows) assert.notStrictEqual(`${value}${error}`, "")
+        }
+      })
   )
 
   it.effect("counts failures, and keeps trying with a token that is rejected", () =>
@@ -282,50 +286,54 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
 const layerBusy = Service.layerWith({ STATS_REPORT_INTERVAL: "100 millis" })
 
 layer(layerBusy, { excludeTestServices: true })("an agent of a fleet", (it) => {
-  it.effect("starts with its script, works, has user sessions, and ends them before it shuts down", () =>
-    Effect.gen(function* () {
-      const { url } = yield* Service.TestService
-      const sql = yield* SqlClient.SqlClient
-      const members = yield* provision(1)
-      const [{ id }] = members as [Fleet.Member]
-      yield* equip([id])
-      const { figures, until } = yield* Figures.watched
+  it.effect.each(SimulatedAgent.protocols)(
+    "starts with its script, works, has user sessions, and ends them before it shuts down, in the protocol %s [WI-81]",
+    (protocol) =>
+      Effect.gen(function* () {
+        const { url } = yield* Service.TestService
+        const sql = yield* SqlClient.SqlClient
+        const members = yield* provision(1)
+        const [{ id }] = members as [Fleet.Member]
+        yield* equip([id])
+        const { figures, until } = yield* Figures.watched
 
-      const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members }, figures))
-      yield* until(({ calls }) => calls.get("UpdateLifecycle") === 3)
-      assert.strictEqual(figures.calls.get("ScriptCompleted"), 1)
-      const [ready] = yield* sql`
+        const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members, protocol }, figures))
+        yield* until(({ calls }) => calls.get("UpdateLifecycle") === 3)
+        assert.strictEqual(figures.calls.get("ScriptCompleted"), 1)
+        const [ready] = yield* sql`
         SELECT lifecycle_state, started_at < ready_at AS "inOrder", version, api_version, expanded_directory
         FROM workspace_agents WHERE id = ${id}`
-      assert.deepStrictEqual(ready, {
-        lifecycle_state: "ready",
-        inOrder: true,
-        version: "v2.31.0",
-        api_version: "2.10",
-        expanded_directory: "/home/dev/project"
-      })
-      yield* until(
-        ({ calls }) =>
-          calls.has("BatchUpdateAppHealths") &&
-          calls.has("UpdateAppStatus") &&
-          calls.get("BatchCreateLogs")! > Work.startupPrints.length &&
-          calls.get("UpdateStats")! > 2 &&
-          calls.get("ReportConnection") === 3
-      )
-      yield* Fiber.interrupt(fleet)
+        assert.deepStrictEqual(ready, {
+          lifecycle_state: "ready",
+          inOrder: true,
+          version: "v2.31.0",
+          api_version: "2.10",
+          expanded_directory: "/home/dev/project"
+        })
+        yield* until(
+          ({ calls }) =>
+            calls.has("BatchUpdateAppHealths") &&
+            calls.has("UpdateAppStatus") &&
+            calls.get("BatchCreateLogs")! > Work.startupPrints.length &&
+            calls.get("UpdateStats")! > 2 &&
+            calls.get("ReportConnection") === 3
+        )
+        yield* Fiber.interrupt(fleet)
 
-      assert.deepStrictEqual([figures.connected, Fleet.errors(figures)], [0, 0])
-      assert.deepStrictEqual([figures.calls.get("ReportConnection"), figures.calls.get("UpdateLifecycle")], [4, 5])
-      const [left] = yield* sql`
+        assert.deepStrictEqual([figures.connected, Fleet.errors(figures)], [0, 0])
+        assert.deepStrictEqual([figures.calls.get("ReportConnection"), figures.calls.get("UpdateLifecycle")], [4, 5])
+        const [left] = yield* sql`
         SELECT
           lifecycle_state,
-          (SELECT exit_code FROM workspace_agent_script_timings) AS exit_code,
-          (SELECT count(DISTINCT log_source_id)::int4 FROM workspace_agent_logs) AS sources,
-          (SELECT count(*)::int4 FROM connection_logs WHERE disconnect_time IS NOT NULL) AS visits,
-          (SELECT health FROM workspace_apps) <> 'initializing' AS "healthKnown"
-        FROM workspace_agents WHERE id = ${id}`
-      assert.deepStrictEqual(left, { lifecycle_state: "off", exit_code: 0, sources: 2, visits: 2, healthKnown: true })
-    })
+          (SELECT exit_code FROM workspace_agent_script_timings JOIN workspace_agent_scripts ON id = script_id
+            WHERE workspace_agent_id = agent.id) AS exit_code,
+          (SELECT count(DISTINCT log_source_id)::int4 FROM workspace_agent_logs WHERE agent_id = agent.id) AS sources,
+          (SELECT count(*)::int4 FROM connection_logs AS log JOIN workspace_builds AS build USING (workspace_id)
+            WHERE build.id = agent.workspace_build_id AND disconnect_time IS NOT NULL) AS visits,
+          (SELECT health FROM workspace_apps WHERE agent_id = agent.id) <> 'initializing' AS "healthKnown"
+        FROM workspace_agents AS agent WHERE id = ${id}`
+        assert.deepStrictEqual(left, { lifecycle_state: "off", exit_code: 0, sources: 2, visits: 2, healthKnown: true })
+      })
   )
 
   it.effect("that reports metadata alone makes no other call", () =>
@@ -344,31 +352,33 @@ layer(layerBusy, { excludeTestServices: true })("an agent of a fleet", (it) => {
 })
 
 layer(Postgres.layer, { excludeTestServices: true })("a fleet whose service is restarted", (it) => {
-  it.effect("comes back by itself and goes on reporting", () =>
-    Effect.gen(function* () {
-      const start = Effect.fnUntraced(function* (port: string) {
-        const scope = yield* Scope.fork(yield* Effect.scope)
-        const services = yield* Layer.buildWithScope(Service.layerOver(Server.layerStorage, { PORT: port }), scope)
-        return { services, stop: Scope.close(scope, Exit.void) }
+  it.effect.each(SimulatedAgent.protocols)(
+    "comes back by itself and goes on reporting, in the protocol %s [WI-81]",
+    (protocol) =>
+      Effect.gen(function* () {
+        const start = Effect.fnUntraced(function* (port: string) {
+          const scope = yield* Scope.fork(yield* Effect.scope)
+          const services = yield* Layer.buildWithScope(Service.layerOver(Server.layerStorage, { PORT: port }), scope)
+          return { services, stop: Scope.close(scope, Exit.void) }
+        })
+        const first = yield* start("0")
+        const { url } = Context.get(first.services, Service.TestService)
+        const members = yield* Effect.provideContext(provision(5), first.services)
+        const { figures, until } = yield* Figures.watched
+        yield* Effect.forkScoped(Fleet.run({ ...pace, url, members, protocol }, figures))
+        yield* until((figures) => figures.calls.get("UpdateLifecycle") === 15 && Fleet.reports(figures) >= 10)
+
+        yield* first.stop
+        yield* until(({ connected }) => connected === 0)
+        const before = Fleet.reports(figures)
+        const second = yield* start(new URL(url).port)
+        yield* until((figures) => figures.calls.get("UpdateStartup") === 10 && Fleet.reports(figures) >= before + 10)
+
+        // each has introduced itself again, and none has started again
+        assert.deepStrictEqual([figures.connected, figures.calls.get("UpdateLifecycle")], [5, 15])
+        const { metric } = Context.get(second.services, Service.TestService)
+        assert.strictEqual(metric(connectedAgents).value, 5)
+        assert.isAtLeast(metric(Metrics.acceptedKeys).count, 10 * pace.keys.length)
       })
-      const first = yield* start("0")
-      const { url } = Context.get(first.services, Service.TestService)
-      const members = yield* Effect.provideContext(provision(5), first.services)
-      const { figures, until } = yield* Figures.watched
-      yield* Effect.forkScoped(Fleet.run({ ...pace, url, members }, figures))
-      yield* until((figures) => figures.calls.get("UpdateLifecycle") === 15 && Fleet.reports(figures) >= 10)
-
-      yield* first.stop
-      yield* until(({ connected }) => connected === 0)
-      const before = Fleet.reports(figures)
-      const second = yield* start(new URL(url).port)
-      yield* until((figures) => figures.calls.get("UpdateStartup") === 10 && Fleet.reports(figures) >= before + 10)
-
-      // each has introduced itself again, and none has started again
-      assert.deepStrictEqual([figures.connected, figures.calls.get("UpdateLifecycle")], [5, 15])
-      const { metric } = Context.get(second.services, Service.TestService)
-      assert.strictEqual(metric(connectedAgents).value, 5)
-      assert.isAtLeast(metric(Metrics.acceptedKeys).count, 10 * pace.keys.length)
-    })
   )
 })
