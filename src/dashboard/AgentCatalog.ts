@@ -93,7 +93,7 @@ export const SortKey = Schema.Literals(["name", "workspace", "owner", "status", 
 export type SortKey = typeof SortKey.Type
 
 export interface Query {
-  /** Words, each of which is in the name of the agent, its workspace or its owner, or begins its status or lifecycle. */
+  /** Words, each of which is in the name or the id of the agent, its workspace or its owner, or begins its status or lifecycle. */
   readonly search: string
   readonly sort: SortKey
   readonly order: "asc" | "desc"

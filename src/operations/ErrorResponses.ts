@@ -4,7 +4,7 @@
  *
  * - The body repeats nothing of the request but its method, its path and its type.
  * - An address that takes other methods gets 405 with their names.
- * - Every response is counted by its status.
+ * - Every response is counted by its status, but those of `/readyz`: that the service is not ready is no failed request.
  */
 import { type ByteSize, Effect } from "effect"
 import type { HttpServerRequest } from "effect/http"
@@ -50,7 +50,9 @@ export const layer = <Id extends string, Groups extends HttpApiGroup.Constraint>
   return HttpRouter.middleware(
     HttpEffect.withPreResponseHandler((request, response) =>
       Effect.flatMap(explained(request, response), (explained) =>
-        Effect.as(FailureMetrics.responded(explained.status), explained)
+        pathOf(request) === "/readyz"
+          ? Effect.succeed(explained)
+          : Effect.as(FailureMetrics.responded(explained.status), explained)
       )
     ),
     { global: true }

@@ -52,17 +52,14 @@ export const open = Effect.fnUntraced(function* (url: string, options: BrowserCo
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 
-/** The serious and critical violations that axe finds, in words. */
+/** The violations that axe finds, in words. */
 export const violations = (page: Page) =>
   Effect.promise(async () => {
     // evaluated past the policy of the page, which would not let it in
     await page.evaluate(`${axe}; undefined`)
     const found: ReadonlyArray<{
       readonly id: string
-      readonly impact: string
       readonly nodes: ReadonlyArray<object>
     }> = await page.evaluate("axe.run().then(({ violations }) => violations)")
-    return found
-      .filter(({ impact }) => impact === "serious" || impact === "critical")
-      .map(({ id, nodes }) => `${id}: ${JSON.stringify(nodes.slice(0, 3))}`)
+    return found.map(({ id, nodes }) => `${id}: ${JSON.stringify(nodes.slice(0, 3))}`)
   })

@@ -5,9 +5,12 @@ import type { MetadataView } from "../../domain/MetadataView.ts"
 import { Status, words } from "./Agents.tsx"
 import { type Client, useNow, usePolled, useStream } from "./client.ts"
 import { age, duration, isCollected, isStale } from "../../operations/FigureFormat.ts"
+import { Copy } from "./Copy.tsx"
+import { type History, remember } from "./history.ts"
 import { Live } from "./Live.tsx"
 import { newest, type StreamedLifecycle } from "./lifecycle.ts"
 import { Logs } from "./Logs.tsx"
+import { Sparkline } from "./Sparkline.tsx"
 
 type Details = typeof Wire.AgentDetails.Encoded
 
@@ -41,7 +44,7 @@ export const Agent = ({ client, id }: { client: Client; id: string }) => {
             <h2 id="agent">{details?.name ?? (answer === "missing" ? "There is no such agent" : "Agent")}</h2>
             {details && (
               <p class="muted">
-                {details.workspace} · {details.owner} · <code>{details.id}</code>
+                {details.workspace} · {details.owner} · <code>{details.id}</code> <Copy text={details.id} />
               </p>
             )}
           </div>
@@ -54,7 +57,7 @@ export const Agent = ({ client, id }: { client: Client; id: string }) => {
           <p>It was deleted, or belongs to somebody else.</p>
         ) : (
           <>
-            <Values client={client} id={id} />
+            <Values client={client} id={id} isAway={details !== undefined && details.status !== "connected"} />
             {polled && <Lifecycle details={polled.value} askedAt={polled.askedAt} streamed={streamed} />}
             {details && <Connections connections={details.connections} />}
             {details && <Tailnet tailnet={details.tailnet} />}
@@ -66,22 +69,31 @@ export const Agent = ({ client, id }: { client: Client; id: string }) => {
   )
 }
 
-const Values = ({ client, id }: { client: Client; id: string }) => {
+const Values = ({ client, id, isAway }: { client: Client; id: string; isAway: boolean }) => {
   const now = useNow()
   const [seen, setSeen] = useState<{ readonly values: ReadonlyArray<MetadataView>; readonly receivedAt: number }>()
+  const [history, setHistory] = useState<History>(new Map())
   const connection = useStream(client, {
     path: () => `/api/v2/workspaceagents/${id}/watch-metadata`,
     identity: id,
     // the list is sent again after this time at the latest
     heartbeatMillis: 5_000,
     onEvent: ({ data, event }) => {
-      if (event === "data") setSeen({ values: JSON.parse(data), receivedAt: Date.now() })
+      if (event !== "data") return
+      const values: ReadonlyArray<MetadataView> = JSON.parse(data)
+      setSeen({ values, receivedAt: Date.now() })
+      setHistory((before) => remember(before, values))
     }
   })
   return (
     <section aria-labelledby="values">
       <h3 id="values">
-        Metadata <Live connection={connection} />
+        Metadata{" "}
+        {isAway && connection === "live" ? (
+          <span class="live">the last values: the agent is not connected</span>
+        ) : (
+          <Live connection={connection} />
+        )}
       </h3>
       {seen?.values.length === 0 && <p class="muted">This agent declares no keys.</p>}
       {seen && seen.values.length > 0 && (
@@ -90,6 +102,7 @@ const Values = ({ client, id }: { client: Client; id: string }) => {
             <tr>
               <th scope="col">Key</th>
               <th scope="col">Value</th>
+              <th scope="col">Since this page is open</th>
               <th scope="col" class="number">
                 Age
               </th>
@@ -97,7 +110,12 @@ const Values = ({ client, id }: { client: Client; id: string }) => {
           </thead>
           <tbody>
             {seen.values.map((view) => (
-              <Value key={view.description.key} view={view} later={(now - seen.receivedAt) / 1_000} />
+              <Value
+                key={view.description.key}
+                view={view}
+                past={history.get(view.description.key)?.numbers ?? []}
+                later={(now - seen.receivedAt) / 1_000}
+              />
             ))}
           </tbody>
         </table>
@@ -107,8 +125,16 @@ const Values = ({ client, id }: { client: Client; id: string }) => {
 }
 
 /** A value that was received `later` seconds ago. */
-const Value = ({ later, view: { description, result } }: { view: MetadataView; later: number }) => {
-  const { display_name, interval, key } = description
+const Value = ({
+  later,
+  past,
+  view: { description, result }
+}: {
+  view: MetadataView
+  past: ReadonlyArray<number>
+  later: number
+}) => {
+  const { display_name, interval, key, script } = description
   const seconds = result.age + Math.max(0, later)
   const hasValue = isCollected(result.collected_at)
   const old = hasValue && isStale(seconds, interval)
@@ -116,17 +142,26 @@ const Value = ({ later, view: { description, result } }: { view: MetadataView; l
     <tr class={old ? "stale" : ""}>
       <th scope="row" title={key}>
         {display_name === "" ? key : display_name}
+        <details class="muted">
+          <summary>{interval === 0 ? "once" : `every ${duration(interval)}`}</summary>
+          {script === "" ? "no script" : <code>{script}</code>}
+        </details>
       </th>
       <td>
         {!hasValue ? (
           <span class="muted">no value yet</span>
         ) : result.error === "" ? (
-          <span class="text">{result.value}</span>
+          <>
+            <span class="text">{result.value}</span> {result.value !== "" && <Copy text={result.value} />}
+          </>
         ) : (
           <span class="bad">
             <span class="tag">error</span> {result.error}
           </span>
         )}
+      </td>
+      <td>
+        <Sparkline numbers={past} />
       </td>
       <td class="number">
         {hasValue && age(seconds)}
@@ -196,7 +231,11 @@ const Lifecycle = ({
         <div>
           <dt>System</dt>
           <dd>
-            {details.operating_system}/{details.architecture} {details.version}
+            {details.first_connected_at === null ? (
+              <span class="muted">not known yet</span>
+            ) : (
+              `${details.operating_system}/${details.architecture} ${details.version}`
+            )}
           </dd>
         </div>
         <div>

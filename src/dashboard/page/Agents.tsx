@@ -4,6 +4,7 @@
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import type * as Wire from "../AgentCatalog.ts"
+import * as Address from "./address.ts"
 import { type Client, poll, useIsVisible, useNow } from "./client.ts"
 import { age, count } from "../../operations/FigureFormat.ts"
 import { pagesOf, rowsInView } from "./window.ts"
@@ -36,10 +37,11 @@ const columns: ReadonlyArray<{ readonly key: Wire.SortKey; readonly label: strin
 ]
 
 export const Agents = ({ client, isAdmin }: { client: Client; isAdmin: boolean }) => {
-  const [typed, setTyped] = useState("")
+  const [typed, setTyped] = useState(() => Address.read().search)
   const search = useSettled(typed, 150)
-  const [sort, setSort] = useState<Wire.SortKey>("name")
-  const [order, setOrder] = useState<"asc" | "desc">("asc")
+  const [sort, setSort] = useState<Wire.SortKey>(() => Address.read().sort)
+  const [order, setOrder] = useState<"asc" | "desc">(() => Address.read().order)
+  useEffect(() => Address.write({ search, sort, order }), [search, sort, order])
   const view = useRef<HTMLDivElement>(null)
   const [scrollTop, setScrollTop] = useState(0)
   const [height, setHeight] = useState(480)
@@ -74,7 +76,7 @@ export const Agents = ({ client, isAdmin }: { client: Client; isAdmin: boolean }
         <input
           id="search"
           type="search"
-          placeholder="Search: name, workspace, owner, status"
+          placeholder="Search: name, id, workspace, owner, status"
           value={typed}
           autocomplete="off"
           spellcheck={false}
@@ -86,7 +88,7 @@ export const Agents = ({ client, isAdmin }: { client: Client; isAdmin: boolean }
         ref={view}
         tabIndex={0}
         role="region"
-        aria-labelledby="agents"
+        aria-label="Rows"
         onScroll={(event) => setScrollTop(event.currentTarget.scrollTop)}
         onKeyDown={moveAmongRows}
       >
@@ -123,12 +125,13 @@ export const Agents = ({ client, isAdmin }: { client: Client; isAdmin: boolean }
             <Gap rows={total - shown.end} />
           </tbody>
         </table>
+        {found === undefined && <p class="nothing muted">Waiting for the list of agents…</p>}
         {found !== undefined && total === 0 && (
           <p class="nothing muted">
             {search.trim() !== ""
               ? "No agent has all these words."
               : isAdmin
-                ? "There is no agent yet: create one over the API."
+                ? "There is no agent yet: create one in the administration."
                 : "You have no agent yet."}
           </p>
         )}
@@ -190,7 +193,16 @@ const Reported = ({ agent }: { agent: Summary }) => {
   )
 }
 
-export const Status = ({ status }: { status: Wire.Status }) => <span class={`status status-${status}`}>{status}</span>
+const statuses: { readonly [Status in Wire.Status]: string } = {
+  connected: "connected",
+  connecting: "not seen yet",
+  disconnected: "disconnected",
+  timeout: "never came"
+}
+
+export const Status = ({ status }: { status: Wire.Status }) => (
+  <span class={`status status-${status}`}>{statuses[status]}</span>
+)
 
 export const words = (name: string) => name.replaceAll("_", " ")
 
@@ -236,13 +248,36 @@ const useFound = (client: Client, query: string, scrollTop: number, height: numb
   return found
 }
 
-/** Moves the focus from agent to agent with the arrow keys. */
+/** The first agent that is in view. */
+const rowAtTop = (view: HTMLElement) => {
+  const top = view.getBoundingClientRect().top + rowHeight
+  return [...view.querySelectorAll("tbody a")].find((link) => link.getBoundingClientRect().top >= top)
+}
+
+/** The height of a page of rows beneath the head of the table. */
+const page = (view: HTMLElement) => view.clientHeight - rowHeight
+
+/** Moves the focus from agent to agent with the arrow keys, and scrolls with Home, End and the page keys. */
 const moveAmongRows = (event: KeyboardEvent) => {
+  const view = event.currentTarget as HTMLElement
+  const top = {
+    Home: 0,
+    End: view.scrollHeight,
+    PageUp: view.scrollTop - page(view),
+    PageDown: view.scrollTop + page(view)
+  }
+  if (event.key in top) {
+    event.preventDefault()
+    view.scrollTo({ top: top[event.key as keyof typeof top] })
+    // the focus would be lost with its row
+    view.focus({ preventScroll: true })
+    return
+  }
   if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return
   const row = document.activeElement?.closest("tbody tr")
   const next =
     row == null
-      ? (event.currentTarget as HTMLElement).querySelector("tbody a")
+      ? rowAtTop(view)
       : (event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling)?.querySelector("a")
   if (next instanceof HTMLElement) {
     event.preventDefault()

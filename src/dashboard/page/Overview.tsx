@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact"
 import { useMemo, useState } from "preact/hooks"
 import type * as Wire from "../../operations/Overview.ts"
-import { type Client, type Connection, useNow, useStream } from "./client.ts"
+import { type Client, type Connection, useNow, useStream, useUnready } from "./client.ts"
 import { age, count, duration, rate } from "../../operations/FigureFormat.ts"
 import { Plot } from "./Plot.tsx"
 import { append, columns } from "./series.ts"
@@ -29,7 +29,7 @@ export const Overview = ({ client }: { client: Client }) => {
   if (latest === undefined) return <Health connection={connection} overview={undefined} receivedAt={Date.now()} />
   const { overview, receivedAt } = latest
   return (
-    <div class={connection === "lost" ? "old" : ""}>
+    <div class={`overview ${connection === "lost" ? "old" : ""}`}>
       <Health connection={connection} overview={overview} receivedAt={receivedAt} />
       <Tiles overview={overview} />
       <Plots points={points} />
@@ -52,9 +52,15 @@ const Health = ({
   receivedAt: number
 }) => {
   const now = useNow()
+  const problem = useUnready(connection === "lost")
   if (connection === "lost" || overview === undefined) {
     const seconds = (now - receivedAt) / 1_000
-    const text = connection === "lost" ? "No connection to the service" : "Connecting"
+    const text =
+      connection !== "lost"
+        ? "Connecting"
+        : problem === undefined
+          ? "No connection to the service"
+          : `The service is not ready: ${problem}`
     return (
       <section class={`health ${connection === "lost" ? "failing" : ""}`} aria-label="Health">
         <div role="status">
@@ -152,7 +158,10 @@ const Plots = ({ points }: { points: ReadonlyArray<Wire.Point> }) => {
     [points]
   )
   return (
-    <section class="plots" aria-label="The last ten minutes">
+    <section class="plots" aria-labelledby="plots">
+      <h2 id="plots" class="hidden">
+        The last ten minutes
+      </h2>
       <Plot
         title="Work, per second"
         data={data.work}
@@ -216,14 +225,14 @@ const Flushes = ({ overview: { flushes, point } }: { overview: Wire.Overview }) 
         </tr>
       </thead>
       <tbody>
-        {flushes.map(({ mean, p95, reason, total }) => (
+        {flushes.map(({ isP95Least, mean, p95, reason, total }) => (
           <tr key={reason}>
             <th scope="row">
               {reason} <span class="muted">{whatFor[reason]}</span>
             </th>
             <td class="number">{count(total)}</td>
             <td class="number">{mean === null ? "–" : duration(mean)}</td>
-            <td class="number">{p95 === null ? "–" : duration(p95)}</td>
+            <td class="number">{p95 === null ? "–" : `${isP95Least ? "over " : ""}${duration(p95)}`}</td>
           </tr>
         ))}
       </tbody>

@@ -18,6 +18,10 @@ const colors = matchMedia("(prefers-color-scheme: dark)")
 
 const time = (seconds: number) => new Date(seconds * 1_000).toLocaleTimeString([], { hour12: false })
 
+/** Leaves out a label that repeats the one before, as whole numbers do on a small scale. */
+const distinct = (labels: ReadonlyArray<string>) =>
+  labels.map((label, index) => (labels.indexOf(label) === index ? label : ""))
+
 export const Plot = ({
   data,
   format,
@@ -65,7 +69,7 @@ export const Plot = ({
             size: 24,
             values: (_, ticks, __, ___, apart) => ticks.map((tick) => time(tick).slice(0, apart < 60 ? 8 : 5))
           },
-          { ...axis, size: 48, space: 34, values: (_, ticks) => ticks.map(format) }
+          { ...axis, size: 48, space: 34, values: (_, ticks) => distinct(ticks.map(format)) }
         ],
         series: [
           {},

@@ -25,6 +25,8 @@ export class Refused extends Error {
 export interface Client {
   /** Returns JSON. Fails with {@link Refused} for any status but 200. */
   readonly get: <A>(path: string, signal: AbortSignal) => Promise<A>
+  /** Sends a change, and returns the response whatever its status is. */
+  readonly send: (method: string, path: string, body?: object) => Promise<Response>
   /** Reads a stream until it ends, fails or is aborted. `onBytes` is called for everything that arrives. */
   readonly read: (
     path: string,
@@ -37,7 +39,8 @@ export interface Client {
 /** `onRefused` is called when the token is not, or no longer, that of a user. */
 export const make = (token: string, onRefused: () => void): Client => {
   const request = async (path: string, accept: string, signal: AbortSignal) => {
-    const response = await fetch(path, {
+    // relative to the page, which a proxy may serve under a path of its own
+    const response = await fetch(path.slice(1), {
       headers: { "coder-session-token": token, accept },
       cache: "no-store",
       credentials: "omit",
@@ -51,6 +54,16 @@ export const make = (token: string, onRefused: () => void): Client => {
     return response
   }
   return {
+    send: async (method, path, body) => {
+      const response = await fetch(path.slice(1), {
+        method,
+        headers: { "coder-session-token": token, "content-type": "application/json" },
+        credentials: "omit",
+        ...(body === undefined ? {} : { body: JSON.stringify(body) })
+      })
+      if (response.status === 401) onRefused()
+      return response
+    },
     get: async (path, signal) => (await request(path, "application/json", signal)).json(),
     read: async (path, onEvent, onBytes, signal) => {
       const { body } = await request(path, "text/event-stream", signal)
@@ -65,6 +78,25 @@ export const make = (token: string, onRefused: () => void): Client => {
 }
 
 export type Connection = "connecting" | "live" | "lost"
+
+/** Returns the reason why the service is not ready in words of the service, or undefined if it does not respond. */
+export const useUnready = (isLost: boolean): string | undefined => {
+  const [problem, setProblem] = useState<string>()
+  useEffect(() => {
+    if (!isLost) return
+    const controller = new AbortController()
+    const ask = async (signal: AbortSignal) => {
+      const text = await fetch("readyz", { cache: "no-store", credentials: "omit", signal }).then(
+        (response) => response.text(),
+        () => ""
+      )
+      if (!controller.signal.aborted) setProblem(/^not ready: (.+)/.exec(text)?.[1])
+    }
+    void poll(ask, 1_000, controller.signal)
+    return () => controller.abort()
+  }, [isLost])
+  return isLost ? problem : undefined
+}
 
 /** Returns whether the page is visible. */
 export const useIsVisible = (): boolean => {

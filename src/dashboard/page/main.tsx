@@ -2,6 +2,7 @@
 import { render } from "preact"
 import { useMemo, useState } from "preact/hooks"
 import { Agent } from "./Agent.tsx"
+import { Administration } from "./Administration.tsx"
 import { Agents } from "./Agents.tsx"
 import * as Client from "./client.ts"
 import { Overview } from "./Overview.tsx"
@@ -19,10 +20,16 @@ export interface Viewer {
 /** The agent that the address names. */
 const agentInAddress = () => /^#\/agents\/([0-9a-f-]{36})$/.exec(location.hash)?.[1]
 
-const useAgentInAddress = () => {
+/** The part of the page that the address names. An agent lies above the part that was shown before. */
+const usePlace = () => {
   const [agent, setAgent] = useState(agentInAddress)
-  useListener(window, "hashchange", () => setAgent(agentInAddress()))
-  return agent
+  const [isAdministration, setAdministration] = useState(location.hash === "#/admin")
+  useListener(window, "hashchange", () => {
+    const agent = agentInAddress()
+    setAgent(agent)
+    if (agent === undefined) setAdministration(location.hash === "#/admin")
+  })
+  return { agent, isAdministration }
 }
 
 const Page = () => {
@@ -33,6 +40,9 @@ const Page = () => {
   useListener(window, "hashchange", () => {
     if (location.hash.startsWith("#token=")) setToken(Session.read())
   })
+
+  // another tab has signed in or out
+  useListener(window, "storage", () => setToken(Session.read()))
 
   const signIn = (token: string) => {
     Session.keep(token)
@@ -55,7 +65,8 @@ const Page = () => {
 const Dashboard = ({ onSignOut, token }: { token: string; onSignOut: (wasRefused: boolean) => void }) => {
   const client = useMemo(() => Client.make(token, () => onSignOut(true)), [token])
   const viewer = Client.usePolled<Viewer>(client, "/api/v2/dashboard/viewer", 60_000)
-  const agent = useAgentInAddress()
+  const isAdmin = typeof viewer === "object" && viewer.value.is_admin
+  const { agent, isAdministration } = usePlace()
   return (
     <>
       <header class="bar">
@@ -64,8 +75,9 @@ const Dashboard = ({ onSignOut, token }: { token: string; onSignOut: (wasRefused
           metadata-batcher
         </a>
         <nav aria-label="More">
-          <a href="/docs">API</a>
-          <a href="/metrics">Metrics</a>
+          {isAdmin && <a href="#/admin">Administration</a>}
+          <a href="docs">API</a>
+          <a href="metrics">Metrics</a>
         </nav>
         {typeof viewer === "object" && (
           <span class="viewer">
@@ -78,8 +90,14 @@ const Dashboard = ({ onSignOut, token }: { token: string; onSignOut: (wasRefused
         </button>
       </header>
       <main>
-        <Overview client={client} />
-        <Agents client={client} isAdmin={typeof viewer === "object" && viewer.value.is_admin} />
+        {isAdministration && isAdmin ? (
+          <Administration client={client} />
+        ) : (
+          <>
+            <Overview client={client} />
+            <Agents client={client} isAdmin={isAdmin} />
+          </>
+        )}
       </main>
       {agent && <Agent key={agent} client={client} id={agent} />}
     </>

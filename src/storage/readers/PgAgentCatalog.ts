@@ -73,7 +73,7 @@ const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options)
         AND (${isAdmin} OR workspace.owner_id = ${id})
         AND NOT EXISTS (
           SELECT FROM unnest(${words(search)}::text[]) AS word
-          WHERE strpos(lower(concat_ws(' ', agent.name, workspace.name, owner.username)), word) = 0
+          WHERE strpos(lower(concat_ws(' ', agent.name, workspace.name, owner.username, agent.id)), word) = 0
             AND NOT starts_with(${status}, word)
             AND NOT starts_with(agent.lifecycle_state, word)
         )`

@@ -1,0 +1,271 @@
+/** Users, their tokens, workspaces and agents, as an administrator makes and deletes them. */
+import { Fragment } from "preact"
+import { useState } from "preact/hooks"
+import { Field, Form, type Tools, useList } from "./AdministrationTools.tsx"
+import { change, ChangeRefused } from "./changes.ts"
+import type { Client } from "./client.ts"
+import { Confirm, type Question } from "./Confirm.tsx"
+import { type Made, NewToken } from "./NewToken.tsx"
+import { WorkspaceAgents } from "./WorkspaceAgents.tsx"
+
+interface User {
+  readonly username: string
+  readonly is_admin: boolean
+}
+
+interface Token {
+  readonly name: string
+  readonly created_at: string
+  readonly expires_at: string | null
+  readonly last_used_at: string | null
+}
+
+interface Workspace {
+  readonly id: string
+  readonly name: string
+  readonly owner: string
+  readonly agents: number
+}
+
+export const Administration = ({ client }: { client: Client }) => {
+  const [version, setVersion] = useState(0)
+  const [problem, setProblem] = useState<string>()
+  const [made, setMade] = useState<Made>()
+  const [question, setQuestion] = useState<Question>()
+  const run = (work: () => Promise<Made | void>) => {
+    setProblem(undefined)
+    work()
+      .then((made) => setMade(made ?? undefined))
+      .catch((error) => setProblem(error instanceof ChangeRefused ? error.message : "The service does not respond."))
+      .finally(() => setVersion((version) => version + 1))
+  }
+  const tools: Tools = { client, version, run, ask: setQuestion }
+  return (
+    <>
+      <h1>Administration</h1>
+      {problem !== undefined && (
+        <p class="bad" role="alert">
+          {problem}
+        </p>
+      )}
+      {made !== undefined && <NewToken made={made} onEnd={() => setMade(undefined)} />}
+      <Users tools={tools} />
+      <Workspaces tools={tools} />
+      {question !== undefined && <Confirm question={question} onEnd={() => setQuestion(undefined)} />}
+    </>
+  )
+}
+
+const time = (at: string | null, none: string) => (at === null ? none : new Date(at).toLocaleString())
+
+const Users = ({ tools }: { tools: Tools }) => {
+  const { ask, client, run } = tools
+  const users = useList<User>(tools, "/api/v2/users")
+  const [open, setOpen] = useState<string>()
+  return (
+    <section class="panel administration" aria-labelledby="users">
+      <h2 id="users">Users</h2>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Name</th>
+            <th scope="col">Rights</th>
+            <th scope="col">Actions</th>
+          </tr>
+        </thead>
+        <tbody>
+          {users?.map(({ is_admin, username }) => (
+            <Fragment key={username}>
+              <tr>
+                <th scope="row">{username}</th>
+                <td>{is_admin ? "administrator" : "own agents"}</td>
+                <td class="buttons">
+                  <button
+                    type="button"
+                    class="quiet"
+                    aria-expanded={open === username}
+                    aria-label={`Tokens of ${username}`}
+                    onClick={() => setOpen(open === username ? undefined : username)}
+                  >
+                    Tokens
+                  </button>
+                  <button
+                    type="button"
+                    class="quiet"
+                    aria-label={`Delete ${username}`}
+                    onClick={() =>
+                      ask({
+                        text: `Delete the user ${username} and all their tokens?`,
+                        verb: "Delete the user",
+                        onAgree: () => run(() => change(client, "DELETE", `/api/v2/users/${username}`))
+                      })
+                    }
+                  >
+                    Delete
+                  </button>
+                </td>
+              </tr>
+              {open === username && (
+                <tr>
+                  <td colSpan={3}>
+                    <Tokens tools={tools} username={username} />
+                  </td>
+                </tr>
+              )}
+            </Fragment>
+          ))}
+        </tbody>
+      </table>
+      <Form
+        label="Create a user"
+        onSend={({ admin, username }) =>
+          run(async () => {
+            await change(client, "POST", "/api/v2/users", { username, is_admin: admin === "on" })
+          })
+        }
+      >
+        <Field label="Name of the user" name="username" required />
+        <label>
+          <input type="checkbox" name="admin" /> administrator
+        </label>
+      </Form>
+    </section>
+  )
+}
+
+const secondsOfDay = 86_400
+
+const Tokens = ({ tools, username }: { tools: Tools; username: string }) => {
+  const { ask, client, run } = tools
+  const path = `/api/v2/users/${username}/tokens`
+  const tokens = useList<Token>(tools, path)
+  return (
+    <>
+      <table aria-label={`Tokens of ${username}`}>
+        <thead>
+          <tr>
+            <th scope="col">Token</th>
+            <th scope="col">Created</th>
+            <th scope="col">Expires</th>
+            <th scope="col">Last used</th>
+            <th scope="col">Actions</th>
+          </tr>
+        </thead>
+        <tbody>
+          {tokens?.map(({ created_at, expires_at, last_used_at, name }) => (
+            <tr key={name}>
+              <th scope="row">{name}</th>
+              <td>{time(created_at, "")}</td>
+              <td>{time(expires_at, "never")}</td>
+              <td>{time(last_used_at, "never")}</td>
+              <td>
+                <button
+                  type="button"
+                  class="quiet"
+                  aria-label={`Revoke ${name} of ${username}`}
+                  onClick={() =>
+                    ask({
+                      text: `Revoke the token ${name} of ${username}? Programs that use it are signed out at once.`,
+                      verb: "Revoke the token",
+                      onAgree: () => run(() => change(client, "DELETE", `${path}/${name}`))
+                    })
+                  }
+                >
+                  Revoke
+                </button>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <Form
+        label="Create a token"
+        onSend={({ days = "", name = "" }) =>
+          run(async () => {
+            const lifetime = days === "" ? {} : { lifetime: Math.round(Number(days) * secondsOfDay) }
+            const { token } = await change<{ token: string }>(client, "POST", path, { name, ...lifetime })
+            return { token, name: `${username}: ${name}`, isAgent: false }
+          })
+        }
+      >
+        <Field label="Name of the token" name="name" required />
+        <Field label="Days until it expires" name="days" placeholder="never" />
+      </Form>
+    </>
+  )
+}
+
+const Workspaces = ({ tools }: { tools: Tools }) => {
+  const { ask, client, run } = tools
+  const workspaces = useList<Workspace>(tools, "/api/v2/workspaces")
+  const [open, setOpen] = useState<string>()
+  return (
+    <section class="panel administration" aria-labelledby="workspaces">
+      <h2 id="workspaces">Workspaces and agents</h2>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Workspace</th>
+            <th scope="col">Owner</th>
+            <th scope="col">Agents</th>
+            <th scope="col">Actions</th>
+          </tr>
+        </thead>
+        <tbody>
+          {workspaces?.map(({ agents, id, name, owner }) => (
+            <Fragment key={id}>
+              <tr>
+                <th scope="row">{name}</th>
+                <td>{owner}</td>
+                <td>{agents}</td>
+                <td class="buttons">
+                  <button
+                    type="button"
+                    class="quiet"
+                    aria-expanded={open === id}
+                    aria-label={`Agents of ${name}`}
+                    onClick={() => setOpen(open === id ? undefined : id)}
+                  >
+                    Agents
+                  </button>
+                  <button
+                    type="button"
+                    class="quiet"
+                    aria-label={`Delete ${name}`}
+                    onClick={() =>
+                      ask({
+                        text: `Delete the workspace ${name} of ${owner} with its ${agents} agents?`,
+                        verb: "Delete the workspace",
+                        onAgree: () => run(() => change(client, "DELETE", `/api/v2/workspaces/${id}`))
+                      })
+                    }
+                  >
+                    Delete
+                  </button>
+                </td>
+              </tr>
+              {open === id && (
+                <tr>
+                  <td colSpan={4}>
+                    <WorkspaceAgents tools={tools} id={id} />
+                  </td>
+                </tr>
+              )}
+            </Fragment>
+          ))}
+        </tbody>
+      </table>
+      <Form
+        label="Create a workspace"
+        onSend={(workspace) =>
+          run(async () => {
+            await change(client, "POST", "/api/v2/workspaces", workspace)
+          })
+        }
+      >
+        <Field label="Name of the workspace" name="name" required />
+        <Field label="Name of its owner" name="owner" required />
+      </Form>
+    </section>
+  )
+}
