@@ -1,12 +1,51 @@
 /** The administration on the page: users, tokens, workspaces and agents, made and deleted. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { execFileSync } from "node:child_process"
 import * as Browser from "../support/browser.ts"
 import * as Client from "../support/client.ts"
 import { adminToken, agent, ask, serve, signedIn } from "../support/dashboard.ts"
 import * as Postgres from "../support/Postgres.ts"
 
 layer(Layer.merge(Postgres.layer, Browser.layer), { excludeTestServices: true })("the administration", (it) => {
+  it.effect("makes a user, a workspace and an agent, whose token it shows once with lines that work [LF-30]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve()
+      const { faults, page } = yield* signedIn(url)
+      const line = yield* ask(async () => {
+        await page.getByRole("link", { name: "Administration" }).click()
+        await page.getByLabel("Name of the user").fill("grace")
+        await page.getByRole("button", { name: "Create a user" }).click()
+        await page.getByRole("rowheader", { name: "grace", exact: true }).waitFor()
+
+        await page.getByLabel("Name of the workspace").fill("dev")
+        await page.getByLabel("Name of its owner").fill("grace")
+        await page.getByRole("button", { name: "Create a workspace" }).click()
+        await page.getByRole("button", { name: "Agents of dev" }).click()
+        await page.getByLabel("Name of the agent").fill("main")
+        await page.getByLabel("Keys that it reports").fill("load = cat /proc/loadavg\ndisk")
+        await page.getByRole("button", { name: "Create an agent" }).click()
+        await page.getByRole("cell", { name: "load, disk" }).waitFor()
+
+        await page.getByRole("heading", { name: "The token of main" }).waitFor()
+        const lines = await page.locator(".made code").allTextContents()
+        assert.include(lines[1]!, `CODER_AGENT_URL=${url} CODER_AGENT_TOKEN=${lines[0]} npx metadata-batcher agent`)
+        return lines[2]!
+      })
+      assert.deepStrictEqual(yield* Browser.violations(page), [])
+      execFileSync("sh", ["-c", line], { stdio: "pipe" })
+
+      yield* ask(async () => {
+        await page.getByRole("link", { name: "main" }).click()
+        await page.getByText("42 %", { exact: true }).waitFor()
+        await page.keyboard.press("Escape")
+        await page.reload()
+        assert.strictEqual(await page.locator(".made").count(), 0)
+      })
+      assert.deepStrictEqual(faults, [])
+    })
+  )
+
   it.effect("deletes nothing before it has asked, and says why it cannot [LF-31]", () =>
     Effect.gen(function* () {
       const { url } = yield* serve()
