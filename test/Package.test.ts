@@ -156,7 +156,7 @@ for (const { content, path } of await Effect.runPromise(load)) console.log(path,
 
     assert.match(
       app.node("page.ts"),
-      /^\/ \d{3}\n\/assets\/dashboard-[\w-]+.js \d{5,6}\n\/assets\/dashboard-[\w-]+\.css \d+\n$/
+      /^\/ \d{3}\n\/assets\/dashboard-[\w-]+\.js \d{5,6}\n\/assets\/dashboard-[\w-]+\.css \d+\n$/
     )
   })
 

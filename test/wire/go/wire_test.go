@@ -173,6 +173,7 @@ func TestEveryCall(t *testing.T) {
 	s.call(t, "PushResourcesMonitoringUsage", &agent.PushResourcesMonitoringUsageRequest{}, &agent.PushResourcesMonitoringUsageResponse{})
 	boundary := &agent.BoundaryLog{Allowed: true, Time: now(), Resource: &agent.BoundaryLog_HttpRequest_{HttpRequest: &agent.BoundaryLog_HttpRequest{Method: "GET", Url: "https://example.com/"}}}
 	s.call(t, "ReportBoundaryLogs", &agent.ReportBoundaryLogsRequest{Logs: []*agent.BoundaryLog{boundary}}, &agent.ReportBoundaryLogsResponse{})
+	s.call(t, "PushContextState", &agent.PushContextStateRequest{}, &agent.PushContextStateResponse{})
 
 	created := &agent.CreateSubAgentResponse{}
 	name := fmt.Sprintf("sub-%d", time.Now().UnixNano())
@@ -208,7 +209,7 @@ func TestEveryCall(t *testing.T) {
 
 func TestUnimplemented(t *testing.T) {
 	s := connect(t)
-	for _, name := range []string{agentService + "Nope", agentService + "PushContextState", "nothing at all"} {
+	for _, name := range []string{agentService + "Nope", "nothing at all"} {
 		err := s.invoke(t.Context(), name, &emptypb.Empty{}, &emptypb.Empty{})
 		if drpcerr.Code(err) != 12 {
 			t.Errorf("%s: %v", name, err)
