@@ -5,14 +5,14 @@
  * - The platform hands out a socket without pings; {@link webSocketOf} returns the WebSocket beneath it.
  */
 import * as NodeWS from "@effect/platform-node/NodeWS"
-import type { Duplex } from "node:stream"
+import { Duplex } from "node:stream"
 
 const open = new WeakMap<Duplex, ByteWebSocket>()
 
 export class ByteWebSocket extends NodeWS.WebSocket {
   override emit(event: string | symbol, ...args: Array<unknown>): boolean {
     if (event === "message") return super.emit(event, args[0], true)
-    if (event === "open") open.set((this as unknown as { readonly _socket: Duplex })._socket, this)
+    if (event === "open" && "_socket" in this && this._socket instanceof Duplex) open.set(this._socket, this)
     return super.emit(event, ...args)
   }
 }
