@@ -22,7 +22,7 @@ h3 { font-size: 1rem; overflow-wrap: anywhere }
 code, pre { font: .875rem/1.5 ui-monospace, monospace }
 pre { background: var(--box); padding: .75rem 1rem; overflow-x: auto; border-radius: .4rem }
 .method { display: inline-block; min-width: 4rem; font-weight: 700 }
-table { border-collapse: collapse; width: 100%; margin-block: .75rem }
+table { table-layout: fixed; border-collapse: collapse; width: 100%; margin-block: .75rem }
 caption { text-align: left; font-weight: 600; padding-block: .25rem }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-top: 1px solid var(--line); overflow-wrap: anywhere }
 th { font-weight: 400; width: 13rem }

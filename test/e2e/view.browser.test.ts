@@ -61,21 +61,25 @@ layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Bro
     })
   )
 
-  it.effect("documents the API on a page in which axe finds no fault [LF-18]", () =>
-    Effect.gen(function* () {
-      const { url } = yield* serve()
-      for (const colorScheme of ["light", "dark"] as const) {
-        const { page } = yield* Browser.open(`${url}/docs`, { colorScheme })
-        yield* ask(async () => {
-          await page.getByRole("heading", { level: 1 }).waitFor()
-          // the page itself is sandboxed, which keeps axe from running in it
-          const html = await (await page.request.get(`${url}/docs`)).text()
-          await page.goto("about:blank")
-          await page.setContent(html)
-        })
-        assert.deepStrictEqual(yield* Browser.violations(page), [])
-      }
-    })
+  it.effect(
+    "documents the API on a page in which axe finds no fault and nothing is wider than the window [LF-18]",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* serve()
+        for (const colorScheme of ["light", "dark"] as const) {
+          const { page } = yield* Browser.open(`${url}/docs`, { colorScheme })
+          yield* ask(async () => {
+            await page.getByRole("heading", { level: 1 }).waitFor()
+            // the page itself is sandboxed, which keeps axe from running in it
+            const html = await (await page.request.get(`${url}/docs`)).text()
+            await page.goto("about:blank")
+            await page.setContent(html)
+          })
+          assert.deepStrictEqual(yield* Browser.violations(page), [])
+          const width = yield* ask(() => page.evaluate("document.documentElement.scrollWidth"))
+          assert.strictEqual(width, page.viewportSize()?.width)
+        }
+      })
   )
 
   it.effect("names the database when that is away, also after a reload [LF-22]", () =>
