@@ -8,7 +8,7 @@ import { AgentId } from "../../src/domain/Ids.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import type * as Database from "./Database.ts"
-import { expect, scenario, seconds } from "./scenario.ts"
+import { expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const terminated = Effect.gen(function* () {
@@ -47,7 +47,7 @@ const retained = Effect.gen(function* () {
   const world = yield* World.make()
   const { database, fleet, replica } = world
   yield* failHalf(database)
-  yield* fleet.whileReporting({ to: () => replica.url, every: 250 }, Effect.sleep(seconds(60)))
+  yield* fleet.whileReporting({ to: () => replica.url, every: 250 }, lasting(seconds(60)))
   const outcome = World.lossless(yield* World.look(world))
   const failed = (yield* replica.metrics)("flush_failures_total")
   return { ...outcome, problems: [...outcome.problems, ...expect(failed > 0, "no write failed")] }
@@ -75,7 +75,7 @@ const discarded = Effect.gen(function* () {
       const collectedAt = yield* DateTime.now
       const entries = fleet.keys.map((key) => ({ key, value: String(number), error: "", collectedAt }))
       if ((yield* add(AgentId.make(id), entries)) === 0) yield* ledger.accept(id, fleet.keys, number)
-      yield* Effect.sleep("10 millis")
+      yield* lasting("10 millis")
     }),
     { discard: true }
   )

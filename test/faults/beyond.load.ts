@@ -6,7 +6,7 @@ import * as Token from "../../src/access/Token.ts"
 import * as Agent from "../support/agent.ts"
 import type * as Database from "./Database.ts"
 import * as Replica from "./Replica.ts"
-import { expect, scenario, seconds } from "./scenario.ts"
+import { expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** While the scenario runs a statement takes a second: five hundred samples a second is what the database takes. */
@@ -41,7 +41,7 @@ const overload = Effect.gen(function* () {
   const health = healthOf(replica)
   const watching = yield* Effect.forkChild(health.watching)
   const [elapsed] = yield* Effect.timed(
-    fleet.whileReporting({ to: () => replica.url, every: 800 }, Effect.sleep(seconds(30)))
+    fleet.whileReporting({ to: () => replica.url, every: 800 }, lasting(seconds(30)))
   )
   const offered = ((yield* fleet.reports) * fleet.keys.length) / Duration.toSeconds(elapsed)
   yield* Fiber.interrupt(watching)
@@ -56,7 +56,7 @@ const overload = Effect.gen(function* () {
   const counted = yield* replica.counted
 
   // a calm minute's worth of reports, all of which there is room for
-  yield* fleet.whileReporting({ to: () => replica.url, every: 2_500 }, Effect.sleep("8 seconds"))
+  yield* fleet.whileReporting({ to: () => replica.url, every: 2_500 }, lasting("8 seconds"))
   const after = yield* World.look(world)
   const dropped = (yield* replica.counted) - counted
   return {
@@ -107,12 +107,12 @@ const deafWatchers = Effect.gen(function* () {
   const { grown, sockets } = yield* fleet.whileReporting(
     { to: () => replica.url, every: 500, padding: ` ${"x".repeat(2_000)}` },
     Effect.gen(function* () {
-      yield* Effect.sleep("5 seconds")
+      yield* lasting("5 seconds")
       const before = yield* replica.rss
       const sockets = yield* Effect.forEach(Array.from({ length: 200 }), (_, index) =>
         deaf(replica.url, fleet.ids[0]!, index)
       )
-      yield* Effect.sleep(seconds(45))
+      yield* lasting(seconds(45))
       return { sockets, grown: (yield* replica.peakRss) - before }
     })
   )
@@ -154,7 +154,7 @@ const deafAgents = Effect.gen(function* () {
   const { grown, held } = yield* fleet.whileReporting(
     { to: () => replica.url, every: 500, only: 4 },
     Effect.gen(function* () {
-      yield* Effect.sleep("3 seconds")
+      yield* lasting("3 seconds")
       const before = yield* replica.rss
       const agents = yield* Effect.forEach(deaf, ({ token }) => Agent.connect(replica.url, { [Token.header]: token }))
       for (const { tcp } of agents) tcp.pause()
@@ -163,9 +163,9 @@ const deafAgents = Effect.gen(function* () {
       yield* Effect.forEach(agents, ({ send }, index) =>
         Effect.forkScoped(Effect.forever(Effect.map(send(call), () => calls[index]!++)))
       )
-      yield* Effect.sleep(seconds(30))
+      yield* lasting(seconds(30))
       const taken = [...calls]
-      yield* Effect.sleep("3 seconds")
+      yield* lasting("3 seconds")
       const held = calls.filter((count, index) => count === taken[index]).length
       for (const { close, tcp } of agents) {
         tcp.resume()

@@ -4,7 +4,7 @@ import * as Brokers from "../support/brokers.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 import * as Database from "./Database.ts"
 import * as Proxy from "./Proxy.ts"
-import { expect, type Outcome, scenario, seconds } from "./scenario.ts"
+import { expect, lasting, type Outcome, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** Two replicas with a broker, and agents that report to both in turn. */
@@ -28,17 +28,17 @@ const through = Effect.fnUntraced(function* <E>(
   const { away, after, alive, accepted } = yield* world.fleet.whileReporting(
     load,
     Effect.gen(function* () {
-      yield* Effect.sleep("3 seconds")
+      yield* lasting("3 seconds")
       const failedAt = yield* Clock.currentTimeMillis
       yield* fail
       const before = yield* world.fleet.reports
-      yield* Effect.sleep(pause)
+      yield* lasting(pause)
       // everything accepted until then was written at the latest a second later
       const away = World.stale(world, failedAt)
       const accepted = (yield* world.fleet.reports) - before
       yield* comeBack
       const returnedAt = yield* Clock.currentTimeMillis
-      yield* Effect.sleep("2 seconds")
+      yield* lasting("2 seconds")
       const after = World.stale(world, returnedAt - 1_000)
       const alive = yield* Effect.forEach(world.replicas, ({ isAlive }) => isAlive)
       return { away, after, alive, accepted }

@@ -1,7 +1,7 @@
 /** The steps of a wall clock that scenarios try: one hour in both directions and thirty days, each for 20 s. */
 import { Clock, Effect } from "effect"
 import type { FakeClock } from "./FakeClock.ts"
-import { expect, type Outcome } from "./scenario.ts"
+import { expect, lasting, type Outcome } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const hour = 3_600
@@ -26,7 +26,7 @@ export const underSteps = Effect.fnUntraced(function* (world: World.World, clock
   })
   /** The most keys that are seconds behind at one moment, once the replicas have asked for the time again. */
   const frozen = Effect.gen(function* () {
-    yield* Effect.sleep("14 seconds")
+    yield* lasting("14 seconds")
     const first = yield* World.settle(behind, (keys) => keys === 0, 25)
     const later = yield* Effect.forEach(Array.from({ length: 12 }), () => Effect.delay(behind, "500 millis"))
     return Math.max(first, ...later)
@@ -34,10 +34,10 @@ export const underSteps = Effect.fnUntraced(function* (world: World.World, clock
   const found = yield* fleet.whileReporting(
     { to, every: 250, hopAfter: 40 },
     Effect.gen(function* () {
-      yield* Effect.sleep("3 seconds")
+      yield* lasting("3 seconds")
       const problems: Array<string> = []
       const check = Effect.fnUntraced(function* (when: string) {
-        yield* Effect.sleep("3 seconds")
+        yield* lasting("3 seconds")
         const keys = yield* frozen
         problems.push(...expect(keys === 0, `${keys} keys stand still ${when}`))
       })

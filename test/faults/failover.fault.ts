@@ -3,7 +3,7 @@ import { describe } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import * as Database from "./Database.ts"
 import * as Proxy from "./Proxy.ts"
-import { expect, scenario } from "./scenario.ts"
+import { expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const switched = Effect.gen(function* () {
@@ -16,7 +16,7 @@ const switched = Effect.gen(function* () {
   const elapsed = yield* fleet.whileReporting(
     { to: () => replica.url, every: 250 },
     Effect.gen(function* () {
-      yield* Effect.sleep("4 seconds")
+      yield* lasting("4 seconds")
       // the standby has what the primary had
       yield* World.settle(standby.using(lag), ([row]) => row!.bytes === 0)
       yield* primary.using((sql) => sql.unsafe("ALTER SYSTEM SET default_transaction_read_only = on"))
@@ -24,7 +24,7 @@ const switched = Effect.gen(function* () {
       yield* standby.using((sql) => sql`SELECT pg_promote()`)
       yield* relay.leadTo(standby.port)
       const start = yield* Clock.currentTimeMillis
-      yield* Effect.sleep("4 seconds")
+      yield* lasting("4 seconds")
       readiness.push((yield* replica.get("/readyz")).status)
       // right again: what was accepted three seconds ago is in the new primary, and watchers have seen it
       yield* World.settle(
@@ -36,7 +36,7 @@ const switched = Effect.gen(function* () {
         200
       )
       const elapsed = (yield* Clock.currentTimeMillis) - start
-      yield* Effect.sleep("3 seconds")
+      yield* lasting("3 seconds")
       readiness.push((yield* replica.get("/readyz")).status)
       return elapsed
     })

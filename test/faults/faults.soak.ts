@@ -10,7 +10,7 @@ import * as Database from "./Database.ts"
 import * as FakeClock from "./FakeClock.ts"
 import * as Proxy from "./Proxy.ts"
 import * as Replica from "./Replica.ts"
-import { expect, scenario } from "./scenario.ts"
+import { expect, lasting, scenario } from "./scenario.ts"
 import * as Soak from "./soakFaults.ts"
 import * as World from "./World.ts"
 
@@ -72,12 +72,12 @@ const soak = Effect.gen(function* () {
     load,
     Effect.gen(function* () {
       // all are connected, and what a process allocates once is allocated
-      yield* Effect.sleep("30 seconds")
+      yield* lasting("30 seconds")
       let faults = 0
       while (!(yield* isOver)) {
         const fault = Soak.draw(random)
         faults++
-        const next = yield* Effect.forkChild(Effect.sleep("20 seconds"))
+        const next = yield* Effect.forkChild(lasting("20 seconds"))
         yield* fault.run(target)
         yield* Fiber.join(next)
         const rss = yield* replicas[Soak.measured]!.rss
@@ -88,7 +88,7 @@ const soak = Effect.gen(function* () {
         )
       }
       // every agent reports once more
-      yield* Effect.sleep("30 seconds")
+      yield* lasting("30 seconds")
     })
   )
   const outcome = World.lossless(yield* World.look({ ...world, replicas, watchers }))

@@ -8,7 +8,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Database from "./Database.ts"
 import * as Replica from "./Replica.ts"
-import { expect, scenario } from "./scenario.ts"
+import { expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** A disk of its own, in memory. Mounting one takes root. */
@@ -59,18 +59,18 @@ const full = Effect.gen(function* () {
     return ((await response.json()) as { readonly problems: ReadonlyArray<string> }).problems
   })
   const load = { to: () => replica.url, every: 500 }
-  yield* fleet.whileReporting(load, Effect.sleep("3 seconds"))
+  yield* fleet.whileReporting(load, lasting("3 seconds"))
   const bytes = yield* Effect.sync(() => fill(ballast))
   // longer values, so that the table has to grow
   const seen = yield* fleet.whileReporting(
     { ...load, padding: ` ${"x".repeat(1_900)}` },
     Effect.gen(function* () {
-      yield* Effect.sleep("15 seconds")
+      yield* lasting("15 seconds")
       const metric = yield* replica.metrics
       const failures = metric("flush_failures_total")
       const found = yield* problems
       yield* fs.remove(ballast)
-      yield* Effect.sleep("3 seconds")
+      yield* lasting("3 seconds")
       return { failures, found }
     })
   )

@@ -4,7 +4,7 @@ import { Clock, Effect, Fiber, Queue, Ref, Schedule } from "effect"
 import * as Token from "../../src/access/Token.ts"
 import * as Agent from "../support/agent.ts"
 import { watchHealth } from "./Health.ts"
-import { expect, type Outcome, scenario } from "./scenario.ts"
+import { expect, lasting, type Outcome, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const and = (outcome: Outcome, ...guarantees: ReadonlyArray<ReadonlyArray<string>>): Outcome => ({
@@ -40,7 +40,7 @@ const noisy = Effect.gen(function* () {
     { to: () => replica.url, every: 10_000, only: 16 },
     Effect.gen(function* () {
       yield* Effect.forkChild(noise)
-      yield* Effect.sleep("15 seconds")
+      yield* lasting("15 seconds")
       const seen = yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.delay(behind, "1 second"))
       return Math.max(...seen)
     }).pipe(Effect.scoped)
@@ -80,7 +80,7 @@ const frame = Effect.gen(function* () {
   const grown = yield* fleet.whileReporting(
     { to: () => replica.url, every: 500, only: 8 },
     Effect.gen(function* () {
-      yield* Effect.sleep("3 seconds")
+      yield* lasting("3 seconds")
       const agent = yield* Agent.connect(replica.url, { [Token.header]: fleet.members[9]!.token })
       yield* agent.send(JSON.stringify(calls))
       yield* Effect.repeat(login, Schedule.upTo(Schedule.spaced("1 second"), { duration: "20 seconds" }))

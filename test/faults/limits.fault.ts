@@ -3,7 +3,7 @@ import { describe } from "@effect/vitest"
 import { Clock, Effect, Queue, Schedule } from "effect"
 import * as Token from "../../src/access/Token.ts"
 import * as Agent from "../support/agent.ts"
-import { expect, scenario, seconds } from "./scenario.ts"
+import { expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as Wire from "./Wire.ts"
 import * as World from "./World.ts"
 
@@ -24,7 +24,7 @@ const limited = Effect.gen(function* () {
   const { answered, elapsed, turnedAway } = yield* fleet.whileReporting(
     { to: () => replica.url, every: 250, only: 10 },
     Effect.gen(function* () {
-      yield* Effect.sleep("2 seconds")
+      yield* lasting("2 seconds")
       // a hundred newcomers a second, who say nothing
       yield* Effect.forkScoped(Effect.repeat(Wire.connect(replica.url), Schedule.spaced("10 millis")))
       const connection = yield* Agent.connect(replica.url, { [Token.header]: chatty.token })
@@ -33,7 +33,7 @@ const limited = Effect.gen(function* () {
       for (let call = 0; call < calls; call++) yield* connection.send(Agent.report(String(call)))
       const answers = yield* Queue.takeN(connection.messages, calls)
       const elapsed = (yield* Clock.currentTimeMillis) - start
-      yield* Effect.sleep(seconds(10))
+      yield* lasting(seconds(10))
       const page = (yield* replica.get("/metrics")).text
       const [, turnedAway] =
         /^metadata_batcher_closed_connections_total\{reason="unauthenticated"\} (\d+)/m.exec(page) ?? []

@@ -4,7 +4,7 @@ import { Clock, Effect, Schedule } from "effect"
 import type { Reactivity } from "effect/reactivity"
 import * as Database from "./Database.ts"
 import * as Proxy from "./Proxy.ts"
-import { expect, type Outcome, scenario, seconds } from "./scenario.ts"
+import { expect, lasting, type Outcome, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** A world whose service reaches the database through a proxy. */
@@ -14,7 +14,7 @@ const proxied = Effect.fnUntraced(function* (env: Readonly<Record<string, string
   const world = yield* World.make({ database, databaseUrl: proxy.url, replicas: [env] })
   const load = { to: () => world.replica.url, every: 250 }
   const underLoad = <A, E, R>(fault: Effect.Effect<A, E, R>) =>
-    world.fleet.whileReporting(load, Effect.andThen(Effect.sleep("3 seconds"), fault))
+    world.fleet.whileReporting(load, Effect.andThen(lasting("3 seconds"), fault))
   return { proxy, world, underLoad }
 })
 
@@ -25,7 +25,7 @@ const and = (outcome: Outcome, ...promises: ReadonlyArray<ReadonlyArray<string>>
 
 const stall = Effect.gen(function* () {
   const { proxy, underLoad, world } = yield* proxied()
-  yield* underLoad(Effect.andThen(proxy.stalled(Effect.sleep(seconds(20))), Effect.sleep("2 seconds")))
+  yield* underLoad(Effect.andThen(proxy.stalled(lasting(seconds(20))), lasting("2 seconds")))
   return World.lossless(yield* World.look(world))
 })
 
@@ -55,7 +55,7 @@ const swallow = Effect.fnUntraced(function* (maxConnections: number) {
       const swallowed = yield* proxy.swallow
       const at = yield* Clock.currentTimeMillis
       const before = proxy.opened()
-      yield* Effect.sleep("15 seconds")
+      yield* lasting("15 seconds")
       // all that was accepted while connections were dead, except what the flush that is due next will write
       const { missing } = world.ledger.compare(yield* world.database.rows, at + 13_500)
       const stale = World.stale(world, at + 10_000)
@@ -88,7 +88,7 @@ const lock = Effect.gen(function* () {
   const seen = yield* fleet.whileReporting(
     { to: () => replica.url, every: 250 },
     Effect.andThen(
-      Effect.sleep("2 seconds"),
+      lasting("2 seconds"),
       database.using((sql) =>
         sql.withTransaction(
           Effect.gen(function* () {

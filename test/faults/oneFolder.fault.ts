@@ -8,7 +8,8 @@ import * as Fleet from "./Fleet.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Replica from "./Replica.ts"
 import { embeddedDatabase } from "./embedded.ts"
-import { expect, scenario } from "./scenario.ts"
+import { expect, lasting, scenario } from "./scenario.ts"
+import * as World from "./World.ts"
 
 const shared = Effect.gen(function* () {
   const dataDir = yield* emptyFolder
@@ -20,17 +21,21 @@ const shared = Effect.gen(function* () {
   const ended = yield* fleet.whileReporting(
     { to: () => first.url, every: 100 },
     Effect.gen(function* () {
-      yield* Effect.sleep("2 seconds")
+      yield* lasting("2 seconds")
       const second = yield* start
       const ended = yield* Effect.timeoutOption(second.exit, "30 seconds")
-      yield* Effect.sleep("2 seconds")
+      yield* lasting("2 seconds")
       return { code: ended, output: second.output() }
     })
   )
-  yield* Effect.sleep("3 seconds")
-  const health = yield* first.isAlive
   const database = yield* embeddedDatabase(first, dataDir)
-  const { accepted, missing, present } = ledger.compare(yield* database.rows)
+  // within three seconds
+  const { accepted, missing, present } = yield* World.settle(
+    Effect.map(database.rows, (rows) => ledger.compare(rows)),
+    ({ missing }) => missing.length === 0,
+    15
+  )
+  const health = yield* first.isAlive
   yield* first.killAll("SIGTERM")
   yield* Effect.timeoutOption(first.exit, "20 seconds")
 

@@ -1,7 +1,7 @@
 /** The database is away for so long, or for so short a time, that what watches over the service has to take part. */
 import { describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { expect, scenario } from "./scenario.ts"
+import { expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** The watchdog of the pubsub, 15 times as fast as by default: 24 s stand for six minutes. */
@@ -17,17 +17,17 @@ const long = Effect.gen(function* () {
   const pending = yield* fleet.whileReporting(
     { to: () => replica.url, every: 6_000 },
     Effect.gen(function* () {
-      yield* Effect.sleep("14 seconds")
+      yield* lasting("14 seconds")
       yield* database.stop("fast")
-      yield* Effect.sleep("24 seconds")
+      yield* lasting("24 seconds")
       const pending = yield* replica.pending
       yield* database.start
-      yield* Effect.sleep("7 seconds")
+      yield* lasting("7 seconds")
       return pending
     })
   )
   const outcome = World.lossless(yield* World.look(world))
-  yield* Effect.sleep("20 seconds")
+  yield* lasting("20 seconds")
   return {
     ...outcome,
     problems: [
@@ -44,12 +44,12 @@ const short = Effect.gen(function* () {
   const alive = yield* fleet.whileReporting(
     { to: () => replica.url, every: 250 },
     Effect.gen(function* () {
-      yield* Effect.sleep("2 seconds")
+      yield* lasting("2 seconds")
       yield* database.stop("fast")
       // longer than the interval of the heartbeats, so that one of them fails
-      yield* Effect.sleep("1300 millis")
+      yield* lasting("1300 millis")
       yield* database.start
-      yield* Effect.sleep("25 seconds")
+      yield* lasting("25 seconds")
       return yield* replica.isAlive
     })
   )

@@ -7,7 +7,7 @@ import { embeddedDatabase } from "./embedded.ts"
 import * as Fleet from "./Fleet.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Replica from "./Replica.ts"
-import { expect, scenario } from "./scenario.ts"
+import { expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** The last line of a process. */
@@ -24,7 +24,7 @@ const asked = Effect.gen(function* () {
   yield* fleet.whileReporting(
     { to: () => replica.url, every: 100 },
     Effect.gen(function* () {
-      yield* Effect.sleep("3 seconds")
+      yield* lasting("3 seconds")
       yield* replica.kill("SIGTERM")
       yield* replica.exit
     })
@@ -51,9 +51,9 @@ const askedWithoutDatabase = Effect.gen(function* () {
   const elapsed = yield* fleet.whileReporting(
     { to: () => replica.url, every: 100 },
     Effect.gen(function* () {
-      yield* Effect.sleep("3 seconds")
+      yield* lasting("3 seconds")
       yield* database.stop("fast")
-      yield* Effect.sleep("2 seconds")
+      yield* lasting("2 seconds")
       const start = yield* Clock.currentTimeMillis
       yield* replica.kill("SIGTERM")
       yield* replica.exit
@@ -85,7 +85,7 @@ const killed = Effect.gen(function* () {
   const { at, pending } = yield* fleet.whileReporting(
     { to: () => first.url, every: 100 },
     Effect.gen(function* () {
-      yield* Effect.sleep("4 seconds")
+      yield* lasting("4 seconds")
       const metric = yield* first.metrics
       const at = yield* Clock.currentTimeMillis
       yield* first.kill("SIGKILL")

@@ -2,7 +2,7 @@
 import { describe } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Path from "node:path"
-import { scenario, seconds } from "./scenario.ts"
+import { lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const offBy = (millis: number) => ({
@@ -24,7 +24,7 @@ const hopping = Effect.gen(function* () {
       every: 100,
       hopAfter: 7
     },
-    Effect.sleep(seconds(30))
+    lasting(seconds(30))
   )
   return World.lossless(yield* World.look(world))
 })

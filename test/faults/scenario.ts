@@ -55,5 +55,11 @@ const pace = Number(process.env["FAULTS_PACE"] ?? 1)
 /** A duration that `FAULTS_PACE` shortens. */
 export const seconds = (count: number): Duration.Duration => Duration.seconds(count * pace)
 
+/**
+ * Lets the length of a fault, or of a load, pass: it is a parameter of the scenario. A scenario that waits for a state
+ * uses `World.settle` instead.
+ */
+export const lasting = (length: Duration.Input): Effect.Effect<void> => Effect.sleep(length)
+
 /** No problem if the guarantee holds, else the one that is given. */
 export const expect = (holds: boolean, otherwise: string): ReadonlyArray<string> => (holds ? [] : [otherwise])

@@ -10,7 +10,7 @@ import { embeddedDatabase } from "./embedded.ts"
 import * as Fleet from "./Fleet.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Replica from "./Replica.ts"
-import { expect, scenario } from "./scenario.ts"
+import { expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const closedPipe = Effect.gen(function* () {
@@ -19,11 +19,11 @@ const closedPipe = Effect.gen(function* () {
   const alive = yield* fleet.whileReporting(
     { to: () => replica.url, every: 250 },
     Effect.gen(function* () {
-      yield* Effect.sleep("2 seconds")
+      yield* lasting("2 seconds")
       yield* replica.closeOutput
       // the service has something to log
       yield* database.terminateAll
-      yield* Effect.sleep("5 seconds")
+      yield* lasting("5 seconds")
       return yield* replica.isAlive
     })
   )
@@ -68,7 +68,7 @@ const hangup = Effect.gen(function* () {
   const code = yield* fleet.whileReporting(
     { to: () => first.url, every: 100 },
     Effect.gen(function* () {
-      yield* Effect.sleep("2 seconds")
+      yield* lasting("2 seconds")
       yield* first.kill("SIGHUP")
       return Option.getOrUndefined(yield* Effect.timeoutOption(first.exit, "20 seconds"))
     })
@@ -114,7 +114,7 @@ const duringStart = Effect.gen(function* () {
       Effect.sync(() => hearsSigterm(child)),
       (hears) => hears
     )
-    yield* Effect.sleep(millis)
+    yield* lasting(millis)
     yield* Effect.sync(() => process.kill(Number(child), "SIGTERM"))
     const code = yield* Effect.timeoutOption(service.exit, "8 seconds")
     problems.push(...expect(Option.isSome(code), `SIGTERM after ${millis} ms of the start was ignored`))

@@ -5,6 +5,7 @@ import type * as Database from "./Database.ts"
 import type { FakeClock } from "./FakeClock.ts"
 import type * as Proxy from "./Proxy.ts"
 import type * as Replica from "./Replica.ts"
+import { lasting } from "./scenario.ts"
 
 /** The parts of the soak that a fault can hit. */
 export interface Target {
@@ -64,7 +65,7 @@ const kinds: ReadonlyArray<(drawn: Drawn) => Fault> = [
   }),
   ({ seconds }) => ({
     name: `the network to the database stalls for ${seconds} s`,
-    run: ({ proxy }) => proxy.stalled(Effect.sleep(seconds * 1_000))
+    run: ({ proxy }) => proxy.stalled(lasting(seconds * 1_000))
   }),
   () => ({ name: "every connection to the database is cut", run: ({ proxy }) => proxy.cut }),
   () => ({ name: "every connection to the database is swallowed", run: ({ proxy }) => proxy.swallow }),
@@ -98,7 +99,7 @@ const kinds: ReadonlyArray<(drawn: Drawn) => Fault> = [
 ]
 
 const outage = (database: Database.Database, mode: "fast" | "immediate", seconds: number) =>
-  database.stop(mode).pipe(Effect.andThen(Effect.sleep(seconds * 1_000)), Effect.andThen(database.start), Effect.orDie)
+  database.stop(mode).pipe(Effect.andThen(lasting(seconds * 1_000)), Effect.andThen(database.start), Effect.orDie)
 
 /** Lets half of the statements that write values fail. */
 export const failHalf = [

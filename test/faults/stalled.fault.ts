@@ -3,7 +3,7 @@ import { describe } from "@effect/vitest"
 import { Effect, Queue } from "effect"
 import * as Token from "../../src/access/Token.ts"
 import * as Agent from "../support/agent.ts"
-import { expect, scenario } from "./scenario.ts"
+import { expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const stalled = Effect.gen(function* () {
@@ -29,17 +29,17 @@ const stalled = Effect.gen(function* () {
   yield* first.kill("SIGSTOP")
   // these lie in the buffers of the network until the replica goes on
   for (const [index, { id }] of fleet.members.entries()) yield* old[index]!.send(frame(id).text)
-  yield* Effect.sleep("5 seconds")
+  yield* lasting("5 seconds")
   // each key is sampled once more, over the other replica, and never again
   const moved = yield* Effect.forEach(fleet.members, ({ token }) => connect(second.url, token))
   yield* Effect.forEach(fleet.members, ({ id }, index) => report(moved[index]!, id))
-  yield* Effect.sleep("15 seconds")
+  yield* lasting("15 seconds")
   yield* first.kill("SIGCONT")
-  yield* Effect.sleep("5 seconds")
+  yield* lasting("5 seconds")
   const outcome = World.lossless(yield* World.look(world))
 
   // the replica that stalled serves agents that come back to it
-  yield* fleet.whileReporting({ to: () => first.url, every: 250 }, Effect.sleep("3 seconds"))
+  yield* fleet.whileReporting({ to: () => first.url, every: 250 }, lasting("3 seconds"))
   const after = World.lossless(yield* World.look(world))
   return {
     ...outcome,

@@ -3,7 +3,7 @@ import { describe } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Token from "../../src/access/Token.ts"
 import { adminToken } from "./Replica.ts"
-import { expect, scenario, seconds } from "./scenario.ts"
+import { expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const stopped = Effect.fnUntraced(function* (mode: "immediate" | "fast", duration: number) {
@@ -21,12 +21,12 @@ const stopped = Effect.fnUntraced(function* (mode: "immediate" | "fast", duratio
   const during = yield* fleet.whileReporting(
     load,
     Effect.gen(function* () {
-      yield* Effect.sleep("3 seconds")
+      yield* lasting("3 seconds")
       yield* database.stop(mode)
-      yield* Effect.sleep(seconds(duration))
+      yield* lasting(seconds(duration))
       const status = yield* ready
       yield* database.start
-      yield* Effect.sleep("2 seconds")
+      yield* lasting("2 seconds")
       return status
     })
   )

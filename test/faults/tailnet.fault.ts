@@ -6,7 +6,7 @@ import * as Database from "./Database.ts"
 import * as Peers from "./Peers.ts"
 import * as Proxy from "./Proxy.ts"
 import * as Replica from "./Replica.ts"
-import { expect, scenario, seconds } from "./scenario.ts"
+import { expect, lasting, scenario, seconds } from "./scenario.ts"
 
 /** Ten agents at one replica and ten at another, and a client at the second one that has tunnels to all. */
 const meeting = Effect.fnUntraced(function* (
@@ -63,7 +63,7 @@ const killed = Effect.gen(function* () {
   const back = yield* connect(second.url, returning)
   yield* update(back, 2)
   const late = yield* Peers.behind(client, nodesOf(returning, 2))
-  yield* Effect.sleep(timeout + slack)
+  yield* lasting(timeout + slack)
   const lost = Peers.ofKind([client], "LOST")
   const elapsed = Math.max(...lost.map(({ at }) => at - died))
   const lostIds = new Set(lost.map(({ id }) => id))
@@ -90,15 +90,15 @@ const databaseAway = Effect.gen(function* () {
   const peers = [client, ...[...farAgents, ...nearAgents].map(({ peer }) => peer)]
 
   yield* database.stop("immediate")
-  yield* Effect.sleep(seconds(30))
+  yield* lasting(seconds(30))
   yield* update([...farAgents, ...nearAgents], 2)
   const meanwhile = yield* Peers.behind(client, nodesOf(near, 2), 10)
-  yield* Effect.sleep(seconds(30))
+  yield* lasting(seconds(30))
   yield* update([...farAgents, ...nearAgents], 3)
   yield* database.start
   const afterwards = yield* Peers.behind(client, nodesOf([...far, ...near], 3))
   // longer than a replica may be silent
-  yield* Effect.sleep("8 seconds")
+  yield* lasting("8 seconds")
   yield* update(farAgents, 4)
   const later = yield* Peers.behind(client, nodesOf(far, 4))
   return figures(60, missing.length + meanwhile.length + afterwards.length + later.length, quiet(peers))
@@ -118,7 +118,7 @@ const brokerAway = Effect.gen(function* () {
   const cut = yield* proxy.cut
   yield* update([...farAgents, ...nearAgents], 2)
   const meanwhile = yield* Peers.behind(client, nodesOf(near, 2), 10)
-  yield* Effect.sleep(seconds(20))
+  yield* lasting(seconds(20))
   yield* update(farAgents, 3)
   yield* proxy.leadTo(database.port)
   const start = yield* Clock.currentTimeMillis
