@@ -1,7 +1,7 @@
 /**
  * A network between the service and its database that can stall, cut, swallow, delay, and lead to another server.
  */
-import { Effect } from "effect"
+import { Effect, FiberSet } from "effect"
 import * as Net from "node:net"
 
 interface Pair {
@@ -18,6 +18,8 @@ export interface Options {
 /** Forwards the connections to a port of its own, until the scope closes. */
 export const make = Effect.fnUntraced(function* (target: string, { latency = 0 }: Options = {}) {
   const pairs = new Set<Pair>()
+  // chunks that are on their way, none of which arrives when the scope has closed
+  const fork = yield* FiberSet.makeRuntime()
   let stalled = false
   let opened = 0
   let upstreamPort = Number(new URL(target).port)
@@ -28,7 +30,7 @@ export const make = Effect.fnUntraced(function* (target: string, { latency = 0 }
     }
     from.on("data", (chunk) => {
       if (latency === 0) pass(chunk)
-      else setTimeout(pass, latency / 2, chunk)
+      else fork(Effect.map(Effect.sleep(latency / 2), () => pass(chunk)))
     })
     from.on("error", () => {})
     from.on("close", () => {
