@@ -13,6 +13,7 @@ import * as Agent from "./support/agent.ts"
 import * as Console from "./support/console.ts"
 import * as People from "./support/directory.ts"
 import { emptyFolder } from "./support/folder.ts"
+import { portOf } from "./support/localServer.ts"
 import * as Postgres from "./support/Postgres.ts"
 
 /** The settings of a service on the suite's database, which writes when it stops and not before. */
@@ -121,12 +122,7 @@ layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
 
   it.effect("names the variables when it cannot listen", () =>
     Effect.gen(function* () {
-      const port = yield* Effect.acquireRelease(
-        Effect.callback<Net.Server>((resume) => {
-          const server = Net.createServer().listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-        }),
-        (server) => Effect.sync(() => server.close())
-      ).pipe(Effect.map((server) => (server.address() as Net.AddressInfo).port))
+      const port = yield* portOf(Net.createServer())
       const { printing } = yield* Console.watched
 
       const error = yield* Effect.flip(printing(Effect.scoped(Serve.run(yield* settings({ PORT: String(port) })))))

@@ -3,12 +3,12 @@ import { assert, layer } from "@effect/vitest"
 import { Duration, Effect, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
 import * as Path from "node:path"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import { LogSourceId, ScriptId } from "../../src/domain/Ids.ts"
 import * as Proxy from "../faults/Proxy.ts"
 import * as People from "../support/directory.ts"
+import { portOf } from "../support/localServer.ts"
 import * as Seed from "../support/seed.ts"
 import * as Service from "../support/service.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
@@ -162,9 +162,7 @@ layer(Service.layerWith(environment), { excludeTestServices: true })("the agent 
       const { url } = yield* Service.TestService
       const { token } = yield* People.agent()
       const other = createServer((_, response) => response.writeHead(404).end())
-      yield* Effect.callback<void>((resume) => void other.listen(0, "127.0.0.1", () => resume(Effect.void)))
-      yield* Effect.addFinalizer(() => Effect.sync(() => other.close()))
-      const elsewhere = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
+      const elsewhere = `http://127.0.0.1:${yield* portOf(other, () => other.closeAllConnections())}`
       const nobody = Redacted.make("of nobody")
 
       for (const [agent, code, message] of [

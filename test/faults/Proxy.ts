@@ -3,6 +3,7 @@
  */
 import { Effect, FiberSet } from "effect"
 import * as Net from "node:net"
+import { portOf } from "../support/localServer.ts"
 
 interface Pair {
   readonly client: Net.Socket
@@ -61,16 +62,9 @@ export const make = Effect.fnUntraced(function* (target: string, { latency = 0 }
       return count
     })
 
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
-    () =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        for (const pair of pairs) destroy(pair)
-      })
-  )
+  const port = yield* portOf(server, () => pairs.forEach(destroy))
   const url = new URL(target)
-  url.host = `127.0.0.1:${(server.address() as Net.AddressInfo).port}`
+  url.host = `127.0.0.1:${port}`
 
   return {
     url: url.href,

@@ -6,6 +6,7 @@ import type * as Http from "node:http"
 import * as Net from "node:net"
 import { closedConnections, makeServer } from "../../src/platform/ConnectionLimits.ts"
 import { graceMillis } from "../../src/platform/UnauthenticatedConnections.ts"
+import { portOf } from "../support/localServer.ts"
 
 interface Client {
   readonly socket: Net.Socket
@@ -30,15 +31,11 @@ const start = Effect.fnUntraced(function* (idleTimeout = Duration.minutes(1)) {
   server.on("connection", () => Queue.offerUnsafe(accepted, undefined))
   server.on("request", (_, response) => Queue.offerUnsafe(responses, response))
   server.on("upgrade", (request) => Queue.offerUnsafe(upgrades, request))
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
-    () => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
-  )
+  const port = yield* portOf(server)
 
   const openWith = (options: Net.SocketConstructorOpts = {}) =>
     Effect.acquireRelease(
       Effect.sync((): Client => {
-        const { port } = server.address() as Net.AddressInfo
         const socket = Net.connect({ port, host: "127.0.0.1", ...options })
         socket.on("error", () => {}).resume()
         return {

@@ -6,6 +6,7 @@ import * as Path from "node:path"
 import * as NatsPubSub from "../../src/pubsub/NatsPubSub.ts"
 import * as Brokers from "../support/brokers.ts"
 import { emptyFolder } from "../support/folder.ts"
+import { portOf } from "../support/localServer.ts"
 import { brokerSuite, Server } from "./brokerSuite.ts"
 
 const at = (broker: Brokers.Broker, user: string, scheme = "nats") =>
@@ -89,17 +90,13 @@ Brokers.describeWith("nats", () => {
 })
 
 /** The port of a server that says what a server of 2018 says. */
-const ancient = Effect.map(
-  Effect.acquireRelease(
-    Effect.callback<Net.Server>((resume) => {
-      const info = { server_id: "old", version: "1.4.1", go: "go1.11.5", max_payload: 1_048_576, proto: 1 }
-      const server = Net.createServer((socket) => {
-        socket.write(`INFO ${JSON.stringify(info)}\r\n`)
-        socket.on("error", () => {})
-        socket.on("data", (chunk) => chunk.includes("PING") && socket.write("PONG\r\n"))
-      }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) => Effect.sync(() => void server.close())
-  ),
-  (server) => (server.address() as Net.AddressInfo).port
-)
+const ancient = Effect.suspend(() => {
+  const info = { server_id: "old", version: "1.4.1", go: "go1.11.5", max_payload: 1_048_576, proto: 1 }
+  return portOf(
+    Net.createServer((socket) => {
+      socket.write(`INFO ${JSON.stringify(info)}\r\n`)
+      socket.on("error", () => {})
+      socket.on("data", (chunk) => chunk.includes("PING") && socket.write("PONG\r\n"))
+    })
+  )
+})

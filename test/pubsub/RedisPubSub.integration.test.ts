@@ -6,6 +6,7 @@ import * as Path from "node:path"
 import * as RedisPubSub from "../../src/pubsub/RedisPubSub.ts"
 import * as Brokers from "../support/brokers.ts"
 import { emptyFolder } from "../support/folder.ts"
+import { portOf } from "../support/localServer.ts"
 import { brokerSuite, Server } from "./brokerSuite.ts"
 
 const at = (broker: Brokers.Broker, user: string, scheme = "redis") =>
@@ -88,15 +89,11 @@ Brokers.describeWith("redis", () => {
 })
 
 /** The port of a server that does not know the commands of 2020. */
-const ancient = Effect.map(
-  Effect.acquireRelease(
-    Effect.callback<Net.Server>((resume) => {
-      const server = Net.createServer((socket) => {
-        socket.on("error", () => {})
-        socket.on("data", () => socket.write("-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n"))
-      }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) => Effect.sync(() => void server.close())
-  ),
-  (server) => (server.address() as Net.AddressInfo).port
+const ancient = Effect.suspend(() =>
+  portOf(
+    Net.createServer((socket) => {
+      socket.on("error", () => {})
+      socket.on("data", () => socket.write("-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n"))
+    })
+  )
 )

@@ -3,7 +3,6 @@ import { assert, layer } from "@effect/vitest"
 import { Array, DateTime, Duration, Effect, Layer, Logger, Redacted, Schedule, Stream } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
-import * as Net from "node:net"
 import { Readiness } from "../../src/operations/Readiness.ts"
 import { MetadataStore } from "../../src/metadata/MetadataStore.ts"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
@@ -22,6 +21,7 @@ import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import * as PgReadiness from "../../src/storage/PgReadiness.ts"
 import * as PostgresClient from "../../src/storage/Postgres.ts"
 import * as PoolMetrics from "../../src/telemetry/PoolMetrics.ts"
+import * as Proxy from "../faults/Proxy.ts"
 import { emptyFolder } from "../support/folder.ts"
 import { at, row } from "../support/metadata.ts"
 import * as PgProxy from "../support/PgProxy.ts"
@@ -170,38 +170,6 @@ layer(environment, { excludeTestServices: true })("the pool", (it) => {
   )
 })
 
-/** An address that leads to one server after another. */
-const relay = Effect.gen(function* () {
-  let target = 0
-  const sockets = new Set<Net.Socket>()
-  const server = Net.createServer({ noDelay: true }, (client) => {
-    const upstream = Net.connect({ port: target, host: "127.0.0.1", noDelay: true })
-    for (const socket of [client, upstream]) {
-      sockets.add(socket)
-      socket
-        .on("error", () => {})
-        .on("close", () => {
-          sockets.delete(socket)
-          client.destroy()
-          upstream.destroy()
-        })
-    }
-    client.pipe(upstream).pipe(client)
-  })
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
-    () =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        for (const socket of sockets) socket.destroy()
-      })
-  )
-  return {
-    port: (server.address() as Net.AddressInfo).port,
-    lead: (port: number) => Effect.sync(() => void (target = port))
-  }
-})
-
 const ownServer = Effect.flatMap(emptyFolder, (dataDir) =>
   EmbeddedPostgres.make({ dataDir, settings: Server.settings })
 )
@@ -212,8 +180,7 @@ layer(Layer.merge(Server.environment, Layer.merge(Logger.layer([]), Reactivity.l
     it.effect("is left by the pool and by the listener, and is not ready [FT-12]", () =>
       Effect.gen(function* () {
         const [first, second] = yield* Effect.all([ownServer, ownServer], { concurrency: 2 })
-        const { lead, port } = yield* relay
-        yield* lead(first.port)
+        const proxy = yield* Proxy.make(Redacted.value(first.url))
         const urlAt = (port: number) =>
           Redacted.make(Object.assign(new URL(Redacted.value(first.url)), { port: String(port) }).href)
         // both have the password of the first
@@ -235,7 +202,7 @@ layer(Layer.merge(Server.environment, Layer.merge(Logger.layer([]), Reactivity.l
           PgMetadataStore.layer(),
           PgReadiness.layer,
           PgPubSub.layer({ heartbeatInterval: "1 second" })
-        ).pipe(Layer.provideMerge(PostgresClient.layer({ url: urlAt(port) })), Layer.fresh)
+        ).pipe(Layer.provideMerge(PostgresClient.layer({ url: Redacted.make(proxy.url) })), Layer.fresh)
 
         yield* Effect.gen(function* () {
           const sql = yield* SqlClient.SqlClient
@@ -247,7 +214,7 @@ layer(Layer.merge(Server.environment, Layer.merge(Logger.layer([]), Reactivity.l
           yield* administer(first, "SELECT pg_reload_conf()")
           yield* problem.pipe(Effect.repeat({ until: (text) => text === "the database does not accept writes" }))
 
-          yield* lead(second.port)
+          yield* proxy.leadTo(second.port)
           const write = MetadataStore.use((store) => store.updateBatch([row(agent, "cpu", "1")]))
           // rejected by the first server, which the pool leaves
           const changed = yield* Effect.retry(write, Schedule.spaced("100 millis"))

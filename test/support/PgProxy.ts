@@ -6,6 +6,7 @@
  */
 import { Context, Effect, Layer, Queue, Redacted } from "effect"
 import * as Net from "node:net"
+import { portOf } from "./localServer.ts"
 import { TestDatabase } from "./Postgres.ts"
 
 export class PgProxy extends Context.Service<
@@ -88,16 +89,10 @@ const make = Effect.gen(function* () {
     upstream.on("error", () => {}).on("close", () => connection.frozen || client.destroy())
   })
 
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
-    () =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        for (const { client } of live) client.destroy()
-      })
-  )
+  const endAll = () => live.forEach(({ client }) => client.destroy())
+  const port = yield* portOf(server, endAll)
   const url = new URL(target)
-  url.host = `127.0.0.1:${(server.address() as Net.AddressInfo).port}`
+  url.host = `127.0.0.1:${port}`
 
   const whileSet =
     (set: (on: boolean) => void) =>
@@ -120,7 +115,7 @@ const make = Effect.gen(function* () {
     }),
     down: whileSet((on) => {
       refuse = on
-      for (const { client } of live) client.destroy()
+      endAll()
     })
   })
 })

@@ -1,7 +1,7 @@
 /** A collector of traces on a port of this machine, which keeps the spans that it receives by OTLP as JSON. */
 import { Effect, Schema } from "effect"
 import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
+import { portOf } from "./localServer.ts"
 
 const Attributes = Schema.Array(Schema.Struct({ key: Schema.String, value: Schema.Unknown }))
 
@@ -30,26 +30,18 @@ const decode = Schema.decodeUnknownSync(
 export const make = Effect.fnUntraced(function* (status = 200) {
   const bodies: Array<string> = []
   const paths = new Set<string | undefined>()
-  const server = yield* Effect.acquireRelease(
-    Effect.callback<ReturnType<typeof createServer>>((resume) => {
-      const server = createServer((request, response) => {
-        const chunks: Array<Buffer> = []
-        request.on("data", (chunk: Buffer) => chunks.push(chunk))
-        request.on("end", () => {
-          paths.add(request.url)
-          bodies.push(Buffer.concat(chunks).toString())
-          response.writeHead(status, { "content-type": "application/json" }).end("{}")
-        })
-      }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) =>
-      Effect.sync(() => {
-        server.close()
-        server.closeAllConnections()
-      })
-  )
+  const server = createServer((request, response) => {
+    const chunks: Array<Buffer> = []
+    request.on("data", (chunk: Buffer) => chunks.push(chunk))
+    request.on("end", () => {
+      paths.add(request.url)
+      bodies.push(Buffer.concat(chunks).toString())
+      response.writeHead(status, { "content-type": "application/json" }).end("{}")
+    })
+  })
+  const port = yield* portOf(server, () => server.closeAllConnections())
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${port}`,
     /** The bodies of the requests, as they arrived. */
     bodies,
     paths,

@@ -6,11 +6,11 @@ import { FetchHttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { rename, writeFile } from "node:fs/promises"
 import * as Http from "node:http"
-import type { AddressInfo } from "node:net"
 import { setImmediate } from "node:timers/promises"
 import * as DerpMap from "../../src/tailnet/DerpMap.ts"
 import * as DerpMaps from "../../src/tailnet/DerpMaps.ts"
 import { emptyFolder } from "../support/folder.ts"
+import { portOf } from "../support/localServer.ts"
 import type * as Logs from "../support/logs.ts"
 
 const services = Layer.merge(NodeFileSystem.layer, FetchHttpClient.layer)
@@ -71,11 +71,7 @@ const fromFile = Effect.fnUntraced(function* (text: string | undefined) {
 const server = Effect.gen(function* () {
   const response = { status: 200, body: map("one") }
   const http = Http.createServer((_, res) => res.writeHead(response.status).end(response.body))
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => void http.listen(0, "127.0.0.1", () => resume(Effect.void))),
-    () => Effect.callback<void>((resume) => void http.close(() => resume(Effect.void)).closeAllConnections())
-  )
-  const { port } = http.address() as AddressInfo
+  const port = yield* portOf(http, () => http.closeAllConnections())
   return { response, url: `http://127.0.0.1:${port}/map.json?key=secret` }
 })
 
