@@ -56,7 +56,7 @@ export type Reason =
 export interface Monitored {
   /** Pings the agent, and succeeds when it has answered. */
   readonly ping: Effect.Effect<void>
-  /** Called once, when the connection has to end. */
+  /** Called when the connection has to end: it has to close the scope. */
   readonly end: (reason: Reason) => Effect.Effect<void>
 }
 
@@ -196,7 +196,6 @@ const makeWatch = (wheel: Wheel.Wheel, timeout: Duration.Duration, maxAge: Durat
   ) {
     let heardAt = yield* Clock.monotonicTimeNanos
     const expiresAt = yield* expiryOf(heardAt, maxAge)
-    let isEnded = false
     yield* wheel.add(
       Effect.flatMap(Effect.andThen(ping, Clock.monotonicTimeNanos), (now) => Effect.sync(() => void (heardAt = now)))
     )
@@ -209,12 +208,8 @@ const makeWatch = (wheel: Wheel.Wheel, timeout: Duration.Duration, maxAge: Durat
           : check
     )
     yield* wheel.add(
-      Effect.suspend(() => (isEnded ? Effect.void : checkUnlessSilent)).pipe(
-        Effect.flatMap((reason) => {
-          if (reason === undefined) return Effect.void
-          isEnded = true
-          return end(reason)
-        }),
+      checkUnlessSilent.pipe(
+        Effect.flatMap((reason) => (reason === undefined ? Effect.void : end(reason))),
         annotated(session.identity)
       )
     )
