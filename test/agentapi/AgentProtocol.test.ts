@@ -1,12 +1,12 @@
 /** The two paths of reports, and the pace of calls: the same frames over real WebSockets, traced and not traced. */
 import { assert, describe, it } from "@effect/vitest"
-import { type Context, Deferred, Effect, Fiber, identity, Layer, Queue, Tracer } from "effect"
+import { type Context, Effect, Fiber, identity, Layer, Queue, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
 import * as FailureMetrics from "../../src/telemetry/FailureMetrics.ts"
 import * as Agent from "../support/agent.ts"
 import { layerPorts } from "../support/agentApi.ts"
-import { serve, token } from "../support/agentServer.ts"
+import { serve, token, slowCalls } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
 
 /**
@@ -16,19 +16,9 @@ const start = Effect.fnUntraced(function* (isTraced: boolean) {
   const taken: Array<string> = []
   const deaths: Array<string> = []
   const contexts: Array<Context.Context<never>> = []
-  const began = yield* Queue.unbounded<void>()
-  const interrupted = yield* Queue.unbounded<void>()
-  const gate = yield* Deferred.make<void>()
-  const running = { now: 0, most: 0 }
-  const banners = Effect.gen(function* () {
-    running.most = Math.max(running.most, ++running.now)
-    Queue.offerUnsafe(began, undefined)
-    yield* Deferred.await(gate)
-    running.now--
-    return []
-  }).pipe(Effect.onInterrupt(() => Effect.sync(() => Queue.offerUnsafe(interrupted, undefined))))
+  const { ports, ...calls } = yield* slowCalls()
   const { logs, url } = yield* serve({
-    ports: Layer.merge(layerPorts, Layer.mock(SiteConfigs)({ announcementBanners: banners })),
+    ports,
     add: (entries) => {
       const key = entries[0]?.key ?? ""
       if (key === "bad") {
@@ -43,17 +33,7 @@ const start = Effect.fnUntraced(function* (isTraced: boolean) {
     }
   }).pipe(isTraced ? Effect.provideService(Tracer.Tracer, Tracer.nativeTracer) : identity)
   const connection = yield* Agent.connect(url, showing(token))
-  return {
-    began: Queue.take(began),
-    connection,
-    contexts,
-    deaths,
-    goOn: Deferred.succeed(gate, undefined),
-    interrupted: Queue.take(interrupted),
-    logs,
-    running,
-    taken
-  }
+  return { ...calls, connection, contexts, deaths, logs, taken }
 })
 
 const call = (id: unknown, payload: unknown, rest: object = {}) =>

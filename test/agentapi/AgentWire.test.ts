@@ -1,7 +1,7 @@
 /** The calls of one agent in the original's protocol, over a real WebSocket, with ports under the control of the test. */
 import { assert, describe, it } from "@effect/vitest"
 import { BytesValueSchema } from "@bufbuild/protobuf/wkt"
-import { Deferred, Effect, Fiber, Layer, Metric, Queue } from "effect"
+import { Effect, Fiber, Layer, Metric } from "effect"
 import { TestClock } from "effect/testing"
 import * as ContextState from "../../src/agentapi/calls/ContextState.ts"
 import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
@@ -10,7 +10,7 @@ import * as FailureMetrics from "../../src/telemetry/FailureMetrics.ts"
 import { Agent as Api } from "../../src/wire/generated/agent_pb.ts"
 import { Tailnet } from "../../src/wire/generated/tailnet_pb.ts"
 import { layerPorts } from "../support/agentApi.ts"
-import { serve, token } from "../support/agentServer.ts"
+import { serve, token, slowCalls } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
 import { agent } from "../support/metadataBatcher.ts"
 import * as WireAgent from "../support/wireAgent.ts"
@@ -18,33 +18,21 @@ import * as WireAgent from "../support/wireAgent.ts"
 describe("a call in the original's protocol", () => {
   it.effect("runs beside at most 15 others of its connection, however many calls one read has [FT-02]", () =>
     Effect.gen(function* () {
-      const began = yield* Queue.unbounded<void>()
-      const gate = yield* Deferred.make<void>()
-      const running = { now: 0, most: 0 }
-      const banners = Effect.gen(function* () {
-        running.most = Math.max(running.most, ++running.now)
-        Queue.offerUnsafe(began, undefined)
-        yield* Deferred.await(gate)
-        // the calls of a turn end one by one
-        yield* Effect.yieldNow
-        running.now--
-        return []
-      })
-      const { url } = yield* serve({
-        ports: Layer.merge(layerPorts, Layer.mock(SiteConfigs)({ announcementBanners: banners }))
-      })
+      // the calls of a turn end one by one
+      const { began, goOn, ports, running } = yield* slowCalls(Effect.yieldNow)
+      const { url } = yield* serve({ ports })
       const { start, together } = yield* WireAgent.connect(url, showing(token), "?version=2.8")
       const call = start(Api.method.getAnnouncementBanners, {})
 
       const calls = yield* together(Effect.replicateEffect(call, 200))
-      yield* Queue.takeN(began, 16)
+      yield* Effect.replicateEffect(began, 16)
       // a message behind is not read either
       const behind = yield* call
-      const waiting = yield* Effect.forkScoped(Queue.take(began), { startImmediately: true })
+      const waiting = yield* Effect.forkScoped(began, { startImmediately: true })
       yield* Effect.replicateEffect(Effect.yieldNow, 100)
       assert.isUndefined(waiting.pollUnsafe())
       assert.strictEqual(running.now, 16)
-      yield* Deferred.succeed(gate, undefined)
+      yield* goOn
 
       yield* Effect.forEach([...calls, behind], ({ next }) => next)
       assert.strictEqual(running.most, 16)

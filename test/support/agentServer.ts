@@ -1,6 +1,6 @@
 /** Where agents connect, with a batcher, tokens and ports under the control of the test. */
 import { NodeCrypto, NodeHttpServer } from "@effect/platform-node"
-import { Context, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Layer, Queue } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import { createServer } from "node:http"
@@ -8,6 +8,7 @@ import * as Access from "../../src/access/Access.ts"
 import type { AccessStore } from "../../src/access/AccessStore.ts"
 import * as Revocations from "../../src/access/Revocations.ts"
 import * as AgentRoutes from "../../src/agentapi/AgentRoutes.ts"
+import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
 import * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"
 import type { MetadataEntry } from "../../src/domain/Metadata.ts"
 import { ByteWebSocket } from "../../src/platform/ByteWebSocket.ts"
@@ -66,4 +67,27 @@ export const serve = Effect.fnUntraced(function* ({
     )
   ).pipe(collectLogs(logs))
   return { url: NetAddress.formatUrlUnsafe(Context.get(services, HttpServer.HttpServer).address), logs }
+})
+
+/** A call that runs until the test lets it go on, and then until `last` ends: `GetAnnouncementBanners`. */
+export const slowCalls = Effect.fnUntraced(function* (last: Effect.Effect<void> = Effect.void) {
+  const began = yield* Queue.unbounded<void>()
+  const interrupted = yield* Queue.unbounded<void>()
+  const gate = yield* Deferred.make<void>()
+  const running = { now: 0, most: 0 }
+  const banners = Effect.gen(function* () {
+    running.most = Math.max(running.most, ++running.now)
+    Queue.offerUnsafe(began, undefined)
+    yield* Deferred.await(gate)
+    yield* last
+    running.now--
+    return []
+  }).pipe(Effect.onInterrupt(() => Effect.sync(() => Queue.offerUnsafe(interrupted, undefined))))
+  return {
+    ports: Layer.merge(layerPorts, Layer.mock(SiteConfigs)({ announcementBanners: banners })),
+    began: Queue.take(began),
+    interrupted: Queue.take(interrupted),
+    goOn: Deferred.succeed(gate, undefined),
+    running
+  }
 })
