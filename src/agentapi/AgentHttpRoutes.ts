@@ -88,7 +88,7 @@ const handlers = HttpApiBuilder.group(
                   .map((field) => ({ field, detail: "is not declared for this agent" }))
               })
             }
-            const tooLong = samples.find(({ value }) => Utf8.byteLength(value) > MetadataReport.maxValueBytes)
+            const tooLong = samples.find(({ value }) => Utf8.exceeds(value, MetadataReport.maxValueBytes))
             if (tooLong !== undefined) {
               return yield* invalid(tooLong.key, `must have at most ${MetadataReport.maxValueBytes} bytes`)
             }

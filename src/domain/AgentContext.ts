@@ -25,7 +25,7 @@ export const limits = {
 export const maxVersion = 2n ** 63n - 1n
 
 const atMost = (limit: number) =>
-  Schema.makeFilter((text: string) => Utf8.byteLength(text) <= limit || `Expected at most ${limit} bytes`)
+  Schema.makeFilter((text: string) => !Utf8.exceeds(text, limit) || `Expected at most ${limit} bytes`)
 
 const optional = <S extends Schema.Top>(schema: S, value: S["Encoded"]) =>
   schema.pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))

@@ -50,7 +50,8 @@ export const accept = (
   for (const sample of samples) {
     keyBytes += Utf8.byteLength(sample.key)
     if (keyBytes > maxKeyBytes) break
-    if (declared.has(storable(sample.key))) entries.push(toEntry(sample, receivedAt))
+    const key = storable(sample.key)
+    if (declared.has(key)) entries.push(toEntry(key, sample, receivedAt))
     else undeclared++
   }
   return { entries: entries.length > declared.size ? newest(entries) : entries, keyBytes, undeclared }
@@ -60,21 +61,18 @@ const newest = (entries: ReadonlyArray<MetadataEntry>): ReadonlyArray<MetadataEn
   ...new Map(entries.map((entry) => [entry.key, entry])).values()
 ]
 
-const toEntry = (sample: ReportedSample, collectedAt: DateTime.Utc): MetadataEntry => {
-  const key = storable(sample.key)
+const toEntry = (key: string, sample: ReportedSample, collectedAt: DateTime.Utc): MetadataEntry => {
   const value = trimmed(storable(sample.value))
   const error = trimmed(storable(sample.error))
-  const valueBytes = Utf8.byteLength(value)
-  const errorBytes = Utf8.byteLength(error)
+  const isValueTooLong = Utf8.exceeds(value, maxValueBytes)
   return {
     key,
-    value: valueBytes > maxValueBytes ? Utf8.truncate(value, maxValueBytes) : value,
-    error:
-      errorBytes > maxValueBytes
-        ? tooLong("error", errorBytes)
-        : valueBytes > maxValueBytes
-          ? tooLong("value", valueBytes)
-          : error,
+    value: isValueTooLong ? Utf8.truncate(value, maxValueBytes) : value,
+    error: Utf8.exceeds(error, maxValueBytes)
+      ? tooLong("error", error)
+      : isValueTooLong
+        ? tooLong("value", value)
+        : error,
     collectedAt
   }
 }
@@ -87,4 +85,5 @@ const trimmed = (text: string): string => {
   return result.length === text.length || result.length > maxValueBytes ? result : Utf8.copy(result)
 }
 
-const tooLong = (what: string, bytes: number) => `${what} of ${bytes} bytes is over the limit of ${maxValueBytes} bytes`
+const tooLong = (what: string, text: string) =>
+  `${what} of ${Utf8.byteLength(text)} bytes is over the limit of ${maxValueBytes} bytes`

@@ -26,6 +26,11 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
  */
 export const copy = (text: string): string => decoder.decode(encoder.encode(text))
 
+/** Whether `text` has more than `maxBytes`. A text that is short enough in any case is not measured. */
+export const exceeds = (text: string, maxBytes: number): boolean =>
+  // one UTF-16 unit is at most three bytes
+  text.length * 3 > maxBytes && byteLength(text) > maxBytes
+
 /** Returns the longest prefix of `text` that fits into `maxBytes` and ends on a character boundary, in memory of its own. */
 export const truncate = (text: string, maxBytes: number): string => {
   // one UTF-16 unit is at most three bytes, so a short text needs no measuring

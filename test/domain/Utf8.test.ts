@@ -13,6 +13,13 @@ describe("Utf8", () => {
     }
   })
 
+  it("finds a text too long from its first byte beyond the limit", () => {
+    for (const text of ["aé€😀", "", "€€€", "\uD800"]) {
+      const bytes = Buffer.byteLength(text)
+      assert.deepStrictEqual([Utf8.exceeds(text, bytes), Utf8.exceeds(text, bytes - 1)], [false, true])
+    }
+  })
+
   it("keeps a text of exactly the limit whole", () => {
     assert.strictEqual(Utf8.truncate("aé€😀", 10), "aé€😀")
   })

@@ -50,7 +50,7 @@ export const UpdateAppStatusRequest = Schema.Struct({
   slug: OptionalText,
   state: upperCaseEnum(...appStates),
   message: OptionalText.check(
-    Schema.makeFilter((message: string) => Utf8.byteLength(message) <= maxMessageBytes, {
+    Schema.makeFilter((message: string) => !Utf8.exceeds(message, maxMessageBytes), {
       expected: `at most ${maxMessageBytes} bytes`
     })
   ),
