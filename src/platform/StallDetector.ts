@@ -31,15 +31,16 @@ export const layer: Layer.Layer<StallDetector> = Layer.effect(
     const clock = yield* Clock.Clock
     const listeners = new Set<(lastRan: DateTime.Utc) => void>()
     let ranAt = MonotonicClock.millisUnsafe(clock)
-    let ranAtTime = DateTime.makeUnsafe(clock.currentTimeMillisUnsafe())
+    let ranAtTime = clock.currentTimeMillisUnsafe()
 
     const checkUnsafe = () => {
       const now = MonotonicClock.millisUnsafe(clock)
       const [isStall, lastRan] = [now - ranAt >= minimumMillis, ranAtTime]
       ranAt = now
-      ranAtTime = DateTime.makeUnsafe(clock.currentTimeMillisUnsafe())
+      ranAtTime = clock.currentTimeMillisUnsafe()
       if (!isStall) return
-      for (const listener of listeners) listener(lastRan)
+      const time = DateTime.makeUnsafe(lastRan)
+      for (const listener of listeners) listener(time)
     }
     yield* Effect.forkScoped(Effect.forever(Effect.delay(Effect.sync(checkUnsafe), tickInterval)))
 

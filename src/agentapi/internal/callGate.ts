@@ -1,5 +1,5 @@
 /** Limits how many calls of a connection run at the same time. */
-import { type Effect, Latch } from "effect"
+import { Effect, Latch } from "effect"
 
 export interface CallGate {
   /** Counts a call that starts. */
@@ -23,6 +23,7 @@ export const make = (maxCalls: number): CallGate => {
       if (--running < maxCalls) latch.openUnsafe()
     },
     isFullUnsafe: () => running >= maxCalls,
-    ready: latch.await
+    // each call asks, and nearly always finds the gate open
+    ready: Effect.suspend(() => (latch.isOpen() ? Effect.void : latch.await))
   }
 }
