@@ -1,27 +1,19 @@
-/** The configurations of nginx and Caddy in front of the service, with TLS, where those programs are installed. */
+/** The configurations of nginx and Caddy in front of the service, with TLS. */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Schedule } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
-import * as Net from "node:net"
 import * as Path from "node:path"
 import * as Agent from "../support/agent.ts"
+import { freePort } from "../support/brokers.ts"
 import { adminToken, agent, serve } from "../support/dashboard.ts"
 import { emptyFolder } from "../support/folder.ts"
 import * as Postgres from "../support/Postgres.ts"
+import * as Programs from "../support/programs.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 
 const deploy = (name: string) => readFileSync(`src/operations/deploy/${name}`, "utf8")
-
-const isInstalled = (command: string) => spawnSync("which", [command]).status === 0
-
-const freePort = Effect.callback<number>((resume) => {
-  const server = Net.createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as Net.AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
 
 interface Place {
   readonly folder: string
@@ -38,11 +30,11 @@ const replaced = (text: string, pairs: ReadonlyArray<readonly [given: string, ow
   }, text)
 
 const proxies: ReadonlyArray<{
-  readonly command: string
+  readonly program: Programs.Program
   readonly configure: (place: Place) => { readonly files: Record<string, string>; readonly args: Array<string> }
 }> = [
   {
-    command: "nginx",
+    program: "nginx",
     configure: ({ folder, port, service }) => ({
       files: {
         "site.conf": replaced(deploy("nginx.conf"), [
@@ -58,7 +50,7 @@ const proxies: ReadonlyArray<{
     })
   },
   {
-    command: "caddy",
+    program: "caddy",
     configure: ({ folder, port, service }) => ({
       files: {
         Caddyfile: `{\n\tadmin off\n\tauto_https off\n\tstorage file_system ${folder}/storage\n}\n${replaced(
@@ -81,10 +73,9 @@ const proxies: ReadonlyArray<{
 const curl = (...args: ReadonlyArray<string>) => execFileSync("curl", ["-ks", ...args], { encoding: "utf8" })
 
 layer(Layer.merge(Postgres.layer, NodeFileSystem.layer), { excludeTestServices: true })("the service behind", (it) => {
-  for (const { command, configure } of proxies) {
-    it.effect.skipIf(!isInstalled(command))(
-      `${command} with TLS serves pages, agents and events, and no token is in the log of the proxy`,
-      () =>
+  for (const { configure, program } of proxies) {
+    Programs.describeWith(program, () => {
+      it.effect("serves pages, agents and events with TLS, and no token is in the log of the proxy [LF-33]", () =>
         Effect.gen(function* () {
           const folder = yield* emptyFolder
           const { url: direct } = yield* serve()
@@ -100,7 +91,7 @@ layer(Layer.merge(Postgres.layer, NodeFileSystem.layer), { excludeTestServices: 
           )
           const { args, files } = configure({ folder, port, service: new URL(direct).host })
           for (const [name, content] of Object.entries(files)) writeFileSync(Path.join(folder, name), content)
-          yield* ServiceProcess.startCommand(command, args, { HOME: folder })
+          yield* ServiceProcess.startCommand(Programs.pathOf(program)!, args, { HOME: folder })
           const url = `https://127.0.0.1:${port}`
           yield* Effect.try(() => curl("--fail", `${url}/readyz`)).pipe(
             Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 100 })
@@ -133,6 +124,7 @@ layer(Layer.merge(Postgres.layer, NodeFileSystem.layer), { excludeTestServices: 
           )
           for (const secret of [token, owner, adminToken]) assert.notInclude(log, secret)
         })
-    )
+      )
+    })
   }
 })

@@ -15,7 +15,7 @@ import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 import * as Cluster from "../../src/postgres/internal/cluster.ts"
 import * as Postmaster from "../../src/postgres/internal/postmaster.ts"
 import * as Postgres from "../../src/storage/Postgres.ts"
-import * as Brokers from "./brokers.ts"
+import * as Programs from "./programs.ts"
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -100,16 +100,16 @@ const prepare = Effect.gen(function* () {
   return { url, folder: yield* TestFolder }
 }).pipe(Effect.provideService(References.MinimumLogLevel, "Warn"))
 
-/** Says which suites are left out because a server is missing. No suite may be left out in CI. */
-const checkServers = () => {
-  const missing = Brokers.missing()
+/** Says which suites are left out because a program is missing. No suite may be left out in CI. */
+const checkPrograms = () => {
+  const missing = Programs.missing()
   if (missing.length === 0) return
   if (process.env["CI"] === "true") throw new Error(missing.join("\n"))
   for (const sentence of missing) process.stderr.write(`${sentence}\n`)
 }
 
 export default async (project: TestProject) => {
-  checkServers()
+  checkPrograms()
   const { FUZZ_SEED: propertySeed = Crypto.randomBytes(4).toString("hex") } = process.env
   process.stderr.write(`FUZZ_SEED=${propertySeed} repeats the random input of this run\n`)
   project.provide("propertySeed", propertySeed)
