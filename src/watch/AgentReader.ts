@@ -4,8 +4,9 @@
  * Times are RFC 3339. Durations of scripts are nanoseconds.
  */
 import { Context, type Effect, type Option, Schema } from "effect"
+import { DeclaredApp, Script as DeclaredScript } from "../agentapi/ports/ManifestStore.ts"
 import * as AgentLifecycle from "../domain/AgentLifecycle.ts"
-import { AgentId, AppId, BuildId, LogSourceId, ScriptId, WorkspaceId } from "../domain/Ids.ts"
+import { AgentId, AppId, BuildId, LogSourceId, WorkspaceId } from "../domain/Ids.ts"
 import type { StoreError } from "../domain/StoreError.ts"
 
 const LogSource = Schema.Struct({
@@ -16,18 +17,8 @@ const LogSource = Schema.Struct({
   icon: Schema.String
 })
 
-const Script = Schema.Struct({
-  id: ScriptId,
-  log_source_id: LogSourceId,
-  log_path: Schema.String,
-  display_name: Schema.String,
-  script: Schema.String,
-  cron: Schema.String,
-  run_on_start: Schema.Boolean,
-  run_on_stop: Schema.Boolean,
-  start_blocks_login: Schema.Boolean,
-  timeout: Schema.Finite
-})
+/** A script as agents get it, but for the unit of its time limit. */
+const Script = Schema.Struct({ ...DeclaredScript.fields, timeout: Schema.Finite })
 
 const AppStatus = Schema.Struct({
   id: Schema.String,
@@ -43,20 +34,10 @@ const AppStatus = Schema.Struct({
 })
 
 const App = Schema.Struct({
-  id: AppId,
-  url: Schema.String,
-  external: Schema.Boolean,
-  slug: Schema.String,
-  display_name: Schema.String,
-  command: Schema.String,
-  icon: Schema.String,
-  subdomain: Schema.Boolean,
+  ...DeclaredApp.fields,
   subdomain_name: Schema.String,
-  sharing_level: Schema.String,
   healthcheck: Schema.Struct({ url: Schema.String, interval: Schema.Int, threshold: Schema.Int }),
-  health: Schema.String,
   group: Schema.String,
-  hidden: Schema.Boolean,
   open_in: Schema.String,
   tooltip: Schema.String,
   /** The newest ones first. */
