@@ -38,15 +38,19 @@ export interface Client {
 
 /** `onRefused` is called when the token is not, or no longer, that of a user. */
 export const make = (token: string, onRefused: () => void): Client => {
-  const request = async (path: string, accept: string, signal: AbortSignal) => {
+  const call = async (path: string, headers: Readonly<Record<string, string>>, init: RequestInit) => {
     // relative to the page, which a proxy may serve under a path of its own
     const response = await fetch(path.slice(1), {
-      headers: { "coder-session-token": token, accept },
+      ...init,
+      headers: { "coder-session-token": token, ...headers },
       cache: "no-store",
-      credentials: "omit",
-      signal
+      credentials: "omit"
     })
     if (response.status === 401) onRefused()
+    return response
+  }
+  const request = async (path: string, accept: string, signal: AbortSignal) => {
+    const response = await call(path, { accept }, { signal })
     if (!response.ok) {
       await response.body?.cancel()
       throw new Refused(response.status)
@@ -54,16 +58,12 @@ export const make = (token: string, onRefused: () => void): Client => {
     return response
   }
   return {
-    send: async (method, path, body) => {
-      const response = await fetch(path.slice(1), {
-        method,
-        headers: { "coder-session-token": token, "content-type": "application/json" },
-        credentials: "omit",
-        ...(body === undefined ? {} : { body: JSON.stringify(body) })
-      })
-      if (response.status === 401) onRefused()
-      return response
-    },
+    send: (method, path, body) =>
+      call(
+        path,
+        { "content-type": "application/json" },
+        body === undefined ? { method } : { method, body: JSON.stringify(body) }
+      ),
     get: async (path, signal) => (await request(path, "application/json", signal)).json(),
     read: async (path, onEvent, onBytes, signal) => {
       const { body } = await request(path, "text/event-stream", signal)
