@@ -1,10 +1,10 @@
 /** Users, their tokens, workspaces and agents, as an administrator makes and deletes them. */
-import { Fragment } from "preact"
 import { useState } from "preact/hooks"
-import { Field, Form, type Tools, useList } from "./AdministrationTools.tsx"
+import { Action, Field, Form, Things, type Tools, useList } from "./AdministrationTools.tsx"
 import { change, ChangeRefused } from "./changes.ts"
 import type { Client } from "./client.ts"
 import { Confirm, type Question } from "./Confirm.tsx"
+import { Head } from "./Head.tsx"
 import { type Made, NewToken } from "./NewToken.tsx"
 import { WorkspaceAgents } from "./WorkspaceAgents.tsx"
 
@@ -59,63 +59,32 @@ export const Administration = ({ client }: { client: Client }) => {
 const time = (at: string | null, none: string) => (at === null ? none : new Date(at).toLocaleString())
 
 const Users = ({ tools }: { tools: Tools }) => {
-  const { ask, client, run } = tools
+  const { client, run } = tools
   const users = useList<User>(tools, "/api/v2/users")
-  const [open, setOpen] = useState<string>()
   return (
     <section class="panel administration" aria-labelledby="users">
       <h2 id="users">Users</h2>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Name</th>
-            <th scope="col">Rights</th>
-            <th scope="col">Actions</th>
-          </tr>
-        </thead>
-        <tbody>
-          {users?.map(({ is_admin, username }) => (
-            <Fragment key={username}>
-              <tr>
-                <th scope="row">{username}</th>
-                <td>{is_admin ? "administrator" : "own agents"}</td>
-                <td class="buttons">
-                  <button
-                    type="button"
-                    class="quiet"
-                    aria-expanded={open === username}
-                    aria-label={`Tokens of ${username}`}
-                    onClick={() => setOpen(open === username ? undefined : username)}
-                  >
-                    Tokens
-                  </button>
-                  <button
-                    type="button"
-                    class="quiet"
-                    aria-label={`Delete ${username}`}
-                    onClick={() =>
-                      ask({
-                        text: `Delete the user ${username} and all their tokens?`,
-                        verb: "Delete the user",
-                        onAgree: () => run(() => change(client, "DELETE", `/api/v2/users/${username}`))
-                      })
-                    }
-                  >
-                    Delete
-                  </button>
-                </td>
-              </tr>
-              {open === username && (
-                <tr>
-                  <td colSpan={3}>
-                    <Tokens tools={tools} username={username} />
-                  </td>
-                </tr>
-              )}
-            </Fragment>
-          ))}
-        </tbody>
-      </table>
+      <Things
+        words={["Name", "Rights"]}
+        beneath="Tokens"
+        things={users?.map(({ is_admin, username }) => ({
+          key: username,
+          name: username,
+          cells: [is_admin ? "administrator" : "own agents"],
+          deletion: (
+            <Action
+              tools={tools}
+              label={`Delete ${username}`}
+              text={`Delete the user ${username} and all their tokens?`}
+              verb="Delete the user"
+              work={() => change(client, "DELETE", `/api/v2/users/${username}`)}
+            >
+              Delete
+            </Action>
+          ),
+          beneath: <Tokens tools={tools} username={username} />
+        }))}
+      />
       <Form
         label="Create a user"
         onSend={({ admin, username }) =>
@@ -136,21 +105,13 @@ const Users = ({ tools }: { tools: Tools }) => {
 const secondsOfDay = 86_400
 
 const Tokens = ({ tools, username }: { tools: Tools; username: string }) => {
-  const { ask, client, run } = tools
+  const { client, run } = tools
   const path = `/api/v2/users/${username}/tokens`
   const tokens = useList<Token>(tools, path)
   return (
     <>
       <table aria-label={`Tokens of ${username}`}>
-        <thead>
-          <tr>
-            <th scope="col">Token</th>
-            <th scope="col">Created</th>
-            <th scope="col">Expires</th>
-            <th scope="col">Last used</th>
-            <th scope="col">Actions</th>
-          </tr>
-        </thead>
+        <Head words={["Token", "Created", "Expires", "Last used", "Actions"]} />
         <tbody>
           {tokens?.map(({ created_at, expires_at, last_used_at, name }) => (
             <tr key={name}>
@@ -159,20 +120,15 @@ const Tokens = ({ tools, username }: { tools: Tools; username: string }) => {
               <td>{time(expires_at, "never")}</td>
               <td>{time(last_used_at, "never")}</td>
               <td>
-                <button
-                  type="button"
-                  class="quiet"
-                  aria-label={`Revoke ${name} of ${username}`}
-                  onClick={() =>
-                    ask({
-                      text: `Revoke the token ${name} of ${username}? Programs that use it are signed out at once.`,
-                      verb: "Revoke the token",
-                      onAgree: () => run(() => change(client, "DELETE", `${path}/${name}`))
-                    })
-                  }
+                <Action
+                  tools={tools}
+                  label={`Revoke ${name} of ${username}`}
+                  text={`Revoke the token ${name} of ${username}? Programs that use it are signed out at once.`}
+                  verb="Revoke the token"
+                  work={() => change(client, "DELETE", `${path}/${name}`)}
                 >
                   Revoke
-                </button>
+                </Action>
               </td>
             </tr>
           ))}
@@ -196,65 +152,32 @@ const Tokens = ({ tools, username }: { tools: Tools; username: string }) => {
 }
 
 const Workspaces = ({ tools }: { tools: Tools }) => {
-  const { ask, client, run } = tools
+  const { client, run } = tools
   const workspaces = useList<Workspace>(tools, "/api/v2/workspaces")
-  const [open, setOpen] = useState<string>()
   return (
     <section class="panel administration" aria-labelledby="workspaces">
       <h2 id="workspaces">Workspaces and agents</h2>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Workspace</th>
-            <th scope="col">Owner</th>
-            <th scope="col">Agents</th>
-            <th scope="col">Actions</th>
-          </tr>
-        </thead>
-        <tbody>
-          {workspaces?.map(({ agents, id, name, owner }) => (
-            <Fragment key={id}>
-              <tr>
-                <th scope="row">{name}</th>
-                <td>{owner}</td>
-                <td>{agents}</td>
-                <td class="buttons">
-                  <button
-                    type="button"
-                    class="quiet"
-                    aria-expanded={open === id}
-                    aria-label={`Agents of ${name}`}
-                    onClick={() => setOpen(open === id ? undefined : id)}
-                  >
-                    Agents
-                  </button>
-                  <button
-                    type="button"
-                    class="quiet"
-                    aria-label={`Delete ${name}`}
-                    onClick={() =>
-                      ask({
-                        text: `Delete the workspace ${name} of ${owner} with its ${agents} agents?`,
-                        verb: "Delete the workspace",
-                        onAgree: () => run(() => change(client, "DELETE", `/api/v2/workspaces/${id}`))
-                      })
-                    }
-                  >
-                    Delete
-                  </button>
-                </td>
-              </tr>
-              {open === id && (
-                <tr>
-                  <td colSpan={4}>
-                    <WorkspaceAgents tools={tools} id={id} />
-                  </td>
-                </tr>
-              )}
-            </Fragment>
-          ))}
-        </tbody>
-      </table>
+      <Things
+        words={["Workspace", "Owner", "Agents"]}
+        beneath="Agents"
+        things={workspaces?.map(({ agents, id, name, owner }) => ({
+          key: id,
+          name,
+          cells: [owner, agents],
+          deletion: (
+            <Action
+              tools={tools}
+              label={`Delete ${name}`}
+              text={`Delete the workspace ${name} of ${owner} with its ${agents} agents?`}
+              verb="Delete the workspace"
+              work={() => change(client, "DELETE", `/api/v2/workspaces/${id}`)}
+            >
+              Delete
+            </Action>
+          ),
+          beneath: <WorkspaceAgents tools={tools} id={id} />
+        }))}
+      />
       <Form
         label="Create a workspace"
         onSend={(workspace) =>

@@ -1,8 +1,9 @@
-/** The parts of which the administration is made: lists that follow changes, and forms. */
-import type { ComponentChildren } from "preact"
+/** The parts of which the administration is made: lists that follow changes, their tables, and forms. */
+import { type ComponentChildren, Fragment } from "preact"
 import { useEffect, useState } from "preact/hooks"
 import type { Client } from "./client.ts"
 import type { Question } from "./Confirm.tsx"
+import { Head } from "./Head.tsx"
 import type { Made } from "./NewToken.tsx"
 
 /** The tools of each part of the page. */
@@ -19,19 +20,97 @@ export interface Tools {
 export const useList = <A,>({ client, version }: Tools, path: string): ReadonlyArray<A> | undefined => {
   const [list, setList] = useState<ReadonlyArray<A>>()
   useEffect(() => {
-    const { abort, signal } = withAbort()
+    const controller = new AbortController()
+    const { signal } = controller
     client.get<ReadonlyArray<A>>(path, signal).then(
       (list) => !signal.aborted && setList(list),
       () => {}
     )
-    return abort
+    return () => controller.abort()
   }, [client, path, version])
   return list
 }
 
-const withAbort = () => {
-  const controller = new AbortController()
-  return { signal: controller.signal, abort: () => controller.abort() }
+/** A button that makes a change when its question is agreed to. */
+export const Action = ({
+  children,
+  label,
+  text,
+  tools: { ask, run },
+  verb,
+  work
+}: {
+  label: string
+  text: string
+  verb: string
+  work: () => Promise<Made | void>
+  tools: Tools
+  children: ComponentChildren
+}) => (
+  <button type="button" class="quiet" aria-label={label} onClick={() => ask({ text, verb, onAgree: () => run(work) })}>
+    {children}
+  </button>
+)
+
+/** A thing that has others beneath it. */
+export interface Thing {
+  readonly key: string
+  readonly name: string
+  readonly cells: ReadonlyArray<ComponentChildren>
+  /** The button that deletes it. */
+  readonly deletion: ComponentChildren
+  readonly beneath: ComponentChildren
+}
+
+/** A table of things. A button of each one shows what is beneath it, in the place of what was shown before. */
+export const Things = ({
+  beneath,
+  things,
+  words
+}: {
+  words: ReadonlyArray<string>
+  /** The name of the things beneath, in the plural. */
+  beneath: string
+  things: ReadonlyArray<Thing> | undefined
+}) => {
+  const [open, setOpen] = useState<string>()
+  return (
+    <table>
+      <Head words={[...words, "Actions"]} />
+      <tbody>
+        {things?.map((thing) => {
+          const isOpen = open === thing.key
+          return (
+            <Fragment key={thing.key}>
+              <tr>
+                <th scope="row">{thing.name}</th>
+                {thing.cells.map((cell, index) => (
+                  <td key={index}>{cell}</td>
+                ))}
+                <td class="buttons">
+                  <button
+                    type="button"
+                    class="quiet"
+                    aria-expanded={isOpen}
+                    aria-label={`${beneath} of ${thing.name}`}
+                    onClick={() => setOpen(isOpen ? undefined : thing.key)}
+                  >
+                    {beneath}
+                  </button>
+                  {thing.deletion}
+                </td>
+              </tr>
+              {isOpen && (
+                <tr>
+                  <td colSpan={words.length + 1}>{thing.beneath}</td>
+                </tr>
+              )}
+            </Fragment>
+          )
+        })}
+      </tbody>
+    </table>
+  )
 }
 
 export const Form = ({

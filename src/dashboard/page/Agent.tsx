@@ -6,6 +6,7 @@ import { Status, words } from "./Agents.tsx"
 import { type Client, useNow, usePolled, useStream } from "./client.ts"
 import { age, duration, isCollected, isStale } from "../../operations/FigureFormat.ts"
 import { Copy } from "./Copy.tsx"
+import { Head } from "./Head.tsx"
 import { type History, remember } from "./history.ts"
 import { Live } from "./Live.tsx"
 import { newest, type StreamedLifecycle } from "./lifecycle.ts"
@@ -98,16 +99,7 @@ const Values = ({ client, id, isAway }: { client: Client; id: string; isAway: bo
       {seen?.values.length === 0 && <p class="muted">This agent declares no keys.</p>}
       {seen && seen.values.length > 0 && (
         <table class="values">
-          <thead>
-            <tr>
-              <th scope="col">Key</th>
-              <th scope="col">Value</th>
-              <th scope="col">Since this page is open</th>
-              <th scope="col" class="number">
-                Age
-              </th>
-            </tr>
-          </thead>
+          <Head words={["Key", "Value", "Since this page is open"]} numbers={["Age"]} />
           <tbody>
             {seen.values.map((view) => (
               <Value
@@ -254,14 +246,7 @@ const Connections = ({ connections }: { connections: Details["connections"] }) =
       <p class="muted">Nobody has connected to this agent yet.</p>
     ) : (
       <table>
-        <thead>
-          <tr>
-            <th scope="col">By</th>
-            <th scope="col">From</th>
-            <th scope="col">Since</th>
-            <th scope="col">For</th>
-          </tr>
-        </thead>
+        <Head words={["By", "From", "Since", "For"]} />
         <tbody>
           {connections.map(({ app, connected_at, disconnected_at, ip, reason, type }) => (
             <tr key={`${connected_at} ${type} ${ip}`}>
@@ -301,14 +286,7 @@ const Tailnet = ({ tailnet: { connected_at, status, total, tunnels } }: { tailne
     ) : (
       <>
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Peer</th>
-              <th scope="col">Status</th>
-              <th scope="col">Connected since</th>
-              <th scope="col">Tunnel since</th>
-            </tr>
-          </thead>
+          <Head words={["Peer", "Status", "Connected since", "Tunnel since"]} />
           <tbody>
             {tunnels.map((tunnel) => (
               <tr key={tunnel.peer}>

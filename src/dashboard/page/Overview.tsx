@@ -4,6 +4,7 @@ import { useMemo, useState } from "preact/hooks"
 import type * as Wire from "../../operations/Overview.ts"
 import { type Client, type Connection, useNow, useStream, useUnready } from "./client.ts"
 import { age, count, duration, rate } from "../../operations/FigureFormat.ts"
+import { Head } from "./Head.tsx"
 import { Plot } from "./Plot.tsx"
 import { append, columns } from "./series.ts"
 
@@ -210,20 +211,7 @@ const Flushes = ({ overview: { flushes, point } }: { overview: Wire.Overview }) 
   <section class="panel" aria-labelledby="flushes">
     <h2 id="flushes">Flushes</h2>
     <table>
-      <thead>
-        <tr>
-          <th scope="col">Because</th>
-          <th scope="col" class="number">
-            Batches
-          </th>
-          <th scope="col" class="number">
-            Mean
-          </th>
-          <th scope="col" class="number">
-            95 %
-          </th>
-        </tr>
-      </thead>
+      <Head words={["Because"]} numbers={["Batches", "Mean", "95 %"]} />
       <tbody>
         {flushes.map(({ isP95Least, mean, p95, reason, total }) => (
           <tr key={reason}>
@@ -252,12 +240,7 @@ const Sizes = ({ sizes }: { sizes: Wire.Overview["sizes"] }) => {
     <section class="panel" aria-labelledby="sizes">
       <h2 id="sizes">Sizes of batches</h2>
       <table class="bars">
-        <thead class="hidden">
-          <tr>
-            <th scope="col">Entries</th>
-            <th scope="col">Batches</th>
-          </tr>
-        </thead>
+        <Head class="hidden" words={["Entries", "Batches"]} />
         <tbody>
           {sizes.map(({ count: batches, upTo }, index) => (
             <tr key={upTo}>
@@ -281,17 +264,7 @@ const Incidents = ({ incidents }: { incidents: Wire.Overview["incidents"] }) => 
   <section class="panel" aria-labelledby="incidents">
     <h2 id="incidents">Drops, losses and failures</h2>
     <table class="zeros">
-      <thead>
-        <tr>
-          <th scope="col">What</th>
-          <th scope="col" class="number">
-            5 min
-          </th>
-          <th scope="col" class="number">
-            All
-          </th>
-        </tr>
-      </thead>
+      <Head words={["What"]} numbers={["5 min", "All"]} />
       <tbody>
         {incidents.map(({ isLoss, label, recent, total }) => (
           <tr key={label} class={recent > 0 || (isLoss && total > 0) ? "bad" : ""}>

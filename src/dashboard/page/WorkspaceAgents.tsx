@@ -1,7 +1,7 @@
 /** The agents of a workspace, as an administrator makes and deletes them. */
-import { useCallback } from "preact/hooks"
-import { Field, Form, type Tools, useList } from "./AdministrationTools.tsx"
+import { Action, Field, Form, type Tools, useList } from "./AdministrationTools.tsx"
 import { change } from "./changes.ts"
+import { Head } from "./Head.tsx"
 import type { Made } from "./NewToken.tsx"
 
 interface Agent {
@@ -18,18 +18,14 @@ const declarationsIn = (text: string) =>
   })
 
 export const WorkspaceAgents = ({ id, tools }: { id: string; tools: Tools }) => {
-  const { ask, client, run } = tools
+  const { client, run } = tools
   const path = `/api/v2/workspaces/${id}/agents`
   const agents = useList<Agent>(tools, path)
-  const create = useCallback(
-    async (name: string, metadata: ReturnType<typeof declarationsIn>): Promise<Made> => {
-      const [made] = await change<ReadonlyArray<{ token: string }>>(client, "POST", path, {
-        agents: [{ name, metadata }]
-      })
-      return { token: made!.token, name, isAgent: true, key: metadata[0]?.key }
-    },
-    [client, path]
-  )
+  const create = async (name: string, metadata: ReturnType<typeof declarationsIn>): Promise<Made> => {
+    const agents = [{ name, metadata }]
+    const [made] = await change<ReadonlyArray<{ token: string }>>(client, "POST", path, { agents })
+    return { token: made!.token, name, isAgent: true, key: metadata[0]?.key }
+  }
   const rotate = async ({ id, metadata, name }: Agent): Promise<Made> => {
     const { token } = await change<{ token: string }>(client, "POST", `/api/v2/workspaceagents/${id}/token`)
     return { token, name, isAgent: true, key: metadata[0]?.key }
@@ -37,13 +33,7 @@ export const WorkspaceAgents = ({ id, tools }: { id: string; tools: Tools }) => 
   return (
     <>
       <table aria-label="Agents of the workspace">
-        <thead>
-          <tr>
-            <th scope="col">Agent</th>
-            <th scope="col">Keys</th>
-            <th scope="col">Actions</th>
-          </tr>
-        </thead>
+        <Head words={["Agent", "Keys", "Actions"]} />
         <tbody>
           {agents?.map((agent) => (
             <tr key={agent.id}>
@@ -52,34 +42,24 @@ export const WorkspaceAgents = ({ id, tools }: { id: string; tools: Tools }) => 
               </th>
               <td>{agent.metadata.map(({ key }) => key).join(", ")}</td>
               <td class="buttons">
-                <button
-                  type="button"
-                  class="quiet"
-                  aria-label={`New token of ${agent.name}`}
-                  onClick={() =>
-                    ask({
-                      text: `Give the agent ${agent.name} a new token? The old one is no longer valid at once.`,
-                      verb: "Make a new token",
-                      onAgree: () => run(() => rotate(agent))
-                    })
-                  }
+                <Action
+                  tools={tools}
+                  label={`New token of ${agent.name}`}
+                  text={`Give the agent ${agent.name} a new token? The old one is no longer valid at once.`}
+                  verb="Make a new token"
+                  work={() => rotate(agent)}
                 >
                   New token
-                </button>
-                <button
-                  type="button"
-                  class="quiet"
-                  aria-label={`Delete ${agent.name}`}
-                  onClick={() =>
-                    ask({
-                      text: `Delete the agent ${agent.name} with its values and its logs?`,
-                      verb: "Delete the agent",
-                      onAgree: () => run(() => change(client, "DELETE", `/api/v2/workspaceagents/${agent.id}`))
-                    })
-                  }
+                </Action>
+                <Action
+                  tools={tools}
+                  label={`Delete ${agent.name}`}
+                  text={`Delete the agent ${agent.name} with its values and its logs?`}
+                  verb="Delete the agent"
+                  work={() => change(client, "DELETE", `/api/v2/workspaceagents/${agent.id}`)}
                 >
                   Delete
-                </button>
+                </Action>
               </td>
             </tr>
           ))}
