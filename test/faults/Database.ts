@@ -45,6 +45,10 @@ export const at = (url: string) => {
         SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity
         WHERE backend_type = 'client backend' AND application_name LIKE 'metadata-batcher%'`
     ),
+    /** From now on half of the statements that write values fail, as if the server were out of something. */
+    failHalf: using((sql) => Effect.forEach(failHalf, (statement) => sql.unsafe(statement), { discard: true })),
+    /** From now on they succeed again. */
+    failNone: using((sql) => sql.unsafe("DROP TRIGGER fail_at_random ON workspace_agent_metadata")),
     /** From now on records every update that replaces a newer sample by an older one. */
     witness: using((sql) => Effect.forEach(witness, (statement) => sql.unsafe(statement), { discard: true })),
     /** How many such updates there were. */
@@ -62,6 +66,16 @@ const witness = [
   `CREATE TRIGGER regression AFTER UPDATE ON workspace_agent_metadata FOR EACH ROW
     WHEN (OLD.value <> '' AND NEW.value <> '' AND split_part(NEW.value, ' ', 1)::integer < split_part(OLD.value, ' ', 1)::integer)
     EXECUTE FUNCTION note_regression()`
+]
+
+const failHalf = [
+  `CREATE OR REPLACE FUNCTION fail_at_random() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      IF random() < 0.5 THEN RAISE EXCEPTION 'as the test wants it' USING ERRCODE = '53000'; END IF;
+      RETURN NULL;
+    END $$`,
+  `CREATE TRIGGER fail_at_random BEFORE INSERT OR UPDATE ON workspace_agent_metadata
+    FOR EACH STATEMENT EXECUTE FUNCTION fail_at_random()`
 ]
 
 export type Database = Effect.Success<ReturnType<typeof make>>

@@ -7,7 +7,6 @@ import * as Metrics from "../../src/metadata/MetadataBatcherMetrics.ts"
 import { AgentId } from "../../src/domain/Ids.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
-import type * as Database from "./Database.ts"
 import { expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
@@ -26,27 +25,10 @@ const terminated = Effect.gen(function* () {
   return { ...outcome, problems: [...outcome.problems, ...expect(ended > 10, `only ${ended} backends were ended`)] }
 })
 
-/** Half of the statements that write values fail, as if the server were out of something. */
-const failHalf = (database: Database.Database) =>
-  database.using((sql) =>
-    Effect.forEach(
-      [
-        `CREATE FUNCTION fail_at_random() RETURNS trigger LANGUAGE plpgsql AS $$
-          BEGIN
-            IF random() < 0.5 THEN RAISE EXCEPTION 'as the test wants it' USING ERRCODE = '53000'; END IF;
-            RETURN NULL;
-          END $$`,
-        `CREATE TRIGGER fail_at_random BEFORE INSERT OR UPDATE ON workspace_agent_metadata
-          FOR EACH STATEMENT EXECUTE FUNCTION fail_at_random()`
-      ],
-      (statement) => sql.unsafe(statement)
-    )
-  )
-
 const retained = Effect.gen(function* () {
   const world = yield* World.make()
   const { database, fleet, replica } = world
-  yield* failHalf(database)
+  yield* database.failHalf
   yield* fleet.whileReporting({ to: () => replica.url, every: 250 }, lasting(seconds(60)))
   const outcome = World.lossless(yield* World.look(world))
   const failed = (yield* replica.metrics)("flush_failures_total")
@@ -57,7 +39,7 @@ const discarded = Effect.gen(function* () {
   // each key is reported once, so that what a failure takes with it stays lost
   const world = yield* World.make({ agents: 200, keys: 30 })
   const { database, fleet, ledger } = world
-  yield* failHalf(database)
+  yield* database.failHalf
   const scope = yield* Scope.make()
   const registry = new Map()
   const services = yield* MetadataBatcher.layer({ onWriteFailure: "discard", maxBatchSize: 100 }).pipe(

@@ -87,27 +87,9 @@ const kinds: ReadonlyArray<(drawn: Drawn) => Fault> = [
   }),
   ({ seconds }) => ({
     name: `half of the writes fail for ${seconds} s`,
-    run: ({ database }) =>
-      Effect.andThen(
-        database.using((sql) => Effect.forEach(failHalf, (statement) => sql.unsafe(statement), { discard: true })),
-        Effect.delay(
-          database.using((sql) => sql.unsafe("DROP TRIGGER fail_at_random ON workspace_agent_metadata")),
-          seconds * 1_000
-        )
-      )
+    run: ({ database }) => Effect.andThen(database.failHalf, Effect.delay(database.failNone, seconds * 1_000))
   })
 ]
 
 const outage = (database: Database.Database, mode: "fast" | "immediate", seconds: number) =>
   database.stop(mode).pipe(Effect.andThen(lasting(seconds * 1_000)), Effect.andThen(database.start), Effect.orDie)
-
-/** Lets half of the statements that write values fail. */
-export const failHalf = [
-  `CREATE OR REPLACE FUNCTION fail_at_random() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-      IF random() < 0.5 THEN RAISE EXCEPTION 'as the test wants it' USING ERRCODE = '53000'; END IF;
-      RETURN NULL;
-    END $$`,
-  `CREATE TRIGGER fail_at_random BEFORE INSERT OR UPDATE ON workspace_agent_metadata
-    FOR EACH STATEMENT EXECUTE FUNCTION fail_at_random()`
-]
