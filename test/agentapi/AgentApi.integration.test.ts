@@ -5,12 +5,10 @@ import { SqlClient } from "effect/sql"
 import { AgentApi } from "../../src/agentapi/AgentApi.ts"
 import { StatsBatcher } from "../../src/usage/StatsBatcher.ts"
 import { MetadataBatcher } from "../../src/metadata/MetadataBatcher.ts"
-import { LogSourceId, ScriptId } from "../../src/domain/Ids.ts"
 import { UsageTracker } from "../../src/usage/UsageTracker.ts"
 import * as Agent from "../support/agent.ts"
-import { at, requests, type Tag } from "../support/agentCalls.ts"
+import { at, equipped, type Tag } from "../support/agentCalls.ts"
 import * as People from "../support/directory.ts"
-import * as Seed from "../support/seed.ts"
 import * as Service from "../support/service.ts"
 import * as Statements from "../support/statements.ts"
 
@@ -18,30 +16,13 @@ import * as Statements from "../support/statements.ts"
 const connected = Effect.gen(function* () {
   const { url } = yield* Service.TestService
   const sql = yield* SqlClient.SqlClient
-  const { id, token, workspace } = yield* People.agent("cpu")
-  const app = yield* Seed.app(id, "web", { healthcheck_url: "http://localhost" })
-  const script = Seed.newId(ScriptId)
-  yield* sql`
-    INSERT INTO workspace_agent_scripts (id, workspace_agent_id, log_source_id, script)
-    VALUES (${script}, ${id}, ${Seed.newId(LogSourceId)}, 'true')`
+  const { id, requests, token, workspace } = yield* equipped(url)
   yield* sql`UPDATE workspaces SET autostart_schedule = '30 9 * * 1-5' WHERE id = ${workspace.id}`
   yield* sql`UPDATE workspace_builds SET deadline = now() WHERE workspace_id = ${workspace.id}`
-  const { agent: child } = yield* Effect.scoped(
-    Effect.flatMap(Agent.client(url, People.showing(token)), ({ CreateSubAgent }) =>
-      CreateSubAgent({
-        name: "child",
-        directory: "",
-        architecture: "",
-        operating_system: "",
-        apps: [],
-        display_apps: []
-      })
-    )
-  )
   const connection = yield* Agent.connect(url, People.showing(token))
   const call = (tag: Tag, payload: unknown) =>
     Agent.exchange(connection, JSON.stringify({ _tag: "Request", id: tag, tag, payload, headers: [] }))
-  return { id, call, requests: requests({ app, script, child: child.id }), workspace }
+  return { id, call, requests, workspace }
 })
 
 const decodeAnswer = Schema.decodeUnknownEffect(

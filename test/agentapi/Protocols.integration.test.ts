@@ -6,16 +6,15 @@ import { SqlClient } from "effect/sql"
 import { AgentApi } from "../../src/agentapi/AgentApi.ts"
 import { type JsonObject, toMessage } from "../../src/agentapi/wire/Conversion.ts"
 import * as AgentLog from "../../src/domain/AgentLog.ts"
-import { type AgentId, LogSourceId, ScriptId } from "../../src/domain/Ids.ts"
+import type { AgentId } from "../../src/domain/Ids.ts"
 import * as WorkspaceEvent from "../../src/domain/WorkspaceEvent.ts"
 import { MetadataBatcher } from "../../src/metadata/MetadataBatcher.ts"
 import { PubSub } from "../../src/pubsub/PubSub.ts"
 import { StatsBatcher } from "../../src/usage/StatsBatcher.ts"
 import { Agent as Proto } from "../../src/wire/generated/agent_pb.ts"
 import * as Agent from "../support/agent.ts"
-import { requests, type Tag } from "../support/agentCalls.ts"
+import { equipped, type Tag } from "../support/agentCalls.ts"
 import * as People from "../support/directory.ts"
-import * as Seed from "../support/seed.ts"
 import * as Service from "../support/service.ts"
 import * as WireAgent from "../support/wireAgent.ts"
 
@@ -54,26 +53,8 @@ const last = "the last event"
 /** An agent with an app, a script and a sub-agent, and the events that its calls publish. */
 const prepare = Effect.fnUntraced(function* () {
   const { url } = yield* Service.TestService
-  const sql = yield* SqlClient.SqlClient
   const pubsub = yield* PubSub
-  const { id, owner, token, workspace } = yield* People.agent("cpu")
-  const app = yield* Seed.app(id, "web", { healthcheck_url: "http://localhost" })
-  const script = Seed.newId(ScriptId)
-  yield* sql`
-    INSERT INTO workspace_agent_scripts (id, workspace_agent_id, log_source_id, script)
-    VALUES (${script}, ${id}, ${Seed.newId(LogSourceId)}, 'true')`
-  const { agent: child } = yield* Effect.scoped(
-    Effect.flatMap(Agent.client(url, People.showing(token)), ({ CreateSubAgent }) =>
-      CreateSubAgent({
-        name: "child",
-        directory: "",
-        architecture: "",
-        operating_system: "",
-        apps: [],
-        display_apps: []
-      })
-    )
-  )
+  const { id, owner, requests, token, workspace } = yield* equipped(url)
   /** The events of a channel, until the last one of the test. */
   const follow = Effect.fnUntraced(function* (channel: string) {
     const queue = yield* Stream.toQueue(pubsub.subscribe(channel), { capacity: "unbounded" })
@@ -90,7 +71,7 @@ const prepare = Effect.fnUntraced(function* () {
     )
   })
   const events = Effect.all([yield* follow(WorkspaceEvent.channel(owner.id)), yield* follow(AgentLog.channel(id))])
-  return { id, token, url, workspace, events, requests: requests({ app, script, child: child.id }) }
+  return { id, token, url, workspace, events, requests }
 })
 
 const tags = [...AgentApi.requests.keys()] as ReadonlyArray<Tag>

@@ -107,14 +107,7 @@ const revoked = Effect.gen(function* () {
     Effect.map(Effect.all([byUser(tenant)(url), byAgent(tenant)(url)]), (opened) => opened.flat())
 
   const client = yield* Agent.client(first.url, { [Token.header]: parent.agent.token })
-  const { agent: child } = yield* client.CreateSubAgent({
-    name: "child",
-    directory: "",
-    architecture: "",
-    operating_system: "",
-    apps: [],
-    display_apps: []
-  })
+  const child = yield* Agent.createChild(client)
 
   const cases: ReadonlyArray<Case> = [
     {

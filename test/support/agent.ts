@@ -19,6 +19,20 @@ export const client = Effect.fnUntraced(function* (url: string, headers: Readonl
   return yield* Effect.provideContext(RpcClient.make(AgentApi), yield* Layer.build(protocol))
 })
 
+/** Creates a sub-agent that has nothing but its name. */
+export const createChild = ({ CreateSubAgent }: Effect.Success<ReturnType<typeof client>>) =>
+  Effect.map(
+    CreateSubAgent({
+      name: "child",
+      directory: "",
+      architecture: "",
+      operating_system: "",
+      apps: [],
+      display_apps: []
+    }),
+    ({ agent }) => agent
+  )
+
 /** A bare connection to where agents connect. `search` is what follows the path of the address. */
 export const connect = (
   url: string,

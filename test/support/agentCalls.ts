@@ -1,9 +1,13 @@
 /** A request for each call of the agent API, as it is on the wire. A call without one does not compile. */
+import { Effect } from "effect"
 import type { RpcGroup } from "effect/rpc"
+import { SqlClient } from "effect/sql"
 import type { AgentApi } from "../../src/agentapi/AgentApi.ts"
 import { zeroCounters } from "../../src/usage/AgentStats.ts"
-import { nil } from "../../src/domain/Ids.ts"
-import { sample } from "./agent.ts"
+import { LogSourceId, nil, ScriptId } from "../../src/domain/Ids.ts"
+import * as Agent from "./agent.ts"
+import * as People from "./directory.ts"
+import * as Seed from "./seed.ts"
 
 export type Tag = RpcGroup.Rpcs<typeof AgentApi>["_tag"]
 
@@ -24,7 +28,7 @@ export const requests = ({ app = id, child = id, script = id } = {}): Readonly<R
   UpdateStartup: { startup: { version: "v2.31.0", expanded_directory: "/home", subsystems: ["ENVBOX"] } },
   BatchUpdateAppHealths: { updates: [{ id: app, health: "HEALTHY" }] },
   UpdateAppStatus: { slug: "web", state: "WORKING", message: "at work" },
-  BatchUpdateMetadata: { metadata: [sample("cpu", "12 %")] },
+  BatchUpdateMetadata: { metadata: [Agent.sample("cpu", "12 %")] },
   BatchCreateLogs: { log_source_id: nil, logs: [{ output: "hello", level: "INFO" }] },
   ScriptCompleted: { timing: { script_id: script, start: at, end: at } },
   ReportConnection: { connection: { id, action: "CONNECT", type: "SSH", timestamp: at, ip: "localhost" } },
@@ -39,4 +43,17 @@ export const requests = ({ app = id, child = id, script = id } = {}): Readonly<R
   CreateSubAgent: { name: "another", apps: [{ slug: "web" }] },
   ListSubAgents: {},
   DeleteSubAgent: { id: child }
+})
+
+/** An agent of a running service that has an app, a script and a sub-agent, and its requests. */
+export const equipped = Effect.fnUntraced(function* (url: string) {
+  const sql = yield* SqlClient.SqlClient
+  const agent = yield* People.agent("cpu")
+  const app = yield* Seed.app(agent.id, "web", { healthcheck_url: "http://localhost" })
+  const script = Seed.newId(ScriptId)
+  yield* sql`
+    INSERT INTO workspace_agent_scripts (id, workspace_agent_id, log_source_id, script)
+    VALUES (${script}, ${agent.id}, ${Seed.newId(LogSourceId)}, 'true')`
+  const child = yield* Effect.scoped(Effect.flatMap(Agent.client(url, People.showing(agent.token)), Agent.createChild))
+  return { ...agent, requests: requests({ app, script, child: child.id }) }
 })
