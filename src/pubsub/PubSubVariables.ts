@@ -2,6 +2,7 @@
 import { Redacted } from "effect"
 import * as Value from "../domain/SettingValue.ts"
 import { optional, required } from "../domain/SettingVariable.ts"
+import { defaultPrefix } from "./internal/brokerSettings.ts"
 
 export const variables = {
   pubsubUrl: optional({
@@ -15,7 +16,7 @@ export const variables = {
   }),
   pubsubPrefix: required({
     name: "PUBSUB_PREFIX",
-    default: "metadata_batcher",
+    default: defaultPrefix,
     value: Value.pattern(/^[\w-]+(\.[\w-]+)*$/, "letters, digits, _ and -, in parts with dots between them"),
     description: "The first part of the names of channels at the broker, different for each service that shares it."
   }),

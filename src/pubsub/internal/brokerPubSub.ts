@@ -21,8 +21,6 @@ export interface BrokerConnection extends Connection {
   readonly publish: (channel: string, payload: string) => Effect.Effect<void, unknown>
 }
 
-export const defaultPrefix = "metadata_batcher"
-
 /** The time between two reads of a subscriber while the broker is away. */
 const awayInterval: Duration.Input = "5 seconds"
 

@@ -13,6 +13,21 @@ export interface TlsFiles {
   readonly key?: string | undefined
 }
 
+/** A broker, and what the service shows to it. */
+export interface Options {
+  readonly url: Redacted.Redacted
+  /** The first part of the name of every channel at the broker. Default: `metadata_batcher`. */
+  readonly prefix?: string | undefined
+  readonly credentialsFile?: string | undefined
+  /** The certificates of a TLS connection. */
+  readonly tls?: TlsFiles | undefined
+}
+
+export const defaultPrefix = "metadata_batcher"
+
+/** The longest time of an attempt to connect to one server, in milliseconds. */
+export const connectTimeout = 5_000
+
 export interface Tls {
   ca?: string
   cert?: string

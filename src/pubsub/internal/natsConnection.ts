@@ -7,24 +7,17 @@
 import type { credsAuthenticator, Msg, NatsConnection } from "@nats-io/transport-node"
 import { Cause, Deferred, Effect, Queue, type Redacted, type Scope } from "effect"
 import { BrokerError, errorsOf, isTlsFailure } from "./brokerError.ts"
-import { type BrokerConnection, defaultPrefix, nameAtBroker } from "./brokerPubSub.ts"
+import { type BrokerConnection, nameAtBroker } from "./brokerPubSub.ts"
 import * as Settings from "./brokerSettings.ts"
 import type { Driver } from "./listenerSession.ts"
 import { load } from "./optionalPackage.ts"
 
-export interface Options {
+export interface Options extends Settings.Options {
   /** `nats://user:password@host:port` or `tls://…`, with more hosts behind commas. A name without a password is a token. */
   readonly url: Redacted.Redacted
-  /** The first part of the name of every channel at the broker. Default: `metadata_batcher`. */
-  readonly prefix?: string | undefined
   /** A file with `user:password`, a token, or the credentials that NATS issues. It is read for each connection. */
   readonly credentialsFile?: string | undefined
-  /** The certificates of a TLS connection. */
-  readonly tls?: Settings.TlsFiles | undefined
 }
-
-/** The longest time of an attempt to connect to one server, in milliseconds. */
-const connectTimeout = 5_000
 
 /** The first version whose clients learn from an error which right is missing. */
 const minVersion = [2, 2] as const
@@ -34,7 +27,7 @@ type Errors = ReturnType<typeof errorsOf>
 export const driver = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Driver<BrokerConnection, BrokerError>, BrokerError> {
-  const { prefix = defaultPrefix } = options
+  const { prefix = Settings.defaultPrefix } = options
   const target = yield* Settings.parseTarget(options.url, ["nats", "tls"])
   const toError = errorsOf(target.display, prefix)
   const nats = yield* load("@nats-io/transport-node", "3", () => import("@nats-io/transport-node"))
@@ -48,7 +41,7 @@ export const driver = Effect.fnUntraced(function* (
         servers: [...target.hosts],
         name: "metadata-batcher",
         reconnect: false,
-        timeout: connectTimeout,
+        timeout: Settings.connectTimeout,
         ignoreClusterUpdates: true,
         ...authentication,
         ...(target.scheme === "tls" || Object.keys(tls).length > 0 ? { tls } : {})

@@ -8,24 +8,17 @@
 import { Cause, Effect, Queue, type Redacted } from "effect"
 import { isIP } from "node:net"
 import { BrokerError, errorsOf, isTlsFailure } from "./brokerError.ts"
-import { type BrokerConnection, defaultPrefix, nameAtBroker } from "./brokerPubSub.ts"
+import { type BrokerConnection, nameAtBroker } from "./brokerPubSub.ts"
 import * as Settings from "./brokerSettings.ts"
 import type { Driver } from "./listenerSession.ts"
 import { load } from "./optionalPackage.ts"
 
-export interface Options {
+export interface Options extends Settings.Options {
   /** `redis://user:password@host:port` or `rediss://…`. */
   readonly url: Redacted.Redacted
-  /** The first part of the name of every channel at the broker. Default: `metadata_batcher`. */
-  readonly prefix?: string | undefined
   /** A file with `user:password` or a password. It is read for each connection. */
   readonly credentialsFile?: string | undefined
-  /** The certificates of a TLS connection. */
-  readonly tls?: Settings.TlsFiles | undefined
 }
-
-/** The longest time of an attempt to connect, in milliseconds. */
-const connectTimeout = 5_000
 
 interface Payload {
   readonly payload: string
@@ -38,7 +31,7 @@ type Broken = (cause: unknown) => BrokerError
 export const driver = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Driver<BrokerConnection, BrokerError>, BrokerError> {
-  const { prefix = defaultPrefix } = options
+  const { prefix = Settings.defaultPrefix } = options
   const target = yield* Settings.parseTarget(options.url, ["redis", "rediss"])
   const toError = errorsOf(target.display, prefix)
   const broken = brokenBy(toError)
@@ -55,7 +48,7 @@ export const driver = Effect.fnUntraced(function* (
     const address = {
       host,
       port: Number(port || 6379),
-      connectTimeout,
+      connectTimeout: Settings.connectTimeout,
       reconnectStrategy: false as const
     }
     const client = redis.createClient({
@@ -79,8 +72,8 @@ export const driver = Effect.fnUntraced(function* (
     yield* Effect.tryPromise({ try: () => client.connect(), catch: broken }).pipe(
       // a server that is stopped accepts connections and says nothing
       Effect.timeoutOrElse({
-        duration: connectTimeout,
-        orElse: () => Effect.fail(broken(new Error(`no response within ${connectTimeout / 1_000} seconds`)))
+        duration: Settings.connectTimeout,
+        orElse: () => Effect.fail(broken(new Error(`no response within ${Settings.connectTimeout / 1_000} seconds`)))
       })
     )
     return listening(client, queues, prefix, broken)
