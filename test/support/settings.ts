@@ -149,20 +149,14 @@ export const others: Readonly<
 }
 
 const between = (minimum: number, maximum: number) => `a whole number from ${minimum} to ${maximum}`
-const duration = "a positive duration such as 5s, 500ms or 1m30s"
-const durations = [
-  "5",
-  "soon",
-  "0 seconds",
-  "0s",
-  "-1 seconds",
-  "infinity",
-  "5sec.",
-  "1m30",
-  "5 s 3",
-  `${"9".repeat(400)}s`
-]
-const retentions = ["7", "0 days", "-1 days", "forever", "00"]
+const duration = [
+  ["5", "soon", "0 seconds", "0s", "-1 seconds", "infinity", "5sec.", "1m30", "5 s 3", `${"9".repeat(400)}s`],
+  "a positive duration such as 5s, 500ms or 1m30s"
+] as const
+const retention = [
+  ["7", "0 days", "-1 days", "forever", "00"],
+  "a positive duration such as 7 days or 12h, or 0"
+] as const
 const address = "an address that begins with postgresql://"
 
 /** For each variable values that cannot be, and what it must be instead. */
@@ -176,32 +170,32 @@ export const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<stri
   ADMIN_TOKEN: [["0123456789abcde"], "at least 16 characters long"],
   METADATA_MAX_BATCH_SIZE: [["0", "10001", "1.5"], between(1, 10_000)],
   METADATA_MAX_BATCH_BYTES: [["1023", "1073741825", "4 MiB"], between(1_024, 1_073_741_824)],
-  METADATA_FLUSH_INTERVAL: [durations, duration],
+  METADATA_FLUSH_INTERVAL: duration,
   METADATA_ANNOUNCE_INTERVAL: [["-1s", "often"], "a positive duration such as 5s or 500ms, or 0"],
   METADATA_QUEUE_CAPACITY: [["0", "1000001"], between(1, 1_000_000)],
   METADATA_MAX_BACKLOG_BATCH_SIZE: [["0", "10001"], between(1, 10_000)],
   METADATA_MAX_PENDING: [["0", "10000001"], between(1, 10_000_000)],
   METADATA_MAX_PENDING_PER_AGENT: [["0", "10000001"], between(1, 10_000_000)],
   METADATA_MAX_PENDING_BYTES: [["1048575", "17179869185", "64 MiB"], between(1_048_576, 17_179_869_184)],
-  METADATA_WRITE_TIMEOUT: [durations, duration],
+  METADATA_WRITE_TIMEOUT: duration,
   PUBSUB_URL: [
     ["localhost", "amqp://h", "http://nats://h", "postgresql://h/d"],
     "an address that begins with nats://, tls://, redis:// or rediss://"
   ],
   PUBSUB_PREFIX: [["a b", "a.", ".a", "a..b", "a.*", ">"], "letters, digits, _ and -, in parts with dots between them"],
-  PUBSUB_WATCHDOG_INTERVAL: [durations, duration],
-  PUBSUB_WATCHDOG_TIMEOUT: [durations, duration],
-  STATS_REPORT_INTERVAL: [durations, duration],
+  PUBSUB_WATCHDOG_INTERVAL: duration,
+  PUBSUB_WATCHDOG_TIMEOUT: duration,
+  STATS_REPORT_INTERVAL: duration,
   EXPERIMENTS: [
     ["flying-cars", "workspace-usage,", "workspace-usage flying-cars"],
     "a list of experiments with commas; there is workspace-usage"
   ],
-  SHUTDOWN_TIMEOUT: [durations, duration],
-  DRAIN_DELAY: [durations, duration],
-  DRAIN_TIME: [durations, duration],
-  AGENT_MAX_CONNECTION_AGE: [durations, duration],
-  AGENT_PING_INTERVAL: [durations, duration],
-  AGENT_PING_TIMEOUT: [durations, duration],
+  SHUTDOWN_TIMEOUT: duration,
+  DRAIN_DELAY: duration,
+  DRAIN_TIME: duration,
+  AGENT_MAX_CONNECTION_AGE: duration,
+  AGENT_PING_INTERVAL: duration,
+  AGENT_PING_TIMEOUT: duration,
   AGENT_MAX_CALL_RATE: [["0", "1000001", "fast"], between(1, 1_000_000)],
   AGENT_API_MAX_MINOR: [["-1", "10000", "new"], between(0, 9_999)],
   AGENT_MAX_RUNNING_CALLS: [["0", "10001", "some"], between(1, 10_000)],
@@ -214,8 +208,8 @@ export const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<stri
   MAX_BODY_BYTES: [["1023", "1073741825"], between(1_024, 1_073_741_824)],
   MAX_CONNECTIONS: [["9", "1000001"], between(10, 1_000_000)],
   MAX_UNAUTHENTICATED_CONNECTIONS: [["4", "1000001"], between(5, 1_000_000)],
-  REQUEST_TIMEOUT: [durations, duration],
-  IDLE_TIMEOUT: [durations, duration],
+  REQUEST_TIMEOUT: duration,
+  IDLE_TIMEOUT: duration,
   WILDCARD_ACCESS_URL: [
     ["*.example.com", "https://apps.example.com", "https://*.*.example.com", "https://example.com/*", "ftp://*.a.b"],
     "an address with one * in its host, such as https://*.apps.example.com"
@@ -226,16 +220,16 @@ export const wrong: Readonly<Record<string, readonly [values: ReadonlyArray<stri
   ],
   DISABLE_DIRECT_CONNECTIONS: [["yes"], "true or false"],
   DERP_FORCE_WEBSOCKETS: [["1"], "true or false"],
-  DERP_MAP_POLL_INTERVAL: [durations, duration],
+  DERP_MAP_POLL_INTERVAL: duration,
   DERP_MAP_URL: [["derp.json", "https://user:secret@example.com"], "an address that begins with http:// or https://"],
-  RETENTION_LOGS: [retentions, "a positive duration such as 7 days or 12h, or 0"],
-  RETENTION_STATS: [retentions, "a positive duration such as 7 days or 12h, or 0"],
-  RETENTION_CONNECTIONS: [retentions, "a positive duration such as 7 days or 12h, or 0"],
-  RETENTION_APP_STATUSES: [retentions, "a positive duration such as 7 days or 12h, or 0"],
-  RETENTION_SCRIPT_TIMINGS: [retentions, "a positive duration such as 7 days or 12h, or 0"],
-  RETENTION_NOTIFICATIONS: [retentions, "a positive duration such as 7 days or 12h, or 0"],
-  RETENTION_TOKENS: [retentions, "a positive duration such as 7 days or 12h, or 0"],
-  RETENTION_DELETED: [retentions, "a positive duration such as 7 days or 12h, or 0"],
+  RETENTION_LOGS: retention,
+  RETENTION_STATS: retention,
+  RETENTION_CONNECTIONS: retention,
+  RETENTION_APP_STATUSES: retention,
+  RETENTION_SCRIPT_TIMINGS: retention,
+  RETENTION_NOTIFICATIONS: retention,
+  RETENTION_TOKENS: retention,
+  RETENTION_DELETED: retention,
   LOG_FORMAT: [["xml", "JSON"], "auto, pretty or json"],
   LOG_LEVEL: [["trace", "INFO"], "debug, info, warn or error"],
   OTEL_EXPORTER_OTLP_ENDPOINT: [
