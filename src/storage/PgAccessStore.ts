@@ -120,10 +120,10 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
     return AccessStore.of({
       agents: (digests) => Effect.map(bounded(agents(digests)), (rows) => rows.map(toMatch)),
       users: Effect.fnUntraced(function* (digests) {
-        const rows = yield* bounded(users(digests))
+        const rows = yield* users(digests)
         yield* markUsed(rows.flatMap(({ digest, isUnmarked }) => (isUnmarked ? [digest] : [])))
         return rows.map(({ isUnmarked: _, ...row }) => toMatch(row))
-      }),
+      }, bounded),
       ownerships: (agentIds) => bounded(ownerships(agentIds))
     })
   })

@@ -3,6 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { Array, DateTime, Duration, Effect, Layer, Logger, Redacted, Schedule, Stream } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
+import * as Crypto from "node:crypto"
 import { Readiness } from "../../src/operations/Readiness.ts"
 import { MetadataStore } from "../../src/metadata/MetadataStore.ts"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
@@ -23,6 +24,7 @@ import * as PostgresClient from "../../src/storage/Postgres.ts"
 import * as PoolMetrics from "../../src/telemetry/PoolMetrics.ts"
 import * as Proxy from "../faults/Proxy.ts"
 import { emptyFolder } from "../support/folder.ts"
+import { lockedBefore } from "../support/locked.ts"
 import { at, row } from "../support/metadata.ts"
 import * as PgProxy from "../support/PgProxy.ts"
 import * as Postgres from "../support/Postgres.ts"
@@ -129,6 +131,37 @@ layer(environment, { excludeTestServices: true })("the pool", (it) => {
         { concurrency: "unbounded" }
       )
       assert.strictEqual(done.length, 21)
+    })
+  )
+
+  it.effect("records the use of a token within the share of logins [FT-40]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Postgres.TestDatabase
+      const { ownerId } = yield* Seed.workspace
+      const digest = Crypto.randomBytes(32)
+      const [stored] = yield* SqlClient.SqlClient.use(
+        (own) => own<{ id: string }>`
+          INSERT INTO api_tokens (id, user_id, name, hash) VALUES (gen_random_uuid(), ${ownerId}, 'test', ${digest})
+          RETURNING id`
+      )
+      const sql = yield* PostgresClient.make({ url, maxConnections: 2 })
+      const ended: Array<string> = []
+      const login = AccessStore.use((store) => store.users([digest])).pipe(
+        Effect.provide(PgAccessStore.layer),
+        Effect.provideService(SqlClient.SqlClient, sql),
+        Effect.andThen(Effect.sync(() => ended.push("login")))
+      )
+      const another = storeOperation(
+        sql,
+        "logins",
+        "work"
+      )(sql`SELECT 1`).pipe(Effect.andThen(Effect.sync(() => ended.push("another"))))
+      // both connections are open
+      yield* Effect.all([sql`SELECT pg_sleep(0.1)`, sql`SELECT pg_sleep(0.1)`], { concurrency: "unbounded" })
+
+      yield* lockedBefore("api_tokens", stored!.id, [], Effect.all([login, another], { concurrency: "unbounded" }))
+
+      assert.deepStrictEqual(ended, ["login", "another"])
     })
   )
 
