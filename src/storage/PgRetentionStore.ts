@@ -35,18 +35,24 @@ export const layer: Layer.Layer<RetentionStore, never, SqlClient.SqlClient> = La
 type Delete = (before: Date, limit: number) => Statement.Statement<{ readonly rows: number }>
 
 const makeStatements = (sql: SqlClient.SqlClient): Readonly<Record<Kind, Delete>> => {
-  /** Deletes the rows of a table whose time is over, by the order of its index. */
-  const byTime =
-    (table: string, time: string): Delete =>
+  /** Deletes the rows of a table that a query finds by their key. */
+  const rowsOf =
+    (table: string, key: "ctid" | "id", find: (before: Date, limit: number) => Statement.Fragment): Delete =>
     (before, limit) =>
       sql`
       WITH deleted AS (
-        DELETE FROM ${sql(table)} WHERE ctid = ANY (ARRAY(
-          SELECT ctid FROM ${sql(table)} WHERE ${sql(time)} < ${before} ORDER BY ${sql(time)} LIMIT ${limit}
-        ))
-        RETURNING 1
+        DELETE FROM ${sql(table)} WHERE ${sql(key)} = ANY (ARRAY(${find(before, limit)})) RETURNING 1
       )
       SELECT count(*)::int4 AS rows FROM deleted`
+
+  /** Deletes the rows of a table whose time is over, by the order of its index. */
+  const byTime = (table: string, time: string): Delete =>
+    rowsOf(
+      table,
+      "ctid",
+      (before, limit) => sql`
+        SELECT ctid FROM ${sql(table)} WHERE ${sql(time)} < ${before} ORDER BY ${sql(time)} LIMIT ${limit}`
+    )
 
   return {
     workspace_agent_stats: byTime("workspace_agent_stats", "created_at"),
@@ -58,32 +64,28 @@ const makeStatements = (sql: SqlClient.SqlClient): Readonly<Record<Kind, Delete>
     api_tokens: byTime("api_tokens", "expires_at"),
 
     // the rows of an agent go with it, those of its sub-agents too
-    workspace_agents: (before, limit) => sql`
-      WITH deleted AS (
-        DELETE FROM workspace_agents WHERE id = ANY (ARRAY(
-          SELECT id FROM workspace_agents WHERE deleted_at < ${before}
-          UNION ALL
-          SELECT agent.id
-          FROM workspaces AS workspace
-          JOIN workspace_builds AS build ON build.workspace_id = workspace.id
-          JOIN workspace_agents AS agent ON agent.workspace_build_id = build.id
-          WHERE workspace.deleted_at < ${before}
-          LIMIT ${limit}
-        ))
-        RETURNING 1
-      )
-      SELECT count(*)::int4 AS rows FROM deleted`,
+    workspace_agents: rowsOf(
+      "workspace_agents",
+      "id",
+      (before, limit) => sql`
+        SELECT id FROM workspace_agents WHERE deleted_at < ${before}
+        UNION ALL
+        SELECT agent.id
+        FROM workspaces AS workspace
+        JOIN workspace_builds AS build ON build.workspace_id = workspace.id
+        JOIN workspace_agents AS agent ON agent.workspace_build_id = build.id
+        WHERE workspace.deleted_at < ${before}
+        LIMIT ${limit}`
+    ),
     workspaces: byTime("workspaces", "deleted_at"),
-    users: (before, limit) => sql`
-      WITH deleted AS (
-        DELETE FROM users WHERE id = ANY (ARRAY(
-          SELECT id FROM users
-          WHERE deleted_at < ${before} AND NOT EXISTS (SELECT FROM workspaces WHERE owner_id = users.id)
-          LIMIT ${limit}
-        ))
-        RETURNING 1
-      )
-      SELECT count(*)::int4 AS rows FROM deleted`,
+    users: rowsOf(
+      "users",
+      "id",
+      (before, limit) => sql`
+        SELECT id FROM users
+        WHERE deleted_at < ${before} AND NOT EXISTS (SELECT FROM workspaces WHERE owner_id = users.id)
+        LIMIT ${limit}`
+    ),
 
     workspace_agent_logs: (before, limit) => sql`
       WITH deleted AS (
@@ -104,21 +106,19 @@ const makeStatements = (sql: SqlClient.SqlClient): Readonly<Record<Kind, Delete>
       SELECT count(*)::int4 AS rows FROM deleted`,
 
     // the latest status of an app is what the app is doing, however old it is
-    workspace_app_statuses: (before, limit) => sql`
-      WITH deleted AS (
-        DELETE FROM workspace_app_statuses WHERE id = ANY (ARRAY(
-          SELECT old.id FROM workspace_app_statuses AS old
-          WHERE old.created_at < ${before} AND old.id <> (
-            SELECT newest.id FROM workspace_app_statuses AS newest
-            WHERE newest.app_id = old.app_id
-            ORDER BY newest.created_at DESC
-            LIMIT 1
-          )
-          ORDER BY old.created_at
-          LIMIT ${limit}
-        ))
-        RETURNING 1
-      )
-      SELECT count(*)::int4 AS rows FROM deleted`
+    workspace_app_statuses: rowsOf(
+      "workspace_app_statuses",
+      "id",
+      (before, limit) => sql`
+        SELECT old.id FROM workspace_app_statuses AS old
+        WHERE old.created_at < ${before} AND old.id <> (
+          SELECT newest.id FROM workspace_app_statuses AS newest
+          WHERE newest.app_id = old.app_id
+          ORDER BY newest.created_at DESC
+          LIMIT 1
+        )
+        ORDER BY old.created_at
+        LIMIT ${limit}`
+    )
   }
 }
