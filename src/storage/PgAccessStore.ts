@@ -9,7 +9,7 @@ import { SqlClient, SqlSchema } from "effect/sql"
 import { AccessStore } from "../access/AccessStore.ts"
 import type { TokenDigest } from "../access/Token.ts"
 import { AgentId, BuildId, TemplateVersionId, UserId, WorkspaceId } from "../domain/Ids.ts"
-import { column } from "./internal/column.ts"
+import { array } from "./internal/column.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 import { workspaceJson, WorkspaceRow } from "./internal/workspaceRow.ts"
 
@@ -63,7 +63,7 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
           ORDER BY build_number DESC
           LIMIT 1
         ) AS latest
-        WHERE agent.auth_token_hash = ANY (${column(PgTypes.OID.bytea, digests, (digest) => digest)})
+        WHERE agent.auth_token_hash = ANY (${array(PgTypes.OID.bytea, digests)})
           AND NOT agent.deleted
           AND NOT workspace.deleted
           AND (
@@ -87,7 +87,7 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
           coalesce(token.last_used_at < now() - interval '5 minutes', true) AS "isUnmarked"
         FROM api_tokens AS token
         JOIN users AS owner ON owner.id = token.user_id
-        WHERE token.hash = ANY (${column(PgTypes.OID.bytea, digests, (digest) => digest)})
+        WHERE token.hash = ANY (${array(PgTypes.OID.bytea, digests)})
           AND NOT owner.deleted
           AND (token.expires_at IS NULL OR token.expires_at > now())`
     })
@@ -98,7 +98,7 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
         ? Effect.void
         : sql`
             UPDATE api_tokens SET last_used_at = now()
-            WHERE hash = ANY (${column(PgTypes.OID.bytea, digests, (digest) => digest)})`.pipe(
+            WHERE hash = ANY (${array(PgTypes.OID.bytea, digests)})`.pipe(
             Effect.timeout("1 second"),
             Effect.ignore({ log: "Debug", message: "the use of tokens was not recorded" })
           )
@@ -111,7 +111,7 @@ export const layer: Layer.Layer<AccessStore, never, SqlClient.SqlClient> = Layer
         FROM workspace_agents AS agent
         JOIN workspace_builds AS build ON build.id = agent.workspace_build_id
         JOIN workspaces AS workspace ON workspace.id = build.workspace_id
-        WHERE agent.id = ANY (${column(PgTypes.OID.uuid, agentIds, (id) => id)}) AND NOT agent.deleted AND NOT workspace.deleted`
+        WHERE agent.id = ANY (${array(PgTypes.OID.uuid, agentIds)}) AND NOT agent.deleted AND NOT workspace.deleted`
     })
 
     const bounded = storeOperation(sql, "logins", "look up tokens", "5 seconds")

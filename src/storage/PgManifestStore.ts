@@ -17,7 +17,7 @@ import {
 } from "../agentapi/ports/ManifestStore.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import { coalesced, coalescedRows } from "./internal/coalesced.ts"
-import { column } from "./internal/column.ts"
+import { array } from "./internal/column.ts"
 import { declareKeys } from "./internal/declareKeys.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 import { StoreError } from "../domain/StoreError.ts"
@@ -41,7 +41,7 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
         share: "calls",
         operation,
         row,
-        execute: (ids: ReadonlyArray<AgentId>) => statement(sql`= ANY (${column(PgTypes.OID.uuid, ids, (id) => id)})`),
+        execute: (ids: ReadonlyArray<AgentId>) => statement(sql`= ANY (${array(PgTypes.OID.uuid, ids)})`),
         maxOwners: maxAgents
       })
 
@@ -110,7 +110,7 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
       sql<{ agentId: AgentId; keys: ReadonlyArray<string> }>`
         SELECT workspace_agent_id AS "agentId", array_agg(key) AS keys
         FROM workspace_agent_metadata_descriptions
-        WHERE workspace_agent_id = ANY (${column(PgTypes.OID.uuid, agentIds, (id) => id)})
+        WHERE workspace_agent_id = ANY (${array(PgTypes.OID.uuid, agentIds)})
         GROUP BY workspace_agent_id`.pipe(
         Effect.map((rows) => {
           const byAgent = new Map(rows.map(({ agentId, keys }) => [agentId, new Set(keys)]))

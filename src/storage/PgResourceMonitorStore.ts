@@ -5,7 +5,7 @@ import { SqlClient } from "effect/sql"
 import type { AgentId } from "../domain/Ids.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 import { coalescedRows } from "./internal/coalesced.ts"
-import { column } from "./internal/column.ts"
+import { array, column } from "./internal/column.ts"
 import { ResourceMonitorStore } from "../agentapi/ports/ResourceMonitorStore.ts"
 
 const Row = Schema.Struct({
@@ -29,11 +29,11 @@ export const layer: Layer.Layer<ResourceMonitorStore, never, SqlClient.SqlClient
       execute: (agentIds: ReadonlyArray<AgentId>) => sql<{ ownerId: AgentId }>`
         SELECT agent_id AS "ownerId", NULL AS path, enabled, threshold, state, debounced_until AS "debouncedUntil"
         FROM workspace_agent_memory_resource_monitors
-        WHERE agent_id = ANY (${column(PgTypes.OID.uuid, agentIds, (id) => id)})
+        WHERE agent_id = ANY (${array(PgTypes.OID.uuid, agentIds)})
         UNION ALL
         SELECT agent_id, path, enabled, threshold, state, debounced_until
         FROM workspace_agent_volume_resource_monitors
-        WHERE agent_id = ANY (${column(PgTypes.OID.uuid, agentIds, (id) => id)})
+        WHERE agent_id = ANY (${array(PgTypes.OID.uuid, agentIds)})
         ORDER BY path`
     })
 

@@ -8,7 +8,7 @@ import { Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { Banner, DerpMap, SiteConfigs } from "../agentapi/ports/SiteConfigs.ts"
 import { coalescedRows } from "./internal/coalesced.ts"
-import { column } from "./internal/column.ts"
+import { array } from "./internal/column.ts"
 
 export const layer: Layer.Layer<SiteConfigs, never, SqlClient.SqlClient> = Layer.effect(
   SiteConfigs,
@@ -22,7 +22,7 @@ export const layer: Layer.Layer<SiteConfigs, never, SqlClient.SqlClient> = Layer
         row: Schema.Struct({ value }),
         execute: (keys: ReadonlyArray<string>) => sql<{ ownerId: string }>`
           SELECT key AS "ownerId", value FROM site_configs
-          WHERE key = ANY (${column(PgTypes.OID.text, keys, (key) => key)})`
+          WHERE key = ANY (${array(PgTypes.OID.text, keys)})`
       })
       return Effect.map(rows(key), ([row]) => row?.value ?? fallback)
     })

@@ -10,7 +10,7 @@ import { SqlClient } from "effect/sql"
 import { WorkspaceStore } from "../access/WorkspaceStore.ts"
 import type { AgentId, WorkspaceId } from "../domain/Ids.ts"
 import { coalescedRows } from "./internal/coalesced.ts"
-import { column } from "./internal/column.ts"
+import { array } from "./internal/column.ts"
 import { workspaceJson, WorkspaceRow } from "./internal/workspaceRow.ts"
 
 const Found = Schema.Struct({ workspace: WorkspaceRow })
@@ -19,7 +19,6 @@ export const layer: Layer.Layer<WorkspaceStore, never, SqlClient.SqlClient> = La
   WorkspaceStore,
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const uuids = (ids: ReadonlyArray<string>) => column(PgTypes.OID.uuid, ids, (id) => id)
 
     const byId = yield* coalescedRows(sql, {
       share: "calls",
@@ -30,7 +29,7 @@ export const layer: Layer.Layer<WorkspaceStore, never, SqlClient.SqlClient> = La
         FROM workspaces AS workspace
         JOIN users AS owner ON owner.id = workspace.owner_id
         JOIN templates AS template ON template.id = workspace.template_id
-        WHERE workspace.id = ANY (${uuids(ids)}) AND NOT workspace.deleted`
+        WHERE workspace.id = ANY (${array(PgTypes.OID.uuid, ids)}) AND NOT workspace.deleted`
     })
 
     const byAgent = yield* coalescedRows(sql, {
@@ -44,7 +43,7 @@ export const layer: Layer.Layer<WorkspaceStore, never, SqlClient.SqlClient> = La
         JOIN workspaces AS workspace ON workspace.id = build.workspace_id
         JOIN users AS owner ON owner.id = workspace.owner_id
         JOIN templates AS template ON template.id = workspace.template_id
-        WHERE agent.id = ANY (${uuids(agentIds)}) AND NOT agent.deleted AND NOT workspace.deleted`
+        WHERE agent.id = ANY (${array(PgTypes.OID.uuid, agentIds)}) AND NOT agent.deleted AND NOT workspace.deleted`
     })
 
     const first = Effect.map(([found]: ReadonlyArray<typeof Found.Type>) =>
