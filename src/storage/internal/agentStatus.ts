@@ -2,11 +2,16 @@
 import { Duration } from "effect"
 import type { SqlClient } from "effect/sql"
 
+export interface Options {
+  /** How long after the last heartbeat an agent counts as connected. Default: 1 minute, which is four heartbeats. */
+  readonly silentAfter?: Duration.Input | undefined
+}
+
 /**
  * Returns an expression over a row `agent`. An agent is connected while its replica records heartbeats; without one for
  * `silentAfter` it counts as disconnected.
  */
-export const agentStatus = (sql: SqlClient.SqlClient, silentAfter: Duration.Input) => sql`
+export const agentStatus = (sql: SqlClient.SqlClient, { silentAfter = "1 minute" }: Options) => sql`
   CASE
     WHEN agent.first_connected_at IS NULL THEN
       CASE

@@ -5,7 +5,7 @@
  *   as disconnected.
  * - Samples are read only for the agents on the requested page.
  */
-import { type Duration, Effect, Layer, Option, Schema } from "effect"
+import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import {
   AgentCatalog,
@@ -17,7 +17,7 @@ import {
 } from "../../dashboard/AgentCatalog.ts"
 import { AgentId } from "../../domain/Ids.ts"
 import type { User } from "../../domain/User.ts"
-import { agentStatus } from "../internal/agentStatus.ts"
+import { agentStatus, type Options } from "../internal/agentStatus.ts"
 import * as AgentTailnet from "../internal/agentTailnet.ts"
 import { storeOperation } from "../internal/storeOperation.ts"
 
@@ -45,18 +45,13 @@ const ConnectionRow = Schema.Struct({
 
 const decodePage = Schema.decodeUnknownEffect(Schema.Array(SummaryRow))
 
-export interface Options {
-  /** How long after the last heartbeat an agent counts as connected. Default: 1 minute, which is four heartbeats. */
-  readonly silentAfter?: Duration.Input | undefined
-}
-
 export const layer = (options: Options = {}): Layer.Layer<AgentCatalog, never, SqlClient.SqlClient> =>
   Layer.effect(AgentCatalog, make(options))
 
-const make = Effect.fnUntraced(function* ({ silentAfter = "1 minute" }: Options) {
+const make = Effect.fnUntraced(function* (options: Options) {
   const sql = yield* SqlClient.SqlClient
 
-  const status = agentStatus(sql, silentAfter)
+  const status = agentStatus(sql, options)
 
   /** Selects the agents that a user may see and that match the words of a search. */
   const matching = ({ id, isAdmin }: User, search: string) => sql`

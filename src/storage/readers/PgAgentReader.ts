@@ -1,9 +1,9 @@
 /** Reads agents from Postgres, for users: one statement for an agent with its apps, scripts and sources of logs. */
-import { type Duration, Effect, Layer, Option, Schema } from "effect"
+import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { AgentId } from "../../domain/Ids.ts"
 import { Agent, AgentReader, healthOf } from "../../watch/AgentReader.ts"
-import { agentStatus } from "../internal/agentStatus.ts"
+import { agentStatus, type Options } from "../internal/agentStatus.ts"
 import { storeOperation } from "../internal/storeOperation.ts"
 
 const { DateTimeUtcFromDate } = Schema
@@ -23,16 +23,7 @@ const Row = Schema.Struct({
 /** The most statuses of an app. */
 const maxStatuses = 100
 
-export interface Options {
-  /** How long after the last heartbeat an agent counts as connected. Default: 1 minute, which is four heartbeats. */
-  readonly silentAfter?: Duration.Input | undefined
-}
-
-export const layer = ({ silentAfter = "1 minute" }: Options = {}): Layer.Layer<
-  AgentReader,
-  never,
-  SqlClient.SqlClient
-> =>
+export const layer = (options: Options = {}): Layer.Layer<AgentReader, never, SqlClient.SqlClient> =>
   Layer.effect(
     AgentReader,
     SqlClient.SqlClient.useSync((sql) => {
@@ -85,7 +76,7 @@ export const layer = ({ silentAfter = "1 minute" }: Options = {}): Layer.Layer<
             agent.id, agent.parent_id, agent.name, agent.workspace_build_id AS resource_id, agent.api_version,
             agent.architecture, agent.operating_system, agent.version, agent.directory, agent.expanded_directory,
             agent.created_at, agent.updated_at, agent.first_connected_at, agent.last_connected_at,
-            agent.disconnected_at, agent.started_at, agent.ready_at, ${agentStatus(sql, silentAfter)} AS status,
+            agent.disconnected_at, agent.started_at, agent.ready_at, ${agentStatus(sql, options)} AS status,
             agent.lifecycle_state, agent.logs_length, agent.logs_overflowed, (${logSources}) AS log_sources,
             (${scripts}) AS scripts, (${apps}) AS apps, agent.display_apps, agent.environment_variables,
             agent.subsystems, agent.connection_timeout_seconds, agent.troubleshooting_url,
