@@ -59,17 +59,14 @@ export const make = Effect.gen(function* () {
   const batcher = yield* MetadataBatcher.MetadataBatcher
 
   const context = yield* Effect.context<never>()
+  const isDebug = yield* LogLevel.isEnabled("Debug")
 
   const add = (agentId: AgentId, { entries, undeclared }: MetadataReport.AcceptedReport) => {
     if (undeclared > 0) undeclaredKeys.updateUnsafe(undeclared, context)
-    return Effect.flatMap(LogLevel.isEnabled("Debug"), (isEnabled) =>
-      isEnabled
-        ? Effect.tap(
-            batcher.add(agentId, entries),
-            Effect.annotateLogs(Effect.logDebug("metadata reported", sizes(entries)), { agentId })
-          )
-        : batcher.add(agentId, entries)
-    )
+    const added = batcher.add(agentId, entries)
+    return isDebug
+      ? Effect.tap(added, Effect.annotateLogs(Effect.logDebug("metadata reported", sizes(entries)), { agentId }))
+      : added
   }
 
   return {

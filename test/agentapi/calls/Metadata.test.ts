@@ -14,7 +14,10 @@ const connect = Effect.fnUntraced(function* (
   batcher: Pick<MetadataBatcher.MetadataBatcher["Service"], "add" | "pending">,
   logs: Array<LogRecord> = []
 ) {
-  const { BatchUpdateMetadata } = yield* Effect.provide(Metadata.make, MetadataBatcher.layerTest(batcher))
+  const { BatchUpdateMetadata } = yield* Metadata.make.pipe(
+    Effect.provide(MetadataBatcher.layerTest(batcher)),
+    collectLogs(logs)
+  )
   const call = calling(Metadata.BatchUpdateMetadataRequest, BatchUpdateMetadata, session(agent(7)))
   return (request: unknown) => call(request).pipe(collectLogs(logs))
 })
