@@ -20,7 +20,14 @@ import { HttpApiBuilder } from "effect/http-api"
 import type { Socket } from "effect/socket"
 import * as Authentication from "../access/Authentication.ts"
 import { closeEvent, type CloseReason } from "../platform/CloseCode.ts"
-import { closeWebSocket, endWebSocket, ping, roundTrip, serveDetached } from "../platform/RequestSocket.ts"
+import {
+  asksForWebSocket,
+  closeWebSocket,
+  endWebSocket,
+  ping,
+  roundTrip,
+  serveDetached
+} from "../platform/RequestSocket.ts"
 import * as StallDetector from "../platform/StallDetector.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
 import * as AgentSockets from "./AgentSockets.ts"
@@ -82,7 +89,7 @@ const handlers = (options: Options = {}) =>
         Effect.gen(function* () {
           const apiVersion = ApiVersion.negotiate(query.version, maxMinor)
           if (Option.isNone(apiVersion)) return yield* unknownVersion(maxMinor)
-          if (request.headers["upgrade"]?.toLowerCase() !== "websocket") {
+          if (!asksForWebSocket(request)) {
             return upgradeRequired("agents connect by WebSocket")
           }
           const protocol = protocolOf(request.headers)

@@ -9,6 +9,9 @@ type Request = HttpServerRequest.HttpServerRequest
 
 const tcpOf = (request: Request) => NodeHttpServerRequest.toIncomingMessage(request).socket
 
+/** Returns whether a request asks for a WebSocket. */
+export const asksForWebSocket = ({ headers }: Request): boolean => headers["upgrade"]?.toLowerCase() === "websocket"
+
 /**
  * Pings the client of a WebSocket and returns when anything arrives from it; every client answers a ping by itself.
  * Returns at once while the request is no WebSocket yet: it has only just arrived.

@@ -20,7 +20,7 @@ import * as ApiVersion from "../agentapi/ApiVersion.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import type { User } from "../domain/User.ts"
 import * as CloseCode from "../platform/CloseCode.ts"
-import { drained, paced, ping } from "../platform/RequestSocket.ts"
+import { asksForWebSocket, drained, paced, ping } from "../platform/RequestSocket.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
 import * as DrpcMultiplexer from "../wire/DrpcMultiplexer.ts"
 import * as WireServer from "../wire/WireServer.ts"
@@ -125,14 +125,14 @@ const handlers = (options: Options) =>
             yield* mayRead(agent)
             // a client that names no version is of the time before the second one
             yield* negotiate(query.version ?? "1.0")
-            if (!isUpgrade(request)) return upgradeRequired("clients of the tailnet connect by WebSocket")
+            if (!asksForWebSocket(request)) return upgradeRequired("clients of the tailnet connect by WebSocket")
             return yield* serve(request, query, Authority.clientOf(agent))
           })
         )
         .handleRaw("tailnet", ({ query, request }) =>
           Effect.gen(function* () {
             yield* negotiate(query.version)
-            if (!isUpgrade(request)) return upgradeRequired("clients of the tailnet connect by WebSocket")
+            if (!asksForWebSocket(request)) return upgradeRequired("clients of the tailnet connect by WebSocket")
             const user = yield* Authentication.CurrentUser
             const grants = yield* Grants
             // a call runs apart from its request, and a right that it needs belongs to the request
@@ -152,7 +152,7 @@ const relays = HttpApiBuilder.group(
     const derpMaps = yield* DerpMaps
     return handlers.handleRaw("derpMap", ({ request }) =>
       Effect.gen(function* () {
-        if (!isUpgrade(request)) return upgradeRequired("the DERP map is followed by WebSocket")
+        if (!asksForWebSocket(request)) return upgradeRequired("the DERP map is followed by WebSocket")
         yield* Effect.gen(function* () {
           const socket = yield* request.upgrade
           const { write } = yield* socket.writer
@@ -180,9 +180,6 @@ export const layer = (options: Options = {}) =>
   )
 
 // ----- internals -----
-
-const isUpgrade = (request: HttpServerRequest.HttpServerRequest): boolean =>
-  request.headers["upgrade"]?.toLowerCase() === "websocket"
 
 const keepAlive = (request: HttpServerRequest.HttpServerRequest) =>
   Effect.forever(Effect.andThen(Effect.sleep(pingInterval), Effect.timeout(ping(request), maxSilence)))

@@ -22,10 +22,6 @@ export interface Options {
   readonly end: readonly [reason: CloseCode.CloseReason, text: string]
 }
 
-/** Whether a request asks for a WebSocket. */
-export const asksForWebSocket = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
-  headers["upgrade"]?.toLowerCase() === "websocket"
-
 export const overWebSocket = Effect.fnUntraced(
   function* (messages: Stream.Stream<string>, { end, idleTimeout }: Options) {
     const request = yield* HttpServerRequest.HttpServerRequest
