@@ -63,25 +63,10 @@ const api = HttpApiBuilder.layer(DashboardApi).pipe(
   Layer.provide([Authentication.layerReader, layerRequestValidation])
 )
 
-const contentSecurityPolicy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "connect-src 'self'",
-  "img-src 'self' data:",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'",
-  "trusted-types 'none'"
-].join("; ")
-
-const security = {
-  "content-security-policy": contentSecurityPolicy,
-  "cross-origin-opener-policy": "same-origin",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff"
-}
+const headers = StaticContent.pageHeaders({
+  sources: ["script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self' data:"],
+  restrictions: ["require-trusted-types-for 'script'", "trusted-types 'none'"]
+})
 
 const serve = ({ content, path, type, zipped }: Assets.Asset) =>
   HttpRouter.route(
@@ -90,7 +75,7 @@ const serve = ({ content, path, type, zipped }: Assets.Asset) =>
     StaticContent.handler(
       content,
       // a changed part has a changed address
-      { type, headers: security, cacheControl: path === "/" ? "no-cache" : "public, max-age=31536000, immutable" },
+      { type, headers, cacheControl: path === "/" ? "no-cache" : "public, max-age=31536000, immutable" },
       zipped
     )
   )

@@ -7,6 +7,7 @@
  */
 import type { OpenApi } from "effect/http-api"
 import * as Crypto from "node:crypto"
+import * as StaticContent from "../platform/StaticContent.ts"
 import { operationsOf } from "./ApiDocument.ts"
 
 const style = `
@@ -30,19 +31,10 @@ td small { color: var(--soft) }
 `
 
 /** The headers of the page. */
-export const headers = {
-  "content-security-policy": [
-    "default-src 'none'",
-    `style-src 'sha256-${Crypto.createHash("sha256").update(style).digest("base64")}'`,
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-    "sandbox"
-  ].join("; "),
-  "cross-origin-opener-policy": "same-origin",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff"
-}
+export const headers = StaticContent.pageHeaders({
+  sources: [`style-src 'sha256-${Crypto.createHash("sha256").update(style).digest("base64")}'`],
+  restrictions: ["sandbox"]
+})
 
 /** Returns the page. */
 export const render = (document: OpenApi.OpenAPISpec): string => {

@@ -16,6 +16,24 @@ export interface Options {
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
+/**
+ * Returns the headers of a page that loads from the sources of a policy alone, under its restrictions, cannot be framed, and
+ * sends no referrer.
+ */
+export const pageHeaders = ({ restrictions, sources }: Record<"sources" | "restrictions", ReadonlyArray<string>>) => ({
+  "content-security-policy": [
+    "default-src 'none'",
+    ...sources,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    ...restrictions
+  ].join("; "),
+  "cross-origin-opener-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff"
+})
+
 /** Returns the handler of an address. */
 export const handler = (
   content: Uint8Array,
