@@ -23,13 +23,14 @@ const Name = Schema.String.check(
 /** The longest life of a token that expires: ten years. */
 const maxLifetime = 315_360_000
 
-const NewAgent = Schema.Struct({
-  name: Name,
-  metadata: optional(metadata, []),
+/** The declarations that an agent may do without. */
+const declarations = {
   apps: Schema.optionalKey(apps),
   scripts: Schema.optionalKey(scripts),
   monitors: Schema.optionalKey(MonitorsDeclaration)
-})
+}
+
+const NewAgent = Schema.Struct({ name: Name, metadata: optional(metadata, []), ...declarations })
 
 const UserView = Schema.Struct({ id: UserId, username: Schema.String, is_admin: Schema.Boolean })
 const WorkspaceView = Schema.Struct({
@@ -170,9 +171,7 @@ const agents = HttpApiGroup.make("agents")
       payload: Schema.Struct({
         name: Schema.optionalKey(Name),
         metadata: Schema.optionalKey(metadata),
-        apps: Schema.optionalKey(apps),
-        scripts: Schema.optionalKey(scripts),
-        monitors: Schema.optionalKey(MonitorsDeclaration)
+        ...declarations
       }),
       success: AgentDetailsView,
       error: [AgentNotFound, NameTaken, DirectoryUnavailable]
