@@ -8,7 +8,21 @@
  * - A broken connection is made again with a back-off. Samples and lines wait meanwhile, the newest of them.
  * - An interruption ends it cleanly: it reports what waits, says that it is off, and closes, within {@link endTimeout}.
  */
-import { Console, Data, DateTime, Deferred, Duration, Effect, Layer, Option, Schedule, Stdio, Stream } from "effect"
+import {
+  Cause,
+  Console,
+  Data,
+  DateTime,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Layer,
+  Option,
+  Schedule,
+  Stdio,
+  Stream
+} from "effect"
 import { AgentClient, layer as layerClient } from "../agentapi/AgentClient.ts"
 import { LogSourceId, nil } from "../domain/Ids.ts"
 import * as Introduction from "./Introduction.ts"
@@ -158,7 +172,7 @@ const session = Effect.fnUntraced(function* (
     yield* become("off")
   })
   yield* Effect.addFinalizer((exit) =>
-    exit._tag === "Failure" && exit.cause.reasons.every(({ _tag }) => _tag === "Interrupt")
+    Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
       ? Effect.interruptible(end).pipe(
           Effect.timeout(endTimeout),
           Effect.catch((error) => Console.error(`the end was not reported: ${error.message}`)),
