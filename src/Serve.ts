@@ -12,6 +12,7 @@ import {
   FileSystem,
   Layer,
   type Metric,
+  Number,
   Option,
   type PlatformError,
   Redacted,
@@ -199,8 +200,8 @@ const demonstrate = Effect.fnUntraced(function* ({ demoAgents: agents }: Setting
 
 /** The entries that the batcher of this process has written and lost. */
 const written = Effect.map(Effect.context<never>(), (context) => {
-  const count = (metric: Metric.Metric<number, Metric.CounterState<number>>) => metric.valueUnsafe(context).count
-  const sum = (metrics: Readonly<Record<string, Metric.Metric<number, Metric.CounterState<number>>>>) =>
-    Object.values(metrics).reduce((total, metric) => total + count(metric), 0)
+  type Counter = Metric.Metric<number, Metric.CounterState<number>>
+  const count = (metric: Counter) => metric.valueUnsafe(context).count
+  const sum = (metrics: Readonly<Record<string, Counter>>) => Number.sumAll(Object.values(metrics).map(count))
   return { entries: count(Metrics.flushed), statements: sum(Metrics.batches), lost: sum(Metrics.lostKeys) }
 })

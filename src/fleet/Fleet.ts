@@ -5,7 +5,7 @@
  * - Their user, workspace and agents are created through the service's own API if they are missing, and reused
  *   otherwise.
  */
-import { Array as Arr, Duration, Effect, Redacted } from "effect"
+import { Array as Arr, Duration, Effect, Number, Redacted } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import * as Token from "../access/Token.ts"
@@ -57,16 +57,14 @@ export const figures = (): Figures => ({
   latencies: Array.from({ length: latencyBounds.length + 1 }, () => 0)
 })
 
-const sum = (counts: Iterable<number>) => Arr.fromIterable(counts).reduce((total, count) => total + count, 0)
-
 /** Returns the number of metadata reports that succeeded. */
 export const reports = ({ calls }: Figures): number => calls.get("BatchUpdateMetadata") ?? 0
 
 /** Returns the number of calls of all other kinds that succeeded. */
-export const otherCalls = (figures: Figures): number => sum(figures.calls.values()) - reports(figures)
+export const otherCalls = (figures: Figures): number => Number.sumAll(figures.calls.values()) - reports(figures)
 
 /** Returns the number of calls and connections that failed. */
-export const errors = ({ failures }: Figures): number => sum(failures.values())
+export const errors = ({ failures }: Figures): number => Number.sumAll(failures.values())
 
 /** Returns the seconds that a part of the calls that succeeded did not exceed, or null if there were none. */
 export const latency = ({ latencies }: Figures, part: number): number | null =>
