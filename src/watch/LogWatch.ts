@@ -42,6 +42,10 @@ export class LogsUnavailable extends Schema.TaggedError<LogsUnavailable>()(
   { httpApiStatus: 500 }
 ) {}
 
+/** Returns the error of a request for logs that has a cause. */
+export const unavailable = (cause: Error): LogsUnavailable =>
+  new LogsUnavailable({ message: "logs cannot be read or followed", detail: cause.message })
+
 /** An event of the watch: new lines, the lifecycle, why lines are late, or a heartbeat. */
 export const LogEvent = Schema.Union([
   Schema.Struct({ type: Schema.Literal("logs"), data: Schema.Array(AgentLog.AgentLog) }),
@@ -214,9 +218,6 @@ const follow = Effect.fnUntraced(function* (
   )
   yield* Deferred.await(subscribed)
 })
-
-const unavailable = (cause: Error) =>
-  new LogsUnavailable({ message: "logs cannot be read or followed", detail: cause.message })
 
 const decodeEvent = Schema.decodeUnknownOption(WorkspaceEvent.WorkspaceEvent)
 

@@ -20,7 +20,7 @@ import { upgradeRequired } from "../platform/Responses.ts"
 import { AgentReader } from "./AgentReader.ts"
 import * as LogLines from "./internal/logLines.ts"
 import { overWebSocket } from "./internal/overWebSocket.ts"
-import { type LogEvent, LogsUnavailable, LogWatch } from "./LogWatch.ts"
+import { type LogEvent, LogWatch, unavailable } from "./LogWatch.ts"
 import { MetadataWatch, type WatchEvent } from "./MetadataWatch.ts"
 import { type LogSse, WatchApi, type WatchSse } from "./WatchApi.ts"
 
@@ -43,10 +43,7 @@ const handlers = ({ idleTimeout = "1 minute" }: Options) =>
         yield* access.mayRead(yield* Authentication.CurrentUser, agentId)
       })
       const describe = (agentId: AgentId) =>
-        Effect.mapError(
-          Effect.flatMap(agents.find(agentId), Effect.fromOption),
-          (cause) => new LogsUnavailable({ message: "logs cannot be read or followed", detail: cause.message })
-        )
+        Effect.mapError(Effect.flatMap(agents.find(agentId), Effect.fromOption), unavailable)
       const watched = (agentId: AgentId) => Effect.andThen(mayRead(agentId), watch.open(agentId))
 
       return handlers
