@@ -8,10 +8,10 @@
 import { PgTypes } from "@effect/sql-pg"
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import * as RequestCoalescer from "../batcher/RequestCoalescer.ts"
 import { type AgentId, BuildId } from "../domain/Ids.ts"
 import type { StoreError } from "../domain/StoreError.ts"
 import { prebuildsUserId } from "../domain/Workspace.ts"
+import { coalesced } from "./internal/coalesced.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 import { column } from "./internal/column.ts"
 import { LifecycleStore, type Startup } from "../agentapi/ports/LifecycleStore.ts"
@@ -123,20 +123,17 @@ const makeIntroduce = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
       WHERE agent.id = free.id
       RETURNING agent.id AS "agentId"`.pipe(storeOperation(sql, "calls", operation))
   }
-  const { request } = yield* RequestCoalescer.make({
-    name: operation,
-    window: 0,
-    maxSize: 1_000,
-    concurrency: 1,
-    keyOf: ({ agentId }: Introduction) => agentId,
-    call: (introductions) =>
+  const together = yield* coalesced(
+    operation,
+    (introductions: ReadonlyArray<Introduction>) =>
       Effect.map(update(introductions, "SKIP LOCKED"), (rows) => {
         const written = new Set(rows.map(({ agentId }) => agentId))
         return ({ agentId }: Introduction) => written.has(agentId)
-      })
-  })
+      }),
+    { keyOf: ({ agentId }) => agentId }
+  )
   return (introduction: Introduction): Effect.Effect<void, StoreError> =>
-    request(introduction).pipe(
+    together(introduction).pipe(
       // the data of another agent of the statement may be bad
       Effect.catchIf(
         ({ reason }) => reason === "rejected",

@@ -1,8 +1,8 @@
 /**
- * Combines concurrent reads into one statement, so that a fleet that reconnects causes few statements, and any number of
+ * Combines concurrent requests into one statement, so that a fleet that reconnects causes few statements, and any number of
  * calls of one agent causes one.
  */
-import { Effect, Schema } from "effect"
+import { Effect, identity, Schema } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import * as RequestCoalescer from "../../batcher/RequestCoalescer.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
@@ -12,16 +12,20 @@ import { asStoreError, storeOperation } from "./storeOperation.ts"
 /** The maximum number of requests in one statement. */
 const maxRequests = 1_000
 
-/** Returns a read of one thing, built on a read of many, which has a span of its own. It uses one connection of the pool at a time. */
-export const coalesced = <Id, A, E>(
+export interface Options<Q> {
+  /** The maximum number of requests in one statement. Default: 1 000. */
+  readonly maxSize?: number | undefined
+  /** Requests with equal keys are one request. Default: the request itself. */
+  readonly keyOf?: ((request: Q) => unknown) | undefined
+}
+
+/** Returns a request of one, built on a statement for many, which has a span of its own. It uses one connection of the pool at a time. */
+export const coalesced = <Q, A, E>(
   name: string,
-  read: (ids: ReadonlyArray<Id>) => Effect.Effect<(id: Id) => A, E>,
-  maxSize = maxRequests
-): Effect.Effect<(id: Id) => Effect.Effect<A, E>> =>
-  Effect.map(
-    RequestCoalescer.make({ name, window: 0, maxSize, concurrency: 1, keyOf: (id: Id) => id, call: read }),
-    ({ request }) => request
-  )
+  call: (requests: ReadonlyArray<Q>) => Effect.Effect<(request: Q) => A, E>,
+  { keyOf = identity, maxSize = maxRequests }: Options<Q> = {}
+): Effect.Effect<(request: Q) => Effect.Effect<A, E>> =>
+  Effect.map(RequestCoalescer.make({ name, window: 0, maxSize, concurrency: 1, keyOf, call }), ({ request }) => request)
 
 export interface RowsOptions<Id, A> {
   readonly share: Share
@@ -53,7 +57,7 @@ export const coalescedRows = <Id, A>(
       storeOperation(sql, share, operation)
     )
   return Effect.map(
-    coalesced(operation, read, maxOwners),
+    coalesced(operation, read, { maxSize: maxOwners }),
     (rowsOf) => (id) => Effect.flatMap(rowsOf(id), (rows) => asStoreError(operation)(decode(rows)))
   )
 }
