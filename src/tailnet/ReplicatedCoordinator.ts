@@ -85,11 +85,8 @@ export const make = Effect.fnUntraced(function* (
   const writes = yield* Batcher.make({
     accumulator: Accumulator.keyed({ key: keyOfChange, merge: (_, newer) => newer }),
     interval: batchInterval,
-    maxBacklogBatchSize: 5_000,
-    maxPending: 30_000,
-    queueCapacity: 20_000,
+    ...bounds,
     shutdownTimeout,
-    onWriteFailure: "retain",
     write: Effect.fnUntraced(function* (changes: ReadonlyArray<Change>) {
       const accepted = yield* store.write(self, changes)
       yield* announce(
@@ -114,11 +111,8 @@ export const make = Effect.fnUntraced(function* (
   const refreshes = yield* Batcher.make({
     accumulator: Accumulator.keyed({ key: ({ id, kind }: Stale) => `${kind} ${id}`, merge: (_, newer) => newer }),
     interval: batchInterval,
-    maxBacklogBatchSize: 5_000,
-    maxPending: 30_000,
-    queueCapacity: 20_000,
+    ...bounds,
     shutdownTimeout: "1 millis",
-    onWriteFailure: "retain",
     write: Effect.fnUntraced(function* (batch: ReadonlyArray<Stale>) {
       const tunnels = idsOf(batch, "tunnels")
       if (tunnels.length > 0) {
@@ -329,6 +323,14 @@ const makeHeart = (
 }
 
 // ----- batches -----
+
+/** Beyond these bounds, changes and reads wait in the core, and nothing is dropped. */
+const bounds = {
+  maxBacklogBatchSize: 5_000,
+  maxPending: 30_000,
+  queueCapacity: 20_000,
+  onWriteFailure: "retain"
+} as const
 
 /** How many updates a batcher takes without dropping any. */
 const roomOf = ({
