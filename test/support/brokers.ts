@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as Programs from "./programs.ts"
+import { portOf } from "./localServer.ts"
 import * as ServiceProcess from "./serviceProcess.ts"
 
 export type Kind = "nats" | "redis"
@@ -30,12 +31,7 @@ const servers: { readonly [K in Kind]: Server } = {
 /** Adds a suite that needs the server of a broker. */
 export const describeWith = (kind: Kind, suite: () => void) => Programs.describeWith(servers[kind].program, suite)
 
-export const freePort = Effect.callback<number>((resume) => {
-  const listener = Net.createServer().listen(0, "127.0.0.1", () => {
-    const { port } = listener.address() as Net.AddressInfo
-    listener.close(() => resume(Effect.succeed(port)))
-  })
-})
+export const freePort = Effect.scoped(Effect.suspend(() => portOf(Net.createServer())))
 
 export interface Options {
   readonly port?: number | undefined
