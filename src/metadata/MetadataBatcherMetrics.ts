@@ -32,7 +32,7 @@
  * ```
  */
 import { Context, Effect, Metric, type Scope } from "effect"
-import { byLabel, onDemand } from "../domain/Counters.ts"
+import { byLabel, fromZero, onDemand } from "../domain/Counters.ts"
 import * as BatcherMetrics from "../batcher/BatcherMetrics.ts"
 
 /** The prefix of the original. */
@@ -145,9 +145,7 @@ export const register = (metrics: Metrics): Effect.Effect<(keys: number) => void
       known.set(identity, utilization)
       onDemand(metrics.batchUtilization, context, () => histogramOf(utilization))
       BatcherMetrics.showDropped(context, metrics.batcher, metrics.droppedKeys)
-      for (const metric of [metrics.publishErrors, ...Object.values(metrics.flushFailures)]) {
-        metric.updateUnsafe(0, context)
-      }
+      yield* fromZero([metrics.publishErrors, ...Object.values(metrics.flushFailures)])
     }
     return (keys) => {
       utilization[keys] = (utilization[keys] ?? 0) + 1

@@ -76,8 +76,8 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     add: Effect.fnUntraced(function* (report) {
-      if (batcher.addUnsafe([{ id: yield* random.uuidV4(), ...report }]) === 0) return
-      const reason = batcher.isOpenUnsafe() ? "full" : "closed"
+      const { reason } = yield* batcher.tryAdd([{ id: yield* random.uuidV4(), ...report }])
+      if (reason === undefined) return
       yield* Effect.annotateLogs(Effect.logDebug("report of statistics dropped"), { agentId: report.agentId, reason })
     }),
     flush: batcher.flush
