@@ -5,6 +5,7 @@ import * as Token from "../access/Token.ts"
 import { declarePath } from "../agentapi/AgentHttpApi.ts"
 import { path } from "../agentapi/AgentSocketApi.ts"
 import * as ApiVersion from "../agentapi/ApiVersion.ts"
+import type { ErrorResponse } from "../platform/ErrorResponse.ts"
 import type { Key } from "./Samples.ts"
 
 export interface Service {
@@ -54,7 +55,7 @@ export const declare = Effect.fnUntraced(function* (service: Service, keys: Read
   )
   if (response.status === 403 || response.status === 400) {
     const body = yield* Effect.orElseSucceed(response.json, () => ({}))
-    const { message = "", validations: [first] = [] } = body as Refusal
+    const { message = "", validations: [first] = [] } = body as Partial<ErrorResponse>
     return yield* new KeysRefused({
       message: first === undefined ? message : `${message}: ${first.field} ${first.detail}`
     })
@@ -63,11 +64,6 @@ export const declare = Effect.fnUntraced(function* (service: Service, keys: Read
 })
 
 // ----- internals -----
-
-interface Refusal {
-  readonly message?: string
-  readonly validations?: ReadonlyArray<{ readonly field: string; readonly detail: string }>
-}
 
 const request = ({ token, url }: Service, request: HttpClientRequest.HttpClientRequest) =>
   HttpClient.execute(HttpClientRequest.setHeader(request, Token.header, Redacted.value(token))).pipe(

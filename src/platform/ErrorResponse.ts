@@ -13,6 +13,9 @@ export const fields = {
   validations: Schema.optionalKey(Schema.Array(Schema.Struct({ field: Schema.String, detail: Schema.String })))
 }
 
+/** An error response. */
+export type ErrorResponse = Schema.Struct.Type<typeof fields>
+
 /** A parameter or the body of the request is invalid. */
 export class BadRequest extends Schema.TaggedError<BadRequest>()("BadRequest", fields, { httpApiStatus: 400 }) {}
 

@@ -1,4 +1,5 @@
 /** The requests with which administrators change users, workspaces, agents and tokens. */
+import type { ErrorResponse } from "../../platform/ErrorResponse.ts"
 import type { Client } from "./client.ts"
 
 /** The service refused a change, and says why. */
@@ -17,13 +18,8 @@ export const change = async <A>(
   return (text === "" ? undefined : JSON.parse(text)) as A
 }
 
-interface Problem {
-  readonly message?: string
-  readonly validations?: ReadonlyArray<{ readonly field: string; readonly detail: string }>
-}
-
 const problemOf = (text: string, status: number): string => {
-  let problem: Problem = {}
+  let problem: Partial<ErrorResponse> = {}
   try {
     problem = JSON.parse(text)
   } catch {
