@@ -130,8 +130,9 @@ const session = Effect.fnUntraced(function* (
     function* (script: Manifest["scripts"][number], stage: "start" | "stop") {
       const start = yield* DateTime.now
       const onLine = (output: string) => logs.add({ source: script.log_source_id, output })
-      const timeout = Duration.isZero(script.timeout) ? undefined : script.timeout
-      const failure = yield* Effect.flip(Script.run(script.script, { onLine, timeout })).pipe(Effect.option)
+      const failure = yield* Effect.flip(Script.run(script.script, { onLine, timeout: script.timeout })).pipe(
+        Effect.option
+      )
       if (Option.isSome(failure))
         yield* Console.error(`script ${script.display_name || script.id}: ${failure.value.message}`)
       yield* client.ScriptCompleted({

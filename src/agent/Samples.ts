@@ -77,7 +77,7 @@ export type Samples = ReturnType<typeof make>
 type Send<E, R> = (samples: ReadonlyMap<string, Sample>) => Effect.Effect<void, E, R>
 
 const sampleOf = (script: string, timeout: Duration.Duration) =>
-  Script.run(script, { timeout: Duration.isZero(timeout) ? undefined : timeout }).pipe(
+  Script.run(script, { timeout }).pipe(
     Effect.map((value): Sample => ({ value, error: "" })),
     Effect.catch(({ message, output }) => Effect.succeed<Sample>({ value: output, error: message }))
   )

@@ -4,7 +4,7 @@
  * - The script is killed, with the processes that it started, at its timeout or when the effect is interrupted.
  * - Standard output and standard error are one output, of which a sample keeps the first {@link maxOutputBytes}.
  */
-import { Data, type Duration, Effect, Option, Stream } from "effect"
+import { Data, Duration, Effect, Option, Stream } from "effect"
 import { ChildProcess, type ChildProcessSpawner } from "effect/process"
 
 /** The most of an output that a sample keeps. */
@@ -23,14 +23,14 @@ export class ScriptFailed extends Data.TaggedError("ScriptFailed")<{
 export interface Options {
   /** Called for each line of the output. */
   readonly onLine?: (line: string) => void
-  /** Default: none. */
-  readonly timeout?: Duration.Duration | undefined
+  /** Zero means none. */
+  readonly timeout: Duration.Duration
 }
 
 /** Runs a script, and returns the first part of its output. */
 export const run = (
   script: string,
-  { onLine, timeout }: Options = {}
+  { onLine, timeout }: Options
 ): Effect.Effect<string, ScriptFailed, ChildProcessSpawner.ChildProcessSpawner> => {
   let output = ""
   const execute = Effect.gen(function* () {
@@ -52,7 +52,7 @@ export const run = (
     )
   )
   return Effect.gen(function* () {
-    const code = timeout === undefined ? Option.some(yield* execute) : yield* Effect.timeoutOption(execute, timeout)
+    const code = yield* Duration.isZero(timeout) ? Effect.asSome(execute) : Effect.timeoutOption(execute, timeout)
     if (Option.isNone(code)) {
       return yield* new ScriptFailed({ reason: "timeout", message: "the script did not end in time", output })
     }
