@@ -1,4 +1,5 @@
 /** One agent: its live values, its lifecycle, the connections to it, and its live log. */
+import type { ComponentChildren } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import type * as Wire from "../AgentCatalog.ts"
 import type { MetadataView } from "../../domain/MetadataView.ts"
@@ -166,6 +167,13 @@ const Value = ({
 const Time = ({ at }: { at: string | null }) =>
   at === null ? <span class="muted">–</span> : <time dateTime={at}>{new Date(at).toLocaleString()}</time>
 
+const Fact = ({ children, name }: { name: string; children: ComponentChildren }) => (
+  <div>
+    <dt>{name}</dt>
+    <dd>{children}</dd>
+  </div>
+)
+
 const Lifecycle = ({
   askedAt,
   details,
@@ -183,57 +191,35 @@ const Lifecycle = ({
         Lifecycle <span class={`status lifecycle-${state}`}>{words(state)}</span>
       </h3>
       <dl class="facts">
-        <div>
-          <dt>Created</dt>
-          <dd>
-            <Time at={details.created_at} />
-          </dd>
-        </div>
-        <div>
-          <dt>First connected</dt>
-          <dd>
-            <Time at={details.first_connected_at} />
-          </dd>
-        </div>
-        <div>
-          <dt>Startup began</dt>
-          <dd>
-            <Time at={started_at} />
-          </dd>
-        </div>
-        <div>
-          <dt>Ready</dt>
-          <dd>
-            <Time at={ready_at} />
-            {took !== null && took >= 0 && <span class="muted"> after {duration(took)}</span>}
-          </dd>
-        </div>
-        <div>
-          <dt>Last seen</dt>
-          <dd>
-            <Time at={details.last_connected_at} />
-          </dd>
-        </div>
-        <div>
-          <dt>Disconnected</dt>
-          <dd>
-            <Time at={details.disconnected_at} />
-          </dd>
-        </div>
-        <div>
-          <dt>System</dt>
-          <dd>
-            {details.first_connected_at === null ? (
-              <span class="muted">not known yet</span>
-            ) : (
-              `${details.operating_system}/${details.architecture} ${details.version}`
-            )}
-          </dd>
-        </div>
-        <div>
-          <dt>Folder</dt>
-          <dd>{details.directory === "" ? <span class="muted">–</span> : <code>{details.directory}</code>}</dd>
-        </div>
+        <Fact name="Created">
+          <Time at={details.created_at} />
+        </Fact>
+        <Fact name="First connected">
+          <Time at={details.first_connected_at} />
+        </Fact>
+        <Fact name="Startup began">
+          <Time at={started_at} />
+        </Fact>
+        <Fact name="Ready">
+          <Time at={ready_at} />
+          {took !== null && took >= 0 && <span class="muted"> after {duration(took)}</span>}
+        </Fact>
+        <Fact name="Last seen">
+          <Time at={details.last_connected_at} />
+        </Fact>
+        <Fact name="Disconnected">
+          <Time at={details.disconnected_at} />
+        </Fact>
+        <Fact name="System">
+          {details.first_connected_at === null ? (
+            <span class="muted">not known yet</span>
+          ) : (
+            `${details.operating_system}/${details.architecture} ${details.version}`
+          )}
+        </Fact>
+        <Fact name="Folder">
+          {details.directory === "" ? <span class="muted">–</span> : <code>{details.directory}</code>}
+        </Fact>
       </dl>
     </section>
   )
@@ -271,10 +257,14 @@ const Connections = ({ connections }: { connections: Details["connections"] }) =
   </section>
 )
 
+const PeerStatus = ({ status }: { status: Wire.PeerStatus }) => (
+  <span class={`status status-${status === "lost" ? "disconnected" : status}`}>{status}</span>
+)
+
 const Tailnet = ({ tailnet: { connected_at, status, total, tunnels } }: { tailnet: Details["tailnet"] }) => (
   <section aria-labelledby="tailnet">
     <h3 id="tailnet">
-      Tailnet <span class={`status status-${status === "lost" ? "disconnected" : status}`}>{status}</span>
+      Tailnet <PeerStatus status={status} />
     </h3>
     {connected_at !== null && (
       <p class="muted">
@@ -294,9 +284,7 @@ const Tailnet = ({ tailnet: { connected_at, status, total, tunnels } }: { tailne
                   <code title={tunnel.peer}>{tunnel.peer.slice(0, 8)}</code>
                 </th>
                 <td>
-                  <span class={`status status-${tunnel.status === "lost" ? "disconnected" : tunnel.status}`}>
-                    {tunnel.status}
-                  </span>
+                  <PeerStatus status={tunnel.status} />
                 </td>
                 <td>
                   <Time at={tunnel.connected_at} />
