@@ -7,12 +7,7 @@ import { Context, type Effect, type Option, Schema } from "effect"
 import { AgentId } from "../domain/Ids.ts"
 import type { StoreError } from "../domain/StoreError.ts"
 import type { User } from "../domain/User.ts"
-
-/**
- * The connection of an agent: it has one, had one, has yet to make its first, or has exceeded the time for the first.
- */
-export const Status = Schema.Literals(["connected", "connecting", "disconnected", "timeout"])
-export type Status = typeof Status.Type
+import { Agent } from "../watch/AgentReader.ts"
 
 const Time = Schema.NullOr(Schema.DateTimeUtcFromString)
 
@@ -21,7 +16,7 @@ export const AgentSummary = Schema.Struct({
   name: Schema.String,
   workspace: Schema.String,
   owner: Schema.String,
-  status: Status,
+  status: Agent.fields.status,
   /** The state of its startup, as the agent reports it. */
   lifecycle: Schema.String,
   /** The collection time of its newest value; null when it has none. */

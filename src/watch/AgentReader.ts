@@ -65,7 +65,8 @@ export const Agent = Schema.Struct({
   disconnected_at: Time,
   started_at: Time,
   ready_at: Time,
-  status: Schema.Literals(["connecting", "connected", "disconnected", "timeout"]),
+  /** It has a connection, had one, has yet to make its first, or has exceeded the time for the first. */
+  status: Schema.Literals(["connected", "disconnected", "connecting", "timeout"]),
   lifecycle_state: Schema.Literals(AgentLifecycle.states),
   /** The reason is there if the agent is not healthy. */
   health: Schema.Struct({ healthy: Schema.Boolean, reason: Schema.optionalKey(Schema.String) }),

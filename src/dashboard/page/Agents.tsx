@@ -193,14 +193,14 @@ const Reported = ({ agent }: { agent: Summary }) => {
   )
 }
 
-const statuses: { readonly [Status in Wire.Status]: string } = {
+const statuses: { readonly [Status in Summary["status"]]: string } = {
   connected: "connected",
   connecting: "not seen yet",
   disconnected: "disconnected",
   timeout: "never came"
 }
 
-export const Status = ({ status }: { status: Wire.Status }) => (
+export const Status = ({ status }: { status: Summary["status"] }) => (
   <span class={`status status-${status}`}>{statuses[status]}</span>
 )
 
