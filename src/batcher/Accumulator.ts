@@ -103,45 +103,90 @@ export const keyed = <A, K extends Key>(rules: {
   readonly key: (update: A) => K
   /** Returns the one update that stands for both; `newer` arrived later. */
   readonly merge: (older: A, newer: A) => A
-}): Accumulator<Map<K, A>, A> => ({
-  empty: () => new Map(),
-  size: (state) => state.size,
-  has: (state, update) => state.has(rules.key(update)),
-  keyOf: rules.key,
-  add(state, updates, from, to) {
-    for (let next = from; next < to; next++) {
-      const update = updates[next]!
-      const key = rules.key(update)
-      const held = state.get(key)
-      state.set(key, held === undefined && !state.has(key) ? update : rules.merge(held as A, update))
+  /**
+   * The source of an update, for `maxPendingPerSource`. Updates with equal keys have one source, and so have updates that
+   * are added together.
+   */
+  readonly source?: ((update: A) => unknown) | undefined
+}): Accumulator<Map<K, A>, A> => {
+  const { source } = rules
+  const empty = (): Map<K, A> => (source === undefined ? new Map() : new MapBySource(source))
+  return {
+    empty,
+    size: (state) => state.size,
+    has: (state, update) => state.has(rules.key(update)),
+    keyOf: rules.key,
+    add(state, updates, from, to) {
+      for (let next = from; next < to; next++) {
+        const update = updates[next]!
+        const key = rules.key(update)
+        const held = state.get(key)
+        state.set(key, held === undefined && !state.has(key) ? update : rules.merge(held as A, update))
+      }
+      return state
+    },
+    restore(state, updates) {
+      const restored = empty()
+      for (const update of updates) {
+        const key = rules.key(update)
+        restored.set(key, restored.has(key) ? rules.merge(restored.get(key) as A, update) : update)
+      }
+      for (const [key, newer] of state) {
+        restored.set(key, restored.has(key) ? rules.merge(restored.get(key) as A, newer) : newer)
+      }
+      return restored
+    },
+    take(state, max, select) {
+      if (state.size <= max && select === undefined) return [[...state.values()], empty()]
+      const batch: Array<A> = []
+      for (const [key, update] of state) {
+        if (batch.length === max) break
+        const selection = select === undefined ? "take" : select(update)
+        if (selection === "stop") break
+        if (selection === "skip") continue
+        batch.push(update)
+        state.delete(key)
+      }
+      return [batch, state]
+    },
+    sources: source && {
+      of: ([first]) => first && source(first),
+      count: (state, key) => (state instanceof MapBySource ? state.countOf(key) : 0)
     }
-    return state
-  },
-  restore(state, updates) {
-    const restored = new Map<K, A>()
-    for (const update of updates) {
-      const key = rules.key(update)
-      restored.set(key, restored.has(key) ? rules.merge(restored.get(key) as A, update) : update)
-    }
-    for (const [key, newer] of state) {
-      restored.set(key, restored.has(key) ? rules.merge(restored.get(key) as A, newer) : newer)
-    }
-    return restored
-  },
-  take(state, max, select) {
-    if (state.size <= max && select === undefined) return [[...state.values()], new Map()]
-    const batch: Array<A> = []
-    for (const [key, update] of state) {
-      if (batch.length === max) break
-      const selection = select === undefined ? "take" : select(update)
-      if (selection === "stop") break
-      if (selection === "skip") continue
-      batch.push(update)
-      state.delete(key)
-    }
-    return [batch, state]
   }
-})
+}
+
+/** A map that knows how many of its values each source has. */
+class MapBySource<K, A> extends Map<K, A> {
+  readonly #sourceOf: (update: A) => unknown
+  readonly #counts = new Map<unknown, number>()
+
+  constructor(sourceOf: (update: A) => unknown) {
+    super()
+    this.#sourceOf = sourceOf
+  }
+
+  countOf(source: unknown): number {
+    return this.#counts.get(source) ?? 0
+  }
+
+  override set(key: K, update: A): this {
+    if (!this.has(key)) this.#count(update, 1)
+    return super.set(key, update)
+  }
+
+  override delete(key: K): boolean {
+    if (this.has(key)) this.#count(this.get(key) as A, -1)
+    return super.delete(key)
+  }
+
+  #count(update: A, by: number): void {
+    const source = this.#sourceOf(update)
+    const count = this.countOf(source) + by
+    if (count === 0) this.#counts.delete(source)
+    else this.#counts.set(source, count)
+  }
+}
 
 /** The state of {@link fifo}: a list whose first updates are taken already. */
 export interface Fifo<A> {

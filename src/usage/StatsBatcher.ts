@@ -5,6 +5,7 @@
  *
  * - There is a write every second, and as soon as four fifths of a batch are full.
  * - A failed batch is retained while there is room, and written later: each report once.
+ * - Of one agent at most `maxPendingPerAgent` reports are held: however many it sends, others find room.
  * - A batch has at most 64 types of sessions beside the well-known ones. Further types count as `unknown`.
  * - Closing writes what is pending, within 15 seconds.
  * - Every report that is dropped or lost is counted by its reason.
@@ -24,6 +25,8 @@ export interface Options {
   readonly size?: number | undefined
   /** The most reports that are retained while writes fail. Default 10 times `size`. */
   readonly maxPending?: number | undefined
+  /** The most reports of one agent that are held; further ones are dropped. Default 128. */
+  readonly maxPendingPerAgent?: number | undefined
   /** The most types of sessions in a batch, beside the well-known ones. Default 64. */
   readonly maxSessionTypes?: number | undefined
   /** The longest time of closing. Default 15 seconds. */
@@ -48,11 +51,17 @@ export const make = Effect.fnUntraced(function* (
   const { maxSessionTypes = 64, size = 1_024 } = options
 
   const batcher = yield* Batcher.make({
-    accumulator: Accumulator.fifo<StatsRow>(),
+    // rows never merge: each has an id of its own
+    accumulator: Accumulator.keyed<StatsRow, string>({
+      key: ({ id }) => id,
+      merge: (_, newer) => newer,
+      source: ({ agentId }) => agentId
+    }),
     interval: options.interval ?? "1 second",
     maxBatchSize: Math.ceil(size * 0.8),
     queueCapacity: size,
     maxPending: options.maxPending ?? size * 10,
+    maxPendingPerSource: options.maxPendingPerAgent ?? 128,
     shutdownTimeout: options.shutdownTimeout ?? "15 seconds",
     onWriteFailure: "retain",
     write: (rows) => store.insert(SessionTypes.limit(rows, maxSessionTypes)),

@@ -73,6 +73,27 @@ describe("StatsBatcher", () => {
     })
   )
 
+  it.effect("holds at most 128 reports of one agent, so that others find room [FT-71]", () =>
+    Effect.gen(function* () {
+      const { add, calls, count } = yield* start({ insert: inTurn(away) })
+
+      for (let sent = 0; sent < 200; sent++) yield* add(report(1))
+      yield* TestClock.adjust("1 second")
+      yield* add(report(1))
+      yield* add(report(2))
+      assert.strictEqual(count(Metrics.batcher.dropped.quota), 73)
+      yield* TestClock.adjust("1 second")
+      yield* add(report(1))
+
+      assert.deepStrictEqual(
+        [1, 2].map((number) => (calls[1] ?? []).filter(({ agentId }) => agentId === agent(number)).length),
+        [128, 1]
+      )
+      assert.strictEqual(count(Metrics.batcher.dropped.quota), 73)
+      assert.strictEqual(count(Metrics.batcher.dropped.full), 0)
+    })
+  )
+
   it.effect("keeps as much as there is room for, and counts the rest as dropped", () =>
     Effect.gen(function* () {
       const { addAll, close, count, logs } = yield* start({ size: 10, maxPending: 20, insert: away })
