@@ -124,15 +124,15 @@ export const resolve = (
     const room = Math.max(maxBatchSize * concurrency, maxBacklogBatchSize)
     const unlimited = settings.maxBatchBytes === Number.POSITIVE_INFINITY
     const { handoverTimeout = 0, onWriteFailure = "discard" } = settings
-    const shutdownTimeout = yield* checkDuration("shutdownTimeout", settings.shutdownTimeout, Duration.seconds(15))
+    const shutdownTimeout = yield* duration("shutdownTimeout", settings.shutdownTimeout, Duration.seconds(15))
     return {
       maxBatchSize,
       maxBacklogBatchSize,
       maxBatchBytes: unlimited
         ? Number.POSITIVE_INFINITY
         : yield* count("maxBatchBytes", settings.maxBatchBytes, Number.POSITIVE_INFINITY),
-      interval: yield* checkDuration("interval", settings.interval, Duration.seconds(5)),
-      maxAge: yield* checkDuration("maxAge", settings.maxAge, Duration.infinity),
+      interval: yield* duration("interval", settings.interval, Duration.seconds(5)),
+      maxAge: yield* duration("maxAge", settings.maxAge, Duration.infinity),
       queueCapacity: yield* count("queueCapacity", settings.queueCapacity, maxBatchSize * 5),
       maxPending: yield* count("maxPending", settings.maxPending, room, atLeastOneBacklogBatch),
       maxPendingBytes,
@@ -140,7 +140,7 @@ export const resolve = (
       concurrency,
       shutdownTimeout,
       handoverTimeout: yield* Effect.filterOrFail(
-        checkDuration("handoverTimeout", handoverTimeout, Duration.zero),
+        duration("handoverTimeout", handoverTimeout, Duration.zero),
         (timeout) => Duration.isLessThan(timeout, shutdownTimeout),
         (actual) => invalid("handoverTimeout", "shorter than shutdownTimeout", Duration.format(actual))
       ),
@@ -182,7 +182,8 @@ const countIf = (
     (limit) => invalid(setting, `left out without an accumulator with \`${rules}\``, limit)
   )
 
-const checkDuration = (
+/** A duration by the rule of this module: absent or zero means `byDefault`. */
+export const duration = (
   setting: string,
   actual: Duration.Input | undefined,
   byDefault: Duration.Duration
@@ -194,10 +195,3 @@ const checkDuration = (
     ? Effect.succeed(Duration.isZero(given.value) ? byDefault : given.value)
     : Effect.fail(invalid(setting, "a duration that is not negative", actual))
 }
-
-/** A duration by the rule of this module, where a mistake is a defect: absent or zero means `byDefault`. */
-export const duration = (
-  setting: string,
-  actual: Duration.Input | undefined,
-  byDefault: Duration.Duration
-): Effect.Effect<Duration.Duration> => Effect.orDie(checkDuration(setting, actual, byDefault))

@@ -14,7 +14,7 @@
  * - With a tracer each write has a span, which links to the spans of the reports whose rows it writes and contains the
  *   span of the announcement. No attribute contains a value.
  */
-import { Clock, Context, Duration, Effect, Layer, LogLevel, type Metric, type Scope } from "effect"
+import { Clock, Config, Context, Duration, Effect, Layer, LogLevel, type Metric, type Scope } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 import type { MetadataEntry, MetadataRow } from "../domain/Metadata.ts"
 import type { StoreError } from "../domain/StoreError.ts"
@@ -23,7 +23,7 @@ import * as Utf8 from "../domain/Utf8.ts"
 import * as PubSub from "../pubsub/PubSub.ts"
 import * as Batcher from "../batcher/Batcher.ts"
 import type * as BatcherMetrics from "../batcher/BatcherMetrics.ts"
-import * as Settings from "../batcher/BatcherSettings.ts"
+import * as BatcherSettings from "../batcher/BatcherSettings.ts"
 import { collected, makeAnnouncer } from "./internal/announcer.ts"
 import { newestMetadata, sizedNewestMetadata } from "./internal/newestMetadata.ts"
 import { makeOutcomes } from "./internal/outcomes.ts"
@@ -35,20 +35,24 @@ import * as MetadataStore from "./MetadataStore.ts"
 
 export { channel } from "./MetadataStore.ts"
 
-/** The options of a metadata batcher: the bounds and times of every batcher, and its own. */
-export interface Options extends Settings.Settings {
+/** The bounds and times of a metadata batcher: those of every batcher, and its own. */
+export interface Settings extends BatcherSettings.Settings {
   /**
    * Dropped entries are logged as a warning at most once in this time, otherwise at debug; so are pending ones that are lost.
    * Default (also for 0): 10 s.
    */
   readonly dropWarningInterval?: Duration.Input | undefined
-  /** The channel on which changed agents are announced. Default: {@link channel}. A second batcher needs one of its own. */
-  readonly channel?: string | undefined
   /**
    * How long changed agents are collected before they are announced, unless a message is full sooner. `flush` returns
    * without waiting for that; closing announces the rest. Default: 0, which announces them after each write.
    */
   readonly announceInterval?: Duration.Input | undefined
+}
+
+/** The options of a metadata batcher. */
+export interface Options extends Settings {
+  /** The channel on which changed agents are announced. Default: {@link channel}. A second batcher needs one of its own. */
+  readonly channel?: string | undefined
   /** The prefix and the attributes of its metrics. Default: the original's prefix, without attributes. */
   readonly metrics?: Partial<BatcherMetrics.Options> | undefined
   /** When to try again after a failed write, with `retain`. Default: as for every {@link Batcher}. */
@@ -114,9 +118,19 @@ export class MetadataBatcher extends Context.Service<
  * // completed 1
  * ```
  */
-export const make = Effect.fnUntraced(function* (
+export const make = (
+  options?: Options
+): Effect.Effect<MetadataBatcher["Service"], never, MetadataStore.MetadataStore | PubSub.PubSub | Scope.Scope> =>
+  Effect.orDie(makeChecked(options))
+
+/** `make` for settings that come from outside: fails with a {@link BatcherSettings.InvalidSetting} that names the setting. */
+export const makeChecked = Effect.fnUntraced(function* (
   options: Options = {}
-): Effect.fn.Return<MetadataBatcher["Service"], never, MetadataStore.MetadataStore | PubSub.PubSub | Scope.Scope> {
+): Effect.fn.Return<
+  MetadataBatcher["Service"],
+  BatcherSettings.InvalidSetting,
+  MetadataStore.MetadataStore | PubSub.PubSub | Scope.Scope
+> {
   const store = yield* MetadataStore.MetadataStore
   const pubsub = yield* PubSub.PubSub
   const context = yield* Effect.context<never>()
@@ -128,7 +142,7 @@ export const make = Effect.fnUntraced(function* (
   const onUtilization = yield* Metrics.register(metrics)
   const isDebug = yield* LogLevel.isEnabled("Debug")
   const announceNow = makeAnnouncer({ channel, pubsub, spans, onFailure: () => update(metrics.publishErrors, 1) })
-  const interval = yield* Settings.duration("announceInterval", options.announceInterval, Duration.zero)
+  const interval = yield* BatcherSettings.duration("announceInterval", options.announceInterval, Duration.zero)
   // before the batcher, so that it closes after the last flush
   const announce = Duration.isZero(interval) ? announceNow : yield* collected(interval, announceNow)
   const write = (rows: ReadonlyArray<MetadataRow>, onStored: () => void) =>
@@ -137,10 +151,14 @@ export const make = Effect.fnUntraced(function* (
       return announce(agents)
     })
 
-  const warnEvery = yield* Settings.duration("dropWarningInterval", options.dropWarningInterval, Duration.seconds(10))
+  const warnEvery = yield* BatcherSettings.duration(
+    "dropWarningInterval",
+    options.dropWarningInterval,
+    Duration.seconds(10)
+  )
   const makeIsWarningDue = () => makeWarnTicker(Context.get(context, Clock.Clock), warnEvery)
   const isSized = settings.maxPendingBytes !== undefined && settings.maxPendingBytes !== 0
-  const batcher = yield* Batcher.make({
+  const batcher = yield* Batcher.makeChecked({
     ...settings,
     accumulator: isSized ? sizedNewestMetadata : newestMetadata,
     sizeOf: rowBytes,
@@ -187,12 +205,47 @@ export const make = Effect.fnUntraced(function* (
 
 /**
  * The metadata batcher. Closing the layer's scope writes what was accepted, within `shutdownTimeout`. A setting that makes
- * no sense is a defect, {@link Settings.InvalidSetting}.
+ * no sense is a defect, {@link BatcherSettings.InvalidSetting}.
  */
 export const layer = (
   options?: Options
 ): Layer.Layer<MetadataBatcher, never, MetadataStore.MetadataStore | PubSub.PubSub> =>
   Layer.effect(MetadataBatcher, make(options))
+
+/**
+ * `layer` with settings from a `Config`, which fails with what is wrong with them.
+ *
+ * @example
+ * ```ts
+ * import { Config, ConfigProvider, Console, Effect, Layer } from "effect"
+ * import { MetadataBatcher, MetadataStore, PubSub } from "metadata-batcher"
+ *
+ * const layer = MetadataBatcher.layerConfig({
+ *   settings: { maxBatchSize: Config.Int("BATCH_SIZE"), interval: Config.Duration("FLUSH_INTERVAL") }
+ * })
+ *
+ * const environment = ConfigProvider.fromEnvRecord({ BATCH_SIZE: "-1", FLUSH_INTERVAL: "1 second" })
+ * const program = Effect.provide(MetadataBatcher.MetadataBatcher, layer).pipe(
+ *   Effect.catchTag("InvalidSetting", ({ message }) => Console.log(message)),
+ *   Effect.provide(Layer.merge(MetadataStore.layerMemory, PubSub.layerMemory)),
+ *   Effect.provideService(ConfigProvider.ConfigProvider, environment)
+ * )
+ * await Effect.runPromise(program)
+ * // Output:
+ * // maxBatchSize must be a whole number of at least 1, but is -1; leave it out for its default
+ * ```
+ */
+export const layerConfig = (
+  options: Omit<Options, keyof Settings> & { readonly settings: Config.Wrap<Settings> }
+): Layer.Layer<
+  MetadataBatcher,
+  Config.ConfigError | BatcherSettings.InvalidSetting,
+  MetadataStore.MetadataStore | PubSub.PubSub
+> =>
+  Layer.effect(
+    MetadataBatcher,
+    Effect.flatMap(Config.unwrap(options.settings), (settings) => makeChecked({ ...options, ...settings }))
+  )
 
 /**
  * A metadata batcher for tests of what uses it. It accepts everything and keeps nothing; each member can be replaced.

@@ -28,7 +28,7 @@
  * // 1 workspace used
  * ```
  */
-import { type Cause, Context, DateTime, Duration, Effect, Layer, Order, type Scope, Semaphore } from "effect"
+import { type Cause, Config, Context, DateTime, Duration, Effect, Layer, Order, type Scope, Semaphore } from "effect"
 import * as Settings from "../batcher/BatcherSettings.ts"
 import type { WorkspaceId } from "../domain/Ids.ts"
 import type { StoreError } from "../domain/StoreError.ts"
@@ -57,10 +57,17 @@ export class UsageTracker extends Context.Service<
 /** The most workspaces that are remembered from one write to the next. */
 export const maxWorkspaces = 1_000_000
 
-/** A usage tracker that lives as long as the scope. */
-export const make = Effect.fnUntraced(function* (
+/**
+ * A usage tracker that lives as long as the scope. A time that makes no sense is a defect, an
+ * {@link Settings.InvalidSetting}.
+ */
+export const make = (options?: Options): Effect.Effect<UsageTracker["Service"], never, UsageStore | Scope.Scope> =>
+  Effect.orDie(makeChecked(options))
+
+/** `make` for times that come from outside: fails with an {@link Settings.InvalidSetting} that names the option. */
+export const makeChecked = Effect.fnUntraced(function* (
   options: Options = {}
-): Effect.fn.Return<UsageTracker["Service"], never, UsageStore | Scope.Scope> {
+): Effect.fn.Return<UsageTracker["Service"], Settings.InvalidSetting, UsageStore | Scope.Scope> {
   const store = yield* UsageStore
   const interval = yield* Settings.duration("interval", options.interval, Duration.seconds(60))
   const writeTimeout = yield* Settings.duration("writeTimeout", options.writeTimeout, Duration.seconds(10))
@@ -124,3 +131,9 @@ export const make = Effect.fnUntraced(function* (
 /** The usage tracker. Closing the layer's scope writes what is pending, within `writeTimeout`. */
 export const layer = (options?: Options): Layer.Layer<UsageTracker, never, UsageStore> =>
   Layer.effect(UsageTracker, make(options))
+
+/** `layer` with times from a `Config`, which fails with what is wrong with them. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<UsageTracker, Config.ConfigError | Settings.InvalidSetting, UsageStore> =>
+  Layer.effect(UsageTracker, Effect.flatMap(Config.unwrap(options), makeChecked))

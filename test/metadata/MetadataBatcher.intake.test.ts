@@ -1,9 +1,12 @@
 /** Acceptance, merging and drops of `add`, and their records. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Option } from "effect"
+import { Config, ConfigProvider, Deferred, Effect, Exit, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { InvalidSetting } from "../../src/batcher/BatcherSettings.ts"
+import * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"
 import * as Metrics from "../../src/metadata/MetadataBatcherMetrics.ts"
+import * as MetadataStore from "../../src/metadata/MetadataStore.ts"
+import * as PubSub from "../../src/pubsub/PubSub.ts"
 import { agent, entries, entry, gated, hanging, start } from "../support/metadataBatcher.ts"
 
 const settle = TestClock.adjust(0)
@@ -277,6 +280,24 @@ describe("MetadataBatcher intake", () => {
       assert.strictEqual(harness.calls.length, 0)
       const record = Option.fromUndefinedOr(harness.logs.find(({ message }) => message.includes("dropped")))
       assert.strictEqual(Option.getOrThrow(record).annotations["reason"], "closed")
+    })
+  )
+
+  it.effect("takes settings from a Config, and fails typed with the name of one that makes no sense [BA-29]", () =>
+    Effect.gen(function* () {
+      const layer = MetadataBatcher.layerConfig({
+        settings: { maxBatchSize: Config.Int("SIZE"), announceInterval: Config.succeed(Number.NaN) }
+      })
+      const messageWith = (SIZE: string) =>
+        MetadataBatcher.MetadataBatcher.pipe(
+          Effect.provide(Layer.provide(layer, Layer.merge(MetadataStore.layerMemory, PubSub.layerMemory))),
+          Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord({ SIZE })),
+          Effect.flip,
+          Effect.map(({ _tag, message }) => `${_tag}: ${message}`)
+        )
+
+      assert.include(yield* messageWith("many"), "ConfigError")
+      assert.include(yield* messageWith("1"), "InvalidSetting: announceInterval must be")
     })
   )
 })

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber } from "effect"
+import { Config, Deferred, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
+import { UsageStore } from "../../src/usage/UsageStore.ts"
+import * as UsageTracker from "../../src/usage/UsageTracker.ts"
 import { hanging, inTurn, minute, start, well, workspace } from "../support/usageTracker.ts"
 
 describe("UsageTracker", () => {
@@ -271,6 +273,16 @@ describe("UsageTracker", () => {
       yield* TestClock.adjust("1 hours")
 
       assert.deepStrictEqual(ids(), [])
+    })
+  )
+
+  it.effect("takes its times from a Config, and fails typed with the name of one that makes no sense [BA-29]", () =>
+    Effect.gen(function* () {
+      const layer = UsageTracker.layerConfig({ writeTimeout: Config.succeed(-1) })
+      const store = Layer.succeed(UsageStore, { updateLastUsedAt: well })
+      const error = yield* Effect.flip(Effect.provide(UsageTracker.UsageTracker, Layer.provide(layer, store)))
+
+      assert.include(error.message, "writeTimeout must be")
     })
   )
 })
