@@ -2,11 +2,13 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer, Option } from "effect"
+import { SqlClient } from "effect/sql"
 import { type AgentLog, LogId, maxBytes } from "../../src/domain/AgentLog.ts"
-import { AgentId, LogSourceId } from "../../src/domain/Ids.ts"
+import { AgentId, LogSourceId, type UserId } from "../../src/domain/Ids.ts"
 import * as PgLogReader from "../../src/storage/readers/PgLogReader.ts"
 import * as PgLogStore from "../../src/storage/PgLogStore.ts"
 import { LogReader } from "../../src/watch/LogReader.ts"
+import { Loggers, logReaderSuite } from "../watch/logReaderSuite.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
 import { type LogLine, LogStore } from "../../src/agentapi/ports/LogStore.ts"
@@ -245,23 +247,7 @@ layer(Layer.merge(PgLogStore.layer, PgLogReader.layer).pipe(Layer.provideMerge(P
 
   it.effect("reads pages of one agent by its index", () =>
     Effect.gen(function* () {
-      const [agentId, other] = [yield* anAgent, yield* anAgent]
-      const { append } = yield* LogStore
-      yield* append(agentId, batch("one", "two"))
-      yield* append(other, batch("other"))
-      yield* append(agentId, batch("three"))
-      const { agent, logs } = yield* LogReader
-
-      const page = yield* logs(agentId, LogId.make(0), 2)
-      assert.deepStrictEqual(outputs(page), ["one", "two"])
-      assert.deepStrictEqual(outputs(yield* logs(agentId, page[1]!.id, 2)), ["three"])
-      assert.deepStrictEqual(Option.getOrThrow(yield* agent(agentId)).lifecycle, {
-        state: "created",
-        started_at: null,
-        ready_at: null
-      })
-      assert.isTrue(Option.isNone(yield* agent(Seed.newId(AgentId))))
-
+      const agentId = yield* anAgent
       const sql = yield* PgClient.PgClient
       const plan = yield* Effect.andThen(
         sql`SET LOCAL enable_seqscan = off`,
@@ -271,3 +257,35 @@ layer(Layer.merge(PgLogStore.layer, PgLogReader.layer).pipe(Layer.provideMerge(P
     })
   )
 })
+
+const loggers = Layer.effect(
+  Loggers,
+  Effect.gen(function* () {
+    const { append } = yield* LogStore
+    const sql = yield* SqlClient.SqlClient
+    const reader = yield* LogReader
+    return {
+      create: Effect.gen(function* () {
+        const [agentId, other] = [yield* anAgent, yield* anAgent]
+        const [row] = yield* sql<{ ownerId: UserId }>`
+          SELECT owner_id AS "ownerId" FROM workspace_agents AS agent
+          JOIN workspace_builds AS build ON build.id = agent.workspace_build_id
+          JOIN workspaces AS workspace ON workspace.id = build.workspace_id
+          WHERE agent.id = ${agentId}`
+        return {
+          reader,
+          agentId,
+          ownerId: row!.ownerId,
+          // the lines of another agent are between them
+          log: (...outputs: ReadonlyArray<string>) =>
+            Effect.andThen(append(agentId, batch(...outputs)), append(other, batch("other"))).pipe(Effect.orDie),
+          remove: Effect.orDie(sql`UPDATE workspace_agents SET deleted = true WHERE id = ${agentId}`)
+        }
+      }).pipe(Effect.orDie, Effect.provideService(SqlClient.SqlClient, sql))
+    }
+  })
+)
+
+layer(loggers.pipe(Layer.provide(Layer.merge(PgLogStore.layer, PgLogReader.layer)), Layer.provide(Postgres.layer)), {
+  excludeTestServices: true
+})("PgLogReader", logReaderSuite)

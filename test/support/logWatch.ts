@@ -21,32 +21,53 @@ export const failing = (reason: "unavailable" | "cancelled") =>
 
 export const created: Lifecycle = { state: "created", started_at: null, ready_at: null }
 
+/** The lines of agent 1, and its lifecycle unless it is deleted. */
+export interface Logger {
+  lines: ReadonlyArray<AgentLog.AgentLog>
+  lifecycle: Option.Option<Lifecycle>
+}
+
+export const makeLogger = (): Logger => ({ lines: [], lifecycle: Option.some(created) })
+
+export const storeLines = (logger: Logger, outputs: ReadonlyArray<string>) =>
+  Effect.sync(() => {
+    logger.lines = [
+      ...logger.lines,
+      ...outputs.map((output, index) => ({
+        // the lines of other agents have numbers too
+        id: AgentLog.LogId.make(10 * (logger.lines.length + index + 1)),
+        created_at: DateTime.makeUnsafe(0),
+        level: "info" as const,
+        output,
+        source_id: sourceId
+      }))
+    ]
+  })
+
+/** Reads what is stored when a read begins. */
+export const readerOf = (logger: Logger): LogReader["Service"] => ({
+  logs: (agentId, after, limit) =>
+    Effect.sync(() => (agentId === agent(1) ? logger.lines.filter(({ id }) => id > after).slice(0, limit) : [])),
+  agent: (agentId) =>
+    Effect.sync(() =>
+      agentId === agent(1)
+        ? Option.map(logger.lifecycle, (lifecycle) => ({ ownerId: workspace.ownerId, lifecycle }))
+        : Option.none()
+    )
+})
+
 /** The dependencies of a watcher. */
 export const makeWorld = Effect.gen(function* () {
   let extra = yield* Queue.unbounded<PubSub.Event, PubSub.PubSubError>()
   const pubsub = Context.get(yield* Layer.build(PubSub.layerMemory), PubSub.PubSub)
   const world = {
-    lines: [] as ReadonlyArray<AgentLog.AgentLog>,
-    lifecycle: Option.some(created),
+    ...makeLogger(),
     logReads: 0,
     lifecycleReads: 0,
     subscribed: 0,
     reading: Effect.void as Effect.Effect<void, StoreError>,
     /** Stores lines and tells nobody. */
-    store: (...outputs: ReadonlyArray<string>) =>
-      Effect.sync(() => {
-        world.lines = [
-          ...world.lines,
-          ...outputs.map((output, index) => ({
-            // the lines of other agents have numbers too
-            id: AgentLog.LogId.make(10 * (world.lines.length + index + 1)),
-            created_at: DateTime.makeUnsafe(0),
-            level: "info" as const,
-            output,
-            source_id: sourceId
-          }))
-        ]
-      }),
+    store: (...outputs: ReadonlyArray<string>) => storeLines(world, outputs),
     announce: pubsub.publish(AgentLog.channel(agent(1)), `{"created_after":0}`),
     /** Stores lines and announces them. */
     log: (...outputs: ReadonlyArray<string>) => Effect.andThen(world.store(...outputs), world.announce),
@@ -64,6 +85,7 @@ export const makeWorld = Effect.gen(function* () {
       yield* Queue.fail(ending, new PubSub.PubSubError({ operation: "subscribe", channel: "any", cause: "refused" }))
     })
   }
+  const reader = readerOf(world)
   const layer = LogWatch.layer.pipe(
     Layer.provide([
       Layer.succeed(PubSub.PubSub, {
@@ -78,18 +100,15 @@ export const makeWorld = Effect.gen(function* () {
           )
       }),
       Layer.succeed(LogReader, {
-        logs: (_, after, limit) =>
+        logs: (...page) =>
           Effect.suspend(() => {
             world.logReads++
-            // a statement sees what was stored when it began
-            const found = world.lines.filter(({ id }) => id > after).slice(0, limit)
-            return Effect.as(world.reading, found)
+            return Effect.tap(reader.logs(...page), () => world.reading)
           }),
-        agent: () =>
+        agent: (agentId) =>
           Effect.suspend(() => {
             world.lifecycleReads++
-            const found = Option.map(world.lifecycle, (lifecycle) => ({ ownerId: workspace.ownerId, lifecycle }))
-            return Effect.as(world.reading, found)
+            return Effect.tap(reader.agent(agentId), () => world.reading)
           })
       })
     ])

@@ -10,29 +10,47 @@ import { identity } from "./identity.ts"
 import { collectLogs, type LogRecord } from "./logs.ts"
 import { agent } from "./metadataBatcher.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
-import { type App, SubAgentStore, type NewSubAgent } from "../../src/agentapi/ports/SubAgentStore.ts"
+import { type AgentToken, type App, SubAgentStore, type NewSubAgent } from "../../src/agentapi/ports/SubAgentStore.ts"
 
 type Store = SubAgentStore["Service"]
+type Child = NewSubAgent & { readonly parentId: AgentId }
 
 export const [parent, stranger] = [agent(1), agent(2)]
+
+/** The tokens that both show unless a test says otherwise. */
+export const tokens = () => new Map([parent, stranger].map((id) => [id, token(`of ${id}`)]))
 
 export const away = Effect.fail(
   new StoreError({ operation: "do that", reason: "unavailable", cause: new Error("connection refused") })
 )
 
-/** A store in which `parents` have these tokens, and others whichever they show. */
+/** A store in which these agents of one build have these tokens. Names and rules are those of the build. */
 export const memory = (parents: ReadonlyMap<AgentId, Token>, overrides: Partial<Store> = {}) => {
-  const rows = new Map<AgentId, NewSubAgent & { readonly parentId: AgentId }>()
+  const rows = new Map<AgentId, Child>()
+  /** The parents of deleted children. */
+  const deleted = new Map<AgentId, AgentId>()
   const apps: Array<App> = []
   const rotated: Array<AgentId> = []
+
+  const of = (parentId: AgentId) => [...rows.values()].filter((row) => row.parentId === parentId)
+  const has = ({ digest, id }: AgentToken) => {
+    const known = parents.get(id)
+    return String(known === undefined ? rows.get(id)?.digest : digestOf(known)) === String(digest)
+  }
+  const remove = ({ id, parentId }: Child): void => {
+    rows.delete(id)
+    deleted.set(id, parentId)
+    for (const child of of(id)) remove(child)
+  }
+
   const store: Store = {
-    create: ({ digest, id: parentId }, child, maxChildren) =>
+    create: (parent, child, maxChildren) =>
       Effect.sync(() => {
-        const known = parents.get(parentId)
-        if (known !== undefined && String(digestOf(known)) !== String(digest)) return "token replaced"
-        if ([...rows.values()].filter((row) => row.parentId === parentId).length >= maxChildren) return "too many"
-        if ([...rows.values()].some(({ name }) => name === child.name)) return "name taken"
-        rows.set(child.id, { ...child, parentId })
+        if (!has(parent)) return "token replaced"
+        if (of(parent.id).length >= maxChildren) return "too many"
+        const name = child.name.toLowerCase()
+        if ([...rows.values()].some((row) => row.name.toLowerCase() === name)) return "name taken"
+        rows.set(child.id, { ...child, parentId: parent.id })
         return "created"
       }),
     change: (parentId, { directory, displayApps, id }) =>
@@ -43,17 +61,23 @@ export const memory = (parents: ReadonlyMap<AgentId, Token>, overrides: Partial<
         rows.set(id, changed)
         return Option.some(changed)
       }),
-    children: (parentId) => Effect.sync(() => [...rows.values()].filter((row) => row.parentId === parentId)),
-    rotateTokens: (parent, keys) =>
+    children: (parentId) => Effect.sync(() => of(parentId).map(({ digest, id, name }) => ({ id, name, digest }))),
+    rotateTokens: (parent, children) =>
       Effect.sync(() => {
-        if (String(digestOf(parents.get(parent.id)!)) !== String(parent.digest)) return false
-        for (const { digest, id } of keys) {
+        const own = has(parent) ? children.filter(({ id }) => rows.get(id)?.parentId === parent.id) : []
+        for (const { digest, id } of own) {
           rotated.push(id)
           rows.set(id, { ...rows.get(id)!, digest })
         }
+        return own.length > 0
+      }),
+    remove: (parentId, id) =>
+      Effect.sync(() => {
+        const child = rows.get(id)
+        if (child?.parentId !== parentId) return deleted.get(id) === parentId
+        remove(child)
         return true
       }),
-    remove: (parentId, id) => Effect.sync(() => rows.get(id)?.parentId === parentId && rows.delete(id)),
     putApps: (_, put) => Effect.sync(() => void apps.push(...put)),
     maxSharingLevel: () => Effect.succeed("public"),
     ...overrides
@@ -64,7 +88,7 @@ export const memory = (parents: ReadonlyMap<AgentId, Token>, overrides: Partial<
 /** The calls of an agent. */
 export const calls = Effect.fnUntraced(function* (
   store: Store,
-  { agentId = parent, shows = token(`of ${parent}`) }: { readonly agentId?: AgentId; readonly shows?: Token } = {}
+  { agentId = parent, shows = token(`of ${agentId}`) }: { readonly agentId?: AgentId; readonly shows?: Token } = {}
 ) {
   const logs: Array<LogRecord> = []
   const handlers = yield* Effect.provideService(SubAgents.make, SubAgentStore, store).pipe(
@@ -82,6 +106,6 @@ export const calls = Effect.fnUntraced(function* (
 
 /** An agent with a store of its own. */
 export const start = Effect.fnUntraced(function* (overrides: Partial<Store> = {}) {
-  const world = memory(new Map([[parent, token(`of ${parent}`)]]), overrides)
+  const world = memory(tokens(), overrides)
   return { ...world, ...(yield* calls(world.store)) }
 })

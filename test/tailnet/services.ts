@@ -13,16 +13,19 @@ import { type WorkspaceTree, WorkspaceTreeStore } from "../../src/tailnet/Worksp
 import * as WorkspaceUpdates from "../../src/tailnet/WorkspaceUpdates.ts"
 
 /** Keys that every replica of a test shares. */
-const layerKeys = Layer.sync(ResumeKeyStore, () => {
+export const makeKeys = (): ResumeKeyStore["Service"] => {
   let keys: ReadonlyArray<ResumeKey> = []
+  const living = (now: DateTime.Utc) => keys.filter(({ endsAt }) => DateTime.isGreaterThan(endsAt, now))
   return {
-    keys: (now) => Effect.sync(() => keys.filter(({ endsAt }) => DateTime.isGreaterThan(endsAt, now))),
+    keys: (now) => Effect.sync(() => living(now)),
     add: (key, since) =>
       Effect.sync(() => {
-        if (!keys.some(({ startsAt }) => DateTime.isGreaterThan(startsAt, since))) keys = [key, ...keys]
+        keys = living(key.startsAt)
+        if (keys.some(({ startsAt }) => DateTime.isGreaterThan(startsAt, since))) return
+        keys = [...keys, key].sort((a, b) => DateTime.Order(b.startsAt, a.startsAt))
       })
   }
-})
+}
 
 /** The workspaces of every user. */
 export const workspaces: { trees: ReadonlyArray<WorkspaceTree> } = { trees: [] }
@@ -35,6 +38,8 @@ export const layerServices = Layer.mergeAll(
   ResumeTokens.layer,
   WorkspaceUpdates.layer
 ).pipe(
-  Layer.provideMerge(Layer.mergeAll(layerKeys, layerTrees, PubSub.layerMemory, NodeCrypto.layer)),
+  Layer.provideMerge(
+    Layer.mergeAll(Layer.sync(ResumeKeyStore, makeKeys), layerTrees, PubSub.layerMemory, NodeCrypto.layer)
+  ),
   Layer.provide(Layer.merge(NodeFileSystem.layer, FetchHttpClient.layer))
 )

@@ -4,7 +4,7 @@ import * as Crypto from "node:crypto"
 import * as SubAgents from "../../../src/agentapi/calls/SubAgents.ts"
 import { digestOf, token } from "../../support/accessStore.ts"
 import { agent } from "../../support/metadataBatcher.ts"
-import { calls, memory, parent, start, stranger } from "../../support/subAgents.ts"
+import { calls, memory, parent, start, stranger, tokens } from "../../support/subAgents.ts"
 
 const messageOf = <A, E extends { readonly message: string }, R>(self: Effect.Effect<A, E, R>) =>
   Effect.map(Effect.flip(self), ({ message }) => message)
@@ -128,11 +128,8 @@ describe("CreateSubAgent", () => {
 
   it.effect("rejects an unknown id, and that of another agent's sub-agent [SA-11]", () =>
     Effect.gen(function* () {
-      const world = memory(new Map([[parent, token("p")]]))
-      const [own, foreign] = [
-        yield* calls(world.store),
-        yield* calls(world.store, { agentId: stranger, shows: token("s") })
-      ]
+      const world = memory(tokens())
+      const [own, foreign] = [yield* calls(world.store), yield* calls(world.store, { agentId: stranger })]
       const { agent: theirs } = yield* foreign.create({ name: "theirs", directory: "/theirs" })
 
       for (const id of [theirs.id, agent(99), parent]) {
@@ -151,7 +148,7 @@ describe("CreateSubAgent", () => {
 describe("DeleteSubAgent", () => {
   it.effect("deletes an agent's own sub-agent, and nobody else's [SA-12]", () =>
     Effect.gen(function* () {
-      const world = memory(new Map())
+      const world = memory(tokens())
       const own = yield* calls(world.store)
       const foreign = yield* calls(world.store, { agentId: stranger })
       const { agent } = yield* own.create({ name: "dev" })
@@ -170,9 +167,9 @@ describe("DeleteSubAgent", () => {
 describe("ListSubAgents", () => {
   it.effect("returns an agent's own sub-agents with the tokens that they have, and changes nothing [SA-13]", () =>
     Effect.gen(function* () {
-      const world = memory(new Map([[parent, token(`of ${parent}`)]]))
+      const world = memory(tokens())
       const own = yield* calls(world.store)
-      const foreign = yield* calls(world.store, { agentId: stranger, shows: token("s") })
+      const foreign = yield* calls(world.store, { agentId: stranger })
       const created = yield* Effect.forEach(["a", "b"], (name) =>
         Effect.map(own.create({ name }), ({ agent }) => agent)
       )
@@ -186,11 +183,11 @@ describe("ListSubAgents", () => {
   it.effect("gives sub-agents other tokens once their parent has another one, and keeps those [SA-13]", () =>
     Effect.gen(function* () {
       const next = token("the next token")
-      const tokens = new Map([[parent, token(`of ${parent}`)]])
-      const world = memory(tokens)
+      const shown = tokens()
+      const world = memory(shown)
       const [before, after] = [yield* calls(world.store), yield* calls(world.store, { shows: next })]
       const { agent } = yield* before.create({ name: "dev" })
-      tokens.set(parent, next)
+      shown.set(parent, next)
 
       const { agents } = yield* after.list
       assert.notStrictEqual(agents[0]!.auth_token, agent.auth_token)
