@@ -1,5 +1,6 @@
 /** Defines the error of a connection to a broker. */
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
+import * as RemoteServer from "../../platform/RemoteServer.ts"
 
 /**
  * The broker cannot be used. The message names the setting of the service and what to do; no message has a password.
@@ -37,40 +38,24 @@ export class BrokerError extends Schema.TaggedError<BrokerError>()("BrokerError"
 
 export type Reason = BrokerError["reason"]
 
+/** The word for a broker in sentences, and the part that the names of its settings share. */
+export const role: RemoteServer.Role = { name: "broker", settings: "PUBSUB" }
+
+/** Turns what is wrong with the settings of a broker into its error. */
+export const asBrokerError = <A>(self: Effect.Effect<A, RemoteServer.Problem>): Effect.Effect<A, BrokerError> =>
+  Effect.mapError(self, (problem) => new BrokerError(problem))
+
 /** The errors of a broker at an address that may be shown. */
 export const errorsOf = (address: string, prefix: string) => {
   const details: { readonly [R in Exclude<Reason, "package" | "settings">]: (why: string) => string } = {
-    unreachable: (why) =>
-      `cannot reach the broker ${address} (${why}): start it, or set PUBSUB_URL to the address of a broker that runs`,
-    credentials: (why) =>
-      `the broker ${address} does not accept the user or the password (${why}): correct them in PUBSUB_URL or PUBSUB_CREDENTIALS_FILE`,
+    ...RemoteServer.sentences(role, address),
     rights: (why) =>
       `the user of the broker ${address} may not publish and subscribe to the channels of the service (${why}): allow it every channel that begins with ${prefix}. or set PUBSUB_PREFIX to a prefix that is allowed`,
-    certificate: (why) =>
-      `the TLS connection to the broker ${address} failed (${why}): set PUBSUB_TLS_CA to the authority of its certificate, and PUBSUB_TLS_CERT and PUBSUB_TLS_KEY if it asks for one`,
     version: (why) =>
       `the broker ${address} is too old (${why}): run NATS 2.2, Redis 6 or Valkey, or later, at PUBSUB_URL`,
     silence: () =>
       `the broker ${address} does not send the service its own messages: check that PUBSUB_URL leads to the broker itself`
   }
   return (reason: keyof typeof details, cause: unknown) =>
-    new BrokerError({ reason, detail: details[reason](reasonOf(cause)), cause })
+    new BrokerError({ reason, detail: details[reason](RemoteServer.reasonOf(cause)), cause })
 }
-
-/** Returns the innermost message of an error. */
-export const reasonOf = (cause: unknown): string => {
-  let innermost = cause
-  while (innermost instanceof AggregateError && innermost.errors.length > 0) innermost = innermost.errors[0]
-  while (innermost instanceof Error && innermost.cause instanceof Error) innermost = innermost.cause
-  return innermost instanceof Error ? innermost.message || innermost.name : String(innermost)
-}
-
-/** The codes of Node and OpenSSL for a TLS handshake that failed, in the message or the code of an error. */
-const tlsFailure = /CERT|SSL|TLS|ALTNAME|SELF_SIGNED|SELF-SIGNED|UNABLE_TO_(GET|VERIFY)/i
-
-/** Whether an error is about TLS. */
-export const isTlsFailure = (cause: unknown): boolean =>
-  cause instanceof Error &&
-  (("code" in cause && tlsFailure.test(String(cause.code))) ||
-    tlsFailure.test(cause.message) ||
-    isTlsFailure(cause.cause))

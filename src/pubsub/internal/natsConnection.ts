@@ -6,11 +6,11 @@
  */
 import type { credsAuthenticator, Msg, NatsConnection } from "@nats-io/transport-node"
 import { Cause, Deferred, Effect, Queue, type Redacted, type Scope } from "effect"
-import { BrokerError, errorsOf, isTlsFailure } from "./brokerError.ts"
+import * as RemoteServer from "../../platform/RemoteServer.ts"
+import { asBrokerError, BrokerError, errorsOf, role } from "./brokerError.ts"
 import { type BrokerConnection, nameAtBroker } from "./brokerPubSub.ts"
 import * as Settings from "./brokerSettings.ts"
 import type { Driver } from "./listenerSession.ts"
-import { load } from "./optionalPackage.ts"
 
 export interface Options extends Settings.Options {
   /** `nats://user:password@host:port` or `tls://…`, with more hosts behind commas. A name without a password is a token. */
@@ -28,20 +28,22 @@ export const driver = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Driver<BrokerConnection, BrokerError>, BrokerError> {
   const { prefix = Settings.defaultPrefix } = options
-  const target = yield* Settings.parseTarget(options.url, ["nats", "tls"])
+  const target = yield* asBrokerError(RemoteServer.parseTarget(role, options.url, ["nats", "tls"]))
   const toError = errorsOf(target.display, prefix)
-  const nats = yield* load("@nats-io/transport-node", "3", () => import("@nats-io/transport-node"))
+  const nats = yield* asBrokerError(
+    RemoteServer.load(role, "@nats-io/transport-node", "3", () => import("@nats-io/transport-node"))
+  )
   const broken = brokenBy(toError)
 
   const connect = Effect.gen(function* () {
-    const tls = yield* Settings.readTls(options.tls)
+    const tls = yield* asBrokerError(RemoteServer.readTls(role, options.tls))
     const authentication = yield* authenticationOf(nats, options, target)
     const connecting = () =>
       nats.connect({
         servers: [...target.hosts],
         name: "metadata-batcher",
         reconnect: false,
-        timeout: Settings.connectTimeout,
+        timeout: RemoteServer.connectTimeout,
         ignoreClusterUpdates: true,
         ...authentication,
         ...(target.scheme === "tls" || Object.keys(tls).length > 0 ? { tls } : {})
@@ -56,17 +58,17 @@ export const driver = Effect.fnUntraced(function* (
 const authenticationOf = Effect.fnUntraced(function* (
   nats: { readonly credsAuthenticator: typeof credsAuthenticator },
   { credentialsFile }: Options,
-  target: Settings.User
+  target: RemoteServer.User
 ) {
   if (credentialsFile === undefined) return asOptions(target)
-  const text = yield* Settings.readCredentials(credentialsFile)
+  const text = yield* asBrokerError(RemoteServer.readCredentials(role, credentialsFile))
   return text.startsWith("-----BEGIN")
     ? { authenticator: nats.credsAuthenticator(new TextEncoder().encode(text)) }
-    : asOptions(Settings.parseUser(text))
+    : asOptions(RemoteServer.parseUser(text))
 })
 
 /** A user without a password is a token, as in the addresses of NATS. */
-const asOptions = ({ password, username }: Settings.User) =>
+const asOptions = ({ password, username }: RemoteServer.User) =>
   username !== undefined && password !== undefined
     ? { user: username, pass: password }
     : username !== undefined || password !== undefined
@@ -169,5 +171,5 @@ const brokenBy = (toError: Errors) => (cause: unknown) => {
   if (["AuthorizationError", "UserAuthenticationExpiredError"].includes(nameOf(cause))) {
     return toError("credentials", cause)
   }
-  return toError(isTlsFailure(cause) ? "certificate" : "unreachable", cause)
+  return toError(RemoteServer.isTlsFailure(cause) ? "certificate" : "unreachable", cause)
 }

@@ -6,12 +6,12 @@
  * - A publication succeeds when the server has replied.
  */
 import { Cause, Effect, Queue, type Redacted } from "effect"
-import { isIP } from "node:net"
-import { BrokerError, errorsOf, isTlsFailure } from "./brokerError.ts"
+import * as RedisServer from "../../platform/RedisServer.ts"
+import { connectTimeout, parseTarget } from "../../platform/RemoteServer.ts"
+import { asBrokerError, BrokerError, errorsOf, role } from "./brokerError.ts"
 import { type BrokerConnection, nameAtBroker } from "./brokerPubSub.ts"
 import * as Settings from "./brokerSettings.ts"
 import type { Driver } from "./listenerSession.ts"
-import { load } from "./optionalPackage.ts"
 
 export interface Options extends Settings.Options {
   /** `redis://user:password@host:port` or `rediss://…`. */
@@ -32,37 +32,19 @@ export const driver = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Driver<BrokerConnection, BrokerError>, BrokerError> {
   const { prefix = Settings.defaultPrefix } = options
-  const target = yield* Settings.parseTarget(options.url, ["redis", "rediss"])
+  const target = yield* asBrokerError(parseTarget(role, options.url, RedisServer.schemes))
   const toError = errorsOf(target.display, prefix)
   const broken = brokenBy(toError)
-  const redis = yield* load("redis", "6", () => import("redis"))
-  const { hostname, port } = new URL(`broker://${target.hosts[0]}`)
-  const host = hostname.replace(/^\[|\]$/g, "")
+  const redis = yield* asBrokerError(RedisServer.load(role))
+  const endpoint = RedisServer.endpointOf(target.hosts[0]!)
 
   const connect = Effect.gen(function* () {
-    const tls = yield* Settings.readTls(options.tls)
-    const user =
-      options.credentialsFile === undefined
-        ? target
-        : Settings.parseUser(yield* Settings.readCredentials(options.credentialsFile))
-    const address = {
-      host,
-      port: Number(port || 6379),
-      connectTimeout: Settings.connectTimeout,
-      reconnectStrategy: false as const
-    }
+    const access = yield* asBrokerError(RedisServer.readAccess(role, target, options))
+    const { socket, ...settings } = RedisServer.clientOptions(target.scheme, access)
     const client = redis.createClient({
+      ...settings,
       RESP: 3,
-      name: "metadata-batcher",
-      disableOfflineQueue: true,
-      disableClientInfo: true,
-      maintNotifications: "disabled",
-      ...(user.username === undefined ? {} : { username: user.username }),
-      ...(user.password === undefined ? {} : { password: user.password }),
-      socket:
-        target.scheme === "rediss"
-          ? { ...address, ...tls, tls: true, ...(isIP(host) === 0 ? { servername: host } : {}) }
-          : address
+      socket: { ...socket, ...endpoint, ...RedisServer.serverName(target.scheme, endpoint.host) }
     })
     const queues: Queues = new Set()
     client.on("error", (cause) => {
@@ -72,8 +54,8 @@ export const driver = Effect.fnUntraced(function* (
     yield* Effect.tryPromise({ try: () => client.connect(), catch: broken }).pipe(
       // a server that is stopped accepts connections and says nothing
       Effect.timeoutOrElse({
-        duration: Settings.connectTimeout,
-        orElse: () => Effect.fail(broken(new Error(`no response within ${Settings.connectTimeout / 1_000} seconds`)))
+        duration: connectTimeout,
+        orElse: () => Effect.fail(broken(new Error(`no response within ${connectTimeout / 1_000} seconds`)))
       })
     )
     return listening(client, queues, prefix, broken)
@@ -119,11 +101,5 @@ const listening = (client: Client, queues: Queues, prefix: string, broken: Broke
 
 const brokenBy =
   (toError: ReturnType<typeof errorsOf>): Broken =>
-  (cause) => {
-    if (cause instanceof BrokerError) return cause
-    const message = cause instanceof Error ? cause.message : ""
-    if (/^(WRONGPASS|NOAUTH)|invalid password|without any password/i.test(message)) return toError("credentials", cause)
-    if (message.startsWith("NOPERM")) return toError("rights", cause)
-    if (/^NOPROTO|unknown command.*HELLO/i.test(message)) return toError("version", cause)
-    return toError(isTlsFailure(cause) ? "certificate" : "unreachable", cause)
-  }
+  (cause) =>
+    cause instanceof BrokerError ? cause : toError(RedisServer.reasonOf(cause), cause)
