@@ -333,6 +333,17 @@ const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boole
     problem: `${variables.pubsubTlsCert.name} and ${variables.pubsubTlsKey.name} need each other: set both, or none`
   },
   {
+    holds: (found) =>
+      !("storeUrl" in found) ||
+      found.storeUrl !== undefined ||
+      [found.storeCredentialsFile, found.storeTlsCa, found.storeTlsCert, found.storeTlsKey].every(isAbsent),
+    problem: `${variables.storeCredentialsFile.name} and METADATA_STORE_TLS_* need ${variables.storeUrl.name}: set that too, or leave them out`
+  },
+  {
+    holds: ({ storeTlsCert, storeTlsKey }) => isAbsent(storeTlsCert) === isAbsent(storeTlsKey),
+    problem: `${variables.storeTlsCert.name} and ${variables.storeTlsKey.name} need each other: set both, or none`
+  },
+  {
     holds: ({ derpMapFile, derpMapUrl }) => derpMapFile === undefined || derpMapUrl === undefined,
     problem: `${variables.derpMapFile.name} and ${variables.derpMapUrl.name} exclude each other: set one of them`
   },

@@ -69,10 +69,10 @@ import * as PgPubSub from "./pubsub/PgPubSub.ts"
 import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
 import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
 import * as EmbeddedPostgres from "./postgres/EmbeddedPostgres.ts"
+import * as MetadataStorage from "./storage/MetadataStorage.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgActivityStore from "./storage/PgActivityStore.ts"
 import * as PgAgentContextStore from "./storage/PgAgentContextStore.ts"
-import * as PgAgentCatalog from "./storage/readers/PgAgentCatalog.ts"
 import * as PgAgentReader from "./storage/readers/PgAgentReader.ts"
 import * as PgAppStore from "./storage/PgAppStore.ts"
 import * as PgClock from "./storage/PgClock.ts"
@@ -85,10 +85,8 @@ import * as PgLifecycleStore from "./storage/PgLifecycleStore.ts"
 import * as PgLogReader from "./storage/readers/PgLogReader.ts"
 import * as PgLogStore from "./storage/PgLogStore.ts"
 import * as PgManifestStore from "./storage/PgManifestStore.ts"
-import * as PgMetadataStore from "./storage/PgMetadataStore.ts"
 import * as PgResourceMonitorStore from "./storage/PgResourceMonitorStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
-import * as PgReadiness from "./storage/PgReadiness.ts"
 import * as PgRetentionStore from "./storage/PgRetentionStore.ts"
 import * as PgScriptStore from "./storage/PgScriptStore.ts"
 import * as PgResumeKeyStore from "./storage/PgResumeKeyStore.ts"
@@ -153,7 +151,7 @@ const layerPubSub = (settings: Settings) =>
 export interface Options<E = never> {
   /**
    * The store of metadata, which may use the client of the service's database. The declarations of keys stay in
-   * that database, and `read` has to return the declared keys. Default: `PgMetadataStore`.
+   * that database, and `read` has to return the declared keys. Default: that of the settings.
    */
   readonly metadataStore?: Layer.Layer<MetadataStore, E, DatabaseClient> | undefined
 }
@@ -168,10 +166,9 @@ type DatabaseClient = Layer.Success<ReturnType<typeof Postgres.layer>>
 export const layerStorage = <E = never>(settings: Settings, { metadataStore }: Options<E> = {}) => {
   const silence = { silentAfter: Duration.times(settings.agentPingInterval, 4) }
   return Layer.mergeAll(
-    metadataStore ?? PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }),
+    MetadataStorage.layer(settings, { ...silence, metadataStore }),
     PgAccessStore.layer,
     PgActivityStore.layer,
-    PgAgentCatalog.layer(silence),
     PgAgentReader.layer(silence),
     PgAgentContextStore.layer,
     PgAppStore.layer,
@@ -193,7 +190,6 @@ export const layerStorage = <E = never>(settings: Settings, { metadataStore }: O
     PgManifestStore.layer,
     PgResourceMonitorStore.layer,
     PgNotifications.layer,
-    PgReadiness.layer,
     Fatal.watch("the deletion of old rows", Retention.run(settings)).pipe(Layer.provide(PgRetentionStore.layer)),
     PgSiteConfigs.layer,
     layerPubSub(settings)
@@ -381,6 +377,7 @@ export type StartError =
   | CannotListen
   | DashboardAssets.PageMissing
   | EmbeddedPostgres.EmbeddedPostgresError
+  | MetadataStorage.MetadataStoreUnusable
   | BrokerPubSub.BrokerError
   | PgPubSub.ListenerError
   | Postgres.PostgresError

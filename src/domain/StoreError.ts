@@ -12,6 +12,7 @@
  * ```
  */
 import { Data, Effect } from "effect"
+import type { AgentId } from "./Ids.ts"
 
 /**
  * An operation of a store failed.
@@ -27,6 +28,8 @@ export class StoreError extends Data.TaggedError("StoreError")<{
   readonly reason: "rejected" | "unavailable" | "cancelled"
   /** Only for the log: it may hold data that was sent. */
   readonly cause: unknown
+  /** The agents of whom something changed nevertheless, in a store of several servers. */
+  readonly changed?: ReadonlyArray<AgentId> | undefined
 }> {
   override get message() {
     return `cannot ${this.operation ?? "use the store"}`

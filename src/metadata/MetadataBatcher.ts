@@ -146,10 +146,13 @@ export const makeChecked = Effect.fnUntraced(function* (
   // before the batcher, so that it closes after the last flush
   const announce = Duration.isZero(interval) ? announceNow : yield* collected(interval, announceNow)
   const write = (rows: ReadonlyArray<MetadataRow>, onStored: () => void) =>
-    Effect.flatMap(store.updateBatch(rows), (agents) => {
-      onStored()
-      return announce(agents)
-    })
+    store.updateBatch(rows).pipe(
+      Effect.tapError(({ changed = [] }) => announce(changed)),
+      Effect.flatMap((agents) => {
+        onStored()
+        return announce(agents)
+      })
+    )
 
   const warnEvery = yield* BatcherSettings.duration(
     "dropWarningInterval",

@@ -53,7 +53,8 @@ export class MetadataStore extends Context.Service<
   {
     /**
      * Writes rows of any agents in one go and answers the agents of whom a row changed. A row must not name the same
-     * agent and key as another. Undeclared keys and stale rows change nothing and are no error.
+     * agent and key as another. Undeclared keys and stale rows change nothing and are no error. An error may name
+     * agents of whom a row changed nevertheless: these are announced, too.
      */
     readonly updateBatch: (rows: ReadonlyArray<MetadataRow>) => Effect.Effect<ReadonlyArray<AgentId>, StoreError>
     /** The metadata of one agent: the listed keys, or all of them when `keys` is absent or empty. In no order. */
@@ -68,6 +69,8 @@ export class MetadataStore extends Context.Service<
     readonly readMany: (
       agentIds: ReadonlyArray<AgentId>
     ) => Effect.Effect<ReadonlyMap<AgentId, ReadonlyArray<AgentMetadata>>, StoreError>
+    /** Returns why no value can be written or read, or `undefined`. A store in the database of the service has none. */
+    readonly problem?: Effect.Effect<string | undefined> | undefined
   }
 >()("metadata-batcher/metadata/MetadataStore") {}
 

@@ -61,5 +61,42 @@ export const variables = {
     default: "10 seconds",
     value: Value.duration,
     description: "The longest time that one write may take; then it is cancelled and tried again."
+  }),
+  storeUrl: optional({
+    name: "METADATA_STORE_URL",
+    value: Value.secretUrl(/^rediss?:\/\//, "an address that begins with redis:// or rediss://"),
+    description:
+      "Redis or Valkey for the values of metadata, or hosts of its cluster with commas. Without it, Postgres. Change it on all replicas at once."
+  }),
+  storePrefix: required({
+    name: "METADATA_STORE_PREFIX",
+    default: "metadata_batcher",
+    value: Value.pattern(
+      /^[\w-]+([.:][\w-]+)*$/,
+      "letters, digits, _ and -, in parts with dots or colons between them"
+    ),
+    description: "The first part of the names of keys at the metadata store, different for each service that shares it."
+  }),
+  storeCredentialsFile: optional({
+    name: "METADATA_STORE_CREDENTIALS_FILE",
+    value: Value.text("a file"),
+    description:
+      "A file with the user and the password for the metadata store (user:password) or the password. It is read for each connection."
+  }),
+  storeTlsCa: optional({
+    name: "METADATA_STORE_TLS_CA",
+    value: Value.text("a file"),
+    description:
+      "A file with the authorities that may sign the certificate of the metadata store, in PEM. Without it, the usual ones."
+  }),
+  storeTlsCert: optional({
+    name: "METADATA_STORE_TLS_CERT",
+    value: Value.text("a file"),
+    description: "A file with the certificate that is shown to the metadata store, in PEM."
+  }),
+  storeTlsKey: optional({
+    name: "METADATA_STORE_TLS_KEY",
+    value: Value.text("a file"),
+    description: "A file with the key of METADATA_STORE_TLS_CERT, in PEM."
   })
 } as const

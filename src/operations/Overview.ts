@@ -107,6 +107,9 @@ export const make = (
     problems: [
       ...(options.problem === undefined ? [] : [options.problem]),
       ...(last.isListening ? [] : ["changes are not heard: the listening connection is away"]),
+      ...(last.storeNodesAway > 0
+        ? [`values are not written: ${last.storeNodesAway} of the metadata store's servers away`]
+        : []),
       ...happened
         .filter(({ isLoss, label, recent, total }) => (isLoss ? recent : total - (blip.incidents[label] ?? 0)) > 0)
         .map(({ label, recent }) => `${recent} ${label}`)

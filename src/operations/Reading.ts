@@ -3,6 +3,7 @@ import { type Context, Effect, type Metric } from "effect"
 import * as AgentMetrics from "../agentapi/AgentMetrics.ts"
 import * as StatsMetrics from "../usage/StatsMetrics.ts"
 import * as Batching from "../metadata/MetadataBatcherMetrics.ts"
+import * as MetadataStoreMetrics from "../metadata/MetadataStoreMetrics.ts"
 import * as FailureMetrics from "../telemetry/FailureMetrics.ts"
 import * as PoolMetrics from "../telemetry/PoolMetrics.ts"
 import * as PubSubMetrics from "../pubsub/PubSubMetrics.ts"
@@ -28,6 +29,8 @@ export interface Reading {
   readonly at: number
   readonly agents: number
   readonly isListening: boolean
+  /** The servers of the metadata store that do not respond. */
+  readonly storeNodesAway: number
   readonly updates: number
   readonly rows: number
   readonly notifies: number
@@ -94,6 +97,7 @@ export const read = (at: number): Effect.Effect<Reading> =>
       at,
       agents: gauge(AgentMetrics.connectedAgents),
       isListening: gauge(PubSubMetrics.connected) > 0,
+      storeNodesAway: gauge(MetadataStoreMetrics.nodesAway),
       updates: count(Batching.acceptedKeys),
       rows: count(Batching.flushed),
       notifies: count(PubSubMetrics.publishes.succeeded),

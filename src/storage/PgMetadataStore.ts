@@ -38,7 +38,7 @@
  * ```
  */
 import { PgTypes } from "@effect/sql-pg"
-import { DateTime, type Duration, Effect, Layer, Metric, Schema, Struct } from "effect"
+import { DateTime, type Duration, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { MetadataStore } from "../metadata/MetadataStore.ts"
 import * as MetadataStoreMetrics from "../metadata/MetadataStoreMetrics.ts"
@@ -86,13 +86,18 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     const sentAt = Effect.map(presentFor(newest), (millis) => new Date(millis))
     const [updated] = yield* update(rows, yield* sentAt)
     if (updated!.updated === rows.length) {
-      yield* count({ stored: rows.length, stale: 0, undeclared: 0, ahead: updated!.ahead })
+      yield* MetadataStoreMetrics.count({ stored: rows.length, stale: 0, undeclared: 0, ahead: updated!.ahead })
       return updated!.agents
     }
     const [completed] = yield* complete(rows, yield* sentAt)
     const { ahead, undeclared, written } = completed!
     const stored = updated!.updated + written
-    yield* count({ stored, undeclared, stale: rows.length - stored - undeclared, ahead: updated!.ahead + ahead })
+    yield* MetadataStoreMetrics.count({
+      stored,
+      undeclared,
+      stale: rows.length - stored - undeclared,
+      ahead: updated!.ahead + ahead
+    })
     return new Set([...updated!.agents, ...completed!.agents])
   })
 
@@ -155,14 +160,6 @@ interface Completed {
   readonly ahead: number
   readonly undeclared: number
 }
-
-const count = (counts: Record<keyof typeof MetadataStoreMetrics.rows, number> & { readonly ahead: number }) =>
-  Effect.andThen(
-    Effect.forEach(Struct.keys(MetadataStoreMetrics.rows), (outcome) =>
-      Metric.update(MetadataStoreMetrics.rows[outcome], counts[outcome])
-    ),
-    Metric.update(MetadataStoreMetrics.ahead, counts.ahead)
-  )
 
 /** The part of a row that is read without decoding. */
 interface Found {

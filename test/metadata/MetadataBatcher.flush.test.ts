@@ -162,6 +162,25 @@ describe("MetadataBatcher flush", () => {
     })
   )
 
+  it.effect("announces the agents of whom a write that failed changed a row nevertheless [RS-04]", () =>
+    Effect.gen(function* () {
+      const { batcher, published } = yield* start({
+        write: inTurn(() =>
+          Effect.fail(
+            new MetadataStore.MetadataStoreError({ reason: "unavailable", cause: "away", changed: [agent(2)] })
+          )
+        )
+      })
+      for (const number of [1, 2]) yield* batcher.add(agent(number), [entry("only")])
+      yield* batcher.flush
+
+      assert.deepStrictEqual(
+        published.map(({ agents }) => agents),
+        [[agent(2)]]
+      )
+    })
+  )
+
   it.effect("announces exactly the agents of whom the store changed a row [MB-34]", () =>
     Effect.gen(function* () {
       const { batcher, published } = yield* start({ write: () => Effect.succeed([agent(1), agent(3)]) })

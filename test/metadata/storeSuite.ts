@@ -15,7 +15,10 @@ export class Agents extends Context.Service<
   }
 >()("test/metadata/Agents") {}
 
-type It = Parameters<Parameters<ReturnType<typeof layer<MetadataStore | Agents, unknown>>>[1] & {}>[0]
+/** The tests of a suite whose adapter provides these services beside the store and its agents. */
+export type It<R = never> = Parameters<
+  Parameters<ReturnType<typeof layer<MetadataStore | Agents | R, unknown>>>[1] & {}
+>[0]
 
 const declare = (count: number, keys: ReadonlyArray<string>) => Agents.use((agents) => agents.declare(count, keys))
 

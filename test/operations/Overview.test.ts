@@ -10,6 +10,7 @@ const at = (seconds: number, over: Partial<Reading.Reading> = {}): Reading.Readi
   at: seconds * 1_000,
   agents: 0,
   isListening: true,
+  storeNodesAway: 0,
   updates: 0,
   rows: 0,
   notifies: 0,

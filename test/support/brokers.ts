@@ -50,6 +50,7 @@ export const start = Effect.fnUntraced(function* (kind: Kind, options: Options =
   return {
     kind,
     port,
+    pid: server.pid,
     url: `${kind}://127.0.0.1:${port}`,
     /** Ends it at once, and waits until it is gone. */
     kill: Effect.andThen(server.kill("SIGKILL"), server.exit),

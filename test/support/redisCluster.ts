@@ -1,0 +1,59 @@
+/** A Redis cluster of three nodes on loopback, without replicas. Its nodes are killed with the scope. */
+import { Effect, FileSystem, Schedule } from "effect"
+import * as Path from "node:path"
+import { createClient } from "redis"
+import * as Brokers from "./brokers.ts"
+import { emptyFolder } from "./folder.ts"
+
+export type RedisCluster = Effect.Success<ReturnType<typeof start>>
+
+/** The number of slots of every cluster. */
+const slots = 16_384
+
+export interface Options {
+  /** Further arguments of each node. */
+  readonly args?: ReadonlyArray<string> | undefined
+}
+
+/** Starts a cluster and waits until all its nodes agree that it works. */
+export const start = Effect.fnUntraced(function* ({ args = [] }: Options = {}) {
+  const folder = yield* emptyFolder
+  const fs = yield* FileSystem.FileSystem
+  const nodes = yield* Effect.forEach([0, 1, 2], (index) =>
+    Effect.gen(function* () {
+      const [port, busPort] = [yield* Brokers.freePort, yield* Brokers.freePort]
+      const own = Path.join(folder, `${index}`)
+      yield* Effect.orDie(fs.makeDirectory(own))
+      const settings = ["--cluster-enabled", "yes", "--cluster-port", `${busPort}`, "--cluster-node-timeout", "2000"]
+      const all = { port, args: [...settings, "--dir", own, ...args] }
+      const node = yield* Brokers.start("redis", all)
+      return { ...node, busPort, restart: Brokers.start("redis", all) }
+    })
+  )
+  const [first, ...others] = nodes
+  for (const [index, { port }] of nodes.entries()) {
+    const [from, to] = [index, index + 1].map((place) => Math.floor((place * slots) / nodes.length))
+    yield* send(port, ["CLUSTER", "ADDSLOTSRANGE", `${from}`, `${to! - 1}`])
+  }
+  for (const { busPort, port } of others) {
+    yield* send(first!.port, ["CLUSTER", "MEET", "127.0.0.1", `${port}`, `${busPort}`])
+  }
+  const isWell = Effect.map(
+    Effect.forEach(nodes, ({ port }) => send(port, ["CLUSTER", "INFO"])),
+    (all) => all.every((info) => /cluster_state:ok[^]*cluster_known_nodes:3/.test(String(info)))
+  )
+  yield* Effect.repeat(isWell, { until: (is) => is, schedule: Schedule.spaced("50 millis") })
+  return { nodes, url: `redis://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(",")}` }
+})
+
+/** Sends a command to a server, over a connection of its own. */
+export const send = (port: number, command: ReadonlyArray<string>) =>
+  Effect.promise(async () => {
+    const client = createClient({ url: `redis://127.0.0.1:${port}` })
+    await client.connect()
+    try {
+      return await client.sendCommand<unknown>([...command])
+    } finally {
+      client.destroy()
+    }
+  })
