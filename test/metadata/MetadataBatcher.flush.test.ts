@@ -256,6 +256,30 @@ describe("MetadataBatcher flush", () => {
     })
   )
 
+  it.effect("logs announcements that fail in a row as one error, and that they are made again [MB-37]", () =>
+    Effect.gen(function* () {
+      let isAway = true
+      const { batcher, logs, metric } = yield* start({
+        publish: (channel) =>
+          isAway ? Effect.fail(new PubSub.PubSubError({ operation: "publish", channel, cause: "away" })) : Effect.void
+      })
+      const change = Effect.andThen(batcher.add(agent(1), entries(1)), batcher.flush)
+      const records = () =>
+        logs.filter(({ level, message }) => level !== "Debug" && /announced/.test(message)).map(({ level }) => level)
+
+      yield* change
+      yield* change
+      assert.deepStrictEqual(records(), ["Error"])
+      assert.strictEqual(metric(Metrics.publishErrors).count, 2)
+
+      isAway = false
+      yield* change
+      isAway = true
+      yield* change
+      assert.deepStrictEqual(records(), ["Error", "Info", "Error"])
+    })
+  )
+
   it.effect("logs ids that cannot be encoded, announces none of them, and goes on [MB-38]", () =>
     Effect.gen(function* () {
       const { batcher, logs, metric, published } = yield* start({

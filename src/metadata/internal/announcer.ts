@@ -18,15 +18,28 @@ export interface Options {
   readonly onFailure: () => void
 }
 
-/** Returns how to announce agents. An announcement that fails is logged, and the next one is made. */
+/**
+ * Returns how to announce agents. An announcement that fails is logged, and the next one is made. Of failures in a row the
+ * first one is an error, so that a broker that is away for an hour is one record.
+ */
 export const makeAnnouncer = ({ channel, onFailure, pubsub, spans }: Options) => {
+  let isFailing = false
   const publish = (payload: string) => {
     const size = { agents: payload.length / AgentIdChunks.encodedLength, bytes: payload.length }
     const published = pubsub.publish(channel, payload)
     return (spans === undefined ? published : spans.publish(published, { channel, ...size })).pipe(
+      Effect.andThen(
+        Effect.suspend(() => {
+          if (!isFailing) return Effect.void
+          isFailing = false
+          return Effect.logInfo("changed agents are announced again")
+        })
+      ),
       Effect.catchCause((cause) => {
+        const level = isFailing ? "Debug" : "Error"
+        isFailing = true
         onFailure()
-        return Effect.annotateLogs(Effect.logError("changed agents could not be announced", cause), size)
+        return Effect.annotateLogs(Effect.logWithLevel(level)("changed agents could not be announced", cause), size)
       })
     )
   }
