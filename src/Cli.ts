@@ -111,7 +111,7 @@ const migrate = Command.make("migrate", commonFlags, (flags) =>
       Effect.flatMap((applied) =>
         Console.log(applied.length === 0 ? "the schema is up to date" : `migrated: ${applied.join(", ")}`)
       ),
-      Effect.provide(Layer.provide(Server.layerDatabase(settings), Fatal.layer))
+      Effect.provide(Layer.provide(Server.layerDatabase(settings, Postgres.layer), Fatal.layer))
     )
   )
 ).pipe(Command.withDescription("Bring the schema of the database up to date, and end"))

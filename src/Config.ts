@@ -139,11 +139,11 @@ export const variables = {
     value: Value.wholeNumber(1_024, 1_073_741_824),
     description: "The largest body of an HTTP request; a larger one fails with 413."
   }),
-  maxConnections: required({
+  maxConnections: optional({
     name: "MAX_CONNECTIONS",
-    default: "20000",
     value: Value.wholeNumber(10, 1_000_000),
-    description: "Connections of all kinds; further ones are closed at once."
+    description:
+      "Connections of all kinds; further ones are closed at once. Without it 20000, or as many as the limit of open files allows."
   }),
   maxConnectionsPerUser: required({
     name: "MAX_CONNECTIONS_PER_USER",

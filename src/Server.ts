@@ -118,16 +118,16 @@ import { SiteConfigs } from "./agentapi/ports/SiteConfigs.ts"
 import { StatsOptions } from "./usage/StatsOptions.ts"
 
 /**
- * The database of the settings with its schema up to date: the one at the given address, or the embedded one.
+ * The database of the settings, at their address or embedded, with its schema up to date unless `connect` leaves that out.
  *
  * @internal
  */
-export const layerDatabase = (settings: Settings) => {
+export const layerDatabase = (settings: Settings, connect = Postgres.layerMigrated) => {
   const { databaseMaxConnections: maxConnections, databasePrepare: prepare, databaseUrl, dataDir } = settings
-  if (databaseUrl !== undefined) return Postgres.layerMigrated({ url: databaseUrl, maxConnections, prepare })
+  if (databaseUrl !== undefined) return connect({ url: databaseUrl, maxConnections, prepare })
   return Layer.unwrap(
     EmbeddedPostgres.EmbeddedPostgres.useSync(({ died, url }) =>
-      Layer.merge(Postgres.layerMigrated({ url, maxConnections, prepare }), Fatal.watch("the embedded database", died))
+      Layer.merge(connect({ url, maxConnections, prepare }), Fatal.watch("the embedded database", died))
     )
   ).pipe(Layer.provideMerge(EmbeddedPostgres.layer({ dataDir })), Layer.provide(NodeFileSystem.layer))
 }

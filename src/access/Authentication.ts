@@ -12,7 +12,7 @@
  */
 import { Context, Deferred, Effect, Layer, Option, Redacted, Result, Schema, Stream } from "effect"
 import { HttpBody, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
+import { HttpApiBuilder, HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
 import type { AgentIdentity } from "../domain/AgentIdentity.ts"
 import type { User } from "../domain/User.ts"
 import { closeEvent } from "../platform/CloseCode.ts"
@@ -38,6 +38,12 @@ const inHeaders = {
   header: HttpApiSecurity.apiKey({ in: "header", key: Token.header }),
   bearer: HttpApiSecurity.bearer
 }
+
+/** Returns the tokens in the headers of a request to an address that is no endpoint. */
+export const tokensInHeaders = Effect.map(
+  Effect.forEach(Object.values(inHeaders), (place) => HttpApiBuilder.securityDecode<typeof place>(place)),
+  (tokens): ReadonlyArray<Token.Token> => tokens.filter((token) => Redacted.value(token) !== "")
+)
 
 /** The places where agents of all releases send their tokens, in the order of the original. */
 const ofAgents = {

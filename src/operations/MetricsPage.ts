@@ -6,11 +6,12 @@
  * - Outside loopback the page takes the token of an administrator, because it names users and workspaces. The token of the
  *   settings is known without the database.
  */
-import { Effect, Redacted, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { Digest } from "effect/crypto"
-import { HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { Access } from "../access/Access.ts"
+import * as Authentication from "../access/Authentication.ts"
 import * as Token from "../access/Token.ts"
 import { ForwardedMetrics } from "../usage/ForwardedMetrics.ts"
 
@@ -72,10 +73,8 @@ export const handler = Effect.fnUntraced(function* ({ adminToken, needsToken }: 
 
   const refusal = Effect.gen(function* () {
     if (!needsToken) return undefined
-    const { headers } = yield* HttpServerRequest.HttpServerRequest
-    const shown = headers[Token.header] ?? /^bearer (.+)$/i.exec(headers["authorization"] ?? "")?.[1]
-    if (shown === undefined) return unauthenticated
-    const token = Redacted.make(shown)
+    const [token] = yield* Authentication.tokensInHeaders
+    if (token === undefined) return unauthenticated
     if (own !== undefined && Token.isSame(yield* digest(token), own)) return undefined
     return yield* access.user(token).pipe(
       Effect.map(({ isAdmin }) => (isAdmin ? undefined : HttpServerResponse.empty({ status: 403 }))),

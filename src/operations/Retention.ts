@@ -1,7 +1,7 @@
 /**
  * Deletes rows that are older than their retention.
  *
- * - A pass runs at the start and then hourly. It deletes batches of at most {@link batchSize} rows until no old row is
+ * - A pass runs at the start and then at an interval. It deletes batches of at most {@link batchSize} rows until no old row is
  *   left, so that no statement holds locks for long.
  * - One replica at a time deletes. A replica that finds another one at work leaves the pass to it.
  * - A failed pass is logged, counted and made up for an hour later: the other kinds of rows are purged all the same.
@@ -111,9 +111,11 @@ const initialize = Effect.andThen(
   Effect.forEach(Object.values(passSeconds), Metric.value, { discard: true })
 )
 
-/** Purges at the start and hourly, for ever. */
-export const run = (retentions: Retentions): Effect.Effect<never, never, RetentionStore> =>
+/** Purges at the start and then at the interval, for ever. */
+export const run = (
+  settings: Retentions & { readonly retentionInterval: Duration.Duration }
+): Effect.Effect<never, never, RetentionStore> =>
   initialize.pipe(
-    Effect.andThen(Effect.repeat(pass(retentions), Schedule.spaced("1 hour"))),
+    Effect.andThen(Effect.repeat(pass(settings), Schedule.spaced(settings.retentionInterval))),
     Effect.andThen(Effect.never)
   )

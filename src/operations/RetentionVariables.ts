@@ -11,7 +11,7 @@ const retention = (name: string, value: string, what: string) =>
     description: `How long ${what}; 0 keeps all.`
   })
 
-export const variables = {
+const retentions = {
   retentionLogs: retention("LOGS", "7 days", "lines that agents log are kept"),
   retentionStats: retention("STATS", "1 day", "statistics of agents, apps and boundaries are kept"),
   retentionConnections: retention("CONNECTIONS", "90 days", "the beginning and end of a user session are kept"),
@@ -22,5 +22,15 @@ export const variables = {
   retentionDeleted: retention("DELETED", "7 days", "deleted users, workspaces and agents are kept")
 }
 
+export const variables = {
+  retentionInterval: required({
+    name: "RETENTION_INTERVAL",
+    default: "1 hour",
+    value: Value.duration,
+    description: "The time from one deletion of old rows to the next."
+  }),
+  ...retentions
+}
+
 /** The retentions of all kinds of rows; an infinite one keeps every row. */
-export type Retentions = { readonly [Name in keyof typeof variables]: Duration.Duration }
+export type Retentions = { readonly [Name in keyof typeof retentions]: Duration.Duration }

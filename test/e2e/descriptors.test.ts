@@ -28,7 +28,7 @@ it.live("connections leave descriptors to the database when the system allows fe
     const service = yield* ServiceProcess.startThrough(
       ["sh", "-c", 'ulimit -n 200; exec "$@"', "sh"],
       ["serve", "--port", "0", "--data-dir", folder],
-      { LOG_FORMAT: "json", DATABASE_MAX_CONNECTIONS: "20" }
+      { LOG_FORMAT: "json", DATABASE_MAX_CONNECTIONS: "20", MAX_CONNECTIONS: "20000" }
     )
     const [warning] = yield* service.line(/^.*fewer connections than MAX_CONNECTIONS.*$/)
     assert.deepInclude(JSON.parse(warning).annotations, { maxConnections: 20_000, allowed: 115, descriptors: 200 })
@@ -49,5 +49,20 @@ it.live("connections leave descriptors to the database when the system allows fe
     // each needs a connection to the database, of which there are none yet but one
     const statuses = yield* Effect.forEach(Array.from({ length: 5 }), () => readiness(first))
     assert.deepStrictEqual([...new Set(statuses)], ["200"])
+  }).pipe(Effect.provide(NodeFileSystem.layer))
+)
+
+it.live("a limit that bounds connections is no warning to those who have set none [FT-17]", () =>
+  Effect.gen(function* () {
+    const folder = yield* emptyFolder
+    const service = yield* ServiceProcess.startThrough(
+      ["sh", "-c", 'ulimit -n 200; exec "$@"', "sh"],
+      ["serve", "--port", "0", "--data-dir", folder],
+      { LOG_FORMAT: "json" }
+    )
+    const [record] = yield* service.line(/^.*connections bounded by the limit of open files.*$/)
+    assert.deepInclude(JSON.parse(record), { level: "INFO" })
+    yield* service.line(/^ready at \S+/)
+    assert.notInclude(service.output(), '"WARN"')
   }).pipe(Effect.provide(NodeFileSystem.layer))
 )

@@ -32,7 +32,7 @@ const start = Effect.fnUntraced(function* (purge: Purge) {
   const calls: Array<Call> = []
   const logs: Array<LogRecord> = []
   const registry = new Map()
-  yield* Retention.run(retentions).pipe(
+  yield* Retention.run({ ...retentions, retentionInterval: Duration.hours(1) }).pipe(
     Effect.provide(
       Layer.succeed(Retention.RetentionStore, {
         purge: (kind, before, limit) =>
