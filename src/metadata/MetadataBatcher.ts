@@ -159,7 +159,8 @@ export const makeChecked = Effect.fnUntraced(function* (
     options.dropWarningInterval,
     Duration.seconds(10)
   )
-  const makeIsWarningDue = () => makeWarnTicker(Context.get(context, Clock.Clock), warnEvery)
+  const clock = Context.get(context, Clock.Clock)
+  const makeIsWarningDue = () => makeWarnTicker(clock, warnEvery)
   const isSized = settings.maxPendingBytes !== undefined && settings.maxPendingBytes !== 0
   const batcher = yield* Batcher.makeChecked({
     ...settings,
@@ -171,7 +172,14 @@ export const makeChecked = Effect.fnUntraced(function* (
         : (rows, reason, onStored) => spans.flush(rows, reason, write(rows, onStored)),
     isRejection: (error) => error.reason === "rejected",
     metrics: metrics.batcher,
-    observer: makeOutcomes({ metrics, update, onUtilization, isDebug, isWarningDue: makeIsWarningDue() })
+    observer: makeOutcomes({
+      metrics,
+      update,
+      nowMillis: () => clock.currentTimeMillisUnsafe(),
+      onUtilization,
+      isDebug,
+      isWarningDue: makeIsWarningDue()
+    })
   })
 
   const isWarningDue = makeIsWarningDue()

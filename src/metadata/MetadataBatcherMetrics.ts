@@ -59,6 +59,9 @@ const names: BatcherMetrics.Names = {
 
 const batchSizes = [10, 25, 50, 100, 150, 200, 250, 300, 350, 400, 450, 500]
 
+/** In seconds, finer around the default interval of flushes. */
+const ages = [0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 6, 8, 10, 15, 30, 60, 300]
+
 const utilizations = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 40, 80, 160]
 
 /** The metrics under a prefix and with attributes. */
@@ -72,6 +75,11 @@ export const define = (options: BatcherMetrics.Options) => {
       description: "Keys of one agent in a batch that is about to be written.",
       attributes,
       boundaries: Metric.boundariesFromIterable(utilizations)
+    }),
+    writtenAge: Metric.histogram(`${prefix}_written_age_seconds`, {
+      description: "Seconds from the collection of the oldest entry of a batch to the end of its write.",
+      attributes,
+      boundaries: Metric.boundariesFromIterable(ages)
     }),
     droppedKeys: counter("dropped_keys_total", "Entries that were not accepted."),
     publishErrors: counter("publish_errors_total", "Announcements of changed agents that failed."),
@@ -91,6 +99,8 @@ export const defaults: Metrics = define({ prefix: defaultPrefix })
 
 /** How many keys of one agent a batch has, as a histogram. */
 export const batchUtilization = defaults.batchUtilization
+/** Seconds from the collection of the oldest entry of a batch to the end of its write, as a histogram. */
+export const writtenAge = defaults.writtenAge
 /** Entries that were not accepted. */
 export const droppedKeys = defaults.droppedKeys
 /** Batches of which a write failed, by the error of the store. */

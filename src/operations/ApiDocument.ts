@@ -39,6 +39,7 @@ const parameters: Readonly<Record<string, string>> = {
   no_compression: "Send the messages of a WebSocket uncompressed.",
   search: "Words, each of which is in the id, the name, the workspace or the owner of an agent, or begins its state.",
   sort: "The column to sort by.",
+  range: "The time that the points cover: ten minutes, an hour, six hours or a day.",
   order: "The direction of the sort.",
   offset: "How many agents to skip.",
   limit: "The most agents to return.",

@@ -33,7 +33,11 @@ export const Point = Schema.Struct({
   statements: Schema.Finite,
   notifies: Schema.Finite,
   pending: Schema.Finite,
-  queued: Schema.Finite
+  queued: Schema.Finite,
+  /** The 95th percentile of the age of the oldest entry of a batch when it is written, in seconds; null without one. */
+  writtenAge: Schema.NullOr(Schema.Finite),
+  /** The 95th percentile of the time from a report to the event of a watcher, in seconds; null without one. */
+  watchDelay: Schema.NullOr(Schema.Finite)
 })
 export type Point = typeof Point.Type
 
@@ -133,6 +137,10 @@ const pointOf = (readings: ReadonlyArray<Reading>, last: Reading): Point => {
   const first = since(readings, last.at - rateSeconds * 1_000)
   const seconds = Math.max(1, (last.at - first.at) / 1_000)
   const rate = (of: (reading: Reading) => number) => round((of(last) - of(first)) / seconds)
+  const p95 = (of: (reading: Reading) => Distribution) => {
+    const seconds = quantile(difference(of(last), of(first)), 0.95)
+    return seconds === null ? null : round(seconds)
+  }
   return {
     at: last.at,
     agents: last.agents,
@@ -141,7 +149,9 @@ const pointOf = (readings: ReadonlyArray<Reading>, last: Reading): Point => {
     statements: rate(statementsOf),
     notifies: rate(({ notifies }) => notifies),
     pending: last.pending,
-    queued: last.queued
+    queued: last.queued,
+    writtenAge: p95(({ writtenAges }) => writtenAges),
+    watchDelay: p95(({ watchDelays }) => watchDelays)
   }
 }
 

@@ -1,23 +1,21 @@
 /**
  * Keeps the overview of this process: one actor that reads the metrics once a second, however many watchers there are.
  *
- * - It keeps the recent readings, and {@link historyLength} points, so that plots are full when a page opens.
+ * - It keeps the recent readings, and a {@link History} of a day, so that plots are full when a page opens.
  * - A watcher gets the points so far, then an overview per second. A slow watcher misses some and delays nobody.
  * - Readiness is checked apart, so that a database without an answer delays no reading.
  * - A reading that fails is logged; the next one comes a second later.
  */
 import { Clock, Context, Effect, Layer, PubSub, Schedule, type Scope, Stream } from "effect"
 import { Readiness } from "./Readiness.ts"
+import * as History from "./History.ts"
 import * as Overview from "./Overview.ts"
 import * as Reading from "./Reading.ts"
 
 /** The time between two readings. */
 export const interval = "1 second"
 
-/** The number of points that are kept: those of ten minutes. */
-export const historyLength = 600
-
-/** An event for a watcher: all points at first, then overviews. */
+/** An event for a watcher: the points of the last ten minutes at first, then overviews. */
 export type Event =
   | { readonly type: "history"; readonly data: ReadonlyArray<Overview.Point> }
   | { readonly type: "overview"; readonly data: Overview.Overview }
@@ -27,6 +25,8 @@ export class OverviewFeed extends Context.Service<
   {
     /** The overview of the last reading. */
     readonly current: Effect.Effect<Overview.Overview>
+    /** The points of a range so far. */
+    readonly history: (range: History.Range) => Effect.Effect<ReadonlyArray<Overview.Point>>
     readonly watch: Stream.Stream<Event>
   }
 >()("metadata-batcher/operations/OverviewFeed") {}
@@ -36,15 +36,14 @@ export const make: Effect.Effect<OverviewFeed["Service"], never, Readiness | Sco
   const startedAt = yield* Clock.currentTimeMillis
   const news = yield* PubSub.sliding<Overview.Overview>(2)
   const readings: Array<Reading.Reading> = []
-  const history: Array<Overview.Point> = []
+  const history = History.make()
   let problem: string | undefined
 
   const look = Effect.gen(function* () {
     readings.push(yield* Reading.read(yield* Clock.currentTimeMillis))
     if (readings.length > Overview.recentSeconds + 1) readings.shift()
     const overview = Overview.make(readings, { problem, startedAt })
-    history.push(overview.point)
-    if (history.length > historyLength) history.shift()
+    history.add(overview.point)
     return overview
   })
 
@@ -70,11 +69,12 @@ export const make: Effect.Effect<OverviewFeed["Service"], never, Readiness | Sco
 
   return OverviewFeed.of({
     current: Effect.sync(() => latest),
+    history: (range) => Effect.sync(() => history.points(range)),
     watch: Stream.unwrap(
       Effect.map(PubSub.subscribe(news), (subscription) =>
         Stream.concat(
           Stream.fromIterable<Event>([
-            { type: "history", data: [...history] },
+            { type: "history", data: history.points("10m") },
             { type: "overview", data: latest }
           ]),
           Stream.map(Stream.fromSubscription(subscription), (data): Event => ({ type: "overview", data }))

@@ -14,6 +14,7 @@ const handlers = HttpApiBuilder.group(
     const feed = yield* OverviewFeed
     return handlers
       .handle("overview", () => feed.current)
+      .handle("history", ({ query: { range } }) => feed.history(range))
       .handle("watch", () => Effect.as(EventStream.prepare, Stream.map(feed.watch, toSse)))
   })
 )

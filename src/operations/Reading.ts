@@ -7,6 +7,7 @@ import * as MetadataStoreMetrics from "../metadata/MetadataStoreMetrics.ts"
 import * as FailureMetrics from "../telemetry/FailureMetrics.ts"
 import * as PoolMetrics from "../telemetry/PoolMetrics.ts"
 import * as PubSubMetrics from "../pubsub/PubSubMetrics.ts"
+import * as WatchMetrics from "../watch/WatchMetrics.ts"
 
 /** The number of values up to each bound, and above the last one. Counts are not cumulative. */
 export interface Distribution {
@@ -37,6 +38,10 @@ export interface Reading {
   readonly pending: number
   readonly queued: number
   readonly sizes: Distribution
+  /** In seconds, of the oldest entry of each batch when it is written. */
+  readonly writtenAges: Distribution
+  /** In seconds, from the collection of a value to the event of a watcher. */
+  readonly watchDelays: Distribution
   readonly flushes: { readonly [Reason in FlushReason]: FlushReading }
   /** The counts of {@link incidents}, by label. */
   readonly incidents: Readonly<Record<string, number>>
@@ -104,6 +109,8 @@ export const read = (at: number): Effect.Effect<Reading> =>
       pending: gauge(Batching.pendingKeys),
       queued: gauge(Batching.queueDepth),
       sizes: distribution(Batching.batchSize.valueUnsafe(context)),
+      writtenAges: distribution(Batching.writtenAge.valueUnsafe(context)),
+      watchDelays: distribution(WatchMetrics.delay.valueUnsafe(context)),
       flushes: {
         capacity: flush("capacity"),
         scheduled: flush("scheduled"),

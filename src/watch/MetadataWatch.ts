@@ -13,7 +13,7 @@
  *   So does the end of the subscription. A watch that ends cancels the read of no other.
  * - Intervals follow the monotonic clock; only ages come from the time of day.
  */
-import { Context, DateTime, Effect, Layer, Schema, type Scope, Stream } from "effect"
+import { Context, DateTime, Effect, Layer, Metric, Schema, type Scope, Stream } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 import type { AgentMetadata } from "../domain/Metadata.ts"
 import * as MetadataView from "../domain/MetadataView.ts"
@@ -24,6 +24,7 @@ import type { PubSub } from "../pubsub/PubSub.ts"
 import * as Changes from "./internal/changes.ts"
 import * as Reads from "./internal/reads.ts"
 import { WatchFailure } from "./WatchFailure.ts"
+import * as WatchMetrics from "./WatchMetrics.ts"
 
 /** The pause between two checks for a due event. */
 export const tick = "1 second"
@@ -67,6 +68,8 @@ export const make = Effect.gen(function* () {
   const open = Effect.fn("MetadataWatch.open")(function* (agentId: AgentId) {
     const rows = new Map<string, AgentMetadata>()
     let isStale = true
+    /** The time of collection of the oldest value that this watcher has not seen. */
+    let unseenSince = Infinity
 
     // finalizers run in reverse order: this record comes after everything else of the watch
     yield* Effect.addFinalizer(() => Effect.logDebug("metadata watcher left"))
@@ -78,7 +81,12 @@ export const make = Effect.gen(function* () {
 
     const refresh = Effect.fnUntraced(function* (read: Effect.Effect<ReadonlyArray<AgentMetadata>, StoreError>) {
       isStale = false
-      for (const row of yield* read) rows.set(row.key, row)
+      for (const row of yield* read) {
+        const collectedAt = row.collectedAt.epochMilliseconds
+        const before = rows.get(row.key)?.collectedAt.epochMilliseconds
+        if (before !== undefined && collectedAt > before) unseenSince = Math.min(unseenSince, collectedAt)
+        rows.set(row.key, row)
+      }
     })
     yield* Effect.mapError(refresh(store.read(agentId)), unavailable("metadata cannot be read"))
 
@@ -91,7 +99,12 @@ export const make = Effect.gen(function* () {
       if (isStale) yield* refresh(readTogether(agentId))
       const now = yield* MonotonicClock.millis
       if (isDue || now - sentAt >= refreshMillis) {
-        events.push({ type: "data", data: MetadataView.make(rows.values(), yield* DateTime.now) })
+        const time = yield* DateTime.now
+        events.push({ type: "data", data: MetadataView.make(rows.values(), time) })
+        if (unseenSince !== Infinity) {
+          yield* Metric.update(WatchMetrics.delay, (time.epochMilliseconds - unseenSince) / 1_000)
+          unseenSince = Infinity
+        }
         sends++
         sentAt = now
       }

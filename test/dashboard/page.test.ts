@@ -75,7 +75,9 @@ describe("points", () => {
     statements: 0,
     notifies: 0,
     pending: 0,
-    queued: 0
+    queued: 0,
+    writtenAge: null,
+    watchDelay: null
   })
 
   it("are added when they are newer, as many as ten minutes have", () => {
@@ -85,12 +87,16 @@ describe("points", () => {
   })
 
   it("are drawn with a gap where nobody looked", () => {
-    assert.deepStrictEqual(columns([point(1, 5), point(6, 6), point(20, 7)], "updates", "rows"), [
+    assert.deepStrictEqual(columns([point(1, 5), point(6, 6), point(20, 7)], 1, "updates", "rows"), [
       [1, 6, 7, 20],
       [5, 6, null, 7],
       [0, 0, null, 0]
     ])
-    assert.deepStrictEqual(columns([], "updates"), [[], []])
+    assert.deepStrictEqual(columns([], 1, "updates"), [[], []])
+    assert.deepStrictEqual(columns([point(1), point(20)], 6, "watchDelay"), [
+      [1, 20],
+      [null, null]
+    ])
   })
 })
 

@@ -4,7 +4,7 @@ import { Context, Effect, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { TestClock } from "effect/testing"
 import * as Metrics from "../../src/metadata/MetadataBatcherMetrics.ts"
-import { agent, entries, failing, inTurn, start, well } from "../support/metadataBatcher.ts"
+import { agent, at, entries, entry, failing, inTurn, start, well } from "../support/metadataBatcher.ts"
 
 const prefix = "coderd_agentapi_metadata_"
 
@@ -226,6 +226,19 @@ describe("MetadataBatcherMetrics", () => {
 
       yield* second.close
       assert.strictEqual(first.metric(Metrics.pendingKeys).value, 2)
+    })
+  )
+
+  it.effect("measures the age of the oldest entry of each batch when it is written [LF-34]", () =>
+    Effect.gen(function* () {
+      const { batcher, metric } = yield* start()
+      yield* TestClock.setTime(at(9_000).epochMilliseconds)
+      yield* batcher.add(agent(1), [entry("cpu", "1", 8_500), entry("disk", "1", 2_000)])
+      yield* batcher.add(agent(2), [entry("cpu", "1", 7_000)])
+      yield* batcher.flush
+
+      const { count, max, min } = metric(Metrics.writtenAge)
+      assert.deepStrictEqual({ count, max, min }, { count: 1, max: 7, min: 7 })
     })
   )
 

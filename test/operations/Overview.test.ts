@@ -17,6 +17,8 @@ const at = (seconds: number, over: Partial<Reading.Reading> = {}): Reading.Readi
   pending: 0,
   queued: 0,
   sizes: none,
+  writtenAges: none,
+  watchDelays: none,
   flushes: {
     capacity: { batches: 0, durations: none },
     scheduled: { batches: 0, durations: none },
@@ -129,6 +131,20 @@ describe("the overview", () => {
       { upTo: 50, count: 1 },
       { upTo: null, count: 0 }
     ])
+  })
+
+  it("shows how old entries were when they were written, and how soon they were seen, in the last half minute [LF-34]", () => {
+    const seen = (counts: ReadonlyArray<number>) => ({
+      writtenAges: { bounds: [1, 5, 6], counts, sum: 0 },
+      watchDelays: { bounds: [1, 2, 8], counts, sum: 0 }
+    })
+    const point = (...readings: ReadonlyArray<Reading.Reading>) => make(readings).point
+
+    assert.deepInclude(point(at(0), at(1)), { writtenAge: null, watchDelay: null })
+    assert.deepInclude(point(at(0), at(1, seen([0, 0, 10, 0]))), { writtenAge: 5.95, watchDelay: 7.7 })
+    const before = seen([0, 0, 10, 0])
+    assert.deepInclude(point(at(0, before), at(1, seen([10, 0, 10, 0]))), { writtenAge: 0.95, watchDelay: 0.95 })
+    assert.deepInclude(point(at(0, before), at(31, before)), { writtenAge: null, watchDelay: null })
   })
 
   it("finds quantiles between the bounds, and none above the last", () => {

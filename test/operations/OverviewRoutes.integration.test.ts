@@ -5,6 +5,7 @@ import { Effect, Stream } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import type * as Token from "../../src/access/Token.ts"
+import { ranges } from "../../src/operations/History.ts"
 import { OverviewApi } from "../../src/operations/OverviewApi.ts"
 import * as Status from "../../src/operations/Status.ts"
 import * as Console from "../support/console.ts"
@@ -38,6 +39,21 @@ layer(Service.layer, { excludeTestServices: true })("the overview", (it) => {
       if (second?.event === "overview" && third?.event === "overview") {
         assert.approximately(third.data.point.at - second.data.point.at, 1_000, 900)
       }
+    })
+  )
+})
+
+layer(Service.layer, { excludeTestServices: true })("the history", (it) => {
+  it.effect("is there in each range, and in no other [LF-35]", () =>
+    Effect.gen(function* () {
+      const { token } = yield* People.user()
+      const overviews = yield* asking(token)
+
+      for (const range of ranges) assert.isNotEmpty(yield* overviews.history({ query: { range } }))
+      const { status } = yield* HttpClient.get("/api/v2/dashboard/history?range=2h", {
+        headers: People.showing(token)
+      })
+      assert.strictEqual(status, 400)
     })
   )
 })

@@ -4,7 +4,18 @@ import type { Overview } from "../../src/operations/Overview.ts"
 import * as Status from "../../src/operations/Status.ts"
 
 const overview: Overview = {
-  point: { at: 0, agents: 20, updates: 80, rows: 32.1, statements: 0.2, notifies: 0.25, pending: 8, queued: 120 },
+  point: {
+    at: 0,
+    agents: 20,
+    updates: 80,
+    rows: 32.1,
+    statements: 0.2,
+    notifies: 0.25,
+    pending: 8,
+    queued: 120,
+    writtenAge: 5.1,
+    watchDelay: null
+  },
   uptime: 3_700,
   problems: [],
   totals: { updates: 296_000, rows: 118_400, statements: 740, notifies: 900, saved: 295_132 },

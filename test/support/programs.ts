@@ -8,7 +8,8 @@ const variables = {
   "nats-server": "NATS_SERVER_BIN",
   "redis-server": "REDIS_SERVER_BIN",
   nginx: "NGINX_BIN",
-  caddy: "CADDY_BIN"
+  caddy: "CADDY_BIN",
+  promtool: "PROMTOOL_BIN"
 } as const
 
 export type Program = keyof typeof variables

@@ -1,9 +1,10 @@
 /** When one watcher of agent 1 is sent what, under the test clock. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect } from "effect"
+import { Clock, DateTime, Effect, Metric } from "effect"
 import { TestClock } from "effect/testing"
+import * as WatchMetrics from "../../src/watch/WatchMetrics.ts"
 import * as WallClock from "../support/WallClock.ts"
-import { change, seconds, values, watch } from "../support/watch.ts"
+import { change, chunk, metadata, seconds, values, watch } from "../support/watch.ts"
 
 describe("MetadataWatch over time", () => {
   it.effect("sends one event for many changes within a second [WA-11]", () =>
@@ -49,6 +50,29 @@ describe("MetadataWatch over time", () => {
       assert.deepStrictEqual(events.map(values), [{ cpu: "1" }, { cpu: "1" }])
       assert.strictEqual(world.reads, 1)
     })
+  )
+
+  it.effect("measures how long the oldest new value of an event has been waiting [LF-34]", () =>
+    Effect.gen(function* () {
+      const { world } = yield* watch
+      const delays = Effect.map(Metric.value(WatchMetrics.delay), ({ count, sum }) => ({ count, sum }))
+      yield* seconds(8)
+      // the first list is not news, and neither is a list without a newer value
+      assert.deepStrictEqual(yield* delays, { count: 0, sum: 0 })
+
+      const collected = (key: string, millis: number) =>
+        metadata(key, "2", { collectedAt: DateTime.makeUnsafe(millis) })
+      world.rows = [collected("cpu", 7_500)]
+      yield* world.announce(chunk(1))
+      world.rows = [collected("cpu", 8_000)]
+      yield* TestClock.adjust("500 millis")
+      yield* world.announce(chunk(1))
+      yield* TestClock.adjust("500 millis")
+      assert.deepStrictEqual(yield* delays, { count: 1, sum: 1 })
+
+      yield* seconds(20)
+      assert.deepStrictEqual(yield* delays, { count: 1, sum: 1 })
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 
   it.effect("sends a ping every fifteen seconds [WA-22]", () =>

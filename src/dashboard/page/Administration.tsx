@@ -1,6 +1,6 @@
 /** Users, their tokens, workspaces and agents, as an administrator makes and deletes them. */
 import { useState } from "preact/hooks"
-import { Action, Field, Form, Things, type Tools, useList } from "./AdministrationTools.tsx"
+import { Action, Field, Form, Things, type Tools, useList, Waiting } from "./AdministrationTools.tsx"
 import { change, ChangeRefused } from "./changes.ts"
 import type { Client } from "./client.ts"
 import { Confirm, type Question } from "./Confirm.tsx"
@@ -134,6 +134,7 @@ const Tokens = ({ tools, username }: { tools: Tools; username: string }) => {
           ))}
         </tbody>
       </table>
+      <Waiting list={tokens} />
       <Form
         label="Create a token"
         onSend={({ days = "", name = "" }) =>

@@ -1,7 +1,7 @@
 /** The parts of which the administration is made: lists that follow changes, their tables, and forms. */
 import { type ComponentChildren, Fragment } from "preact"
 import { useEffect, useState } from "preact/hooks"
-import type { Client } from "./client.ts"
+import { type Client, poll } from "./client.ts"
 import type { Question } from "./Confirm.tsx"
 import { Head } from "./Head.tsx"
 import type { Made } from "./NewToken.tsx"
@@ -16,20 +16,30 @@ export interface Tools {
   readonly ask: (question: Question) => void
 }
 
+/** The pause before a list that did not come is requested again. */
+const retryMillis = 2_000
+
 /** Reads a list, and reads it again after each change. Returns undefined until there is one. */
 export const useList = <A,>({ client, version }: Tools, path: string): ReadonlyArray<A> | undefined => {
   const [list, setList] = useState<ReadonlyArray<A>>()
   useEffect(() => {
     const controller = new AbortController()
     const { signal } = controller
-    client.get<ReadonlyArray<A>>(path, signal).then(
-      (list) => !signal.aborted && setList(list),
-      () => {}
-    )
+    const ask = async (limited: AbortSignal) => {
+      const list = await client.get<ReadonlyArray<A>>(path, limited)
+      if (signal.aborted) return
+      setList(list)
+      controller.abort()
+    }
+    void poll(ask, retryMillis, signal)
     return () => controller.abort()
   }, [client, path, version])
   return list
 }
+
+/** Says that a list is waited for, until there is one. */
+export const Waiting = ({ list }: { list: ReadonlyArray<unknown> | undefined }) =>
+  list === undefined ? <p class="muted">Waiting for the list…</p> : null
 
 /** A button that makes a change when its question is agreed to. */
 export const Action = ({
@@ -75,41 +85,44 @@ export const Things = ({
 }) => {
   const [open, setOpen] = useState<string>()
   return (
-    <table>
-      <Head words={[...words, "Actions"]} />
-      <tbody>
-        {things?.map((thing) => {
-          const isOpen = open === thing.key
-          return (
-            <Fragment key={thing.key}>
-              <tr>
-                <th scope="row">{thing.name}</th>
-                {thing.cells.map((cell, index) => (
-                  <td key={index}>{cell}</td>
-                ))}
-                <td class="buttons">
-                  <button
-                    type="button"
-                    class="quiet"
-                    aria-expanded={isOpen}
-                    aria-label={`${beneath} of ${thing.name}`}
-                    onClick={() => setOpen(isOpen ? undefined : thing.key)}
-                  >
-                    {beneath}
-                  </button>
-                  {thing.deletion}
-                </td>
-              </tr>
-              {isOpen && (
+    <>
+      <table>
+        <Head words={[...words, "Actions"]} />
+        <tbody>
+          {things?.map((thing) => {
+            const isOpen = open === thing.key
+            return (
+              <Fragment key={thing.key}>
                 <tr>
-                  <td colSpan={words.length + 1}>{thing.beneath}</td>
+                  <th scope="row">{thing.name}</th>
+                  {thing.cells.map((cell, index) => (
+                    <td key={index}>{cell}</td>
+                  ))}
+                  <td class="buttons">
+                    <button
+                      type="button"
+                      class="quiet"
+                      aria-expanded={isOpen}
+                      aria-label={`${beneath} of ${thing.name}`}
+                      onClick={() => setOpen(isOpen ? undefined : thing.key)}
+                    >
+                      {beneath}
+                    </button>
+                    {thing.deletion}
+                  </td>
                 </tr>
-              )}
-            </Fragment>
-          )
-        })}
-      </tbody>
-    </table>
+                {isOpen && (
+                  <tr>
+                    <td colSpan={words.length + 1}>{thing.beneath}</td>
+                  </tr>
+                )}
+              </Fragment>
+            )
+          })}
+        </tbody>
+      </table>
+      <Waiting list={things} />
+    </>
   )
 }
 

@@ -25,6 +25,7 @@ export const Agent = ({ client, id }: { client: Client; id: string }) => {
   const answer = usePolled<Details>(client, `/api/v2/dashboard/agents/${id}`, 5_000)
   const polled = answer === "missing" ? undefined : answer
   const details = polled?.value
+  const isAway = details !== undefined && details.status !== "connected"
   const [streamed, setStreamed] = useState<StreamedLifecycle>()
 
   useEffect(() => dialog.current?.showModal(), [])
@@ -59,11 +60,11 @@ export const Agent = ({ client, id }: { client: Client; id: string }) => {
           <p>It was deleted, or belongs to somebody else.</p>
         ) : (
           <>
-            <Values client={client} id={id} isAway={details !== undefined && details.status !== "connected"} />
+            <Values client={client} id={id} isAway={isAway} />
             {polled && <Lifecycle details={polled.value} askedAt={polled.askedAt} streamed={streamed} />}
             {details && <Connections connections={details.connections} />}
             {details && <Tailnet tailnet={details.tailnet} />}
-            <Logs client={client} id={id} onLifecycle={setStreamed} />
+            <Logs client={client} id={id} isAway={isAway} onLifecycle={setStreamed} />
           </>
         )}
       </div>
@@ -90,13 +91,9 @@ const Values = ({ client, id, isAway }: { client: Client; id: string; isAway: bo
   return (
     <section aria-labelledby="values">
       <h3 id="values">
-        Metadata{" "}
-        {isAway && connection === "live" ? (
-          <span class="live">the last values: the agent is not connected</span>
-        ) : (
-          <Live connection={connection} />
-        )}
+        Metadata <Live connection={connection} isAway={isAway} />
       </h3>
+      {seen === undefined && <p class="muted">Waiting for the values…</p>}
       {seen?.values.length === 0 && <p class="muted">This agent declares no keys.</p>}
       {seen && seen.values.length > 0 && (
         <table class="values">

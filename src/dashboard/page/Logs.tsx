@@ -22,10 +22,12 @@ const maxLines = 50_000
 export const Logs = ({
   client,
   id,
+  isAway,
   onLifecycle
 }: {
   client: Client
   id: string
+  isAway: boolean
   onLifecycle: (lifecycle: StreamedLifecycle) => void
 }) => {
   const [lines, setLines] = useState<ReadonlyArray<Line>>([])
@@ -61,11 +63,11 @@ export const Logs = ({
     <section aria-labelledby="logs">
       <h3 id="logs">
         Logs <span class="muted">{lines.length === 0 ? "" : `${count(lines.length)} lines`}</span>{" "}
-        <Live connection={connection} />
+        <Live connection={connection} isAway={isAway} />
         {isLate && <span class="bad"> the service cannot read logs now</span>}
       </h3>
       {lines.length === 0 ? (
-        <p class="muted">This agent has logged nothing yet.</p>
+        <p class="muted">{connection === "live" ? "This agent has logged nothing yet." : "Waiting for the log…"}</p>
       ) : (
         <div
           class="log"

@@ -1,8 +1,10 @@
-/** The state of the service: its health, its work now and in the last ten minutes, its losses. */
+/** The state of the service: its health, its work now and in the last minutes or hours, its losses. */
 import type { ComponentChildren } from "preact"
-import { useMemo, useState } from "preact/hooks"
+import { useEffect, useMemo, useState } from "preact/hooks"
+import { type Range, ranges, secondsOfPoint } from "../../operations/History.ts"
 import type * as Wire from "../../operations/Overview.ts"
-import { type Client, type Connection, useNow, useStream, useUnready } from "./client.ts"
+import * as Address from "./address.ts"
+import { type Client, type Connection, useNow, usePolled, useStream, useUnready } from "./client.ts"
 import { age, count, duration, rate } from "../../operations/FigureFormat.ts"
 import { Head } from "./Head.tsx"
 import { Plot } from "./Plot.tsx"
@@ -33,7 +35,7 @@ export const Overview = ({ client }: { client: Client }) => {
     <div class={`overview ${connection === "lost" ? "old" : ""}`}>
       <Health connection={connection} overview={overview} receivedAt={receivedAt} />
       <Tiles overview={overview} />
-      <Plots points={points} />
+      <Plots client={client} points={points} />
       <div class="panels">
         <Flushes overview={overview} />
         <Sizes sizes={overview.sizes} />
@@ -148,21 +150,62 @@ const Tiles = ({ overview: { incidents, point, totals } }: { overview: Wire.Over
   )
 }
 
-const Plots = ({ points }: { points: ReadonlyArray<Wire.Point> }) => {
-  const data = useMemo(
-    () => ({
-      work: columns(points, "updates", "rows"),
-      cost: columns(points, "statements", "notifies"),
-      backlog: columns(points, "pending", "queued"),
-      agents: columns(points, "agents")
-    }),
-    [points]
-  )
+const rangeNames: { readonly [R in Range]: string } = {
+  "10m": "10 minutes",
+  "1h": "1 hour",
+  "6h": "6 hours",
+  "1d": "1 day"
+}
+
+const Plots = ({ client, points }: { client: Client; points: ReadonlyArray<Wire.Point> }) => {
+  const [range, setRange] = useState(() => Address.read().range)
+  useEffect(() => Address.write({ range }), [range])
   return (
     <section class="plots" aria-labelledby="plots">
-      <h2 id="plots" class="hidden">
-        The last ten minutes
-      </h2>
+      <div class="plots-head">
+        <h2 id="plots">The last {rangeNames[range]}</h2>
+        <div class="ranges" role="group" aria-label="Range of the plots">
+          {ranges.map((one) => (
+            <button key={one} type="button" class="quiet" aria-pressed={one === range} onClick={() => setRange(one)}>
+              {rangeNames[one]}
+            </button>
+          ))}
+        </div>
+      </div>
+      {range === "10m" ? (
+        <PlotsOf points={points} range={range} />
+      ) : (
+        <LongPlots key={range} client={client} range={range} />
+      )}
+    </section>
+  )
+}
+
+/** The plots of a range whose points the service makes. */
+const LongPlots = ({ client, range }: { client: Client; range: Range }) => {
+  const answer = usePolled<ReadonlyArray<Wire.Point>>(client, `/api/v2/dashboard/history?range=${range}`, 15_000)
+  return typeof answer === "object" ? (
+    <PlotsOf points={answer.value} range={range} />
+  ) : (
+    <p class="muted">Waiting for the figures…</p>
+  )
+}
+
+const PlotsOf = ({ points, range }: { points: ReadonlyArray<Wire.Point>; range: Range }) => {
+  const data = useMemo(() => {
+    const of = (...keys: ReadonlyArray<Exclude<keyof Wire.Point, "at">>) =>
+      columns(points, secondsOfPoint[range], ...keys)
+    return {
+      work: of("updates", "rows"),
+      cost: of("statements", "notifies"),
+      age: of("writtenAge"),
+      delay: of("watchDelay"),
+      backlog: of("pending", "queued"),
+      agents: of("agents")
+    }
+  }, [points, range])
+  return (
+    <>
       <Plot
         title="Work, per second"
         data={data.work}
@@ -182,8 +225,21 @@ const Plots = ({ points }: { points: ReadonlyArray<Wire.Point> }) => {
         format={rate}
       />
       <Plot
+        title="Age when written"
+        data={data.age}
+        lines={[{ label: "95 % within", color: "orange", isArea: true }]}
+        format={duration}
+      />
+      <Plot
+        title="From report to sight"
+        data={data.delay}
+        lines={[{ label: "95 % within", color: "violet", isArea: true }]}
+        format={duration}
+      />
+      <Plot
         title="Backlog, in entries"
         data={data.backlog}
+        isWhole
         lines={[
           { label: "pending", color: "blue", isArea: true },
           { label: "queued", color: "orange" }
@@ -193,10 +249,11 @@ const Plots = ({ points }: { points: ReadonlyArray<Wire.Point> }) => {
       <Plot
         title="Agents connected"
         data={data.agents}
+        isWhole
         lines={[{ label: "agents", color: "green", isArea: true }]}
         format={count}
       />
-    </section>
+    </>
   )
 }
 

@@ -18,13 +18,16 @@ const colors = matchMedia("(prefers-color-scheme: dark)")
 
 const time = (seconds: number) => new Date(seconds * 1_000).toLocaleTimeString([], { hour12: false })
 
-/** Leaves out a label that repeats the one before, as whole numbers do on a small scale. */
-const distinct = (labels: ReadonlyArray<string>) =>
-  labels.map((label, index) => (labels.indexOf(label) === index ? label : ""))
+/** The distances of labels from `least` on that no format has to round. */
+const distances = (least: number) =>
+  Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * least * 10 ** power)).flat()
+
+const [wholeDistances, tenths] = [distances(1), distances(0.1)]
 
 export const Plot = ({
   data,
   format,
+  isWhole = false,
   lines,
   title
 }: {
@@ -33,6 +36,8 @@ export const Plot = ({
   data: uPlot.AlignedData
   lines: ReadonlyArray<Line>
   format: (value: number) => string
+  /** Whether all values are whole numbers. */
+  isWhole?: boolean
 }) => {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot>(undefined)
@@ -69,7 +74,13 @@ export const Plot = ({
             size: 24,
             values: (_, ticks, __, ___, apart) => ticks.map((tick) => time(tick).slice(0, apart < 60 ? 8 : 5))
           },
-          { ...axis, size: 48, space: 34, values: (_, ticks) => distinct(ticks.map(format)) }
+          {
+            ...axis,
+            size: 48,
+            space: 34,
+            incrs: isWhole ? wholeDistances : tenths,
+            values: (_, ticks) => ticks.map(format)
+          }
         ],
         series: [
           {},

@@ -1,5 +1,5 @@
 /** The agents of a workspace, as an administrator makes and deletes them. */
-import { Action, Field, Form, type Tools, useList } from "./AdministrationTools.tsx"
+import { Action, Field, Form, type Tools, useList, Waiting } from "./AdministrationTools.tsx"
 import { change } from "./changes.ts"
 import { Head } from "./Head.tsx"
 import type { Made } from "./NewToken.tsx"
@@ -65,6 +65,7 @@ export const WorkspaceAgents = ({ id, tools }: { id: string; tools: Tools }) => 
           ))}
         </tbody>
       </table>
+      <Waiting list={agents} />
       <Form
         label="Create an agent"
         onSend={({ keys = "", name = "" }) => run(() => create(name, declarationsIn(keys)))}

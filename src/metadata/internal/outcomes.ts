@@ -8,6 +8,8 @@ import type { Metrics } from "../MetadataBatcherMetrics.ts"
 export interface Options {
   readonly metrics: Metrics
   readonly update: <Input>(metric: Metric.Metric<Input, unknown>, input: Input) => void
+  /** Returns the time of day. */
+  readonly nowMillis: () => number
   /** Counts the keys of an agent in a batch. */
   readonly onUtilization: (keys: number) => void
   /** Whether debug records go anywhere. */
@@ -26,6 +28,7 @@ export const makeOutcomes = ({
   isDebug,
   isWarningDue,
   metrics,
+  nowMillis,
   onUtilization,
   update
 }: Options): Observer<MetadataRow, StoreError> => ({
@@ -35,14 +38,16 @@ export const makeOutcomes = ({
       ? Effect.annotateLogs(Effect.logDebug("writing metadata"), { reason, entries: rows.length })
       : Effect.void
   },
-  onWritten: ({ count, elapsed, reason }) =>
-    isDebug
+  onWritten: ({ count, elapsed, reason, updates }) => {
+    update(metrics.writtenAge, (nowMillis() - oldest(updates)) / 1_000)
+    return isDebug
       ? Effect.annotateLogs(Effect.logDebug("metadata written"), {
           reason,
           entries: count,
           elapsedMillis: Math.round(Duration.toMillis(elapsed))
         })
-      : Effect.void,
+      : Effect.void
+  },
   onFailed: ({ cause, elapsed, reason, retained, unwritten }) =>
     Effect.suspend(() => {
       const error = Option.getOrUndefined(Cause.findErrorOption(cause))
@@ -73,6 +78,10 @@ export const makeOutcomes = ({
       Effect.annotateLogs({ written, lost: cutOff })
     )
 })
+
+/** Returns when the oldest of at least one row was collected. */
+const oldest = (rows: ReadonlyArray<MetadataRow>): number =>
+  rows.reduce((least, { collectedAt }) => Math.min(least, collectedAt.epochMilliseconds), Infinity)
 
 /** Says how many rows each agent has; the rows of one agent stand side by side. */
 const forEachAgent = (rows: ReadonlyArray<MetadataRow>, onAgent: (count: number) => void): void => {

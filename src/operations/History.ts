@@ -1,0 +1,76 @@
+/**
+ * Keeps the points of the plots in several ranges: those of a longer range cover more seconds each.
+ *
+ * - A point that covers several seconds has the means of their rates, and the greatest of everything else: a peak stays
+ *   visible.
+ * - The last point of a range covers the seconds since the one before, so that each range ends now.
+ */
+import type { Point } from "./Overview.ts"
+
+/** The points of a range. */
+export const length = 600
+
+/** The seconds that each point of a range covers. */
+export const secondsOfPoint = { "10m": 1, "1h": 6, "6h": 36, "1d": 144 } as const
+
+export type Range = keyof typeof secondsOfPoint
+
+export const ranges = Object.keys(secondsOfPoint) as ReadonlyArray<Range>
+
+class Tier {
+  /** The least time from the first reading of a point to that of the next one: readings are not quite a second apart. */
+  readonly #millis: number
+  readonly #points: Array<Point> = []
+  /** The points of the last one, which is not complete. */
+  #open: Array<Point> = []
+
+  constructor(seconds: number) {
+    this.#millis = seconds * 1_000 - 500
+  }
+
+  add(point: Point): void {
+    const [first] = this.#open
+    if (first !== undefined && point.at - first.at >= this.#millis) {
+      this.#points.push(summary(this.#open))
+      if (this.#points.length >= length) this.#points.shift()
+      this.#open = []
+    }
+    this.#open.push(point)
+  }
+
+  get points(): ReadonlyArray<Point> {
+    return this.#open.length === 0 ? [] : [...this.#points, summary(this.#open)]
+  }
+}
+
+export const make = () => {
+  const tiers = new Map(ranges.map((range) => [range, new Tier(secondsOfPoint[range])]))
+  return {
+    add: (point: Point): void => {
+      for (const tier of tiers.values()) tier.add(point)
+    },
+    points: (range: Range): ReadonlyArray<Point> => tiers.get(range)!.points
+  }
+}
+
+const summary = (points: ReadonlyArray<Point>): Point => {
+  const mean = (of: (point: Point) => number) =>
+    Math.round((100 * points.reduce((sum, point) => sum + of(point), 0)) / points.length) / 100
+  const most = (of: (point: Point) => number) => Math.max(...points.map(of))
+  const mostOfKnown = (of: (point: Point) => number | null) => {
+    const known = points.map(of).filter((value) => value !== null)
+    return known.length === 0 ? null : Math.max(...known)
+  }
+  return {
+    at: points.at(-1)!.at,
+    agents: most(({ agents }) => agents),
+    updates: mean(({ updates }) => updates),
+    rows: mean(({ rows }) => rows),
+    statements: mean(({ statements }) => statements),
+    notifies: mean(({ notifies }) => notifies),
+    pending: most(({ pending }) => pending),
+    queued: most(({ queued }) => queued),
+    writtenAge: mostOfKnown(({ writtenAge }) => writtenAge),
+    watchDelay: mostOfKnown(({ watchDelay }) => watchDelay)
+  }
+}
