@@ -154,7 +154,7 @@ const welcome = (
   [
     `ready at ${url}`,
     `  dashboard              ${dashboard}`,
-    `  API and documentation  ${url}/docs`,
+    `  guide and API          ${url}/docs`,
     `  metrics                ${url}/metrics`,
     ...Option.match(embedded, {
       onNone: () => ["  database               DATABASE_URL"],

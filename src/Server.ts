@@ -53,6 +53,7 @@ import type { Directory } from "./admin/Directory.ts"
 import * as AdminRoutes from "./admin/AdminRoutes.ts"
 import * as ErrorResponses from "./operations/ErrorResponses.ts"
 import { isLoopback } from "./operations/MetricsPage.ts"
+import type * as GuidePage from "./operations/GuidePage.ts"
 import * as OperationsRoutes from "./operations/OperationsRoutes.ts"
 import * as OverviewRoutes from "./operations/OverviewRoutes.ts"
 import * as Retention from "./operations/Retention.ts"
@@ -376,6 +377,7 @@ export type Services =
 export type StartError =
   | CannotListen
   | DashboardAssets.PageMissing
+  | GuidePage.GuideMissing
   | EmbeddedPostgres.EmbeddedPostgresError
   | MetadataStorage.MetadataStoreUnusable
   | BrokerPubSub.BrokerError

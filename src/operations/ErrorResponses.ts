@@ -72,7 +72,7 @@ const explain = (
     case 404:
       return {
         message: "Route not found.",
-        detail: `There is nothing at ${request.method} ${pathOf(request)}: /docs says what there is`
+        detail: `There is nothing at ${request.method} ${pathOf(request)}: /docs/api says what there is`
       }
     case 413:
       return {
@@ -92,7 +92,8 @@ const explain = (
 }
 
 /** The addresses beside the API, all of which are read. */
-const pages = /^\/(?:docs|openapi\.json|metrics|healthz|readyz|assets\/dashboard-[\w-]+\.(?:js|css))?$/
+const pages =
+  /^\/(?:docs(?:\/api|\/deploy\/[\w.-]+)?|openapi\.json|metrics|healthz|readyz|assets\/dashboard-[\w-]+\.(?:js|css))?$/
 
 /** Returns the methods that the endpoints at a path take. */
 const methodsOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(api: HttpApi.HttpApi<Id, Groups>) => {

@@ -5,7 +5,8 @@
  * - `/readyz`: the service can do its work; 503 with the problem while it cannot.
  * - `/metrics`: the {@link MetricsPage}. Metrics of the service are there from the start, at zero, so that the first
  *   increase is seen as one.
- * - `/docs` and `/openapi.json`: the HTTP API, as a page and as a document, compressed and cached.
+ * - `/docs` is the guide of those who operate the service, `/docs/deploy/…` has the files that it names, and `/docs/api` and
+ *   `/openapi.json` are the HTTP API, as a page and as a document. They are compressed and cached.
  */
 import { Effect, Layer, Metric } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
@@ -14,7 +15,9 @@ import * as AgentMetrics from "../agentapi/AgentMetrics.ts"
 import * as StaticContent from "../platform/StaticContent.ts"
 import * as PubSubMetrics from "../pubsub/PubSubMetrics.ts"
 import * as ApiDocument from "./ApiDocument.ts"
+import * as ApiPage from "./ApiPage.ts"
 import * as DocsPage from "./DocsPage.ts"
+import * as GuidePage from "./GuidePage.ts"
 import * as MetricsPage from "./MetricsPage.ts"
 import { Readiness, Startup } from "./Readiness.ts"
 
@@ -66,9 +69,16 @@ export const layer = <Id extends string, Groups extends HttpApiGroup.Constraint>
 const description = <Id extends string, Groups extends HttpApiGroup.Constraint>(api: HttpApi.HttpApi<Id, Groups>) => {
   const document = ApiDocument.make(api)
   const serve = (path: `/${string}`, content: string, options: StaticContent.Options) =>
-    HttpRouter.add("GET", path, StaticContent.handler(new TextEncoder().encode(content), options))
+    HttpRouter.route("GET", path, StaticContent.handler(new TextEncoder().encode(content), options))
   return Layer.merge(
-    serve("/openapi.json", JSON.stringify(document), { type: "application/json" }),
-    serve("/docs", DocsPage.render(document), { type: "text/html; charset=utf-8", headers: DocsPage.headers })
+    HttpRouter.addAll([
+      serve("/openapi.json", JSON.stringify(document), { type: "application/json" }),
+      serve("/docs/api", ApiPage.render(document), { type: "text/html; charset=utf-8", headers: DocsPage.headers })
+    ]),
+    HttpRouter.addAll(
+      Effect.map(GuidePage.load, (files) =>
+        files.map(({ content, path, type }) => serve(path, content, { type, headers: DocsPage.headers }))
+      )
+    )
   )
 }

@@ -53,25 +53,32 @@ layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Bro
         await page.getByRole("link", { name }).click()
         await page.getByText("12 %", { exact: true }).waitFor()
         await page.keyboard.press("Escape")
-        await page.getByRole("link", { name: "API" }).click()
-        await page.getByRole("heading", { level: 1 }).waitFor()
+        await page.getByRole("link", { name: "Guide" }).click()
+        await page.getByRole("heading", { level: 1, name: "operating the service" }).waitFor()
         assert.strictEqual(page.url(), `${proxied}/docs`)
+        await page.getByRole("link", { name: "the HTTP API" }).click()
+        await page.getByRole("heading", { level: 1, name: "the HTTP API" }).waitFor()
+        await page.getByRole("link", { name: "the guide" }).click()
+        await page.waitForURL(`${proxied}/docs`)
       })
       assert.deepStrictEqual(faults, [])
     })
   )
 
   it.effect(
-    "documents the API on a page in which axe finds no fault and nothing is wider than the window [LF-18]",
+    "documents itself and its API on pages in which axe finds no fault and nothing is wider than the window [LF-18]",
     () =>
       Effect.gen(function* () {
         const { url } = yield* serve()
-        for (const colorScheme of ["light", "dark"] as const) {
-          const { page } = yield* Browser.open(`${url}/docs`, { colorScheme })
+        for (const [path, options] of ["docs", "docs/api"].flatMap((path) => [
+          [path, { colorScheme: "light" }] as const,
+          [path, { colorScheme: "dark", viewport: { width: 390, height: 844 } }] as const
+        ])) {
+          const { page } = yield* Browser.open(`${url}/${path}`, options)
           yield* ask(async () => {
             await page.getByRole("heading", { level: 1 }).waitFor()
             // the page itself is sandboxed, which keeps axe from running in it
-            const html = await (await page.request.get(`${url}/docs`)).text()
+            const html = await (await page.request.get(`${url}/${path}`)).text()
             await page.goto("about:blank")
             await page.setContent(html)
           })

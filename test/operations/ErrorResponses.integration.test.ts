@@ -53,7 +53,7 @@ layer(Service.layer, { excludeTestServices: true })("a rejection of the service 
       assert.deepStrictEqual(yield* refusal(HttpClientRequest.get("/api/v2/none?coder_session_token=a-secret")), {
         status: 404,
         message: "Route not found.",
-        detail: "There is nothing at GET /api/v2/none: /docs says what there is"
+        detail: "There is nothing at GET /api/v2/none: /docs/api says what there is"
       })
     })
   )

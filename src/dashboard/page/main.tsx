@@ -76,7 +76,8 @@ const Dashboard = ({ onSignOut, token }: { token: string; onSignOut: (wasRefused
         </a>
         <nav aria-label="More">
           {isAdmin && <a href="#/admin">Administration</a>}
-          <a href="docs">API</a>
+          <a href="docs">Guide</a>
+          <a href="docs/api">API</a>
           <a href="metrics">Metrics</a>
         </nav>
         {typeof viewer === "object" && (
