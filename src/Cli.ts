@@ -27,13 +27,13 @@ import { FetchHttpClient } from "effect/http"
 import { createRequire } from "node:module"
 import * as Token from "./access/Token.ts"
 import * as Config from "./Config.ts"
+import * as Database from "./Database.ts"
 import * as SettingValue from "./domain/SettingValue.ts"
 import * as Status from "./operations/Status.ts"
 import * as Agent from "./agent/Agent.ts"
 import * as SimulatedAgent from "./fleet/SimulatedAgent.ts"
 import * as Simulation from "./fleet/Simulation.ts"
-import * as Server from "./Server.ts"
-import * as Serve from "./Serve.ts"
+import * as ServeWorkers from "./ServeWorkers.ts"
 import * as EmbeddedPostgres from "./postgres/EmbeddedPostgres.ts"
 import * as Postgres from "./storage/Postgres.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
@@ -94,10 +94,11 @@ const serve = Command.make(
   {
     host: setting("host", variables.host),
     port: setting("port", variables.port),
+    workers: setting("workers", variables.workers),
     demoAgents: setting("demo-agents", variables.demoAgents),
     ...commonFlags
   },
-  (flags) => withSettings(flags, (settings) => Effect.scoped(Serve.run(settings)))
+  (flags) => withSettings(flags, (settings) => Effect.scoped(ServeWorkers.run(settings)))
 ).pipe(
   Command.withShortDescription("Run the service"),
   Command.withDescription(
@@ -111,7 +112,7 @@ const migrate = Command.make("migrate", commonFlags, (flags) =>
       Effect.flatMap((applied) =>
         Console.log(applied.length === 0 ? "the schema is up to date" : `migrated: ${applied.join(", ")}`)
       ),
-      Effect.provide(Layer.provide(Server.layerDatabase(settings, Postgres.layer), Fatal.layer))
+      Effect.provide(Layer.provide(Database.layer(settings, Postgres.layer), Fatal.layer))
     )
   )
 ).pipe(Command.withDescription("Bring the schema of the database up to date, and end"))

@@ -30,6 +30,9 @@ export type { Variable } from "./domain/SettingVariable.ts"
 
 const lowerCaseWord = Schema.String.check(Schema.isPattern(/^[a-z\d-]+$/))
 
+/** The most processes of one service. */
+export const maxWorkers = 64
+
 /** All variables by the names of their settings in code. */
 export const variables = {
   host: required({
@@ -66,6 +69,13 @@ export const variables = {
     value: Value.wholeNumber(2, 1_000),
     description:
       "The size of the connection pool; from 7 on each kind of work has a share of its own. The listener has one more."
+  }),
+  workers: required({
+    name: "WORKERS",
+    default: "1",
+    value: Value.wordOr("auto", Value.wholeNumber(1, maxWorkers)),
+    description:
+      "The processes that serve, which share the connections and the limits of the service; auto: one for each core."
   }),
   dataDir: required({
     name: "DATA_DIR",

@@ -4,6 +4,7 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import {
   Console,
+  type Context,
   Data,
   Duration,
   Effect,
@@ -35,45 +36,63 @@ import { Startup } from "./operations/Readiness.ts"
 import * as Drain from "./platform/Drain.ts"
 import { EmbeddedPostgres } from "./postgres/EmbeddedPostgres.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
+import * as MetricSeries from "./telemetry/MetricSeries.ts"
+import * as WorkerMetrics from "./telemetry/WorkerMetrics.ts"
+import { Worker } from "./workers/Worker.ts"
 
 /** Runs until it is interrupted, or fails when the service loses something that it needs. */
 export const run = Effect.fnUntraced(function* (settings: Settings) {
+  const worker = yield* Worker
   let before: number | undefined
   // the first finalizer runs last, after the whole server has ended
   yield* Effect.addFinalizer(() =>
-    Effect.flatMap(written, ({ entries, lost }) =>
-      before === undefined
-        ? Effect.void
-        : Console.log(`stopped: ${entries - before} pending entries written, ${lost === 0 ? "none" : lost} lost`)
-    )
+    Effect.flatMap(Effect.context<never>(), (context) => {
+      const { entries, lost } = writtenIn(context)
+      if (worker !== undefined) {
+        return worker.stopped(entries - (before ?? entries), { series: MetricSeries.read(context), agents: [] })
+      }
+      return before === undefined ? Effect.void : Console.log(lastLine(entries - before, lost))
+    })
   )
   const startup = { isComplete: false, isDraining: false }
   const services = yield* Effect.provideService(Layer.build(Server.layer(settings)), Startup, startup)
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(written, ({ entries }) => {
       before = entries
-      return Console.log("stopping: no more connections, writing what is pending")
+      return worker === undefined ? Console.log(stoppingLine) : Effect.void
     })
   )
 
   yield* Effect.addFinalizer((exit) => {
     startup.isDraining = true
-    return Exit.hasInterrupts(exit) ? Effect.provideContext(drain(settings), services) : Effect.void
+    if (!Exit.hasInterrupts(exit)) return Effect.void
+    const draining = Effect.provideContext(drain(settings, worker?.hastened ?? nextSignal), services)
+    return worker === undefined ? Effect.andThen(drainNotice(settings), draining) : draining
   })
 
   return yield* Effect.gen(function* () {
     const { failure } = yield* Fatal.Fatal
     const url = yield* address
-    const tokenFile = Path.resolve(settings.dataDir, "admin-token")
-    const minted = yield* Administrator.ensure(settings.adminToken, saveToken(tokenFile))
+    if (worker !== undefined) {
+      startup.isComplete = true
+      return yield* Effect.andThen(worker.ready(url), failure)
+    }
     const embedded = yield* Effect.serviceOption(EmbeddedPostgres)
-    const link = yield* dashboard(settings, url, embedded)
+    const tokens = yield* makeTokens(settings, embedded)
     startup.isComplete = true
-    yield* Console.log(welcome(url, link, embedded, Option.as(minted, tokenFile)))
-    const demo =
-      settings.databaseUrl === undefined && settings.demoAgents > 0 ? demonstrate(settings, url) : Effect.never
-    return yield* Effect.raceFirst(failure, demo)
+    yield* Console.log(welcome({ url, embedded, ...tokens }))
+    return yield* Effect.raceFirst(failure, hasDemo(settings) ? demonstrate(settings, url, written) : Effect.never)
   }).pipe(Effect.provideContext(services))
+})
+
+/** Makes the tokens that the first lines name. */
+export const makeTokens = Effect.fnUntraced(function* (
+  settings: Settings,
+  embedded: Option.Option<EmbeddedPostgres["Service"]>
+) {
+  const path = Path.resolve(settings.dataDir, "admin-token")
+  const minted = yield* Administrator.ensure(settings.adminToken, saveToken(path))
+  return { fragment: yield* signIn(settings, embedded), tokenFile: Option.as(minted, path) }
 })
 
 /** The token that was made for the administrator cannot be kept, so it was not made valid. */
@@ -100,18 +119,37 @@ const saveToken = (path: string) =>
     Effect.provide(NodeFileSystem.layer)
   )
 
-/** Lets balancers notice that the service stops, and then its clients move. A second signal hastens both. */
-const drain = Effect.fnUntraced(function* ({ drainDelay = Duration.zero, drainTime = Duration.zero }: Settings) {
-  const longest = Duration.sum(drainDelay, drainTime)
-  if (Duration.isZero(longest)) return
-  yield* Console.log(`draining: connections end within ${Duration.format(longest)}, or at once after another signal`)
+/** The line of a service that begins to stop. */
+export const stoppingLine = "stopping: no more connections, writing what is pending"
+
+/** The last line of a service that has written so many pending entries and lost so many. */
+export const lastLine = (written: number, lost: number): string =>
+  `stopped: ${written} pending entries written, ${lost === 0 ? "none" : lost} lost`
+
+/** The longest time for which a service goes on after SIGTERM until its connections have ended. */
+export const drainLimit = ({ drainDelay = Duration.zero, drainTime = Duration.zero }: Settings) =>
+  Duration.sum(drainDelay, drainTime)
+
+/** Says how long the connections may take to end, if they may take longer than a moment. */
+export const drainNotice = (settings: Settings) => {
+  const longest = drainLimit(settings)
+  return Duration.isZero(longest)
+    ? Effect.void
+    : Console.log(`draining: connections end within ${Duration.format(longest)}, or at once after another signal`)
+}
+
+/** Lets balancers notice that the service stops, and then its clients move. `hasten` ends the wait for both. */
+const drain = Effect.fnUntraced(function* (settings: Settings, hasten: Effect.Effect<void>) {
+  const { drainDelay = Duration.zero, drainTime = Duration.zero } = settings
+  if (Duration.isZero(drainLimit(settings))) return
   const { run } = yield* Drain.Drain
-  const hastened = yield* Effect.forkScoped(nextSignal, { startImmediately: true })
+  const hastened = yield* Effect.forkScoped(hasten, { startImmediately: true })
   yield* Effect.raceFirst(Effect.sleep(drainDelay), Fiber.join(hastened))
   yield* run(drainTime, Fiber.join(hastened))
 }, Effect.scoped)
 
-const nextSignal = Effect.callback<void>((resume) => {
+/** Returns at the next SIGTERM or SIGINT. */
+export const nextSignal = Effect.callback<void>((resume) => {
   const onSignal = () => resume(Effect.void)
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, onSignal)
   return Effect.sync(() => {
@@ -119,21 +157,18 @@ const nextSignal = Effect.callback<void>((resume) => {
   })
 })
 
+/** The address at which the service of this process is reached. */
 const address = Effect.map(HttpServer.HttpServer, (server) =>
   NetAddress.formatUrlUnsafe(server.address).replace(/\/\/(0\.0\.0\.0|\[::\])/, "//127.0.0.1")
 )
 
 /**
- * The address of the dashboard. On loopback and over the embedded database the address signs in, with a token that is
- * derived from the password of that database: so it is the same after each start, an open page stays signed in, and it
- * gives no right that the password does not give.
+ * Returns the fragment that the address of the dashboard ends in. On loopback and over the embedded database it signs in,
+ * with a token that is derived from the password of that database: so it is the same after each start, an open page stays
+ * signed in, and it gives no right that the password does not give.
  */
-const dashboard = Effect.fnUntraced(function* (
-  { host }: Settings,
-  url: string,
-  embedded: Option.Option<EmbeddedPostgres["Service"]>
-) {
-  if (Option.isNone(embedded) || !isLoopback(host)) return `${url}/`
+const signIn = Effect.fnUntraced(function* ({ host }: Settings, embedded: Option.Option<EmbeddedPostgres["Service"]>) {
+  if (Option.isNone(embedded) || !isLoopback(host)) return ""
   const password = Redacted.make(new URL(Redacted.value(embedded.value.url)).password)
   const token = yield* Token.derive(password, "dashboard")
   const directory = yield* Directory
@@ -142,28 +177,30 @@ const dashboard = Effect.fnUntraced(function* (
     name: "dashboard",
     token: yield* Token.digest(token)
   })
-  return `${url}/#token=${Redacted.value(token)}`
+  return `#token=${Redacted.value(token)}`
 })
 
-const welcome = (
-  url: string,
-  dashboard: string,
-  embedded: Option.Option<EmbeddedPostgres["Service"]>,
-  tokenFile: Option.Option<string>
-): string =>
+/** Returns the first lines of a service. */
+export const welcome = (options: {
+  readonly url: string
+  readonly fragment: string
+  readonly embedded: Option.Option<EmbeddedPostgres["Service"]>
+  /** The file of the administrator's token, if it was made at this start. */
+  readonly tokenFile: Option.Option<string>
+}): string =>
   [
-    `ready at ${url}`,
-    `  dashboard              ${dashboard}`,
-    `  guide and API          ${url}/docs`,
-    `  metrics                ${url}/metrics`,
-    ...Option.match(embedded, {
+    `ready at ${options.url}`,
+    `  dashboard              ${options.url}/${options.fragment}`,
+    `  guide and API          ${options.url}/docs`,
+    `  metrics                ${options.url}/metrics`,
+    ...Option.match(options.embedded, {
       onNone: () => ["  database               DATABASE_URL"],
       onSome: ({ database, host, passwordFile, port, username }) => [
         `  database               embedded: postgresql://${username}@${host}:${port}/${database}`,
         `                         with the password in ${passwordFile}`
       ]
     }),
-    ...Option.match(tokenFile, {
+    ...Option.match(options.tokenFile, {
       onNone: () => [],
       onSome: (path) => [
         `  administrator's token  in ${path}`,
@@ -172,7 +209,22 @@ const welcome = (
     })
   ].join("\n")
 
-const demonstrate = Effect.fnUntraced(function* ({ demoAgents: agents }: Settings, url: string) {
+/** The work of a service's batchers since its start. */
+export interface Written {
+  readonly entries: number
+  readonly statements: number
+  readonly lost: number
+}
+
+/** Whether simulated agents run beside the service: never beside a database of somebody else. */
+export const hasDemo = ({ databaseUrl, demoAgents }: Settings): boolean => databaseUrl === undefined && demoAgents > 0
+
+/** Runs the simulated agents of the settings, and prints a line about them now and then. */
+export const demonstrate = Effect.fnUntraced(function* <E, R>(
+  { demoAgents: agents }: Settings,
+  url: string,
+  written: Effect.Effect<Written, E, R>
+) {
   const demo = yield* Demo.make({ url, agents })
   const query = `${Token.parameter}=${Redacted.value(demo.token)}`
   yield* Console.log(
@@ -198,10 +250,16 @@ const demonstrate = Effect.fnUntraced(function* ({ demoAgents: agents }: Setting
   )
 })
 
-/** The entries that the batcher of this process has written and lost. */
-const written = Effect.map(Effect.context<never>(), (context) => {
+/** Returns what a registry says of the batchers. */
+export const writtenIn = (context: Context.Context<never>): Written => {
   type Counter = Metric.Metric<number, Metric.CounterState<number>>
   const count = (metric: Counter) => metric.valueUnsafe(context).count
   const sum = (metrics: Readonly<Record<string, Counter>>) => Number.sumAll(Object.values(metrics).map(count))
-  return { entries: count(Metrics.flushed), statements: sum(Metrics.batches), lost: sum(Metrics.lostKeys) }
-})
+  return {
+    entries: count(Metrics.flushed),
+    statements: sum(Metrics.batches),
+    lost: sum(Metrics.lostKeys) + count(WorkerMetrics.lostKeys)
+  }
+}
+
+const written = Effect.map(Effect.context<never>(), writtenIn)

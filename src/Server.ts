@@ -44,6 +44,7 @@ import * as StatsReporter from "./usage/StatsReporter.ts"
 import type { MetadataStore } from "./metadata/MetadataStore.ts"
 import * as MetadataBatcher from "./metadata/MetadataBatcher.ts"
 import type { Settings } from "./Config.ts"
+import * as Database from "./Database.ts"
 import type * as DashboardAssets from "./dashboard/Assets.ts"
 import * as DashboardRoutes from "./dashboard/DashboardRoutes.ts"
 import * as OverviewFeed from "./operations/OverviewFeed.ts"
@@ -57,6 +58,7 @@ import type * as GuidePage from "./operations/GuidePage.ts"
 import * as OperationsRoutes from "./operations/OperationsRoutes.ts"
 import * as OverviewRoutes from "./operations/OverviewRoutes.ts"
 import * as Retention from "./operations/Retention.ts"
+import * as ServiceFigures from "./operations/ServiceFigures.ts"
 import * as UsageRoutes from "./usage/UsageRoutes.ts"
 import { ByteWebSocket } from "./platform/ByteWebSocket.ts"
 import * as Drain from "./platform/Drain.ts"
@@ -69,7 +71,7 @@ import * as FileDescriptors from "./platform/FileDescriptors.ts"
 import * as PgPubSub from "./pubsub/PgPubSub.ts"
 import * as PubSubLatency from "./pubsub/PubSubLatency.ts"
 import * as PubSubWatchdog from "./pubsub/PubSubWatchdog.ts"
-import * as EmbeddedPostgres from "./postgres/EmbeddedPostgres.ts"
+import type * as EmbeddedPostgres from "./postgres/EmbeddedPostgres.ts"
 import * as MetadataStorage from "./storage/MetadataStorage.ts"
 import * as PgAccessStore from "./storage/PgAccessStore.ts"
 import * as PgActivityStore from "./storage/PgActivityStore.ts"
@@ -117,21 +119,6 @@ import * as ReadRoutes from "./watch/ReadRoutes.ts"
 import * as WatchRoutes from "./watch/WatchRoutes.ts"
 import { SiteConfigs } from "./agentapi/ports/SiteConfigs.ts"
 import { StatsOptions } from "./usage/StatsOptions.ts"
-
-/**
- * The database of the settings, at their address or embedded, with its schema up to date unless `connect` leaves that out.
- *
- * @internal
- */
-export const layerDatabase = (settings: Settings, connect = Postgres.layerMigrated) => {
-  const { databaseMaxConnections: maxConnections, databasePrepare: prepare, databaseUrl, dataDir } = settings
-  if (databaseUrl !== undefined) return connect({ url: databaseUrl, maxConnections, prepare })
-  return Layer.unwrap(
-    EmbeddedPostgres.EmbeddedPostgres.useSync(({ died, url }) =>
-      Layer.merge(connect({ url, maxConnections, prepare }), Fatal.watch("the embedded database", died))
-    )
-  ).pipe(Layer.provideMerge(EmbeddedPostgres.layer({ dataDir })), Layer.provide(NodeFileSystem.layer))
-}
 
 /** The pubsub over the broker of the settings, or else over the database. */
 const layerPubSub = (settings: Settings) =>
@@ -350,7 +337,7 @@ export const layerService = (settings: Settings) =>
   HttpRouter.serve(routes(settings), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(layerHttpServer(settings)),
     // reads what the services below have registered
-    Layer.provide(OverviewFeed.layer),
+    Layer.provide([OverviewFeed.layer, ServiceFigures.layer]),
     Layer.provideMerge(layerServices(settings)),
     Layer.provide(Defects.layer),
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(settings.maxBodyBytes))),
@@ -392,6 +379,6 @@ export const layer = <E = never>(settings: Settings, options?: Options<E>): Laye
   layerService(settings).pipe(
     Layer.provideMerge(layerStorage(settings, options)),
     Layer.provide(PgClock.layer()),
-    Layer.provideMerge(layerDatabase(settings)),
+    Layer.provideMerge(Database.layer(settings)),
     Layer.provideMerge(Fatal.layer)
   )

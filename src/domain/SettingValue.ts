@@ -52,6 +52,10 @@ export const number = (minimum: number, maximum: number) =>
 export const oneOf = <const Words extends ReadonlyArray<string>>(...words: Words) =>
   value(Schema.Literals(words), `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`)
 
+/** A word, or another kind of value. */
+export const wordOr = <const Word extends string, A>(word: Word, other: SettingValue<A>) =>
+  value(Schema.Union([Schema.Literal(word), other.codec]), `${other.requirement}, or ${word}`)
+
 /** `true` or `false`. */
 export const flag = value(
   Schema.Literals(["true", "false"]).pipe(

@@ -13,7 +13,9 @@ import { PrometheusMetrics } from "effect/observability"
 import { Access } from "../access/Access.ts"
 import * as Authentication from "../access/Authentication.ts"
 import * as Token from "../access/Token.ts"
-import { ForwardedMetrics } from "../usage/ForwardedMetrics.ts"
+import * as MetricSeries from "../telemetry/MetricSeries.ts"
+import * as ForwardedMetrics from "../usage/ForwardedMetrics.ts"
+import * as ServiceFigures from "./ServiceFigures.ts"
 
 export interface Options {
   /** Whether a request must carry the token of an administrator. */
@@ -31,13 +33,14 @@ interface Page {
 }
 
 export const make = Effect.gen(function* () {
-  const forwarded = yield* ForwardedMetrics
+  const context = yield* Effect.context<ForwardedMetrics.ForwardedMetrics>()
   const encoder = new TextEncoder()
   const pages: Array<Page> = []
 
   const newPage = Effect.gen(function* () {
-    const own = yield* PrometheusMetrics.format()
-    const pieces = [own, ...(yield* forwarded.page(own))].map((piece) => encoder.encode(piece))
+    const { agents, series } = yield* Effect.provideContext(ServiceFigures.all, context)
+    const own = PrometheusMetrics.formatUnsafe(MetricSeries.toContext(series))
+    const pieces = [own, ...ForwardedMetrics.pieces(agents)].map((piece) => encoder.encode(piece))
     const page: Page = { pieces, takers: 0 }
     pages.push(page)
     return page

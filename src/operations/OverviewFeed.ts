@@ -1,5 +1,5 @@
 /**
- * Keeps the overview of this process: one actor that reads the metrics once a second, however many watchers there are.
+ * Keeps the overview of the service: one actor that reads the metrics once a second, however many watchers there are.
  *
  * - It keeps the recent readings, and a {@link History} of a day, so that plots are full when a page opens.
  * - A watcher gets the points so far, then an overview per second. A slow watcher misses some and delays nobody.
@@ -11,6 +11,7 @@ import { Readiness } from "./Readiness.ts"
 import * as History from "./History.ts"
 import * as Overview from "./Overview.ts"
 import * as Reading from "./Reading.ts"
+import * as ServiceFigures from "./ServiceFigures.ts"
 
 /** The time between two readings. */
 export const interval = "1 second"
@@ -33,14 +34,15 @@ export class OverviewFeed extends Context.Service<
 
 export const make: Effect.Effect<OverviewFeed["Service"], never, Readiness | Scope.Scope> = Effect.gen(function* () {
   const readiness = yield* Readiness
-  const startedAt = yield* Clock.currentTimeMillis
+  const startedAt = (yield* ServiceFigures.Siblings)?.startedAt ?? (yield* Clock.currentTimeMillis)
   const news = yield* PubSub.sliding<Overview.Overview>(2)
   const readings: Array<Reading.Reading> = []
   const history = History.make()
   let problem: string | undefined
 
   const look = Effect.gen(function* () {
-    readings.push(yield* Reading.read(yield* Clock.currentTimeMillis))
+    const metrics = yield* ServiceFigures.metrics
+    readings.push(Reading.read(yield* Clock.currentTimeMillis, metrics))
     if (readings.length > Overview.recentSeconds + 1) readings.shift()
     const overview = Overview.make(readings, { problem, startedAt })
     history.add(overview.point)

@@ -1,5 +1,5 @@
-/** A reading of the metrics of this process at one time, from the handles that `/metrics` shows. */
-import { type Context, Effect, type Metric } from "effect"
+/** A reading of the metrics of the service at one time, from the handles that `/metrics` shows. */
+import { type Context, Metric } from "effect"
 import * as AgentMetrics from "../agentapi/AgentMetrics.ts"
 import * as StatsMetrics from "../usage/StatsMetrics.ts"
 import * as Batching from "../metadata/MetadataBatcherMetrics.ts"
@@ -7,6 +7,7 @@ import * as MetadataStoreMetrics from "../metadata/MetadataStoreMetrics.ts"
 import * as FailureMetrics from "../telemetry/FailureMetrics.ts"
 import * as PoolMetrics from "../telemetry/PoolMetrics.ts"
 import * as PubSubMetrics from "../pubsub/PubSubMetrics.ts"
+import * as WorkerMetrics from "../telemetry/WorkerMetrics.ts"
 import * as WatchMetrics from "../watch/WatchMetrics.ts"
 
 /** The number of values up to each bound, and above the last one. Counts are not cumulative. */
@@ -47,6 +48,7 @@ export interface Reading {
   readonly incidents: Readonly<Record<string, number>>
 }
 
+type Gauge = Metric.Metric<number, Metric.GaugeState<number>>
 type Counter = Metric.Metric<number, Metric.CounterState<number>>
 
 const countOf = (metric: Counter) => (context: Context.Context<never>) => metric.valueUnsafe(context).count
@@ -68,6 +70,7 @@ export const incidents: ReadonlyArray<{
   { label: "updates lost: refused by the database", isLoss: true, count: countOf(Batching.lostKeys.rejected) },
   { label: "updates lost: no room for their bytes", isLoss: true, count: countOf(Batching.lostKeys.evicted) },
   { label: "updates lost: shutdown", isLoss: true, count: countOf(Batching.lostKeys.shutdown) },
+  { label: "updates lost: a worker was killed", isLoss: true, count: countOf(WorkerMetrics.lostKeys) },
   { label: "statistics dropped: no room", isLoss: true, count: countOf(StatsMetrics.batcher.dropped.full) },
   { label: "statistics dropped: closing", isLoss: true, count: countOf(StatsMetrics.batcher.dropped.closed) },
   {
@@ -85,41 +88,49 @@ export const incidents: ReadonlyArray<{
   { label: "operations waited over a second for the database", isLoss: false, count: PoolMetrics.longWaits },
   { label: "calls of agents failed", isLoss: false, count: (_, { calls }) => calls },
   { label: "HTTP requests failed", isLoss: false, count: (_, { requests }) => requests },
+  { label: "workers ended", isLoss: false, count: countOf(WorkerMetrics.ended) },
   { label: "listening connections lost", isLoss: false, count: countOf(PubSubMetrics.disconnections) }
 ]
 
-/** Reads all metrics in one turn. */
-export const read = (at: number): Effect.Effect<Reading> =>
-  Effect.map(Effect.context<never>(), (context) => {
-    const count = (metric: Counter) => metric.valueUnsafe(context).count
-    const gauge = (metric: Metric.Metric<number, Metric.GaugeState<number>>) => metric.valueUnsafe(context).value
-    const flush = (reason: FlushReason): FlushReading => ({
-      batches: count(Batching.batches[reason]),
-      durations: distribution(Batching.flushDuration[reason].valueUnsafe(context))
-    })
-    const failures = FailureMetrics.totals(context)
-    return {
-      at,
-      agents: gauge(AgentMetrics.connectedAgents),
-      isListening: gauge(PubSubMetrics.connected) > 0,
-      storeNodesAway: gauge(MetadataStoreMetrics.nodesAway),
-      updates: count(Batching.acceptedKeys),
-      rows: count(Batching.flushed),
-      notifies: count(PubSubMetrics.publishes.succeeded),
-      pending: gauge(Batching.pendingKeys),
-      queued: gauge(Batching.queueDepth),
-      sizes: distribution(Batching.batchSize.valueUnsafe(context)),
-      writtenAges: distribution(Batching.writtenAge.valueUnsafe(context)),
-      watchDelays: distribution(WatchMetrics.delay.valueUnsafe(context)),
-      flushes: {
-        capacity: flush("capacity"),
-        scheduled: flush("scheduled"),
-        manual: flush("manual"),
-        shutdown: flush("shutdown")
-      },
-      incidents: Object.fromEntries(incidents.map(({ count, label }) => [label, count(context, failures)]))
-    }
+/** Returns the metrics of a registry, all of one moment. */
+export const read = (at: number, context: Context.Context<never>): Reading => {
+  const count = (metric: Counter) => metric.valueUnsafe(context).count
+  const gauge = (metric: Gauge) => metric.valueUnsafe(context).value
+  const flush = (reason: FlushReason): FlushReading => ({
+    batches: count(Batching.batches[reason]),
+    durations: distribution(Batching.flushDuration[reason].valueUnsafe(context))
   })
+  const failures = FailureMetrics.totals(context)
+  return {
+    at,
+    agents: gauge(AgentMetrics.connectedAgents),
+    isListening: Math.min(...ofProcesses(PubSubMetrics.connected, context)) > 0,
+    storeNodesAway: Math.max(...ofProcesses(MetadataStoreMetrics.nodesAway, context)),
+    updates: count(Batching.acceptedKeys),
+    rows: count(Batching.flushed),
+    notifies: count(PubSubMetrics.publishes.succeeded),
+    pending: gauge(Batching.pendingKeys),
+    queued: gauge(Batching.queueDepth),
+    sizes: distribution(Batching.batchSize.valueUnsafe(context)),
+    writtenAges: distribution(Batching.writtenAge.valueUnsafe(context)),
+    watchDelays: distribution(WatchMetrics.delay.valueUnsafe(context)),
+    flushes: {
+      capacity: flush("capacity"),
+      scheduled: flush("scheduled"),
+      manual: flush("manual"),
+      shutdown: flush("shutdown")
+    },
+    incidents: Object.fromEntries(incidents.map(({ count, label }) => [label, count(context, failures)]))
+  }
+}
+
+/** Returns the values of a gauge that each process of the service has; zero if none has it. */
+const ofProcesses = (gauge: Gauge, context: Context.Context<never>): readonly [number, ...Array<number>] => {
+  const [first = 0, ...others] = Metric.snapshotUnsafe(context)
+    .filter(({ id }) => id === gauge.id)
+    .map(({ state }) => (state as Metric.GaugeState<number>).value)
+  return [first, ...others]
+}
 
 // the last bound of a histogram is infinity
 const distribution = ({ buckets, sum }: Metric.HistogramState): Distribution => ({

@@ -48,6 +48,8 @@ export const makeServer = ({
       connectionsCheckingInterval: Math.min(timeout, 1_000)
     })
     server.maxConnections = maxConnections
+    // a full worker of a cluster would else give a connection back, and full workers would pass it round for ever
+    Object.assign(server, { dropMaxConnection: true })
     server.timeout = idleMillis
     // for the connection between two requests: the default of 5 seconds is shorter than that of most proxies
     server.keepAliveTimeout = idleMillis

@@ -37,13 +37,27 @@ export interface Owner {
   readonly template: string
 }
 
+/** The metrics that an agent shows on the page. */
+export interface AgentReport {
+  /** The labels of the agent, as its series have them. */
+  readonly agent: string
+  /** Milliseconds since it was reported. */
+  readonly age: number
+  readonly families: ReadonlyArray<{
+    readonly name: string
+    readonly type: AgentMetric["type"]
+    /** The text of the series. */
+    readonly lines: string
+  }>
+}
+
 export class ForwardedMetrics extends Context.Service<
   ForwardedMetrics,
   {
     /** Shows the metrics of an agent in place of those that it has shown before. */
     readonly report: (owner: Owner, metrics: ReadonlyArray<AgentMetric>) => Effect.Effect<void>
-    /** Returns the text that follows the page of the service's own metrics, in pieces. */
-    readonly page: (own: string) => Effect.Effect<ReadonlyArray<string>>
+    /** Returns what agents show beside `own`, the page of the service's own metrics. */
+    readonly reports: (own: string) => Effect.Effect<ReadonlyArray<AgentReport>>
   }
 >()("metadata-batcher/usage/ForwardedMetrics") {}
 
@@ -103,6 +117,16 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
     }
   }
 
+  /** Returns the text of series by their families. */
+  const familiesOf = (series: Agent["series"]): AgentReport["families"] => {
+    const lines = new Map<string, string>()
+    for (const [name, labels] of series) {
+      const value = families.get(name)?.series.get(labels)
+      if (value !== undefined) lines.set(name, `${lines.get(name) ?? ""}${name}{${labels}} ${value}\n`)
+    }
+    return Array.from(lines, ([name, text]) => ({ name, type: families.get(name)!.type, lines: text }))
+  }
+
   /** Shows a series, or returns why it is left out. */
   const show = (metric: AgentMetric, labels: string, agent: Size, owner: Size): Dropped | undefined => {
     const known = families.get(metric.name)
@@ -144,7 +168,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
         agents.set(key, { username: owner.username, expiresAt: now + expireAfter, series, bytes: ofAgent.bytes })
       }),
 
-    page: (own) =>
+    reports: (own) =>
       Effect.map(Clock.monotonicTimeNanos, (now) => {
         expire(now)
         const taken = namesOn(own)
@@ -153,7 +177,11 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
           drop("reserved", series.size)
           for (const labels of series.keys()) remove(name, labels)
         }
-        return [...pieces(families)]
+        return Array.from(agents, ([agent, { expiresAt, series }]) => ({
+          agent,
+          age: Number(now + expireAfter - expiresAt) / 1e6,
+          families: familiesOf(series)
+        }))
       })
   }
 })
@@ -167,12 +195,25 @@ export const layer = (options?: Options): Layer.Layer<ForwardedMetrics> => Layer
 /** The least length of a piece of the page, but for the last one. */
 const pieceLength = 65_536
 
-function* pieces(families: ReadonlyMap<string, Family>): Generator<string> {
+/**
+ * Returns the text that follows the page of the service's own metrics, in pieces. Of two reports of one agent the newer one
+ * is shown, and of two types of one family the first.
+ */
+export function* pieces(reports: Iterable<AgentReport>): Generator<string> {
+  const newest = new Map<string, AgentReport>()
+  for (const report of reports) {
+    if (report.age < (newest.get(report.agent)?.age ?? Infinity)) newest.set(report.agent, report)
+  }
+  const families = Map.groupBy(
+    [...newest.values()].flatMap((report) => report.families),
+    ({ name }) => name
+  )
   let piece = ""
-  for (const [name, { series, type }] of families) {
+  for (const [name, parts] of families) {
+    const { type } = parts[0]!
     piece += head(name, type)
-    for (const [labels, value] of series) {
-      piece += `${name}{${labels}} ${value}\n`
+    for (const part of parts) {
+      if (part.type === type) piece += part.lines
       if (piece.length < pieceLength) continue
       yield piece
       piece = ""

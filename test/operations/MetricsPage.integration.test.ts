@@ -44,7 +44,10 @@ describe("a page of metrics", () => {
       const { pieces } = yield* MetricsPage.make.pipe(
         Effect.provide(
           Layer.mock(ForwardedMetrics)({
-            page: () => Effect.sync(() => [`page ${++made}`, "end"])
+            reports: () =>
+              Effect.sync(() => [
+                { agent: "", age: 0, families: [{ name: "pages", type: "GAUGE" as const, lines: `page ${++made}end` }] }
+              ])
           })
         )
       )

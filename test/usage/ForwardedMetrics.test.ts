@@ -31,8 +31,9 @@ const counter = (name: string, value: number, labels?: Readonly<Record<string, s
 const start = Effect.fnUntraced(function* (options?: ForwardedMetrics.Options) {
   const registry: Metric.MetricRegistry = new Map()
   const own = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.provideService(self, Metric.MetricRegistry, registry)
-  const { page: pieces, report } = yield* own(ForwardedMetrics.make(options))
-  const page = (beside: string) => Effect.map(pieces(beside), (pieces) => pieces.join(""))
+  const { report, reports } = yield* own(ForwardedMetrics.make(options))
+  const page = (beside: string) =>
+    Effect.map(reports(beside), (reports) => [...ForwardedMetrics.pieces(reports)].join(""))
   return {
     report,
     page,
@@ -225,6 +226,33 @@ describe("ForwardedMetrics", () => {
       assert.strictEqual(yield* page(""), "")
     })
   )
+
+  it("shows the newest of the reports of an agent to several workers, each family once [WK-13]", () => {
+    const report = (agent: string, age: number, name: string, type: AgentMetric["type"] = "GAUGE") => ({
+      agent,
+      age,
+      families: [{ name, type, lines: `${name}{agent="${agent}"} ${age}\n` }]
+    })
+
+    const text = [
+      ...ForwardedMetrics.pieces([
+        report("a", 20, "load"),
+        report("b", 10, "load"),
+        report("a", 5, "load"),
+        report("c", 5, "load", "COUNTER")
+      ])
+    ].join("")
+
+    assert.deepStrictEqual(
+      Prometheus.parse(text)
+        .get("load")!
+        .samples.map(({ labels, value }) => [labels["agent"], value]),
+      [
+        ["a", 5],
+        ["b", 10]
+      ]
+    )
+  })
 
   const Text = Schema.String.check(Schema.isMaxLength(3))
   const Name = Schema.Union([Schema.Literals(["a", "b", "_x", "__x", "agents", "username", ""]), Text])
