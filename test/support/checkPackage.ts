@@ -4,18 +4,26 @@
  * - publint and the check of types find nothing in it.
  * - The two `npm install` lines of the README work in empty folders, by the registry, and the library stays small.
  * - The installed service starts with its embedded database, is ready, and ends with 0.
+ * - The image of the deployment kit builds, by its own steps where no container engine runs, and what it starts is ready
+ *   over a database outside of it.
  */
-import { execFileSync, spawn } from "node:child_process"
+import { NodeFileSystem } from "@effect/platform-node"
+import { Effect, Redacted } from "effect"
+import { execFileSync, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { chmodSync, globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import * as Readline from "node:readline"
+import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
+import * as Image from "./image.ts"
 
 /** Bytes that the library may take on disk, with `effect` and everything that `effect` brings. */
 const maxLibrarySize = 70_000_000
 
 const folder = mkdtempSync(Path.join(tmpdir(), "metadata-batcher-package-"))
+// the embedded Postgres may run as somebody else
+chmodSync(folder, 0o755)
 const say = (text: string) => process.stdout.write(`${text}\n`)
 
 const run = (command: string, args: ReadonlyArray<string>, cwd = process.cwd()) =>
@@ -40,9 +48,14 @@ const install = (name: string, line: string) => {
   return app
 }
 
-const serve = async (app: string) => {
-  const service = spawn(Path.join(app, "node_modules/.bin/metadata-batcher"), ["serve", "--port", "0"], {
+const serve = async (
+  app: string,
+  command: ReadonlyArray<string> = [Path.join(app, "node_modules/.bin/metadata-batcher"), "serve", "--port", "0"],
+  env: Readonly<Record<string, string>> = {}
+) => {
+  const service = spawn(command[0]!, command.slice(1), {
     cwd: app,
+    env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "inherit"]
   })
   const exit = once(service, "exit")
@@ -56,6 +69,33 @@ const serve = async (app: string) => {
   }
   const [code] = await exit
   if (code !== 0) throw new Error(`the service ended with ${code}`)
+}
+
+const deploy = "src/operations/deploy/Dockerfile"
+
+const engine = () => spawnSync("docker", ["info"], { stdio: "ignore" }).status === 0
+
+/** Builds the image from the tarball, and starts what it contains beside a database of its own. */
+const image = async () => {
+  if (engine()) {
+    run("docker", ["build", "--quiet", "--file", Path.resolve(deploy), "--tag", "metadata-batcher:check", folder])
+    say("the image builds")
+    return
+  }
+  const recipe = Image.parse(readFileSync(deploy, "utf8"))
+  const app = Path.join(folder, "image")
+  run("mkdir", [app])
+  Image.build(recipe, folder, app)
+  const served = EmbeddedPostgres.make({ dataDir: Path.join(app, "data") }).pipe(
+    Effect.flatMap(({ url }) => {
+      const settings = { DATABASE_URL: Redacted.value(url), ADMIN_TOKEN: "the administrator of the image", PORT: "0" }
+      return Effect.promise(() => serve(app, recipe.start, { ...recipe.env, ...settings, HOST: "127.0.0.1" }))
+    }),
+    Effect.scoped,
+    Effect.provide(NodeFileSystem.layer)
+  )
+  await Effect.runPromise(served)
+  say("the steps of the image succeed, and what it starts is ready and ends; there is no container engine")
 }
 
 let tarball = ""
@@ -77,6 +117,7 @@ try {
   say(`the service: ${(sizeOf(Path.join(app, "node_modules")) / 1e6).toFixed(1)} MB`)
   await serve(app)
   say("the installed service starts, is ready, and ends")
+  await image()
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

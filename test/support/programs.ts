@@ -9,7 +9,8 @@ const variables = {
   "redis-server": "REDIS_SERVER_BIN",
   nginx: "NGINX_BIN",
   caddy: "CADDY_BIN",
-  promtool: "PROMTOOL_BIN"
+  promtool: "PROMTOOL_BIN",
+  "systemd-analyze": "SYSTEMD_ANALYZE_BIN"
 } as const
 
 export type Program = keyof typeof variables
