@@ -1,5 +1,5 @@
 /** The processor time and memory of other processes. Only Linux has them; elsewhere there are no figures. */
-import { readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 
 /** Processor time of a process so far, in milliseconds, with all its threads and with the children that have ended. */
 export const cpuMillis = (pid: number): number | undefined => {
@@ -16,6 +16,13 @@ export const treeCpuMillis = (pid: number): number | undefined => {
     .split(" ")
     .filter((child) => child !== "")
     .reduce((sum, child) => sum + scheduledMillis(child), scheduledMillis(pid) + endedMillis(fields))
+}
+
+/** Processor time of all living threads of a process so far, in milliseconds, to the nanosecond. */
+export const threadsCpuMillis = (pid: number): number | undefined => {
+  const folder = `/proc/${pid}/task`
+  if (!existsSync(folder)) return undefined
+  return readdirSync(folder).reduce((total, thread) => total + scheduledMillis(`${pid}/task/${thread}`), 0)
 }
 
 /** Processor time of the children of this process that have ended, in milliseconds. */

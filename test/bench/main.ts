@@ -18,18 +18,20 @@ import { Command, Flag } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import * as Os from "node:os"
 import { hot } from "./hot.ts"
+import { pubsub } from "./pubsub.ts"
 import { report } from "./report.ts"
 import * as Results from "./Results.ts"
 import * as Rounds from "./Rounds.ts"
 import type { Part, Scale, Table } from "./Table.ts"
 import * as Service from "./Service.ts"
 import { start } from "./start.ts"
+import { store } from "./store.ts"
 import { system } from "./system.ts"
 import { tailnet } from "./tailnet.ts"
 import { watch } from "./watch.ts"
 import { write } from "./write.ts"
 
-const parts: ReadonlyArray<Part> = [hot, write, report, system, watch, tailnet, start]
+const parts: ReadonlyArray<Part> = [hot, write, store, report, pubsub, system, watch, tailnet, start]
 
 const machine = (): Results.Results["machine"] => ({
   cpu: Os.cpus()[0]?.model.trim() ?? "unknown",
