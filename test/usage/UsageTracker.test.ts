@@ -226,6 +226,26 @@ describe("UsageTracker", () => {
     })
   )
 
+  it.effect("waits for a running write when it closes and nothing is pending [UT-13]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { close, logs, tracker } = yield* start(inTurn(() => Deferred.await(gate)))
+      yield* tracker.add(workspace(1))
+      yield* minute
+
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust(0)
+      assert.isUndefined(closing.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(closing)
+
+      assert.deepStrictEqual(
+        logs().map(({ message }) => message),
+        ["last use of workspaces written"]
+      )
+    })
+  )
+
   it.effect("never hangs when it closes: there is no source of ticks that could end first [UT-15]", () =>
     Effect.gen(function* () {
       const { close, tracker } = yield* start(hanging)
