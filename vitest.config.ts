@@ -8,8 +8,8 @@ export default defineConfig(({ mode }) => ({
     exclude: mode === "browser" ? [] : ["test/**/*.browser.test.ts"],
     globalSetup: ["test/support/globalSetup.ts"],
     setupFiles: ["test/support/propertySeed.ts"],
-    // Tests wait more than they work: two workers are worth it even where Vitest would use one.
-    maxWorkers: Math.max(2, availableParallelism()),
+    // Tests wait for a third of their time: it takes three workers to keep two cores busy.
+    maxWorkers: Math.ceil(1.5 * availableParallelism()),
     // No test changes what belongs to its process, so files share a worker and what it has loaded.
     isolate: false,
     // They wait for signals and not for time: this only ends what hangs, however busy the machine is.

@@ -54,8 +54,7 @@ layer(NodeFileSystem.layer, { excludeTestServices: true })("the service on its e
       const second = yield* ServiceProcess.start(["serve", ...options])
       assert.strictEqual(yield* second.exit, 1)
       assert.match(second.output(), new RegExp(`another instance \\(process \\d+\\) is running on ${dataDir}: end it`))
-      const [, connected, written] = yield* first.line(/(\d+) of 20 agents connected.*entries written: (\d+)/)
-      assert.deepStrictEqual([connected, Number(written) > 0], ["20", true])
+      yield* first.line(/20 of 20 agents connected.*entries written: [1-9]/)
       yield* stops(first, "SIGTERM")
       const [, shown] = /`npm start` shows:\n\n```\n(.*?)\n```/s.exec(readFileSync("README.md", "utf8"))!
       for (const line of shown!.split("\n")) assert.match(first.output(), likeness(line))

@@ -2,7 +2,7 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Schedule } from "effect"
-import { execFileSync, spawnSync } from "node:child_process"
+import { execFileSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import * as Path from "node:path"
 import * as Agent from "../support/agent.ts"
@@ -107,13 +107,13 @@ layer(Layer.merge(Postgres.layer, NodeFileSystem.layer), { excludeTestServices: 
             yield* Agent.exchange(connection, Agent.report("1", Agent.sample("cpu", "12 %"))),
             Agent.accepted("1")
           )
-          // the stream does not end: curl is told when to stop, and has printed what came until then
-          const events = spawnSync(
-            "curl",
-            ["-ksN", "-m", "3", `${url}/api/v2/workspaceagents/${id}/watch-metadata?coder_session_token=${owner}`],
-            { encoding: "utf8" }
-          )
-          assert.include(events.stdout, '"value":"12 %"')
+          const events = yield* ServiceProcess.startCommand("curl", [
+            "-ksN",
+            `${url}/api/v2/workspaceagents/${id}/watch-metadata?coder_session_token=${owner}`
+          ])
+          yield* events.line(/"value":"12 %"/)
+          // the proxy writes its log when a request ends
+          yield* events.kill("SIGTERM")
           curl("-H", `Authorization: Bearer ${adminToken}`, `${url}/api/v2/users`)
 
           const log = yield* Effect.sync(() => readFileSync(Path.join(folder, "access.log"), "utf8")).pipe(

@@ -154,7 +154,7 @@ layer(Service.layerWith(limits), { excludeTestServices: true })("the limits of t
     })
   )
 
-  it.effect("close the connection of a watcher that takes nothing of what was sent, either way", () =>
+  it.effect("close the connections of watchers that take nothing of what was sent, either way", () =>
     Effect.gen(function* () {
       const { logged, url } = yield* Service.TestService
       // more than the network holds
@@ -165,12 +165,12 @@ layer(Service.layerWith(limits), { excludeTestServices: true })("the limits of t
 
       const { tcp } = yield* WebSocket.connect(`${url}${pathOf(id, "watch-metadata-ws")}`, headers)
       tcp.pause()
-      yield* logged("metadata watcher left", id)
-
       const { socket } = yield* stranger
       const [[name, token]] = Object.entries(headers) as [[string, string]]
       socket.write(`GET ${pathOf(id, "watch-metadata")} HTTP/1.1\r\nHost: here\r\n${name}: ${token}\r\n\r\n`)
       socket.pause()
+
+      yield* logged("metadata watcher left", id)
       yield* logged("metadata watcher left", id)
     })
   )
