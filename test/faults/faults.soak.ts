@@ -2,7 +2,8 @@
  * The soak: thousands of agents report for half an hour while something breaks every 20 s.
  *
  * `SOAK_MINUTES`, `SOAK_AGENTS` and `SOAK_SEED` set its length, its agents and its faults. The seed is printed. At the
- * end no value is wrong, none is lost without being counted, and the memory of a replica has not grown.
+ * end no value is wrong, none is lost without being counted, and the memory of a replica has not grown since the second
+ * quarter.
  */
 import { describe } from "@effect/vitest"
 import { Clock, Console, Duration, Effect, Fiber, Scope } from "effect"
@@ -92,13 +93,14 @@ const soak = Effect.gen(function* () {
     })
   )
   const outcome = World.lossless(yield* World.look({ ...world, replicas, watchers }))
+  // in the first quarter most kinds of faults happen for the first time, and take memory once
   const quarter = Math.max(1, Math.floor(memory.length / 4))
-  const [early, late] = [Math.min(...memory.slice(0, quarter)), Math.min(...memory.slice(-quarter))]
+  const [early, late] = [Math.min(...memory.slice(quarter, 2 * quarter)), Math.min(...memory.slice(-quarter))]
   return {
     ...outcome,
     problems: [
       ...outcome.problems,
-      ...expect(late < early * 1.25 + 20, `the memory grew from ${Math.round(early)} to ${Math.round(late)} MiB`)
+      ...expect(late < early * 1.1, `the memory grew from ${Math.round(early)} to ${Math.round(late)} MiB`)
     ]
   }
 })
