@@ -157,7 +157,8 @@ describe("MetadataBatcherMetrics", () => {
           "pending_keys gauge",
           "publish_errors_total counter",
           "queue_depth gauge",
-          "retained_keys_total counter"
+          "retained_keys_total counter",
+          "written_age_seconds histogram"
         ]
       )
     })
