@@ -9,6 +9,7 @@
  *   {@link blipSeconds} after a failure that lost nothing.
  */
 import { Schema } from "effect"
+import { Figures } from "./ReplicaFigures.ts"
 import { type Distribution, flushReasons, incidents, type Reading } from "./Reading.ts"
 
 /** The seconds of which a rate is the average. */
@@ -78,7 +79,17 @@ export const Overview = Schema.Struct({
   /** The recent batches by the upper bound of their size; null is no bound. */
   sizes: Schema.Array(Schema.Struct({ upTo: Schema.NullOr(Schema.Finite), count: Schema.Finite })),
   flushes: Schema.Array(Flushes),
-  incidents: Schema.Array(Incident)
+  incidents: Schema.Array(Incident),
+  /** All replicas by name, this one among them, and their sums. */
+  fleet: Schema.Struct({
+    replicas: Schema.Array(Schema.Struct({ ...Figures.fields, isOwn: Schema.Boolean })),
+    sums: Schema.Struct({
+      agents: Schema.Finite,
+      updates: Schema.Finite,
+      rows: Schema.Finite,
+      pending: Schema.Finite
+    })
+  })
 })
 export type Overview = typeof Overview.Type
 
@@ -88,7 +99,14 @@ export type Overview = typeof Overview.Type
  */
 export const make = (
   readings: ReadonlyArray<Reading>,
-  options: { readonly problem: string | undefined; readonly startedAt: number }
+  options: {
+    readonly problem: string | undefined
+    readonly startedAt: number
+    /** The name of this replica. */
+    readonly name: string
+    /** The figures of the other replicas. */
+    readonly others: ReadonlyArray<Figures>
+  }
 ): Overview => {
   const last = readings.at(-1)!
   const recent = since(readings, last.at - recentSeconds * 1_000)
@@ -105,19 +123,24 @@ export const make = (
     return { label, isLoss, total, recent: total - (recent.incidents[label] ?? 0) }
   })
   const statements = statementsOf(last)
+  const point = pointOf(readings, last)
+  const uptime = Math.floor((last.at - options.startedAt) / 1_000)
+  const problems = [
+    ...(options.problem === undefined ? [] : [options.problem]),
+    ...(last.isListening ? [] : ["changes are not heard: the listening connection is away"]),
+    ...(last.storeNodesAway > 0
+      ? [`values are not written: ${last.storeNodesAway} of the metadata store's servers away`]
+      : []),
+    ...happened
+      .filter(({ isLoss, label, recent, total }) => (isLoss ? recent : total - (blip.incidents[label] ?? 0)) > 0)
+      .map(({ label, recent }) => `${recent} ${label}`)
+  ]
+  const { agents, pending, rows, updates } = point
+  const own = { name: options.name, uptime, agents, updates, rows, pending, problems }
   return {
-    point: pointOf(readings, last),
-    uptime: Math.floor((last.at - options.startedAt) / 1_000),
-    problems: [
-      ...(options.problem === undefined ? [] : [options.problem]),
-      ...(last.isListening ? [] : ["changes are not heard: the listening connection is away"]),
-      ...(last.storeNodesAway > 0
-        ? [`values are not written: ${last.storeNodesAway} of the metadata store's servers away`]
-        : []),
-      ...happened
-        .filter(({ isLoss, label, recent, total }) => (isLoss ? recent : total - (blip.incidents[label] ?? 0)) > 0)
-        .map(({ label, recent }) => `${recent} ${label}`)
-    ],
+    point,
+    uptime,
+    problems,
     totals: {
       updates: last.updates,
       rows: last.rows,
@@ -127,7 +150,24 @@ export const make = (
     },
     sizes: histogram(difference(last.sizes, recent.sizes)),
     flushes,
-    incidents: happened
+    incidents: happened,
+    fleet: fleetOf(own, options.others)
+  }
+}
+
+const fleetOf = (own: Figures, others: ReadonlyArray<Figures>): Overview["fleet"] => {
+  const all = [own, ...others]
+  const sum = (of: (figures: Figures) => number) => round(all.reduce((total, figures) => total + of(figures), 0))
+  return {
+    replicas: all
+      .map((figures) => ({ ...figures, isOwn: figures === own }))
+      .toSorted((one, other) => (one.name < other.name ? -1 : 1)),
+    sums: {
+      agents: sum(({ agents }) => agents),
+      updates: sum(({ updates }) => updates),
+      rows: sum(({ rows }) => rows),
+      pending: sum(({ pending }) => pending)
+    }
   }
 }
 

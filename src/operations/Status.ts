@@ -68,7 +68,7 @@ export const run = Effect.fn("Status.run")(function* (options: Options) {
 })
 
 /** Returns an overview as lines. */
-export const render = ({ flushes, incidents, point, problems, totals, uptime }: Overview): string => {
+export const render = ({ fleet, flushes, incidents, point, problems, totals, uptime }: Overview): string => {
   const happened = incidents.filter(({ total }) => total > 0)
   return [
     `${problems.length === 0 ? "healthy" : "needs attention"}, up for ${duration(uptime)}`,
@@ -95,8 +95,23 @@ export const render = ({ flushes, incidents, point, problems, totals, uptime }: 
       ),
     ...(happened.length === 0
       ? [line("dropped or lost", "none")]
-      : happened.map(({ label, recent, total }) => line(label, count(total), `${count(recent)} in five minutes`)))
+      : happened.map(({ label, recent, total }) => line(label, count(total), `${count(recent)} in five minutes`))),
+    ...(fleet.replicas.length < 2 ? [] : renderFleet(fleet))
   ].join("\n")
+}
+
+/** Returns all replicas, of which the one that answers is marked, and their sums. */
+const renderFleet = ({ replicas, sums }: Overview["fleet"]): ReadonlyArray<string> => {
+  const figures = ({ agents, pending, rows, updates }: Overview["fleet"]["sums"]) =>
+    `${count(agents)} agents, ${rate(updates)} updates/s, ${rate(rows)} rows/s, ${count(pending)} pending`
+  return [
+    `${replicas.length} replicas`,
+    ...replicas.map(
+      ({ isOwn, name, problems, ...others }) =>
+        `  ${name}${isOwn ? " (this one)" : ""}: ${[figures(others), ...problems].join("; ")}`
+    ),
+    `  all: ${figures(sums)}`
+  ]
 }
 
 const line = (label: string, value: string, note = "") =>

@@ -29,8 +29,11 @@ const at = (seconds: number, over: Partial<Reading.Reading> = {}): Reading.Readi
   ...over
 })
 
-const make = (readings: ReadonlyArray<Reading.Reading>, problem?: string) =>
-  Overview.make(readings, { problem, startedAt: 0 })
+const make = (
+  readings: ReadonlyArray<Reading.Reading>,
+  problem?: string,
+  others: ReadonlyArray<Overview.Overview["fleet"]["replicas"][number]> = []
+) => Overview.make(readings, { problem, startedAt: 0, name: "own", others })
 
 describe("the overview", () => {
   it("shows rates as averages over thirty seconds, or over what there is", () => {
@@ -47,6 +50,20 @@ describe("the overview", () => {
 
     assert.strictEqual(make([at(1, { updates: 1_000, pending: 40, queued: 60, flushes })]).totals.saved, 897)
     assert.strictEqual(make([at(1, { updates: 1, flushes })]).totals.saved, 0)
+  })
+
+  it("shows all replicas with their sums, and which one answers [RO-08]", () => {
+    const other = { name: "a", uptime: 9, agents: 3, updates: 1.5, rows: 1, pending: 2, problems: ["no"], isOwn: false }
+    const { replicas, sums } = make([at(0), at(2, { agents: 2, updates: 3, pending: 4 })], undefined, [other]).fleet
+
+    assert.deepStrictEqual(
+      replicas.map(({ isOwn, name }) => [name, isOwn]),
+      [
+        ["a", false],
+        ["own", true]
+      ]
+    )
+    assert.deepStrictEqual(sums, { agents: 5, updates: 3, rows: 1, pending: 6 })
   })
 
   it("is healthy when nothing is wrong, and names each problem otherwise", () => {

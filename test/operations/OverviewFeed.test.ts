@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import * as Batching from "../../src/metadata/MetadataBatcherMetrics.ts"
 import * as OverviewFeed from "../../src/operations/OverviewFeed.ts"
 import { Readiness } from "../../src/operations/Readiness.ts"
+import * as PubSub from "../../src/pubsub/PubSub.ts"
 
 /** A feed over metrics of its own, beside a database that is as `problem` says. */
 const withFeed = <A, E, R>(
@@ -14,6 +15,7 @@ const withFeed = <A, E, R>(
   OverviewFeed.make.pipe(
     Effect.flatMap(body),
     Effect.provideService(Readiness, { problem }),
+    Effect.provide(PubSub.layerMemory),
     Effect.provideService(Metric.MetricRegistry, new Map())
   )
 

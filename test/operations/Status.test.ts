@@ -25,7 +25,8 @@ const overview: Overview = {
     { reason: "scheduled", total: 739, mean: 0.012, p95: 0.022, isP95Least: false },
     { reason: "manual", total: 1, mean: null, p95: null, isP95Least: false }
   ],
-  incidents: [{ label: "updates lost: shutdown", isLoss: true, total: 0, recent: 0 }]
+  incidents: [{ label: "updates lost: shutdown", isLoss: true, total: 0, recent: 0 }],
+  fleet: { replicas: [], sums: { agents: 0, updates: 0, rows: 0, pending: 0 } }
 }
 
 it("prints the figures of the dashboard", () => {
@@ -54,4 +55,27 @@ it("prints what is wrong", () => {
   assert.match(text, /^needs attention, up for 1 h 1 min\n/)
   assert.include(text, "  updates lost: shutdown            9   7 in five minutes")
   assert.notInclude(text, "none")
+})
+
+it("prints all replicas, and which one answers [RO-08]", () => {
+  const figures = { uptime: 1, agents: 1_500, updates: 20, rows: 10.2, pending: 3, problems: [] }
+  const text = Status.render({
+    ...overview,
+    fleet: {
+      replicas: [
+        { ...figures, name: "a:1", isOwn: true },
+        { ...figures, name: "b:1", isOwn: false, problems: ["the database does not answer"] }
+      ],
+      sums: { agents: 3_000, updates: 40, rows: 20.4, pending: 6 }
+    }
+  })
+
+  assert.include(
+    text,
+    `
+2 replicas
+  a:1 (this one): 1,500 agents, 20 updates/s, 10 rows/s, 3 pending
+  b:1: 1,500 agents, 20 updates/s, 10 rows/s, 3 pending; the database does not answer
+  all: 3,000 agents, 40 updates/s, 20 rows/s, 6 pending`
+  )
 })

@@ -35,6 +35,7 @@ export const Overview = ({ client }: { client: Client }) => {
     <div class={`overview ${connection === "lost" ? "old" : ""}`}>
       <Health connection={connection} overview={overview} receivedAt={receivedAt} />
       <Tiles overview={overview} />
+      <Fleet fleet={overview.fleet} />
       <Plots client={client} points={points} />
       <div class="panels">
         <Flushes overview={overview} />
@@ -334,3 +335,36 @@ const Incidents = ({ incidents }: { incidents: Wire.Overview["incidents"] }) => 
     </table>
   </section>
 )
+
+/** All replicas with their sums; nothing of a service that is alone. */
+const Fleet = ({ fleet: { replicas, sums } }: { fleet: Wire.Overview["fleet"] }) => {
+  if (replicas.length < 2) return null
+  const cells = ({ agents, pending, rows, updates }: Wire.Overview["fleet"]["sums"]) =>
+    [count(agents), rate(updates), rate(rows), count(pending)].map((text, index) => (
+      <td key={index} class="number">
+        {text}
+      </td>
+    ))
+  return (
+    <section class="panel" aria-labelledby="replicas">
+      <h2 id="replicas">Replicas</h2>
+      <table>
+        <Head words={["Replica"]} numbers={["Agents", "Updates/s", "Rows/s", "Pending"]} />
+        <tbody>
+          {replicas.map(({ isOwn, name, problems, ...figures }) => (
+            <tr key={name} class={problems.length > 0 ? "bad" : ""}>
+              <th scope="row">
+                {name} <span class="muted">{[...(isOwn ? ["shows this page"] : []), ...problems].join("; ")}</span>
+              </th>
+              {cells(figures)}
+            </tr>
+          ))}
+          <tr>
+            <th scope="row">All</th>
+            {cells(sums)}
+          </tr>
+        </tbody>
+      </table>
+    </section>
+  )
+}
