@@ -31,6 +31,8 @@ export interface Fleet {
   readonly press: (duration: Duration.Input) => Effect.Effect<Outcome, FleetError>
   /** The agents report in turn, so often in a second all together, whether there are answers or not. */
   readonly pace: (perSecond: number, duration: Duration.Input) => Effect.Effect<Outcome, FleetError>
+  /** The agents do no more than keeps their connections alive. */
+  readonly idle: (duration: Duration.Input) => Effect.Effect<Outcome>
 }
 
 /** Below which such a part of the values is; they come in their order. */
@@ -47,6 +49,10 @@ export interface Member {
 export type Protocol = "JSON" | "original"
 
 interface Lane {
+  /** The messages that an agent sends as soon as it is connected. */
+  readonly opening: ReadonlyArray<Uint8Array>
+  /** The messages that an agent sends every 30 seconds. */
+  readonly keepalive: () => ReadonlyArray<Uint8Array>
   readonly messages: (id: number, sentAt: number) => ReadonlyArray<string | Uint8Array>
   readonly take: (data: Buffer) => {
     readonly answered: ReadonlyArray<{ readonly id: number; readonly isSuccess: boolean }>
@@ -75,6 +81,8 @@ const jsonLane = ({ entries }: Report): Lane => {
   }
   const [start, middle, end] = JSON.stringify(request).split(`"@"`)
   return {
+    opening: [],
+    keepalive: () => [],
     messages: (id, sentAt) => [`${start}${id}${middle}"${sentAt.toFixed(3).padStart(20, "0")}"${end}`],
     take: (data) => {
       const { exit, requestId } = JSON.parse(String(data)) as RpcMessage.ResponseExitEncoded
@@ -99,6 +107,16 @@ export const connect = Effect.fnUntraced(function* (
   )
   const sentAt = new Map<number, number>()
   let nextId = 0
+  let onAnswers: (agent: Agent, answered: ReturnType<Lane["take"]>["answered"], data: Buffer) => void = () => {}
+
+  for (const agent of agents) {
+    agent.socket.on("message", (data: Buffer) => {
+      const { answered, replies } = agent.lane.take(data)
+      for (const reply of replies) agent.socket.send(reply)
+      if (answered.length > 0) onAnswers(agent, answered, data)
+    })
+    for (const message of agent.lane.opening) agent.socket.send(message)
+  }
 
   const send = ({ lane, socket }: Agent) => {
     const id = nextId++
@@ -118,10 +136,8 @@ export const connect = Effect.fnUntraced(function* (
       const millis: Array<number> = []
       let isOver = false
 
-      const take = (agent: Agent, data: WebSocket.RawData) => {
-        const taken = agent.lane.take(data as Buffer)
-        for (const reply of taken.replies) agent.socket.send(reply)
-        for (const { id, isSuccess } of taken.answered) {
+      onAnswers = (agent, all, data) => {
+        for (const { id, isSuccess } of all) {
           if (!isSuccess) {
             return void Deferred.doneUnsafe(
               answered,
@@ -134,10 +150,6 @@ export const connect = Effect.fnUntraced(function* (
           else if (sentAt.size === 0) Deferred.doneUnsafe(answered, Effect.void)
         }
       }
-      yield* Effect.acquireRelease(
-        Effect.sync(() => agents.map((agent) => agent.socket.on("message", (data) => take(agent, data)))),
-        (sockets) => Effect.sync(() => sockets.forEach((socket) => socket.removeAllListeners("message")))
-      )
 
       const [elapsed] = yield* Effect.timed(
         Effect.gen(function* () {
@@ -152,7 +164,7 @@ export const connect = Effect.fnUntraced(function* (
         millis: Duration.toMillis(elapsed),
         quantile: (part: number) => quantile(millis, part)
       }
-    }).pipe(Effect.scoped)
+    })
 
   return {
     press: (duration) =>
@@ -172,6 +184,23 @@ export const connect = Effect.fnUntraced(function* (
           for (; sent < ((performance.now() - began) / 1_000) * perSecond; sent++) send(agents[sent % agents.length]!)
         })
         return work(duration, Effect.repeat(sendDue, Schedule.spaced("1 millis")), () => {})
+      }),
+    idle: (duration) =>
+      Effect.suspend(() => {
+        const began = performance.now()
+        let kept = 0
+        const keepDue = Effect.sync(() => {
+          for (; kept < ((performance.now() - began) / 30_000) * agents.length; kept++) {
+            const { lane, socket } = agents[kept % agents.length]!
+            for (const message of lane.keepalive()) socket.send(message)
+          }
+        })
+        const keeping = Effect.timeoutOption(Effect.repeat(keepDue, Schedule.spaced("10 millis")), duration)
+        return Effect.map(Effect.timed(keeping), ([elapsed]) => ({
+          reports: 0,
+          millis: Duration.toMillis(elapsed),
+          quantile: () => Number.NaN
+        }))
       })
   }
 })

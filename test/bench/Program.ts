@@ -11,18 +11,18 @@ class DidNotStart extends Data.TaggedError("DidNotStart")<{ readonly program: st
 }
 
 /** Starts a program of this folder, which ends with the scope. */
-export const start = Effect.fnUntraced(function* (program: string, argument: string) {
-  const child = yield* ChildProcess.make(
-    process.execPath,
-    ["--expose-gc", Path.join(import.meta.dirname, program), argument],
-    { stderr: "inherit" }
-  )
+export const start = (program: string, argument: string) =>
+  run(process.execPath, ["--expose-gc", Path.join(import.meta.dirname, program), argument])
+
+/** Starts any program, which ends with the scope. */
+export const run = Effect.fnUntraced(function* (program: string, args: ReadonlyArray<string> = []) {
+  const child = yield* ChildProcess.make(program, args, { stderr: "inherit" })
   const url = yield* child.stdout.pipe(
     Stream.decodeText,
     Stream.splitLines,
     Stream.runHead,
     Effect.flatMap((line) => Effect.fromOption(line)),
-    Effect.mapError(() => new DidNotStart({ program }))
+    Effect.mapError(() => new DidNotStart({ program: [program, ...args].join(" ") }))
   )
   const client = yield* HttpClient.HttpClient
   const get = <A>(path: string, schema: Schema.Codec<A, unknown>) =>

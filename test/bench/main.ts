@@ -29,9 +29,10 @@ import { store } from "./store.ts"
 import { system } from "./system.ts"
 import { tailnet } from "./tailnet.ts"
 import { watch } from "./watch.ts"
+import { wire } from "./wire.ts"
 import { write } from "./write.ts"
 
-const parts: ReadonlyArray<Part> = [hot, write, store, report, pubsub, system, watch, tailnet, start]
+const parts: ReadonlyArray<Part> = [hot, write, store, report, wire, pubsub, system, watch, tailnet, start]
 
 const machine = (): Results.Results["machine"] => ({
   cpu: Os.cpus()[0]?.model.trim() ?? "unknown",

@@ -25,13 +25,13 @@ export const current: Effect.Effect<Usage> = Effect.map(Effect.context<never>(),
 
 export const memoryPath = "/memory"
 
-/** The memory of the process after a full collection. */
+/** The memory of the process after a full collection; the heap with the buffers outside of it. */
 export const Memory = Schema.Struct({ residentBytes: Schema.Int, heapBytes: Schema.Int })
 export type Memory = typeof Memory.Type
 
 /** The memory of this process, for one that may collect its garbage. */
 export const memory: Effect.Effect<Memory> = Effect.sync(() => {
   globalThis.gc?.()
-  const { heapUsed, rss } = process.memoryUsage()
-  return { residentBytes: rss, heapBytes: heapUsed }
+  const { external, heapUsed, rss } = process.memoryUsage()
+  return { residentBytes: rss, heapBytes: heapUsed + external }
 })
