@@ -3,8 +3,9 @@
  *
  * The fields have the names of the original's API; times are in seconds. A field that is left out has its default.
  */
-import { Effect, Schema } from "effect"
+import { Effect, Result, Schema } from "effect"
 import { sharingLevels } from "../agentapi/ports/SubAgentStore.ts"
+import * as CronExpression from "../domain/CronExpression.ts"
 import { isStorable } from "../domain/PostgresText.ts"
 
 /** Text of at most `maximum` characters. */
@@ -70,12 +71,17 @@ export const AppDeclaration = Schema.Struct({
 })
 export type AppDeclaration = typeof AppDeclaration.Type
 
+/** An agent of the original never starts with an expression that it cannot read. */
+const isCron = Schema.makeFilter((text: string) => text === "" || Result.isSuccess(CronExpression.parse(text)), {
+  expected: "an expression of cron with the seconds first, such as 0 30 6 * * 1-5"
+})
+
 /** A script that an agent runs at its start, at its end or by a schedule. */
 export const ScriptDeclaration = Schema.Struct({
   display_name: limited(127).check(Schema.isMinLength(1)),
   script: limited(65_535),
   log_path: optional(limited(4_096), ""),
-  cron: optional(limited(255), ""),
+  cron: optional(limited(255).check(isCron), ""),
   run_on_start: Flag,
   run_on_stop: Flag,
   start_blocks_login: Flag,

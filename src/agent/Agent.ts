@@ -3,32 +3,20 @@
  *
  * - It runs the scripts of the keys in its manifest at their intervals, with their timeouts, and of keys of its own.
  * - It runs the start scripts of the manifest once, before it is ready, and the stop scripts at its end. Their output is
- *   logged. Scripts with a schedule are not run.
+ *   logged.
+ * - Once the start scripts are over it runs the scripts that have a schedule, whether it is connected or not.
  * - It logs the lines that it is given.
  * - A broken connection is made again with a back-off. Samples and lines wait meanwhile, the newest of them.
  * - An interruption ends it cleanly: it reports what waits, says that it is off, and closes, within {@link endTimeout}.
  */
-import {
-  Cause,
-  Console,
-  Data,
-  DateTime,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  Layer,
-  Option,
-  Schedule,
-  Stdio,
-  Stream
-} from "effect"
+import { Cause, Console, Data, Deferred, Duration, Effect, Exit, Layer, Queue, Schedule, Stdio, Stream } from "effect"
 import { AgentClient, layer as layerClient } from "../agentapi/AgentClient.ts"
+import type * as AgentLifecycle from "../domain/AgentLifecycle.ts"
 import { LogSourceId, nil } from "../domain/Ids.ts"
 import * as Introduction from "./Introduction.ts"
 import * as LogLines from "./LogLines.ts"
 import * as Samples from "./Samples.ts"
-import * as Script from "./Script.ts"
+import * as Scripts from "./Scripts.ts"
 
 export interface Options extends Introduction.Service {
   /** The version of this program, without a `v`. */
@@ -61,7 +49,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const { keys, lines, url } = options
   const samples = Samples.make()
   const logs = LogLines.make()
-  const life = { isStarted: false }
+  const scripts = yield* Scripts.make(logs)
   yield* Stream.runForEach(lines, (output) => Effect.sync(() => logs.add({ source: external, output }))).pipe(
     Effect.forkScoped
   )
@@ -76,7 +64,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
 
   return yield* connect.pipe(
     Effect.andThen(
-      Effect.scoped(session(options, samples, logs, life)).pipe(
+      Effect.scoped(session(options, samples, logs, scripts)).pipe(
         Effect.catchTags({
           ConnectionBroken: () => Console.error(`the connection to ${url} broke`),
           RpcClientError: () => Console.error(`the connection to ${url} broke`),
@@ -94,6 +82,16 @@ export const run = Effect.fnUntraced(function* (options: Options) {
 /** The connection ended. */
 class ConnectionBroken extends Data.TaggedError("ConnectionBroken") {}
 
+/** Prints that the agent has started. */
+const announce = (state: AgentLifecycle.State) =>
+  state === "ready"
+    ? Console.log("ready")
+    : state === "start_error"
+      ? Console.log("ready, but a start script failed")
+      : state === "start_timeout"
+        ? Console.log("ready, but a start script did not end in time")
+        : Effect.void
+
 /** The source of lines that no script printed. */
 const external = LogSourceId.make(nil)
 
@@ -102,7 +100,7 @@ const session = Effect.fnUntraced(function* (
   { keys, token, url, version }: Options,
   samples: Samples.Samples,
   logs: LogLines.LogLines,
-  life: { isStarted: boolean }
+  scripts: Scripts.Scripts
 ) {
   const broken = yield* Deferred.make<never, ConnectionBroken>()
   const onDisconnect = Deferred.fail(broken, new ConnectionBroken())
@@ -118,59 +116,24 @@ const session = Effect.fnUntraced(function* (
       Effect.map(({ log_limit_exceeded }) => log_limit_exceeded),
       Effect.catchTag("InvalidRequest", ({ message }) => Effect.as(Console.error(message), false))
     )
-  const become = (state: "starting" | "ready" | "start_error" | "shutting_down" | "off") =>
-    client.UpdateLifecycle({ lifecycle: { state } })
+  const sendChange = (change: Scripts.Change) =>
+    Effect.andThen(client.UpdateLifecycle({ lifecycle: change }), announce(change.state))
+  const sendTiming = (timing: Scripts.Timing) =>
+    client.ScriptCompleted({ timing }).pipe(Effect.catchTag("InvalidRequest", ({ message }) => Console.error(message)))
 
   const manifest = yield* client.GetManifest({})
   yield* client.UpdateStartup({
     startup: { version: `v${version}`, expanded_directory: process.cwd(), subsystems: [] }
   })
 
-  const runScript = Effect.fnUntraced(
-    function* (script: Manifest["scripts"][number], stage: "start" | "stop") {
-      const start = yield* DateTime.now
-      const onLine = (output: string) => logs.add({ source: script.log_source_id, output })
-      const failure = yield* Effect.flip(Script.run(script.script, { onLine, timeout: script.timeout })).pipe(
-        Effect.option
-      )
-      if (Option.isSome(failure))
-        yield* Console.error(`script ${script.display_name || script.id}: ${failure.value.message}`)
-      yield* client.ScriptCompleted({
-        timing: {
-          script_id: script.id,
-          start,
-          end: yield* DateTime.now,
-          exit_code: Option.match(failure, { onNone: () => 0, onSome: ({ exitCode = -1 }) => exitCode }),
-          stage,
-          status: Option.match(failure, {
-            onNone: () => "ok",
-            onSome: ({ reason }) => (reason === "timeout" ? "timed_out" : "exit_failure")
-          })
-        }
-      })
-      return Option.isNone(failure)
-    },
-    Effect.catchTag("InvalidRequest", ({ message }) => Effect.as(Console.error(message), false))
-  )
-
-  const startUp = Effect.gen(function* () {
-    if (life.isStarted) return
-    yield* become("starting")
-    const scripts = manifest.scripts.filter(({ run_on_start }) => run_on_start)
-    const results = yield* Effect.forEach(scripts, (script) => runScript(script, "start"), { concurrency: "unbounded" })
-    life.isStarted = true
-    const state = results.every((succeeded) => succeeded) ? "ready" : "start_error"
-    yield* become(state)
-    yield* Console.log(state === "ready" ? "ready" : "ready, but a start script failed")
-  })
-
   const end = Effect.gen(function* () {
-    yield* become("shutting_down")
-    const scripts = manifest.scripts.filter(({ run_on_stop }) => run_on_stop)
-    yield* Effect.forEach(scripts, (script) => runScript(script, "stop"), { concurrency: "unbounded" })
+    yield* scripts.become("shutting_down")
+    yield* flush(scripts.changes, sendChange)
+    yield* scripts.stop(manifest.scripts)
+    yield* flush(scripts.timings, sendTiming)
     yield* samples.flush(sendSamples)
     yield* logs.flush(sendLines)
-    yield* become("off")
+    yield* flush(scripts.changes, sendChange)
   })
   yield* Effect.addFinalizer((exit) =>
     Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
@@ -184,18 +147,29 @@ const session = Effect.fnUntraced(function* (
 
   const own = new Set(keys.map(({ key }) => key))
   const all = [...keys, ...manifest.metadata.filter(({ key, script }) => script !== "" && !own.has(key))]
-  const unscheduled = manifest.scripts.filter(({ cron }) => cron !== "").length
   yield* Console.log(
     `connected to ${url} as ${manifest.owner_username}/${manifest.workspace_name}.${manifest.agent_name}, ` +
       `reporting ${all.length === 0 ? "no keys" : all.map(({ key }) => key).join(", ")}`
   )
-  if (unscheduled > 0) yield* Console.error(`${unscheduled} scripts have a schedule, which this agent does not follow`)
 
+  yield* scripts.start(manifest.scripts)
   const collecting = Effect.forEach(all, samples.collect, { concurrency: "unbounded", discard: true })
   yield* Effect.all(
-    [samples.report(sendSamples), logs.forward(sendLines), startUp, Effect.andThen(collecting, Effect.never)],
+    [
+      samples.report(sendSamples),
+      logs.forward(sendLines),
+      forward(scripts.changes, sendChange),
+      forward(scripts.timings, sendTiming),
+      Effect.andThen(collecting, Effect.never)
+    ],
     { concurrency: "unbounded", discard: true }
   ).pipe(Effect.raceFirst(Deferred.await(broken)))
 })
 
-type Manifest = Effect.Success<ReturnType<AgentClient["Service"]["GetManifest"]>>
+/** Sends what waits in a queue, and what comes, until a call fails. An element waits until a call has sent it. */
+const forward = <A, E, R>(queue: Queue.Dequeue<A>, send: (a: A) => Effect.Effect<void, E, R>) =>
+  Effect.forever(Effect.andThen(Effect.flatMap(Queue.peek(queue), send), Queue.take(queue)))
+
+/** Sends what waits in a queue. */
+const flush = <A, E, R>(queue: Queue.Dequeue<A>, send: (a: A) => Effect.Effect<void, E, R>) =>
+  Effect.flatMap(Queue.clear(queue), (waiting) => Effect.forEach(waiting, send, { discard: true }))

@@ -70,7 +70,7 @@ layer(Service.layer, { excludeTestServices: true })("AdminApi", (it) => {
     })
   )
 
-  it.effect("rejects invalid agents, and names the field and the limit", () =>
+  it.effect("rejects invalid agents, and names the field and the limit [AG-07]", () =>
     Effect.gen(function* () {
       const { workspace } = yield* People.agent()
       const path = `/api/v2/workspaces/${workspace.id}/agents`
@@ -80,7 +80,12 @@ layer(Service.layer, { excludeTestServices: true })("AdminApi", (it) => {
         ["agents", many(1_001, (i) => ({ name: `a${i}` })), "Expected a value with a length of at most 1000"],
         ["agents", [{ name: "main" }, { name: "MAIN" }], "Expected each name once"],
         ["agents[1].name", [{ name: "main" }, { name: "-" }], name],
-        ["agents[0].token", [{ name: "main", token: "mine" }], "Expected no excess property"]
+        ["agents[0].token", [{ name: "main", token: "mine" }], "Expected no excess property"],
+        [
+          "agents[0].scripts[0].cron",
+          [{ name: "main", scripts: [{ display_name: "a", script: "true", cron: "at dawn" }] }],
+          "Expected an expression of cron with the seconds first, such as 0 30 6 * * 1-5"
+        ]
       ] as const
       const text = "Expected text without NUL or half a character"
       const metadata = [

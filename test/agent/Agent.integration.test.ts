@@ -1,13 +1,15 @@
 /** `metadata-batcher agent`, as a process of its own against a running service on a real Postgres. */
 import { assert, layer } from "@effect/vitest"
-import { Duration, Effect, Redacted } from "effect"
+import { Duration, Effect, FileSystem, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { createServer } from "node:http"
 import * as Path from "node:path"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import { LogSourceId, ScriptId } from "../../src/domain/Ids.ts"
 import * as Proxy from "../faults/Proxy.ts"
+import * as World from "../faults/World.ts"
 import * as People from "../support/directory.ts"
+import { emptyFolder } from "../support/folder.ts"
 import { portOf } from "../support/localServer.ts"
 import * as Seed from "../support/seed.ts"
 import * as Service from "../support/service.ts"
@@ -56,6 +58,46 @@ const logsOf = (id: AgentId) =>
     )
   )
 
+const timingsOf = (id: AgentId) =>
+  SqlClient.SqlClient.use((sql) =>
+    Effect.map(
+      sql<{ stage: string; status: string; exit_code: number }>`
+        SELECT stage, status, exit_code FROM workspace_agent_script_timings
+        JOIN workspace_agent_scripts ON id = script_id
+        WHERE workspace_agent_id = ${id} ORDER BY stage`,
+      (rows) => rows.map((row) => ({ ...row }))
+    )
+  )
+
+const declareScript = (
+  id: AgentId,
+  script: string,
+  {
+    cron = "",
+    stage,
+    timeout = 0
+  }: { readonly cron?: string; readonly stage?: "start" | "stop"; readonly timeout?: number }
+) =>
+  SqlClient.SqlClient.use(
+    (sql) => sql`
+      INSERT INTO workspace_agent_scripts
+        (id, workspace_agent_id, log_source_id, script, run_on_start, run_on_stop, cron, timeout_seconds)
+      VALUES (${Seed.newId(ScriptId)}, ${id}, ${Seed.newId(LogSourceId)}, ${script}, ${stage === "start"},
+        ${stage === "stop"}, ${cron}, ${timeout})`
+  )
+
+/** An empty file, to which scripts and the test append lines. */
+const growingFile = Effect.gen(function* () {
+  const fs = yield* FileSystem.FileSystem
+  const file = Path.join(yield* emptyFolder, "lines")
+  yield* fs.writeFileString(file, "")
+  return { file, append: fs.writeFileString(file, "a line\n", { flag: "a" }) }
+})
+
+/** Waits until a file has so many lines. */
+const untilLines = (file: string, count: number) =>
+  FileSystem.FileSystem.use((fs) => World.settle(fs.readFileString(file), (text) => text.split("\n").length > count))
+
 const environment = { AGENT_MAY_DECLARE_KEYS: "true", METADATA_FLUSH_INTERVAL: "100 millis" }
 
 layer(Service.layerWith(environment), { excludeTestServices: true })("the agent of the command line", (it) => {
@@ -97,16 +139,9 @@ layer(Service.layerWith(environment), { excludeTestServices: true })("the agent 
   it.effect("runs the scripts of its start and of its end, and logs their output and its input [AG-03]", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
-      const sql = yield* SqlClient.SqlClient
       const { id, token } = yield* People.agent()
-      const insert = (script: string, stage: "start" | "stop") =>
-        sql`
-          INSERT INTO workspace_agent_scripts
-            (id, workspace_agent_id, log_source_id, script, run_on_start, run_on_stop)
-          VALUES (${Seed.newId(ScriptId)}, ${id}, ${Seed.newId(LogSourceId)}, ${script}, ${stage === "start"},
-            ${stage === "stop"})`
-      yield* insert("echo installed; exit 7", "start")
-      yield* insert("echo cleaned up", "stop")
+      yield* declareScript(id, "echo installed; exit 7", { stage: "start" })
+      yield* declareScript(id, "echo cleaned up", { stage: "stop" })
 
       const agent = yield* ServiceProcess.startThrough(
         ["sh", "-c", `exec "$0" "$@" < ${Path.resolve("test/agent/input.txt")}`],
@@ -121,15 +156,64 @@ layer(Service.layerWith(environment), { excludeTestServices: true })("the agent 
       const lines = yield* logsOf(id)
       assert.sameMembers([...lines], ["a first line", "a second line", "installed", "cleaned up"])
       assert.strictEqual(lines.at(-1), "cleaned up")
-      const timings = yield* sql`
-        SELECT stage, status, exit_code FROM workspace_agent_script_timings
-        JOIN workspace_agent_scripts ON id = script_id
-        WHERE workspace_agent_id = ${id} ORDER BY stage`
-      assert.deepStrictEqual(
-        timings.map((row) => ({ ...row })),
+      assert.deepStrictEqual(yield* timingsOf(id), [
+        { stage: "start", status: "exit_failure", exit_code: 7 },
+        { stage: "stop", status: "ok", exit_code: 0 }
+      ])
+    })
+  )
+
+  it.effect("runs scripts that have a schedule when they are due, and names those whose schedule is none [AG-07]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const { id, token } = yield* People.agent()
+      const { file } = yield* growingFile
+      yield* declareScript(id, `echo run; echo >> ${file}`, { cron: "* * * * *" })
+      yield* declareScript(id, "echo never", { cron: "at dawn" })
+      yield* declareScript(id, "sleep 1.1; echo started", { stage: "start" })
+
+      const agent = yield* start(url, token)
+      yield* agent.line(/^ready$/)
+      yield* untilLines(file, 2)
+      yield* agent.kill("SIGTERM")
+      assert.strictEqual(yield* agent.exit, 0)
+      assert.match(agent.output(), /^script .+ has no schedule of cron: /m)
+
+      assert.deepStrictEqual((yield* logsOf(id)).slice(0, 3), ["started", "run", "run"])
+      assert.deepInclude(yield* timingsOf(id), { stage: "cron", status: "ok", exit_code: 0 })
+    })
+  )
+
+  it.effect("runs its start scripts once, whatever becomes of the connection, and reports late ones [AG-08]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const { id, token } = yield* People.agent()
+      const { append, file } = yield* growingFile
+      yield* declareScript(id, `echo begun; until [ -s ${file} ]; do sleep 0.05; done; echo over`, { stage: "start" })
+      yield* declareScript(id, "sleep 60", { stage: "start", timeout: 1 })
+      yield* declareScript(id, "exit 1", { stage: "stop" })
+      const proxy = yield* Proxy.make(url)
+
+      const agent = yield* start(proxy.url, token)
+      yield* agent.line(/^connected to /)
+      yield* proxy.cut
+      yield* agent.line(/^the connection to .+ broke$/)
+      yield* agent.line(/^connected to /)
+      assert.strictEqual(yield* World.settle(lifecycleOf(id), (state) => state !== "created"), "starting")
+      yield* append
+      yield* agent.line(/^ready, but a start script did not end in time$/)
+      assert.strictEqual(yield* lifecycleOf(id), "start_timeout")
+      yield* agent.kill("SIGTERM")
+      assert.strictEqual(yield* agent.exit, 0)
+
+      assert.strictEqual(yield* lifecycleOf(id), "shutdown_error")
+      assert.deepStrictEqual(yield* logsOf(id), ["begun", "over"])
+      assert.sameDeepMembers(
+        [...(yield* timingsOf(id))],
         [
-          { stage: "start", status: "exit_failure", exit_code: 7 },
-          { stage: "stop", status: "ok", exit_code: 0 }
+          { stage: "start", status: "ok", exit_code: 0 },
+          { stage: "start", status: "timed_out", exit_code: 255 },
+          { stage: "stop", status: "exit_failure", exit_code: 1 }
         ]
       )
     })

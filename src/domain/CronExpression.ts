@@ -1,0 +1,14 @@
+/**
+ * The schedules of scripts: expressions of cron as stock agents read them.
+ *
+ * - The fields are second, minute, hour, day of the month, month and day of the week; the last may be absent.
+ * - `?` is the same as `*`.
+ * - The time zone is that of the machine, unless the expression begins with `TZ=Europe/Berlin` or `CRON_TZ=…`.
+ */
+import { Cron, DateTime, type Result } from "effect"
+
+export const parse = (expression: string): Result.Result<Cron.Cron, Cron.CronParseError> => {
+  const [, zone = DateTime.zoneMakeLocal(), rest = ""] = /^\s*(?:(?:CRON_)?TZ=(\S+)\s)?(.*)$/s.exec(expression) ?? []
+  const fields = rest.trim().replaceAll("?", "*").split(/\s+/)
+  return Cron.parse([...fields, ...(fields.length === 5 ? ["*"] : [])].join(" "), zone)
+}
