@@ -332,8 +332,8 @@ describe("the examples in the docs", () => {
       const docs = yield* ServiceProcess.startProgram(Path.join(app.folder, "docs.mjs"), {
         ...environment,
         DATA_DIR: yield* emptyFolder,
-        SERVICE_URL: origin!,
-        AGENT_TOKEN: Redacted.value(agent.token)
+        CODER_AGENT_URL: origin!,
+        CODER_AGENT_TOKEN: Redacted.value(agent.token)
       })
       const [, printed] = yield* docs.line(/^(\{"metadata-batcher-1".*\})$/)
       const outputs: Record<string, string> = JSON.parse(printed!)

@@ -11,7 +11,8 @@
  *
  * const Client = Layer.unwrap(
  *   Effect.gen(function* () {
- *     return AgentClient.layer({ url: yield* Config.String("SERVICE_URL"), token: yield* Config.Redacted("AGENT_TOKEN") })
+ *     const url = yield* Config.String("CODER_AGENT_URL")
+ *     return AgentClient.layer({ url, token: yield* Config.Redacted("CODER_AGENT_TOKEN") })
  *   })
  * )
  * const program = Effect.gen(function* () {

@@ -6,6 +6,7 @@
  * - The installed service starts with its embedded database, is ready, and ends with 0.
  * - The image of the deployment kit builds, by its own steps where no container engine runs, and what it starts is ready
  *   over a database outside of it.
+ * - The lines that connect an agent report to it, as they are written.
  */
 import { NodeFileSystem } from "@effect/platform-node"
 import { Effect, Redacted } from "effect"
@@ -16,6 +17,7 @@ import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import * as Readline from "node:readline"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
+import * as ConnectAgent from "./connectAgent.ts"
 import * as Image from "./image.ts"
 
 /** Bytes that the library may take on disk, with `effect` and everything that `effect` brings. */
@@ -51,7 +53,8 @@ const install = (name: string, line: string) => {
 const serve = async (
   app: string,
   command: ReadonlyArray<string> = [Path.join(app, "node_modules/.bin/metadata-batcher"), "serve", "--port", "0"],
-  env: Readonly<Record<string, string>> = {}
+  env: Readonly<Record<string, string>> = {},
+  use: (url: string) => Promise<void> = async () => {}
 ) => {
   const service = spawn(command[0]!, command.slice(1), {
     cwd: app,
@@ -64,6 +67,7 @@ const serve = async (
     if (url !== undefined) {
       const { status } = await fetch(`${url}/readyz`)
       if (status !== 200) throw new Error(`/readyz has the status ${status}`)
+      await use(url)
       service.kill("SIGTERM")
     }
   }
@@ -115,8 +119,8 @@ try {
 
   const app = install("service", service!)
   say(`the service: ${(sizeOf(Path.join(app, "node_modules")) / 1e6).toFixed(1)} MB`)
-  await serve(app)
-  say("the installed service starts, is ready, and ends")
+  await serve(app, undefined, ConnectAgent.settings, (url) => ConnectAgent.run(app, url))
+  say("the installed service starts, is ready, takes the lines that connect an agent, and ends")
   await image()
 } finally {
   rmSync(folder, { recursive: true, force: true })

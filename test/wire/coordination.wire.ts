@@ -24,11 +24,11 @@ describe.skipIf(!GoClient.hasGo)(GoClient.hasGo ? title : `${title} (skipped: ne
           const [one, two] = yield* People.agentsOf(owner.username, 2)
 
           const tested = yield* GoClient.test(["-run", "^TestPeers", ...args], {
-            SERVICE_URL: url,
+            CODER_AGENT_URL: url,
             OTHER_SERVICE_URL: other.url,
             OTHER_SERVICE_PID: String(other.pid),
             USER_TOKEN: Redacted.value(owner.token),
-            AGENT_TOKEN: Redacted.value(one!.token),
+            CODER_AGENT_TOKEN: Redacted.value(one!.token),
             OTHER_AGENT_TOKEN: Redacted.value(two!.token)
           })
 

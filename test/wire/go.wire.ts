@@ -17,8 +17,8 @@ describe.skipIf(!GoClient.hasGo)(GoClient.hasGo ? "a stock client" : "a stock cl
           const { token } = yield* People.agent("cpu")
 
           const tested = yield* GoClient.test(["-skip", "^TestPeers", ...args], {
-            SERVICE_URL: url,
-            AGENT_TOKEN: Redacted.value(token)
+            CODER_AGENT_URL: url,
+            CODER_AGENT_TOKEN: Redacted.value(token)
           })
 
           assert.strictEqual(tested.code, 0, tested.output)

@@ -51,7 +51,7 @@ func twoAgents(t *testing.T, agentsAt, clientsAt string) world {
 	}
 	return world{
 		agentsAt: os.Getenv(agentsAt), clientsAt: os.Getenv(clientsAt),
-		tokens: [2]string{os.Getenv("AGENT_TOKEN"), os.Getenv("OTHER_AGENT_TOKEN")},
+		tokens: [2]string{os.Getenv("CODER_AGENT_TOKEN"), os.Getenv("OTHER_AGENT_TOKEN")},
 	}
 }
 
@@ -265,15 +265,17 @@ func testPeers(t *testing.T, w world) {
 	one.expect("the end")
 }
 
-func TestPeersOnOneReplica(t *testing.T) { testPeers(t, twoAgents(t, "SERVICE_URL", "SERVICE_URL")) }
+func TestPeersOnOneReplica(t *testing.T) {
+	testPeers(t, twoAgents(t, "CODER_AGENT_URL", "CODER_AGENT_URL"))
+}
 
 func TestPeersOnTwoReplicas(t *testing.T) {
-	testPeers(t, twoAgents(t, "OTHER_SERVICE_URL", "SERVICE_URL"))
+	testPeers(t, twoAgents(t, "OTHER_SERVICE_URL", "CODER_AGENT_URL"))
 }
 
 // After the death of their replica one agent comes back to another replica at once, and one only after it was lost.
 func TestPeersOfADeadReplica(t *testing.T) {
-	w := twoAgents(t, "OTHER_SERVICE_URL", "SERVICE_URL")
+	w := twoAgents(t, "OTHER_SERVICE_URL", "CODER_AGENT_URL")
 	one, oneID := w.agent(t, 0, w.agentsAt)
 	two, twoID := w.agent(t, 1, w.agentsAt)
 	client := w.client(t, map[string]string{string(oneID): "one", string(twoID): "two"})

@@ -1,10 +1,11 @@
 // Package wire drives a running service with the libraries that stock agents are made of.
 //
-// SERVICE_URL is the address of the service, AGENT_TOKEN the token of an agent that exists there.
+// CODER_AGENT_URL is the address of the service, CODER_AGENT_TOKEN the token of an agent that exists there.
 package wire
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +18,10 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/hashicorp/yamux"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"storj.io/drpc"
@@ -54,7 +58,7 @@ type session struct {
 
 func dial(t *testing.T, query string, header http.Header) (*session, *http.Response, error) {
 	t.Helper()
-	return dialAt(t, os.Getenv("SERVICE_URL")+"/api/v2/workspaceagents/me/rpc"+query, header)
+	return dialAt(t, os.Getenv("CODER_AGENT_URL")+"/api/v2/workspaceagents/me/rpc"+query, header)
 }
 
 func dialAt(t *testing.T, url string, header http.Header) (*session, *http.Response, error) {
@@ -76,7 +80,7 @@ func dialAt(t *testing.T, url string, header http.Header) (*session, *http.Respo
 
 func connect(t *testing.T) *session {
 	t.Helper()
-	header := http.Header{"Coder-Session-Token": {os.Getenv("AGENT_TOKEN")}}
+	header := http.Header{"Coder-Session-Token": {os.Getenv("CODER_AGENT_TOKEN")}}
 	session, _, err := dial(t, "?role=agent&version=2.10", header)
 	if err != nil {
 		t.Fatal(err)
@@ -205,6 +209,44 @@ func TestEveryCall(t *testing.T) {
 			t.Errorf("%s: %v", method, err)
 		}
 	}
+}
+
+// The calls of the file CALLS, one after the other: the name of a method, and its request in JSON.
+func TestCalls(t *testing.T) {
+	path := os.Getenv("CALLS")
+	if path == "" {
+		t.Skip("no calls are given")
+	}
+	var calls []struct {
+		Method  string
+		Request json.RawMessage
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(content, &calls); err != nil {
+		t.Fatal(err)
+	}
+	s := connect(t)
+	methods := agent.File_agent_proto.Services().ByName("Agent").Methods()
+	for _, call := range calls {
+		method := methods.ByName(protoreflect.Name(call.Method))
+		request := message(t, method.Input())
+		if err := protojson.Unmarshal(call.Request, request); err != nil {
+			t.Fatal(err)
+		}
+		s.call(t, call.Method, request, message(t, method.Output()))
+	}
+}
+
+func message(t *testing.T, descriptor protoreflect.MessageDescriptor) proto.Message {
+	t.Helper()
+	messageType, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.FullName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return messageType.New().Interface()
 }
 
 func TestUnimplemented(t *testing.T) {
@@ -382,7 +424,7 @@ func TestHostileBytesEndTheirSessionAlone(t *testing.T) {
 
 // Tokens in each of their places, and refusals as a stock client reads them.
 func TestTokens(t *testing.T) {
-	token := os.Getenv("AGENT_TOKEN")
+	token := os.Getenv("CODER_AGENT_TOKEN")
 	for place, header := range map[string]http.Header{
 		"cookie": {"Cookie": {"coder_session_token=" + token}},
 		"header": {"Coder-Session-Token": {token}},
