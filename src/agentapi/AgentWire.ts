@@ -11,8 +11,9 @@ import { Effect, type Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { Socket } from "effect/socket"
 import { closeEvent } from "../platform/CloseCode.ts"
-import { drained } from "../platform/RequestSocket.ts"
+import { drained, endWebSocket } from "../platform/RequestSocket.ts"
 import * as WireServer from "../wire/WireServer.ts"
+import type { EndReason } from "../wire/Yamux.ts"
 import type { AgentSocket } from "./AgentSockets.ts"
 import * as AgentWebSocket from "./internal/agentWebSocket.ts"
 import * as AgentCalls from "./wire/AgentCalls.ts"
@@ -38,24 +39,31 @@ export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
       ping: Effect.suspend(() => ping),
       open: Effect.fnUntraced(function* (agentSocket) {
         const { callGate, rateLimiter } = agentSocket
-        const ready = drained(request).pipe(Effect.andThen(callGate.ready), Effect.andThen(rateLimiter.ready))
-        const { pull, write } = yield* AgentWebSocket.openForAll(request, ready)
+        const { serve, write } = yield* AgentWebSocket.openBytes(request, {
+          isReadyUnsafe: () => !callGate.isFullUnsafe() && rateLimiter.isReadyUnsafe(),
+          ready: Effect.andThen(callGate.ready, rateLimiter.ready)
+        })
         const session = yield* server.open(multiplexer, agentSocket, {
-          pull: pull as Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>,
           write,
-          drained: drained(request)
+          drained: drained(request),
+          ended: (reason) => endWebSocket(request, closeEventOf(reason))
         })
         ping = session.ping
-        return Effect.flatMap(session.serve, (reason) =>
-          write(
-            reason === "closed" || reason === "client gone away"
-              ? new Socket.CloseEvent(1000)
-              : reason === "keepalive timeout"
-                ? closeEvent("failure", reason)
-                : new Socket.CloseEvent(1002, reason)
-          )
-        ).pipe(Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void))
+        return serve(session.receive)
       })
     }
   }
 })
+
+const closeEventOf = (reason: EndReason): Socket.CloseEvent => {
+  switch (reason) {
+    case "closed":
+    case "client gone away":
+      return new Socket.CloseEvent(1000)
+    case "keepalive timeout":
+    case "failure of the service":
+      return closeEvent("failure", reason)
+    default:
+      return new Socket.CloseEvent(1002, reason)
+  }
+}

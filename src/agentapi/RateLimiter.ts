@@ -16,6 +16,8 @@ import * as MonotonicClock from "../platform/MonotonicClock.ts"
 export interface RateLimiter {
   /** Counts a call. */
   readonly consumeUnsafe: () => void
+  /** Whether the agent may call. */
+  readonly isReadyUnsafe: () => boolean
   /** Waits until the agent may call again. */
   readonly ready: Effect.Effect<void>
 }
@@ -62,13 +64,15 @@ export const make = (callsPerSecond: number) =>
     /** Returns the limiter of an agent, for one connection. */
     return Effect.fnUntraced(function* (agentId: AgentId): Effect.fn.Return<RateLimiter, never, Scope.Scope> {
       const bucket = yield* LeanScope.acquireRelease(enter(agentId), (bucket) => leave(agentId, bucket))
+      const excessMillis = () => bucket.theoreticalArrival - nowMillis() - 1_000
       return {
         consumeUnsafe: () => {
           bucket.theoreticalArrival = Math.max(bucket.theoreticalArrival, nowMillis()) + interval
         },
+        isReadyUnsafe: () => excessMillis() <= 0,
         ready: Effect.suspend(() => {
-          const ahead = bucket.theoreticalArrival - nowMillis() - 1_000
-          return ahead > 0 ? Effect.sleep(ahead) : Effect.void
+          const excess = excessMillis()
+          return excess > 0 ? Effect.sleep(excess) : Effect.void
         })
       }
     })

@@ -7,7 +7,8 @@ import { webSocketOf } from "./ByteWebSocket.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
 
-const tcpOf = (request: Request) => NodeHttpServerRequest.toIncomingMessage(request).socket
+/** The TCP connection of a request. */
+export const tcpOf = (request: Request) => NodeHttpServerRequest.toIncomingMessage(request).socket
 
 /** Returns whether a request asks for a WebSocket. */
 export const asksForWebSocket = ({ headers }: Request): boolean => headers["upgrade"]?.toLowerCase() === "websocket"

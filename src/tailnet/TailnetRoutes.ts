@@ -8,7 +8,7 @@
  * - A connection whose client leaves pings without a pong for 30 s is closed with 1011. When the service stops, it closes
  *   connections with 1012.
  */
-import { Effect, Layer, Option, Stream } from "effect"
+import { Deferred, Effect, Layer, Option, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
@@ -20,7 +20,8 @@ import * as ApiVersion from "../agentapi/ApiVersion.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import type { User } from "../domain/User.ts"
 import * as CloseCode from "../platform/CloseCode.ts"
-import { asksForWebSocket, drained, paced, ping } from "../platform/RequestSocket.ts"
+import * as RequestBytes from "../platform/RequestBytes.ts"
+import { asksForWebSocket, closeWebSocket, drained, ping } from "../platform/RequestSocket.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
 import * as DrpcMultiplexer from "../wire/DrpcMultiplexer.ts"
 import * as WireServer from "../wire/WireServer.ts"
@@ -90,24 +91,22 @@ const handlers = (options: Options) =>
         const user = yield* Authentication.CurrentUser
         const caller: TailnetService.Caller = { peer: { id, name: "client", authority }, user }
         yield* Effect.gen(function* () {
-          const socket = paced(yield* request.upgrade, drained(request))
-          const { write } = yield* socket.writer
-          const { pull } = yield* socket.reader
+          const bytes = yield* RequestBytes.open(request)
           const close = (reason: CloseCode.CloseReason, text: string) =>
-            Effect.ignore(write(CloseCode.closeEvent(reason, text)))
+            closeWebSocket(request, CloseCode.closeEvent(reason, text))
+          const ended = yield* Deferred.make<void>()
           const session = yield* server.open(multiplexer, caller, {
-            pull: pull as Effect.Effect<ReadonlyArray<Uint8Array>, Effect.Error<typeof pull>>,
-            write,
-            drained: drained(request)
+            write: bytes.write,
+            drained: drained(request),
+            ended: (reason) =>
+              Effect.andThen(
+                reason === "closed" || reason === "client gone away"
+                  ? closeWebSocket(request, new CloseEvent(1000))
+                  : close("failure", reason),
+                Deferred.succeed(ended, undefined)
+              )
           })
-          yield* Effect.raceAllFirst([
-            Effect.flatMap(session.serve, (reason) =>
-              reason === "closed" || reason === "client gone away"
-                ? write(new CloseEvent(1000))
-                : close("failure", reason)
-            ),
-            keepAlive(request)
-          ]).pipe(
+          yield* Effect.raceAllFirst([bytes.serve(session.receive), Deferred.await(ended), keepAlive(request)]).pipe(
             Effect.tapErrorTag("TimeoutError", () => close("failure", "the client sent nothing")),
             Effect.onInterrupt(() => close("restart", "the service stops"))
           )

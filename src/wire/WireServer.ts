@@ -1,12 +1,11 @@
 /**
  * Serves calls of the original's protocol over connections: yamux, and dRPC on each of its streams.
  *
- * - The bytes that one turn reads are handled in that turn, and its writes go out together.
- * - A connection is read from no faster than its owner lets `pull` go on.
+ * - The bytes of one call of `receive` are handled at once, and the writes that follow from them go out together.
  * - A client that breaks the protocol loses its session or stream; that is counted, and logged once in ten seconds.
- * - When the scope of a connection closes its calls are interrupted; when its session ends, `serve` returns why.
+ * - When the scope of a connection closes its calls are interrupted; when its session ends, its owner is told why.
  */
-import { type Cause, Clock, type Context, Deferred, Duration, Effect, Metric, type Scope } from "effect"
+import { Cause, Clock, type Context, Duration, Effect, ErrorReporter, Metric, type Scope } from "effect"
 import * as LeanScope from "../platform/LeanScope.ts"
 import { type Violation, Transport } from "./Drpc.ts"
 import type { Multiplexer } from "./DrpcMultiplexer.ts"
@@ -20,31 +19,31 @@ export interface Options extends Yamux.Options, Keepalive.Options {
 }
 
 /** A connection that carries bytes. */
-export interface Duplex<E> {
-  /** Waits for the next chunks. */
-  readonly pull: Effect.Effect<ReadonlyArray<Uint8Array>, E>
+export interface Duplex {
   /** Writes at once. */
-  readonly write: (bytes: Uint8Array) => Effect.Effect<void, E>
+  readonly write: (bytes: Uint8Array) => void
   /** Waits until the network has taken what was written. */
   readonly drained: Effect.Effect<void>
+  /** Runs once, when the session has ended. */
+  readonly ended: (reason: Yamux.EndReason) => Effect.Effect<void>
 }
 
-export interface WireSession<E> {
+export interface WireSession {
+  /** Takes what has arrived. */
+  readonly receive: (chunks: ReadonlyArray<Uint8Array>) => void
   /** Pings the client, and waits for its answer. */
   readonly ping: Effect.Effect<void>
   /** Tells the client to open no more streams. */
   readonly drain: Effect.Effect<void>
-  /** Serves the connection until it fails or the session has ended, and returns why that has ended. */
-  readonly serve: Effect.Effect<Yamux.EndReason, E>
 }
 
 export interface WireServer {
   /** Begins a session over a connection; it ends with the scope. */
-  readonly open: <C, E>(
+  readonly open: <C>(
     multiplexer: Multiplexer<C>,
     connection: C,
-    duplex: Duplex<E>
-  ) => Effect.Effect<WireSession<E>, never, Scope.Scope>
+    duplex: Duplex
+  ) => Effect.Effect<WireSession, never, Scope.Scope>
 }
 
 /** The time in which one record of violations is logged. */
@@ -58,12 +57,11 @@ export const make = Effect.fnUntraced(function* (
   const fork = Effect.runForkWith(services)
   const report = yield* makeReport(services)
 
-  const open = Effect.fnUntraced(function* <C, E>(
+  const open = Effect.fnUntraced(function* <C>(
     multiplexer: Multiplexer<C>,
     connection: C,
-    { drained, pull, write }: Duplex<E>
-  ): Effect.fn.Return<WireSession<E>, never, Scope.Scope> {
-    const ended = Deferred.makeUnsafe<Yamux.EndReason>()
+    { drained, ended, write }: Duplex
+  ): Effect.fn.Return<WireSession, never, Scope.Scope> {
     const scope = yield* Effect.scope
     const environment = {
       multiplexer,
@@ -78,12 +76,12 @@ export const make = Effect.fnUntraced(function* (
     }
     const session = new Yamux.Session(
       {
-        send: (bytes) => void fork(Effect.ignore(write(bytes))),
+        send: write,
         accept: (stream) => new Transport(stream, environment),
         refused: () => WireMetrics.refusedStreams.updateUnsafe(1, services),
         ended: (reason) => {
           if (reason !== "closed" && reason !== "client gone away") report("session", reason)
-          Deferred.doneUnsafe(ended, Effect.succeed(reason))
+          fork(ended(reason))
         }
       },
       options
@@ -91,14 +89,20 @@ export const make = Effect.fnUntraced(function* (
     yield* LeanScope.acquireRelease(Effect.void, () => Effect.sync(() => session.close("closed")))
     yield* keepalive.watch(session)
 
-    const receive = (chunks: ReadonlyArray<Uint8Array>) => session.receive(...chunks)
     return {
+      receive: (chunks) => {
+        try {
+          session.receive(...chunks)
+        } catch (defect) {
+          fork(ErrorReporter.report(Cause.die(defect)))
+          session.close("failure of the service")
+        }
+      },
       ping: Effect.callback((resume) => {
         const forget = session.ping(() => resume(Effect.void))
         return Effect.sync(forget)
       }),
-      drain: Effect.sync(() => session.drain()),
-      serve: Effect.raceFirst(Effect.forever(Effect.map(pull, receive), { disableYield: true }), Deferred.await(ended))
+      drain: Effect.sync(() => session.drain())
     }
   })
 

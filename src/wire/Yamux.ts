@@ -22,7 +22,13 @@ export interface Options {
 }
 
 /** Why a session has ended. */
-export type EndReason = Frame.Violation | "client gone away" | "queue full" | "keepalive timeout" | "closed"
+export type EndReason =
+  | Frame.Violation
+  | "client gone away"
+  | "queue full"
+  | "keepalive timeout"
+  | "failure of the service"
+  | "closed"
 
 /** The neighbours of a session: the connection beneath it and the streams above. */
 export interface Peers {

@@ -154,12 +154,12 @@ describe("a transport", () => {
 describe("a session", () => {
   it.effect("returns why it has ended, and interrupts its calls [WI-45]", () =>
     Effect.gen(function* () {
-      const { interrupted, send, serving } = yield* start
+      const { endReason, interrupted, send } = yield* start
 
       yield* send(data(1, unary("/coder.agent.v2.Agent/GetManifest")), Wire.bytes("ff0000000000000000000000"))
 
       assert.strictEqual(yield* Queue.take(interrupted), "GetManifest")
-      assert.strictEqual(yield* Fiber.join(serving), "unknown version")
+      assert.strictEqual(yield* endReason, "unknown version")
     })
   )
 

@@ -1,6 +1,6 @@
 /** The client's side of yamux and dRPC, as tests write and read it. */
 import { readFileSync } from "node:fs"
-import { Effect, Queue } from "effect"
+import { Deferred, Effect, Queue } from "effect"
 import * as DrpcFrame from "../../src/wire/DrpcFrame.ts"
 import type * as DrpcMultiplexer from "../../src/wire/DrpcMultiplexer.ts"
 import * as WireServer from "../../src/wire/WireServer.ts"
@@ -148,15 +148,14 @@ export const connect = Effect.fnUntraced(function* <C>(
   connection: C,
   options: WireServer.Options = {}
 ) {
-  const input = yield* Queue.unbounded<Uint8Array>()
+  const ended = yield* Deferred.make<Yamux.EndReason>()
   const output = yield* Queue.unbounded<Uint8Array>()
   const server = yield* WireServer.make(options)
   const session = yield* server.open(multiplexer, connection, {
-    pull: Effect.map(Queue.take(input), (chunk) => [chunk]),
-    write: (bytes) => Effect.asVoid(Queue.offer(output, bytes)),
-    drained: Effect.void
+    write: (bytes) => void Queue.offerUnsafe(output, bytes),
+    drained: Effect.void,
+    ended: (reason) => Effect.asVoid(Deferred.succeed(ended, reason))
   })
-  const serving = yield* Effect.forkScoped(session.serve)
   const seen: Array<Frame> = []
   const taken = new Map<number, number>()
 
@@ -175,10 +174,11 @@ export const connect = Effect.fnUntraced(function* <C>(
 
   return {
     session,
-    serving,
+    /** Why the session has ended. */
+    endReason: Deferred.await(ended),
     seen,
     until,
-    send: (...chunks: ReadonlyArray<Uint8Array>) => Queue.offer(input, Buffer.concat(chunks)),
+    send: (...chunks: ReadonlyArray<Uint8Array>) => Effect.sync(() => session.receive([Buffer.concat(chunks)])),
     /** The next packets of a stream, in words. */
     packets: (streamId: number, count = 1) =>
       until(() => {

@@ -1,6 +1,7 @@
 /** The WebSocket of an agent's request, whichever protocol it carries. */
 import { Context, Effect, Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
+import * as RequestBytes from "../../platform/RequestBytes.ts"
 import { paced } from "../../platform/RequestSocket.ts"
 
 const withScopeAlone = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
@@ -20,11 +21,6 @@ export const open = (request: HttpServerRequest.HttpServerRequest, ready: Effect
     return { pull, write }
   }).pipe(withScopeAlone)
 
-/** Opens a WebSocket that returns all frames that have arrived: at most 64 KiB and one more frame. */
-export const openForAll = (request: HttpServerRequest.HttpServerRequest, ready: Effect.Effect<void>) =>
-  Effect.gen(function* () {
-    const socket = yield* Effect.orDie(request.upgrade)
-    const { write } = yield* socket.writer
-    const { pull } = yield* socket.reader
-    return { pull: Effect.andThen(ready, pull), write }
-  }).pipe(withScopeAlone)
+/** Opens the WebSocket of a request as a stream of bytes. */
+export const openBytes = (request: HttpServerRequest.HttpServerRequest, readiness: RequestBytes.Readiness) =>
+  withScopeAlone(RequestBytes.open(request, readiness))

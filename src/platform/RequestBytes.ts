@@ -1,0 +1,77 @@
+/**
+ * The WebSocket of a request as a stream of bytes, which no fiber reads.
+ *
+ * - The messages that one turn of the event loop reads are handed over together, at the end of that turn.
+ * - While the reader is not ready, the connection is paused: at most 64 KiB and one more message wait in memory.
+ */
+import { Effect, Fiber, type Scope } from "effect"
+import type { HttpServerRequest } from "effect/http"
+import type { Socket } from "effect/socket"
+import { setReceiver, webSocketOf } from "./ByteWebSocket.ts"
+import { drained, tcpOf } from "./RequestSocket.ts"
+
+/** Whether a reader takes more, besides what the client has not taken of what was written. */
+export interface Readiness {
+  readonly isReadyUnsafe: () => boolean
+  /** Waits until the reader takes more. */
+  readonly ready: Effect.Effect<void>
+}
+
+export interface RequestBytes {
+  /** Writes at once. */
+  readonly write: (bytes: Uint8Array) => void
+  /** Hands over what arrives, until the WebSocket closes. Fails unless the client has closed it. */
+  readonly serve: (receive: (messages: ReadonlyArray<Uint8Array>) => void) => Effect.Effect<void, Socket.SocketError>
+}
+
+const alwaysReady: Readiness = { isReadyUnsafe: () => true, ready: Effect.void }
+
+/** Opens the WebSocket of a request, which closes with the scope. */
+export const open = Effect.fnUntraced(function* (
+  request: HttpServerRequest.HttpServerRequest,
+  { isReadyUnsafe, ready }: Readiness = alwaysReady
+): Effect.fn.Return<RequestBytes, Socket.SocketError, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const tcp = tcpOf(request)
+  let receive: ((messages: ReadonlyArray<Uint8Array>) => void) | undefined
+  let arrived: Array<Uint8Array> = []
+  let isPaused = false
+
+  const handOver = () => {
+    if (receive === undefined || isPaused || arrived.length === 0) return
+    if (tcp.writableNeedDrain || !isReadyUnsafe()) return pause()
+    const messages = arrived
+    arrived = []
+    receive(messages)
+  }
+  const pause = () => {
+    isPaused = true
+    webSocketOf(tcp)?.pause()
+    const resumed = Effect.sync(() => {
+      isPaused = false
+      webSocketOf(tcp)?.resume()
+      handOver()
+    })
+    Fiber.runIn(fork(drained(request).pipe(Effect.andThen(ready), Effect.andThen(resumed))), scope)
+  }
+
+  setReceiver(tcp, (message) => {
+    if (arrived.push(message) === 1) queueMicrotask(handOver)
+  })
+  const socket = yield* Effect.orDie(request.upgrade)
+  const { pull } = yield* socket.reader
+  const webSocket = webSocketOf(tcp)
+  // the platform asks for copies
+  if (webSocket !== undefined) webSocket.binaryType = "nodebuffer"
+
+  return {
+    write: (bytes) => webSocket?.send(bytes),
+    serve: (take) =>
+      Effect.suspend(() => {
+        receive = take
+        handOver()
+        return Effect.forever(pull)
+      }).pipe(Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void))
+  }
+})
