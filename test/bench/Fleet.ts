@@ -6,6 +6,7 @@
  */
 import { Data, Deferred, Duration, Effect, Schedule, type Scope } from "effect"
 import type { RpcMessage } from "effect/rpc"
+import { monitorEventLoopDelay } from "node:perf_hooks"
 import type { WebSocket } from "ws"
 import { path, subprotocol } from "../../src/agentapi/AgentSocketApi.ts"
 import { BatchUpdateMetadata } from "../../src/agentapi/calls/Metadata.ts"
@@ -24,6 +25,8 @@ export interface Outcome {
   readonly millis: number
   /** The time within which such a part of the reports was answered, in milliseconds. */
   readonly quantile: (part: number) => number
+  /** The 99th percentile of the time by which the fleet itself was late, in milliseconds: times of answers contain it. */
+  readonly lag: number
 }
 
 export interface Fleet {
@@ -151,6 +154,8 @@ export const connect = Effect.fnUntraced(function* (
         }
       }
 
+      const delays = monitorEventLoopDelay({ resolution: 1 })
+      delays.enable()
       const [elapsed] = yield* Effect.timed(
         Effect.gen(function* () {
           yield* Effect.raceFirst(Effect.timeoutOption(drive, duration), Deferred.await(answered))
@@ -158,8 +163,10 @@ export const connect = Effect.fnUntraced(function* (
           if (sentAt.size > 0) yield* Deferred.await(answered)
         })
       )
+      delays.disable()
       millis.sort((a, b) => a - b)
       return {
+        lag: delays.percentile(99) / 1e6,
         reports: millis.length,
         millis: Duration.toMillis(elapsed),
         quantile: (part: number) => quantile(millis, part)
@@ -199,7 +206,8 @@ export const connect = Effect.fnUntraced(function* (
         return Effect.map(Effect.timed(keeping), ([elapsed]) => ({
           reports: 0,
           millis: Duration.toMillis(elapsed),
-          quantile: () => Number.NaN
+          quantile: () => Number.NaN,
+          lag: Number.NaN
         }))
       })
   }

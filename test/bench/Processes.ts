@@ -10,13 +10,16 @@ export const cpuMillis = (pid: number): number | undefined => {
 /** The same with the children that live: of a Postgres its backends, each of which is a process with one thread. */
 export const treeCpuMillis = (pid: number): number | undefined => {
   const fields = statOf(pid)
-  const children = contents(`/proc/${pid}/task/${pid}/children`)
+  const children = childrenOf(pid)
   if (fields === undefined || children === undefined) return undefined
-  return children
-    .split(" ")
-    .filter((child) => child !== "")
-    .reduce((sum, child) => sum + scheduledMillis(child), scheduledMillis(pid) + endedMillis(fields))
+  return children.reduce((sum, child) => sum + scheduledMillis(child), scheduledMillis(pid) + endedMillis(fields))
 }
+
+/** Processor time of a process and of the children that live so far, in milliseconds, with all their threads. */
+export const familyCpuMillis = (pid: number): number | undefined => sumOfFamily(pid, cpuMillis)
+
+/** Memory of a process and of the children that live, in bytes. */
+export const familyResidentBytes = (pid: number): number | undefined => sumOfFamily(pid, residentBytes)
 
 /** Processor time of all living threads of a process so far, in milliseconds, to the nanosecond. */
 export const threadsCpuMillis = (pid: number): number | undefined => {
@@ -39,6 +42,17 @@ export const residentBytes = (pid: number): number | undefined => {
 // -----------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------
+
+const childrenOf = (pid: number): ReadonlyArray<number> | undefined =>
+  contents(`/proc/${pid}/task/${pid}/children`)
+    ?.split(" ")
+    .filter((child) => child !== "")
+    .map(Number)
+
+const sumOfFamily = (pid: number, figureOf: (pid: number) => number | undefined): number | undefined => {
+  const own = figureOf(pid)
+  return own && (childrenOf(pid) ?? []).reduce((sum, child) => sum + (figureOf(child) ?? 0), own)
+}
 
 /** Where times stand behind the name of the program, which may contain anything. */
 const places = { user: 11, system: 12, childrenUser: 13, childrenSystem: 14 }

@@ -46,7 +46,11 @@ export const serve = Effect.fnUntraced(function* (main: string, env: Readonly<Re
 const token = Crypto.randomBytes(32).toString("base64url")
 
 /** The service and a fleet of so many agents, each of which reports all its keys. */
-export const start = Effect.fnUntraced(function* (agentCount: number, flushInterval: string) {
+export const start = Effect.fnUntraced(function* (
+  agentCount: number,
+  flushInterval: string,
+  env: Readonly<Record<string, string>> = {}
+) {
   const postgres = yield* EmbeddedPostgres
   const sql = yield* SqlClient.SqlClient
   const client = yield* HttpClient.HttpClient
@@ -54,7 +58,8 @@ export const start = Effect.fnUntraced(function* (agentCount: number, flushInter
   const { pid, url } = yield* serve(Path.resolve(import.meta.dirname, "../../src/main.ts"), {
     DATABASE_URL: Redacted.value(postgres.url),
     ADMIN_TOKEN: token,
-    METADATA_FLUSH_INTERVAL: flushInterval
+    METADATA_FLUSH_INTERVAL: flushInterval,
+    ...env
   })
   const members = yield* SimulatedFleet.provision({
     url,
@@ -83,11 +88,12 @@ export const start = Effect.fnUntraced(function* (agentCount: number, flushInter
       )
     return {
       millis: performance.now(),
-      serverCpu: Processes.cpuMillis(pid) ?? Number.NaN,
+      serverCpu: Processes.familyCpuMillis(pid) ?? Number.NaN,
       postgresCpu: Processes.treeCpuMillis(postgres.pid) ?? Number.NaN,
       fleetCpu: (system + user) / 1_000,
-      serverBytes: Processes.residentBytes(pid) ?? Number.NaN,
+      serverBytes: Processes.familyResidentBytes(pid) ?? Number.NaN,
       written: sum("coderd_agentapi_metadata_flushed_total"),
+      replaced: sum("coderd_agentapi_metadata_merged_keys_total"),
       updates: sum("coderd_agentapi_metadata_batches_total"),
       notifies: sum("coder_pubsub_publishes_total"),
       statements: statistics!.committed,

@@ -28,7 +28,7 @@ describe("npm run bench", () => {
 
         assert.deepStrictEqual(
           parts.map(({ name }) => name),
-          ["hot", "write", "store", "report", "wire", "pubsub", "system", "watch", "tailnet", "start"]
+          ["hot", "write", "store", "report", "wire", "pubsub", "system", "workers", "watch", "tailnet", "start"]
         )
         for (const { name, tables } of parts) {
           assert.isNotEmpty(tables, name)

@@ -30,9 +30,10 @@ import { system } from "./system.ts"
 import { tailnet } from "./tailnet.ts"
 import { watch } from "./watch.ts"
 import { wire } from "./wire.ts"
+import { workers } from "./workers.ts"
 import { write } from "./write.ts"
 
-const parts: ReadonlyArray<Part> = [hot, write, store, report, wire, pubsub, system, watch, tailnet, start]
+const parts: ReadonlyArray<Part> = [hot, write, store, report, wire, pubsub, system, workers, watch, tailnet, start]
 
 const machine = (): Results.Results["machine"] => ({
   cpu: Os.cpus()[0]?.model.trim() ?? "unknown",

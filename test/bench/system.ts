@@ -21,7 +21,8 @@ const scales = {
     first: "2 minutes",
     further: "20 seconds",
     settle: "12 seconds",
-    most: 64
+    most: 64,
+    overload: { base: 4, times: [1, 2, 3, 4] }
   },
   smoke: {
     agents: 20,
@@ -31,7 +32,8 @@ const scales = {
     first: "200 millis",
     further: "100 millis",
     settle: "100 millis",
-    most: 2
+    most: 2,
+    overload: { base: 1, times: [1, 2] }
   }
 } as const
 
@@ -59,6 +61,7 @@ const figures = ({ ages, outcome, ...used }: Observation) => {
     "age p50 ms": Fleet.quantile(ages, 0.5),
     "age p99 ms": Fleet.quantile(ages, 0.99),
     "answer p99 ms": outcome.quantile(0.99),
+    "fleet lag p99 ms": outcome.lag,
     "server CPU %": percent(used.serverCpu),
     "Postgres CPU %": percent(used.postgresCpu),
     "fleet CPU %": percent(used.fleetCpu),
@@ -107,12 +110,14 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
   }
 
   return [
+    yield* overload(service, watchers, scale),
     Table.make({
       name: "load",
       title: `${agents} agents × ${Workload.keysPerAgent} keys every ${period} s, and the load of more`,
       notes: [
         `${watching} people watch one agent each: age is the time from the sending of a value to its sight. Reports have all`,
         `${Workload.keysPerAgent} keys. A load of more agents is made by the same agents, more often. CPU is of one core.`,
+        "The fleet measures how late it is itself: the times of answers contain that.",
         `Something gives when entries are dropped or lost, reports not answered, or values seen later than ${oldest} ms.`
       ],
       columns: {
@@ -121,6 +126,7 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
         "age p50 ms": 0,
         "age p99 ms": 0,
         "answer p99 ms": 1,
+        "fleet lag p99 ms": 1,
         "server CPU %": 1,
         "Postgres CPU %": 1,
         "fleet CPU %": 1,
@@ -143,6 +149,63 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
       })
     })
   ]
+})
+
+/** Ever more reports than the service can write, from the load that it can. */
+const overload = Effect.fnUntraced(function* (
+  service: Effect.Success<ReturnType<typeof Service.start>>,
+  watchers: Watchers.Watchers,
+  scale: Table.Scale
+) {
+  const { agents, further, overload, period, settle } = scales[scale]
+  const base = (agents / period) * overload.base
+  const observations: Array<{ readonly times: number } & Observation> = []
+  for (const times of overload.times) {
+    yield* Console.error(`system: ${times} times ${base} reports a second`)
+    // the backlog of the load before is written meanwhile
+    yield* service.fleet.pace(agents / period, settle)
+    observations.push({ times, ...(yield* observe(service, watchers, base * times, further)) })
+  }
+  const rate = ({ millis, written }: Observation) => (written * 1_000) / millis
+  const best = Math.max(...observations.map(rate))
+  return Table.make({
+    name: "overload",
+    title: `goodput against offered load, in multiples of ${base * Workload.keysPerAgent} updates a second`,
+    notes: [
+      "Accepted updates are written, or replaced by newer ones of their keys before that. The fleet is one process on the",
+      "same machine: beyond its own limit it offers less than it should, and its lag says so."
+    ],
+    columns: {
+      "updates/s offered": 0,
+      "updates/s answered": 0,
+      "rows/s": 0,
+      "% of the best": 0,
+      "replaced/s": 0,
+      "dropped or lost": 0,
+      "answer p99 ms": 0,
+      "fleet lag p99 ms": 0,
+      "server CPU %": 0
+    },
+    rounds: 1,
+    warmsUp: false,
+    contestants: observations.map((observation) => {
+      const { dropped, lost, millis, outcome, perSecond, replaced, serverCpu, times } = observation
+      return {
+        name: `${times} ×`,
+        round: Effect.succeed({
+          "updates/s offered": perSecond * Workload.keysPerAgent,
+          "updates/s answered": (outcome.reports * Workload.keysPerAgent * 1_000) / outcome.millis,
+          "rows/s": rate(observation),
+          "% of the best": (rate(observation) * 100) / best,
+          "replaced/s": (replaced * 1_000) / millis,
+          "dropped or lost": dropped + lost,
+          "answer p99 ms": outcome.quantile(0.99),
+          "fleet lag p99 ms": outcome.lag,
+          "server CPU %": (serverCpu * 100) / millis
+        })
+      }
+    })
+  })
 })
 
 export const system: Table.Part = {
