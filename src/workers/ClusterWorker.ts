@@ -4,10 +4,43 @@
  * The primary accepts connections and deals them out in turn. So they wait for nobody while a worker is replaced.
  */
 import { Deferred, Effect, Option } from "effect"
-import Cluster from "node:cluster"
+import Cluster, { type Worker } from "node:cluster"
 import type { Figures, Read } from "../operations/ServiceFigures.ts"
 import { type Assignment, assignmentVariable, type FromPrimary, type FromWorker, makeReplies } from "./Messages.ts"
 import type { Exit, WorkerProcess } from "./Supervisor.ts"
+
+interface Handle {
+  readonly close: () => void
+}
+
+/** The part of Node's own messages that hands a connection to a worker, or confirms that it has arrived. */
+interface HandOver {
+  readonly act?: string
+  readonly seq?: number
+  readonly ack?: number
+}
+
+/**
+ * Closes the connections that were on their way to a worker when it died: Node keeps them open for ever, so that their
+ * clients would wait until they give up.
+ */
+const closeUndelivered = (worker: Worker) => {
+  const undelivered = new Map<number, Handle>()
+  const { process } = worker
+  const send = process.send
+  const sendFollowed = (...sent: readonly [message: HandOver, handle?: Handle]) => {
+    const [{ act, seq }, handle] = sent
+    if (act === "newconn" && seq !== undefined && handle) undelivered.set(seq, handle)
+    return Reflect.apply(send, process, sent)
+  }
+  Object.assign(process, { send: sendFollowed })
+  process.on("internalMessage", ({ ack }: HandOver) => {
+    if (ack !== undefined) undelivered.delete(ack)
+  })
+  worker.once("exit", () => {
+    for (const handle of undelivered.values()) handle.close()
+  })
+}
 
 /** Starts a worker. `readAll` is what it reads of all workers. */
 export const fork = (assignment: Assignment, readAll: Read): Effect.Effect<WorkerProcess> =>
@@ -22,6 +55,7 @@ export const fork = (assignment: Assignment, readAll: Read): Effect.Effect<Worke
     Cluster.setupPrimary({ serialization: "advanced" })
     Cluster.schedulingPolicy = Cluster.SCHED_RR
     const worker = Cluster.fork({ [assignmentVariable]: JSON.stringify(assignment) })
+    closeUndelivered(worker)
     const send = (message: FromPrimary) => {
       // a worker that is ending has no channel
       if (worker.isConnected()) worker.send(message, ignore)
