@@ -1,4 +1,4 @@
-/** A day of the demonstration, in four minutes: an hour of it is ten seconds, and its retentions are as much shorter. */
+/** A day of the demonstration, in three minutes: an hour of it is eight seconds, and its retentions are as much shorter. */
 import { describe } from "@effect/vitest"
 import { Duration, Effect, FileSystem, Option, Schedule } from "effect"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
@@ -6,8 +6,9 @@ import { emptyFolder } from "../support/folder.ts"
 import * as Database from "./Database.ts"
 import * as Replica from "./Replica.ts"
 import { expect, lasting, scenario } from "./scenario.ts"
+import * as World from "./World.ts"
 
-const secondsOfHour = 10
+const secondsOfHour = 8
 
 const hours = (count: number) => `${count * secondsOfHour} seconds`
 
@@ -30,7 +31,10 @@ const day = Effect.gen(function* () {
     RETENTION_INTERVAL: hours(1),
     ...Object.fromEntries(tables.map(({ kept, setting }) => [setting, hours(kept)]))
   })
-  const [, address] = yield* replica.line(/embedded: (postgresql:\S+)/)
+  const address = yield* World.settle(
+    Effect.sync(() => /embedded: (postgresql:\S+)/.exec(replica.output())?.[1]),
+    (found) => found !== undefined
+  )
   const url = new URL(address!)
   const fs = yield* FileSystem.FileSystem
   url.password = yield* fs.readFileString(EmbeddedPostgres.passwordFileOf(folder))
