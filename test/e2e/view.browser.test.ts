@@ -217,6 +217,7 @@ layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Bro
         const top = async (selector: string) => (await page.locator(selector).first().boundingBox())!.y
         assert.isBelow(await top(".agents"), await top(".plots"))
         assert.isBelow(await top(".agents"), 844)
+        assert.strictEqual(await page.evaluate("document.documentElement.scrollWidth"), 390)
       })
     })
   )

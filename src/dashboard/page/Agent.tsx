@@ -254,8 +254,14 @@ const Connections = ({ connections }: { connections: Details["connections"] }) =
   </section>
 )
 
+const peerStatuses: { readonly [Status in Wire.PeerStatus]: string } = {
+  connected: "connected",
+  lost: "lost",
+  connecting: "not seen yet"
+}
+
 const PeerStatus = ({ status }: { status: Wire.PeerStatus }) => (
-  <span class={`status status-${status === "lost" ? "disconnected" : status}`}>{status}</span>
+  <span class={`status status-${status === "lost" ? "disconnected" : status}`}>{peerStatuses[status]}</span>
 )
 
 const Tailnet = ({ tailnet: { connected_at, status, total, tunnels } }: { tailnet: Details["tailnet"] }) => (

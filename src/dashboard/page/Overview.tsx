@@ -153,9 +153,9 @@ const Tiles = ({ overview: { incidents, point, totals } }: { overview: Wire.Over
 
 const rangeNames: { readonly [R in Range]: string } = {
   "10m": "10 minutes",
-  "1h": "1 hour",
+  "1h": "hour",
   "6h": "6 hours",
-  "1d": "1 day"
+  "1d": "day"
 }
 
 const Plots = ({ client, points }: { client: Client; points: ReadonlyArray<Wire.Point> }) => {
@@ -168,6 +168,7 @@ const Plots = ({ client, points }: { client: Client; points: ReadonlyArray<Wire.
         <div class="ranges" role="group" aria-label="Range of the plots">
           {ranges.map((one) => (
             <button key={one} type="button" class="quiet" aria-pressed={one === range} onClick={() => setRange(one)}>
+              {one === "1h" || one === "1d" ? "1 " : ""}
               {rangeNames[one]}
             </button>
           ))}
