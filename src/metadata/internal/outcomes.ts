@@ -79,9 +79,17 @@ export const makeOutcomes = ({
     )
 })
 
-/** Returns when the oldest of at least one row was collected. */
-const oldest = (rows: ReadonlyArray<MetadataRow>): number =>
-  rows.reduce((least, { collectedAt }) => Math.min(least, collectedAt.epochMilliseconds), Infinity)
+/** Returns when the oldest of at least one row was collected; the rows of a report have the same time. */
+const oldest = (rows: ReadonlyArray<MetadataRow>): number => {
+  let least = Infinity
+  let last: MetadataRow["collectedAt"] | undefined
+  for (const { collectedAt } of rows) {
+    if (collectedAt === last) continue
+    last = collectedAt
+    least = Math.min(least, collectedAt.epochMilliseconds)
+  }
+  return least
+}
 
 /** Says how many rows each agent has; the rows of one agent stand side by side. */
 const forEachAgent = (rows: ReadonlyArray<MetadataRow>, onAgent: (count: number) => void): void => {
