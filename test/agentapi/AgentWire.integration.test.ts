@@ -16,6 +16,7 @@ import {
 } from "../../src/wire/generated/agent_pb.ts"
 import { Tailnet } from "../../src/wire/generated/tailnet_pb.ts"
 import { uuidToBytes } from "../../src/agentapi/wire/Conversion.ts"
+import * as Proxy from "../faults/Proxy.ts"
 import * as Agent from "../support/agent.ts"
 import * as People from "../support/directory.ts"
 import { samples } from "../support/metadata.ts"
@@ -98,6 +99,28 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
       assert.strictEqual(stored["cpu"]![0], "12 %")
       assert.strictEqual(stored["mem"]![1], "exit status 1")
       assert.match((error as WireAgent.CallFailed).message, /^metadata: the keys of one report/)
+    })
+  )
+
+  it.effect("loses no accepted report when its connection is cut, and reports over the next one [WI-82]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const { flush } = yield* MetadataBatcher
+      const { id, token } = yield* People.agent("first", "second")
+      const proxy = yield* Proxy.make(url)
+      const report = (connection: Effect.Success<ReturnType<typeof WireAgent.connect>>, key: string) =>
+        connection.call(Api.method.batchUpdateMetadata, { metadata: [{ key, result: { value: key } }] })
+      const connect = WireAgent.connect(new URL(proxy.url).origin, People.showing(token))
+
+      const before = yield* connect
+      yield* report(before, "first")
+      assert.isAbove(yield* proxy.cut, 0)
+      yield* before.closed
+      yield* report(yield* connect, "second")
+      yield* flush
+
+      const stored = yield* samples(id)
+      assert.deepStrictEqual([stored["first"]![0], stored["second"]![0]], ["first", "second"])
     })
   )
 

@@ -68,7 +68,7 @@ export const wire: Table.Part = {
         columns: { "KB/connection": 1, "heap KB/connection": 1, "RSS MB": 0, "server CPU %": 2 },
         reference: routes.name,
         warmsUp: false,
-        rounds: 2,
+        rounds: 1,
         contestants: [
           ...(yield* Servers.fresh(
             all,
