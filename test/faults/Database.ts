@@ -13,6 +13,7 @@ import * as Binaries from "../../src/postgres/internal/postgresBinaries.ts"
 import { emptyFolder } from "../support/folder.ts"
 import type { FakeClock } from "./FakeClock.ts"
 import type { Row } from "./Ledger.ts"
+import * as ValueStore from "./ValueStore.ts"
 
 export interface Options {
   /** The server's data folder. Default: an empty folder. */
@@ -34,11 +35,13 @@ export const at = (url: string) => {
   return {
     using,
     /** The values that the table holds. */
-    rows: using(
-      (sql) => sql<Row>`
-        SELECT workspace_agent_id::text AS "agentId", key, value
-        FROM workspace_agent_metadata WHERE value <> ''`
-    ),
+    rows: ValueStore.isShared
+      ? ValueStore.rows()
+      : using(
+          (sql) => sql<Row>`
+            SELECT workspace_agent_id::text AS "agentId", key, value
+            FROM workspace_agent_metadata WHERE value <> ''`
+        ),
     /** Ends every connection of the service and returns one row for each. */
     terminateAll: using(
       (sql) => sql<{ ended: boolean }>`

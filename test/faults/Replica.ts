@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { readFileSync } from "node:fs"
 import * as Prometheus from "../support/prometheus.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
+import * as ValueStore from "./ValueStore.ts"
 
 export const adminToken = "the administrator of the faults"
 
@@ -20,7 +21,9 @@ export const defaults = {
 
 /** Starts a replica and waits until it is ready. It listens on a free port unless `PORT` says otherwise. */
 export const start = Effect.fnUntraced(function* (env: Readonly<Record<string, string>>) {
-  return yield* ready(yield* ServiceProcess.start(["serve"], { PORT: "0", ...defaults, ...env }))
+  return yield* ready(
+    yield* ServiceProcess.start(["serve"], { PORT: "0", ...defaults, ...ValueStore.settings(), ...env })
+  )
 })
 
 /** Waits until a process of the service is ready. */

@@ -8,6 +8,7 @@ import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { Duration, Effect, type FileSystem, Layer, References, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
+import * as ValueStore from "./ValueStore.ts"
 
 export interface Figures {
   /** Keys with an accepted value. */
@@ -41,7 +42,8 @@ type Environment = Scope.Scope | FileSystem.FileSystem | Reactivity.Reactivity
 
 export const scenario = <E>(title: string, run: Effect.Effect<Outcome, E, Environment>) =>
   it.live(title, ({ task }) =>
-    run.pipe(
+    ValueStore.begin.pipe(
+      Effect.andThen(run),
       Effect.map(({ problems, ...figures }) => {
         task.meta.figures = figures
         assert.deepStrictEqual(problems, [])

@@ -1,0 +1,52 @@
+/**
+ * Where the replicas of the scenarios keep values: the database, or with `FAULTS_METADATA_STORE_URL` Redis, as a single
+ * server or a cluster. Each scenario has names of its own there.
+ */
+import { Effect } from "effect"
+import { randomUUID } from "node:crypto"
+import * as RedisCluster from "../support/redisCluster.ts"
+import { parse } from "../../src/storage/internal/redis/writeScript.ts"
+import type { Row } from "./Ledger.ts"
+
+const shared = process.env["FAULTS_METADATA_STORE_URL"]
+
+let prefix = "faults"
+
+/** From now on replicas use other names. */
+export const begin = Effect.sync(() => {
+  prefix = `faults-${randomUUID()}`
+})
+
+/** Whether values are in Redis for all scenarios. */
+export const isShared = shared !== undefined
+
+/** The settings of a replica. */
+export const settings = (url = shared): Readonly<Record<string, string>> =>
+  url === undefined ? {} : { METADATA_STORE_URL: url, METADATA_STORE_PREFIX: prefix }
+
+/** The values that the servers hold. A server that is away holds none. */
+export const rows = (url = shared!): Effect.Effect<ReadonlyArray<Row>> =>
+  Effect.map(
+    Effect.forEach(
+      [...url.matchAll(/:(\d+)(?=,|$)/g)].map(([, port]) => Number(port)),
+      rowsAt
+    ),
+    (all) => all.flat()
+  )
+
+const rowsAt = (port: number) =>
+  Effect.gen(function* () {
+    const hashes = (yield* RedisCluster.send(port, ["KEYS", `${prefix}:{*}`])) as ReadonlyArray<string>
+    return yield* Effect.forEach(hashes, (hash) =>
+      Effect.map(RedisCluster.send(port, ["HGETALL", hash]), (fields): ReadonlyArray<Row> =>
+        Object.entries(Object(fields) as Record<string, string>).map(([key, field]) => ({
+          agentId: hash.slice(prefix.length + 2, -1),
+          key,
+          value: parse(field)?.value ?? ""
+        }))
+      )
+    )
+  }).pipe(
+    Effect.map((all) => all.flat().filter(({ value }) => value !== "")),
+    Effect.catchCause(() => Effect.succeed([]))
+  )
