@@ -114,9 +114,9 @@ layer(Postgres.layer, { excludeTestServices: true })(`${agents} agents`, (it) =>
         const service = yield* start
         // all that comes to be with the first agents and stays: connections to the database, compiled code
         yield* visit(service, 20, () => Effect.void)
-        // the channels of the watchdog, of revoked rights and of the tailnet
+        // the channels of the watchdog, of revoked rights, of the tailnet and of the figures of replicas
         const before = yield* atRest(service, (held) =>
-          assert.deepInclude(held, { clients: 0, channels: 3, subscribers: 3, connectedAgents: 0 })
+          assert.deepInclude(held, { clients: 0, channels: 4, subscribers: 4, connectedAgents: 0 })
         )
 
         let fibers = 0
@@ -127,7 +127,7 @@ layer(Postgres.layer, { excludeTestServices: true })(`${agents} agents`, (it) =>
             // a machine that is too busy loses connections, which come back and have to be released like any other
             const { channels, clients, connectedAgents, ...during } = yield* service.held
             assert.isAtLeast(Math.min(clients, connectedAgents), 0.9 * agents)
-            assert.isAtLeast(channels, agents / 10 + 3)
+            assert.isAtLeast(channels, agents / 10 + 4)
             assert.isAtLeast(Math.min(fibers, during.fibers), 0.9 * 2 * agents)
             assert.deepStrictEqual([...figures.calls.keys()].sort(), everyCall)
             assert.isAtLeast(Fleet.reports(figures), 3 * agents)

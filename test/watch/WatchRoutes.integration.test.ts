@@ -137,15 +137,15 @@ layer(Service.layer, { excludeTestServices: true })("a watcher", (it) => {
         const { id, owner } = yield* reporting("cpu")
         const headers = People.showing(owner.token)
         const [one, other] = [yield* watch(id, headers), yield* watch(id, headers)]
-        // that of all watchers, that of revocations, the tailnet's and the watchdog's
-        assert.strictEqual(metric(currentSubscribers).value, 4)
+        // that of all watchers, that of revocations, the tailnet's, the watchdog's and that of the figures of replicas
+        assert.strictEqual(metric(currentSubscribers).value, 5)
 
         yield* one.leave
         yield* logged("metadata watcher left", id)
-        assert.strictEqual(metric(currentSubscribers).value, 4)
+        assert.strictEqual(metric(currentSubscribers).value, 5)
         yield* other.leave
         yield* logged("metadata watcher left", id)
-        assert.strictEqual(metric(currentSubscribers).value, 3)
+        assert.strictEqual(metric(currentSubscribers).value, 4)
       })
     )
   }
