@@ -20,14 +20,18 @@ export const folder = Effect.gen(function* () {
   return folder
 })
 
+// both are fresh, so that the parts of one run share no rows
+
 /** The server as the service embeds it. */
-export const layerServer = Layer.unwrap(
-  Effect.map(folder, (folder) => EmbeddedPostgres.layer({ dataDir: Path.join(folder, "postgres") }))
-).pipe(Layer.provide(NodeFileSystem.layer))
+export const layerServer = Layer.fresh(
+  Layer.unwrap(Effect.map(folder, (folder) => EmbeddedPostgres.layer({ dataDir: Path.join(folder, "postgres") }))).pipe(
+    Layer.provide(NodeFileSystem.layer)
+  )
+)
 
 /** A client of that server, whose schema is up to date. */
-export const layerClient = Layer.unwrap(
-  EmbeddedPostgres.EmbeddedPostgres.useSync(({ url }) => Postgres.layerMigrated({ url }))
+export const layerClient = Layer.fresh(
+  Layer.unwrap(EmbeddedPostgres.EmbeddedPostgres.useSync(({ url }) => Postgres.layerMigrated({ url })))
 )
 
 /** Processor time of all the server's processes so far. */

@@ -43,6 +43,7 @@ const install = Effect.fnUntraced(function* (scale: Table.Scale) {
   const compiler = Path.join(modules, "typescript/bin/tsc")
   yield* run(compiler, "-p", ".tsconfig.build.json", "--outDir", dist, ...(scale === "full" ? [] : hasty))
   yield* run("src/dashboard/internal/bundle.ts", Path.join(dist, "dashboard/page"))
+  yield* run("src/operations/internal/guide.ts", Path.join(dist, "operations/guide.html"))
   const manifest = yield* fs.readFileString(Path.join(repository, "package.json"))
   const { files } = yield* Schema.decodeEffect(Manifest)(manifest)
   for (const name of ["package.json", "README.md", "LICENSE", ...files.filter((name) => name !== "dist")]) {
