@@ -85,14 +85,21 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
   }).pipe(Effect.provideContext(services))
 })
 
+/** Tries again for 30 s: the database may have gone since the migration. */
+const whileAway = <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.retry(self, {
+    while: ({ _tag }) => _tag === "DirectoryUnavailable",
+    schedule: Schedule.upTo(Schedule.spaced("1 second"), { duration: "30 seconds" })
+  })
+
 /** Makes the tokens that the first lines name. */
 export const makeTokens = Effect.fnUntraced(function* (
   settings: Settings,
   embedded: Option.Option<EmbeddedPostgres["Service"]>
 ) {
   const path = Path.resolve(settings.dataDir, "admin-token")
-  const minted = yield* Administrator.ensure(settings.adminToken, saveToken(path))
-  return { fragment: yield* signIn(settings, embedded), tokenFile: Option.as(minted, path) }
+  const minted = yield* whileAway(Administrator.ensure(settings.adminToken, saveToken(path)))
+  return { fragment: yield* whileAway(signIn(settings, embedded)), tokenFile: Option.as(minted, path) }
 })
 
 /** The token that was made for the administrator cannot be kept, so it was not made valid. */

@@ -24,7 +24,7 @@
  * ```
  */
 import { PgClient, PgConnection } from "@effect/sql-pg"
-import { Data, type Duration, Effect, Layer, type Redacted, Schedule, type Scope } from "effect"
+import { Data, type Duration, Effect, Layer, type Redacted, type Scope } from "effect"
 import type { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlError } from "effect/sql"
 import type * as PgPubSub from "../pubsub/PgPubSub.ts"
@@ -34,7 +34,7 @@ import * as Sockets from "./internal/connection/sockets.ts"
 import { parse, type Target } from "./internal/connection/target.ts"
 import { migrate } from "./internal/migrate.ts"
 import { PostgresError, rootOf } from "./internal/postgresError.ts"
-import { codeOf } from "./internal/sqlCode.ts"
+import { mayComeUp, startSchedule } from "./internal/startAttempts.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 
 export { migrate } from "./internal/migrate.ts"
@@ -95,7 +95,7 @@ export const make = Effect.fnUntraced(function* (
       cause instanceof PostgresError
         ? cause
         : new PostgresError({
-            reason: mayComeUp(cause) ? "unreachable" : "refused",
+            reason: mayAnswer(cause) ? "unreachable" : "refused",
             detail: `cannot use the database ${target.display}: ${rootOf(cause)}`,
             cause
           })
@@ -172,9 +172,9 @@ const awaitAnswer = (
       return Effect.fail(new NotWritable())
     }),
     Effect.tapError((error) =>
-      mayComeUp(error) ? Effect.logWarning(`waiting for the database ${target.display}: ${rootOf(error)}`) : Effect.void
+      mayAnswer(error) ? Effect.logWarning(`waiting for the database ${target.display}: ${rootOf(error)}`) : Effect.void
     ),
-    Effect.retry({ while: mayComeUp, schedule: startSchedule(startTimeout) }),
+    Effect.retry({ while: mayAnswer, schedule: startSchedule(startTimeout) }),
     Effect.flatMap(({ encoding }) => requireUtf8(target.display, encoding))
   )
 
@@ -182,6 +182,8 @@ const awaitAnswer = (
 class NotWritable extends Data.TaggedError("NotWritable") {
   override readonly message = "the server does not accept writes"
 }
+
+const mayAnswer = (error: SqlError.SqlError | NotWritable): boolean => error._tag === "NotWritable" || mayComeUp(error)
 
 const isTlsRefused = (error: SqlError.SqlError | NotWritable): boolean =>
   error._tag === "SqlError" && error.message.includes("refused TLS")
@@ -198,33 +200,3 @@ const requireUtf8 = (target: string, encoding: string) =>
             `create one with ENCODING 'UTF8' TEMPLATE template0 and set DATABASE_URL to it`
         })
       )
-
-const startSchedule = (timeout: Duration.Input) =>
-  Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]).pipe(
-    Schedule.upTo({ duration: timeout })
-  )
-
-/** Whether the same attempt can succeed a little later, when the database has started. */
-const mayComeUp = (error: SqlError.SqlError | NotWritable): boolean => {
-  if (error._tag === "NotWritable") return true
-  const code = codeOf(error)
-  return code === undefined ? /timed out|closed/i.test(error.message) : passing.has(code)
-}
-
-const passing: ReadonlySet<string> = new Set([
-  // no server, no network or no such host name yet
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "ENOENT",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "EPIPE",
-  "ETIMEDOUT",
-  // shutting down, recovering or starting; no free connection
-  "57P01",
-  "57P02",
-  "57P03",
-  "53300"
-])

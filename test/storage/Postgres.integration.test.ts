@@ -1,6 +1,6 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
-import { Cause, Deferred, Effect, Fiber, Layer, Logger, Redacted } from "effect"
+import { Cause, Deferred, Effect, Fiber, Layer, Logger, Queue, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 import { migrations } from "../../src/storage/Migrations.ts"
@@ -8,6 +8,7 @@ import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import * as Postgres from "../../src/storage/Postgres.ts"
 import * as Crypto from "node:crypto"
 import { emptyFolder } from "../support/folder.ts"
+import * as PgProxy from "../support/PgProxy.ts"
 import { database, layerDatabase, TestDatabase } from "../support/Postgres.ts"
 
 /** Runs `body` with a client of its own, as another process would. */
@@ -193,6 +194,23 @@ layer(Layer.merge(layerDatabase, NodeFileSystem.layer), { excludeTestServices: t
       assert.include(wrongPassword.message, "password authentication failed")
       assert.deepInclude(noDatabase, { _tag: "PostgresError", reason: "refused" })
       assert.include(noDatabase.message, `database "nowhere" does not exist`)
+    })
+  )
+
+  it.effect("makes migrations again whose connection breaks [FT-73]", () =>
+    Effect.gen(function* () {
+      const fresh = yield* database("template0")
+      const applied = yield* Effect.gen(function* () {
+        const { down, statements, url } = yield* PgProxy.PgProxy
+        const migrating = yield* Effect.forkChild(migrate(url))
+        let seen = ""
+        while (!seen.includes("CREATE TABLE users")) seen = yield* Queue.take(statements)
+        yield* down(Effect.void)
+        return yield* Fiber.join(migrating)
+      }).pipe(Effect.provide(Layer.provide(PgProxy.layer, Layer.succeed(TestDatabase, fresh))))
+
+      assert.deepStrictEqual(applied, names)
+      assert.deepStrictEqual(yield* migrate(fresh.url), [])
     })
   )
 

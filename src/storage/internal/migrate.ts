@@ -4,6 +4,7 @@
  * - Both run in transactions under a lock, so that only one of the processes that start together does the work.
  * - Migrations only add. A schema that is newer than this version therefore works, as in a rolling upgrade and after a
  *   rollback; this is logged as a warning.
+ * - A connection that breaks undoes the migration that is under way, which is made again, for up to 30 s.
  * - A migration that waits for a lock logs the sessions that hold it, every 5 s.
  */
 import { Effect, Schedule } from "effect"
@@ -11,6 +12,7 @@ import { Migrator, SqlClient } from "effect/sql"
 import { migrations } from "../Migrations.ts"
 import * as PgMetadataStore from "../PgMetadataStore.ts"
 import { install } from "./definition.ts"
+import { mayComeUp, startSchedule } from "./startAttempts.ts"
 import { PostgresError, rootOf } from "./postgresError.ts"
 
 // separate from the table of an application that uses this library, whose migrations have other numbers
@@ -77,6 +79,12 @@ export const migrate: Effect.Effect<ReadonlyArray<string>, PostgresError, SqlCli
   }
 ).pipe(
   (self) => Effect.raceFirst(self, reportWaits),
+  // a failed migration is a defect of the migrator
+  Effect.catchDefect((defect) => (mayComeUp(defect) ? Effect.fail(defect) : Effect.die(defect))),
+  Effect.tapError((error) =>
+    mayComeUp(error) ? Effect.logWarning(`the schema is brought up to date again: ${rootOf(error)}`) : Effect.void
+  ),
+  Effect.retry({ while: mayComeUp, schedule: startSchedule("30 seconds") }),
   Effect.mapError(
     (cause) => new PostgresError({ reason: "schema", detail: `${cause.message}: ${rootOf(cause)}`, cause })
   )
