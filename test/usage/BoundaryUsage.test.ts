@@ -70,9 +70,9 @@ describe("BoundaryUsage", () => {
       yield* TestClock.adjust("1 millis")
       assert.deepStrictEqual(world.row, { workspaces: 2, users: 1, allowed: 5, denied: 2 })
 
-      yield* track(requests(2, 2))
+      yield* track(requests(2, 2, 1, 4))
       yield* minute
-      assert.deepStrictEqual(world.row, { workspaces: 2, users: 2, allowed: 6, denied: 2 })
+      assert.deepStrictEqual(world.row, { workspaces: 2, users: 2, allowed: 6, denied: 6 })
     })
   )
 
@@ -166,6 +166,8 @@ describe("BoundaryUsage", () => {
       const { logs, track, world } = yield* start({ maxIds: 2 })
       for (const number of [1, 2, 3]) yield* track(requests(number, number))
       yield* minute
+      assert.deepStrictEqual(world.row, { workspaces: 2, users: 2, allowed: 3, denied: 0 })
+
       yield* track(requests(4, 4))
       yield* minute
 
