@@ -249,4 +249,30 @@ describe("closing", () => {
         assert.deepInclude(record, { annotations: { inFlight: 2, pending: 1 } })
       })
   )
+
+  it.live("waits for a write that does not sleep by the clock of a test, beside one that does [BA-27]", () =>
+    Effect.gen(function* () {
+      const live = yield* Clock.Clock
+      const saved: Array<number> = []
+      yield* Effect.gen(function* () {
+        const { batcher } = yield* start({
+          maxBatchSize: 1,
+          concurrency: 2,
+          partitionBy: (number) => number % 2,
+          write: ([number]) =>
+            number === 1
+              ? Effect.sleep("1 hour")
+              : // longer than closing looks at writes that all sleep
+                Effect.sleep("200 millis").pipe(
+                  Effect.provideService(Clock.Clock, live),
+                  Effect.andThen(Effect.sync(() => saved.push(number!)))
+                )
+        })
+        yield* batcher.add([1, 2])
+        yield* Effect.yieldNow
+      }).pipe(Effect.scoped, collectLogs([]), Effect.provide(TestClock.layer()))
+
+      assert.deepStrictEqual(saved, [2])
+    })
+  )
 })

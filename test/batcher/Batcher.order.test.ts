@@ -1,6 +1,6 @@
 /** The order of updates, and what a flush covers. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Queue, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Queue, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Accumulator from "../../src/batcher/Accumulator.ts"
 import * as Batcher from "../../src/batcher/Batcher.ts"
@@ -87,6 +87,31 @@ describe("the order of updates", () => {
         batches.flat().filter((number) => number % 2 === 1),
         [1, 3, 5, 7]
       )
+    })
+  )
+
+  it.effect("pauses anew when another write fails during a back-off [BA-05]", () =>
+    Effect.gen(function* () {
+      const started: Array<number> = []
+      const { batcher } = yield* start({
+        maxBatchSize: 1,
+        concurrency: 2,
+        partitionBy: (number) => number % 2,
+        onWriteFailure: "retain",
+        retry: Schedule.spaced("1 second"),
+        write: ([number]) => {
+          started.push(number!)
+          const failure = Effect.fail("away")
+          return started.length > 2 ? Effect.void : Effect.delay(failure, number === 1 ? "1 millis" : "500 millis")
+        }
+      })
+
+      yield* batcher.add([1, 2])
+      yield* TestClock.adjust("1499 millis")
+      assert.deepStrictEqual(started, [1, 2])
+      yield* TestClock.adjust("1 millis")
+
+      assert.sameMembers(started, [1, 2, 1, 2])
     })
   )
 
