@@ -12,7 +12,8 @@ const bench = (flags: ReadonlyArray<string>, env: Record<string, string> = {}) =
   ChildProcessSpawner.ChildProcessSpawner.use((spawner) =>
     spawner.string(
       ChildProcess.make(process.execPath, ["--expose-gc", Path.join(import.meta.dirname, "main.ts"), ...flags], {
-        env: { ...compileCache(), ...env },
+        // it is no test, though a test starts it
+        env: { ...compileCache(), VITEST: undefined, ...env },
         extendEnv: true
       })
     )

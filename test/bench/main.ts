@@ -87,7 +87,7 @@ const measureAll = (selected: ReadonlyArray<Part>, rounds: number) =>
 
 /** Figures that mean nothing may disturb each other, and share a Postgres. */
 const tryAll = (selected: ReadonlyArray<Part>) => {
-  const all = Effect.forEach(selected, (part) => measure(part, "smoke", 1), { concurrency: "unbounded" })
+  const all = Effect.forEach(selected, (part) => measure(part, "smoke", 1), { concurrency: 3 })
   return selected.length === 1 ? all : Effect.provide(all, Service.layer)
 }
 

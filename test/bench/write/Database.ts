@@ -1,9 +1,11 @@
 /** A Postgres with every agent's rows in it, and the adapters of the service on it. */
+import { PgTypes } from "@effect/sql-pg"
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { AgentId } from "../../../src/domain/Ids.ts"
 import * as PgPubSub from "../../../src/pubsub/PgPubSub.ts"
 import * as PgMetadataStore from "../../../src/storage/PgMetadataStore.ts"
+import { array } from "../../../src/storage/internal/column.ts"
 import * as Seed from "../../support/seed.ts"
 import * as Meter from "../Meter.ts"
 import * as Postgres from "../Postgres.ts"
@@ -15,9 +17,11 @@ export class Agents extends Context.Service<Agents, ReadonlyArray<AgentId>>()("t
 const fill = Effect.fnUntraced(function* (count: number) {
   const sql = yield* SqlClient.SqlClient
   const agents = yield* Seed.agents(count, Workload.keys)
+  // a smoke run shares the database with other parts
   yield* sql`
     INSERT INTO workspace_agent_metadata (workspace_agent_id, key, value)
-    SELECT workspace_agent_id, key, repeat('.', 20) FROM workspace_agent_metadata_descriptions`
+    SELECT workspace_agent_id, key, repeat('.', 20) FROM workspace_agent_metadata_descriptions
+    WHERE workspace_agent_id = ANY (${array(PgTypes.OID.uuid, agents)})`
   yield* sql`VACUUM ANALYZE`
   return agents
 })
