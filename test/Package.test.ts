@@ -192,7 +192,7 @@ console.log(JSON.stringify(importable))`
       ].map(([, name]) => name!)
     )
     const packages = new Set(imported.filter((name) => name !== "node" && name !== "metadata-batcher"))
-    // what makes the pages of the dashboard and of the guide, which the package has
+    // they make the pages of the dashboard and of the guide when the package is built
     for (const name of ["esbuild", "marked"]) packages.delete(name)
 
     assert.isUndefined(dependencies)
