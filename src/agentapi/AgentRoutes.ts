@@ -51,6 +51,8 @@ export interface Options extends AgentSocketMonitor.Options {
   readonly agentApiMaxMinor?: number | undefined
   /** The most calls of a connection that run at the same time. Default 16. */
   readonly agentMaxRunningCalls?: number | undefined
+  /** The most streams of a connection in the original's protocol. Default 1 024. */
+  readonly agentMaxStreams?: number | undefined
 }
 
 const handlers = (options: Options = {}) =>
@@ -59,7 +61,7 @@ const handlers = (options: Options = {}) =>
     "agent",
     Effect.fnUntraced(function* (handlers) {
       const openJson = yield* AgentProtocol.make
-      const makeWire = yield* AgentWire.make()
+      const makeWire = yield* AgentWire.make({ maxStreams: options.agentMaxStreams })
       const run = yield* FiberSet.makeRuntime<never, void, never>()
       const limiterOf = yield* RateLimiter.make(options.agentMaxCallRate ?? Number.POSITIVE_INFINITY)
       const monitor = yield* AgentSocketMonitor.make(options)

@@ -34,6 +34,12 @@ export const variables = {
     value: Value.wholeNumber(1_024, 1_073_741_824),
     description: "The largest message of an agent; a larger one ends its connection."
   }),
+  agentMaxStreams: required({
+    name: "AGENT_MAX_STREAMS",
+    default: "1024",
+    value: Value.wholeNumber(256, 1_000_000),
+    description: "Streams that a connection in the original's protocol may have open; further ones are refused."
+  }),
   agentMaxSubAgents: required({
     name: "AGENT_MAX_SUB_AGENTS",
     default: "100",

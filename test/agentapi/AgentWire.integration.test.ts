@@ -340,3 +340,22 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
     })
   )
 })
+
+layer(Service.layerWith({ AGENT_MAX_STREAMS: "256" }), { excludeTestServices: true })(
+  "the streams of an agent",
+  (it) => {
+    it.effect("are as many as the setting lets them be; one more is refused, and the others stay [WI-14]", () =>
+      Effect.gen(function* () {
+        const { start } = yield* connected()
+        const streams = yield* Effect.forEach(Array.from({ length: 256 }), () =>
+          start(Tailnet.method.streamDERPMaps, {})
+        )
+
+        const surplus = yield* start(Tailnet.method.streamDERPMaps, {})
+
+        assert.strictEqual((yield* Effect.flip(surplus.next))._tag, "Ended")
+        for (const { next } of streams) assert.isDefined((yield* next).homeParams)
+      })
+    )
+  }
+)
