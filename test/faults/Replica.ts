@@ -57,6 +57,12 @@ export const ready = Effect.fnUntraced(function* (service: ServiceProcess.Servic
     metrics,
     /** Samples that were accepted and not written yet. */
     pending: Effect.map(metrics, (metric) => metric("pending_keys") + metric("queue_depth")),
+    /** Accepted entries that no other figure counts: neither replaced, written, lost nor held. */
+    unaccounted: Effect.map(metrics, (metric) => {
+      const counted = ["merged_keys_total", "flushed_total", "lost_keys_total"]
+      const held = ["pending_keys", "queue_depth", "in_flight_keys"]
+      return [...counted, ...held].reduce((rest, name) => rest - metric(name), metric("accepted_keys_total"))
+    }),
     /** Whether `/healthz` returns 200; a process that has ended does not. */
     isAlive: get("/healthz").pipe(
       Effect.map(({ status }) => status === 200),

@@ -76,6 +76,39 @@ const overload = Effect.gen(function* () {
   }
 })
 
+/** Four times what the database takes, of keys that all have room. */
+const replacing = Effect.gen(function* () {
+  const world = yield* World.make({ agents: 400, keys: 20 })
+  const { database, fleet, replica } = world
+  yield* slow(database)
+  const health = healthOf(replica)
+  const watching = yield* Effect.forkChild(health.watching)
+  const before = yield* replica.metrics
+  const [elapsed, after] = yield* Effect.timed(
+    fleet.whileReporting({ to: () => replica.url, every: 950 }, Effect.andThen(lasting(seconds(20)), replica.metrics))
+  )
+  yield* Fiber.interrupt(watching)
+  const perSecond = (name: string) => (after(name) - before(name)) / Duration.toSeconds(elapsed)
+  const [accepted, written] = [perSecond("accepted_keys_total"), perSecond("flushed_total")]
+  const unaccounted = yield* replica.unaccounted
+
+  yield* database.using((sql) => sql.unsafe("DROP TRIGGER slow ON workspace_agent_metadata"))
+  const outcome = World.lossless(yield* World.look(world))
+  return {
+    ...outcome,
+    problems: [
+      ...outcome.problems,
+      ...expect(
+        accepted > 3 * written,
+        `${Math.round(accepted)} samples a second, of which ${Math.round(written)} written`
+      ),
+      ...expect(written > 1_500, `${Math.round(written)} rows a second: 2 000 are in a batch, which takes a second`),
+      ...expect(unaccounted === 0, `${unaccounted} accepted entries are nowhere in the figures`),
+      ...expect(health.longest() < 1_000, `an answer that the process is up took ${Math.round(health.longest())} ms`)
+    ]
+  }
+})
+
 /** Somebody who asks to watch, in one way or the other, and never reads. */
 const deaf = (url: string, agentId: string, index: number) => {
   const upgrade = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
@@ -192,6 +225,7 @@ const deafAgents = Effect.gen(function* () {
 
 describe("more than there is room for", () => {
   scenario("9 · Ten times of what the database takes, for 30 s", overload)
+  scenario("33 · Four times of what the database takes, of keys that have room", replacing)
   scenario("10a · 200 watchers who never read", deafWatchers)
   scenario("10b · 20 agents who call and never read the answers", deafAgents)
 })

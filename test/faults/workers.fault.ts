@@ -1,0 +1,98 @@
+/** Processes of a service of several workers are killed. */
+import { describe } from "@effect/vitest"
+import { Effect } from "effect"
+import { childrenOf } from "../support/children.ts"
+import { expect, lasting, scenario, seconds } from "./scenario.ts"
+import * as World from "./World.ts"
+
+const workers = 4
+
+/** A service of workers that write each second, or when they stop. */
+const make = (flushInterval: string) =>
+  World.make({ agents: 60, replicas: [{ WORKERS: String(workers), METADATA_FLUSH_INTERVAL: flushInterval }] })
+
+/** Kills the worker that was started so many places after the oldest one. */
+const killWorker = ({ replica }: World.World, place: number) =>
+  Effect.sync(() => process.kill(childrenOf(replica.pid)[place]!, "SIGKILL"))
+
+const killedUnderLoad = Effect.gen(function* () {
+  const world = yield* make("1 second")
+  const { fleet, replica } = world
+  yield* fleet.whileReporting(
+    { to: () => replica.url, every: 250 },
+    Effect.gen(function* () {
+      for (const place of [0, 1, 2]) {
+        yield* lasting(seconds(3))
+        yield* killWorker(world, place)
+      }
+      yield* lasting(seconds(4))
+    })
+  )
+  const outcome = yield* World.look(world)
+  const left = yield* replica.unaccounted
+  const running = childrenOf(replica.pid).length
+  return {
+    ...outcome,
+    problems: [
+      ...outcome.problems,
+      ...expect(outcome.lost === 0, `${outcome.lost} lost although their agents went on`),
+      ...expect(left === 0, `${left} accepted entries are nowhere in the figures`),
+      ...expect(running === workers, `${running} workers are running`)
+    ]
+  }
+})
+
+const killedWithAllPending = Effect.gen(function* () {
+  const world = yield* make("1 hour")
+  const { database, fleet, ledger, replica } = world
+  yield* fleet.whileReporting({ to: () => replica.url, every: 250 }, lasting("3 seconds"))
+  // reads every worker
+  const pending = yield* replica.pending
+  yield* killWorker(world, 1)
+  yield* World.settle(replica.metrics, (metric) => metric("lost_keys_total") > 0)
+  yield* replica.kill("SIGTERM")
+  yield* replica.exit
+  const [, written, lost] = /stopped: (\d+) pending entries written, (\d+) lost/.exec(replica.output()) ?? []
+  const { accepted, missing, present } = ledger.compare(yield* database.rows)
+  return {
+    accepted,
+    present,
+    lost: missing.length,
+    counted: Number(lost),
+    problems: [
+      ...expect(missing.length > 0, "nothing was pending in the killed worker"),
+      ...expect(missing.length === Number(lost), `${missing.length} lost, of which ${lost} counted`),
+      ...expect(Number(written) + Number(lost) === pending, `of ${pending} pending, ${written} were written`)
+    ]
+  }
+})
+
+const killedPrimary = Effect.gen(function* () {
+  const { database, fleet, ledger, replica } = yield* make("1 hour")
+  yield* fleet.whileReporting(
+    { to: () => replica.url, every: 250 },
+    Effect.gen(function* () {
+      yield* lasting(seconds(3))
+      yield* replica.kill("SIGKILL")
+      // its output ends with its last worker
+      yield* replica.exit
+    })
+  )
+  const { accepted, missing, present } = ledger.compare(yield* database.rows)
+  return {
+    accepted,
+    present,
+    lost: missing.length,
+    counted: 0,
+    problems: [
+      ...expect(accepted > 0, "nothing was accepted"),
+      ...expect(missing.length === 0, `${missing.length} lost`)
+    ]
+  }
+})
+
+describe("a process of a service of several workers", () => {
+  scenario("32a · workers are killed under load", killedUnderLoad)
+  scenario("32b · a worker is killed with everything pending", killedWithAllPending)
+  scenario("32c · the primary is killed", killedPrimary)
+})
