@@ -7,7 +7,7 @@
  * - When no worker is up and {@link maxFailedStarts} starts in a row have failed, the supervisor gives up.
  * - When the scope closes, every worker gets SIGTERM and is waited for. One that takes longer than `stopTimeout` is killed.
  */
-import { Array as Arr, Clock, Data, Deferred, Duration, Effect, Metric } from "effect"
+import { Array as Arr, Clock, Data, Deferred, Duration, Effect, Metric, Option } from "effect"
 import type { Read } from "../operations/ServiceFigures.ts"
 import * as WorkerMetrics from "../telemetry/WorkerMetrics.ts"
 import * as WorkerFigures from "./WorkerFigures.ts"
@@ -116,6 +116,8 @@ export const make = Effect.fnUntraced(function* ({ fork, hastened, stopTimeout, 
       while (!state.isStopping) {
         const startedAt = yield* Clock.currentTimeMillis
         const { exit, hasServed } = yield* runOnce(worker, slot)
+        // Ctrl-C may reach a worker before the primary
+        if (Option.isSome(exit.stopped)) yield* Effect.sleep(pauses.first)
         if (state.isStopping) return
         if (!hasServed) yield* checkStarts(worker, exit)
         const age = (yield* Clock.currentTimeMillis) - startedAt

@@ -240,6 +240,23 @@ describe("Supervisor", () => {
     })
   )
 
+  it.effect("counts no worker as ended that Ctrl-C reaches shortly before the primary [WK-05]", () =>
+    Effect.gen(function* () {
+      const { close, supervisor, workers } = yield* running(2)
+
+      yield* workers[0]!.stop(1)
+      yield* TestClock.adjust("99 millis")
+      const closing = yield* Effect.forkScoped(close, { startImmediately: true })
+      yield* workers[1]!.stop(1)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+
+      const { series, written } = yield* supervisor.last
+      assert.strictEqual(WorkerMetrics.ended.valueUnsafe(MetricSeries.toContext(series)).count, 0)
+      assert.strictEqual(written, 2)
+    })
+  )
+
   it.effect("kills a worker that takes too long to stop [WK-05]", () =>
     Effect.gen(function* () {
       const { close, workers } = yield* running(2)
