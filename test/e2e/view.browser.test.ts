@@ -36,6 +36,15 @@ const under = (path: string, target: string) =>
       })
   ).pipe(Effect.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`))
 
+const manyAgents = Effect.fnUntraced(function* (url: string, count: number) {
+  const api = yield* Client.admin(url, adminToken)
+  const username = `user-${crypto.randomUUID().slice(0, 8)}`
+  yield* api.users.create({ payload: { username, is_admin: false } })
+  const { id } = yield* api.workspaces.create({ payload: { name: "many", owner: username } })
+  const agents = Array.from({ length: count }, (_, index) => ({ name: `many-${index}`, metadata: [] }))
+  yield* api.agents.create({ params: { workspace: id }, payload: { agents } })
+})
+
 layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Browser.layer), {
   excludeTestServices: true
 })("the page", (it) => {
@@ -161,21 +170,7 @@ layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Bro
   it.effect("says that it waits for a list that does not come, and scrolls it by page [LF-28]", () =>
     Effect.gen(function* () {
       const { url } = yield* serve()
-      const { workspace } = yield* Client.admin(url, adminToken).pipe(
-        Effect.flatMap((api) =>
-          Effect.gen(function* () {
-            const username = `user-${crypto.randomUUID().slice(0, 8)}`
-            yield* api.users.create({ payload: { username, is_admin: false } })
-            const workspace = yield* api.workspaces.create({ payload: { name: "many", owner: username } })
-            yield* api.agents.create({
-              params: { workspace: workspace.id },
-              payload: { agents: Array.from({ length: 300 }, (_, index) => ({ name: `many-${index}`, metadata: [] })) }
-            })
-            return { workspace }
-          })
-        )
-      )
-      assert.strictEqual(workspace.name, "many")
+      yield* manyAgents(url, 300)
       const { page } = yield* Browser.open(url)
       yield* ask(async () => {
         let answer = () => {}
@@ -207,7 +202,8 @@ layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Bro
   it.effect("uses a wide screen, and shows agents before the plots on a phone [LF-29]", () =>
     Effect.gen(function* () {
       const { url } = yield* serve()
-      yield* agent(url, [])
+      // more than there are in view, so that there is a gap beneath them
+      yield* manyAgents(url, 60)
       const { page } = yield* signedIn(url)
       yield* ask(async () => {
         await page.setViewportSize({ width: 1_900, height: 1_000 })
@@ -218,6 +214,11 @@ layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Bro
         assert.isBelow(await top(".agents"), await top(".plots"))
         assert.isBelow(await top(".agents"), 844)
         assert.strictEqual(await page.evaluate("document.documentElement.scrollWidth"), 390)
+        const end = async (selector: string) => {
+          const { width, x } = (await page.locator(selector).first().boundingBox())!
+          return x + width
+        }
+        assert.approximately(await end(".rows .column-reported"), await end(".rows"), 20)
       })
     })
   )

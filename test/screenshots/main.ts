@@ -53,15 +53,20 @@ const openAgent = async (page: Page) => {
   await page.getByRole("link", { name: "agent-7", exact: true }).click()
   await page.getByRole("dialog").getByText("lines").waitFor()
   await page.getByRole("dialog").getByRole("row").nth(8).waitFor()
+  await page
+    .getByRole("img", { name: /^6 values/ })
+    .first()
+    .waitFor({ timeout: 60_000 })
 }
 
 try {
   await setTimeout(seconds * 1_000)
   const executablePath = execFileSync("which", [process.env["CHROMIUM"] ?? "chromium"], { encoding: "utf8" }).trim()
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] })
+  // first, so that the others show how soon its values are seen
+  await picture(browser, "agent", { viewport: { width: 1360, height: 1080 }, colorScheme: "dark" }, openAgent)
   await picture(browser, "light", { ...wide, colorScheme: "light" }, async () => {}, true)
   await picture(browser, "dark", { ...wide, colorScheme: "dark" }, async () => {}, true)
-  await picture(browser, "agent", { viewport: { width: 1360, height: 1080 }, colorScheme: "dark" }, openAgent)
   const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, colorScheme: "light" } as const
   await picture(browser, "phone", phone, async () => {})
   await browser.close()

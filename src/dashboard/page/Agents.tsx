@@ -144,7 +144,7 @@ export const Agents = ({ client, isAdmin }: { client: Client; isAdmin: boolean }
 const Gap = ({ rows }: { rows: number }) =>
   rows > 0 ? (
     <tr aria-hidden="true">
-      <td colSpan={columns.length + 1} style={{ height: `${rows * rowHeight}px`, padding: 0 }} />
+      <td style={{ height: `${rows * rowHeight}px`, padding: 0 }} />
     </tr>
   ) : null
 
@@ -152,7 +152,7 @@ const Row = ({ agent, index }: { agent: Summary | undefined; index: number }) =>
   if (agent === undefined) {
     return (
       <tr aria-rowindex={index + 2} class="awaited">
-        <td colSpan={columns.length + 1}>…</td>
+        <td>…</td>
       </tr>
     )
   }
