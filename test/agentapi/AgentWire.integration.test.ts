@@ -116,6 +116,7 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
       yield* report(before, "first")
       assert.isAbove(yield* proxy.cut, 0)
       yield* before.closed
+      assert.strictEqual((yield* Effect.flip(report(before, "second")))._tag, "Ended")
       yield* report(yield* connect, "second")
       yield* flush
 

@@ -3,11 +3,14 @@
  *
  * An agent that loses its connection, or gets no answer, asks for an address and connects again.
  */
-import { Clock, Effect, FiberSet, Queue, Random, Ref } from "effect"
+import { type Cause, Clock, Effect, FiberSet, Queue, Random, Ref } from "effect"
 import * as Token from "../../src/access/Token.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
+import type * as SimulatedAgent from "../../src/fleet/SimulatedAgent.ts"
+import { Agent as Api } from "../../src/wire/generated/agent_pb.ts"
 import * as Agent from "../support/agent.ts"
 import * as Client from "../support/client.ts"
+import * as WireAgent from "../support/wireAgent.ts"
 import type { Ledger } from "./Ledger.ts"
 import * as Replica from "./Replica.ts"
 
@@ -32,6 +35,8 @@ export interface Load {
   readonly padding?: string | undefined
   /** Whether agents start at random within `every`, and wait a second or two before they connect again. */
   readonly spread?: boolean | undefined
+  /** The protocol of the connections; by default the contract in JSON. */
+  readonly protocol?: SimulatedAgent.Protocol | undefined
 }
 
 export interface Member {
@@ -50,15 +55,35 @@ export const make = Effect.fnUntraced(function* ({ agents, keys: count, ledger, 
   const members = declared.map(({ id, token }, index): Member => ({ index, id, token }))
   const reports = yield* Ref.make(0)
 
+  type Send = (number: number, value: string) => Effect.Effect<boolean, Cause.Done | WireAgent.Ended>
+
+  /** Connects an agent, and returns how it sends a report. */
+  const connect = Effect.fnUntraced(function* ({ protocol = "json" }: Load, url: string, token: string) {
+    const headers = { [Token.header]: token }
+    if (protocol === "json") {
+      const connection = yield* Agent.connect(url, headers)
+      const sendJson: Send = (number, value) =>
+        connection.send(Agent.report(String(number), ...keys.map((key) => Agent.sample(key, value)))).pipe(
+          Effect.andThen(Queue.take(connection.messages)),
+          Effect.map((answer) => answer.includes('"Success"'))
+        )
+      return sendJson
+    }
+    const { call } = yield* WireAgent.connect(url, headers)
+    const send: Send = (_, value) =>
+      call(Api.method.batchUpdateMetadata, { metadata: keys.map((key) => ({ key, result: { value } })) }).pipe(
+        Effect.as(true),
+        Effect.catchTag("CallFailed", () => Effect.succeed(false))
+      )
+    return send
+  })
+
   const session = Effect.fnUntraced(function* ({ id, index, token }: Member, load: Load) {
-    const connection = yield* Agent.connect(load.to(index), { [Token.header]: token })
+    const send = yield* connect(load, load.to(index), token)
     const report = Effect.gen(function* () {
       const number = ledger.next(id)
-      const value = `${number}${load.padding ?? ""}`
-      const frame = Agent.report(String(number), ...keys.map((key) => Agent.sample(key, value)))
-      yield* connection.send(frame)
-      const answer = yield* Effect.timeout(Queue.take(connection.messages), "10 seconds")
-      if (!answer.includes('"Success"')) return
+      const isAccepted = yield* Effect.timeout(send(number, `${number}${load.padding ?? ""}`), "10 seconds")
+      if (!isAccepted) return
       yield* ledger.accept(id, keys, number)
       yield* Ref.update(reports, (count) => count + 1)
     })

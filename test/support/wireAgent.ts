@@ -32,12 +32,14 @@ export const connect = Effect.fnUntraced(function* (
   const closed = yield* Deferred.make<{ readonly code: number; readonly reason: string }>()
   const streams = new Map<number, Queue.Queue<Event>>()
   let nextId = 1
+  let isClosed = false
   const socket = yield* Effect.acquireRelease(
     Effect.callback<NodeWS.WebSocket, Refused>((resume) => {
       const socket = new NodeWS.WebSocket(`${url.replace(/^http/, "ws")}${path}${search}`, { headers })
       socket
         .on("open", () => resume(Effect.succeed(socket)))
         .on("close", (code, reason) => {
+          isClosed = true
           for (const stream of streams.values()) Queue.offerUnsafe(stream, { end: true })
           Deferred.doneUnsafe(closed, Effect.succeed({ code, reason: String(reason) }))
         })
@@ -93,6 +95,7 @@ export const connect = Effect.fnUntraced(function* (
     nextId += 2
     const events = yield* Queue.unbounded<Event>()
     streams.set(id, events)
+    if (isClosed) yield* Queue.offer(events, { end: true })
     let chunks: ReadonlyArray<Uint8Array> = []
     let taken = 0
     let messageId = 3
