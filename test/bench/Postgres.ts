@@ -20,14 +20,20 @@ export const folder = Effect.gen(function* () {
   return folder
 })
 
-// both are fresh, so that the parts of one run share no rows
+// all are fresh, so that the parts of one run share no rows
 
-/** The server as the service embeds it. */
-export const layerServer = Layer.fresh(
-  Layer.unwrap(Effect.map(folder, (folder) => EmbeddedPostgres.layer({ dataDir: Path.join(folder, "postgres") }))).pipe(
-    Layer.provide(NodeFileSystem.layer)
+/** The server as the service embeds it, with other settings where they are given. */
+const layerServerWith = (settings: Readonly<Record<string, string>>) =>
+  Layer.fresh(
+    Layer.unwrap(
+      Effect.map(folder, (folder) => EmbeddedPostgres.layer({ dataDir: Path.join(folder, "postgres"), settings }))
+    ).pipe(Layer.provide(NodeFileSystem.layer))
   )
-)
+
+export const layerServer = layerServerWith({})
+
+/** The same for more connections than a service has. */
+export const layerServerOfMany = layerServerWith({ max_connections: "200" })
 
 /** A client of that server, whose schema is up to date. */
 export const layerClient = Layer.fresh(

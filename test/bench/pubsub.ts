@@ -130,7 +130,7 @@ export const pubsub: Table.Part = {
   name: "pubsub",
   description: "announcements over Postgres, NATS and Redis",
   tables: (scale) =>
-    Effect.flatMap(Layer.build(Layer.provideMerge(Postgres.layerClient, Postgres.layerServer)), (services) =>
+    Effect.flatMap(Layer.build(Layer.provideMerge(Postgres.layerClient, Postgres.layerServerOfMany)), (services) =>
       Effect.provideContext(tables(scale), services)
     )
 }
