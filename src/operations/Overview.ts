@@ -1,8 +1,8 @@
 /**
  * Computes the overview of the service, which an operator looks at first, from readings of its metrics.
  *
- * - Rates are averages over the last {@link rateSeconds}, which cover six flushes at the default interval, so that one
- *   flush more or less changes little.
+ * - Rates are averages over the last {@link rateSeconds}, from one increase to another, so that a flush more or less does
+ *   not change them.
  * - Sizes and durations of flushes, and recent drops, losses and failures, are those of the last {@link recentSeconds}.
  * - Saved statements are the difference between one statement per accepted update and the statements that were made.
  * - The service needs attention while it is not ready or does not listen, after recent drops and losses, and for
@@ -176,7 +176,8 @@ const statementsOf = ({ flushes }: Reading) => flushReasons.reduce((sum, reason)
 const pointOf = (readings: ReadonlyArray<Reading>, last: Reading): Point => {
   const first = since(readings, last.at - rateSeconds * 1_000)
   const seconds = Math.max(1, (last.at - first.at) / 1_000)
-  const rate = (of: (reading: Reading) => number) => round((of(last) - of(first)) / seconds)
+  const rate = (of: (reading: Reading) => number) =>
+    round(burstRate(readings, first, of) ?? (of(last) - of(first)) / seconds)
   const p95 = (of: (reading: Reading) => Distribution) => {
     const seconds = quantile(difference(of(last), of(first)), 0.95)
     return seconds === null ? null : round(seconds)
@@ -193,6 +194,22 @@ const pointOf = (readings: ReadonlyArray<Reading>, last: Reading): Point => {
     writtenAge: p95(({ writtenAges }) => writtenAges),
     watchDelay: p95(({ watchDelays }) => watchDelays)
   }
+}
+
+/**
+ * Returns the growth of a count a second from the last increase before `first` to the last one of all, or undefined without
+ * two of them. A window that begins and ends with an increase holds whole bursts. A silence that is longer than any
+ * between two bursts counts as well.
+ */
+const burstRate = (readings: ReadonlyArray<Reading>, first: Reading, of: (reading: Reading) => number) => {
+  const increases = readings.filter((one, index) => index > 0 && of(one) > of(readings[index - 1]!))
+  const start = increases.findLastIndex(({ at }) => at <= first.at)
+  const window = start === -1 ? [] : increases.slice(start)
+  if (window.length < 2) return undefined
+  const [begin, end] = [window[0]!, window.at(-1)!]
+  const longest = Math.max(...window.map(({ at }, index) => at - (window[index - 1] ?? begin).at))
+  const silence = readings.at(-1)!.at - end.at
+  return (1_000 * (of(end) - of(begin))) / (end.at - begin.at + Math.max(0, silence - longest))
 }
 
 /** Returns the first reading that is not before a time. */

@@ -81,8 +81,18 @@ describe("the overview", () => {
     const readings = Array.from({ length: 120 }, (_, second) => at(second, { rows: Math.floor(second / 5) * 157 }))
 
     const rates = Array.from({ length: 60 }, (_, more) => make(readings.slice(0, 60 + more)).point.rows)
-    assert.isAbove(Math.min(...rates), 31.4 * 0.8)
-    assert.isBelow(Math.max(...rates), 31.4 * 1.2)
+    assert.deepStrictEqual([...new Set(rates)], [31.4])
+  })
+
+  it("shows a steady rate of bursts that are not quite five seconds apart, and none soon after the last one [LF-24]", () => {
+    const readings = Array.from({ length: 120 }, (_, second) => at(second, { rows: Math.floor(second / 5.4) * 157 }))
+    const rates = Array.from({ length: 60 }, (_, more) => make(readings.slice(0, 60 + more)).point.rows)
+    for (const rate of rates) assert.approximately(rate, 157 / 5.4, 1.5)
+
+    const stopped = [...readings, ...Array.from({ length: 40 }, (_, more) => at(120 + more, { rows: 22 * 157 }))]
+    const after = (seconds: number) => make(stopped.slice(0, 120 + seconds)).point.rows
+    assert.isBelow(after(20), 0.7 * rates.at(-1)!)
+    assert.strictEqual(after(40), 0)
   })
 
   it("is healthy again half a minute after a failure that lost nothing, and goes on counting it [LF-23]", () => {
