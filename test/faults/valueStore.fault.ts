@@ -80,8 +80,8 @@ const ofCluster = (how: "killed" | "frozen") =>
   })
 
 Brokers.describeWith("redis", () => {
-  scenario("32a · the server of the metadata store is killed and starts again, empty", ofServer("killed"))
-  scenario("32b · the server of the metadata store is frozen for 30 s", ofServer("frozen"))
-  scenario("33a · a node of the metadata store's cluster is killed and starts again, empty", ofCluster("killed"))
-  scenario("33b · a node of the metadata store's cluster is frozen for 30 s", ofCluster("frozen"))
+  scenario("35a · the server of the metadata store is killed and starts again, empty", ofServer("killed"))
+  scenario("35b · the server of the metadata store is frozen for 30 s", ofServer("frozen"))
+  scenario("36a · a node of the metadata store's cluster is killed and starts again, empty", ofCluster("killed"))
+  scenario("36b · a node of the metadata store's cluster is frozen for 30 s", ofCluster("frozen"))
 })
