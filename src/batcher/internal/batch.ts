@@ -63,8 +63,8 @@ export class Batch<A, E> {
 
   /** Tells those who wait for the updates from the settled ones on, up to index `to`, what has become of them. */
   settle(to: number, outcome?: (update: A) => Outcome<A, E>): void {
-    for (let index = this.settled; index < to; index++) {
-      for (const receipt of this.receipts?.[index] ?? []) receipt.settle(outcome?.(this.updates[index]!))
+    for (let index = this.settled; this.receipts !== undefined && index < to; index++) {
+      this.receipts[index]?.forEach((receipt) => receipt.settle(outcome?.(this.updates[index]!)))
     }
     this.settled = to
   }
