@@ -1,5 +1,4 @@
 /** The brokers of the pubsub: what a publication costs each of them, by the number of processes that listen. */
-import { PgClient } from "@effect/sql-pg"
 import { Duration, Effect, Layer, Queue, Redacted, type Scope, Stream } from "effect"
 import * as NatsPubSub from "../../src/pubsub/NatsPubSub.ts"
 import * as PgPubSub from "../../src/pubsub/PgPubSub.ts"
@@ -35,13 +34,13 @@ interface Broker {
 }
 
 const brokers = Effect.gen(function* () {
-  const services = yield* Effect.context<Effect.Services<typeof Postgres.cpuMillis>>()
-  const client = yield* PgClient.PgClient
+  const services = yield* Effect.context<
+    Effect.Services<ReturnType<typeof PgPubSub.make>> | Effect.Services<typeof Postgres.cpuMillis>
+  >()
   const overDatabase = { runStatement: yield* runPublications }
   const postgres: Broker = {
     name: "Postgres",
-    // in the scope of a round, so that none listens in the next one
-    open: Effect.provideService(PgPubSub.make(overDatabase), PgClient.PgClient, client),
+    open: Effect.provideContext(PgPubSub.make(overDatabase), services) as Broker["open"],
     cpuMillis: Effect.provideContext(Postgres.cpuMillis, services)
   }
   const other = Effect.fnUntraced(function* (
