@@ -1,23 +1,39 @@
 /** The benchmark itself, run as people run it, with very little to do. It checks no figure. */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
-import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import { Effect, FileSystem, Stream } from "effect"
+import { ChildProcess } from "effect/process"
 import * as Path from "node:path"
 import { compileCache, emptyFolder } from "../support/folder.ts"
 import * as Readme from "./readme.ts"
 import * as Results from "./Results.ts"
 
-const bench = (flags: ReadonlyArray<string>, env: Record<string, string> = {}) =>
-  ChildProcessSpawner.ChildProcessSpawner.use((spawner) =>
-    spawner.string(
-      ChildProcess.make(process.execPath, ["--expose-gc", Path.join(import.meta.dirname, "main.ts"), ...flags], {
+/** Runs the benchmark, and returns what it prints. One that fails says what it said last. */
+const bench = Effect.fnUntraced(
+  function* (flags: ReadonlyArray<string>, env: Record<string, string> = {}) {
+    const handle = yield* ChildProcess.make(
+      process.execPath,
+      ["--expose-gc", Path.join(import.meta.dirname, "main.ts"), ...flags],
+      {
         // it is no test, though a test starts it
         env: { ...compileCache(), VITEST: undefined, ...env },
         extendEnv: true
-      })
+      }
     )
-  ).pipe(Effect.provide(NodeServices.layer))
+    const [output, errors, code] = yield* Effect.all(
+      [
+        Stream.mkString(Stream.decodeText(handle.stdout)),
+        Stream.mkString(Stream.decodeText(handle.stderr)),
+        handle.exitCode
+      ],
+      { concurrency: "unbounded" }
+    )
+    assert.strictEqual(code, 0, `${output.slice(-2_000)}${errors.slice(-2_000)}`)
+    return output
+  },
+  Effect.scoped,
+  Effect.provide(NodeServices.layer)
+)
 
 describe("npm run bench", () => {
   it.live(
