@@ -84,14 +84,7 @@ export const fork = (assignment: Assignment, readAll: Read): Effect.Effect<Worke
       pid: worker.process.pid,
       ready: Deferred.await(ready),
       exit: Deferred.await(exit),
-      read: (request) =>
-        Effect.callback<Figures>((resume) => {
-          const cancel = replies.request(
-            (id) => send({ type: "read", id, request }),
-            (figures) => resume(Effect.succeed(figures))
-          )
-          return Effect.sync(cancel)
-        }),
+      read: (request) => replies.request((id) => send({ type: "read", id, request })),
       hasten: Effect.sync(() => send({ type: "hasten" })),
       kill: (signal) => Effect.sync(() => void worker.process.kill(signal))
     }

@@ -1,4 +1,5 @@
 /** The messages between the primary and its workers, over the channel between their processes. */
+import { Effect } from "effect"
 import type { Figures, Request } from "../operations/ServiceFigures.ts"
 
 export type FromWorker =
@@ -36,13 +37,14 @@ export const makeReplies = <A>() => {
   const waiting = new Map<number, (reply: A) => void>()
   let last = 0
   return {
-    /** Calls `resume` with the reply to the request that `send` sends. Returns how to stop waiting. */
-    request: (send: (id: number) => void, resume: (reply: A) => void): (() => void) => {
-      const id = ++last
-      waiting.set(id, resume)
-      send(id)
-      return () => waiting.delete(id)
-    },
+    /** Returns the reply to the request that `send` sends. */
+    request: (send: (id: number) => void): Effect.Effect<A> =>
+      Effect.callback((resume) => {
+        const id = ++last
+        waiting.set(id, (reply) => resume(Effect.succeed(reply)))
+        send(id)
+        return Effect.sync(() => waiting.delete(id))
+      }),
     /** Hands a reply to its request; a reply that nobody waits for is dropped. */
     reply: (id: number, reply: A) => {
       waiting.get(id)?.(reply)

@@ -39,7 +39,6 @@ export const make: Effect.Effect<Assigned | undefined> = Effect.gen(function* ()
       if (process.connected !== true) return resume(Effect.void)
       process.send!(message, undefined, undefined, () => resume(Effect.void))
     })
-  const sendForked = (message: FromWorker) => void runFork(send(message))
 
   process.on("message", (message: FromPrimary) => {
     if (message.type === "allFigures") replies.reply(message.id, message.figures)
@@ -55,17 +54,9 @@ export const make: Effect.Effect<Assigned | undefined> = Effect.gen(function* ()
   })
 
   const readAll: Read = (request) =>
-    Effect.callback<Figures>((resume) => {
-      const cancel = replies.request(
-        (id) => sendForked({ type: "readAll", id, request }),
-        (figures) => resume(Effect.succeed(figures))
-      )
-      return Effect.sync(cancel)
-    }).pipe(
-      Effect.timeoutOrElse({
-        duration: "5 seconds",
-        orElse: () => readOwn?.(request) ?? Effect.succeed({ series: [], agents: [] })
-      })
+    Effect.timeoutOrElse(
+      replies.request((id) => void runFork(send({ type: "readAll", id, request }))),
+      { duration: "5 seconds", orElse: () => readOwn?.(request) ?? Effect.succeed({ series: [], agents: [] }) }
     )
 
   const assignment: Assignment = JSON.parse(written)
