@@ -87,7 +87,9 @@ const Health = ({
         <h1>{isHealthy ? "Healthy" : "Needs attention"}</h1>
       </div>
       {isHealthy ? (
-        <p>Everything that was accepted is written or about to be; nothing failed in the last five minutes.</p>
+        <p>
+          Everything that was accepted is written or about to be; nothing was dropped or lost in the last five minutes.
+        </p>
       ) : (
         <ul>
           {problems.map((problem) => (
@@ -128,7 +130,7 @@ const Tiles = ({ overview: { incidents, point, totals } }: { overview: Wire.Over
   return (
     <dl class="tiles" aria-label="Now">
       <Tile label="Agents connected" value={count(point.agents)}>
-        to this process
+        to this replica
       </Tile>
       <Tile label="Updates in" value={rate(point.updates)} unit="/s">
         {count(totals.updates)} since the start
