@@ -34,6 +34,7 @@ import * as Server from "./Server.ts"
 import { isLoopback } from "./operations/MetricsPage.ts"
 import { Startup } from "./operations/Readiness.ts"
 import * as Drain from "./platform/Drain.ts"
+import * as StartAttempts from "./platform/StartAttempts.ts"
 import { EmbeddedPostgres } from "./postgres/EmbeddedPostgres.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
 import * as MetricSeries from "./telemetry/MetricSeries.ts"
@@ -89,7 +90,7 @@ export const run = Effect.fnUntraced(function* (settings: Settings) {
 const whileAway = <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E, R>) =>
   Effect.retry(self, {
     while: ({ _tag }) => _tag === "DirectoryUnavailable",
-    schedule: Schedule.upTo(Schedule.spaced("1 second"), { duration: "30 seconds" })
+    schedule: StartAttempts.schedule("30 seconds")
   })
 
 /** Makes the tokens that the first lines name. */

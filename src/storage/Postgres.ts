@@ -27,14 +27,15 @@ import { PgClient, PgConnection } from "@effect/sql-pg"
 import { Data, type Duration, Effect, Layer, type Redacted, type Scope } from "effect"
 import type { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlError } from "effect/sql"
+import * as StartAttempts from "../platform/StartAttempts.ts"
 import type * as PgPubSub from "../pubsub/PgPubSub.ts"
 import * as PoolShares from "./internal/connection/poolShares.ts"
 import * as Pools from "./internal/connection/pools.ts"
 import * as Sockets from "./internal/connection/sockets.ts"
 import { parse, type Target } from "./internal/connection/target.ts"
+import { mayComeUp } from "./internal/mayComeUp.ts"
 import { migrate } from "./internal/migrate.ts"
 import { PostgresError, rootOf } from "./internal/postgresError.ts"
-import { mayComeUp, startSchedule } from "./internal/startAttempts.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 
 export { migrate } from "./internal/migrate.ts"
@@ -174,7 +175,7 @@ const awaitAnswer = (
     Effect.tapError((error) =>
       mayAnswer(error) ? Effect.logWarning(`waiting for the database ${target.display}: ${rootOf(error)}`) : Effect.void
     ),
-    Effect.retry({ while: mayAnswer, schedule: startSchedule(startTimeout) }),
+    Effect.retry({ while: mayAnswer, schedule: StartAttempts.schedule(startTimeout) }),
     Effect.flatMap(({ encoding }) => requireUtf8(target.display, encoding))
   )
 

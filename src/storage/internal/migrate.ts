@@ -9,10 +9,11 @@
  */
 import { Effect, Schedule } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
+import * as StartAttempts from "../../platform/StartAttempts.ts"
 import { migrations } from "../Migrations.ts"
 import * as PgMetadataStore from "../PgMetadataStore.ts"
 import { install } from "./definition.ts"
-import { mayComeUp, startSchedule } from "./startAttempts.ts"
+import { mayComeUp } from "./mayComeUp.ts"
 import { PostgresError, rootOf } from "./postgresError.ts"
 
 // separate from the table of an application that uses this library, whose migrations have other numbers
@@ -84,7 +85,7 @@ export const migrate: Effect.Effect<ReadonlyArray<string>, PostgresError, SqlCli
   Effect.tapError((error) =>
     mayComeUp(error) ? Effect.logWarning(`the schema is brought up to date again: ${rootOf(error)}`) : Effect.void
   ),
-  Effect.retry({ while: mayComeUp, schedule: startSchedule("30 seconds") }),
+  Effect.retry({ while: mayComeUp, schedule: StartAttempts.schedule("30 seconds") }),
   Effect.mapError(
     (cause) => new PostgresError({ reason: "schema", detail: `${cause.message}: ${rootOf(cause)}`, cause })
   )

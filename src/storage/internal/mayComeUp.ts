@@ -1,13 +1,7 @@
-/** Attempts at the start of a process, whose database may be up, or be back, a little later. */
-import { type Duration, Predicate, Schedule } from "effect"
+/** Tells the failures at the start of a process that pass when its database is up, or is back, a little later. */
+import { Predicate } from "effect"
 import { SqlError } from "effect/sql"
 import { codeOf } from "./sqlCode.ts"
-
-/** Attempts for so long: at once, then ever more rarely, at least every two seconds. */
-export const startSchedule = (timeout: Duration.Input) =>
-  Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]).pipe(
-    Schedule.upTo({ duration: timeout })
-  )
 
 /** Whether the same attempt can succeed a little later, when the database has started. */
 export const mayComeUp = (error: unknown): error is Error => {
