@@ -9,11 +9,11 @@
  */
 import { Console, Context, Effect, Exit, Layer, Option, Clock, Duration, Redacted } from "effect"
 import Cluster from "node:cluster"
-import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Config from "./Config.ts"
 import * as Database from "./Database.ts"
 import * as ServiceFigures from "./operations/ServiceFigures.ts"
+import * as FreePort from "./platform/FreePort.ts"
 import { EmbeddedPostgres } from "./postgres/EmbeddedPostgres.ts"
 import * as Serve from "./Serve.ts"
 import * as Fatal from "./telemetry/Fatal.ts"
@@ -127,15 +127,8 @@ const layerBeside = (settings: Config.Settings, workers: number) => {
   return Layer.merge(ProcessMetrics.layer, Database.layerEmbedded(settings, max))
 }
 
-/** Returns a port that is free: workers that listen on port 0 would find another one when all of them were replaced. */
-const freePort = (host: string) =>
-  Effect.callback<number>((resume) => {
-    const server = Net.createServer()
-    // the first worker reports what is wrong with the address
-    server.on("error", () => resume(Effect.succeed(0)))
-    server.listen(0, host, () => {
-      const address = server.address()
-      const port = address !== null && typeof address === "object" ? address.port : 0
-      server.close(() => resume(Effect.succeed(port)))
-    })
-  })
+/**
+ * Returns a port that is free: workers that listen on port 0 would find another one when all of them were replaced. Of a host
+ * without one the first worker reports what is wrong.
+ */
+const freePort = (host: string) => Effect.orElseSucceed(FreePort.find(host), () => 0)

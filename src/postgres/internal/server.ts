@@ -3,8 +3,8 @@
  */
 import { Deferred, type Duration, Effect, Result, Schedule } from "effect"
 import * as Fs from "node:fs"
-import * as Net from "node:net"
 import * as Path from "node:path"
+import * as FreePort from "../../platform/FreePort.ts"
 import type { Account } from "./account.ts"
 import * as ChildProcess from "./childProcess.ts"
 import * as Cluster from "./cluster.ts"
@@ -42,7 +42,9 @@ export const start = Effect.fnUntraced(function* (options: Options) {
 
 const launch = Effect.fnUntraced(function* (options: Options) {
   const cluster = Cluster.folderOf(options.dataDir)
-  const port = options.port ?? (yield* freePort(options.host))
+  const port =
+    options.port ??
+    (yield* FreePort.find(options.host).pipe(Effect.mapError(({ cause, message }) => failed(message, cause))))
   const server = yield* Effect.acquireRelease(spawn(options, port), (server) =>
     Postmaster.end(server, options.stopTimeout)
   )
@@ -131,14 +133,3 @@ const endAtExit = (server: Postmaster.Endable) =>
     }),
     (listener) => Effect.sync(() => process.off("exit", listener))
   )
-
-const freePort = (host: string) =>
-  Effect.callback<number, EmbeddedPostgresError>((resume) => {
-    const server = Net.createServer()
-    server.on("error", (cause) => resume(failed(`no port of ${host} is free`, cause)))
-    server.listen(0, host, () => {
-      const address = server.address()
-      const port = typeof address === "object" ? address?.port : undefined
-      server.close(() => resume(port === undefined ? failed(`no port of ${host} is free`) : Effect.succeed(port)))
-    })
-  })
