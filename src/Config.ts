@@ -312,8 +312,32 @@ const entries = Object.entries(variables) as ReadonlyArray<[Setting, Variable<un
 
 const isAbsent = (value: unknown) => value === undefined
 
+interface Rule {
+  readonly holds: (found: Partial<Settings>) => boolean
+  readonly problem: string
+}
+
+/** The requirements between the settings of another server. */
+const serverRules = (role: "pubsub" | "store"): ReadonlyArray<Rule> => {
+  const [url, credentials] = [`${role}Url`, `${role}CredentialsFile`] as const
+  const [ca, cert, key] = [`${role}TlsCa`, `${role}TlsCert`, `${role}TlsKey`] as const
+  return [
+    {
+      holds: (found) =>
+        !(url in found) ||
+        found[url] !== undefined ||
+        [credentials, ca, cert, key].every((setting) => isAbsent(found[setting])),
+      problem: `${variables[credentials].name} and ${variables[ca].name.replace(/CA$/, "*")} need ${variables[url].name}: set that too, or leave them out`
+    },
+    {
+      holds: (found) => isAbsent(found[cert]) === isAbsent(found[key]),
+      problem: `${variables[cert].name} and ${variables[key].name} need each other: set both, or none`
+    }
+  ]
+}
+
 /** Requirements between settings. A setting that is wrong by itself is reported once, not here again. */
-const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boolean; readonly problem: string }> = [
+const rules: ReadonlyArray<Rule> = [
   {
     holds: ({ maxBatchSize = 0, maxPending = Infinity }) => maxPending >= maxBatchSize,
     problem: `${variables.maxPending.name} must be at least ${variables.maxBatchSize.name}`
@@ -331,28 +355,8 @@ const rules: ReadonlyArray<{ readonly holds: (found: Partial<Settings>) => boole
       found.databaseListenUrl === undefined || !("databaseUrl" in found) || found.databaseUrl !== undefined,
     problem: `${variables.databaseListenUrl.name} needs ${variables.databaseUrl.name}: set that too, or leave this out`
   },
-  {
-    holds: (found) =>
-      !("pubsubUrl" in found) ||
-      found.pubsubUrl !== undefined ||
-      [found.pubsubCredentialsFile, found.pubsubTlsCa, found.pubsubTlsCert, found.pubsubTlsKey].every(isAbsent),
-    problem: `${variables.pubsubCredentialsFile.name} and PUBSUB_TLS_* need ${variables.pubsubUrl.name}: set that too, or leave them out`
-  },
-  {
-    holds: ({ pubsubTlsCert, pubsubTlsKey }) => isAbsent(pubsubTlsCert) === isAbsent(pubsubTlsKey),
-    problem: `${variables.pubsubTlsCert.name} and ${variables.pubsubTlsKey.name} need each other: set both, or none`
-  },
-  {
-    holds: (found) =>
-      !("storeUrl" in found) ||
-      found.storeUrl !== undefined ||
-      [found.storeCredentialsFile, found.storeTlsCa, found.storeTlsCert, found.storeTlsKey].every(isAbsent),
-    problem: `${variables.storeCredentialsFile.name} and METADATA_STORE_TLS_* need ${variables.storeUrl.name}: set that too, or leave them out`
-  },
-  {
-    holds: ({ storeTlsCert, storeTlsKey }) => isAbsent(storeTlsCert) === isAbsent(storeTlsKey),
-    problem: `${variables.storeTlsCert.name} and ${variables.storeTlsKey.name} need each other: set both, or none`
-  },
+  ...serverRules("pubsub"),
+  ...serverRules("store"),
   {
     holds: ({ derpMapFile, derpMapUrl }) => derpMapFile === undefined || derpMapUrl === undefined,
     problem: `${variables.derpMapFile.name} and ${variables.derpMapUrl.name} exclude each other: set one of them`

@@ -127,6 +127,7 @@ describe("Config", () => {
           LOG_LEVEL: "loud",
           DATABASE_LISTEN_URL: "postgresql://h/d",
           PUBSUB_TLS_CERT: "/etc/cert.pem",
+          METADATA_STORE_TLS_KEY: "/etc/key.pem",
           METADATA_MAX_PENDING: "499",
           METADATA_MAX_BACKLOG_BATCH_SIZE: "498",
           AGENT_PING_TIMEOUT: "29 seconds",
@@ -142,6 +143,8 @@ describe("Config", () => {
         "DATABASE_LISTEN_URL needs DATABASE_URL: set that too, or leave this out",
         "PUBSUB_CREDENTIALS_FILE and PUBSUB_TLS_* need PUBSUB_URL: set that too, or leave them out",
         "PUBSUB_TLS_CERT and PUBSUB_TLS_KEY need each other: set both, or none",
+        "METADATA_STORE_CREDENTIALS_FILE and METADATA_STORE_TLS_* need METADATA_STORE_URL: set that too, or leave them out",
+        "METADATA_STORE_TLS_CERT and METADATA_STORE_TLS_KEY need each other: set both, or none",
         "AGENT_PING_TIMEOUT must be at least two times AGENT_PING_INTERVAL",
         "PUBSUB_WATCHDOG_TIMEOUT must be at least two times PUBSUB_WATCHDOG_INTERVAL"
       ])
