@@ -7,7 +7,7 @@ import * as Metrics from "../../src/metadata/MetadataBatcherMetrics.ts"
 import { AgentId } from "../../src/domain/Ids.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
-import { expect, lasting, scenario, seconds } from "./scenario.ts"
+import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const terminated = Effect.gen(function* () {
@@ -22,7 +22,7 @@ const terminated = Effect.gen(function* () {
     )
   )
   const outcome = World.lossless(yield* World.look(world))
-  return { ...outcome, problems: [...outcome.problems, ...expect(ended > 10, `only ${ended} backends were ended`)] }
+  return and(outcome, expect(ended > 10, `only ${ended} backends were ended`))
 })
 
 const retained = Effect.gen(function* () {
@@ -32,7 +32,7 @@ const retained = Effect.gen(function* () {
   yield* fleet.whileReporting({ to: () => replica.url, every: 250 }, lasting(seconds(60)))
   const outcome = World.lossless(yield* World.look(world))
   const failed = (yield* replica.metrics)("flush_failures_total")
-  return { ...outcome, problems: [...outcome.problems, ...expect(failed > 0, "no write failed")] }
+  return and(outcome, expect(failed > 0, "no write failed"))
 })
 
 const discarded = Effect.gen(function* () {

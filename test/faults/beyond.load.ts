@@ -6,7 +6,7 @@ import * as Token from "../../src/access/Token.ts"
 import * as Agent from "../support/agent.ts"
 import type * as Database from "./Database.ts"
 import * as Replica from "./Replica.ts"
-import { expect, lasting, scenario, seconds } from "./scenario.ts"
+import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** While the scenario runs a statement takes a second: five hundred samples a second is what the database takes. */
@@ -94,19 +94,13 @@ const replacing = Effect.gen(function* () {
 
   yield* database.using((sql) => sql.unsafe("DROP TRIGGER slow ON workspace_agent_metadata"))
   const outcome = World.lossless(yield* World.look(world))
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(
-        accepted > 3 * written,
-        `${Math.round(accepted)} samples a second, of which ${Math.round(written)} written`
-      ),
-      ...expect(written > 1_500, `${Math.round(written)} rows a second: 2 000 are in a batch, which takes a second`),
-      ...expect(unaccounted === 0, `${unaccounted} accepted entries are nowhere in the figures`),
-      ...expect(health.longest() < 1_000, `an answer that the process is up took ${Math.round(health.longest())} ms`)
-    ]
-  }
+  return and(
+    outcome,
+    expect(accepted > 3 * written, `${Math.round(accepted)} samples a second, of which ${Math.round(written)} written`),
+    expect(written > 1_500, `${Math.round(written)} rows a second: 2 000 are in a batch, which takes a second`),
+    expect(unaccounted === 0, `${unaccounted} accepted entries are nowhere in the figures`),
+    expect(health.longest() < 1_000, `an answer that the process is up took ${Math.round(health.longest())} ms`)
+  )
 })
 
 /** Somebody who asks to watch, in one way or the other, and never reads. */
@@ -158,16 +152,13 @@ const deafWatchers = Effect.gen(function* () {
   )
   const outcome = World.lossless(yield* World.look(world))
   const opened = Math.max(...world.watchers.map(({ tally }) => tally.opened))
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(grown < 400, `the process grew by ${Math.round(grown)} MiB`),
-      ...expect(health.longest() < 1_000, `an answer that the process is up took ${Math.round(health.longest())} ms`),
-      ...expect(left === 0, `${left} of 200 watchers who never read were not let go`),
-      ...expect(opened === 1, "a watcher who does read had to connect anew")
-    ]
-  }
+  return and(
+    outcome,
+    expect(grown < 400, `the process grew by ${Math.round(grown)} MiB`),
+    expect(health.longest() < 1_000, `an answer that the process is up took ${Math.round(health.longest())} ms`),
+    expect(left === 0, `${left} of 200 watchers who never read were not let go`),
+    expect(opened === 1, "a watcher who does read had to connect anew")
+  )
 })
 
 /** Calls until the service does not read any more, without ever reading an answer. */
@@ -209,18 +200,12 @@ const deafAgents = Effect.gen(function* () {
   )
   yield* Fiber.interrupt(watching)
   const outcome = World.lossless(yield* World.look(world))
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(
-        held === deaf.length,
-        `the service went on reading from ${deaf.length - held} of ${deaf.length} agents`
-      ),
-      ...expect(grown < 300, `the process grew by ${Math.round(grown)} MiB`),
-      ...expect(health.longest() < 2_000, `an answer that the process is up took ${Math.round(health.longest())} ms`)
-    ]
-  }
+  return and(
+    outcome,
+    expect(held === deaf.length, `the service went on reading from ${deaf.length - held} of ${deaf.length} agents`),
+    expect(grown < 300, `the process grew by ${Math.round(grown)} MiB`),
+    expect(health.longest() < 2_000, `an answer that the process is up took ${Math.round(health.longest())} ms`)
+  )
 })
 
 describe("more than there is room for", () => {

@@ -4,7 +4,7 @@ import * as Brokers from "../support/brokers.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 import * as Database from "./Database.ts"
 import * as Proxy from "./Proxy.ts"
-import { expect, lasting, type Outcome, scenario, seconds } from "./scenario.ts"
+import { and, expect, lasting, type Outcome, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** Two replicas with a broker, and agents that report to both in turn. */
@@ -45,19 +45,16 @@ const through = Effect.fnUntraced(function* <E>(
     })
   )
   const outcome = World.lossless(yield* World.look(world))
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(away === 0, `watchers were behind in ${away} keys while the broker was away`),
-      ...expect(after === 0, `watchers were behind in ${after} keys 2 s after the return of the broker`),
-      ...expect(
-        alive.every((is) => is),
-        "a replica ended"
-      ),
-      ...expect(accepted > 0, "nothing was accepted while the broker was away")
-    ]
-  }
+  return and(
+    outcome,
+    expect(away === 0, `watchers were behind in ${away} keys while the broker was away`),
+    expect(after === 0, `watchers were behind in ${after} keys 2 s after the return of the broker`),
+    expect(
+      alive.every((is) => is),
+      "a replica ended"
+    ),
+    expect(accepted > 0, "nothing was accepted while the broker was away")
+  )
 })
 
 const killed = Effect.fnUntraced(function* (kind: Brokers.Kind) {

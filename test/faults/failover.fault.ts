@@ -3,7 +3,7 @@ import { describe } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import * as Database from "./Database.ts"
 import * as Proxy from "./Proxy.ts"
-import { expect, lasting, scenario } from "./scenario.ts"
+import { and, expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const switched = Effect.gen(function* () {
@@ -47,15 +47,12 @@ const switched = Effect.gen(function* () {
       SELECT count(*)::integer AS count FROM pg_stat_activity
       WHERE backend_type = 'client backend' AND application_name LIKE 'metadata-batcher%'`
   )
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(elapsed < 20_000, `values went on only after ${elapsed} ms`),
-      ...expect(left[0]!.count === 0, `${left[0]!.count} connections stayed with the server that is read-only`),
-      ...expect(readiness[1] === 200, `/readyz returned ${readiness.join(" and then ")}`)
-    ]
-  }
+  return and(
+    outcome,
+    expect(elapsed < 20_000, `values went on only after ${elapsed} ms`),
+    expect(left[0]!.count === 0, `${left[0]!.count} connections stayed with the server that is read-only`),
+    expect(readiness[1] === 200, `/readyz returned ${readiness.join(" and then ")}`)
+  )
 })
 
 /** How far the standby is behind, in bytes of its log. */

@@ -11,7 +11,7 @@ import * as Database from "./Database.ts"
 import * as FakeClock from "./FakeClock.ts"
 import * as Proxy from "./Proxy.ts"
 import * as Replica from "./Replica.ts"
-import { expect, lasting, scenario } from "./scenario.ts"
+import { and, expect, lasting, scenario } from "./scenario.ts"
 import * as Soak from "./soakFaults.ts"
 import * as World from "./World.ts"
 
@@ -96,13 +96,10 @@ const soak = Effect.gen(function* () {
   // in the first quarter most kinds of faults happen for the first time, and take memory once
   const quarter = Math.max(1, Math.floor(memory.length / 4))
   const [early, late] = [Math.min(...memory.slice(quarter, 2 * quarter)), Math.min(...memory.slice(-quarter))]
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(late < early * 1.1, `the memory grew from ${Math.round(early)} to ${Math.round(late)} MiB`)
-    ]
-  }
+  return and(
+    outcome,
+    expect(late < early * 1.1, `the memory grew from ${Math.round(early)} to ${Math.round(late)} MiB`)
+  )
 })
 
 describe("a soak", () => {

@@ -8,7 +8,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Database from "./Database.ts"
 import * as Replica from "./Replica.ts"
-import { expect, lasting, scenario } from "./scenario.ts"
+import { and, expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** A disk of its own, in memory. Mounting one takes root. */
@@ -75,15 +75,12 @@ const full = Effect.gen(function* () {
     })
   )
   const outcome = World.lossless(yield* World.look(world))
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(bytes > 0, "the disk was full from the beginning"),
-      ...expect(seen.failures > 0, "no write failed"),
-      ...expect(seen.found.length > 0, "the overview said that the service was healthy")
-    ]
-  }
+  return and(
+    outcome,
+    expect(bytes > 0, "the disk was full from the beginning"),
+    expect(seen.failures > 0, "no write failed"),
+    expect(seen.found.length > 0, "the overview said that the service was healthy")
+  )
 }).pipe(Effect.orDie)
 
 describe("a full disk", () => {

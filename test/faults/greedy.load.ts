@@ -4,13 +4,8 @@ import { Clock, Effect, Fiber, Queue, Ref, Schedule } from "effect"
 import * as Token from "../../src/access/Token.ts"
 import * as Agent from "../support/agent.ts"
 import { watchHealth } from "./Health.ts"
-import { expect, lasting, type Outcome, scenario } from "./scenario.ts"
+import { and, expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
-
-const and = (outcome: Outcome, ...guarantees: ReadonlyArray<ReadonlyArray<string>>): Outcome => ({
-  ...outcome,
-  problems: [...outcome.problems, ...guarantees.flat()]
-})
 
 const noisy = Effect.gen(function* () {
   const world = yield* World.make({ agents: 17, replicas: [{ AGENT_MAX_CALL_RATE: "100" }] })

@@ -3,7 +3,7 @@ import { describe } from "@effect/vitest"
 import { Clock, Effect, Queue, Schedule } from "effect"
 import * as Token from "../../src/access/Token.ts"
 import * as Agent from "../support/agent.ts"
-import { expect, lasting, scenario, seconds } from "./scenario.ts"
+import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as Wire from "./Wire.ts"
 import * as World from "./World.ts"
 
@@ -41,19 +41,16 @@ const limited = Effect.gen(function* () {
     }).pipe(Effect.scoped)
   )
   const outcome = World.lossless(yield* World.look(world))
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(answered, "an agent that calls too often was not answered"),
-      ...expect(elapsed > 4_500, `120 calls at 20 a second took ${elapsed} ms`),
-      ...expect(turnedAway > 100, `${turnedAway} newcomers without a token were turned away`),
-      ...expect(
-        world.watchers.every(({ tally }) => tally.opened === 1),
-        "a watcher had to connect anew"
-      )
-    ]
-  }
+  return and(
+    outcome,
+    expect(answered, "an agent that calls too often was not answered"),
+    expect(elapsed > 4_500, `120 calls at 20 a second took ${elapsed} ms`),
+    expect(turnedAway > 100, `${turnedAway} newcomers without a token were turned away`),
+    expect(
+      world.watchers.every(({ tally }) => tally.opened === 1),
+      "a watcher had to connect anew"
+    )
+  )
 })
 
 describe("limits", () => {

@@ -4,7 +4,7 @@ import { Clock, Effect, Schedule } from "effect"
 import type { Reactivity } from "effect/reactivity"
 import * as Database from "./Database.ts"
 import * as Proxy from "./Proxy.ts"
-import { expect, lasting, type Outcome, scenario, seconds } from "./scenario.ts"
+import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** A world whose service reaches the database through a proxy. */
@@ -16,11 +16,6 @@ const proxied = Effect.fnUntraced(function* (env: Readonly<Record<string, string
   const underLoad = <A, E, R>(fault: Effect.Effect<A, E, R>) =>
     world.fleet.whileReporting(load, Effect.andThen(lasting("3 seconds"), fault))
   return { proxy, world, underLoad }
-})
-
-const and = (outcome: Outcome, ...promises: ReadonlyArray<ReadonlyArray<string>>): Outcome => ({
-  ...outcome,
-  problems: [...outcome.problems, ...promises.flat()]
 })
 
 const stall = Effect.gen(function* () {

@@ -1,7 +1,7 @@
 /** The database is away for so long, or for so short a time, that what watches over the service has to take part. */
 import { describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { expect, lasting, scenario } from "./scenario.ts"
+import { and, expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** The watchdog of the pubsub, 15 times as fast as by default: 24 s stand for six minutes. */
@@ -28,14 +28,11 @@ const long = Effect.gen(function* () {
   )
   const outcome = World.lossless(yield* World.look(world))
   yield* lasting("20 seconds")
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(pending >= 50_000, `only ${pending} keys were pending`),
-      ...expect(yield* replica.isAlive, "the process ended after the outage")
-    ]
-  }
+  return and(
+    outcome,
+    expect(pending >= 50_000, `only ${pending} keys were pending`),
+    expect(yield* replica.isAlive, "the process ended after the outage")
+  )
 })
 
 const short = Effect.gen(function* () {

@@ -65,3 +65,9 @@ export const lasting = (length: Duration.Input): Effect.Effect<void> => Effect.s
 
 /** No problem if the guarantee holds, else the one that is given. */
 export const expect = (holds: boolean, otherwise: string): ReadonlyArray<string> => (holds ? [] : [otherwise])
+
+/** Adds guarantees to those of an outcome. */
+export const and = (outcome: Outcome, ...guarantees: ReadonlyArray<ReadonlyArray<string>>): Outcome => ({
+  ...outcome,
+  problems: [...outcome.problems, ...guarantees.flat()]
+})

@@ -10,7 +10,7 @@ import { embeddedDatabase } from "./embedded.ts"
 import * as Fleet from "./Fleet.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Replica from "./Replica.ts"
-import { expect, lasting, scenario } from "./scenario.ts"
+import { and, expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const closedPipe = Effect.gen(function* () {
@@ -32,14 +32,11 @@ const closedPipe = Effect.gen(function* () {
   yield* replica.kill("SIGTERM")
   const code = Option.getOrUndefined(yield* Effect.timeoutOption(replica.exit, "20 seconds"))
   const { missing } = ledger.compare(yield* database.rows)
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(missing.length === 0, `${missing.length} lost at the end`),
-      ...expect(code === 0, `the process ended with ${code}`)
-    ]
-  }
+  return and(
+    outcome,
+    expect(missing.length === 0, `${missing.length} lost at the end`),
+    expect(code === 0, `the process ended with ${code}`)
+  )
 })
 
 const nothing = { accepted: 0, present: 0, lost: 0, counted: 0 }

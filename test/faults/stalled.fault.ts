@@ -3,7 +3,7 @@ import { describe } from "@effect/vitest"
 import { Effect, Queue } from "effect"
 import * as Token from "../../src/access/Token.ts"
 import * as Agent from "../support/agent.ts"
-import { expect, lasting, scenario } from "./scenario.ts"
+import { and, expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const stalled = Effect.gen(function* () {
@@ -41,14 +41,11 @@ const stalled = Effect.gen(function* () {
   // the replica that stalled serves agents that come back to it
   yield* fleet.whileReporting({ to: () => first.url, every: 250 }, lasting("3 seconds"))
   const after = World.lossless(yield* World.look(world))
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...after.problems.map((problem) => `afterwards: ${problem}`),
-      ...expect((yield* fleet.reports) > 0, "no agent came back")
-    ]
-  }
+  return and(
+    outcome,
+    after.problems.map((problem) => `afterwards: ${problem}`),
+    expect((yield* fleet.reports) > 0, "no agent came back")
+  )
 })
 
 describe("a replica that stalls", () => {

@@ -3,7 +3,7 @@ import { describe } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Token from "../../src/access/Token.ts"
 import { adminToken } from "./Replica.ts"
-import { expect, lasting, scenario, seconds } from "./scenario.ts"
+import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const stopped = Effect.fnUntraced(function* (mode: "immediate" | "fast", duration: number) {
@@ -33,15 +33,12 @@ const stopped = Effect.fnUntraced(function* (mode: "immediate" | "fast", duratio
   const outcome = World.lossless(yield* World.look(world))
   const after = yield* World.settle(ready, (status) => status === 200)
   const keys = yield* declared
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(keys === fleet.keys.length, `${keys} of ${fleet.keys.length} declared keys are there`),
-      ...expect(during === 503, `/readyz answered ${during} while the database was away`),
-      ...expect(after === 200, `/readyz answered ${after} when it was back`)
-    ]
-  }
+  return and(
+    outcome,
+    expect(keys === fleet.keys.length, `${keys} of ${fleet.keys.length} declared keys are there`),
+    expect(during === 503, `/readyz answered ${during} while the database was away`),
+    expect(after === 200, `/readyz answered ${after} when it was back`)
+  )
 })
 
 describe("a database that stops", () => {

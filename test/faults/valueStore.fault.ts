@@ -2,7 +2,7 @@
 import { Clock, Effect, Scope } from "effect"
 import * as Brokers from "../support/brokers.ts"
 import * as RedisCluster from "../support/redisCluster.ts"
-import { expect, lasting, type Outcome, scenario, seconds } from "./scenario.ts"
+import { and, expect, lasting, type Outcome, scenario, seconds } from "./scenario.ts"
 import * as ValueStore from "./ValueStore.ts"
 import * as World from "./World.ts"
 
@@ -47,17 +47,14 @@ const through = Effect.fnUntraced(function* (url: string, { comeBack, fail, isTo
   )
   const database = { ...world.database, rows: ValueStore.rows(url) }
   const outcome: Outcome = World.lossless(yield* World.look({ ...world, database }))
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(during.accepted > 0, "nothing was accepted while the server was away"),
-      ...expect(/^metadata_batcher_store_nodes_away [1-9]/m.test(during.away.text), "the metric says nothing of it"),
-      ...expect(during.ready.status === (isTotal ? 503 : 200), `/readyz was ${during.ready.status} meanwhile`),
-      ...expect(during.after.status === 200, `/readyz was ${during.after.status} after its return`),
-      ...expect(during.elapsed < 12_000, `watchers were right only ${during.elapsed} ms after its return`)
-    ]
-  }
+  return and(
+    outcome,
+    expect(during.accepted > 0, "nothing was accepted while the server was away"),
+    expect(/^metadata_batcher_store_nodes_away [1-9]/m.test(during.away.text), "the metric says nothing of it"),
+    expect(during.ready.status === (isTotal ? 503 : 200), `/readyz was ${during.ready.status} meanwhile`),
+    expect(during.after.status === 200, `/readyz was ${during.after.status} after its return`),
+    expect(during.elapsed < 12_000, `watchers were right only ${during.elapsed} ms after its return`)
+  )
 })
 
 const ofServer = (how: "killed" | "frozen") =>

@@ -2,7 +2,7 @@
 import { describe } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import * as Proxy from "./Proxy.ts"
-import { expect, lasting, scenario, seconds } from "./scenario.ts"
+import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const cutting = Effect.gen(function* () {
@@ -16,10 +16,7 @@ const cutting = Effect.gen(function* () {
     Effect.andThen(Effect.schedule(cut, Schedule.upTo(Schedule.spaced(seconds(2)), { times: 10 })), lasting(seconds(5)))
   )
   const outcome = World.lossless(yield* World.look(world))
-  return {
-    ...outcome,
-    problems: [...outcome.problems, ...expect(cuts >= 200, `only ${cuts} connections were cut`)]
-  }
+  return and(outcome, expect(cuts >= 200, `only ${cuts} connections were cut`))
 })
 
 describe("agents in the original's protocol", () => {

@@ -2,7 +2,7 @@
 import { describe } from "@effect/vitest"
 import { Effect } from "effect"
 import { childrenOf } from "../support/children.ts"
-import { expect, lasting, scenario, seconds } from "./scenario.ts"
+import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const workers = 4
@@ -31,15 +31,12 @@ const killedUnderLoad = Effect.gen(function* () {
   const outcome = yield* World.look(world)
   const left = yield* replica.unaccounted
   const running = childrenOf(replica.pid).length
-  return {
-    ...outcome,
-    problems: [
-      ...outcome.problems,
-      ...expect(outcome.lost === 0, `${outcome.lost} lost although their agents went on`),
-      ...expect(left === 0, `${left} accepted entries are nowhere in the figures`),
-      ...expect(running === workers, `${running} workers are running`)
-    ]
-  }
+  return and(
+    outcome,
+    expect(outcome.lost === 0, `${outcome.lost} lost although their agents went on`),
+    expect(left === 0, `${left} accepted entries are nowhere in the figures`),
+    expect(running === workers, `${running} workers are running`)
+  )
 })
 
 const killedWithAllPending = Effect.gen(function* () {
