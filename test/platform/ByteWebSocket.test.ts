@@ -1,10 +1,7 @@
-import { NodeHttpServer } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, Queue } from "effect"
-import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { NetAddress } from "effect/net"
-import { createServer } from "node:http"
-import { ByteWebSocket } from "../../src/platform/ByteWebSocket.ts"
+import { Deferred, Effect, Queue } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { serveRoutes } from "../support/localServer.ts"
 import * as WebSocket from "../support/webSocket.ts"
 
 /** Serves WebSockets whose frames are put into a queue. */
@@ -22,19 +19,7 @@ const serve = Effect.gen(function* () {
       return HttpServerResponse.empty()
     })
   )
-  const services = yield* Layer.build(
-    HttpRouter.serve(route, { disableLogger: true, disableListenLog: true }).pipe(
-      Layer.provideMerge(
-        NodeHttpServer.layer(() => createServer(), {
-          port: 0,
-          host: "127.0.0.1",
-          gracefulShutdownTimeout: "100 millis",
-          websocket: { WebSocket: ByteWebSocket }
-        })
-      )
-    )
-  )
-  const url = NetAddress.formatUrlUnsafe(Context.get(services, HttpServer.HttpServer).address)
+  const url = yield* serveRoutes(route)
   return { ended: Deferred.await(ended), frames, url }
 })
 

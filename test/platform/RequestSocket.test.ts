@@ -1,29 +1,11 @@
 /** Pings and pace over real WebSockets of the platform's server. */
-import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
+import { NodeHttpServerRequest } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, Queue } from "effect"
-import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { NetAddress } from "effect/net"
-import { createServer } from "node:http"
-import { ByteWebSocket } from "../../src/platform/ByteWebSocket.ts"
+import { Deferred, Effect, Queue } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { drained, paced, ping, roundTrip } from "../../src/platform/RequestSocket.ts"
+import { serveRoutes } from "../support/localServer.ts"
 import * as WebSocket from "../support/webSocket.ts"
-
-const listening = Effect.fnUntraced(function* <E, R>(route: Layer.Layer<never, E, R>) {
-  const services = yield* Layer.build(
-    HttpRouter.serve(route, { disableLogger: true, disableListenLog: true }).pipe(
-      Layer.provideMerge(
-        NodeHttpServer.layer(() => createServer(), {
-          websocket: { WebSocket: ByteWebSocket },
-          port: 0,
-          host: "127.0.0.1",
-          gracefulShutdownTimeout: "100 millis"
-        })
-      )
-    )
-  )
-  return NetAddress.formatUrlUnsafe(Context.get(services, HttpServer.HttpServer).address)
-})
 
 /** Serves WebSockets that say "ready", ping when they hear something, and say "answered" when that was answered. */
 const serveWith = Effect.fnUntraced(function* (
@@ -53,7 +35,7 @@ const serveWith = Effect.fnUntraced(function* (
       return HttpServerResponse.empty()
     })
   )
-  return yield* listening(route)
+  return yield* serveRoutes(route)
 })
 
 const serve = serveWith(ping)
@@ -128,7 +110,7 @@ const answering = Effect.gen(function* () {
       return HttpServerResponse.empty()
     })
   )
-  return { full: Deferred.await(full), held, url: yield* listening(route) }
+  return { full: Deferred.await(full), held, url: yield* serveRoutes(route) }
 })
 
 const answerBytes = 64 * 1024

@@ -1,9 +1,6 @@
 /** Where agents connect, with a batcher, tokens and ports under the control of the test. */
-import { NodeCrypto, NodeHttpServer } from "@effect/platform-node"
-import { Context, Deferred, Effect, Layer, Queue } from "effect"
-import { HttpRouter, HttpServer } from "effect/http"
-import { NetAddress } from "effect/net"
-import { createServer } from "node:http"
+import { NodeCrypto } from "@effect/platform-node"
+import { Deferred, Effect, Layer, Queue } from "effect"
 import * as Access from "../../src/access/Access.ts"
 import type { AccessStore } from "../../src/access/AccessStore.ts"
 import * as Revocations from "../../src/access/Revocations.ts"
@@ -11,12 +8,12 @@ import * as AgentRoutes from "../../src/agentapi/AgentRoutes.ts"
 import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
 import * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"
 import type { MetadataEntry } from "../../src/domain/Metadata.ts"
-import { ByteWebSocket } from "../../src/platform/ByteWebSocket.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import * as Defects from "../../src/telemetry/Defects.ts"
 import * as Fake from "./accessStore.ts"
 import { layerPorts } from "./agentApi.ts"
 import { identity } from "./identity.ts"
+import { serveRoutes } from "./localServer.ts"
 import { collectLogs, type LogRecord } from "./logs.ts"
 import { agent } from "./metadataBatcher.ts"
 
@@ -43,15 +40,8 @@ export const serve = Effect.fnUntraced(function* ({
   readonly routes?: AgentRoutes.Options
 }) {
   const logs: Array<LogRecord> = []
-  const services = yield* Layer.build(
-    HttpRouter.serve(AgentRoutes.layer(routes), { disableLogger: true, disableListenLog: true }).pipe(
-      Layer.provideMerge(
-        NodeHttpServer.layer(() => createServer(), {
-          port: 0,
-          host: "127.0.0.1",
-          websocket: { WebSocket: ByteWebSocket }
-        })
-      ),
+  const url = yield* serveRoutes(
+    AgentRoutes.layer(routes).pipe(
       Layer.provide([Access.layer, Revocations.layer]),
       Layer.provide([
         store,
@@ -66,7 +56,7 @@ export const serve = Effect.fnUntraced(function* ({
       ])
     )
   ).pipe(collectLogs(logs))
-  return { url: NetAddress.formatUrlUnsafe(Context.get(services, HttpServer.HttpServer).address), logs }
+  return { url, logs }
 })
 
 /** A call that runs until the test lets it go on, and then until `last` ends: `GetAnnouncementBanners`. */
