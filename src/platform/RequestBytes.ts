@@ -2,12 +2,14 @@
  * The WebSocket of a request as a stream of bytes, which no fiber reads.
  *
  * - The messages that one turn of the event loop reads are handed over together, at the end of that turn.
- * - While the reader is not ready, the connection is paused: at most 64 KiB and one more message wait in memory.
+ * - Until its reader begins, and while the reader is not ready, the connection is paused: at most 64 KiB and one more
+ *   message wait in memory.
  */
 import { Effect, Fiber, type Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import type { Socket } from "effect/socket"
 import { setReceiver, webSocketOf } from "./ByteWebSocket.ts"
+import * as LeanScope from "./LeanScope.ts"
 import { drained, tcpOf } from "./RequestSocket.ts"
 
 /** Whether a reader takes more, besides what the client has not taken of what was written. */
@@ -37,10 +39,16 @@ export const open = Effect.fnUntraced(function* (
   let receive: ((messages: ReadonlyArray<Uint8Array>) => void) | undefined
   let arrived: Array<Uint8Array> = []
   let isPaused = false
+  let isOver = false
 
   const handOver = () => {
-    if (receive === undefined || isPaused || arrived.length === 0) return
-    if (tcp.writableNeedDrain || !isReadyUnsafe()) return pause()
+    if (isPaused || arrived.length === 0) return
+    if (receive === undefined) return pause()
+    if (tcp.writableNeedDrain || !isReadyUnsafe()) {
+      pause()
+      const resumed = Effect.sync(resume)
+      return void Fiber.runIn(fork(drained(request).pipe(Effect.andThen(ready), Effect.andThen(resumed))), scope)
+    }
     const messages = arrived
     arrived = []
     receive(messages)
@@ -48,17 +56,23 @@ export const open = Effect.fnUntraced(function* (
   const pause = () => {
     isPaused = true
     webSocketOf(tcp)?.pause()
-    const resumed = Effect.sync(() => {
-      isPaused = false
-      webSocketOf(tcp)?.resume()
-      handOver()
-    })
-    Fiber.runIn(fork(drained(request).pipe(Effect.andThen(ready), Effect.andThen(resumed))), scope)
+  }
+  const resume = () => {
+    isPaused = false
+    webSocketOf(tcp)?.resume()
+    handOver()
   }
 
   setReceiver(tcp, (message) => {
-    if (arrived.push(message) === 1) queueMicrotask(handOver)
+    if (!isOver && arrived.push(message) === 1) queueMicrotask(handOver)
   })
+  // a WebSocket that is paused would not see that the client closes it as well
+  const release = Effect.sync(() => {
+    isOver = true
+    arrived = []
+    resume()
+  })
+  yield* LeanScope.acquireRelease(Effect.void, () => release)
   const socket = yield* Effect.orDie(request.upgrade)
   const { pull } = yield* socket.reader
   const webSocket = webSocketOf(tcp)
@@ -70,7 +84,7 @@ export const open = Effect.fnUntraced(function* (
     serve: (take) =>
       Effect.suspend(() => {
         receive = take
-        handOver()
+        resume()
         return Effect.forever(pull)
       }).pipe(Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void))
   }
