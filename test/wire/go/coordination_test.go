@@ -58,11 +58,7 @@ func twoAgents(t *testing.T, agentsAt, clientsAt string) world {
 // coordinate opens the stream of a peer.
 func coordinate(t *testing.T, s *session) *peer {
 	t.Helper()
-	conn, err := s.transport()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := conn.NewStream(context.Background(), tailnetService+"Coordinate", protobuf{})
+	_, stream, err := s.open(context.Background(), tailnetService+"Coordinate")
 	if err != nil {
 		t.Fatal(err)
 	}

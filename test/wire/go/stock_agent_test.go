@@ -137,15 +137,11 @@ func (a *stockAgent) reportStats(ctx context.Context, s *session) error {
 
 // coordinate ends with an error, whatever ends its stream: a stock agent connects again then.
 func (a *stockAgent) coordinate(ctx context.Context, s *session) error {
-	conn, err := s.transport()
+	conn, stream, err := s.open(ctx, tailnetService+"Coordinate")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	stream, err := conn.NewStream(ctx, tailnetService+"Coordinate", protobuf{})
-	if err != nil {
-		return err
-	}
 	node := &tailnet.Node{Id: 1, AsOf: now(), Key: append([]byte("np"), make([]byte, 32)...), Disco: "discokey:" + fmt.Sprintf("%064d", 9), PreferredDerp: 999}
 	update := &tailnet.CoordinateRequest{UpdateSelf: &tailnet.CoordinateRequest_UpdateSelf{Node: node}}
 	if err := stream.MsgSend(update, protobuf{}); err != nil {
@@ -179,15 +175,11 @@ func drain(stream drpc.Stream) error {
 }
 
 func (a *stockAgent) followRelays(ctx context.Context, s *session) error {
-	conn, err := s.transport()
+	conn, stream, err := s.open(ctx, tailnetService+"StreamDERPMaps")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	stream, err := conn.NewStream(ctx, tailnetService+"StreamDERPMaps", protobuf{})
-	if err != nil {
-		return err
-	}
 	if err := errors.Join(stream.MsgSend(&tailnet.StreamDERPMapsRequest{}, protobuf{}), stream.CloseSend()); err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ import (
 	"storj.io/drpc/drpcmetadata"
 	"storj.io/drpc/drpcwire"
 
+	"metadata-batcher/test/wire/go/codec"
 	agent "metadata-batcher/test/wire/go/pb/agent"
 	tailnet "metadata-batcher/test/wire/go/pb/tailnet"
 )
@@ -41,14 +42,7 @@ const (
 	maxMessage     = 4 << 20
 )
 
-type protobuf struct{}
-
-func (protobuf) Marshal(message drpc.Message) ([]byte, error) {
-	return proto.Marshal(message.(proto.Message))
-}
-func (protobuf) Unmarshal(bytes []byte, message drpc.Message) error {
-	return proto.Unmarshal(bytes, message.(proto.Message))
-}
+type protobuf = codec.Protobuf
 
 // session is a connection of an agent: yamux over the binary messages of a WebSocket.
 type session struct {
@@ -97,6 +91,19 @@ func (s *session) transport() (*drpcconn.Conn, error) {
 	return drpcconn.NewWithOptions(stream, drpcconn.Options{
 		Manager: drpcmanager.Options{Reader: drpcwire.ReaderOptions{MaximumBufferSize: maxMessage}},
 	}), nil
+}
+
+// open begins a call that streams, over a transport that the caller closes.
+func (s *session) open(ctx context.Context, name string) (*drpcconn.Conn, drpc.Stream, error) {
+	conn, err := s.transport()
+	if err != nil {
+		return nil, nil, err
+	}
+	stream, err := conn.NewStream(ctx, name, protobuf{})
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return conn, stream, nil
 }
 
 func (s *session) invoke(ctx context.Context, name string, request, response proto.Message) error {
@@ -261,12 +268,8 @@ func TestUnimplemented(t *testing.T) {
 
 func TestStreams(t *testing.T) {
 	s := connect(t)
-	derp, err := s.transport()
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
-	maps, err := derp.NewStream(ctx, tailnetService+"StreamDERPMaps", protobuf{})
+	derp, maps, err := s.open(ctx, tailnetService+"StreamDERPMaps")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,11 +281,7 @@ func TestStreams(t *testing.T) {
 		t.Fatalf("no map: %v %v", received, err)
 	}
 
-	conn, err := s.transport()
-	if err != nil {
-		t.Fatal(err)
-	}
-	coordination, err := conn.NewStream(t.Context(), tailnetService+"Coordinate", protobuf{})
+	_, coordination, err := s.open(t.Context(), tailnetService+"Coordinate")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,17 +329,13 @@ func TestThousandStreams(t *testing.T) {
 	failures := make(chan error, 1_000)
 	for range 1_000 {
 		group.Go(func() {
-			conn, err := s.transport()
+			conn, stream, err := s.open(t.Context(), tailnetService+"StreamDERPMaps")
 			if err != nil {
 				failures <- err
 				return
 			}
 			defer func() { _ = conn.Close() }()
-			stream, err := conn.NewStream(t.Context(), tailnetService+"StreamDERPMaps", protobuf{})
-			if err == nil {
-				err = errors.Join(stream.MsgSend(&tailnet.StreamDERPMapsRequest{}, protobuf{}), stream.CloseSend(), stream.MsgRecv(&tailnet.DERPMap{}, protobuf{}), stream.Close())
-			}
-			if err != nil {
+			if err := errors.Join(stream.MsgSend(&tailnet.StreamDERPMapsRequest{}, protobuf{}), stream.CloseSend(), stream.MsgRecv(&tailnet.DERPMap{}, protobuf{}), stream.Close()); err != nil {
 				failures <- err
 			}
 		})

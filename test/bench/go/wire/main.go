@@ -22,27 +22,20 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/hashicorp/yamux"
-	"google.golang.org/protobuf/proto"
 	"storj.io/drpc"
 	"storj.io/drpc/drpcmanager"
 	"storj.io/drpc/drpcmux"
 	"storj.io/drpc/drpcserver"
 	"storj.io/drpc/drpcwire"
 
+	"metadata-batcher/test/wire/go/codec"
 	agent "metadata-batcher/test/wire/go/pb/agent"
 	tailnet "metadata-batcher/test/wire/go/pb/tailnet"
 )
 
 const maxMessage = 4 << 20
 
-type protobuf struct{}
-
-func (protobuf) Marshal(message drpc.Message) ([]byte, error) {
-	return proto.Marshal(message.(proto.Message))
-}
-func (protobuf) Unmarshal(bytes []byte, message drpc.Message) error {
-	return proto.Unmarshal(bytes, message.(proto.Message))
-}
+type protobuf = codec.Protobuf
 
 type metadataKey struct {
 	agent int64
