@@ -51,7 +51,9 @@ const childrenOf = (pid: number): ReadonlyArray<number> | undefined =>
 
 const sumOfFamily = (pid: number, figureOf: (pid: number) => number | undefined): number | undefined => {
   const own = figureOf(pid)
-  return own && (childrenOf(pid) ?? []).reduce((sum, child) => sum + (figureOf(child) ?? 0), own)
+  return own === undefined
+    ? undefined
+    : (childrenOf(pid) ?? []).reduce((sum, child) => sum + (figureOf(child) ?? 0), own)
 }
 
 /** Where times stand behind the name of the program, which may contain anything. */

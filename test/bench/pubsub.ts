@@ -7,6 +7,7 @@ import * as RedisPubSub from "../../src/pubsub/RedisPubSub.ts"
 import { runPublications } from "../../src/storage/Postgres.ts"
 import * as Brokers from "../support/brokers.ts"
 import * as Programs from "../support/programs.ts"
+import * as Fleet from "./Fleet.ts"
 import * as Postgres from "./Postgres.ts"
 import * as Processes from "./Processes.ts"
 import * as Table from "./Table.ts"
@@ -100,8 +101,8 @@ const round = Effect.fnUntraced(function* (
     ...(cpuBefore === undefined || cpuAfter === undefined
       ? {}
       : { "server CPU us/publication": ((cpuAfter - cpuBefore) * 1_000) / publications }),
-    "p50 ms": sorted[Math.floor(sorted.length * 0.5)]!,
-    "p99 ms": sorted[Math.floor(sorted.length * 0.99)]!
+    "p50 ms": Fleet.quantile(sorted, 0.5),
+    "p99 ms": Fleet.quantile(sorted, 0.99)
   }
 }, Effect.scoped)
 

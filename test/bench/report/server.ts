@@ -14,7 +14,6 @@ import { FetchHttpClient, HttpRouter, HttpServer, HttpServerResponse } from "eff
 import { NetAddress } from "effect/net"
 import { type RpcMessage, RpcSerialization } from "effect/rpc"
 import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
 import { type WebSocket, WebSocketServer } from "ws"
 import * as Access from "../../../src/access/Access.ts"
 import { AccessStore } from "../../../src/access/AccessStore.ts"
@@ -38,6 +37,7 @@ import { Agent } from "../../../src/wire/generated/agent_pb.ts"
 import * as Yamux from "../../../src/wire/Yamux.ts"
 import * as AgentApi from "../../support/agentApi.ts"
 import { identity } from "../../support/identity.ts"
+import { portOf } from "../../support/localServer.ts"
 import * as Tailnet from "../../support/tailnet.ts"
 import * as BatchSink from "../BatchSink.ts"
 import * as Workload from "../Workload.ts"
@@ -179,9 +179,8 @@ const layerBare = (serve: Bare) =>
           run(add(agentId, entries))
         })
       })
-      yield* Effect.callback<void>((resume) => void server.listen(0, host, () => resume(Effect.void)))
-      yield* Effect.addFinalizer(() => Effect.sync(() => server.close().closeAllConnections()))
-      yield* Console.log(`http://${host}:${(server.address() as AddressInfo).port}`)
+      const port = yield* portOf(server, () => server.closeAllConnections())
+      yield* Console.log(`http://${host}:${port}`)
     })
   ).pipe(Layer.provide(batcher))
 
