@@ -36,19 +36,21 @@ export const countFailure =
  * Returns the handler of a call that does not come over `effect/rpc`. The handler accepts the same payloads as the
  * contract, and fails with {@link InvalidRequest} for any other payload.
  */
-export const handlerOf = <const T extends Tag>(tag: T) => {
-  // the contract's type allows calls that return a stream or a `Deferred`: this contract has none
-  const access = AgentApi.accessHandler(tag) as unknown as Effect.Effect<
-    (
-      payload: unknown,
-      options: object
-    ) => Effect.Effect<Rpc.Success<Rpc.ExtractTag<AgentCall, T>>, CallError, AgentSession>,
-    never,
-    Rpc.ToHandler<Rpc.ExtractTag<AgentCall, T>>
-  >
+export function handlerOf<const T extends Tag>(
+  tag: T
+): Effect.Effect<
+  (
+    session: AgentSession["Service"],
+    payload: unknown
+  ) => Effect.Effect<Rpc.Success<Rpc.ExtractTag<AgentCall, T>>, CallError>,
+  never,
+  Rpc.Handler<T>
+>
+// the types of `effect/rpc` allow handlers that return a `Deferred`: this contract has none
+export function handlerOf(tag: Tag) {
   const decode = Schema.decodeUnknownEffect(RpcSerialization.json.codecFor(AgentApi.requests.get(tag)!.payloadSchema))
   return Effect.map(
-    access,
+    AgentApi.accessHandler(tag),
     (handler) => (session: AgentSession["Service"], payload: unknown) =>
       inSession(
         tag,
@@ -56,7 +58,9 @@ export const handlerOf = <const T extends Tag>(tag: T) => {
         decode(payload).pipe(
           Effect.mapError(({ issue }) => Frames.toInvalidRequest(issue)),
           // `effect/rpc` writes into the options
-          Effect.flatMap((request) => handler(request, { client, requestId, headers: Headers.empty }))
+          Effect.flatMap((request): Effect.Effect<unknown, CallError> =>
+            handler(request, { client, requestId, headers: Headers.empty })
+          )
         )
       )
   )

@@ -40,10 +40,11 @@ export interface Receipts<A, F, U> {
   restore(updates: ReadonlyArray<A>, waiting: ReadonlyArray<Waiting<F>>): ReadonlyArray<A>
 }
 
-export const makeReceipts = <S, A, F, U extends Updates<A, U>>({ keyOf }: Accumulator<S, A, U>): Receipts<A, F, U> => {
-  if (keyOf !== undefined) return new ReceiptsByKey(keyOf)
-  // an accumulator without keys takes arrays of anything: it never looks into updates, so that cells pass for them
-  return new ReceiptsInCells<A, F>() as unknown as Receipts<A, F, U>
+/** Returns receipts that go with the updates of an accumulator. */
+export function makeReceipts<S, A, F, U extends Updates<A, U>>(accumulator: Accumulator<S, A, U>): Receipts<A, F, U>
+// an accumulator without keys takes arrays of anything: it never looks into updates, so that cells pass for them
+export function makeReceipts<S, A, F, U extends Updates<A, U>>({ keyOf }: Accumulator<S, A, U>) {
+  return keyOf === undefined ? new ReceiptsInCells<A, F>() : new ReceiptsByKey<A, F, U>(keyOf)
 }
 
 class ReceiptsByKey<A, F, U extends Updates<A, U>> implements Receipts<A, F, U> {
