@@ -32,6 +32,8 @@ interface Sum {
  */
 export const make = ({ declaredOf, hashOf, nodes, presentFor }: Options) => {
   const writeIn = Effect.fnUntraced(function* (mode: WriteScript.Mode, rows: ReadonlyArray<MetadataRow>) {
+    const sum: Sum = { stored: 0, ahead: 0, missing: [], changed: new Set(), failures: [] }
+    if (rows.length === 0) return sum
     const newest = rows.reduce((time, { collectedAt }) => Math.max(time, DateTime.toEpochMillis(collectedAt)), 0)
     const sentAt = yield* presentFor(newest)
     const calls = [...Map.groupBy(rows, ({ agentId }) => agentId)].flatMap(([agentId, ofAgent]) =>
@@ -41,7 +43,6 @@ export const make = ({ declaredOf, hashOf, nodes, presentFor }: Options) => {
       nodes,
       calls.map(({ agentId, chunk }) => [hashOf(agentId), WriteScript.args(mode, sentAt, chunk)])
     )
-    const sum: Sum = { stored: 0, ahead: 0, missing: [], changed: new Set(), failures: [] }
     for (const [index, { agentId, chunk }] of calls.entries()) {
       const result = results[index]!
       if (Result.isFailure(result)) {
