@@ -46,6 +46,7 @@ import { AgentId } from "../domain/Ids.ts"
 import type { MetadataRow } from "../domain/Metadata.ts"
 import { array, column } from "./internal/column.ts"
 import type { Definition } from "./internal/definition.ts"
+import { declaredFields, descriptionColumns } from "./internal/descriptionRow.ts"
 import { storeOperation } from "./internal/storeOperation.ts"
 import { PresentFor } from "./PgClock.ts"
 
@@ -107,13 +108,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     FROM unnest(${array(PgTypes.OID.uuid, agentIds)}) AS asked (id)
     CROSS JOIN LATERAL (
       SELECT
-        workspace_agent_id AS "agentId",
-        description.key,
-        display_name AS "displayName",
-        script,
-        description.interval,
-        timeout,
-        display_order AS "displayOrder",
+        ${descriptionColumns(sql)},
         coalesce(value, '') AS value,
         coalesce(error, '') AS error,
         coalesce(collected_at, '0001-01-01 00:00:00+00') AS "collectedAt"
@@ -174,12 +169,7 @@ const decodeAgents = Schema.decodeUnknownEffect(Schema.Array(AgentId))
 const decodeFound = Schema.decodeUnknownEffect(
   Schema.Array(
     Schema.Struct({
-      key: Schema.String,
-      displayName: Schema.String,
-      script: Schema.String,
-      interval: Schema.DurationFromNanos,
-      timeout: Schema.DurationFromNanos,
-      displayOrder: Schema.Int,
+      ...declaredFields,
       value: Schema.String,
       error: Schema.String,
       collectedAt: Schema.DateTimeUtcFromDate

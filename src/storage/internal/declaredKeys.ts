@@ -2,34 +2,22 @@
 import { PgTypes } from "@effect/sql-pg"
 import { Effect, Schema } from "effect"
 import type { SqlClient } from "effect/sql"
-import { AgentId } from "../../domain/Ids.ts"
+import type { AgentId } from "../../domain/Ids.ts"
 import type { MetadataRow } from "../../domain/Metadata.ts"
 import { array, column } from "./column.ts"
-
-const decode = Schema.decodeUnknownEffect(
-  Schema.Array(
-    Schema.Struct({
-      agentId: AgentId,
-      key: Schema.String,
-      displayName: Schema.String,
-      script: Schema.String,
-      interval: Schema.DurationFromNanos,
-      timeout: Schema.DurationFromNanos,
-      displayOrder: Schema.Int
-    })
-  )
-)
+import { descriptionColumns, DescriptionRow } from "./descriptionRow.ts"
 
 /** Returns the declarations of agents: the listed keys, or all of them for none. */
 export const find = (sql: SqlClient.SqlClient, agentIds: ReadonlyArray<AgentId>, keys: ReadonlyArray<string>) =>
   sql`
-    SELECT workspace_agent_id AS "agentId", key, display_name AS "displayName", script, interval, timeout,
-      display_order AS "displayOrder"
-    FROM workspace_agent_metadata_descriptions
+    SELECT ${descriptionColumns(sql)}
+    FROM workspace_agent_metadata_descriptions AS description
     WHERE workspace_agent_id = ANY (${array(PgTypes.OID.uuid, agentIds)})
       AND (${keys.length === 0} OR key = ANY (${array(PgTypes.OID.text, keys)}))`.pipe(
     Effect.flatMap((found) => Effect.orDie(decode(found)))
   )
+
+const decode = Schema.decodeUnknownEffect(Schema.Array(DescriptionRow))
 
 /** Returns those of the rows whose keys are declared. */
 export const declaredOf = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, rows: ReadonlyArray<MetadataRow>) {

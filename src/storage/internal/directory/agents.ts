@@ -8,6 +8,7 @@ import type { TokenDigest } from "../../../access/Token.ts"
 import type { Directory } from "../../../admin/Directory.ts"
 import { AgentId, BuildId, WorkspaceId } from "../../../domain/Ids.ts"
 import { column } from "../column.ts"
+import { descriptionColumns, DescriptionRow } from "../descriptionRow.ts"
 import * as Declarations from "./declarations.ts"
 import { directoryOperation, nameTaken } from "./operation.ts"
 
@@ -124,25 +125,10 @@ const makeReads = (sql: SqlClient.SqlClient) => ({
 
   descriptionsOf: SqlSchema.findAll({
     Request: BuildId,
-    Result: Schema.Struct({
-      agentId: AgentId,
-      key: Schema.String,
-      displayName: Schema.String,
-      script: Schema.String,
-      interval: Schema.DurationFromNanos,
-      timeout: Schema.DurationFromNanos,
-      displayOrder: Schema.Int
-    }),
+    Result: DescriptionRow,
     execute: (buildId) => sql`
-      SELECT
-        workspace_agent_id AS "agentId",
-        key,
-        display_name AS "displayName",
-        script,
-        interval,
-        timeout,
-        display_order AS "displayOrder"
-      FROM workspace_agent_metadata_descriptions
+      SELECT ${descriptionColumns(sql)}
+      FROM workspace_agent_metadata_descriptions AS description
       WHERE workspace_agent_id IN (
         SELECT id FROM workspace_agents WHERE workspace_build_id = ${buildId} AND NOT deleted
       )
