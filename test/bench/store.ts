@@ -1,5 +1,5 @@
 /** Where values are kept: the cost of a batch in Postgres, in Redis, and in a Redis cluster of three. */
-import { Effect, Layer, Random, Redacted } from "effect"
+import { Effect, Random, Redacted } from "effect"
 import { MetadataStore } from "../../src/metadata/MetadataStore.ts"
 import * as RedisMetadataStore from "../../src/storage/RedisMetadataStore.ts"
 import * as Brokers from "../support/brokers.ts"
@@ -96,8 +96,5 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
 export const store: Table.Part = {
   name: "store",
   description: "batches into Postgres and into Redis",
-  tables: (scale) =>
-    Effect.flatMap(Layer.build(Database.layer(scales[scale].agents)), (services) =>
-      Effect.provideContext(tables(scale), services)
-    )
+  tables: (scale) => Database.over(scales[scale].agents, tables(scale))
 }

@@ -2,7 +2,7 @@
  * The write path: the cost of a batch for the database and its client, the savings of batching, and conflicts of two
  * writers.
  */
-import { Effect, Layer, Random } from "effect"
+import { Effect, Random } from "effect"
 import type * as Table from "./Table.ts"
 import * as Workload from "./Workload.ts"
 import * as Conflicts from "./write/conflicts.ts"
@@ -37,8 +37,5 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
 export const write: Table.Part = {
   name: "write",
   description: "batches into Postgres",
-  tables: (scale) =>
-    Effect.flatMap(Layer.build(Database.layer(scales[scale].agents)), (services) =>
-      Effect.provideContext(tables(scale), services)
-    )
+  tables: (scale) => Database.over(scales[scale].agents, tables(scale))
 }

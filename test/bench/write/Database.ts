@@ -27,11 +27,15 @@ const fill = Effect.fnUntraced(function* (count: number) {
 })
 
 /** The server with so many agents and all their rows. */
-export const layer = (agents: number) =>
+const layer = (agents: number) =>
   Layer.mergeAll(PgMetadataStore.layer(), PgPubSub.layer(), Layer.effect(Agents, fill(agents))).pipe(
     Layer.provideMerge(Postgres.layerClient),
     Layer.provideMerge(Postgres.layerServer)
   )
+
+/** Prepares tables over the server with so many agents, which stays as long as the scope is open. */
+export const over = <A, E, R>(agents: number, tables: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(Layer.build(layer(agents)), (services) => Effect.provideContext(tables, services))
 
 /** Measures the writing of so many rows: the time, and the processor time of this process and of the server. */
 export const read = Effect.fnUntraced(function* <E, R>(rows: number, work: Effect.Effect<unknown, E, R>) {
