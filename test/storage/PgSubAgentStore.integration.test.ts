@@ -7,6 +7,7 @@ import * as PgSubAgentStore from "../../src/storage/PgSubAgentStore.ts"
 import { create as createUnder, newChild, Parents, subAgentStoreSuite } from "../agentapi/ports/subAgentStoreSuite.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
+import { bareApp } from "../support/subAgents.ts"
 import { type App, type NewSubAgent, SubAgentStore } from "../../src/agentapi/ports/SubAgentStore.ts"
 
 const parents = Layer.effect(
@@ -155,23 +156,7 @@ layer(Layer.merge(PgSubAgentStore.layer, parents).pipe(Layer.provideMerge(Postgr
 
       yield* putApps(parent, [app("one"), app("two", { command: "'; DROP TABLE users; -- \"\\ 😀" })])
       yield* putApps(neighbour, [app("one")])
-      const changed = app("one", {
-        command: "",
-        displayName: "Other",
-        displayGroup: "",
-        displayOrder: 0,
-        external: false,
-        hidden: false,
-        icon: "",
-        openIn: "slim-window",
-        sharingLevel: "public",
-        subdomain: false,
-        url: "",
-        healthcheckUrl: "",
-        healthcheckInterval: 0,
-        healthcheckThreshold: 0,
-        health: "disabled"
-      })
+      const changed = app("one", { ...bareApp, displayName: "Other", sharingLevel: "public" })
       yield* putApps(parent, [changed])
 
       assert.deepStrictEqual(yield* rows(parent), [changed, app("two", { command: "'; DROP TABLE users; -- \"\\ 😀" })])

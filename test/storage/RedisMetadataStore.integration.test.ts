@@ -121,6 +121,14 @@ Brokers.describeWith("redis", () => {
         return error
       })
 
+      /** An agent, and a store behind a proxy. */
+      const proxied = Effect.gen(function* () {
+        const [a] = yield* Seed.agents(1, ["cpu"])
+        const broker = yield* Brokers.start("redis")
+        const proxy = yield* Proxy.make(broker.url)
+        return { a, broker, proxy, store: yield* at(proxy.url) }
+      })
+
       it.effect("does not start without its server, and names the setting [RS-01]", () =>
         Effect.gen(function* () {
           const { message, reason } = yield* refused("redis://me:hunter2@127.0.0.1:1")
@@ -205,10 +213,7 @@ Brokers.describeWith("redis", () => {
 
       it.effect("fails while its server is away, tells so, and works once it is back [RS-03]", () =>
         Effect.gen(function* () {
-          const [a] = yield* Seed.agents(1, ["cpu"])
-          const broker = yield* Brokers.start("redis")
-          const proxy = yield* Proxy.make(broker.url)
-          const store = yield* at(proxy.url)
+          const { a, broker, proxy, store } = yield* proxied
           yield* store.updateBatch([row(a, "cpu", "1")])
           const problem = (is: boolean) =>
             Effect.repeat(store.problem!, {
@@ -232,10 +237,7 @@ Brokers.describeWith("redis", () => {
 
       it.effect("replaces a connection that hangs without a word [RS-03]", () =>
         Effect.gen(function* () {
-          const [a] = yield* Seed.agents(1, ["cpu"])
-          const broker = yield* Brokers.start("redis")
-          const proxy = yield* Proxy.make(broker.url)
-          const store = yield* at(proxy.url)
+          const { a, proxy, store } = yield* proxied
 
           yield* proxy.swallow
           yield* Effect.flip(store.updateBatch([row(a, "cpu", "1")]))

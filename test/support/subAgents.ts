@@ -24,6 +24,25 @@ export const away = Effect.fail(
   new StoreError({ operation: "do that", reason: "unavailable", cause: new Error("connection refused") })
 )
 
+/** An app of which nothing is said, but for its slug. */
+export const bareApp = {
+  command: "",
+  displayName: "",
+  displayGroup: "",
+  displayOrder: 0,
+  external: false,
+  hidden: false,
+  icon: "",
+  openIn: "slim-window",
+  sharingLevel: "owner",
+  subdomain: false,
+  url: "",
+  healthcheckUrl: "",
+  healthcheckInterval: 0,
+  healthcheckThreshold: 0,
+  health: "disabled"
+} as const
+
 /** A store in which these agents of one build have these tokens. Names and rules are those of the build. */
 export const memory = (parents: ReadonlyMap<AgentId, Token>, overrides: Partial<Store> = {}) => {
   const rows = new Map<AgentId, Child>()

@@ -5,6 +5,15 @@ import { UsageStore } from "../../src/usage/UsageStore.ts"
 import * as UsageTracker from "../../src/usage/UsageTracker.ts"
 import { hanging, inTurn, minute, start, well, workspace } from "../support/usageTracker.ts"
 
+/** Closes while a write waits at a gate, and opens the gate once closing waits for that write. */
+const closeThrough = Effect.fnUntraced(function* (gate: Deferred.Deferred<void>, close: Effect.Effect<void>) {
+  const closing = yield* Effect.forkChild(close, { startImmediately: true })
+  yield* TestClock.adjust(0)
+  assert.isUndefined(closing.pollUnsafe())
+  yield* Deferred.succeed(gate, undefined)
+  yield* Fiber.join(closing)
+})
+
 describe("UsageTracker", () => {
   it.effect("writes whenever 60 s have passed by default, not sooner [UT-01]", () =>
     Effect.gen(function* () {
@@ -216,11 +225,7 @@ describe("UsageTracker", () => {
       yield* minute
       yield* tracker.add(workspace(2))
 
-      const closing = yield* Effect.forkChild(close, { startImmediately: true })
-      yield* TestClock.adjust(0)
-      assert.isUndefined(closing.pollUnsafe())
-      yield* Deferred.succeed(gate, undefined)
-      yield* Fiber.join(closing)
+      yield* closeThrough(gate, close)
 
       assert.deepStrictEqual(ids(), [[workspace(1)], [workspace(2)]])
     })
@@ -233,11 +238,7 @@ describe("UsageTracker", () => {
       yield* tracker.add(workspace(1))
       yield* minute
 
-      const closing = yield* Effect.forkChild(close, { startImmediately: true })
-      yield* TestClock.adjust(0)
-      assert.isUndefined(closing.pollUnsafe())
-      yield* Deferred.succeed(gate, undefined)
-      yield* Fiber.join(closing)
+      yield* closeThrough(gate, close)
 
       assert.deepStrictEqual(
         logs().map(({ message }) => message),

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Crypto from "node:crypto"
 import { workspace } from "../../support/identity.ts"
-import { away, start } from "../../support/subAgents.ts"
+import { away, bareApp, start } from "../../support/subAgents.ts"
 import { sharingLevels } from "../../../src/agentapi/ports/SubAgentStore.ts"
 
 describe("the apps of CreateSubAgent", () => {
@@ -131,8 +131,8 @@ describe("the apps of CreateSubAgent", () => {
             healthcheckThreshold: 3,
             health: "initializing"
           },
-          bare,
-          { ...bare, healthcheckInterval: 5 }
+          bareApp,
+          { ...bareApp, healthcheckInterval: 5 }
         ]
       )
     })
@@ -175,21 +175,3 @@ describe("the apps of CreateSubAgent", () => {
     })
   )
 })
-
-const bare = {
-  command: "",
-  displayName: "",
-  displayGroup: "",
-  displayOrder: 0,
-  external: false,
-  hidden: false,
-  icon: "",
-  openIn: "slim-window",
-  sharingLevel: "owner",
-  subdomain: false,
-  url: "",
-  healthcheckUrl: "",
-  healthcheckInterval: 0,
-  healthcheckThreshold: 0,
-  health: "disabled"
-}
