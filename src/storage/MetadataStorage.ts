@@ -40,22 +40,25 @@ export const layer = <E, R>(
   E | RedisMetadataStore.MetadataStoreUnusable,
   R | SqlClient.SqlClient
 > => {
-  const { storeUrl: url, writeTimeout } = settings
   const ofDatabase = Layer.merge(PgAgentCatalog.layer(silence), PgReadiness.layer)
-  if (metadataStore === undefined && url === undefined) {
-    return Layer.merge(PgMetadataStore.layer({ writeTimeout }), ofDatabase)
-  }
-  const store: Layer.Layer<MetadataStore, E | RedisMetadataStore.MetadataStoreUnusable, R | SqlClient.SqlClient> =
-    metadataStore ??
-    RedisMetadataStore.layer({
-      url: url!,
-      writeTimeout,
-      prefix: settings.storePrefix,
-      credentialsFile: settings.storeCredentialsFile,
-      tls: { ca: settings.storeTlsCa, cert: settings.storeTlsCert, key: settings.storeTlsKey }
-    })
-  return Layer.merge(layerCatalog, layerReadiness).pipe(Layer.provide(ofDatabase), Layer.provideMerge(store))
+  const elsewhere: Elsewhere<E, R> | undefined = metadataStore ?? inRedis(settings)
+  return elsewhere === undefined
+    ? Layer.merge(PgMetadataStore.layer({ writeTimeout: settings.writeTimeout }), ofDatabase)
+    : Layer.merge(layerCatalog, layerReadiness).pipe(Layer.provide(ofDatabase), Layer.provideMerge(elsewhere))
 }
+
+type Elsewhere<E, R> = Layer.Layer<MetadataStore, E | RedisMetadataStore.MetadataStoreUnusable, R | SqlClient.SqlClient>
+
+/** The store that the settings name, if they name one. */
+const inRedis = ({ storeUrl: url, ...settings }: Settings) =>
+  url &&
+  RedisMetadataStore.layer({
+    url,
+    writeTimeout: settings.writeTimeout,
+    prefix: settings.storePrefix,
+    credentialsFile: settings.storeCredentialsFile,
+    tls: { ca: settings.storeTlsCa, cert: settings.storeTlsCert, key: settings.storeTlsKey }
+  })
 
 /** The catalog of the database, with the times and errors of values that are elsewhere. */
 const layerCatalog = Layer.effect(
