@@ -1,6 +1,15 @@
 /** The settings of how metadata is batched and written. */
 import * as Value from "../domain/SettingValue.ts"
 import { optional, required } from "../domain/SettingVariable.ts"
+import type { Role } from "../platform/RemoteServer.ts"
+import * as RemoteServerVariables from "../platform/RemoteServerVariables.ts"
+
+/** The word for a metadata store that is not the database, and the part that the names of its settings share. */
+export const storeRole: Role = { name: "metadata store", settings: "METADATA_STORE" }
+
+export const defaultStorePrefix = "metadata_batcher"
+
+const tls = RemoteServerVariables.tls(storeRole)
 
 export const variables = {
   maxBatchSize: required({
@@ -70,7 +79,7 @@ export const variables = {
   }),
   storePrefix: required({
     name: "METADATA_STORE_PREFIX",
-    default: "metadata_batcher",
+    default: defaultStorePrefix,
     value: Value.pattern(
       /^[\w-]+([.:][\w-]+)*$/,
       "letters, digits, _ and -, in parts with dots or colons between them"
@@ -83,20 +92,7 @@ export const variables = {
     description:
       "A file with the user and the password for the metadata store (user:password) or the password. It is read for each connection."
   }),
-  storeTlsCa: optional({
-    name: "METADATA_STORE_TLS_CA",
-    value: Value.text("a file"),
-    description:
-      "A file with the authorities that may sign the certificate of the metadata store, in PEM. Without it, the usual ones."
-  }),
-  storeTlsCert: optional({
-    name: "METADATA_STORE_TLS_CERT",
-    value: Value.text("a file"),
-    description: "A file with the certificate that is shown to the metadata store, in PEM."
-  }),
-  storeTlsKey: optional({
-    name: "METADATA_STORE_TLS_KEY",
-    value: Value.text("a file"),
-    description: "A file with the key of METADATA_STORE_TLS_CERT, in PEM."
-  })
+  storeTlsCa: tls.ca,
+  storeTlsCert: tls.cert,
+  storeTlsKey: tls.key
 } as const

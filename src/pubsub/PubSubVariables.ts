@@ -2,7 +2,11 @@
 import { Redacted } from "effect"
 import * as Value from "../domain/SettingValue.ts"
 import { optional, required } from "../domain/SettingVariable.ts"
+import * as RemoteServerVariables from "../platform/RemoteServerVariables.ts"
+import { role } from "./internal/brokerError.ts"
 import { defaultPrefix } from "./internal/brokerSettings.ts"
+
+const tls = RemoteServerVariables.tls(role)
 
 export const variables = {
   pubsubUrl: optional({
@@ -26,22 +30,9 @@ export const variables = {
     description:
       "A file with the user and the password for the broker (user:password), a token or the credentials of NATS. It is read for each connection."
   }),
-  pubsubTlsCa: optional({
-    name: "PUBSUB_TLS_CA",
-    value: Value.text("a file"),
-    description:
-      "A file with the authorities that may sign the certificate of the broker, in PEM. Without it, the usual ones."
-  }),
-  pubsubTlsCert: optional({
-    name: "PUBSUB_TLS_CERT",
-    value: Value.text("a file"),
-    description: "A file with the certificate that is shown to the broker, in PEM."
-  }),
-  pubsubTlsKey: optional({
-    name: "PUBSUB_TLS_KEY",
-    value: Value.text("a file"),
-    description: "A file with the key of PUBSUB_TLS_CERT, in PEM."
-  }),
+  pubsubTlsCa: tls.ca,
+  pubsubTlsCert: tls.cert,
+  pubsubTlsKey: tls.key,
   pubsubWatchdogInterval: required({
     name: "PUBSUB_WATCHDOG_INTERVAL",
     default: "15 seconds",

@@ -39,6 +39,7 @@ import { type AgentMetadata, zeroTime } from "../domain/Metadata.ts"
 import { pattern as uuid } from "../domain/PlainIds.ts"
 import type { StoreError } from "../domain/StoreError.ts"
 import { MetadataStore } from "../metadata/MetadataStore.ts"
+import { defaultStorePrefix, storeRole } from "../metadata/MetadataVariables.ts"
 import type * as RemoteServer from "../platform/RemoteServer.ts"
 import * as DeclaredKeys from "./internal/declaredKeys.ts"
 import { type CommandFailed, failedOperation, make as makeNodes } from "./internal/redis/redisNodes.ts"
@@ -75,10 +76,6 @@ export class MetadataStoreUnusable extends Data.TaggedError("MetadataStoreUnusab
   }
 }
 
-const defaultPrefix = "metadata_batcher"
-
-const role: RemoteServer.Role = { name: "metadata store", settings: "METADATA_STORE" }
-
 /** Provides `MetadataStore` over Redis or Valkey, beside a database whose schema is up to date. */
 export const layer = (options: Options): Layer.Layer<MetadataStore, MetadataStoreUnusable, SqlClient.SqlClient> =>
   Layer.effect(MetadataStore, make(options))
@@ -87,7 +84,7 @@ export const layer = (options: Options): Layer.Layer<MetadataStore, MetadataStor
 export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<MetadataStore["Service"], MetadataStoreUnusable, SqlClient.SqlClient | Scope.Scope> {
-  const { prefix = defaultPrefix, readTimeout = "10 seconds", writeTimeout = "10 seconds" } = options
+  const { prefix = defaultStorePrefix, readTimeout = "10 seconds", writeTimeout = "10 seconds" } = options
   const sql = yield* SqlClient.SqlClient
   const presentFor = yield* PresentFor
   const hashOf = (name: string) => `${prefix}:{${name}}`
@@ -95,7 +92,7 @@ export const make = Effect.fnUntraced(function* (
   const rights = (address: string, why: string) =>
     `the user of the metadata store ${address} may not do what the service does (${why}): allow it the commands hello, eval, evalsha, time, hmget, hset, del, scan and cluster|slots, and the keys that begin with ${prefix}: or set METADATA_STORE_PREFIX to a prefix that is allowed`
 
-  const nodes = yield* makeNodes({ ...options, role, probe, rights }).pipe(
+  const nodes = yield* makeNodes({ ...options, role: storeRole, probe, rights }).pipe(
     Effect.mapError((problem) => new MetadataStoreUnusable(problem))
   )
 
