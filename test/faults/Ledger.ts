@@ -34,6 +34,8 @@ export interface Ledger {
   readonly accept: (agentId: string, keys: ReadonlyArray<string>, number: number) => Effect.Effect<void>
   /** Compares stored rows with the newest samples that were accepted until `until`, by default until now. */
   readonly compare: (rows: ReadonlyArray<Row>, until?: number) => Comparison
+  /** The longest time between two acceptances of a key, in milliseconds, and when it began. */
+  readonly longestGap: () => { readonly millis: number; readonly from: number }
 }
 
 interface Acceptance {
@@ -87,6 +89,12 @@ export const make = (): Ledger => {
         missing,
         invented: rows.filter(({ agentId, value }) => numberOf(value) > (sent.get(agentId) ?? 0)).length
       }
-    }
+    },
+    longestGap: () =>
+      [...accepted.values()]
+        .flatMap((list) =>
+          list.slice(1).map(({ at }, index) => ({ millis: at - list[index]!.at, from: list[index]!.at }))
+        )
+        .reduce((longest, gap) => (gap.millis > longest.millis ? gap : longest), { millis: 0, from: 0 })
   }
 }
