@@ -3,6 +3,7 @@
  * names its sample.
  */
 import { Clock, Effect } from "effect"
+import { expect, type Outcome } from "./scenario.ts"
 
 export interface Row {
   readonly agentId: string
@@ -98,3 +99,12 @@ export const make = (): Ledger => {
         .reduce((longest, gap) => (gap.millis > longest.millis ? gap : longest), { millis: 0, from: 0 })
   }
 }
+
+/** The outcome of a comparison, of a service that has counted so many entries as lost. */
+export const outcome = ({ accepted, missing, present }: Comparison, counted = 0): Outcome => ({
+  accepted,
+  present,
+  lost: missing.length,
+  counted,
+  problems: expect(accepted > 0, "nothing was accepted")
+})

@@ -6,7 +6,7 @@ import * as Database from "./Database.ts"
 import * as Fleet from "./Fleet.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Replica from "./Replica.ts"
-import { expect, type Outcome } from "./scenario.ts"
+import { and, expect, type Outcome } from "./scenario.ts"
 import * as Watcher from "./Watcher.ts"
 
 export interface Options {
@@ -61,32 +61,22 @@ export const look = Effect.fnUntraced(function* (world: World) {
   )
   const regressions = yield* database.regressions
   const seenRegressions = watchers.reduce((sum, { tally }) => sum + tally.regressions, 0)
-  const { accepted, invented, missing, present } = inTable
-  const outcome: Outcome = {
-    accepted,
-    present,
-    lost: missing.length,
-    counted: yield* counted,
-    problems: [
-      ...expect(accepted > 0, "nothing was accepted"),
-      ...expect(invented === 0, `${invented} rows hold values that nobody sent`),
-      ...expect(regressions === 0, `${regressions} updates put an older value over a newer one`),
-      ...expect(behind === 0, `watchers are behind in ${behind} keys`),
-      ...expect(seenRegressions === 0, `watchers saw ${seenRegressions} values go back`)
-    ]
-  }
-  return outcome
+  return and(
+    Ledger.outcome(inTable, yield* counted),
+    expect(inTable.invented === 0, `${inTable.invented} rows hold values that nobody sent`),
+    expect(regressions === 0, `${regressions} updates put an older value over a newer one`),
+    expect(behind === 0, `watchers are behind in ${behind} keys`),
+    expect(seenRegressions === 0, `watchers saw ${seenRegressions} values go back`)
+  )
 })
 
 /** Adds the guarantee that nothing is lost or dropped. */
-export const lossless = (outcome: Outcome): Outcome => ({
-  ...outcome,
-  problems: [
-    ...outcome.problems,
-    ...expect(outcome.lost === 0, `${outcome.lost} lost`),
-    ...expect(outcome.counted === 0, `${outcome.counted} counted as lost or dropped`)
-  ]
-})
+export const lossless = (outcome: Outcome): Outcome =>
+  and(
+    outcome,
+    expect(outcome.lost === 0, `${outcome.lost} lost`),
+    expect(outcome.counted === 0, `${outcome.counted} counted as lost or dropped`)
+  )
 
 /** Repeats `self` every 200 ms, for at most 20 s, until `isSo` holds; returns the last result. */
 export const settle = <A, E, R>(self: Effect.Effect<A, E, R>, isSo: (a: A) => boolean, attempts = 100) =>

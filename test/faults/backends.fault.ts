@@ -7,6 +7,7 @@ import * as Metrics from "../../src/metadata/MetadataBatcherMetrics.ts"
 import { AgentId } from "../../src/domain/Ids.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
+import * as Ledger from "./Ledger.ts"
 import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
@@ -65,17 +66,12 @@ const discarded = Effect.gen(function* () {
   const count = (metric: Metric.Metric<number, Metric.CounterState<number>>) =>
     Effect.map(Effect.provideService(Metric.value(metric), Metric.MetricRegistry, registry), ({ count }) => count)
   const counted = yield* count(Metrics.lostKeys.write_failed)
-  const { accepted, missing, present } = ledger.compare(yield* database.rows)
-  return {
-    accepted,
-    present,
-    lost: missing.length,
-    counted,
-    problems: [
-      ...expect(missing.length === counted, `${missing.length} were lost and ${counted} counted`),
-      ...expect(missing.length > 0 && present > 0, "not some of the writes failed")
-    ]
-  }
+  const outcome = Ledger.outcome(ledger.compare(yield* database.rows), counted)
+  return and(
+    outcome,
+    expect(outcome.lost === counted, `${outcome.lost} were lost and ${counted} counted`),
+    expect(outcome.lost > 0 && outcome.present > 0, "not some of the writes failed")
+  )
 })
 
 describe("a database that responds with failures", () => {

@@ -5,6 +5,7 @@ import * as Net from "node:net"
 import * as Token from "../../src/access/Token.ts"
 import * as Agent from "../support/agent.ts"
 import type * as Database from "./Database.ts"
+import * as Ledger from "./Ledger.ts"
 import * as Replica from "./Replica.ts"
 import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
@@ -52,28 +53,24 @@ const overload = Effect.gen(function* () {
     Effect.map(replica.metrics, (metric) => metric("pending_keys") + metric("queue_depth")),
     (pending) => pending === 0
   )
-  const { accepted, missing, present } = ledger.compare(yield* database.rows)
+  const compared = ledger.compare(yield* database.rows)
   const counted = yield* replica.counted
 
   // a calm minute's worth of reports, all of which there is room for
   yield* fleet.whileReporting({ to: () => replica.url, every: 2_500 }, lasting("8 seconds"))
   const after = yield* World.look(world)
   const dropped = (yield* replica.counted) - counted
-  return {
-    accepted,
-    present,
-    lost: missing.length,
-    counted,
-    problems: [
-      ...after.problems,
-      ...expect(offered > 5_000, `only ${Math.round(offered)} samples a second were offered, ten times 500 are meant`),
-      ...expect(counted > 0, "nothing was dropped"),
-      ...expect(missing.length <= counted, `${missing.length} lost, of which ${counted} were counted`),
-      ...expect(grown < 300, `the process grew by ${Math.round(grown)} MiB`),
-      ...expect(health.longest() < 1_000, `an answer that the process is up took ${Math.round(health.longest())} ms`),
-      ...expect(after.lost === 0 && dropped === 0, `afterwards ${after.lost} were lost and ${dropped} dropped`)
-    ]
-  }
+  const outcome = Ledger.outcome(compared, counted)
+  return and(
+    outcome,
+    after.problems,
+    expect(offered > 5_000, `only ${Math.round(offered)} samples a second were offered, ten times 500 are meant`),
+    expect(counted > 0, "nothing was dropped"),
+    expect(outcome.lost <= counted, `${outcome.lost} lost, of which ${counted} were counted`),
+    expect(grown < 300, `the process grew by ${Math.round(grown)} MiB`),
+    expect(health.longest() < 1_000, `an answer that the process is up took ${Math.round(health.longest())} ms`),
+    expect(after.lost === 0 && dropped === 0, `afterwards ${after.lost} were lost and ${dropped} dropped`)
+  )
 })
 
 /** Four times what the database takes, of keys that all have room. */

@@ -5,8 +5,8 @@ import * as Token from "../../src/access/Token.ts"
 import * as Agent from "../support/agent.ts"
 import type * as WebSocket from "../support/webSocket.ts"
 import type * as Fleet from "./Fleet.ts"
-import type * as Ledger from "./Ledger.ts"
-import { expect, scenario } from "./scenario.ts"
+import * as Ledger from "./Ledger.ts"
+import { and, expect, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 interface Report {
@@ -72,22 +72,18 @@ const hoarded = Effect.fnUntraced(function* (
   }
   yield* World.settle(replica.pending, (pending) => pending === 0, 300)
   const at = yield* Clock.currentTimeMillis
-  const { accepted, invented, missing, present } = ledger.compare(yield* database.rows, at)
+  const compared = ledger.compare(yield* database.rows, at)
   const counted = yield* replica.counted
   const others = new Set(fleet.ids.slice(0, quiet))
-  const displaced = missing.filter(({ agentId }) => others.has(agentId as never)).length
-  return {
-    accepted,
-    present,
-    lost: missing.length,
-    counted,
-    problems: [
-      ...expect(displaced === 0, `${displaced} values of agents with few of them are lost`),
-      ...expect(missing.length <= counted, `${missing.length} lost, of which ${counted} were counted`),
-      ...expect(invented === 0, `${invented} rows hold values that nobody sent`),
-      ...expect(peak < 640, `the process grew to ${Math.round(peak)} MiB`)
-    ]
-  }
+  const displaced = compared.missing.filter(({ agentId }) => others.has(agentId as never)).length
+  const outcome = Ledger.outcome(compared, counted)
+  return and(
+    outcome,
+    expect(displaced === 0, `${displaced} values of agents with few of them are lost`),
+    expect(outcome.lost <= counted, `${outcome.lost} lost, of which ${counted} were counted`),
+    expect(compared.invented === 0, `${compared.invented} rows hold values that nobody sent`),
+    expect(peak < 640, `the process grew to ${Math.round(peak)} MiB`)
+  )
 })
 
 const blank = " ".repeat(3_000_000)

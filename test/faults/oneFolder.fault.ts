@@ -8,7 +8,7 @@ import * as Fleet from "./Fleet.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Replica from "./Replica.ts"
 import { embeddedDatabase } from "./embedded.ts"
-import { expect, lasting, scenario } from "./scenario.ts"
+import { and, expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 const shared = Effect.gen(function* () {
@@ -30,7 +30,7 @@ const shared = Effect.gen(function* () {
   )
   const database = yield* embeddedDatabase(first, dataDir)
   // within three seconds
-  const { accepted, missing, present } = yield* World.settle(
+  const compared = yield* World.settle(
     Effect.map(database.rows, (rows) => ledger.compare(rows)),
     ({ missing }) => missing.length === 0,
     15
@@ -47,24 +47,17 @@ const shared = Effect.gen(function* () {
   const fourth = yield* Effect.flatMap(start, Replica.ready)
   yield* fourth.killAll("SIGTERM")
   yield* Effect.timeoutOption(fourth.exit, "20 seconds")
-  return {
-    accepted,
-    present,
-    lost: missing.length,
-    counted: 0,
-    problems: [
-      ...expect(accepted > 0, "nothing was accepted"),
-      ...expect(missing.length === 0, `${missing.length} lost`),
-      ...expect(after.missing.length === 0, `${after.missing.length} lost after the next start`),
-      ...expect(health, "the first process no longer works"),
-      ...expect(Option.isSome(ended.code), "a second server runs on the folder"),
-      ...expect(
-        Option.isNone(ended.code) || ended.code.value !== 0,
-        `the second process ended with ${String(Option.getOrUndefined(ended.code))}`
-      ),
-      ...expect(ended.output.includes(Path.basename(dataDir)), "the second process does not name the folder")
-    ]
-  }
+  return and(
+    World.lossless(Ledger.outcome(compared)),
+    expect(after.missing.length === 0, `${after.missing.length} lost after the next start`),
+    expect(health, "the first process no longer works"),
+    expect(Option.isSome(ended.code), "a second server runs on the folder"),
+    expect(
+      Option.isNone(ended.code) || ended.code.value !== 0,
+      `the second process ended with ${String(Option.getOrUndefined(ended.code))}`
+    ),
+    expect(ended.output.includes(Path.basename(dataDir)), "the second process does not name the folder")
+  )
 })
 
 describe("one data folder", () => {

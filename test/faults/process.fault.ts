@@ -7,7 +7,7 @@ import { embeddedDatabase } from "./embedded.ts"
 import * as Fleet from "./Fleet.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Replica from "./Replica.ts"
-import { expect, lasting, scenario } from "./scenario.ts"
+import { and, expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** The last line of a process. */
@@ -31,19 +31,11 @@ const asked = Effect.gen(function* () {
   )
   const code = yield* replica.exit
   const { lost: counted, written } = lastWord(replica.output())
-  const { accepted, missing, present } = ledger.compare(yield* database.rows)
-  return {
-    accepted,
-    present,
-    lost: missing.length,
-    counted,
-    problems: [
-      ...expect(missing.length === 0, `${missing.length} lost`),
-      ...expect(counted === 0, `the service says that it lost ${counted}`),
-      ...expect(written > 0, `the service says that it wrote ${written} at its end`),
-      ...expect(code === 0, `it ended with ${code}`)
-    ]
-  }
+  return and(
+    World.lossless(Ledger.outcome(ledger.compare(yield* database.rows), counted)),
+    expect(written > 0, `the service says that it wrote ${written} at its end`),
+    expect(code === 0, `it ended with ${code}`)
+  )
 })
 
 const askedWithoutDatabase = Effect.gen(function* () {
@@ -62,18 +54,13 @@ const askedWithoutDatabase = Effect.gen(function* () {
   )
   const { lost: counted } = lastWord(replica.output())
   yield* database.start
-  const { accepted, missing, present } = ledger.compare(yield* database.rows)
-  return {
-    accepted,
-    present,
-    lost: missing.length,
-    counted,
-    problems: [
-      ...expect(missing.length > 0, "nothing was pending"),
-      ...expect(missing.length <= counted, `${missing.length} lost, of which ${counted} counted`),
-      ...expect(elapsed < 6_000, `it took ${elapsed} ms to end, with 4 s for the last flush`)
-    ]
-  }
+  const outcome = Ledger.outcome(ledger.compare(yield* database.rows), counted)
+  return and(
+    outcome,
+    expect(outcome.lost > 0, "nothing was pending"),
+    expect(outcome.lost <= counted, `${outcome.lost} lost, of which ${counted} counted`),
+    expect(elapsed < 6_000, `it took ${elapsed} ms to end, with 4 s for the last flush`)
+  )
 })
 
 const killed = Effect.gen(function* () {
@@ -100,19 +87,13 @@ const killed = Effect.gen(function* () {
   yield* second.kill("SIGTERM")
   yield* second.exit
 
-  const { accepted, missing, present } = ledger.compare(rows)
   // a flush a second, and what it takes
   const early = ledger.compare(rows, at - 1_500).missing.length
-  return {
-    accepted,
-    present,
-    lost: missing.length,
-    counted: pending,
-    problems: [
-      ...expect(early === 0, `${early} keys lost values that were no longer pending`),
-      ...expect(Duration.toMillis(elapsed) < 10_000, `the next start took ${Duration.format(elapsed)}`)
-    ]
-  }
+  return and(
+    Ledger.outcome(ledger.compare(rows), pending),
+    expect(early === 0, `${early} keys lost values that were no longer pending`),
+    expect(Duration.toMillis(elapsed) < 10_000, `the next start took ${Duration.format(elapsed)}`)
+  )
 }).pipe(Effect.provide(NodeFileSystem.layer))
 
 describe("a process that ends", () => {

@@ -72,21 +72,14 @@ const hangup = Effect.gen(function* () {
   )
   const left = yield* serversOn(dataDir)
   const second = yield* Replica.start(env)
-  const { accepted, missing, present } = ledger.compare(yield* (yield* embeddedDatabase(second, dataDir)).rows)
+  const compared = ledger.compare(yield* (yield* embeddedDatabase(second, dataDir)).rows)
   yield* second.kill("SIGTERM")
   yield* second.exit
-  return {
-    accepted,
-    present,
-    lost: missing.length,
-    counted: 0,
-    problems: [
-      ...expect(accepted > 0, "nothing was accepted"),
-      ...expect(missing.length === 0, `${missing.length} lost`),
-      ...expect(code === 0, `the process ended with ${code}`),
-      ...expect(left.length === 0, `${left.length} processes of its database were left behind`)
-    ]
-  }
+  return and(
+    World.lossless(Ledger.outcome(compared)),
+    expect(code === 0, `the process ended with ${code}`),
+    expect(left.length === 0, `${left.length} processes of its database were left behind`)
+  )
 })
 
 const hearsSigterm = (pid: string) => {

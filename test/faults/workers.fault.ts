@@ -2,6 +2,7 @@
 import { describe } from "@effect/vitest"
 import { Effect } from "effect"
 import { childrenOf } from "../support/children.ts"
+import * as Ledger from "./Ledger.ts"
 import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
@@ -55,18 +56,13 @@ const killedWithAllPending = Effect.gen(function* () {
   yield* replica.kill("SIGTERM")
   yield* replica.exit
   const [, written, lost] = /stopped: (\d+) pending entries written, (\d+) lost/.exec(replica.output()) ?? []
-  const { accepted, missing, present } = ledger.compare(yield* database.rows)
-  return {
-    accepted,
-    present,
-    lost: missing.length,
-    counted: Number(lost),
-    problems: [
-      ...expect(missing.length > 0, "nothing was pending in the killed worker"),
-      ...expect(missing.length === Number(lost), `${missing.length} lost, of which ${lost} counted`),
-      ...expect(Number(written) + Number(lost) === pending, `of ${pending} pending, ${written} were written`)
-    ]
-  }
+  const outcome = Ledger.outcome(ledger.compare(yield* database.rows), Number(lost))
+  return and(
+    outcome,
+    expect(outcome.lost > 0, "nothing was pending in the killed worker"),
+    expect(outcome.lost === Number(lost), `${outcome.lost} lost, of which ${lost} counted`),
+    expect(Number(written) + Number(lost) === pending, `of ${pending} pending, ${written} were written`)
+  )
 })
 
 const killedPrimary = Effect.gen(function* () {
@@ -80,17 +76,7 @@ const killedPrimary = Effect.gen(function* () {
       yield* replica.exit
     })
   )
-  const { accepted, missing, present } = ledger.compare(yield* database.rows)
-  return {
-    accepted,
-    present,
-    lost: missing.length,
-    counted: 0,
-    problems: [
-      ...expect(accepted > 0, "nothing was accepted"),
-      ...expect(missing.length === 0, `${missing.length} lost`)
-    ]
-  }
+  return World.lossless(Ledger.outcome(ledger.compare(yield* database.rows)))
 })
 
 describe("a process of a service of several workers", () => {
