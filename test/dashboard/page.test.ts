@@ -8,6 +8,7 @@ import { makeReader } from "../../src/dashboard/page/serverSentEvents.ts"
 import { newest } from "../../src/dashboard/page/lifecycle.ts"
 import { append, columns } from "../../src/dashboard/page/series.ts"
 import { pagesOf, rowsInView } from "../../src/dashboard/page/window.ts"
+import { point } from "../support/points.ts"
 
 describe("figures", () => {
   it("are written as short as they can be understood", () => {
@@ -67,19 +68,6 @@ describe("the reader of server-sent events", () => {
 })
 
 describe("points", () => {
-  const point = (seconds: number, updates = 0) => ({
-    at: seconds * 1_000,
-    agents: 0,
-    updates,
-    rows: 0,
-    statements: 0,
-    notifies: 0,
-    pending: 0,
-    queued: 0,
-    writtenAge: null,
-    watchDelay: null
-  })
-
   it("are added when they are newer, as many as ten minutes have", () => {
     assert.deepStrictEqual(append([point(1), point(2)], [point(2), point(3)]), [point(1), point(2), point(3)])
     const many = Array.from({ length: 700 }, (_, second) => point(second + 1))
@@ -87,11 +75,14 @@ describe("points", () => {
   })
 
   it("are drawn with a gap where nobody looked", () => {
-    assert.deepStrictEqual(columns([point(1, 5), point(6, 6), point(20, 7)], 1, "updates", "rows"), [
-      [1, 6, 7, 20],
-      [5, 6, null, 7],
-      [0, 0, null, 0]
-    ])
+    assert.deepStrictEqual(
+      columns([point(1, { updates: 5 }), point(6, { updates: 6 }), point(20, { updates: 7 })], 1, "updates", "rows"),
+      [
+        [1, 6, 7, 20],
+        [5, 6, null, 7],
+        [0, 0, null, 0]
+      ]
+    )
     assert.deepStrictEqual(columns([], 1, "updates"), [[], []])
     assert.deepStrictEqual(columns([point(1), point(20)], 6, "watchDelay"), [
       [1, 20],

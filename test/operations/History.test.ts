@@ -2,20 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as History from "../../src/operations/History.ts"
 import type { Point } from "../../src/operations/Overview.ts"
-
-const point = (second: number, over: Partial<Point> = {}): Point => ({
-  at: second * 1_000,
-  agents: 0,
-  updates: 0,
-  rows: 0,
-  statements: 0,
-  notifies: 0,
-  pending: 0,
-  queued: 0,
-  writtenAge: null,
-  watchDelay: null,
-  ...over
-})
+import { point } from "../support/points.ts"
 
 const after = (seconds: number, of: (second: number) => Partial<Point> = () => ({})) => {
   const history = History.make()
