@@ -153,3 +153,9 @@ export const unknownIn = (expression: string, families: ReadonlyMap<string, Fami
       .map((label) => `there is no label ${label}: ${expression}`)
   ]
 }
+
+/** Returns the values of a family by a label of their samples. */
+export const valuesBy = (label: string, family: string, text: string) =>
+  parse(text)
+    .get(family)!
+    .samples.map(({ labels, value }) => [labels[label], value] as const)

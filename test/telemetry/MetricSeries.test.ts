@@ -65,15 +65,10 @@ describe("MetricSeries", () => {
 
       const page = PrometheusMetrics.formatUnsafe(MetricSeries.toContext(MetricSeries.sum(parts)))
 
-      assert.deepStrictEqual(
-        Prometheus.parse(page)
-          .get("process_resident_memory_bytes")!
-          .samples.map(({ labels, value }) => [labels["worker"], value]),
-        [
-          ["1", 10],
-          ["2", 20]
-        ]
-      )
+      assert.deepStrictEqual(Prometheus.valuesBy("worker", "process_resident_memory_bytes", page), [
+        ["1", 10],
+        ["2", 20]
+      ])
     })
   )
 

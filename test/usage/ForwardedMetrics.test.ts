@@ -243,15 +243,10 @@ describe("ForwardedMetrics", () => {
       ])
     ].join("")
 
-    assert.deepStrictEqual(
-      Prometheus.parse(text)
-        .get("load")!
-        .samples.map(({ labels, value }) => [labels["agent"], value]),
-      [
-        ["a", 5],
-        ["b", 10]
-      ]
-    )
+    assert.deepStrictEqual(Prometheus.valuesBy("agent", "load", text), [
+      ["a", 5],
+      ["b", 10]
+    ])
   })
 
   const Text = Schema.String.check(Schema.isMaxLength(3))
