@@ -22,14 +22,19 @@ const readiness = (socket: Net.Socket) =>
     socket.write("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
   })
 
-it.live("connections leave descriptors to the database when the system allows fewer than MAX_CONNECTIONS [FT-17]", () =>
-  Effect.gen(function* () {
-    const folder = yield* emptyFolder
-    const service = yield* ServiceProcess.startThrough(
+/** A service that may open 200 files. */
+const startLimited = (env: Readonly<Record<string, string>>) =>
+  Effect.flatMap(emptyFolder, (folder) =>
+    ServiceProcess.startThrough(
       ["sh", "-c", 'ulimit -n 200; exec "$@"', "sh"],
       ["serve", "--port", "0", "--data-dir", folder],
-      { LOG_FORMAT: "json", DATABASE_MAX_CONNECTIONS: "20", MAX_CONNECTIONS: "20000" }
+      { LOG_FORMAT: "json", ...env }
     )
+  )
+
+it.live("connections leave descriptors to the database when the system allows fewer than MAX_CONNECTIONS [FT-17]", () =>
+  Effect.gen(function* () {
+    const service = yield* startLimited({ DATABASE_MAX_CONNECTIONS: "20", MAX_CONNECTIONS: "20000" })
     const [warning] = yield* service.line(/^.*fewer connections than MAX_CONNECTIONS.*$/)
     assert.deepInclude(JSON.parse(warning).annotations, { maxConnections: 20_000, allowed: 115, descriptors: 200 })
     const [, port] = yield* service.line(/^ready at \S+:(\d+)/)
@@ -54,12 +59,7 @@ it.live("connections leave descriptors to the database when the system allows fe
 
 it.live("a limit that bounds connections is no warning to those who have set none [FT-17]", () =>
   Effect.gen(function* () {
-    const folder = yield* emptyFolder
-    const service = yield* ServiceProcess.startThrough(
-      ["sh", "-c", 'ulimit -n 200; exec "$@"', "sh"],
-      ["serve", "--port", "0", "--data-dir", folder],
-      { LOG_FORMAT: "json" }
-    )
+    const service = yield* startLimited({})
     const [record] = yield* service.line(/^.*connections bounded by the limit of open files.*$/)
     assert.deepInclude(JSON.parse(record), { level: "INFO" })
     yield* service.line(/^ready at \S+/)
