@@ -65,7 +65,7 @@ layer(Service.layer, { excludeTestServices: true })("the page", (it) => {
     })
   )
 
-  it.effect("is small: a browser gets 45 kB of it", () =>
+  it.effect("is small: its script takes 45 kB", () =>
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const text = yield* Effect.flatMap(HttpClient.get("/"), (page) => page.text)
