@@ -48,9 +48,12 @@ export const clientOptions = (scheme: string, { certificates, user }: Access) =>
   }
 })
 
-/** The name that the certificate of a host has to have; an address has none. */
-export const serverName = (scheme: string, host: string) =>
-  scheme === "rediss" && isIP(host) === 0 ? { servername: host } : {}
+/** The options of a client of one host. The certificate of a host has to have its name; an address has none. */
+export const clientOptionsAt = (host: string, { socket, ...options }: ReturnType<typeof clientOptions>) => {
+  const endpoint = endpointOf(host)
+  const serverName = "tls" in socket && isIP(endpoint.host) === 0 ? { servername: endpoint.host } : {}
+  return { ...options, RESP: 3 as const, socket: { ...socket, ...endpoint, ...serverName } }
+}
 
 /** Returns why the server cannot be used. */
 export const reasonOf = (cause: unknown): Exclude<RemoteServer.Reason, "package" | "settings"> => {

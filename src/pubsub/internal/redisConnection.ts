@@ -36,16 +36,12 @@ export const driver = Effect.fnUntraced(function* (
   const toError = errorsOf(target.display, prefix)
   const broken = brokenBy(toError)
   const redis = yield* asBrokerError(RedisServer.load(role))
-  const endpoint = RedisServer.endpointOf(target.hosts[0]!)
 
   const connect = Effect.gen(function* () {
     const access = yield* asBrokerError(RedisServer.readAccess(role, target, options))
-    const { socket, ...settings } = RedisServer.clientOptions(target.scheme, access)
-    const client = redis.createClient({
-      ...settings,
-      RESP: 3,
-      socket: { ...socket, ...endpoint, ...RedisServer.serverName(target.scheme, endpoint.host) }
-    })
+    const client = redis.createClient(
+      RedisServer.clientOptionsAt(target.hosts[0]!, RedisServer.clientOptions(target.scheme, access))
+    )
     const queues: Queues = new Set()
     client.on("error", (cause) => {
       for (const queue of queues) Queue.failCauseUnsafe(queue, Cause.fail(broken(cause)))

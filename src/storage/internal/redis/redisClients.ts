@@ -76,12 +76,9 @@ const firstOf = (context: Context) => {
 }
 
 const single = Effect.fnUntraced(function* ({ broken, redis, settings, target }: Context, host: string) {
-  const endpoint = RedisServer.endpointOf(host)
   const client = redis.createClient({
-    ...settings,
-    RESP: 3,
-    ...(target.path === "" ? {} : { database: Number(target.path) }),
-    socket: { ...settings.socket, ...endpoint, ...RedisServer.serverName(target.scheme, endpoint.host) }
+    ...RedisServer.clientOptionsAt(host, settings),
+    ...(target.path === "" ? {} : { database: Number(target.path) })
   })
   const send = (command: Command) => client.sendCommand<unknown>([...command])
   const own: Client = {
