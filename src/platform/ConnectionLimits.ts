@@ -67,8 +67,8 @@ export const makeServer = ({
     server.on("checkContinue", onRequest)
     server.on("upgrade", ({ socket }) => {
       unauthenticated.handle(socket, socket, "finish")
-      // the server stops its own timeouts with an upgrade, even if it is refused; a WebSocket then stops this one
-      socket.setTimeout(idleMillis, () => socket.destroy())
+      // the server no longer listens after an upgrade, even a refused one; a WebSocket stops the timer
+      socket.on("timeout", () => socket.destroy())
     })
     return server
   })
