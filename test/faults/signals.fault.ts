@@ -82,9 +82,10 @@ const hangup = Effect.gen(function* () {
   )
 })
 
-const hearsSigterm = (pid: string) => {
+/** Whether the handlers of a program are there: Node itself handles SIGTERM, in vain as process 1, but not SIGHUP. */
+const hearsSignals = (pid: string) => {
   const [, caught = "0"] = /^SigCgt:\s+([\da-f]+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? []
-  return (BigInt(`0x${caught}`) & (1n << 14n)) !== 0n
+  return (BigInt(`0x${caught}`) & 1n) !== 0n
 }
 
 /** As process 1, to which a signal without a handler means nothing. */
@@ -101,7 +102,7 @@ const duringStart = Effect.gen(function* () {
     )
     // no program hears a signal before it runs
     yield* World.settle(
-      Effect.sync(() => hearsSigterm(child)),
+      Effect.sync(() => hearsSignals(child)),
       (hears) => hears
     )
     yield* lasting(millis)
