@@ -9,7 +9,7 @@
  *   {@link blipSeconds} after a failure that lost nothing.
  */
 import { Schema } from "effect"
-import { Figures } from "./ReplicaFigures.ts"
+import { Figures, Work } from "./ReplicaFigures.ts"
 import { type Distribution, flushReasons, incidents, type Reading } from "./Reading.ts"
 
 /** The seconds of which a rate is the average. */
@@ -83,12 +83,7 @@ export const Overview = Schema.Struct({
   /** All replicas by name, this one among them, and their sums. */
   fleet: Schema.Struct({
     replicas: Schema.Array(Schema.Struct({ ...Figures.fields, isOwn: Schema.Boolean })),
-    sums: Schema.Struct({
-      agents: Schema.Finite,
-      updates: Schema.Finite,
-      rows: Schema.Finite,
-      pending: Schema.Finite
-    })
+    sums: Work
   })
 })
 export type Overview = typeof Overview.Type
