@@ -7,6 +7,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import * as Path from "node:path"
+import * as DocsPage from "../DocsPage.ts"
 
 const source = new URL("../README.md", import.meta.url)
 
@@ -30,8 +31,7 @@ export const render = async (): Promise<string> => {
         return /^(?:#|https?:|docs\/)/.test(target) ? `<a href="${target}">${text}</a>` : text
       },
       code({ escaped, text }) {
-        const code = escaped ? text : text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
-        return `<pre tabindex="0"><code>${code}</code></pre>\n`
+        return `<pre tabindex="0"><code>${escaped ? text : DocsPage.text(text)}</code></pre>\n`
       },
       image: () => "",
       html: () => ""
