@@ -131,24 +131,24 @@ const positions = Uint8Array.from({ length: 36 }, (_, index) => index).filter(
 
 const write = (target: Uint8Array, offset: number, id: AgentId): void => {
   let seen = 0
-  let bits = 0
-  let pending = 0
   let at = offset
-  for (let index = 0; index < positions.length; index++) {
-    const digit = hexValues[id.charCodeAt(positions[index]!)] ?? 255
-    seen |= digit
-    pending = (pending << 4) | digit
-    bits += 4
-    if (bits >= 6) {
-      bits -= 6
-      target[at++] = base64Codes[(pending >> bits) & 63]!
-    }
+  // three digits are two characters; the 33rd digit is missing and counts as zero
+  for (let first = 0; first < positions.length; first += 3) {
+    const high = digitAt(id, first)
+    const middle = digitAt(id, first + 1)
+    const low = first + 2 < positions.length ? digitAt(id, first + 2) : 0
+    seen |= high | middle | low
+    const bits = (high << 8) | (middle << 4) | low
+    target[at++] = base64Codes[bits >> 6]!
+    target[at++] = base64Codes[bits & 63]!
   }
-  target[at] = base64Codes[(pending << (6 - bits)) & 63]!
   if (seen > 15) {
     throw new RangeError("an agent id is not a UUID: make ids with Ids.AgentId.make, or decode them with Ids.AgentId")
   }
 }
+
+/** The value of a digit of a UUID, or 255 for a character that is none. */
+const digitAt = (id: AgentId, digit: number): number => hexValues[id.charCodeAt(positions[digit]!)] ?? 255
 
 const uuid = new Uint8Array(36).fill("-".codePointAt(0)!)
 
