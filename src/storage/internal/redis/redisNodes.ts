@@ -4,10 +4,10 @@
  * - A command goes to the node of its key, and fails when that does not respond within {@link responseTimeout}. Nothing
  *   waits for a connection that is away.
  * - Every node is checked every {@link interval}, and at once after a command failed. While one does not respond, the
- *   connections are replaced every second, so that a node that took over is found.
+ *   connections are replaced with the pauses of {@link backoff}, so that a node that took over is found.
  * - A gauge and two log records tell that nodes are away, and that they are back.
  */
-import { Data, type Duration, Effect, Metric, Queue, Result, type Scope } from "effect"
+import { Data, type Duration, Effect, Metric, Option, Queue, Result, Schedule, type Scope } from "effect"
 import type { AgentId } from "../../../domain/Ids.ts"
 import { StoreError } from "../../../domain/StoreError.ts"
 import * as MetadataStoreMetrics from "../../../metadata/MetadataStoreMetrics.ts"
@@ -20,6 +20,9 @@ export const interval: Duration.Input = "2 seconds"
 
 /** The longest that a node may take for its reply. */
 export const responseTimeout: Duration.Input = "3 seconds"
+
+/** The pauses between two replacements of the connections: 1 s, then doubled up to 4 s, varied by a fifth. */
+export const backoff = Schedule.jittered(Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("4 seconds")]))
 
 /** A command has no result: its connection broke, its node was silent, or the reply is an error. */
 export class CommandFailed extends Data.TaggedError("CommandFailed")<{ readonly cause: unknown }> {
@@ -119,7 +122,7 @@ export const make = Effect.fnUntraced(function* (
 })
 
 /** Checks the nodes for as long as the scope is open, and replaces the client with `renew` while one of them is away. */
-const watchNodes = Effect.fnUntraced(function* (
+export const watchNodes = Effect.fnUntraced(function* (
   client: () => RedisClients.Client,
   renew: Effect.Effect<RedisClients.Client, unknown>,
   failed: Queue.Dequeue<void>,
@@ -146,16 +149,19 @@ const watchNodes = Effect.fnUntraced(function* (
     Object.assign(state, { away, isTotal: away.length === nodes.length })
   })
 
+  const replace = Effect.gen(function* () {
+    const old = yield* Effect.option(renew)
+    if (Option.isNone(old)) return
+    yield* Effect.forkDetach(retire(old.value))
+    yield* check
+  })
+
   const watch = Effect.gen(function* () {
     yield* check
-    if (state.away.length === 0) return yield* Effect.timeoutOption(Queue.take(failed), interval)
-    const old = yield* Effect.option(renew)
-    if (old._tag === "Some") {
-      yield* Effect.forkDetach(retire(old.value))
-      yield* check
-    }
-    return yield* Effect.sleep(state.away.length === 0 ? 0 : "1 second")
+    if (state.away.length > 0) yield* Effect.repeat(replace, { while: () => state.away.length > 0, schedule: backoff })
+    yield* Effect.timeoutOption(Queue.take(failed), interval)
   })
+  yield* Effect.addFinalizer(() => Metric.modify(MetadataStoreMetrics.nodesAway, -state.away.length))
   yield* Effect.forkScoped(Effect.forever(watch))
   return state
 })
