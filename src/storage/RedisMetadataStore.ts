@@ -5,7 +5,8 @@
  * - Needs the package `redis` and a server of Redis 6 or Valkey, or later. Building the layer fails when it cannot be used.
  * - An agent is one hash. Its rows are written by one call of a script, and the calls of a batch are sent together. A node
  *   that fails does not undo what others have written: the batch fails, and writing it again is harmless.
- * - Times, undeclared keys and counted rows follow the rules of `PgMetadataStore`, by the clock of the server.
+ * - Times, undeclared keys and counted rows follow the rules of `PgMetadataStore`, by the clock of the server. While that is
+ *   more than a minute apart from the clock of the database, rows are stored by their age.
  * - A declared key without a value gets one with its first sample, and again after the server lost its data. This takes
  *   a statement of Postgres, and a second call.
  * - Hashes of agents that Postgres no longer has are deleted once an hour.
@@ -142,7 +143,9 @@ export const make = Effect.fnUntraced(function* (
     })
   )
 
-  const [probed] = yield* WriteRows.run(nodes, [[probe, WriteScript.args("create", 0, [probeRow])]])
+  const [probed] = yield* WriteRows.run(nodes, [
+    [probe, WriteScript.args("create", { newest: 0, present: 0 }, [probeRow])]
+  ])
   yield* Effect.fromResult(probed!).pipe(
     Effect.andThen(nodes.send(probe, ["DEL", probe])),
     Effect.andThen(nodes.send(probe, ["SCAN", "0", "MATCH", probe])),

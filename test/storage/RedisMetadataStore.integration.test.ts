@@ -2,6 +2,7 @@ import { NodeFileSystem } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Context, DateTime, Effect, FileSystem, Layer, Logger, Metric, Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
 import * as Path from "node:path"
 import { inspect } from "node:util"
 import { MetadataStore } from "../../src/metadata/MetadataStore.ts"
@@ -42,6 +43,8 @@ const sendAll = (command: ReadonlyArray<string>) =>
   Servers.use(({ ports }) =>
     Effect.forEach(ports, (port) => Effect.ignoreCause(RedisCluster.send(port, command)), { discard: true })
   )
+
+const hour = 3_600_000
 
 const hashOf = (agentId: string) => `metadata_batcher:{${agentId}}`
 
@@ -87,6 +90,33 @@ Brokers.describeWith("redis", () => {
           assert.deepStrictEqual(yield* updateBatch([row(a, "cpu", "1")]), [a])
           assert.strictEqual((yield* samples(a))["cpu"]?.[0], "1")
         })
+      )
+
+      it.effect(
+        "stores values by age while the clock of the database is apart from its own by more than a minute [RS-07]",
+        () =>
+          Effect.gen(function* () {
+            const [a] = yield* Seed.agents(1, ["cpu"])
+            /** Writes a sample of this age by a clock that is apart by so much. */
+            const write = Effect.fnUntraced(function* (value: string, apart: number, age: number) {
+              const present = DateTime.toEpochMillis(yield* DateTime.now) + apart
+              yield* Effect.andThen(
+                TestClock.setTime(present),
+                updateBatch([row(a, "cpu", value, DateTime.makeUnsafe(present - age))])
+              ).pipe(Effect.provide(TestClock.layer()))
+            })
+            yield* write("1", 0, 5_000)
+
+            for (const [value, apart] of [
+              ["an hour behind", -hour],
+              ["as it was", 0],
+              ["an hour ahead", hour]
+            ] as const) {
+              yield* write(value, apart, 0)
+              yield* write("older", apart, 10_000)
+              assert.strictEqual((yield* samples(a))["cpu"]?.[0], value)
+            }
+          })
       )
 
       it.effect("writes more rows of one agent than one call takes", () =>

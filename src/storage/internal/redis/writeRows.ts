@@ -35,7 +35,7 @@ export const make = ({ declaredOf, hashOf, nodes, presentFor }: Options) => {
     const sum: Sum = { stored: 0, ahead: 0, missing: [], changed: new Set(), failures: [] }
     if (rows.length === 0) return sum
     const newest = rows.reduce((time, { collectedAt }) => Math.max(time, DateTime.toEpochMillis(collectedAt)), 0)
-    const sentAt = yield* presentFor(newest)
+    const sentAt = { newest: yield* presentFor(newest), present: yield* presentFor(-Infinity) }
     const calls = [...Map.groupBy(rows, ({ agentId }) => agentId)].flatMap(([agentId, ofAgent]) =>
       Arr.chunksOf(ofAgent, WriteScript.maxRows).map((chunk) => ({ agentId, chunk }))
     )
