@@ -24,10 +24,11 @@ export const readAccess = Effect.fnUntraced(function* (
 
 export type Access = Effect.Success<ReturnType<typeof readAccess>>
 
-/** Returns the host and the port of `host:port`. */
+/** Returns the host and the port of `host:port`. An address of a node of a cluster has no brackets. */
 export const endpointOf = (text: string) => {
-  const { hostname, port } = new URL(`server://${text}`)
-  return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port || 6379) }
+  const [, bare, last] = /^([^[\]]*:[^[\]]*):(\d+)$/.exec(text) ?? []
+  if (bare !== undefined) return { host: bare, port: Number(last) }
+  return { host: RemoteServer.hostOf(text), port: Number(new URL(`server://${text}`).port || 6379) }
 }
 
 /**
@@ -48,11 +49,27 @@ export const clientOptions = (scheme: string, { certificates, user }: Access) =>
   }
 })
 
-/** The options of a client of one host. The certificate of a host has to have its name; an address has none. */
-export const clientOptionsAt = (host: string, { socket, ...options }: ReturnType<typeof clientOptions>) => {
-  const endpoint = endpointOf(host)
-  const serverName = "tls" in socket && isIP(endpoint.host) === 0 ? { servername: endpoint.host } : {}
-  return { ...options, RESP: 3 as const, socket: { ...socket, ...endpoint, ...serverName } }
+/** The options of a client of one host. */
+export const clientOptionsAt = (host: string, { socket, ...options }: ReturnType<typeof clientOptions>) => ({
+  ...options,
+  RESP: 3 as const,
+  socket: { ...socket, ...("tls" in socket ? tlsEndpointOf(host) : endpointOf(host)) }
+})
+
+/**
+ * Returns where a node of a cluster is, of which `named` are hosts that have names. The certificate of a node has to have
+ * its own name or address, or one of theirs: a cluster gives the addresses of its nodes, which few certificates have.
+ */
+export const tlsEndpointOf = (node: string, named: ReadonlyArray<string> = []) => {
+  const endpoint = endpointOf(node)
+  const names = [endpoint, ...named.map(endpointOf)].map(({ host }) => host)
+  // an address is no name that a server could choose its certificate by
+  const servername = names.find((name) => isIP(name) === 0)
+  return {
+    ...endpoint,
+    ...(servername === undefined ? {} : { servername }),
+    checkServerIdentity: RemoteServer.identityCheckOf(names)
+  }
 }
 
 /** Returns why the server cannot be used. */

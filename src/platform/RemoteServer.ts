@@ -4,6 +4,7 @@
  */
 import { Effect, Redacted } from "effect"
 import { readFile } from "node:fs/promises"
+import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls"
 
 /** Why a server cannot be used: the cause and the remedy, in one sentence. */
 export interface Problem {
@@ -58,7 +59,7 @@ export interface Tls {
   key?: string
 }
 
-/** Returns the content of the files. Fails when one of them cannot be read. */
+/** Returns the content of the files. Fails when one of them cannot be read, or is no certificate or key. */
 export const readTls = Effect.fnUntraced(function* (
   { settings }: Role,
   files: TlsFiles = {}
@@ -68,8 +69,25 @@ export const readTls = Effect.fnUntraced(function* (
     const file = files[name]
     if (file !== undefined) tls[name] = yield* read(`${settings}_TLS_${name.toUpperCase()}`, file)
   }
+  // a client that makes its connection of such files may never say so
+  yield* Effect.try({
+    try: () => createSecureContext(tls),
+    catch: (cause): Problem => ({
+      reason: "certificate",
+      detail: `the files of ${settings}_TLS_CERT and ${settings}_TLS_KEY cannot be used (${reasonOf(cause)}): set them to a certificate and its key, both in PEM`
+    })
+  })
   return tls
 })
+
+/** Returns the host of `host:port`. */
+export const hostOf = (text: string): string => new URL(`server://${text}`).hostname.replace(/^\[|\]$/g, "")
+
+/** Returns a check whether a certificate is for one of these hosts. Its error is that of the first. */
+export const identityCheckOf = (hosts: ReadonlyArray<string>) => (_: string, certificate: PeerCertificate) => {
+  const [first, ...others] = hosts.map((host) => checkServerIdentity(host, certificate))
+  return others.includes(undefined) ? undefined : first
+}
 
 /** Returns the content of the file with the credentials, without blanks around it. */
 export const readCredentials = ({ settings }: Role, file: string): Effect.Effect<string, Problem> =>

@@ -43,6 +43,25 @@ Brokers.describeWith("nats", () => {
       })
     )
 
+    it.effect("does not start with a file of credentials that NATS has not issued [BK-05]", () =>
+      Effect.gen(function* () {
+        const file = Path.join(yield* emptyFolder, "credentials")
+        const broken = "-----BEGIN NATS USER JWT-----\nhunter2\n------END NATS USER JWT------\n"
+        yield* FileSystem.FileSystem.use((fs) => fs.writeFileString(file, broken))
+
+        const { message, reason } = yield* refused({
+          url: Redacted.make((yield* Server).url),
+          credentialsFile: file
+        })
+
+        assert.strictEqual(reason, "settings")
+        assert.match(
+          message,
+          /^the file of PUBSUB_CREDENTIALS_FILE has no credentials of NATS \(.*\): set PUBSUB_CREDENTIALS_FILE/
+        )
+      })
+    )
+
     it.effect("does not start without the rights to its channels, and needs no others [BK-05]", () =>
       Effect.gen(function* () {
         const folder = yield* emptyFolder
@@ -62,15 +81,17 @@ Brokers.describeWith("nats", () => {
 
     it.effect("checks the certificate of the broker, and shows its own [BK-05]", () =>
       Effect.gen(function* () {
-        const tls = Brokers.certificates(yield* emptyFolder)
+        const tls = Brokers.certificates(yield* emptyFolder, "IP:127.0.0.1")
         const args = ["--tls", "--tlscert", tls.cert, "--tlskey", tls.key, "--tlscacert", tls.ca, "--tlsverify"]
         const broker = yield* Brokers.start("nats", { args })
 
         yield* NatsPubSub.make({ url: at(broker, "me", "tls"), tls })
         const unknown = yield* refused({ url: at(broker, "me", "tls") })
         const anonymous = yield* refused({ url: at(broker, "me", "tls"), tls: { ca: tls.ca } })
+        const misnamed = yield* refused({ url: Redacted.make(`tls://localhost:${broker.port}`), tls })
         const plain = yield* refused({ url: at(yield* Server, "me", "tls") })
 
+        assert.strictEqual(misnamed.reason, "certificate")
         assert.match(unknown.message, /^the TLS connection to the broker .* failed \(.+\): set PUBSUB_TLS_CA to/)
         assert.deepStrictEqual([unknown.reason, plain.reason], ["certificate", "certificate"])
         assert.include(["certificate", "unreachable"], anonymous.reason)

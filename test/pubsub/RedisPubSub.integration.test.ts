@@ -1,12 +1,10 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Redacted } from "effect"
-import * as Net from "node:net"
 import * as Path from "node:path"
 import * as RedisPubSub from "../../src/pubsub/RedisPubSub.ts"
 import * as Brokers from "../support/brokers.ts"
 import { emptyFolder } from "../support/folder.ts"
-import { portOf } from "../support/localServer.ts"
 import { brokerSuite, Server } from "./brokerSuite.ts"
 
 const at = (broker: Brokers.Broker, user: string, scheme = "redis") =>
@@ -59,7 +57,7 @@ Brokers.describeWith("redis", () => {
 
       it.effect("checks the certificate of the broker, and shows its own [BK-05]", () =>
         Effect.gen(function* () {
-          const tls = Brokers.certificates(yield* emptyFolder)
+          const tls = Brokers.certificates(yield* emptyFolder, "IP:127.0.0.1")
           const port = yield* Brokers.freePort
           const files = ["--tls-cert-file", tls.cert, "--tls-key-file", tls.key, "--tls-ca-cert-file", tls.ca]
           yield* Brokers.start("redis", { args: ["--tls-port", `${port}`, ...files] })
@@ -67,17 +65,32 @@ Brokers.describeWith("redis", () => {
 
           yield* RedisPubSub.make({ url, tls })
           const unknown = yield* refused({ url })
+          const anonymous = yield* refused({ url, tls: { ca: tls.ca } })
+          const misnamed = yield* refused({ url: Redacted.make(`rediss://localhost:${port}`), tls })
           const plain = yield* refused({ url: at(yield* Server, "me", "rediss") })
 
           assert.match(unknown.message, /^the TLS connection to the broker .* failed \(.+\): set PUBSUB_TLS_CA to/)
+          assert.deepStrictEqual([anonymous.reason, misnamed.reason], ["certificate", "certificate"])
           // a server without TLS closes a connection that begins with a handshake
           assert.deepStrictEqual([unknown.reason, plain.reason], ["certificate", "unreachable"])
         })
       )
 
+      it.effect("does not start with several hosts, of which it could use one [BK-05]", () =>
+        Effect.gen(function* () {
+          const { message, reason } = yield* refused({ url: Redacted.make("redis://me:hunter2@a,b") })
+
+          assert.strictEqual(reason, "settings")
+          assert.strictEqual(
+            message,
+            "PUBSUB_URL names several hosts of Redis: name one, which may be any node of a cluster"
+          )
+        })
+      )
+
       it.effect("does not start with a server that is too old [BK-05]", () =>
         Effect.gen(function* () {
-          const old = yield* ancient
+          const old = yield* Brokers.ancientRedis
           const { message, reason } = yield* refused({ url: Redacted.make(`redis://127.0.0.1:${old}`) })
 
           assert.strictEqual(reason, "version")
@@ -87,13 +100,3 @@ Brokers.describeWith("redis", () => {
     }
   )
 })
-
-/** The port of a server that does not know the commands of 2020. */
-const ancient = Effect.suspend(() =>
-  portOf(
-    Net.createServer((socket) => {
-      socket.on("error", () => {})
-      socket.on("data", () => socket.write("-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n"))
-    })
-  )
-)

@@ -1,12 +1,14 @@
 /** The suite of a pubsub over a broker: failures of the broker and of the network, and the start. */
 import { assert, type Vitest } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Logger, Redacted, Scope } from "effect"
+import { Context, Effect, Exit, FileSystem, Layer, Logger, Redacted, Scope } from "effect"
+import * as Path from "node:path"
 import { inspect } from "node:util"
 import type { BrokerError } from "../../src/pubsub/NatsPubSub.ts"
 import { is, PubSub, PubSubError, Resync } from "../../src/pubsub/PubSub.ts"
 import * as PubSubMetrics from "../../src/pubsub/PubSubMetrics.ts"
 import * as Proxy from "../faults/Proxy.ts"
 import * as Brokers from "../support/brokers.ts"
+import { emptyFolder } from "../support/folder.ts"
 import { subscribe, type Subscription } from "../support/Subscription.ts"
 import { count, isolated, level, message, promptly } from "./support.ts"
 
@@ -20,7 +22,7 @@ interface Options {
   readonly url: Redacted.Redacted
   readonly prefix?: string
   readonly credentialsFile?: string
-  readonly tls?: { readonly ca: string }
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string }
   readonly heartbeatInterval?: "100 millis"
   readonly heartbeatTimeout?: "400 millis"
   readonly publishTimeout?: "200 millis"
@@ -35,13 +37,18 @@ const on = (pubsub: PubSub["Service"]) => Effect.provideService(PubSub, pubsub)
 /** The next message; a loss may be marked more than once. */
 const nextMessage = ({ next }: Subscription) => Effect.repeat(next, { until: is("Message") })
 
+const schemesOf: { readonly [K in Brokers.Kind]: ReadonlyArray<string> } = {
+  nats: ["nats", "tls"],
+  redis: ["redis", "rediss"]
+}
+
 const impatient = {
   heartbeatInterval: "100 millis",
   heartbeatTimeout: "400 millis",
   publishTimeout: "200 millis"
 } as const
 
-export const brokerSuite = (it: Vitest.MethodsNonLive<Server>, { make }: Backend) => {
+export const brokerSuite = (it: Vitest.MethodsNonLive<Server | FileSystem.FileSystem>, { make }: Backend) => {
   /** A pubsub through a proxy. */
   const proxied = Effect.fnUntraced(function* (options: Partial<Options> = {}) {
     const proxy = yield* Proxy.make((yield* Server).url)
@@ -159,18 +166,15 @@ export const brokerSuite = (it: Vitest.MethodsNonLive<Server>, { make }: Backend
 
   it.effect("does not start without a broker, and says which setting to correct [BK-05]", () =>
     Effect.gen(function* () {
-      const url = new URL((yield* Server).url)
-      url.port = "1"
-      url.username = "me"
-      url.password = "hunter2"
+      for (const scheme of schemesOf[(yield* Server).kind]) {
+        const { message, reason } = yield* refused({ url: Redacted.make(`${scheme}://me:hunter2@127.0.0.1:1`) })
 
-      const { message, reason } = yield* refused({ url: Redacted.make(url.href) })
-
-      assert.strictEqual(reason, "unreachable")
-      assert.match(
-        message,
-        /^cannot reach the broker \w+:\/\/127\.0\.0\.1:1 \(.*refused.*\): start it, or set PUBSUB_URL to/i
-      )
+        assert.strictEqual(reason, "unreachable")
+        assert.match(
+          message,
+          /^cannot reach the broker \w+:\/\/127\.0\.0\.1:1 \(.*refused.*\): start it, or set PUBSUB_URL to/i
+        )
+      }
     })
   )
 
@@ -187,6 +191,27 @@ export const brokerSuite = (it: Vitest.MethodsNonLive<Server>, { make }: Backend
         (yield* refused({ url: Redacted.make(url), credentialsFile: "/nowhere" })).message,
         /^the file of PUBSUB_CREDENTIALS_FILE cannot be read \(ENOENT.*\): set PUBSUB_CREDENTIALS_FILE to a file/
       )
+      for (const name of ["ca", "cert", "key"] as const) {
+        assert.match(
+          (yield* refused({ url: Redacted.make(url), tls: { [name]: "/nowhere" } })).message,
+          /^the file of PUBSUB_TLS_(CA|CERT|KEY) cannot be read \(ENOENT.*\): set PUBSUB_TLS_\1 to a file/
+        )
+      }
+    })
+  )
+
+  it.effect("does not start with files that are no certificates [BK-05]", () =>
+    Effect.gen(function* () {
+      const { kind, port } = yield* Server
+      const folder = yield* emptyFolder
+      const file = Path.join(folder, "text")
+      yield* FileSystem.FileSystem.use((fs) => fs.writeFileString(file, "hunter2"))
+      const url = Redacted.make(`${schemesOf[kind][1]}://127.0.0.1:${port}`)
+
+      const { message, reason } = yield* refused({ url, tls: { cert: file, key: file } })
+
+      assert.strictEqual(reason, "certificate")
+      assert.match(message, /^the files of PUBSUB_TLS_CERT and PUBSUB_TLS_KEY cannot be used \(.*\): set them to/)
     })
   )
 

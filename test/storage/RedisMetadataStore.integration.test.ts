@@ -212,19 +212,93 @@ Brokers.describeWith("redis", () => {
         })
       )
 
-      it.effect("checks the certificate of its server [RS-01]", () =>
+      it.effect("does not start without the right to ask a cluster for its nodes [RS-01]", () =>
         Effect.gen(function* () {
-          const { ca, cert, key } = Brokers.certificates(yield* emptyFolder)
+          const rights = ["+hello", "+client|setname", "+eval", "+evalsha", "+time", "+hmget", "+hset", "+del", "+scan"]
+          const me = ["on", ">hunter2", "~*", ...rights]
+          const { nodes } = yield* RedisCluster.start({ args: ["--user", "me", ...me] })
+
+          const { message, reason } = yield* refused(`redis://me:hunter2@127.0.0.1:${nodes[0]!.port}`)
+
+          assert.strictEqual(reason, "rights")
+          assert.match(message, /allow it the commands .* cluster\|slots/)
+        })
+      )
+
+      it.effect("does not start with a server that is too old [RS-01]", () =>
+        Effect.gen(function* () {
+          const { message, reason } = yield* refused(`redis://me:hunter2@127.0.0.1:${yield* Brokers.ancientRedis}`)
+
+          assert.strictEqual(reason, "version")
+          assert.match(message, /is too old \(.*HELLO.*\): run Redis 6 or Valkey, or later, at METADATA_STORE_URL/)
+        })
+      )
+
+      it.effect("does not start with a database that it cannot have, or with files that cannot be read [RS-01]", () =>
+        Effect.gen(function* () {
+          const { url } = yield* Brokers.start("redis")
+          const file = Path.join(yield* emptyFolder, "text")
+          yield* FileSystem.FileSystem.use((fs) => fs.writeFileString(file, "hunter2"))
+
+          const database = yield* refused(`${url}/values`)
+          const absent = yield* refused(url, { tls: { ca: "/nowhere" } })
+          const broken = yield* refused(url, { tls: { cert: file, key: file } })
+          const { nodes } = yield* RedisCluster.start()
+          const ofCluster = yield* refused(`redis://127.0.0.1:${nodes[0]!.port}/1`)
+          const unknown = yield* refused(`${url}/99`)
+
+          assert.strictEqual(broken.reason, "certificate")
+          for (const { reason } of [database, absent, ofCluster, unknown]) assert.strictEqual(reason, "settings")
+          assert.match(database.message, /^METADATA_STORE_URL must end with the number of a database, such as \/1/)
+          assert.match(absent.message, /^the file of METADATA_STORE_TLS_CA cannot be read/)
+          assert.match(
+            broken.message,
+            /^the files of METADATA_STORE_TLS_CERT and METADATA_STORE_TLS_KEY cannot be used/
+          )
+          assert.match(
+            ofCluster.message,
+            /has no database 1 \(.*\): correct or leave out the number in METADATA_STORE_URL/
+          )
+          assert.match(
+            unknown.message,
+            /has no database 99 \(.*\): correct or leave out the number in METADATA_STORE_URL/
+          )
+        })
+      )
+
+      it.effect("checks the certificate of its server, and shows its own [RS-01]", () =>
+        Effect.gen(function* () {
+          const tls = Brokers.certificates(yield* emptyFolder, "IP:127.0.0.1")
+          const { ca, cert, key } = tls
           const [port, args] = [yield* Brokers.freePort, ["--tls-cert-file", cert, "--tls-key-file", key]]
           yield* Brokers.start("redis", {
-            args: ["--tls-port", `${port}`, "--tls-auth-clients", "no", "--tls-ca-cert-file", ca, ...args]
+            args: ["--tls-port", `${port}`, "--tls-ca-cert-file", ca, ...args]
           })
+          const url = `rediss://me:hunter2@127.0.0.1:${port}`
 
-          yield* at(`rediss://127.0.0.1:${port}`, { tls: { ca } })
-          const { message, reason } = yield* refused(`rediss://127.0.0.1:${port}`)
+          yield* at(`rediss://127.0.0.1:${port}`, { tls })
+          const unknown = yield* refused(url)
+          const anonymous = yield* refused(url, { tls: { ca } })
+          const misnamed = yield* refused(`rediss://localhost:${port}`, { tls })
 
-          assert.strictEqual(reason, "certificate")
-          assert.match(message, /set METADATA_STORE_TLS_CA to the authority of its certificate/)
+          for (const { reason } of [unknown, anonymous, misnamed]) assert.strictEqual(reason, "certificate")
+          assert.match(unknown.message, /set METADATA_STORE_TLS_CA to the authority of its certificate/)
+        })
+      )
+
+      it.effect("takes certificates of the nodes of a cluster for a host of the address, or for the node [RS-01]", () =>
+        Effect.gen(function* () {
+          const folder = yield* emptyFolder
+          const named = Brokers.certificates(folder, "DNS:localhost")
+          const addressed = Brokers.certificates(folder, "IP:127.0.0.1")
+          const { nodes } = yield* RedisCluster.start({ certificates: [named, named, addressed] })
+          const agents = yield* Seed.agents<number>(30, ["cpu"])
+
+          // the cluster gives its nodes as 127.0.0.1
+          const store = yield* at(`rediss://localhost:${nodes[0]!.tlsPort}`, { tls: { ca: named.ca } })
+          const written = yield* store.updateBatch(agents.map((agentId) => row(agentId, "cpu", "1")))
+
+          assert.sameMembers([...written], [...agents])
         })
       )
 

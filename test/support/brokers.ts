@@ -1,6 +1,7 @@
 /** Real brokers for tests: `nats-server` and `redis-server`, each on a port of its own. */
 import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
+import { existsSync } from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as Programs from "./programs.ts"
@@ -59,25 +60,32 @@ export const start = Effect.fnUntraced(function* (kind: Kind, options: Options =
   }
 })
 
-/** Makes an authority in a folder, and a certificate that it has signed for this machine. */
-export const certificates = (folder: string) => {
+/** The port of a server that does not know the commands of 2020. */
+export const ancientRedis = Effect.suspend(() =>
+  portOf(
+    Net.createServer((socket) => {
+      socket.on("error", () => {})
+      socket.on("data", () => socket.write("-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n"))
+    })
+  )
+)
+
+export type Certificates = ReturnType<typeof certificates>
+
+/**
+ * Makes a certificate for these names, by default those of this machine. It is signed by the authority of the folder, which
+ * the first one makes.
+ */
+export const certificates = (folder: string, names = "IP:127.0.0.1,DNS:localhost") => {
   const file = (name: string) => Path.join(folder, name)
+  const own = names.replace(/\W+/g, "-")
   const openssl = (...args: ReadonlyArray<string>) => execFileSync("openssl", args, { stdio: "pipe" })
   const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-  openssl("req", "-x509", ...newKey, "-keyout", file("ca.key"), "-out", file("ca.pem"), "-subj", "/CN=authority")
-  const names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
-  const signed = ["-CA", file("ca.pem"), "-CAkey", file("ca.key"), "-addext", names]
-  openssl(
-    "req",
-    "-x509",
-    ...newKey,
-    "-keyout",
-    file("key.pem"),
-    "-out",
-    file("cert.pem"),
-    "-subj",
-    "/CN=localhost",
-    ...signed
-  )
-  return { ca: file("ca.pem"), cert: file("cert.pem"), key: file("key.pem") }
+  if (!existsSync(file("ca.pem"))) {
+    openssl("req", "-x509", ...newKey, "-keyout", file("ca.key"), "-out", file("ca.pem"), "-subj", "/CN=authority")
+  }
+  const signed = ["-CA", file("ca.pem"), "-CAkey", file("ca.key"), "-addext", `subjectAltName=${names}`]
+  const files = ["-keyout", file(`${own}.key`), "-out", file(`${own}.pem`)]
+  openssl("req", "-x509", ...newKey, ...files, "-subj", "/CN=server", ...signed)
+  return { ca: file("ca.pem"), cert: file(`${own}.pem`), key: file(`${own}.key`) }
 }

@@ -13,10 +13,12 @@ const slots = 16_384
 export interface Options {
   /** Further arguments of each node. */
   readonly args?: ReadonlyArray<string> | undefined
+  /** The certificate of each node, by which it serves another port with TLS. */
+  readonly certificates?: ReadonlyArray<Brokers.Certificates> | undefined
 }
 
 /** Starts a cluster and waits until all its nodes agree that it works. */
-export const start = Effect.fnUntraced(function* ({ args = [] }: Options = {}) {
+export const start = Effect.fnUntraced(function* ({ args = [], certificates = [] }: Options = {}) {
   const folder = yield* emptyFolder
   const fs = yield* FileSystem.FileSystem
   const nodes = yield* Effect.forEach([0, 1, 2], (index) =>
@@ -25,9 +27,11 @@ export const start = Effect.fnUntraced(function* ({ args = [] }: Options = {}) {
       const own = Path.join(folder, `${index}`)
       yield* Effect.orDie(fs.makeDirectory(own))
       const settings = ["--cluster-enabled", "yes", "--cluster-port", `${busPort}`, "--cluster-node-timeout", "2000"]
-      const all = { port, args: [...settings, "--dir", own, ...args] }
+      const tlsPort = yield* Brokers.freePort
+      const tls = certificates[index] === undefined ? [] : tlsArgs(tlsPort, certificates[index])
+      const all = { port, args: [...settings, "--dir", own, ...tls, ...args] }
       const node = yield* Brokers.start("redis", all)
-      return { ...node, busPort, restart: Brokers.start("redis", all) }
+      return { ...node, busPort, tlsPort, restart: Brokers.start("redis", all) }
     })
   )
   const [first, ...others] = nodes
@@ -45,6 +49,12 @@ export const start = Effect.fnUntraced(function* ({ args = [] }: Options = {}) {
   yield* Effect.repeat(isWell, { until: (is) => is, schedule: Schedule.spaced("50 millis") })
   return { nodes, url: `redis://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(",")}` }
 })
+
+/** The arguments of a node that serves a port with TLS, and speaks TLS to the others. */
+const tlsArgs = (port: number, { ca, cert, key }: Brokers.Certificates) => {
+  const files = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca]
+  return ["--tls-port", `${port}`, "--tls-cluster", "yes", "--tls-auth-clients", "no", ...files]
+}
 
 /** Sends a command to a server, over a connection of its own. */
 export const send = (port: number, command: ReadonlyArray<string>) =>

@@ -38,6 +38,8 @@ export const driver = Effect.fnUntraced(function* (
   const connect = Effect.gen(function* () {
     const tls = yield* asBrokerError(RemoteServer.readTls(role, options.tls))
     const authentication = yield* authenticationOf(nats, options, target)
+    // the client itself checks whether the certificate of an address is for localhost
+    const checked = { ...tls, checkServerIdentity: RemoteServer.identityCheckOf(target.hosts.map(RemoteServer.hostOf)) }
     const connecting = () =>
       nats.connect({
         servers: [...target.hosts],
@@ -46,7 +48,7 @@ export const driver = Effect.fnUntraced(function* (
         timeout: RemoteServer.connectTimeout,
         ignoreClusterUpdates: true,
         ...authentication,
-        ...(target.scheme === "tls" || Object.keys(tls).length > 0 ? { tls } : {})
+        ...(target.scheme === "tls" || Object.keys(tls).length > 0 ? { tls: checked } : {})
       })
     const connection = yield* Effect.acquireRelease(opened(connecting, broken), close, { interruptible: true })
     return yield* listening(connection, prefix, toError)
@@ -62,9 +64,17 @@ const authenticationOf = Effect.fnUntraced(function* (
 ) {
   if (credentialsFile === undefined) return asOptions(target)
   const text = yield* asBrokerError(RemoteServer.readCredentials(role, credentialsFile))
-  return text.startsWith("-----BEGIN")
-    ? { authenticator: nats.credsAuthenticator(new TextEncoder().encode(text)) }
-    : asOptions(RemoteServer.parseUser(text))
+  if (!text.startsWith("-----BEGIN")) return asOptions(RemoteServer.parseUser(text))
+  const authenticator = nats.credsAuthenticator(new TextEncoder().encode(text))
+  yield* Effect.try({
+    try: () => authenticator("any"),
+    catch: (cause) =>
+      new BrokerError({
+        reason: "settings",
+        detail: `the file of PUBSUB_CREDENTIALS_FILE has no credentials of NATS (${RemoteServer.reasonOf(cause)}): set PUBSUB_CREDENTIALS_FILE to a file that NATS has issued`
+      })
+  })
+  return { authenticator }
 })
 
 /** A user without a password is a token, as in the addresses of NATS. */

@@ -33,6 +33,13 @@ export const driver = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Driver<BrokerConnection, BrokerError>, BrokerError> {
   const { prefix = Settings.defaultPrefix } = options
   const target = yield* asBrokerError(parseTarget(role, options.url, RedisServer.schemes))
+  const [host, ...others] = target.hosts
+  if (others.length > 0) {
+    return yield* new BrokerError({
+      reason: "settings",
+      detail: "PUBSUB_URL names several hosts of Redis: name one, which may be any node of a cluster"
+    })
+  }
   const toError = errorsOf(target.display, prefix)
   const broken = brokenBy(toError)
   const redis = yield* asBrokerError(RedisServer.load(role))
@@ -40,7 +47,7 @@ export const driver = Effect.fnUntraced(function* (
   const connect = Effect.gen(function* () {
     const access = yield* asBrokerError(RedisServer.readAccess(role, target, options))
     const client = redis.createClient(
-      RedisServer.clientOptionsAt(target.hosts[0]!, RedisServer.clientOptions(target.scheme, access))
+      RedisServer.clientOptionsAt(host!, RedisServer.clientOptions(target.scheme, access))
     )
     const queues: Queues = new Set()
     client.on("error", (cause) => {

@@ -33,14 +33,23 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const redis = yield* RedisServer.load(role)
   const server = `the ${role.name} ${target.display}`
   const setting = `${role.settings}_URL`
+  const unusable = (detail: string) => Effect.fail<RemoteServer.Problem>({ reason: "settings", detail })
+  if (!/^\d*$/.test(target.path)) {
+    return yield* unusable(`${setting} must end with the number of a database, such as /1, or with the host`)
+  }
   const sentences = {
     ...RemoteServer.sentences(role, target.display),
     rights: (why: string) => options.rights(target.display, why),
     version: (why: string) => `${server} is too old (${why}): run Redis 6 or Valkey, or later, at ${setting}`
   }
   const broken = (cause: unknown): RemoteServer.Problem => {
+    const why = RemoteServer.reasonOf(cause)
+    if (/^ERR (SELECT is not allowed|DB index)/.test(why)) {
+      const detail = `${server} has no database ${target.path} (${why}): correct or leave out the number in ${setting}`
+      return { reason: "settings", detail, cause }
+    }
     const reason = RedisServer.reasonOf(cause)
-    return { reason, detail: sentences[reason](RemoteServer.reasonOf(cause)), cause }
+    return { reason, detail: sentences[reason](why), cause }
   }
 
   const open = Effect.gen(function* () {
@@ -52,12 +61,11 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     if (!isCluster && !isReplica && target.hosts.length === 1) return client
     client.destroy()
     if (isCluster) return yield* clusterOf(context)
-    return yield* Effect.fail<RemoteServer.Problem>({
-      reason: "settings",
-      detail: isReplica
+    return yield* unusable(
+      isReplica
         ? `${server} is a replica, which accepts no writes: set ${setting} to the address of its primary`
         : `${server} is not a cluster: name one host in ${setting}`
-    })
+    )
   })
   return { open, broken }
 })
@@ -92,10 +100,13 @@ const single = Effect.fnUntraced(function* ({ broken, redis, settings, target }:
 })
 
 const clusterOf = Effect.fnUntraced(function* ({ broken, redis, settings, target }: Context) {
+  const endpointOf =
+    "tls" in settings.socket ? (node: string) => RedisServer.tlsEndpointOf(node, target.hosts) : RedisServer.endpointOf
   const cluster = redis.createCluster({
     RESP: 3,
-    rootNodes: target.hosts.map((host) => ({ socket: RedisServer.endpointOf(host) })),
+    rootNodes: target.hosts.map((host) => ({ socket: endpointOf(host) })),
     defaults: settings,
+    nodeAddressMap: endpointOf,
     // a node that is away does not keep the service from the others
     minimizeConnections: true
   })
