@@ -35,6 +35,8 @@ export interface Ledger {
   readonly accept: (agentId: string, keys: ReadonlyArray<string>, number: number) => Effect.Effect<void>
   /** Compares stored rows with the newest samples that were accepted until `until`, by default until now. */
   readonly compare: (rows: ReadonlyArray<Row>, until?: number) => Comparison
+  /** The keys of which nothing was accepted after `at`. */
+  readonly silentSince: (at: number) => number
   /** The longest time between two acceptances of a key, in milliseconds, and when it began. */
   readonly longestGap: () => { readonly millis: number; readonly from: number }
 }
@@ -91,6 +93,7 @@ export const make = (): Ledger => {
         invented: rows.filter(({ agentId, value }) => numberOf(value) > (sent.get(agentId) ?? 0)).length
       }
     },
+    silentSince: (at) => [...accepted.values()].filter((list) => list.at(-1)!.at <= at).length,
     longestGap: () =>
       [...accepted.values()]
         .flatMap((list) =>

@@ -88,8 +88,13 @@ const soak = Effect.gen(function* () {
           `${at}: ${faults}. ${fault.name}; ${yield* behind} of ${agents * 3} keys behind, ${Math.round(rss)} MiB`
         )
       }
-      // every agent reports once more
-      yield* lasting("30 seconds")
+      // a killed replica has lost what it had accepted, until its agents report again
+      const lastFault = yield* Clock.currentTimeMillis
+      yield* World.settle(
+        Effect.sync(() => ledger.silentSince(lastFault)),
+        (keys) => keys === 0,
+        1_000
+      )
     })
   )
   const outcome = World.lossless(yield* World.look({ ...world, replicas, watchers }))
