@@ -3,7 +3,7 @@ import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Net from "node:net"
-import { emptyFolder } from "../support/folder.ts"
+import { dataFolder } from "../support/folder.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 
 const connect = (port: number) =>
@@ -24,7 +24,7 @@ const readiness = (socket: Net.Socket) =>
 
 /** A service that may open 200 files. */
 const startLimited = (env: Readonly<Record<string, string>>) =>
-  Effect.flatMap(emptyFolder, (folder) =>
+  Effect.flatMap(dataFolder, (folder) =>
     ServiceProcess.startThrough(
       ["sh", "-c", 'ulimit -n 200; exec "$@"', "sh"],
       ["serve", "--port", "0", "--data-dir", folder],

@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { readdirSync, readFileSync } from "node:fs"
 import * as Path from "node:path"
-import { emptyFolder } from "../support/folder.ts"
+import { dataFolder } from "../support/folder.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 
 /** The option that makes Node run a program before its own. */
@@ -64,7 +64,7 @@ describe("the process of the service", () => {
 
   it.live("flushes at SIGHUP, and stops its database [FT-21]", () =>
     Effect.gen(function* () {
-      const folder = yield* emptyFolder
+      const folder = yield* dataFolder
       const service = yield* ServiceProcess.start(["serve", "--port", "0", "--data-dir", folder])
       yield* service.line(/^ready at/)
       const server = postmaster(folder)
@@ -80,7 +80,7 @@ describe("the process of the service", () => {
 
   it.live("goes on when the reader of its output has gone, and ends in order [FT-21]", () =>
     Effect.gen(function* () {
-      const folder = yield* emptyFolder
+      const folder = yield* dataFolder
       const service = yield* ServiceProcess.start(
         ["serve", "--port", "0", "--data-dir", folder, "--demo-agents", "2"],
         {

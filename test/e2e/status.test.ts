@@ -2,12 +2,12 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { emptyFolder } from "../support/folder.ts"
+import { dataFolder } from "../support/folder.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 
 it.live("status needs neither an address nor a token beside the embedded database, and prints lines or JSON", () =>
   Effect.gen(function* () {
-    const folder = yield* emptyFolder
+    const folder = yield* dataFolder
     const service = yield* ServiceProcess.start(["serve", "--port", "0", "--data-dir", folder])
     const [, port] = yield* service.line(/^ready at \S+:(\d+)/)
     const environment = { PORT: port!, DATA_DIR: folder }

@@ -11,7 +11,7 @@ import { settle } from "../faults/World.ts"
 import * as Agent from "../support/agent.ts"
 import { childrenOf, socketsOf } from "../support/children.ts"
 import * as Client from "../support/client.ts"
-import { emptyFolder } from "../support/folder.ts"
+import { dataFolder } from "../support/folder.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Prometheus from "../support/prometheus.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
@@ -146,7 +146,7 @@ describe("a service of several workers", () => {
 
   it.live("ends calmly when Ctrl-C reaches all of its processes, its embedded database last [WK-09]", () =>
     Effect.gen(function* () {
-      const { service, url } = yield* serve(2, { DATA_DIR: Path.join(yield* emptyFolder, "data") })
+      const { service, url } = yield* serve(2, { DATA_DIR: yield* dataFolder })
       yield* reporting(url, 10)
 
       yield* service.killAll("SIGINT")

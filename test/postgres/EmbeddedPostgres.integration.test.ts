@@ -5,7 +5,7 @@ import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
-import { emptyFolder } from "../support/folder.ts"
+import { dataFolder, emptyFolder } from "../support/folder.ts"
 import { environment, isOpen, otherProcess, otherServer, query, serverOf, settings } from "../support/server.ts"
 
 layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
@@ -41,7 +41,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
 
   it.effect("rejects a folder that a live process uses, naming both", () =>
     Effect.gen(function* () {
-      const dataDir = yield* emptyFolder
+      const dataDir = yield* dataFolder
       const other = yield* otherServer(dataDir)
 
       const error = yield* Effect.flip(EmbeddedPostgres.make({ dataDir, settings }))
@@ -72,7 +72,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
 
   it.effect("ends a server that outlived its process, and starts anew with its data", () =>
     Effect.gen(function* () {
-      const dataDir = yield* emptyFolder
+      const dataDir = yield* dataFolder
       const killed = yield* otherServer(dataDir)
       killed.child.kill("SIGKILL")
       yield* killed.exited
@@ -94,7 +94,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
   it.effect("starts on the lock file of a server that is gone, even when its id is another program's by now", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
-      const dataDir = yield* emptyFolder
+      const dataDir = yield* dataFolder
       yield* Effect.scoped(EmbeddedPostgres.make({ dataDir, settings }))
       yield* fs.writeFileString(Path.join(dataDir, "cluster", "postmaster.pid"), `${process.pid}\n${dataDir}\n`)
 
@@ -106,7 +106,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
 
   it.effect("ends its server when the process exits without closing the scope", () =>
     Effect.gen(function* () {
-      const other = yield* otherServer(yield* emptyFolder)
+      const other = yield* otherServer(yield* dataFolder)
       const disconnected = Effect.callback<void>((resume) => {
         Net.connect(other.server.port, "127.0.0.1", () => other.child.stdin.write("exit\n")).on("close", () =>
           resume(Effect.void)
@@ -122,7 +122,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
 
   it.effect("serves a last statement after the terminal interrupted its process", () =>
     Effect.gen(function* () {
-      const other = yield* otherServer(yield* emptyFolder)
+      const other = yield* otherServer(yield* dataFolder)
 
       // as Ctrl-C does: the signal goes to every process of the foreground group
       process.kill(-other.pid, "SIGINT")
@@ -136,7 +136,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
   it.effect("reports the end of a server that nobody stopped", () =>
     Effect.gen(function* () {
       const logs: Array<LogRecord> = []
-      const server = yield* EmbeddedPostgres.make({ dataDir: yield* emptyFolder, settings }).pipe(collectLogs(logs))
+      const server = yield* EmbeddedPostgres.make({ dataDir: yield* dataFolder, settings }).pipe(collectLogs(logs))
 
       process.kill(server.pid, "SIGINT")
       const error = yield* Effect.flip(server.died)
@@ -198,7 +198,7 @@ layer(environment, { excludeTestServices: true })("EmbeddedPostgres", (it) => {
   )
 })
 
-const running = Layer.unwrap(Effect.map(emptyFolder, (dataDir) => EmbeddedPostgres.layer({ dataDir, settings })))
+const running = Layer.unwrap(Effect.map(dataFolder, (dataDir) => EmbeddedPostgres.layer({ dataDir, settings })))
 
 layer(Layer.provideMerge(running, environment), { excludeTestServices: true })("a running EmbeddedPostgres", (it) => {
   it.effect("lets nobody in without the password, which only the owner of the data can read", () =>
@@ -230,7 +230,7 @@ layer(Layer.provideMerge(running, environment), { excludeTestServices: true })("
 
   it.effect("ends a failed start with the last words of Postgres", () =>
     Effect.gen(function* () {
-      const dataDir = yield* emptyFolder
+      const dataDir = yield* dataFolder
       const holder = yield* EmbeddedPostgres.EmbeddedPostgres
 
       const error = yield* Effect.flip(EmbeddedPostgres.make({ dataDir, settings, port: holder.port }))

@@ -9,13 +9,13 @@ import { zeroTime } from "../../src/domain/Metadata.ts"
 import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import * as PostgresClient from "../../src/storage/Postgres.ts"
-import { emptyFolder } from "../support/folder.ts"
+import { dataFolder } from "../support/folder.ts"
 import { at, noon, row, samples, updateBatch } from "../support/metadata.ts"
 import * as Seed from "../support/seed.ts"
 import * as Server from "../support/server.ts"
 
 const server = Layer.unwrap(
-  Effect.map(emptyFolder, (dataDir) => EmbeddedPostgres.layer({ dataDir, settings: Server.settings }))
+  Effect.map(dataFolder, (dataDir) => EmbeddedPostgres.layer({ dataDir, settings: Server.settings }))
 ).pipe(Layer.provideMerge(Server.environment))
 
 /** A store over one connection, another one each time that it is provided. */

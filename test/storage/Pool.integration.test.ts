@@ -23,7 +23,7 @@ import * as PgReadiness from "../../src/storage/PgReadiness.ts"
 import * as PostgresClient from "../../src/storage/Postgres.ts"
 import * as PoolMetrics from "../../src/telemetry/PoolMetrics.ts"
 import * as Proxy from "../faults/Proxy.ts"
-import { emptyFolder } from "../support/folder.ts"
+import { dataFolder } from "../support/folder.ts"
 import { lockedBefore } from "../support/locked.ts"
 import { at, row } from "../support/metadata.ts"
 import * as PgProxy from "../support/PgProxy.ts"
@@ -203,9 +203,7 @@ layer(environment, { excludeTestServices: true })("the pool", (it) => {
   )
 })
 
-const ownServer = Effect.flatMap(emptyFolder, (dataDir) =>
-  EmbeddedPostgres.make({ dataDir, settings: Server.settings })
-)
+const ownServer = Effect.flatMap(dataFolder, (dataDir) => EmbeddedPostgres.make({ dataDir, settings: Server.settings }))
 
 layer(Layer.merge(Server.environment, Layer.merge(Logger.layer([]), Reactivity.layer)), { excludeTestServices: true })(
   "a server that no longer accepts writes",
@@ -214,16 +212,14 @@ layer(Layer.merge(Server.environment, Layer.merge(Logger.layer([]), Reactivity.l
       Effect.gen(function* () {
         const [first, second] = yield* Effect.all([ownServer, ownServer], { concurrency: 2 })
         const proxy = yield* Proxy.make(Redacted.value(first.url))
+        // both have the data of one, and so its password
         const urlAt = (port: number) =>
           Redacted.make(Object.assign(new URL(Redacted.value(first.url)), { port: String(port) }).href)
-        // both have the password of the first
         const administer = (server: EmbeddedPostgres.Server, statement: string) =>
           PostgresClient.make({ url: server.url, maxConnections: 1 }).pipe(
             Effect.flatMap((sql) => sql.unsafe(statement)),
             Effect.scoped
           )
-        const password = new URL(Redacted.value(first.url)).password
-        yield* administer(second, `ALTER ROLE postgres PASSWORD '${password}'`)
         for (const server of [first, second]) {
           yield* Effect.provide(PostgresClient.migrate, Layer.fresh(PostgresClient.layer({ url: urlAt(server.port) })))
         }

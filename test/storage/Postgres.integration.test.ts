@@ -7,7 +7,7 @@ import { migrations } from "../../src/storage/Migrations.ts"
 import * as PgMetadataStore from "../../src/storage/PgMetadataStore.ts"
 import * as Postgres from "../../src/storage/Postgres.ts"
 import * as Crypto from "node:crypto"
-import { emptyFolder } from "../support/folder.ts"
+import { dataFolder } from "../support/folder.ts"
 import * as PgProxy from "../support/PgProxy.ts"
 import { database, layerDatabase, TestDatabase } from "../support/Postgres.ts"
 
@@ -232,7 +232,7 @@ layer(Layer.merge(layerDatabase, NodeFileSystem.layer), { excludeTestServices: t
 
   it.effect("waits for a database that is only starting", () =>
     Effect.gen(function* () {
-      const dataDir = yield* emptyFolder
+      const dataDir = yield* dataFolder
       const { port, url } = yield* Effect.scoped(EmbeddedPostgres.make({ dataDir, settings: { fsync: "off" } }))
       const waiting = yield* Deferred.make<void>()
 

@@ -2,6 +2,7 @@
  * One Postgres for a whole test run, with a migrated database that suites copy.
  *
  * The run has one folder, in memory where the system has a place for that, named after the process that runs the tests.
+ * Beside the server it holds the data of one that does not run, which tests with a server of their own copy.
  * A run ends and removes the leftovers of killed runs.
  */
 import { NodeFileSystem } from "@effect/platform-node"
@@ -15,6 +16,7 @@ import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 import * as Cluster from "../../src/postgres/internal/cluster.ts"
 import * as Postmaster from "../../src/postgres/internal/postmaster.ts"
 import * as Postgres from "../../src/storage/Postgres.ts"
+import { copyData, startedData } from "./folder.ts"
 import * as Programs from "./programs.ts"
 
 declare module "vitest" {
@@ -72,9 +74,16 @@ class TestFolder extends Context.Service<TestFolder, string>()("test/support/Tes
 }
 
 const server = Layer.unwrap(
-  Effect.map(TestFolder, (folder) =>
-    EmbeddedPostgres.layer({
-      dataDir: Path.join(folder, "server"),
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const folder = yield* TestFolder
+    const [started, dataDir] = [Path.join(folder, startedData), Path.join(folder, "server")]
+    yield* Effect.scoped(EmbeddedPostgres.make({ dataDir: started, settings: { fsync: "off" } }))
+    yield* fs.makeDirectory(dataDir)
+    yield* fs.chmod(dataDir, 0o755)
+    yield* copyData(started, dataDir)
+    return EmbeddedPostgres.layer({
+      dataDir,
       settings: {
         fsync: "off",
         synchronous_commit: "off",
@@ -82,7 +91,7 @@ const server = Layer.unwrap(
         max_connections: "300"
       }
     })
-  )
+  })
 ).pipe(Layer.provideMerge(TestFolder.layer), Layer.provide(NodeFileSystem.layer))
 
 const template = "template_migrated"
