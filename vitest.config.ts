@@ -1,11 +1,18 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
-// `--mode browser` runs what needs a Chromium, and nothing else
+/** Tests that `npm test` leaves out: they need a Chromium, or judge the package or the benchmark. */
+const modes: Readonly<Record<string, ReadonlyArray<string>>> = {
+  browser: ["test/**/*.browser.test.ts"],
+  package: ["test/Package.test.ts"],
+  bench: ["test/bench/bench.test.ts"]
+}
+
+// `--mode browser`, and each other mode, runs its own tests and nothing else
 export default defineConfig(({ mode }) => ({
   test: {
-    include: mode === "browser" ? ["test/**/*.browser.test.ts"] : ["test/**/*.test.ts"],
-    exclude: mode === "browser" ? [] : ["test/**/*.browser.test.ts"],
+    include: [...(modes[mode] ?? ["test/**/*.test.ts"])],
+    exclude: mode in modes ? [] : Object.values(modes).flat(),
     globalSetup: ["test/support/globalSetup.ts"],
     setupFiles: ["test/support/propertySeed.ts"],
     // Tests wait for a third of their time: it takes three workers to keep two cores busy.
