@@ -173,8 +173,8 @@ describe("ForwardedMetrics", () => {
     })
   )
 
-  /** The largest report of an agent: a thousand series with ten labels of 200 characters of three bytes. */
-  const largest = Array.from({ length: 1_000 }, (_, series) =>
+  /** More than an agent may show: a hundred series, each with ten labels of 200 characters of three bytes. */
+  const largest = Array.from({ length: 100 }, (_, series) =>
     gauge(
       `${"m".repeat(190)}_${series}`,
       -2.2250738585072014e-308,
@@ -226,6 +226,80 @@ describe("ForwardedMetrics", () => {
       assert.strictEqual(yield* page(""), "")
     })
   )
+
+  it.effect.each([
+    ["perAgent", "agent_limit"],
+    ["perOwner", "owner_limit"],
+    ["inAll", "full"]
+  ] as const)("shows exactly as many series, and as many bytes, as the bound %s allows [FT-07]", ([bound, reason]) =>
+    Effect.gen(function* () {
+      const metrics = [counter("x", 1), counter("y", 1, { kind: "€" })]
+      const free = yield* start()
+      yield* free.report(owner("main"), metrics)
+      const lines = (yield* free.page("")).split("\n").filter((line) => bound === "inAll" || !line.startsWith("#"))
+      // a number may need 23 bytes more than the one here
+      const bytes = Buffer.byteLength(lines.filter((line) => line !== "").join("\n")) + 1 + 2 * 23
+
+      for (const [room, shown] of [
+        [{ series: 2, bytes }, 2],
+        [{ series: 1, bytes }, 1],
+        [{ series: 2, bytes: bytes - 1 }, 1]
+      ] as const) {
+        const { dropped, report, series } = yield* start({ [bound]: room })
+        yield* report(owner("main"), metrics)
+        assert.deepStrictEqual([(yield* series()).length, yield* dropped(reason)], [shown, 2 - shown])
+      }
+    })
+  )
+
+  it.effect("remembers what an owner shows while one of the agents is there [FT-07]", () =>
+    Effect.gen(function* () {
+      const { dropped, report, series } = yield* start({ perOwner: { series: 2, bytes: 10_000 } })
+      yield* report(owner("a"), [gauge("x", 1)])
+      yield* report(owner("b"), [gauge("x", 1)])
+      yield* report(owner("a"), [])
+
+      yield* report(owner("c"), [gauge("x", 1), gauge("y", 1)])
+
+      assert.deepStrictEqual([(yield* series()).length, yield* dropped("owner_limit")], [2, 1])
+    })
+  )
+
+  it.effect("shows a metric with another type once nobody shows it with the first one", () =>
+    Effect.gen(function* () {
+      const { dropped, report, series } = yield* start()
+      yield* report(owner("a"), [gauge("x", 1)])
+      yield* report(owner("b"), [gauge("x", 2)])
+      yield* report(owner("a"), [])
+      yield* report(owner("a"), [counter("x", 3)])
+      assert.deepStrictEqual([(yield* series()).map(({ value }) => value), yield* dropped("type_conflict")], [[2], 1])
+
+      yield* report(owner("b"), [])
+      yield* report(owner("a"), [counter("x", 3)])
+
+      assert.deepStrictEqual([(yield* series()).map(({ value }) => value), yield* dropped("type_conflict")], [[3], 1])
+    })
+  )
+
+  it("comes in pieces of at least 64 KiB, but for the last one, which is not empty", () => {
+    const report = (agent: string, lines: string) => ({
+      agent,
+      age: 1,
+      families: [{ name: "load", type: "GAUGE" as const, lines }]
+    })
+    const head = "# HELP load Forwarded from agents that are connected to this replica.\n# TYPE load gauge\n"
+    const sizes = (...lines: ReadonlyArray<number>) =>
+      Array.from(
+        ForwardedMetrics.pieces(lines.map((length, index) => report(String(index), "x".repeat(length)))),
+        (piece) => piece.length
+      )
+
+    assert.deepStrictEqual(sizes(), [])
+    assert.deepStrictEqual(sizes(65_535 - head.length), [65_535])
+    assert.deepStrictEqual(sizes(65_535 - head.length, 1, 5), [65_536, 5])
+    assert.deepStrictEqual(sizes(65_536 - head.length, 1), [65_536, 1])
+    assert.deepStrictEqual(sizes(65_536 - head.length), [65_536])
+  })
 
   it("shows the newest of the reports of an agent to several workers, each family once [WK-13]", () => {
     const report = (agent: string, age: number, name: string, type: AgentMetric["type"] = "GAUGE") => ({
