@@ -8,7 +8,7 @@ import * as Consumers from "node:stream/consumers"
 import * as Cli from "../src/Cli.ts"
 import * as Config from "../src/Config.ts"
 import * as SettingValue from "../src/domain/SettingValue.ts"
-import { compileCache } from "./support/folder.ts"
+import { compileCache, programAt } from "./support/folder.ts"
 
 /** Runs a command, and returns its output and whether it succeeded. */
 const run = (args: ReadonlyArray<string>, environment: Readonly<Record<string, string>> = {}) =>
@@ -195,7 +195,7 @@ describe("the command line", () => {
 
   it.live("ends a process with 2 when its settings are wrong", () =>
     Effect.gen(function* () {
-      const child = spawn(process.execPath, ["src/main.ts", "serve"], {
+      const child = spawn(process.execPath, [programAt("src/main.ts"), "serve"], {
         env: { PORT: "http", ...compileCache() }
       })
       const [status, out, errors] = yield* Effect.promise(() =>

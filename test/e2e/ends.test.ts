@@ -16,7 +16,7 @@ const signalWhileLoading = (signal: NodeJS.Signals) =>
   before(`
     import { registerHooks } from "node:module"
     registerHooks({ load: (url, context, next) => {
-      if (url.endsWith("/Cli.ts")) process.kill(process.pid, "${signal}")
+      if (/\\/Cli\\b[^/]*$/.test(url)) process.kill(process.pid, "${signal}")
       return next(url, context)
     } })`)
 

@@ -3,7 +3,6 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Queue, Redacted, Schema } from "effect"
 import * as Net from "node:net"
-import * as Path from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Token from "../../src/access/Token.ts"
 import * as Overview from "../../src/operations/Overview.ts"
@@ -11,7 +10,7 @@ import { settle } from "../faults/World.ts"
 import * as Agent from "../support/agent.ts"
 import { childrenOf, socketsOf } from "../support/children.ts"
 import * as Client from "../support/client.ts"
-import { dataFolder } from "../support/folder.ts"
+import { dataFolder, programAt } from "../support/folder.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Prometheus from "../support/prometheus.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
@@ -205,7 +204,7 @@ describe("a service of several workers", () => {
     Effect.gen(function* () {
       const program = `
         import Cluster from "node:cluster"
-        const exec = ${JSON.stringify(Path.resolve("src/main.ts"))}
+        const exec = ${JSON.stringify(programAt("src/main.ts"))}
         Cluster.setupPrimary({ exec, execArgv: [], args: ["serve", "--workers", "2"] })
         Cluster.fork().on("exit", (code) => console.log("exited with", code))`
       const cluster = yield* ServiceProcess.startCommand(process.execPath, ["--input-type=module", "-e", program])

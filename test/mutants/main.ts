@@ -90,7 +90,8 @@ const judge = async (room: string) => {
     allowEmpty: true,
     reporters: [process.stdout.isTTY ? "progress" : "progress-append-only"],
     concurrency: Number(values.concurrency),
-    timeoutMS: 10_000,
+    // a busy machine is no hanging test
+    timeoutMS: 30_000,
     dryRunTimeoutMinutes: 10
   }).runMutationTest()
 

@@ -2,9 +2,13 @@ import { inject } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { execFileSync } from "node:child_process"
 import * as Path from "node:path"
+import * as Bundle from "./bundle.ts"
 
 /** The folder of a run of the tests; the benchmark has none. */
 const testFolder = () => (process.env["VITEST"] === undefined ? undefined : inject("testFolder"))
+
+/** The path at which a process finds a program of this repository. */
+export const programAt = (path: string): string => Bundle.pathOf(path, testFolder())
 
 /** A folder that everyone can enter and that disappears with the test, behind the servers that use it. */
 export const emptyFolder = Effect.gen(function* () {

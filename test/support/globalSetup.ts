@@ -16,6 +16,7 @@ import * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 import * as Cluster from "../../src/postgres/internal/cluster.ts"
 import * as Postmaster from "../../src/postgres/internal/postmaster.ts"
 import * as Postgres from "../../src/storage/Postgres.ts"
+import * as Bundle from "./bundle.ts"
 import { copyData, startedData } from "./folder.ts"
 import * as Programs from "./programs.ts"
 
@@ -125,6 +126,7 @@ export default async (project: TestProject) => {
   const runtime = ManagedRuntime.make(server)
   try {
     const { folder, url } = await runtime.runPromise(prepare)
+    await Bundle.make(folder)
     project.provide("testFolder", folder)
     project.provide("postgresUrl", url)
     project.provide("postgresTemplate", template)

@@ -7,11 +7,10 @@ import { Deferred, Effect, Layer, Queue, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { spawn } from "node:child_process"
 import * as Net from "node:net"
-import * as Path from "node:path"
 import type * as EmbeddedPostgres from "../../src/postgres/EmbeddedPostgres.ts"
 import type * as Account from "../../src/postgres/internal/account.ts"
 import * as Postmaster from "../../src/postgres/internal/postmaster.ts"
-import { compileCache } from "./folder.ts"
+import { compileCache, programAt } from "./folder.ts"
 
 /** The needs of everything here. */
 export const environment = Layer.mergeAll(NodeFileSystem.layer, Reactivity.layer)
@@ -28,7 +27,7 @@ export const otherProcess = Effect.fnUntraced(function* (dataDir: string, accoun
   const exited = yield* Deferred.make<void>()
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(process.execPath, [Path.resolve("test/support/embeddedServer.ts"), dataDir], {
+      spawn(process.execPath, [programAt("test/support/embeddedServer.ts"), dataDir], {
         detached: true,
         env: { ...process.env, ...compileCache() },
         ...(account === undefined ? {} : { uid: account.uid, gid: account.gid })

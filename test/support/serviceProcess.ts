@@ -1,8 +1,7 @@
 /** The service as its users run it: a process of its own, with lines on its standard output. */
 import { Deferred, Effect, Queue, Stream } from "effect"
 import { spawn } from "node:child_process"
-import * as Path from "node:path"
-import { compileCache } from "./folder.ts"
+import { compileCache, programAt } from "./folder.ts"
 
 export interface ServiceProcess {
   readonly pid: number
@@ -21,11 +20,11 @@ export interface ServiceProcess {
 
 /** Starts `metadata-batcher` with these arguments; it is killed with the scope if it is still there. */
 export const start = (args: ReadonlyArray<string>, env?: Readonly<Record<string, string>>) =>
-  startCommand(process.execPath, [Path.resolve("src/main.ts"), ...args], env)
+  startCommand(process.execPath, [programAt("src/main.ts"), ...args], env)
 
 /** Starts a program of the tests in its place, which can ask for a collection of garbage. */
 export const startProgram = (path: string, env?: Readonly<Record<string, string>>) =>
-  startCommand(process.execPath, ["--expose-gc", Path.resolve(path)], env)
+  startCommand(process.execPath, ["--expose-gc", programAt(path)], env)
 
 /** The command that runs a program in PID and IPC namespaces of its own, as a container does. */
 export const isolated = [
@@ -40,7 +39,7 @@ export const startThrough = (
   [command, ...prefix]: readonly [string, ...ReadonlyArray<string>],
   args: ReadonlyArray<string>,
   env?: Readonly<Record<string, string>>
-) => startCommand(command, [...prefix, process.execPath, Path.resolve("src/main.ts"), ...args], env)
+) => startCommand(command, [...prefix, process.execPath, programAt("src/main.ts"), ...args], env)
 
 /** Starts it by `npm start`, which gets the signals. */
 export const npmStart = (args: ReadonlyArray<string>) => startCommand("npm", ["start", "--", ...args])
