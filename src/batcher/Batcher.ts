@@ -67,7 +67,7 @@ export interface Options<S, A, E, R, U = ReadonlyArray<A>, RO = R> extends Setti
   readonly partitionBy?: ((update: A) => unknown) | undefined
   /**
    * When to try again after a failed write, with `retain`. Its input is the cause; the batch is given up when it ends, and
-   * it begins anew after a write that succeeds. Default: pauses that double from 100 ms up to `interval`, at most 30
+   * it begins anew after a batch that was written or given up. Default: pauses that double from 100 ms up to `interval`, at most 30
    * seconds, with jitter. Tests get the same pauses each time with `Random.withSeed` around the construction.
    */
   readonly retry?: Retry<E, RO> | undefined
@@ -143,7 +143,6 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
   const observer = withDefaultWarnings<A, E, R>(options.observer ?? {})
   const ledger = new Ledger()
   const receipts = makeReceipts<S, A, NotWritten<A, E>, U>(options.accumulator)
-  const backoff = new Backoff<E, R>(settings, options.retry)
   const lost = (reason: LossReason) => (update: A) => new Lost<A, E>({ updates: [update], reason })
 
   const onEvicted = (updates: ReadonlyArray<A>) => {
@@ -160,6 +159,8 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
     batch!.settle(batch!.updates.length, lost("defect"))
     runFork(notify(() => observer.onLost?.(updates, "defect")))
   }
+
+  const backoff = new Backoff<E, R>(settings, options.retry, onDefect)
 
   const worker: Worker<S, A, E, R, U> = new Worker({
     settings,

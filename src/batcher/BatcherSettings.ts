@@ -57,7 +57,10 @@ export interface Settings {
   readonly handoverTimeout?: Duration.Input | undefined
   /** Default: `discard`. */
   readonly onWriteFailure?: OnWriteFailure | undefined
-  /** Failed attempts in a row after which the batch is given up, with `retain`. Default (also for 0): no limit. */
+  /**
+   * Failed attempts in a row after which the batch is given up, with `retain`. They are counted from the last batch on, of
+   * whichever partition, that was written or given up. Default (also for 0): no limit.
+   */
   readonly maxAttempts?: number | undefined
 }
 

@@ -3,7 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Batcher from "../../src/batcher/Batcher.ts"
-import { numbers, settle, start } from "../support/numberBatcher.ts"
+import { collectLogs, type LogRecord } from "../support/logs.ts"
+import { failTimes, numbers, settle, start } from "../support/numberBatcher.ts"
 
 describe("the retry policy", () => {
   it.effect("is the caller's schedule; updates that are given up are handed over [BA-10]", () =>
@@ -48,6 +49,60 @@ describe("the retry policy", () => {
       assert.isTrue(error._tag === "Lost" && error.reason === "given_up")
     })
   )
+
+  it.effect("allows each batch as many attempts as the one before [BA-10]", () =>
+    Effect.gen(function* () {
+      const attempts: Array<number> = []
+      const { batcher } = yield* start({
+        maxBatchSize: 1,
+        onWriteFailure: "retain",
+        maxAttempts: 3,
+        write: ([number]) => Effect.andThen(Effect.sync(() => attempts.push(number!)), Effect.fail("away"))
+      })
+
+      yield* batcher.add([1, 2])
+      yield* TestClock.adjust("10 seconds")
+
+      assert.deepStrictEqual(attempts, [1, 1, 1, 2, 2, 2])
+      assert.strictEqual((yield* batcher.accounting).lost.given_up, 2)
+    })
+  )
+
+  it.effect("may pause for no time, under the clock of tests as well [BA-10]", () =>
+    Effect.gen(function* () {
+      const { batcher, batches } = yield* start({
+        onWriteFailure: "retain",
+        retry: Schedule.recurs(2),
+        write: failTimes(2)
+      })
+
+      yield* batcher.add([1])
+      yield* batcher.flush
+      yield* settle
+
+      assert.deepStrictEqual(batches, [[1]])
+    })
+  )
+
+  it.effect("that has a bug gives updates up, and the bug is logged [BA-10]", () => {
+    const logs: Array<LogRecord> = []
+    return Effect.gen(function* () {
+      const { batcher } = yield* start({
+        onWriteFailure: "retain",
+        retry: Schedule.while(Schedule.forever, () => Effect.die("a bug")),
+        write: failTimes(1)
+      })
+      yield* batcher.add([1])
+
+      assert.strictEqual((yield* batcher.flush).lost, 1)
+      const errors = logs.filter(({ level }) => level === "Error")
+      assert.deepStrictEqual(
+        errors.map(({ message }) => message),
+        ["a rule of a batcher threw"]
+      )
+      assert.include(errors[0]!.cause, "a bug")
+    }).pipe(collectLogs(logs))
+  })
 
   it.effect("never pauses longer than 30 seconds by default, also without an interval [BA-10]", () =>
     Effect.gen(function* () {

@@ -115,6 +115,31 @@ describe("the order of updates", () => {
     })
   )
 
+  it.effect("pauses although another write succeeds before the observer has heard of the failure [BA-05]", () =>
+    Effect.gen(function* () {
+      const started: Array<number> = []
+      const { batcher } = yield* start({
+        maxBatchSize: 1,
+        concurrency: 2,
+        partitionBy: (number) => number % 2,
+        onWriteFailure: "retain",
+        retry: Schedule.spaced("1 second"),
+        observer: { onFailed: () => Effect.sleep("500 millis") },
+        write: ([number]) => {
+          started.push(number!)
+          return number === 1 ? Effect.delay(Effect.fail("away"), "1 millis") : Effect.sleep("100 millis")
+        }
+      })
+
+      yield* batcher.add([1, 2])
+      yield* TestClock.adjust("1500 millis")
+      assert.deepStrictEqual(started, [1, 2])
+      yield* TestClock.adjust("1 millis")
+
+      assert.deepStrictEqual(started, [1, 2, 1])
+    })
+  )
+
   it.effect("needs partitions for more than one write at a time [BA-02]", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(

@@ -1,7 +1,8 @@
 /** The retry policy of a batcher: how long to wait after a failed write that put its batch back. */
-import { type Cause, Clock, Duration, Effect, Schedule } from "effect"
+import { type Cause, Clock, Duration, Effect, Pull, Schedule } from "effect"
 import type { LossReason } from "../BatcherErrors.ts"
 import type { ResolvedSettings } from "../BatcherSettings.ts"
+import type { Batch } from "./batch.ts"
 
 /** The pause after the first failure; it doubles from failure to failure. */
 const initialBackoff = "100 millis"
@@ -32,40 +33,36 @@ export class Backoff<E, R> {
   readonly #settings: ResolvedSettings
   readonly #schedule: Retry<E, R>
   #next: ((cause: Cause.Cause<E>) => Effect.Effect<Duration.Duration | undefined, never, R>) | undefined
-  /** Failures since the last write that succeeded. */
+  readonly #onDefect: (defect: unknown) => void
+  /** Failures since the last batch that was written or given up. */
   attempts = 0
-  /** How long to wait before the next attempt; `undefined` after success. */
-  pause: Duration.Duration | undefined
 
-  constructor(settings: ResolvedSettings, schedule: Retry<E, R> | undefined) {
+  constructor(
+    settings: ResolvedSettings,
+    schedule: Retry<E, R> | undefined,
+    onDefect: (defect: unknown) => void
+  ) {
     this.#settings = settings
     this.#schedule = schedule ?? byDefault(settings.interval)
+    this.#onDefect = onDefect
   }
 
   reset(): void {
     this.attempts = 0
     this.#next = undefined
-    this.pause = undefined
   }
 
-  /** Decides about a batch that could not be written. */
-  readonly onFailure = (cause: Cause.Cause<E>): Effect.Effect<LossReason | "retained", never, R> =>
-    Effect.suspend(() => {
+  /** Decides about a batch that could not be written, and how long to wait before the next attempt. */
+  readonly onFailure = <A>(batch: Batch<A, E>, cause: Cause.Cause<E>) =>
+    Effect.suspend((): Effect.Effect<LossReason | "retained", never, R> => {
       this.attempts++
       if (this.#settings.onWriteFailure === "discard") return Effect.succeed("write_failed")
-      if (this.attempts >= this.#settings.maxAttempts) return Effect.succeed(this.#giveUp())
+      if (this.attempts >= this.#settings.maxAttempts) return Effect.succeed("given_up")
       return Effect.map(this.#step(cause), (pause) => {
-        if (pause === undefined) return this.#giveUp()
-        this.pause = pause
-        return "retained"
+        batch.pause = pause
+        return pause === undefined ? "given_up" : "retained"
       })
     })
-
-  #giveUp(): LossReason {
-    this.#next = undefined
-    this.pause = undefined
-    return "given_up"
-  }
 
   #step(cause: Cause.Cause<E>): Effect.Effect<Duration.Duration | undefined, never, R> {
     if (this.#next !== undefined) return this.#next(cause)
@@ -74,7 +71,10 @@ export class Backoff<E, R> {
         Effect.flatMap(Clock.currentTimeMillis, (now) => step(now, cause)).pipe(
           Effect.map(([, pause]): Duration.Duration | undefined => pause),
           // the schedule has come to its end, or has a bug
-          Effect.catchCause(() => Effect.undefined)
+          Effect.catchCause((cause) => {
+            if (!Pull.isDoneCause(cause)) this.#onDefect(cause)
+            return Effect.undefined
+          })
         )
       return this.#next(cause)
     })

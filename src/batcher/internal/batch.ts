@@ -1,5 +1,5 @@
 /** A batch on its way to the store, and what has become of each of its updates so far. */
-import type { Cause } from "effect"
+import type { Cause, Duration } from "effect"
 import type { FlushReason } from "../BatcherObserver.ts"
 import type { Lost, Rejected } from "../BatcherErrors.ts"
 import type { NotWritten } from "./acknowledge.ts"
@@ -31,6 +31,8 @@ export class Batch<A, E> {
   written = 0
   rejected: Set<number> | undefined
   failure: Cause.Cause<E> | undefined
+  /** How long to wait before the next attempt, where its updates were put back. */
+  pause: Duration.Duration | undefined
   /** Whether its updates were taken from it: nothing that it comes to counts any more. */
   isRevoked = false
 

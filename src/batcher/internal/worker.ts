@@ -7,7 +7,7 @@
  *   `concurrency` lanes, and none while nothing is due: an idle batcher has no fiber.
  * - A job is what one trigger asks for. A flush asks for all that was accepted before it.
  */
-import { Context, Effect, type Exit, type Fiber, Scheduler } from "effect"
+import { Context, type Duration, Effect, type Exit, type Fiber, Scheduler } from "effect"
 import type { Updates } from "../Accumulator.ts"
 import type { Lost } from "../BatcherErrors.ts"
 import type { ResolvedSettings } from "../BatcherSettings.ts"
@@ -224,14 +224,13 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     this.reserved -= this.#roomOf(batch)
     this.#releaseBytes(batch)
     this.#options.selector.release(batch.partitions)
-    const { backoff } = this.#options
     const job = this.#job
     if (job !== undefined && batch.tally === job.tally && job.tally !== undefined) {
       job.open--
       job.cause ??= batch.failure
     }
-    if (batch.failure === undefined) backoff.reset()
-    else if (backoff.pause !== undefined) this.#backOff(batch)
+    if (batch.pause === undefined) this.#options.backoff.reset()
+    else this.#backOff(batch, batch.pause)
     this.intake.admitWaiters()
   }
 
@@ -258,10 +257,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
   // back-off
   // ---------------------------------------------------------------------------
 
-  #backOff(batch: Batch<A, E>): void {
-    const { backoff } = this.#options
-    const pause = backoff.pause!
-    backoff.pause = undefined
+  #backOff(batch: Batch<A, E>, pause: Duration.Duration): void {
     const job = this.#job
     this.#job = undefined
     if (job !== undefined) {
@@ -270,7 +266,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
       job.end("failed")
     }
     this.#endBackoff()
-    this.#backoffTimer = this.#runFork(
+    const timer = this.#runFork(
       Effect.flatMap(Effect.sleep(pause), () => {
         this.#backoffTimer = undefined
         this.#isTickDue = true
@@ -278,6 +274,8 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
         return Effect.void
       })
     )
+    // a clock of tests sleeps for no time at once
+    if (timer.pollUnsafe() === undefined) this.#backoffTimer = timer
   }
 
   #endBackoff(): void {

@@ -13,7 +13,7 @@ export interface WriterOptions<A, E, R> {
   readonly observer: Observer<A, E, R>
   readonly ledger: Ledger
   /** Decides what becomes of updates that could not be written. */
-  readonly onFailure: (cause: Cause.Cause<E>) => Effect.Effect<LossReason | "retained", never, R>
+  readonly onFailure: (batch: Batch<A, E>, cause: Cause.Cause<E>) => Effect.Effect<LossReason | "retained", never, R>
   /** Puts the unwritten updates of a batch back. */
   readonly restore: (batch: Batch<A, E>) => void
   /** Records a batch that was written. */
@@ -108,7 +108,7 @@ export const makeWriter = <A, E, R>(options: WriterOptions<A, E, R>) => {
     yield* notify(() => observer.onTake?.(batch.updates, batch.reason))
     const [elapsed] = yield* Effect.timed(writeTo(batch, batch.updates.length))
     const { failure: cause, reason } = batch
-    const fate = cause === undefined || batch.isRevoked ? undefined : yield* options.onFailure(cause)
+    const fate = cause === undefined || batch.isRevoked ? undefined : yield* options.onFailure(batch, cause)
     if (batch.isRevoked) return
     const { written, writtenUpdates: updates } = batch
     const unwritten = fate === undefined ? [] : settleFailure(batch, cause!, fate)
