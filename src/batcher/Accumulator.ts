@@ -2,8 +2,10 @@
  * How a batcher keeps updates until they are written: which updates merge, and in which order they leave.
  *
  * An accumulator is a set of pure rules over a state of its own type. The rules may change the state in place and return
- * the same object, because a batcher never looks at a state again after handing it in. They must not throw.
+ * the same object, because a batcher never looks at a state again after handing it in. They should not throw: what is
+ * added then is lost, of {@link keyed} the one update for which `key` or `merge` threw.
  */
+import { UpdateDefect } from "./internal/updateDefect.ts"
 
 /** Updates that came together: an array, or a type of its own that creates each update on demand. */
 export interface Updates<A, Self> {
@@ -101,7 +103,7 @@ export type Key = string | number | bigint | boolean | symbol | null | undefined
 export const keyed = <A, K extends Key>(rules: {
   /** Updates with equal keys merge. */
   readonly key: (update: A) => K
-  /** Returns the one update that stands for both; `newer` arrived later. */
+  /** Returns the one update that stands for both, with their key; `newer` arrived later. */
   readonly merge: (older: A, newer: A) => A
   /**
    * The source of an update, for `maxPendingPerSource`. Updates with equal keys have one source, and so have updates that
@@ -117,11 +119,16 @@ export const keyed = <A, K extends Key>(rules: {
     has: (state, update) => state.has(rules.key(update)),
     keyOf: rules.key,
     add(state, updates, from, to) {
-      for (let next = from; next < to; next++) {
-        const update = updates[next]!
-        const key = rules.key(update)
-        const held = state.get(key)
-        state.set(key, held === undefined && !state.has(key) ? update : rules.merge(held as A, update))
+      let next = from
+      try {
+        for (; next < to; next++) {
+          const update = updates[next]!
+          const key = rules.key(update)
+          const held = state.get(key)
+          state.set(key, held === undefined && !state.has(key) ? update : rules.merge(held as A, update))
+        }
+      } catch (defect) {
+        throw new UpdateDefect(next, defect)
       }
       return state
     },

@@ -26,7 +26,7 @@ import { Backoff, type Retry } from "./internal/backoff.ts"
 import type { Batch } from "./internal/batch.ts"
 import { closeWithin } from "./internal/closing.ts"
 import { warnOfCopies } from "./internal/copies.ts"
-import { withDefaultWarnings } from "./internal/defaultWarnings.ts"
+import { onFailedOf } from "./internal/defaultWarnings.ts"
 import { type Batcher, isNested, makeHandle, Nested } from "./internal/handle.ts"
 import { Intake } from "./internal/intake.ts"
 import { Ledger } from "./internal/ledger.ts"
@@ -140,24 +140,26 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
   const context = ownContext(yield* Effect.context<R>(), token, sleepers)
   const runFork = Effect.runForkWith(context)
   let recorder: BatcherMetrics.Recorder | undefined
-  const observer = withDefaultWarnings<A, E, R>(options.observer ?? {})
+  const observer: Observer<A, E, R> = options.observer ?? {}
   const ledger = new Ledger()
   const receipts = makeReceipts<S, A, NotWritten<A, E>, U>(options.accumulator)
   const lost = (reason: LossReason) => (update: A) => new Lost<A, E>({ updates: [update], reason })
 
-  const onEvicted = (updates: ReadonlyArray<A>) => {
-    ledger.lost.evicted += updates.length
-    runFork(notify(() => observer.onLost?.(updates, "evicted")))
+  const onLost = (updates: ReadonlyArray<A>, reason: LossReason) => {
+    if (updates.length > 0) runFork(notify(() => observer.onLost?.(updates, reason)))
   }
 
-  const onDefect = (defect: unknown, batch?: Batch<A, E>) => {
-    const updates = batch?.unwritten ?? []
+  const onDefect = (defect: unknown, updates: ReadonlyArray<A> = []) => {
     runFork(Effect.logError("a rule of a batcher threw", defect))
-    if (updates.length === 0) return
+    onLost(updates, "defect")
+  }
+
+  const onBatchDefect = (defect: unknown, batch: Batch<A, E>) => {
+    const updates = batch.unwritten
     ledger.lost.defect += updates.length
-    if (batch!.tally !== undefined) batch!.tally.lost += updates.length
-    batch!.settle(batch!.updates.length, lost("defect"))
-    runFork(notify(() => observer.onLost?.(updates, "defect")))
+    if (batch.tally !== undefined) batch.tally.lost += updates.length
+    batch.settle(batch.updates.length, lost("defect"))
+    onDefect(defect, updates)
   }
 
   const backoff = new Backoff<E, R>(settings, options.retry, onDefect)
@@ -176,23 +178,30 @@ const build = Effect.fnUntraced(function* <S, A, E, R, U extends Updates<A, U>>(
         signals,
         receipts,
         onDefect,
-        onEvicted: (updates) => onEvicted(settleAll(receipts, updates, lost("evicted")))
+        lostToDefect: lost("defect"),
+        onEvicted: (updates) => {
+          ledger.lost.evicted += updates.length
+          onLost(settleAll(receipts, updates, lost("evicted")), "evicted")
+        }
       }),
     write: makeWriter({
       write: spans === undefined ? options.write : spans.around(options.write),
       isRejection: options.isRejection,
       observer,
+      onFailed: onFailedOf(observer),
       ledger,
       onFailure: backoff.onFailure,
       attempts: () => backoff.attempts,
       onWritten: (flush) => recorder?.onWritten(flush),
       restore: (batch) => worker.restore(batch)
     }),
-    onDefect
+    onDefect,
+    onBatchDefect
   })
 
   const cutOff = (): ReadonlyArray<A> => {
     const updates = worker.end(lost("shutdown"))
+    receipts.end(() => new Lost<A, E>({ updates: [], reason: "defect" }))
     ledger.lost.shutdown += updates.length
     return updates
   }

@@ -57,7 +57,11 @@ describe("the retry policy", () => {
         maxBatchSize: 1,
         onWriteFailure: "retain",
         maxAttempts: 3,
-        write: ([number]) => Effect.andThen(Effect.sync(() => attempts.push(number!)), Effect.fail("away"))
+        write: ([number]) =>
+          Effect.andThen(
+            Effect.sync(() => attempts.push(number!)),
+            Effect.fail("away")
+          )
       })
 
       yield* batcher.add([1, 2])

@@ -26,7 +26,7 @@ export const acknowledge = <A, E>(
     const withdraw = start(receipt)
     receipt.settle()
     return Effect.sync(() => {
-      receipt.onDone = undefined
+      receipt.withdraw()
       withdraw?.()
     })
   })

@@ -37,11 +37,7 @@ export class Backoff<E, R> {
   /** Failures since the last batch that was written or given up. */
   attempts = 0
 
-  constructor(
-    settings: ResolvedSettings,
-    schedule: Retry<E, R> | undefined,
-    onDefect: (defect: unknown) => void
-  ) {
+  constructor(settings: ResolvedSettings, schedule: Retry<E, R> | undefined, onDefect: (defect: unknown) => void) {
     this.#settings = settings
     this.#schedule = schedule ?? byDefault(settings.interval)
     this.#onDefect = onDefect

@@ -24,6 +24,8 @@ export class Batch<A, E> {
   readonly partitions: ReadonlySet<unknown> | undefined
   /** The counts of the flush that waits for this batch. */
   tally: Tally | undefined
+  /** The part of `maxPending` that it takes. */
+  room = 0
   /** The part of `maxPendingBytes` that it takes. */
   bytes = 0
   /** Updates settled so far, from the first on. */
@@ -66,7 +68,7 @@ export class Batch<A, E> {
   /** Tells those who wait for the updates from the settled ones on, up to index `to`, what has become of them. */
   settle(to: number, outcome?: (update: A) => Outcome<A, E>): void {
     for (let index = this.settled; this.receipts !== undefined && index < to; index++) {
-      this.receipts[index]?.forEach((receipt) => receipt.settle(outcome?.(this.updates[index]!)))
+      for (const receipt of this.receipts[index] ?? []) receipt.settle(outcome?.(this.updates[index]!))
     }
     this.settled = to
   }

@@ -4,11 +4,10 @@ import type { Failed, Observer } from "../BatcherObserver.ts"
 
 const warnEvery = Duration.toNanosUnsafe(Duration.seconds(10))
 
-/** The observer, and a warning at most every 10 seconds of failed writes if it does not listen for them. */
-export const withDefaultWarnings = <A, E, R>(observer: Observer<A, E, R>): Observer<A, E, R> => {
-  if (observer.onFailed !== undefined) return observer
+/** Tells the observer of failed writes. If it does not listen for them there is a warning, at most every 10 seconds. */
+export const onFailedOf = <A, E, R>(observer: Observer<A, E, R>) => {
   let warnedAt: bigint | undefined
-  const onFailed = ({ cause, reason, retained, unwritten }: Failed<A, E>) =>
+  const warn = ({ cause, reason, retained, unwritten }: Failed<A, E>) =>
     Effect.flatMap(Clock.monotonicTimeNanos, (now) => {
       if (warnedAt !== undefined && now - warnedAt < warnEvery) return Effect.void
       warnedAt = now
@@ -16,5 +15,6 @@ export const withDefaultWarnings = <A, E, R>(observer: Observer<A, E, R>): Obser
         Effect.annotateLogs({ reason, updates: unwritten.length, retained })
       )
     })
-  return { ...observer, onFailed }
+  return (flush: Failed<A, E>): Effect.Effect<void, never, R> =>
+    observer.onFailed === undefined ? warn(flush) : observer.onFailed(flush)
 }

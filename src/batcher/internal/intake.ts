@@ -15,8 +15,8 @@ import type { ResolvedSettings } from "../BatcherSettings.ts"
 import type { Ledger } from "./ledger.ts"
 import { Mailbox } from "./mailbox.ts"
 import { bytesShare, MailboxLimits } from "./mailboxLimits.ts"
-import { Pending } from "./pending.ts"
-import type { Receipt, Receipts } from "./receipts.ts"
+import { Pending, type Thrown } from "./pending.ts"
+import { type Receipt, type Receipts, unwrap } from "./receipts.ts"
 
 /** `open`: updates are accepted; `draining`: the rest is being written; `closed`: nothing more happens. */
 export type Phase = "open" | "draining" | "closed"
@@ -54,7 +54,10 @@ export interface IntakeOptions<S, A, F, U extends Updates<A, U>> {
   readonly ledger: Ledger
   readonly signals: Signals
   readonly receipts: Receipts<A, F, U>
-  readonly onDefect: (defect: unknown) => void
+  /** A rule threw, and updates that were accepted are lost to it. */
+  readonly onDefect: (defect: unknown, updates: ReadonlyArray<A>) => void
+  /** Why an update is not written that is lost to a defect. */
+  readonly lostToDefect: (update: A) => F
   /** Updates that were pending are lost, because there is no room for their bytes. */
   readonly onEvicted: (updates: ReadonlyArray<A>) => void
 }
@@ -67,7 +70,7 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   readonly #settings: ResolvedSettings
   readonly #signals: Signals
   readonly #receipts: Receipts<A, F, U>
-  readonly #onEvicted: (updates: ReadonlyArray<A>) => void
+  readonly #options: IntakeOptions<S, A, F, U>
   readonly #limits: MailboxLimits<S, A, U> | undefined
   readonly #sources: Sources<S, U> | undefined
   readonly #maxBytes: number
@@ -75,17 +78,18 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   #compactedAt = -1
   #isAdmitting = false
 
-  constructor({ accumulator, ledger, onDefect, onEvicted, receipts, settings, signals }: IntakeOptions<S, A, F, U>) {
+  constructor(options: IntakeOptions<S, A, F, U>) {
+    const { accumulator, ledger, receipts, settings, signals } = options
+    this.#options = options
     this.#settings = settings
     this.#signals = signals
     this.#receipts = receipts
-    this.#onEvicted = onEvicted
     this.ledger = ledger
     this.#limits = MailboxLimits.of(settings, accumulator)
     this.#sources = settings.maxPendingPerSource === Number.POSITIVE_INFINITY ? undefined : accumulator.sources
     this.#maxBytes = settings.maxPendingBytes * (1 - bytesShare)
     this.mailbox = new Mailbox(settings.queueCapacity, this.#limits)
-    this.pending = new Pending(accumulator, ledger, onDefect)
+    this.pending = new Pending(accumulator, ledger)
   }
 
   /** Updates accepted and not yet taken for a write. */
@@ -207,9 +211,26 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
     isMarked: boolean,
     receipt: Receipt<F> | undefined
   ): void => {
-    this.pending.add(updates, from, to, isMarked)
-    if (receipt !== undefined) this.#receipts.onMerged(updates, from, to, receipt)
+    const thrown = this.pending.add(updates, from, to, isMarked)
+    if (thrown !== undefined) this.#onThrown(thrown, updates, from, to, receipt)
+    else if (receipt !== undefined) this.#receipts.onMerged(updates, from, to, receipt)
     this.#makeRoom()
+  }
+
+  /** Hands over updates that are lost to a rule that threw, and attaches the receipt to the others. */
+  #onThrown({ defect, places }: Thrown, updates: U, from: number, to: number, receipt: Receipt<F> | undefined): void {
+    const { lostToDefect, onDefect } = this.#options
+    const lost: Array<A> = []
+    let next = from
+    for (const place of [...places, to]) {
+      if (receipt !== undefined) this.#receipts.onMerged(updates, next, place, receipt)
+      next = place + 1
+      if (place === to) break
+      const one = updates.slice(place, next)
+      one.forEach((update) => lost.push(unwrap(update)))
+      if (receipt !== undefined) this.#receipts.refuse(one, receipt, lostToDefect)
+    }
+    onDefect(defect, lost)
   }
 
   /** Loses updates until the bytes that are held are within their bound. */
@@ -221,7 +242,7 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
       // some more at once, because to choose them takes a look at everything
       const evicted = this.pending.evict(excess + this.#maxBytes * evictedShare)
       if (evicted.length === 0) return
-      this.#onEvicted(evicted)
+      this.#options.onEvicted(evicted)
     }
   }
 

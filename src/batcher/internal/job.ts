@@ -7,7 +7,7 @@ import type { Tally } from "./batch.ts"
 export interface FlushResult<E> {
   /**
    * `completed`: everything accepted before the flush is written, rejected or lost. `failed`: a write failed and its batch
-   * was put back. `closed`: the batcher closed before everything was written. `nested`: a write or an observer of the
+   * was put back, or the accumulator returned nothing of what it holds. `closed`: the batcher closed before everything was written. `nested`: a write or an observer of the
    * batcher asked for the flush, which nothing can wait for; nothing was done.
    */
   readonly outcome: "completed" | "failed" | "closed" | "nested"

@@ -23,7 +23,7 @@ export class MailboxLimits<S, A, U extends Updates<A, U>> {
     this.#sized = maxPendingBytes === Number.POSITIVE_INFINITY ? undefined : sized
     this.#maxBytes = maxPendingBytes * bytesShare
     const isPerSource = sources !== undefined && maxPendingPerSource !== Number.POSITIVE_INFINITY
-    this.#sourceOf = isPerSource ? sources.of : () => undefined
+    this.#sourceOf = isPerSource ? (updates) => sources.of(updates) : () => undefined
     this.#maxPerSource = isPerSource ? Math.ceil(queueCapacity * sourceShare) : Number.POSITIVE_INFINITY
   }
 

@@ -9,6 +9,7 @@ import type { Accumulator, Updates } from "../Accumulator.ts"
 /** The outcome of the updates of one call. */
 export class Receipt<F> {
   #open = 0
+  readonly #waiting: Array<Set<Receipt<F>>> = []
   readonly failures: Array<F> = []
   onDone: (() => void) | undefined
 
@@ -20,10 +21,23 @@ export class Receipt<F> {
     if (failure !== undefined) this.failures.push(failure)
     if (--this.#open === 0) this.onDone?.()
   }
+
+  /** Joins those who wait for an update, unless nobody waits any more, or it is among them already. */
+  join(waiting: Set<Receipt<F>>): void {
+    if (this.onDone === undefined || waiting.has(this)) return this.settle()
+    waiting.add(this)
+    this.#waiting.push(waiting)
+  }
+
+  /** Waits no longer. */
+  withdraw(): void {
+    this.onDone = undefined
+    for (const waiting of this.#waiting) waiting.delete(this)
+  }
 }
 
 /** The receipts that wait for an update. */
-export type Waiting<F> = ReadonlyArray<Receipt<F>> | undefined
+export type Waiting<F> = Iterable<Receipt<F>> | undefined
 
 export interface Receipts<A, F, U> {
   /** Whether nobody waits for an update that is pending. */
@@ -38,18 +52,28 @@ export interface Receipts<A, F, U> {
   take(batch: ReadonlyArray<A>): ReadonlyArray<Waiting<F>> | undefined
   /** Attaches receipts again to updates that are put back. Returns the updates to put back. */
   restore(updates: ReadonlyArray<A>, waiting: ReadonlyArray<Waiting<F>>): ReadonlyArray<A>
+  /** Settles whatever is still waited for, because nothing is held any more. */
+  end(failure: () => F): void
 }
 
 /** Returns receipts that go with the updates of an accumulator. */
 export function makeReceipts<S, A, F, U extends Updates<A, U>>(accumulator: Accumulator<S, A, U>): Receipts<A, F, U>
 // an accumulator without keys takes arrays of anything: it never looks into updates, so that cells pass for them
-export function makeReceipts<S, A, F, U extends Updates<A, U>>({ keyOf }: Accumulator<S, A, U>) {
-  return keyOf === undefined ? new ReceiptsInCells<A, F>() : new ReceiptsByKey<A, F, U>(keyOf)
+export function makeReceipts<S, A, F, U extends Updates<A, U>>(accumulator: Accumulator<S, A, U>) {
+  return accumulator.keyOf === undefined
+    ? new ReceiptsInCells<A, F>()
+    : new ReceiptsByKey<A, F, U>((update) => {
+        try {
+          return accumulator.keyOf?.(update)
+        } catch {
+          return undefined
+        }
+      })
 }
 
 class ReceiptsByKey<A, F, U extends Updates<A, U>> implements Receipts<A, F, U> {
   readonly #keyOf: (update: A) => unknown
-  readonly #waiting = new Map<unknown, Array<Receipt<F>>>()
+  readonly #waiting = new Map<unknown, Set<Receipt<F>>>()
 
   constructor(keyOf: (update: A) => unknown) {
     this.#keyOf = keyOf
@@ -71,13 +95,13 @@ class ReceiptsByKey<A, F, U extends Updates<A, U>> implements Receipts<A, F, U> 
   onMerged(updates: U, from: number, to: number, receipt: Receipt<F>): void {
     updates.slice(from, to).forEach((update) => {
       const key = this.#keyOf(update)
-      const held = this.#waiting.get(key)
-      if (held === undefined) this.#waiting.set(key, [receipt])
-      else held.push(receipt)
+      const held = this.#waiting.get(key) ?? new Set()
+      this.#waiting.set(key, held)
+      receipt.join(held)
     })
   }
 
-  take(batch: ReadonlyArray<A>): ReadonlyArray<Waiting<F>> | undefined {
+  take(batch: ReadonlyArray<A>): ReadonlyArray<Set<Receipt<F>> | undefined> | undefined {
     if (this.isEmpty) return undefined
     return batch.map((update) => {
       const key = this.#keyOf(update)
@@ -92,9 +116,19 @@ class ReceiptsByKey<A, F, U extends Updates<A, U>> implements Receipts<A, F, U> 
       const receipts = waiting[index]
       if (receipts === undefined) return
       const key = this.#keyOf(update)
-      this.#waiting.set(key, [...receipts, ...(this.#waiting.get(key) ?? [])])
+      const newer = this.#waiting.get(key) ?? []
+      // the same set, however often the write fails: receipts remember each one that they have joined
+      const held = receipts instanceof Set ? receipts : new Set(receipts)
+      for (const receipt of newer) receipt.join(held)
+      this.#waiting.set(key, held)
     })
     return updates
+  }
+
+  end(failure: () => F): void {
+    const left = [...this.#waiting.values()]
+    this.#waiting.clear()
+    for (const receipts of left) for (const receipt of receipts) receipt.settle(failure())
   }
 }
 
@@ -141,12 +175,14 @@ class ReceiptsInCells<A, F> implements Receipts<A | Cell<A, F>, F, ReadonlyArray
 
   restore(updates: ReadonlyArray<A | Cell<A, F>>, waiting: ReadonlyArray<Waiting<F>>): ReadonlyArray<A | Cell<A, F>> {
     return updates.map((update, index) => {
-      const receipt = waiting[index]?.[0]
+      const [receipt] = waiting[index] ?? []
       if (receipt === undefined) return update
       this.#cells++
       return new Cell<A, F>(unwrap(update), receipt)
     })
   }
+
+  end(): void {}
 }
 
 /** Settles updates that leave without a batch. Returns them without their cells. */

@@ -30,8 +30,10 @@ export interface WorkerOptions<S, A, E, R, U extends Updates<A, U>> {
   readonly selector: Selector<A>
   readonly backoff: Backoff<E, R>
   readonly write: (batch: Batch<A, E>) => Effect.Effect<void, never, R>
-  /** Something that must not throw did; updates of a batch that is lost to it are handed over. */
-  readonly onDefect: (defect: unknown, batch?: Batch<A, E>) => void
+  /** A rule threw. */
+  readonly onDefect: (defect: unknown) => void
+  /** A rule threw, and what is left of a batch is lost to it. */
+  readonly onBatchDefect: (defect: unknown, batch: Batch<A, E>) => void
 }
 
 export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
@@ -161,7 +163,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
       batch.isRevoked = true
     }
     for (const lane of this.#lanes) lane.interruptUnsafe()
-    const left = settleAll(this.#options.receipts, this.intake.clear(), lost)
+    const left = settleAll(this.#options.receipts, this.#safely(() => this.intake.clear()) ?? [], lost)
     const outcome = left.length === 0 ? "completed" : "closed"
     this.#job?.end(outcome)
     this.#job = undefined
@@ -211,7 +213,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     this.#running--
     if (exit._tag === "Failure" && this.#inFlight.has(batch) && !batch.isRevoked) {
       // unreachable but for a bug here, or a rule of the accumulator that throws
-      this.#options.onDefect(exit.cause, batch)
+      this.#options.onBatchDefect(exit.cause, batch)
       this.#finish(batch)
     }
     if (exit._tag === "Failure" || this.#settings.concurrency > 1) this.wake()
@@ -221,7 +223,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
 
   #finish(batch: Batch<A, E>): void {
     if (!this.#inFlight.delete(batch) || batch.isRevoked) return
-    this.reserved -= this.#roomOf(batch)
+    this.reserved -= batch.room
     this.#releaseBytes(batch)
     this.#options.selector.release(batch.partitions)
     const job = this.#job
@@ -247,10 +249,6 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
   #releaseBytes(batch: Batch<A, E>): void {
     this.reservedBytes -= batch.bytes
     batch.bytes = 0
-  }
-
-  #roomOf(batch: Batch<A, E>): number {
-    return Math.max(batch.updates.length, this.#settings.maxBatchSize)
   }
 
   // ---------------------------------------------------------------------------
@@ -295,7 +293,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
 
   #take(): Batch<A, E> | undefined {
     this.#isTaking = true
-    const batch = this.#takeDue()
+    const batch = this.#safely(() => this.#takeDue())
     this.#isTaking = false
     // only now, because they might make it take another
     if (batch !== undefined) this.intake.admitWaiters()
@@ -313,9 +311,10 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
       // the rest waits for a batch in flight: of the same partition, or of the flush
       if (this.#inFlight.size > 0 && (job.open > 0 || (job.left > 0 && this.intake.size > 0))) return undefined
       this.#job = undefined
+      // the accumulator returns nothing although it has something
+      const isStuck = this.intake.pending.frozenSize > 0
       this.#thaw()
-      job.end("completed")
-      // unless the accumulator returns nothing although it has something
+      job.end(isStuck ? "failed" : "completed")
       if (job.left > 0 && this.intake.size > 0 && job.reason !== "manual") return undefined
     }
   }
@@ -355,13 +354,8 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     const { receipts, selector } = this.#options
     const selection = selector.start()
     const bytes = pending.bytes
-    let taken: ReadonlyArray<A> = []
-    try {
-      taken = pending.take(this.intake.batchSize, selection?.select)
-    } catch (defect) {
-      this.#options.onDefect(defect)
-    }
-    if (taken.length === 0) return undefined
+    const taken = this.#safely(() => pending.take(this.intake.batchSize, selection?.select))
+    if (taken === undefined || taken.length === 0) return undefined
     const waiting = receipts.take(taken)
     const updates = waiting === undefined ? taken : taken.map(unwrap)
     const batch = new Batch<A, E>(updates, job.reason, waiting, selection?.partitions)
@@ -374,8 +368,19 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     this.#inFlight.add(batch)
     batch.bytes = bytes - pending.bytes
     this.reservedBytes += batch.bytes
-    this.reserved += this.#roomOf(batch)
+    batch.room = Math.max(updates.length, this.#settings.maxBatchSize)
+    this.reserved += batch.room
     return batch
+  }
+
+  /** Returns nothing where a rule throws, of which others are told. */
+  #safely<X>(use: () => X): X | undefined {
+    try {
+      return use()
+    } catch (defect) {
+      this.#options.onDefect(defect)
+      return undefined
+    }
   }
 
   #updateActivity(): void {

@@ -3,7 +3,7 @@
  */
 import { Cause, Effect, Exit, Option } from "effect"
 import { Lost, type LossReason, Rejected } from "../BatcherErrors.ts"
-import { type FlushReason, notify, type Observer, type Written } from "../BatcherObserver.ts"
+import { type Failed, type FlushReason, notify, type Observer, type Written } from "../BatcherObserver.ts"
 import type { Batch } from "./batch.ts"
 import type { Ledger } from "./ledger.ts"
 
@@ -11,6 +11,8 @@ export interface WriterOptions<A, E, R> {
   readonly write: (batch: ReadonlyArray<A>, reason: FlushReason, onStored: () => void) => Effect.Effect<unknown, E, R>
   readonly isRejection: ((error: E) => boolean) | undefined
   readonly observer: Observer<A, E, R>
+  /** Tells of a failed write. */
+  readonly onFailed: (flush: Failed<A, E>) => Effect.Effect<void, never, R>
   readonly ledger: Ledger
   /** Decides what becomes of updates that could not be written. */
   readonly onFailure: (batch: Batch<A, E>, cause: Cause.Cause<E>) => Effect.Effect<LossReason | "retained", never, R>
@@ -119,7 +121,7 @@ export const makeWriter = <A, E, R>(options: WriterOptions<A, E, R>) => {
     if (fate === undefined) return
     const retained = fate === "retained"
     const attempts = options.attempts()
-    yield* notify(() => observer.onFailed?.({ reason, cause: cause!, unwritten, retained, elapsed }))
+    yield* notify(() => options.onFailed({ reason, cause: cause!, unwritten, retained, elapsed }))
     if (fate === "given_up") yield* notify(() => observer.onGivenUp?.({ updates: unwritten, cause: cause!, attempts }))
   })
 }
