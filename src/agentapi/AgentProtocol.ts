@@ -1,7 +1,7 @@
 /**
  * Carries the calls of agents over their WebSockets, as JSON messages of `effect/rpc`.
  *
- * - A valid report is added to the batcher and gets its reply in the turn that read it: nearly all calls are reports.
+ * - A valid report is added to the batcher and gets its reply in the turn that takes it: nearly all calls are reports.
  * - Every other message takes the ordinary path through `effect/rpc`. So does a report that is invalid or too large,
  *   before any of it is added. An agent cannot tell the two paths apart.
  * - If calls are traced, every call takes the ordinary path, which makes their spans.
@@ -9,13 +9,14 @@
  *   calls running. This holds for each message of a frame. Further frames stay unread.
  * - Calls run with the services of this layer. A connection has no context of its own, so no context is copied for it.
  */
-import { Cause, type Context, Effect, ErrorReporter, Option, Queue, Result, Schema, type Scope } from "effect"
+import { Cause, Effect, ErrorReporter, Fiber, Option, Queue, Schema, type Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { RpcMessage, RpcSerialization, RpcServer } from "effect/rpc"
-import type { Socket } from "effect/socket"
+import { closeEvent } from "../platform/CloseCode.ts"
 import * as LeanScope from "../platform/LeanScope.ts"
 import * as Tracing from "../domain/Tracing.ts"
-import { drained } from "../platform/RequestSocket.ts"
+import type * as RequestBytes from "../platform/RequestBytes.ts"
+import { endWebSocket, ping } from "../platform/RequestSocket.ts"
 import { AgentApi } from "./AgentApi.ts"
 import { type AgentSocket, AgentSockets } from "./AgentSockets.ts"
 import * as Frames from "./internal/frames.ts"
@@ -27,8 +28,10 @@ export const make = Effect.gen(function* () {
   const agentSockets = yield* AgentSockets
   const { addValid } = yield* Metadata.make
   const services = yield* Effect.context<never>()
+  const fork = Effect.runForkWith(services)
+  const openWebSocket = yield* AgentWebSocket.make
   const isTraced = Tracing.isEnabled(services)
-  const writers = new Map<number, (response: RpcMessage.FromServerEncoded) => Effect.Effect<void>>()
+  const connections = new Map<number, Connection>()
   const disconnects = yield* Queue.make<number>()
   let connected = 0
   let dispatch!: Parameters<RpcServer.Protocol["Service"]["run"]>[0]
@@ -37,9 +40,12 @@ export const make = Effect.gen(function* () {
     dispatch = write
     return Effect.succeed({
       disconnects,
-      send: (clientId, response) => writers.get(clientId)?.(response) ?? Effect.void,
+      send: (clientId, response) => {
+        const connection = connections.get(clientId)
+        return connection === undefined ? Effect.void : reply(connection, connection.parser.encode(response))
+      },
       end: () => Effect.void,
-      clientIds: Effect.sync(() => new Set(writers.keys())),
+      clientIds: Effect.sync(() => new Set(connections.keys())),
       initialMessage: Effect.succeedNone,
       supportsAck: true,
       supportsTransferables: false,
@@ -53,87 +59,118 @@ export const make = Effect.gen(function* () {
     Effect.forkScoped
   )
 
+  const remove = ({ id }: Connection) => {
+    agentSockets.delete(id)
+    connections.delete(id)
+    return Queue.offer(disconnects, id)
+  }
+
   const isReport = (message: RpcMessage.FromClientEncoded): message is RpcMessage.RequestEncoded =>
     Frames.isCall(message) &&
     message.tag === Metadata.BatchUpdateMetadata._tag &&
     message.discard !== true &&
     Frames.isId(message.id)
 
-  /** Opens the WebSocket of a request. Returns what serves its messages, until it ends. */
-  return Effect.fnUntraced(function* (
-    request: HttpServerRequest.HttpServerRequest,
-    agentSocket: AgentSocket
-  ): Effect.fn.Return<Effect.Effect<void, Socket.SocketError>, Socket.SocketError, Scope.Scope> {
-    const { callGate, rateLimiter, session } = agentSocket
-    const ready = drained(request).pipe(Effect.andThen(callGate.ready), Effect.andThen(rateLimiter.ready))
-    const { pull, write } = yield* AgentWebSocket.open(request, ready)
-    const parser = Frames.makeParser()
-    const id = connected++
+  const reply = ({ bytes }: Connection, message: string) => Effect.sync(() => bytes.write(message))
 
-    yield* LeanScope.acquireRelease(
-      Effect.sync(() => {
-        agentSockets.set(id, agentSocket)
-        writers.set(id, (message) => Effect.orDie(write(parser.encode(message))))
-      }),
-      () => {
-        agentSockets.delete(id)
-        writers.delete(id)
-        return Queue.offer(disconnects, id)
-      }
-    )
+  const died = Effect.fnUntraced(function* (connection: Connection, id: string | number, cause: Cause.Cause<never>) {
+    yield* ErrorReporter.report(cause)
+    yield* countFailure(cause)
+    const encodedDefect = encodeDefect(Cause.squash(cause))
+    const requestId = RpcMessage.RequestId(id)
+    yield* reply(connection, connection.parser.encode(RpcMessage.ResponseExitDieEncoded({ requestId, encodedDefect })))
+  })
 
-    const report = (call: RpcMessage.RequestEncoded) => {
-      const payload = decode(call.payload)
-      if (Option.isNone(payload)) return dispatch(id, call)
-      return Effect.matchCauseEffect(addValid(session, payload.value), {
-        onSuccess: (dropped) =>
-          dropped < 0 ? dispatch(id, call) : write(parser.encodeSuccess(call.id, Metadata.resultOf(dropped))),
-        // a part of the report may be added: it cannot take the ordinary path
-        onFailure: (cause) => died(call.id, cause)
+  const report = (connection: Connection, call: RpcMessage.RequestEncoded) => {
+    const payload = decode(call.payload)
+    if (Option.isNone(payload)) return dispatch(connection.id, call)
+    return Effect.matchCauseEffect(addValid(connection.agentSocket.session, payload.value), {
+      onSuccess: (dropped) =>
+        dropped < 0
+          ? dispatch(connection.id, call)
+          : reply(connection, connection.parser.encodeSuccess(call.id, Metadata.resultOf(dropped))),
+      // a part of the report may be added: it cannot take the ordinary path
+      onFailure: (cause) => died(connection, call.id, cause)
+    })
+  }
+
+  const take = (connection: Connection, message: RpcMessage.FromClientEncoded) => {
+    connection.agentSocket.rateLimiter.consumeUnsafe()
+    const taking = !isTraced && isReport(message) ? report(connection, message) : dispatch(connection.id, message)
+    const fiber = fork(Effect.catchCause(taking, (cause) => end(connection.request, cause)))
+    if (fiber.pollUnsafe() === undefined) Fiber.runIn(fiber, connection.scope)
+  }
+
+  /** Takes a message of a frame, and returns whether it was the last one. */
+  const takeOne = (connection: Connection, frame: Uint8Array) => {
+    connection.messages ??= messagesOf(connection, frame)
+    const message = connection.messages.pop()
+    const isLast = connection.messages.length === 0
+    if (isLast) connection.messages = undefined
+    if (message !== undefined) take(connection, message)
+    return isLast
+  }
+
+  return (request: HttpServerRequest.HttpServerRequest): AgentWebSocket.Lane => {
+    let bytes: RequestBytes.RequestBytes | undefined
+    return {
+      ping: Effect.suspend(() => ping(request)),
+      roundTrip: Effect.suspend(() => bytes?.roundTrip ?? Effect.void),
+      open: Effect.fnUntraced(function* (agentSocket) {
+        const scope = yield* Effect.scope
+        const opened = yield* openWebSocket(request, agentSocket)
+        bytes = opened
+        const parser = Frames.makeParser()
+        const connection: Connection = {
+          id: connected++,
+          request,
+          agentSocket,
+          bytes: opened,
+          parser,
+          scope,
+          messages: undefined
+        }
+        yield* LeanScope.acquireRelease(
+          Effect.sync(() => {
+            agentSockets.set(connection.id, agentSocket)
+            connections.set(connection.id, connection)
+            return connection
+          }),
+          remove
+        )
+        return opened.serve(([frame]) => (takeOne(connection, frame!) ? 1 : 0))
       })
     }
+  }
+})
 
-    const died = Effect.fnUntraced(function* (id: string | number, cause: Cause.Cause<never>) {
-      yield* ErrorReporter.report(cause)
-      yield* countFailure(cause)
-      const encodedDefect = encodeDefect(Cause.squash(cause))
-      const requestId = RpcMessage.RequestId(id)
-      yield* write(parser.encode(RpcMessage.ResponseExitDieEncoded({ requestId, encodedDefect })))
-    })
+interface Connection {
+  /** The id of the RPC client. */
+  readonly id: number
+  readonly request: HttpServerRequest.HttpServerRequest
+  readonly agentSocket: AgentSocket
+  readonly bytes: RequestBytes.RequestBytes
+  readonly parser: Frames.Parser
+  readonly scope: Scope.Scope
+  /** The messages of the frame that is being taken, the next one last. */
+  messages: Array<RpcMessage.FromClientEncoded> | undefined
+}
 
-    const take = (message: RpcMessage.FromClientEncoded) => {
-      rateLimiter.consumeUnsafe()
-      return !isTraced && isReport(message) ? report(message) : dispatch(id, message)
-    }
+/** Returns the messages of a frame, the first one last. A frame that holds no messages gets an error as its reply. */
+const messagesOf = ({ bytes, parser }: Connection, frame: Uint8Array) => {
+  try {
+    return parser.decode(frame).toReversed()
+  } catch (cause) {
+    bytes.write(parser.encode(RpcMessage.ResponseDefectEncoded(encodeDefect(cause))))
+    return []
+  }
+}
 
-    const takeFrame = (frame: string | Uint8Array) =>
-      Result.match(
-        Result.try(() => parser.decode(frame)),
-        {
-          onFailure: (cause) => write(parser.encode(RpcMessage.ResponseDefectEncoded(encodeDefect(cause)))),
-          onSuccess: (messages) =>
-            messages.length === 1
-              ? take(messages[0]!)
-              : Effect.forEach(
-                  messages,
-                  (message) =>
-                    Effect.andThen(
-                      ready,
-                      Effect.suspend(() => take(message))
-                    ),
-                  {
-                    discard: true
-                  }
-                )
-        }
-      )
-
-    return Effect.flatMap(pull, ([frame]) => takeFrame(frame)).pipe(
-      Effect.forever({ disableYield: true }),
-      Effect.catchReason("SocketError", "SocketCloseError", () => Effect.void),
-      Effect.updateContext((_: Context.Context<never>) => services)
-    )
-  })
+/** Ends a connection whose message could not be taken. */
+const end = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest, cause: Cause.Cause<never>) {
+  if (Cause.hasInterruptsOnly(cause)) return yield* endWebSocket(request, closeEvent("restart", "the service stops"))
+  yield* ErrorReporter.report(cause)
+  yield* endWebSocket(request, closeEvent("failure", "failure of the service"))
 })
 
 const countFailure = SessionCalls.countFailure(Metadata.BatchUpdateMetadata._tag)

@@ -20,14 +20,8 @@ import { HttpApiBuilder } from "effect/http-api"
 import type { Socket } from "effect/socket"
 import * as Authentication from "../access/Authentication.ts"
 import { closeEvent, type CloseReason } from "../platform/CloseCode.ts"
-import {
-  asksForWebSocket,
-  closeWebSocket,
-  endWebSocket,
-  ping,
-  roundTrip,
-  serveDetached
-} from "../platform/RequestSocket.ts"
+import { asksForWebSocket, closeWebSocket, endWebSocket, serveDetached } from "../platform/RequestSocket.ts"
+import * as FairReader from "../platform/FairReader.ts"
 import * as StallDetector from "../platform/StallDetector.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
 import * as AgentSockets from "./AgentSockets.ts"
@@ -60,7 +54,7 @@ const handlers = (options: Options = {}) =>
     AgentSocketApi,
     "agent",
     Effect.fnUntraced(function* (handlers) {
-      const openJson = yield* AgentProtocol.make
+      const makeJson = yield* AgentProtocol.make
       const makeWire = yield* AgentWire.make({ maxStreams: options.agentMaxStreams })
       const run = yield* FiberSet.makeRuntime<never, void, never>()
       const limiterOf = yield* RateLimiter.make(options.agentMaxCallRate ?? Number.POSITIVE_INFINITY)
@@ -97,19 +91,15 @@ const handlers = (options: Options = {}) =>
           const protocol = protocolOf(request.headers)
           if (protocol === undefined) return yield* unknownProtocol
           const introduction = { ...(yield* Authentication.CurrentAgent), apiVersion: apiVersion.value }
-          const wire = protocol === "original" ? makeWire(request) : undefined
-          const pings =
-            wire === undefined
-              ? { ping: ping(request), roundTrip: roundTrip(request) }
-              : { ping: wire.ping, roundTrip: wire.ping }
+          const lane = protocol === "original" ? makeWire(request) : makeJson(request)
           const end = (reason: AgentSocketMonitor.Reason) =>
             endWebSocket(request, closeEvent(closeReasons[reason], reason))
           // an absent or empty role means `agent`: older agents send no role
-          const session = yield* open(introduction, { ...pings, end }, query.role || "agent")
+          const session = yield* open(introduction, { ...lane, end }, query.role || "agent")
           const rateLimiter = yield* limiterOf(session.identity.agentId)
           const callGate = CallGate.make(options.agentMaxRunningCalls ?? 16)
           const agentSocket = { session, rateLimiter, callGate }
-          const opened = yield* Effect.result(wire?.open(agentSocket) ?? openJson(request, agentSocket))
+          const opened = yield* Effect.result(lane.open(agentSocket))
           if (Result.isFailure(opened)) {
             yield* broken(session, opened.failure)
             return HttpServerResponse.empty()
@@ -130,7 +120,7 @@ export const layer = (options?: Options) =>
   HttpApiBuilder.layer(AgentSocketApi).pipe(
     Layer.provide(handlers(options)),
     Layer.provide([AgentHandlers.layer, Authentication.layerAgent, layerRequestValidation]),
-    Layer.provide([AgentSockets.layer, StallDetector.layer, CachedWorkspace.layerRefreshes])
+    Layer.provide([AgentSockets.layer, FairReader.layer, StallDetector.layer, CachedWorkspace.layerRefreshes])
   )
 
 const closeReasons: { readonly [R in AgentSocketMonitor.Reason]: CloseReason } = {

@@ -7,42 +7,30 @@
  *   maximum of calls running.
  * - A client that breaks the protocol is closed with 1002. An agent reconnects after every close code.
  */
-import { Effect, type Scope } from "effect"
+import { Effect } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { Socket } from "effect/socket"
 import { closeEvent } from "../platform/CloseCode.ts"
 import { drained, endWebSocket } from "../platform/RequestSocket.ts"
 import * as WireServer from "../wire/WireServer.ts"
 import type { EndReason } from "../wire/Yamux.ts"
-import type { AgentSocket } from "./AgentSockets.ts"
 import * as AgentWebSocket from "./internal/agentWebSocket.ts"
 import * as AgentCalls from "./wire/AgentCalls.ts"
-
-/** A connection that is ready to be served. */
-export interface AgentWire {
-  /** Pings the agent, and waits for its answer. */
-  readonly ping: Effect.Effect<void>
-  /** Opens the WebSocket of the request. Returns what serves its calls, until it ends. */
-  readonly open: (
-    agentSocket: AgentSocket
-  ) => Effect.Effect<Effect.Effect<void, Socket.SocketError>, Socket.SocketError, Scope.Scope>
-}
 
 export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
   const multiplexer = yield* AgentCalls.make
   const server = yield* WireServer.make(options)
+  const openWebSocket = yield* AgentWebSocket.make
 
-  return (request: HttpServerRequest.HttpServerRequest): AgentWire => {
+  return (request: HttpServerRequest.HttpServerRequest): AgentWebSocket.Lane => {
     // a request that has just arrived is a sign of life
     let ping: Effect.Effect<void> = Effect.void
+    const latestPing = Effect.suspend(() => ping)
     return {
-      ping: Effect.suspend(() => ping),
+      ping: latestPing,
+      roundTrip: latestPing,
       open: Effect.fnUntraced(function* (agentSocket) {
-        const { callGate, rateLimiter } = agentSocket
-        const { serve, write } = yield* AgentWebSocket.openBytes(request, {
-          isReadyUnsafe: () => !callGate.isFullUnsafe() && rateLimiter.isReadyUnsafe(),
-          ready: Effect.andThen(callGate.ready, rateLimiter.ready)
-        })
+        const { serve, write } = yield* openWebSocket(request, agentSocket)
         const session = yield* server.open(multiplexer, agentSocket, {
           write,
           drained: drained(request),

@@ -1,6 +1,6 @@
 /** Pings, pacing and authentication of the TCP connection that a request came over: the platform offers none of them. */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { Array as Arr, Effect, type Exit, type Fiber, Scope } from "effect"
+import { Effect, type Exit, type Fiber, Scope } from "effect"
 import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { Socket } from "effect/socket"
 import { webSocketOf } from "./ByteWebSocket.ts"
@@ -82,36 +82,22 @@ export const serveDetached = Effect.fnUntraced(function* (
 })
 
 /**
- * Waits until the network has taken what was written over the WebSocket of a request. The WebSocket itself accepts any
- * amount at once, and holds in memory what the client has not taken.
+ * Waits until the network has taken what was written over the WebSocket of a request, or the connection has closed. The
+ * WebSocket itself accepts any amount at once, and holds in memory what the client has not taken.
  */
 export const drained = (request: Request): Effect.Effect<void> => {
   const tcp = tcpOf(request)
   const drain = Effect.callback<void>((resume) => {
-    const onDrain = () => resume(Effect.void)
-    tcp.once("drain", onDrain)
-    return Effect.sync(() => tcp.off("drain", onDrain))
+    const onEnd = () => {
+      forget()
+      resume(Effect.void)
+    }
+    const forget = () => tcp.off("drain", onEnd).off("close", onEnd)
+    tcp.on("drain", onEnd).on("close", onEnd)
+    return Effect.sync(forget)
   })
   return Effect.suspend(() => (tcp.writableNeedDrain ? drain : Effect.void))
 }
-
-/** A socket that returns one frame at a time, each after `ready`. Further frames stay in the network, except 64 KiB. */
-export const paced = (socket: Socket.Socket, ready: Effect.Effect<void>): Socket.Socket => ({
-  ...socket,
-  reader: Effect.map(socket.reader, (reader) => {
-    // received and not yet returned, the last one first
-    const frames: Array<Uint8Array | string> = []
-    const pull = Effect.suspend(() => {
-      const frame = frames.pop()
-      if (frame !== undefined) return Effect.succeed(Arr.of(frame))
-      return Effect.map(reader.pull, (pulled) => {
-        for (let index = pulled.length - 1; index > 0; index--) frames.push(pulled[index]!)
-        return Arr.of(pulled[0])
-      })
-    })
-    return { ...reader, pull: Effect.andThen(ready, pull) }
-  })
-})
 
 const authenticated = "authenticated"
 

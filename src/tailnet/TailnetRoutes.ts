@@ -20,6 +20,7 @@ import * as ApiVersion from "../agentapi/ApiVersion.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import type { User } from "../domain/User.ts"
 import * as CloseCode from "../platform/CloseCode.ts"
+import * as FairReader from "../platform/FairReader.ts"
 import * as RequestBytes from "../platform/RequestBytes.ts"
 import { asksForWebSocket, closeWebSocket, drained, ping } from "../platform/RequestSocket.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
@@ -54,6 +55,7 @@ const handlers = (options: Options) =>
     "tailnet",
     Effect.fnUntraced(function* (handlers) {
       const access = yield* Access
+      const fairReader = yield* FairReader.FairReader
       const derpMaps = yield* DerpMaps
       const tokens = yield* ResumeTokens
       const random = yield* SecureRandom.SecureRandom
@@ -91,7 +93,7 @@ const handlers = (options: Options) =>
         const user = yield* Authentication.CurrentUser
         const caller: TailnetService.Caller = { peer: { id, name: "client", authority }, user }
         yield* Effect.gen(function* () {
-          const bytes = yield* RequestBytes.open(request)
+          const bytes = yield* RequestBytes.open(request, fairReader)
           const close = (reason: CloseCode.CloseReason, text: string) =>
             closeWebSocket(request, CloseCode.closeEvent(reason, text))
           const ended = yield* Deferred.make<void>()
@@ -175,7 +177,7 @@ const relays = HttpApiBuilder.group(
 export const layer = (options: Options = {}) =>
   HttpApiBuilder.layer(TailnetApi).pipe(
     Layer.provide([handlers(options), relays]),
-    Layer.provide([Authentication.layerReader, layerRequestValidation])
+    Layer.provide([Authentication.layerReader, FairReader.layer, layerRequestValidation])
   )
 
 // ----- internals -----

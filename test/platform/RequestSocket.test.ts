@@ -1,9 +1,8 @@
-/** Pings and pace over real WebSockets of the platform's server. */
-import { NodeHttpServerRequest } from "@effect/platform-node"
+/** Pings over real WebSockets of the platform's server. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Queue } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { drained, paced, ping, roundTrip } from "../../src/platform/RequestSocket.ts"
+import { ping, roundTrip } from "../../src/platform/RequestSocket.ts"
 import { serveRoutes } from "../support/localServer.ts"
 import * as WebSocket from "../support/webSocket.ts"
 
@@ -83,53 +82,6 @@ describe("a ping", () => {
       yield* pong
 
       assert.strictEqual(yield* Queue.take(messages), "answered")
-    })
-  )
-})
-
-/** Answers every frame with a large one; tells when the client does not take them, and how much was ever held for it. */
-const answering = Effect.gen(function* () {
-  const full = yield* Deferred.make<void>()
-  const held = { most: 0 }
-  const route = HttpRouter.add(
-    "GET",
-    "/",
-    Effect.gen(function* () {
-      const request = yield* HttpServerRequest.HttpServerRequest
-      const tcp = NodeHttpServerRequest.toIncomingMessage(request).socket
-      const socket = paced(yield* Effect.orDie(request.upgrade), drained(request))
-      const { write } = yield* socket.writer
-      const { pull } = yield* socket.reader
-      yield* Effect.forever(
-        Effect.gen(function* () {
-          for (const _ of yield* pull) yield* write("x".repeat(answerBytes))
-          held.most = Math.max(held.most, tcp.writableLength)
-          if (tcp.writableNeedDrain) yield* Deferred.succeed(full, undefined)
-        })
-      ).pipe(Effect.ignore)
-      return HttpServerResponse.empty()
-    })
-  )
-  return { full: Deferred.await(full), held, url: yield* serveRoutes(route) }
-})
-
-const answerBytes = 64 * 1024
-
-describe("a paced socket", () => {
-  it.effect("is not read from while the client does not take what was written, and loses nothing", () =>
-    Effect.gen(function* () {
-      const { full, held, url } = yield* answering
-      const { messages, send, tcp } = yield* WebSocket.connect(url)
-      const count = 500
-
-      tcp.pause()
-      yield* Effect.forEach(Array.from({ length: count }), () => send("answer me"), { concurrency: "unbounded" })
-      yield* full
-      tcp.resume()
-
-      const answers = yield* Queue.takeN(messages, count)
-      assert.strictEqual(answers.length, count)
-      assert.isBelow(held.most, 4 * answerBytes)
     })
   )
 })

@@ -1,26 +1,51 @@
 /** The WebSocket of an agent's request, whichever protocol it carries. */
 import { Context, Effect, Scope } from "effect"
 import type { HttpServerRequest } from "effect/http"
+import type { Socket } from "effect/socket"
+import { FairReader } from "../../platform/FairReader.ts"
 import * as RequestBytes from "../../platform/RequestBytes.ts"
-import { paced } from "../../platform/RequestSocket.ts"
+import type { AgentSocket } from "../AgentSockets.ts"
 
-const withScopeAlone = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
-  Effect.updateContext(effect, (context: Context.Context<Scope.Scope>) =>
-    Context.make(Scope.Scope, Context.get(context, Scope.Scope))
-  )
+/** A connection in one of the protocols, whose WebSocket may be open yet or not. */
+export interface Lane {
+  /** Pings the agent, and returns when anything arrives from it. */
+  readonly ping: Effect.Effect<void>
+  /** Pings the agent, and returns when all is taken that the agent has sent before its answer. */
+  readonly roundTrip: Effect.Effect<void>
+  /** Opens the WebSocket of the request. Returns what serves its calls, until it ends. */
+  readonly open: (
+    agentSocket: AgentSocket
+  ) => Effect.Effect<Effect.Effect<void, Socket.SocketError>, Socket.SocketError, Scope.Scope>
+}
 
 /**
- * Opens the WebSocket of a request, which returns one frame at a time. A WebSocket keeps the context in which it is
- * opened, so that context holds nothing but the scope.
+ * Makes the function that opens the WebSocket of a request for an agent, which is read while the agent is within its
+ * call rate and has fewer than the maximum of calls running. A WebSocket keeps the context in which it is opened, so that
+ * context holds nothing but the scope.
  */
-export const open = (request: HttpServerRequest.HttpServerRequest, ready: Effect.Effect<void>) =>
-  Effect.gen(function* () {
-    const socket = paced(yield* Effect.orDie(request.upgrade), ready)
-    const { write } = yield* socket.writer
-    const { pull } = yield* socket.reader
-    return { pull, write }
-  }).pipe(withScopeAlone)
+export const make = Effect.map(
+  FairReader,
+  (reader) => (request: HttpServerRequest.HttpServerRequest, agentSocket: AgentSocket) =>
+    Effect.updateContext(
+      RequestBytes.open(request, reader, new AgentReadiness(agentSocket)),
+      (context: Context.Context<Scope.Scope>) => Context.make(Scope.Scope, Context.get(context, Scope.Scope))
+    )
+)
 
-/** Opens the WebSocket of a request as a stream of bytes. */
-export const openBytes = (request: HttpServerRequest.HttpServerRequest, readiness: RequestBytes.Readiness) =>
-  withScopeAlone(RequestBytes.open(request, readiness))
+class AgentReadiness implements RequestBytes.Readiness {
+  readonly #agentSocket: AgentSocket
+
+  constructor(agentSocket: AgentSocket) {
+    this.#agentSocket = agentSocket
+  }
+
+  isReadyUnsafe() {
+    const { callGate, rateLimiter } = this.#agentSocket
+    return !callGate.isFullUnsafe() && rateLimiter.isReadyUnsafe()
+  }
+
+  get ready() {
+    const { callGate, rateLimiter } = this.#agentSocket
+    return Effect.andThen(callGate.ready, rateLimiter.ready)
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Lets many connections take what they have received in fair order, for a few milliseconds in a turn of the event loop.
+ *
+ * - Readers run in the order in which they were added. A reader that is waiting already is not added a second time.
+ * - A reader runs after the turn that added it has read its sockets, never within `add`.
+ * - Once the budget of a turn is spent, the readers that are left wait for the next turn. Timers, sockets and fibers run
+ *   between the two.
+ * - A reader that adds itself while it runs is behind all that are waiting.
+ */
+import { Clock, Context, Effect, Layer, Scheduler } from "effect"
+import * as MonotonicClock from "./MonotonicClock.ts"
+
+/** The time that the readers of one turn have, in milliseconds: the last of them may exceed it. */
+export const budgetMillis = 5
+
+export class FairReader extends Context.Service<
+  FairReader,
+  {
+    /** Runs `read` when it is its turn. */
+    readonly addUnsafe: (read: () => void) => void
+  }
+>()("metadata-batcher/platform/FairReader") {}
+
+export const make = Effect.contextWith((context: Context.Context<never>) =>
+  Effect.sync(() => {
+    const clock = Context.get(context, Clock.Clock)
+    const dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
+    const waiting = new Set<() => void>()
+    let isScheduled = false
+
+    const schedule = () => {
+      isScheduled = true
+      dispatcher.scheduleTask(turn, 0)
+    }
+    const turn = () => {
+      isScheduled = false
+      const end = MonotonicClock.millisUnsafe(clock) + budgetMillis
+      for (const read of waiting) {
+        waiting.delete(read)
+        read()
+        if (MonotonicClock.millisUnsafe(clock) >= end) break
+      }
+      if (waiting.size > 0) schedule()
+    }
+
+    return FairReader.of({
+      addUnsafe: (read) => {
+        waiting.add(read)
+        if (!isScheduled) schedule()
+      }
+    })
+  })
+)
+
+export const layer: Layer.Layer<FairReader> = Layer.effect(FairReader, make)
