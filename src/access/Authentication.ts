@@ -177,19 +177,17 @@ const admitting = Effect.fnUntraced(function* <Id, Caller>(
   const watch = Effect.fnUntraced(function* (
     caller: Caller,
     credential: Token.Token,
-    granted: Set<Ownership>,
+    granted: ReadonlyArray<Ownership>,
     end: Effect.Effect<void>
   ) {
-    const holds = Effect.gen(function* () {
-      const now = yield* identify(credential)
-      if (idOf(now) !== idOf(caller)) return false
-      if (mayStill !== undefined) yield* Effect.forEach(granted, (one) => mayStill(now, one), { discard: true })
-      return true
-    })
-    const isValid = Effect.catchTag(holds, ["Unauthenticated", "Forbidden", "AgentNotFound"], () =>
-      Effect.succeed(false)
-    )
-    const watcher = yield* revocations.watch(isValid, end)
+    const holds = () =>
+      Effect.gen(function* () {
+        const now = yield* identify(credential)
+        if (idOf(now) !== idOf(caller)) return false
+        if (mayStill !== undefined) yield* Effect.forEach(granted, (one) => mayStill(now, one), { discard: true })
+        return true
+      }).pipe(Effect.catchTag(["Unauthenticated", "Forbidden", "AgentNotFound"], () => Effect.succeed(false)))
+    const watcher = yield* revocations.watch(Effect.suspend(holds), end)
     for (const subject of subjects(caller)) watcher.follow(subject)
     return watcher
   })
@@ -212,7 +210,7 @@ const admitting = Effect.fnUntraced(function* <Id, Caller>(
     const entered = yield* Effect.result(enter(idOf(caller)))
     if (Result.isFailure(entered)) return yield* respond(entered.failure)
 
-    const granted = new Set<Ownership>()
+    const granted: Array<Ownership> = []
     const revoked = yield* Deferred.make<void>()
     const isUpgrade = request.headers["upgrade"] !== undefined
     if (isUpgrade) yield* setServing(request, yield* Effect.fiber)
@@ -223,7 +221,7 @@ const admitting = Effect.fnUntraced(function* <Id, Caller>(
     const response = yield* endpoint.pipe(
       Effect.provideService(key, caller),
       Effect.provideService(Grants, (ownership) => {
-        granted.add(ownership)
+        if (!granted.includes(ownership)) granted.push(ownership)
         follow(`agent:${ownership.agentId}`)
         follow(`workspace:${ownership.workspaceId}`)
       })

@@ -59,9 +59,13 @@ export const make = Effect.gen(function* () {
 
   return Revocations.of({
     watch: Effect.fnUntraced(function* (isValid, end) {
-      const holds = Effect.orElseSucceed(isValid, () => true)
-      const task = yield* wheel.add(Effect.flatMap(holds, (holds) => (holds ? Effect.void : end)))
-      const followed = new Set<Subject>()
+      const endUnlessValid = () =>
+        Effect.flatMap(
+          Effect.orElseSucceed(isValid, () => true),
+          (holds) => (holds ? Effect.void : end)
+        )
+      const task = yield* wheel.add(Effect.suspend(endUnlessValid))
+      const followed: Array<Subject> = []
       yield* LeanScope.acquireRelease(
         Effect.sync(() => all.add(task)),
         () =>
@@ -76,7 +80,8 @@ export const make = Effect.gen(function* () {
       )
       return {
         follow: (subject) => {
-          followed.add(subject)
+          if (followed.includes(subject)) return
+          followed.push(subject)
           const tasks = bySubject.get(subject) ?? new Set()
           bySubject.set(subject, tasks.add(task))
         }

@@ -64,16 +64,38 @@ export const make = (callsPerSecond: number) =>
     /** Returns the limiter of an agent, for one connection. */
     return Effect.fnUntraced(function* (agentId: AgentId): Effect.fn.Return<RateLimiter, never, Scope.Scope> {
       const bucket = yield* LeanScope.acquireRelease(enter(agentId), (bucket) => leave(agentId, bucket))
-      const excessMillis = () => bucket.theoreticalArrival - nowMillis() - 1_000
-      return {
-        consumeUnsafe: () => {
-          bucket.theoreticalArrival = Math.max(bucket.theoreticalArrival, nowMillis()) + interval
-        },
-        isReadyUnsafe: () => excessMillis() <= 0,
-        ready: Effect.suspend(() => {
-          const excess = excessMillis()
-          return excess > 0 ? Effect.sleep(excess) : Effect.void
-        })
-      }
+      return new Limiter(bucket, interval, nowMillis)
     })
   })
+
+// a class: each connection has a limiter
+class Limiter implements RateLimiter {
+  readonly #bucket: Bucket
+  readonly #interval: number
+  readonly #nowMillis: () => number
+
+  constructor(bucket: Bucket, interval: number, nowMillis: () => number) {
+    this.#bucket = bucket
+    this.#interval = interval
+    this.#nowMillis = nowMillis
+  }
+
+  consumeUnsafe() {
+    this.#bucket.theoreticalArrival = Math.max(this.#bucket.theoreticalArrival, this.#nowMillis()) + this.#interval
+  }
+
+  isReadyUnsafe() {
+    return this.#excessMillis() <= 0
+  }
+
+  get ready() {
+    return Effect.suspend(() => {
+      const excess = this.#excessMillis()
+      return excess > 0 ? Effect.sleep(excess) : Effect.void
+    })
+  }
+
+  #excessMillis() {
+    return this.#bucket.theoreticalArrival - this.#nowMillis() - 1_000
+  }
+}

@@ -26,7 +26,7 @@ export const make = (server: Http.Server): Drain["Service"] => {
   const connections = new Map<Socket, Http.ServerResponse | undefined>()
   server.on("connection", (socket) => {
     connections.set(socket, undefined)
-    socket.once("close", () => connections.delete(socket))
+    socket.on("close", () => connections.delete(socket))
   })
   server.on("request", ({ socket }, response) => void connections.set(socket, response))
 

@@ -12,11 +12,12 @@ export const acquireRelease = <A, E, R>(
 ): Effect.Effect<A, E, R | Scope.Scope> =>
   Effect.uninterruptible(
     Effect.flatMap(Effect.scope, (scope) =>
-      Effect.tap(acquire, (resource) =>
-        Scope.addFinalizer(
-          scope,
-          Effect.suspend(() => release(resource))
-        )
-      )
+      Effect.tap(acquire, (resource) => Scope.addFinalizerExit(scope, releasing(release, resource)))
     )
   )
+
+// apart from the acquisition, which it would keep
+const releasing =
+  <A>(release: (resource: A) => Effect.Effect<unknown>, resource: A) =>
+  () =>
+    release(resource)

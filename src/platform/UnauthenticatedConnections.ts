@@ -58,7 +58,7 @@ export const make = ({ clock, maxConnections, onClosed }: Options) => {
     /** Counts a new connection, until it is closed or its client has shown a valid token. */
     enter: (socket: Socket): void => {
       wait(socket)
-      socket.once("close", () => leave(socket))
+      socket.on("close", () => leave(socket))
       onAuthenticated(socket, () => leave(socket))
       if (connections.size <= maxConnections) return
       if (longestWaiting() === undefined) close(socket)

@@ -43,7 +43,7 @@ export const make = Effect.fnUntraced(function* (every: Duration.Input) {
   const run = (entry: Entry) => {
     entry.isWanted = entry.running !== undefined
     if (entry.isWanted) return
-    const fiber = runFork(entry.task)
+    const fiber = runFork(logged(entry.task))
     if (fiber.pollUnsafe() !== undefined) return
     entry.running = fiber
     fiber.addObserver(() => {
@@ -67,33 +67,41 @@ export const make = Effect.fnUntraced(function* (every: Duration.Input) {
   })
   yield* Effect.forkScoped(Effect.forever(turn))
 
+  const remove = (entry: Entry) =>
+    Effect.sync(() => {
+      entries.delete(entry)
+      entry.isWanted = false
+      entry.running?.interruptUnsafe()
+    })
   const wheel: Wheel = {
     add: (task) =>
       LeanScope.acquireRelease(
         Effect.sync(() => {
-          const entry = new Entry(logged(task))
+          const entry = new Entry(task, run)
           schedule(entry, MonotonicClock.millisUnsafe(clock))
-          return { entry, runNowUnsafe: () => run(entry) }
+          return entry
         }),
-        ({ entry }) =>
-          Effect.sync(() => {
-            entries.delete(entry)
-            entry.isWanted = false
-            entry.running?.interruptUnsafe()
-          })
+        remove
       )
   }
   return wheel
 })
 
-class Entry {
+// its functions are those of the class: connections have several entries each
+class Entry implements Task {
   readonly task: Effect.Effect<void>
+  readonly #run: (entry: Entry) => void
   dueAt = 0
   running: Fiber.Fiber<void> | undefined
   isWanted = false
 
-  constructor(task: Effect.Effect<void>) {
+  constructor(task: Effect.Effect<void>, run: (entry: Entry) => void) {
     this.task = task
+    this.#run = run
+  }
+
+  runNowUnsafe() {
+    this.#run(this)
   }
 }
 

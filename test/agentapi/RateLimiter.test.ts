@@ -4,9 +4,9 @@ import { TestClock } from "effect/testing"
 import * as RateLimiter from "../../src/agentapi/RateLimiter.ts"
 import { agent } from "../support/metadataBatcher.ts"
 
-const consume = ({ consumeUnsafe }: RateLimiter.RateLimiter, calls: number) =>
+const consume = (rate: RateLimiter.RateLimiter, calls: number) =>
   Effect.sync(() => {
-    for (let call = 0; call < calls; call++) consumeUnsafe()
+    for (let call = 0; call < calls; call++) rate.consumeUnsafe()
   })
 
 /** For how many milliseconds the agent has to wait. */

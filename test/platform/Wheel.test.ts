@@ -16,8 +16,8 @@ const start = Effect.gen(function* () {
       runs.push(now / 1e3)
       return task
     })
-    const { runNowUnsafe } = yield* Scope.provide(wheel.add(noted), scope)
-    return { runs, runNow: Effect.sync(runNowUnsafe), end: Scope.close(scope, Exit.void) }
+    const added = yield* Scope.provide(wheel.add(noted), scope)
+    return { runs, runNow: Effect.sync(() => added.runNowUnsafe()), end: Scope.close(scope, Exit.void) }
   })
   return { add, logs }
 })

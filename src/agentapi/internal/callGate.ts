@@ -12,18 +12,40 @@ export interface CallGate {
   readonly ready: Effect.Effect<void>
 }
 
-export const make = (maxCalls: number): CallGate => {
-  const latch = Latch.makeUnsafe(true)
-  let running = 0
-  return {
-    enterUnsafe: () => {
-      if (++running >= maxCalls) latch.closeUnsafe()
-    },
-    leaveUnsafe: () => {
-      if (--running < maxCalls) latch.openUnsafe()
-    },
-    isFullUnsafe: () => running >= maxCalls,
-    // each call asks, and nearly always finds the gate open
-    ready: Effect.suspend(() => (latch.isOpen() ? Effect.void : latch.await))
+export const make = (maxCalls: number): CallGate => new Gate(maxCalls)
+
+// a class, and a latch for those that have to wait alone: each connection has a gate, and few are ever full
+class Gate implements CallGate {
+  readonly #maxCalls: number
+  #running = 0
+  #latch: Latch.Latch | undefined
+
+  constructor(maxCalls: number) {
+    this.#maxCalls = maxCalls
+  }
+
+  enterUnsafe() {
+    this.#running++
+  }
+
+  leaveUnsafe() {
+    this.#running--
+    if (this.isFullUnsafe()) return
+    const latch = this.#latch
+    // those who go on at once may fill the gate again
+    this.#latch = undefined
+    latch?.openUnsafe()
+  }
+
+  isFullUnsafe() {
+    return this.#running >= this.#maxCalls
+  }
+
+  get ready() {
+    return Effect.suspend(() => {
+      if (!this.isFullUnsafe()) return Effect.void
+      this.#latch ??= Latch.makeUnsafe(false)
+      return this.#latch.await
+    })
   }
 }

@@ -38,34 +38,44 @@ export interface Parser {
   readonly encodeSuccess: (id: string | number, result: object) => string
 }
 
-export const makeParser = (): Parser => {
-  const running = new Set<string>()
-  return {
-    encode: (message) => {
-      if (message._tag === "Exit") running.delete(String(message.requestId))
-      return JSON.stringify(message)
-    },
-    encodeSuccess: (id, result) => {
-      running.delete(String(id))
-      const value = JSON.stringify(result)
-      return `{"_tag":"Exit","requestId":${JSON.stringify(id)},"exit":{"_tag":"Success","value":${value}}}`
-    },
-    decode: (frame) => {
-      const content: unknown = JSON.parse(typeof frame === "string" ? frame : decoder.decode(frame))
-      const messages = (Array.isArray(content) ? content : [content]).map(toMessage)
-      const added: Array<string> = []
-      for (const message of messages) {
-        if (!isCall(message) || !isId(message.id)) continue
-        const id = String(message.id)
-        if (running.has(id)) {
-          for (const other of added) running.delete(other)
-          throw new Error(`a call with the id ${id.slice(0, 100)} is running`)
-        }
-        running.add(id)
-        added.push(id)
+export const makeParser = (): Parser => new ConnectionParser()
+
+// a class, and a set for calls that are running alone: each connection has a parser
+class ConnectionParser implements Parser {
+  #running: Set<string> | undefined
+
+  encode(message: RpcMessage.FromServerEncoded) {
+    if (message._tag === "Exit") this.#end(message.requestId)
+    return JSON.stringify(message)
+  }
+
+  encodeSuccess(id: string | number, result: object) {
+    this.#end(id)
+    const value = JSON.stringify(result)
+    return `{"_tag":"Exit","requestId":${JSON.stringify(id)},"exit":{"_tag":"Success","value":${value}}}`
+  }
+
+  decode(frame: string | Uint8Array) {
+    const content: unknown = JSON.parse(typeof frame === "string" ? frame : decoder.decode(frame))
+    const messages = (Array.isArray(content) ? content : [content]).map(toMessage)
+    const added: Array<string> = []
+    for (const message of messages) {
+      if (!isCall(message) || !isId(message.id)) continue
+      const id = String(message.id)
+      if (this.#running?.has(id)) {
+        for (const other of added) this.#end(other)
+        throw new Error(`a call with the id ${id.slice(0, 100)} is running`)
       }
-      return messages
+      this.#running ??= new Set()
+      this.#running.add(id)
+      added.push(id)
     }
+    return messages
+  }
+
+  #end(id: string | number) {
+    this.#running?.delete(String(id))
+    if (this.#running?.size === 0) this.#running = undefined
   }
 }
 

@@ -6,6 +6,7 @@
 import { Context, DateTime, Effect, Metric, Option, type Scope } from "effect"
 import * as LeanScope from "../../platform/LeanScope.ts"
 import type * as Token from "../../access/Token.ts"
+import type { AgentId } from "../../domain/Ids.ts"
 import type { AgentIdentity } from "../../domain/AgentIdentity.ts"
 import type { Workspace } from "../../domain/Workspace.ts"
 import { connectedAgents } from "../AgentMetrics.ts"
@@ -73,19 +74,8 @@ export const open = Effect.fnUntraced(
       Effect.andThen(count(-1), annotated(identity)(Effect.logDebug("agent disconnected")))
     )
     const cachedWorkspace = yield* CachedWorkspace.make(identity)
-    const lookup = Effect.flatMap(store.workspaceOf(identity.agentId), Effect.fromOption).pipe(
-      Effect.mapError(
-        (cause) =>
-          new StoreError({
-            operation: `find the workspace of agent ${identity.agentId}`,
-            reason: cause._tag === "StoreError" ? cause.reason : "unavailable",
-            cause
-          })
-      )
-    )
-    const workspace = Effect.flatMap(
-      cachedWorkspace.get,
-      Option.match({ onNone: () => lookup, onSome: Effect.succeed })
+    const workspace = Effect.flatMap(cachedWorkspace.get, (cached) =>
+      Option.isSome(cached) ? Effect.succeed(cached.value) : lookup(store, identity.agentId)
     )
     const receiptTime = yield* ReceiptTime.make(roundTrip)
     const manifests = yield* ManifestStore
@@ -120,5 +110,17 @@ export const ofRequest = (
     workspace: Effect.succeed(workspace)
   })
 }
+
+const lookup = (store: WorkspaceStore["Service"], agentId: AgentId) =>
+  Effect.flatMap(store.workspaceOf(agentId), Effect.fromOption).pipe(
+    Effect.mapError(
+      (cause) =>
+        new StoreError({
+          operation: `find the workspace of agent ${agentId}`,
+          reason: cause._tag === "StoreError" ? cause.reason : "unavailable",
+          cause
+        })
+    )
+  )
 
 const count = (change: number) => Metric.modify(connectedAgents, change)

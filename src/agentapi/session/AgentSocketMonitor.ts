@@ -16,7 +16,7 @@
  *   time; periodic heartbeats beyond them are skipped with a warning.
  * - A connection in another role is pinged and ended in the same way, but nothing is recorded for it.
  */
-import { Clock, DateTime, Duration, Effect, Option, Predicate, Random, Ref, type Scope, Semaphore } from "effect"
+import { Clock, DateTime, Duration, Effect, Option, Predicate, Random, type Scope, Semaphore } from "effect"
 import * as LeanScope from "../../platform/LeanScope.ts"
 import * as RequestCoalescer from "../../batcher/RequestCoalescer.ts"
 import type { AgentId } from "../../domain/Ids.ts"
@@ -68,8 +68,9 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const minimum = Duration.max(Duration.times(interval, 2), Duration.seconds(2))
   const timeout = Duration.max(Duration.fromInputUnsafe(options.agentPingTimeout ?? minimum), minimum)
   /** The sessions of recorded connections of this process, by agent. */
-  const recorded = new Map<AgentId, Set<AgentSession["Service"]>>()
+  const recorded = new Map<AgentId, ReadonlyArray<AgentSession["Service"]>>()
 
+  const announce = publish("agt_connection_update")
   const { record, recordNow } = yield* makeRecorder(interval)
 
   const wheel = yield* Wheel.make(interval)
@@ -78,7 +79,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
 
   /** Monitors a connection in another role until the scope closes. */
   const startUnrecorded = (monitored: Monitored): Effect.Effect<void, never, AgentSession | Scope.Scope> =>
-    AgentSession.use((session) => watch(session, monitored, Effect.void))
+    AgentSession.use((session) => watch(session, monitored, () => Effect.void))
 
   /** Monitors the connection of the session until the scope closes. */
   const start = Effect.fnUntraced(function* (
@@ -88,68 +89,70 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     const { identity } = session
     const { agentId } = identity
     const startedAt = yield* DateTime.now
-    const known = yield* Ref.make<AgentSocketRecord>({
+    let known: AgentSocketRecord = {
       agentId,
       replicaId: replica,
       firstConnectedAt: identity.firstConnectedAt ?? startedAt,
       lastConnectedAt: startedAt,
       disconnectedAt: identity.disconnectedAt,
       phase: "start"
-    })
+    }
 
-    const announce = publish("agt_connection_update")
-
-    const recordEnd = DateTime.now.pipe(
-      Effect.flatMap((now) =>
-        Effect.flatMap(Ref.get(known), (known) => recordNow({ ...known, disconnectedAt: now, phase: "end" }))
-      ),
-      Effect.timeout(timeout),
-      Effect.catch((error) => Effect.logError("end of an agent connection not recorded", error)),
-      Effect.andThen(Effect.ignore(Effect.timeout(announce, timeout), { log: "Warn" })),
-      annotated(session.identity),
-      Effect.provideService(AgentSession, session)
-    )
+    // made when it is needed, as is `check`: a connection would keep all parts of them
+    const recordEnd = () =>
+      DateTime.now.pipe(
+        Effect.flatMap((now) => recordNow({ ...known, disconnectedAt: now, phase: "end" })),
+        Effect.timeout(timeout),
+        Effect.catch((error) => Effect.logError("end of an agent connection not recorded", error)),
+        Effect.andThen(Effect.ignore(Effect.timeout(announce, timeout), { log: "Warn" })),
+        annotated(identity),
+        Effect.provideService(AgentSession, session)
+      )
     yield* LeanScope.acquireRelease(
       Effect.suspend(() => {
-        const others = recorded.get(agentId) ?? new Set()
-        const fence = Effect.forEach([...others], ({ receiptTime }) => receiptTime.fence, { discard: true })
-        recorded.set(agentId, others.add(session))
-        return fence
+        const others = recorded.get(agentId) ?? []
+        recorded.set(agentId, [...others, session])
+        return Effect.forEach(others, ({ receiptTime }) => receiptTime.fence, { discard: true })
       }),
       () =>
         Effect.suspend(() => {
-          const others = recorded.get(agentId)
-          others?.delete(session)
-          if (others !== undefined && others.size > 0) return Effect.void
+          const others = (recorded.get(agentId) ?? []).filter((other) => other !== session)
+          recorded.set(agentId, others)
+          if (others.length > 0) return Effect.void
           recorded.delete(agentId)
-          return recordEnd
+          return recordEnd()
         })
     )
-    yield* Effect.flatMap(Ref.get(known), recordNow)
+    yield* recordNow(known)
     yield* publishOrWarn("agt_connection_update")
 
-    const check = Effect.gen(function* () {
-      const now = yield* DateTime.now
-      const current = yield* Ref.updateAndGet(known, (known) => ({ ...known, lastConnectedAt: now }))
-      const connected = { ...current, disconnectedAt: null, phase: "heartbeat" as const }
-      switch (yield* record(connected)) {
-        case undefined:
-          return yield* Effect.logWarning("heartbeat of an agent skipped, because its row is locked")
-        case "replaced":
-          yield* session.receiptTime.fence
-          return yield* Effect.logDebug("agent is connected to another replica")
-        case "latest":
-          if (current.disconnectedAt !== null) yield* Effect.andThen(announce, Ref.set(known, connected))
-          return
-        case "outdated":
-          if (current.disconnectedAt !== null) yield* Effect.andThen(announce, Ref.set(known, connected))
-          yield* Effect.logInfo("agent belongs to a build that is no longer the latest")
-          return "the build of the agent is no longer the latest" as const
-      }
-    }).pipe(
-      Effect.catchCause((cause) => Effect.logWarning("heartbeat of an agent not recorded", cause)),
-      Effect.provideService(AgentSession, session)
-    )
+    const check = () =>
+      Effect.gen(function* () {
+        const now = yield* DateTime.now
+        const current = (known = { ...known, lastConnectedAt: now })
+        const connected = { ...current, disconnectedAt: null, phase: "heartbeat" as const }
+        const announceReturn = Effect.gen(function* () {
+          if (current.disconnectedAt === null) return
+          yield* announce
+          known = connected
+        })
+        switch (yield* record(connected)) {
+          case undefined:
+            return yield* Effect.logWarning("heartbeat of an agent skipped, because its row is locked")
+          case "replaced":
+            yield* session.receiptTime.fence
+            return yield* Effect.logDebug("agent is connected to another replica")
+          case "latest":
+            return yield* announceReturn
+          case "outdated":
+            yield* announceReturn
+            yield* Effect.logInfo("agent belongs to a build that is no longer the latest")
+            return "the build of the agent is no longer the latest" as const
+        }
+      }).pipe(
+        Effect.catchCause((cause) => Effect.logWarning("heartbeat of an agent not recorded", cause)),
+        Effect.provideService(AgentSession, session)
+      )
     yield* watch(session, monitored, check)
   })
 
@@ -192,28 +195,27 @@ const makeWatch = (wheel: Wheel.Wheel, timeout: Duration.Duration, maxAge: Durat
   Effect.fnUntraced(function* (
     session: AgentSession["Service"],
     { end, ping }: Monitored,
-    check: Effect.Effect<Reason | void>
+    check: () => Effect.Effect<Reason | void>
   ) {
     let heardAt = yield* Clock.monotonicTimeNanos
     const expiresAt = yield* expiryOf(heardAt, maxAge)
-    yield* wheel.add(
-      Effect.flatMap(Effect.andThen(ping, Clock.monotonicTimeNanos), (now) => Effect.sync(() => void (heardAt = now)))
-    )
-    const silent = Effect.as(Effect.logWarning("agent does not answer pings"), "ping timeout" as const)
-    const checkUnlessSilent = Effect.flatMap(Clock.monotonicTimeNanos, (now): Effect.Effect<Reason | void> =>
-      Duration.isGreaterThan(Duration.nanos(now - heardAt), timeout)
-        ? silent
-        : now >= expiresAt
-          ? Effect.succeed("the connection reached its maximum age")
-          : check
-    )
-    yield* wheel.add(
-      checkUnlessSilent.pipe(
+    const hear = () => Effect.map(Effect.andThen(ping, Clock.monotonicTimeNanos), (now) => void (heardAt = now))
+    yield* wheel.add(Effect.suspend(hear))
+    const checkUnlessSilent = () =>
+      Effect.flatMap(Clock.monotonicTimeNanos, (now): Effect.Effect<Reason | void> =>
+        Duration.isGreaterThan(Duration.nanos(now - heardAt), timeout)
+          ? silent
+          : now >= expiresAt
+            ? Effect.succeed("the connection reached its maximum age")
+            : check()
+      ).pipe(
         Effect.flatMap((reason) => (reason === undefined ? Effect.void : end(reason))),
         annotated(session.identity)
       )
-    )
+    yield* wheel.add(Effect.suspend(checkUnlessSilent))
   })
+
+const silent = Effect.as(Effect.logWarning("agent does not answer pings"), "ping timeout" as const)
 
 /** Returns the time at which a connection has reached its age, varied by a tenth. */
 const expiryOf = (now: bigint, maxAge: Duration.Input | undefined) =>

@@ -7,7 +7,7 @@
  * - The cache is empty after the session has ended.
  * - Access rights are not cached: they must be current at each use.
  */
-import { Context, Effect, Equal, Layer, Option, Ref, type Scope } from "effect"
+import { Context, Effect, Equal, Layer, Option, type Scope } from "effect"
 import * as LeanScope from "../../platform/LeanScope.ts"
 import type { AgentIdentity } from "../../domain/AgentIdentity.ts"
 import { isPrebuild, type Workspace } from "../../domain/Workspace.ts"
@@ -36,29 +36,28 @@ export const make = Effect.fnUntraced(function* (
   const { workspace: initial } = identity
   const store = yield* WorkspaceStore
   const refreshes = yield* Refreshes
-  const cached = yield* Ref.make(Option.liftPredicate(initial, isClaimed))
-  const latest = yield* Ref.make(initial)
-  yield* LeanScope.acquireRelease(Effect.void, () =>
+  let cached = Option.liftPredicate(initial, isClaimed)
+  let latest = initial
+  yield* LeanScope.acquireRelease(Effect.void, () => {
+    cached = Option.none()
+    return annotated(identity)(Effect.annotateLogs(Effect.logDebug("workspace cache ended"), describe(latest)))
+  })
+
+  const refresh = () =>
     Effect.gen(function* () {
-      yield* Ref.set(cached, Option.none())
-      yield* Effect.annotateLogs(Effect.logDebug("workspace cache ended"), describe(yield* Ref.get(latest)))
-    }).pipe(annotated(identity))
-  )
+      const found = yield* store.workspace(initial.id)
+      if (Option.isNone(found)) return yield* Effect.logWarning("workspace not found, keeping the cached one")
+      if (!isClaimed(found.value) || Option.exists(cached, Equal.equals(found.value))) return
+      cached = found
+      latest = found.value
+      yield* Effect.annotateLogs(Effect.logDebug("workspace changed"), describe(latest))
+    }).pipe(
+      Effect.catchCause((cause) => Effect.logWarning("workspace not read, keeping the cached one", cause)),
+      annotated(identity)
+    )
+  yield* refreshes.add(Effect.suspend(refresh))
 
-  const refresh = Effect.gen(function* () {
-    const found = yield* store.workspace(initial.id)
-    if (Option.isNone(found)) return yield* Effect.logWarning("workspace not found, keeping the cached one")
-    if (!isClaimed(found.value) || Option.exists(yield* Ref.get(cached), Equal.equals(found.value))) return
-    yield* Ref.set(cached, found)
-    yield* Ref.set(latest, found.value)
-    yield* Effect.annotateLogs(Effect.logDebug("workspace changed"), describe(found.value))
-  }).pipe(
-    Effect.catchCause((cause) => Effect.logWarning("workspace not read, keeping the cached one", cause)),
-    annotated(identity)
-  )
-  yield* refreshes.add(refresh)
-
-  return { get: Ref.get(cached) }
+  return { get: Effect.sync(() => cached) }
 })
 
 const isClaimed = (workspace: Workspace) => !isPrebuild(workspace)

@@ -8,7 +8,7 @@
  *   other connection therefore win, and keys that are sampled once keep their value.
  * - The fence ends when the agent has answered a ping that was sent after the fence began.
  */
-import { DateTime, Effect, type Fiber, type Scope } from "effect"
+import { type Context, DateTime, Effect, type Fiber, type Scope } from "effect"
 import * as LeanScope from "../../platform/LeanScope.ts"
 import { StallDetector } from "../../platform/StallDetector.ts"
 
@@ -24,40 +24,70 @@ export const make = Effect.fnUntraced(function* (
   roundTrip: Effect.Effect<void>
 ): Effect.fn.Return<ReceiptTime, never, StallDetector | Scope.Scope> {
   const stalls = yield* StallDetector
-  const runFork = Effect.runForkWith(yield* Effect.context<never>())
-  let last = yield* DateTime.now
-  let fencedAt: DateTime.Utc | undefined
-  let isFencedAgain = false
-  let lifting: Fiber.Fiber<void> | undefined
-
-  const roundTripAfterFence = Effect.suspend(() => {
-    isFencedAgain = false
-    return roundTrip
-  })
-  const lift = Effect.repeat(roundTripAfterFence, { while: () => isFencedAgain }).pipe(
-    Effect.andThen(Effect.sync(() => void (fencedAt = undefined)))
-  )
-  const fenceUnsafe = (time: DateTime.Utc) => {
-    isFencedAgain = fencedAt !== undefined
-    fencedAt ??= DateTime.max(last, time)
-    if (!isFencedAgain) lifting = runFork(lift)
-  }
+  const fence = new Fence(stalls, roundTrip, yield* DateTime.now, yield* Effect.context<never>())
   yield* LeanScope.acquireRelease(
-    Effect.sync(() => stalls.onStallUnsafe(fenceUnsafe)),
+    Effect.sync(() => stalls.onStallUnsafe((time) => fence.raiseUnsafe(time))),
     (remove) =>
       Effect.sync(() => {
         remove()
-        lifting?.interruptUnsafe()
+        fence.endUnsafe()
       })
   )
-
-  return {
-    now: Effect.map(DateTime.now, (now) => {
-      stalls.checkUnsafe()
-      if (fencedAt !== undefined) return fencedAt
-      last = now
-      return now
-    }),
-    fence: Effect.sync(() => fenceUnsafe(last))
-  }
+  return fence
 })
+
+// a class: each connection has one
+class Fence implements ReceiptTime {
+  readonly #stalls: StallDetector["Service"]
+  readonly #roundTrip: Effect.Effect<void>
+  readonly #context: Context.Context<never>
+  #last: DateTime.Utc
+  #fencedAt: DateTime.Utc | undefined
+  #isFencedAgain = false
+  #lifting: Fiber.Fiber<void> | undefined
+
+  constructor(
+    stalls: StallDetector["Service"],
+    roundTrip: Effect.Effect<void>,
+    now: DateTime.Utc,
+    context: Context.Context<never>
+  ) {
+    this.#stalls = stalls
+    this.#roundTrip = roundTrip
+    this.#last = now
+    this.#context = context
+  }
+
+  get now() {
+    return Effect.map(DateTime.now, (now) => {
+      this.#stalls.checkUnsafe()
+      if (this.#fencedAt !== undefined) return this.#fencedAt
+      this.#last = now
+      return now
+    })
+  }
+
+  get fence() {
+    return Effect.sync(() => this.raiseUnsafe(this.#last))
+  }
+
+  raiseUnsafe(time: DateTime.Utc) {
+    this.#isFencedAgain = this.#fencedAt !== undefined
+    this.#fencedAt ??= DateTime.max(this.#last, time)
+    if (!this.#isFencedAgain) this.#lifting = Effect.runForkWith(this.#context)(this.#lift())
+  }
+
+  endUnsafe() {
+    this.#lifting?.interruptUnsafe()
+  }
+
+  #lift() {
+    const roundTrip = Effect.suspend(() => {
+      this.#isFencedAgain = false
+      return this.#roundTrip
+    })
+    return Effect.repeat(roundTrip, { while: () => this.#isFencedAgain }).pipe(
+      Effect.andThen(Effect.sync(() => void (this.#fencedAt = undefined)))
+    )
+  }
+}

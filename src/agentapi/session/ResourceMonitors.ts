@@ -99,93 +99,107 @@ export const load = Effect.fnUntraced(function* (
   workspace: Effect.Effect<Workspace, StoreError>
 ): Effect.fn.Return<ResourceMonitors, StoreError, ResourceMonitorStore | Notifications> {
   const store = yield* ResourceMonitorStore
-  const notifications = yield* Notifications
+  const monitored: Monitored = { agentId, workspace, store, notifications: yield* Notifications }
   const known = yield* SynchronizedRef.make(yield* store.load(agentId))
-
-  const tell = Effect.fnUntraced(function* (
-    causes: ReadonlyArray<Monitor>,
-    { labels, ...message }: Pick<Notification, "template" | "labels" | "data" | "createdBy">
-  ) {
-    const { id, name, organizationId, ownerId } = yield* workspace
-    yield* notifications.enqueue({
-      ...message,
-      userId: ownerId,
-      labels: { workspace: name, ...labels },
-      targets: [id, ownerId, organizationId],
-      // a retry of this alarm has the same key; the next alarm of the same day has another one
-      dedupeKey: causes.map(({ debouncedUntil }) => DateTime.formatIso(debouncedUntil)).join()
-    })
-  })
-
-  const memory = Effect.fnUntraced(function* (
-    monitor: Monitor | null,
-    points: ReadonlyArray<Datapoint>,
-    now: DateTime.Utc
-  ) {
-    if (monitor === null || !monitor.enabled) return monitor
-    const next = advance(
-      monitor,
-      points.map(({ memory }) => pointOf(memory, monitor.threshold)),
-      now
-    )
-    if (next.alarming) {
-      yield* tell([monitor], {
-        template: "workspace_out_of_memory",
-        labels: { threshold: `${monitor.threshold}%` },
-        data: {},
-        createdBy: "workspace-monitor-memory"
-      })
-    }
-    yield* store.putMemory(agentId, next.monitor, now)
-    return next.monitor
-  })
-
-  const volumes = Effect.fnUntraced(function* (
-    monitors: ReadonlyArray<VolumeMonitor>,
-    points: ReadonlyArray<Datapoint>,
-    now: DateTime.Utc
-  ) {
-    const next = monitors.map((monitor) =>
-      monitor.enabled ? advance(monitor, points.map(pointOfVolume(monitor)), now) : { monitor, alarming: false }
-    )
-    const full = monitors.filter((_, index) => next[index]?.alarming)
-    if (full.length > 0) {
-      yield* tell(full, {
-        template: "workspace_out_of_disk",
-        labels: {},
-        data: { volumes: full.map(({ path, threshold }) => ({ path, threshold: `${threshold}%` })) },
-        createdBy: "workspace-monitor-volumes"
-      })
-    }
-    const changed = next.map(({ monitor }) => monitor)
-    const enabled = changed.filter(({ enabled }) => enabled)
-    if (enabled.length > 0) yield* store.putVolumes(agentId, enabled, now)
-    return changed
-  })
-
   return {
     configuration: SynchronizedRef.get(known),
-    push: (points) =>
-      SynchronizedRef.modifyEffect(
-        known,
-        Effect.fnUntraced(function* (before) {
-          const now = yield* DateTime.now
-          const failures: Array<StoreError> = []
-          const orElse = <A>(part: Effect.Effect<A, StoreError>, before: A) =>
-            Effect.catch(part, (failure) =>
-              Effect.sync(() => {
-                failures.push(failure)
-                return before
-              })
-            )
-          const after: Monitors = {
-            memory: yield* orElse(memory(before.memory, points, now), before.memory),
-            volumes: yield* orElse(volumes(before.volumes, points, now), before.volumes)
-          }
-          return [failures, after] as const
-        })
-      )
+    push: (points) => SynchronizedRef.modifyEffect(known, (before) => advanceAll(monitored, before, points))
   }
+})
+
+// ----- internals -----
+
+/** An agent that has monitors. Few connections use theirs, so that none has functions of its own. */
+interface Monitored {
+  readonly agentId: AgentId
+  readonly workspace: Effect.Effect<Workspace, StoreError>
+  readonly store: ResourceMonitorStore["Service"]
+  readonly notifications: Notifications["Service"]
+}
+
+const advanceAll = Effect.fnUntraced(function* (
+  monitored: Monitored,
+  before: Monitors,
+  points: ReadonlyArray<Datapoint>
+) {
+  const now = yield* DateTime.now
+  const failures: Array<StoreError> = []
+  const orElse = <A>(part: Effect.Effect<A, StoreError>, before: A) =>
+    Effect.catch(part, (failure) =>
+      Effect.sync(() => {
+        failures.push(failure)
+        return before
+      })
+    )
+  const after: Monitors = {
+    memory: yield* orElse(advanceMemory(monitored, before.memory, points, now), before.memory),
+    volumes: yield* orElse(advanceVolumes(monitored, before.volumes, points, now), before.volumes)
+  }
+  return [failures, after] as const
+})
+
+const tell = Effect.fnUntraced(function* (
+  { notifications, workspace }: Monitored,
+  causes: ReadonlyArray<Monitor>,
+  { labels, ...message }: Pick<Notification, "template" | "labels" | "data" | "createdBy">
+) {
+  const { id, name, organizationId, ownerId } = yield* workspace
+  yield* notifications.enqueue({
+    ...message,
+    userId: ownerId,
+    labels: { workspace: name, ...labels },
+    targets: [id, ownerId, organizationId],
+    // a retry of this alarm has the same key; the next alarm of the same day has another one
+    dedupeKey: causes.map(({ debouncedUntil }) => DateTime.formatIso(debouncedUntil)).join()
+  })
+})
+
+const advanceMemory = Effect.fnUntraced(function* (
+  monitored: Monitored,
+  monitor: Monitor | null,
+  points: ReadonlyArray<Datapoint>,
+  now: DateTime.Utc
+) {
+  if (monitor === null || !monitor.enabled) return monitor
+  const next = advance(
+    monitor,
+    points.map(({ memory }) => pointOf(memory, monitor.threshold)),
+    now
+  )
+  if (next.alarming) {
+    yield* tell(monitored, [monitor], {
+      template: "workspace_out_of_memory",
+      labels: { threshold: `${monitor.threshold}%` },
+      data: {},
+      createdBy: "workspace-monitor-memory"
+    })
+  }
+  yield* monitored.store.putMemory(monitored.agentId, next.monitor, now)
+  return next.monitor
+})
+
+const advanceVolumes = Effect.fnUntraced(function* (
+  monitored: Monitored,
+  monitors: ReadonlyArray<VolumeMonitor>,
+  points: ReadonlyArray<Datapoint>,
+  now: DateTime.Utc
+) {
+  const next = monitors.map((monitor) =>
+    monitor.enabled ? advance(monitor, points.map(pointOfVolume(monitor)), now) : { monitor, alarming: false }
+  )
+  const full = monitors.filter((_, index) => next[index]?.alarming)
+  if (full.length > 0) {
+    yield* tell(monitored, full, {
+      template: "workspace_out_of_disk",
+      labels: {},
+      data: { volumes: full.map(({ path, threshold }) => ({ path, threshold: `${threshold}%` })) },
+      createdBy: "workspace-monitor-volumes"
+    })
+  }
+  const changed = next.map(({ monitor }) => monitor)
+  const enabled = changed.filter(({ enabled }) => enabled)
+  if (enabled.length > 0) yield* monitored.store.putVolumes(monitored.agentId, enabled, now)
+  return changed
 })
 
 const pointOfVolume =
