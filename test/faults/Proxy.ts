@@ -17,21 +17,24 @@ export interface Options {
 }
 
 /** Forwards the connections to a port of its own, until the scope closes. */
-export const make = Effect.fnUntraced(function* (target: string, { latency = 0 }: Options = {}) {
+export const make = Effect.fnUntraced(function* (target: string, options: Options = {}) {
   const pairs = new Set<Pair>()
   // chunks that are on their way, none of which arrives when the scope has closed
   const fork = yield* FiberSet.makeRuntime()
+  let latency = options.latency ?? 0
   let stalled = false
   let opened = 0
   let upstreamPort = Number(new URL(target).port)
 
   const forward = (pair: Pair, from: Net.Socket, to: Net.Socket) => {
+    // all of a connection takes the same time, so that nothing overtakes
+    const delay = latency / 2
     const pass = (chunk: Buffer) => {
       if (!pair.swallow && !to.destroyed) to.write(chunk)
     }
     from.on("data", (chunk) => {
-      if (latency === 0) pass(chunk)
-      else fork(Effect.map(Effect.sleep(latency / 2), () => pass(chunk)))
+      if (delay === 0) pass(chunk)
+      else fork(Effect.map(Effect.sleep(delay), () => pass(chunk)))
     })
     from.on("error", () => {})
     from.on("close", () => {
@@ -74,6 +77,8 @@ export const make = Effect.fnUntraced(function* (target: string, { latency = 0 }
     open: () => pairs.size,
     /** Leads new connections to the server on another port of this machine; open ones stay. */
     leadTo: (port: number) => Effect.sync(() => void (upstreamPort = port)),
+    /** Milliseconds that a round trip over a new connection takes longer; open ones stay. */
+    delayBy: (millis: number) => Effect.sync(() => void (latency = millis)),
     /** Forwards nothing while the effect runs, and loses nothing. */
     stalled: <A, E, R>(self: Effect.Effect<A, E, R>) =>
       Effect.acquireUseRelease(

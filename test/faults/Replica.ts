@@ -9,6 +9,9 @@ export const adminToken = "the administrator of the faults"
 
 export type Replica = Effect.Success<ReturnType<typeof start>>
 
+/** The broker over which every replica announces, if it is not the database. */
+export const brokerUrl = process.env["FAULTS_PUBSUB_URL"]
+
 /** The settings of every replica of a scenario, unless it has others. */
 export const defaults = {
   ADMIN_TOKEN: adminToken,
@@ -16,7 +19,7 @@ export const defaults = {
   LOG_FORMAT: "json",
   // a small heap, so that the growth of the process shows what it holds and not how rarely garbage is collected
   NODE_OPTIONS: "--max-old-space-size=256",
-  ...(process.env["FAULTS_PUBSUB_URL"] === undefined ? {} : { PUBSUB_URL: process.env["FAULTS_PUBSUB_URL"] })
+  ...(brokerUrl === undefined ? {} : { PUBSUB_URL: brokerUrl })
 }
 
 /** Starts a replica and waits until it is ready. It listens on a free port unless `PORT` says otherwise. */

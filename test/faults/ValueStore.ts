@@ -8,7 +8,8 @@ import * as RedisCluster from "../support/redisCluster.ts"
 import { parse } from "../../src/storage/internal/redis/writeScript.ts"
 import type { Row } from "./Ledger.ts"
 
-const shared = process.env["FAULTS_METADATA_STORE_URL"]
+/** The address of the servers that keep the values of all scenarios, if it is not the database. */
+export const sharedUrl = process.env["FAULTS_METADATA_STORE_URL"]
 
 let prefix = "faults"
 
@@ -18,14 +19,14 @@ export const begin = Effect.sync(() => {
 })
 
 /** Whether values are in Redis for all scenarios. */
-export const isShared = shared !== undefined
+export const isShared = sharedUrl !== undefined
 
 /** The settings of a replica. */
-export const settings = (url = shared): Readonly<Record<string, string>> =>
+export const settings = (url = sharedUrl): Readonly<Record<string, string>> =>
   url === undefined ? {} : { METADATA_STORE_URL: url, METADATA_STORE_PREFIX: prefix }
 
 /** The values that the servers hold. A server that is away holds none. */
-export const rows = (url = shared!): Effect.Effect<ReadonlyArray<Row>> =>
+export const rows = (url = sharedUrl!): Effect.Effect<ReadonlyArray<Row>> =>
   Effect.map(
     Effect.forEach(
       [...url.matchAll(/:(\d+)(?=,|$)/g)].map(([, port]) => Number(port)),

@@ -6,12 +6,24 @@ import * as Token from "../../src/access/Token.ts"
 import * as Agent from "../support/agent.ts"
 import type * as Database from "./Database.ts"
 import * as Ledger from "./Ledger.ts"
+import * as Proxy from "./Proxy.ts"
 import * as Replica from "./Replica.ts"
 import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
+import * as ValueStore from "./ValueStore.ts"
 import * as World from "./World.ts"
 
-/** While the scenario runs a statement takes a second: five hundred samples a second is what the database takes. */
-const slow = (database: Database.Database) =>
+/** A store that takes a second for each batch, until it is fast: five hundred samples a second, or four times that. */
+const slowStore = Effect.gen(function* () {
+  if (ValueStore.sharedUrl === undefined) return { settings: {}, slow: slowTable, fast: fastTable }
+  const proxy = yield* Proxy.make(ValueStore.sharedUrl, { latency: 1_000 })
+  return {
+    settings: ValueStore.settings(proxy.url),
+    slow: () => Effect.void,
+    fast: () => Effect.andThen(proxy.delayBy(0), proxy.cut)
+  }
+})
+
+const slowTable = (database: Database.Database) =>
   database.using((sql) =>
     Effect.forEach(
       [
@@ -21,6 +33,9 @@ const slow = (database: Database.Database) =>
       (statement) => sql.unsafe(statement)
     )
   )
+
+const fastTable = (database: Database.Database) =>
+  database.using((sql) => sql.unsafe("DROP TRIGGER slow ON workspace_agent_metadata"))
 
 /** How long the service takes to say that it is up, every half second; the longest of them in milliseconds. */
 const healthOf = (replica: Replica.Replica) => {
@@ -35,9 +50,14 @@ const healthOf = (replica: Replica.Replica) => {
 }
 
 const overload = Effect.gen(function* () {
-  const world = yield* World.make({ agents: 300, keys: 20, replicas: [{ METADATA_MAX_PENDING: "3000" }] })
+  const store = yield* slowStore
+  const world = yield* World.make({
+    agents: 300,
+    keys: 20,
+    replicas: [{ METADATA_MAX_PENDING: "3000", ...store.settings }]
+  })
   const { database, fleet, ledger, replica } = world
-  yield* slow(database)
+  yield* store.slow(database)
   const before = yield* replica.rss
   const health = healthOf(replica)
   const watching = yield* Effect.forkChild(health.watching)
@@ -48,7 +68,7 @@ const overload = Effect.gen(function* () {
   yield* Fiber.interrupt(watching)
   const grown = (yield* replica.peakRss) - before
 
-  yield* database.using((sql) => sql.unsafe("DROP TRIGGER slow ON workspace_agent_metadata"))
+  yield* store.fast(database)
   yield* World.settle(
     Effect.map(replica.metrics, (metric) => metric("pending_keys") + metric("queue_depth")),
     (pending) => pending === 0
@@ -75,9 +95,10 @@ const overload = Effect.gen(function* () {
 
 /** Four times what the database takes, of keys that all have room. */
 const replacing = Effect.gen(function* () {
-  const world = yield* World.make({ agents: 400, keys: 20 })
+  const store = yield* slowStore
+  const world = yield* World.make({ agents: 400, keys: 20, replicas: [store.settings] })
   const { database, fleet, replica } = world
-  yield* slow(database)
+  yield* store.slow(database)
   const health = healthOf(replica)
   const watching = yield* Effect.forkChild(health.watching)
   const before = yield* replica.metrics
@@ -89,7 +110,7 @@ const replacing = Effect.gen(function* () {
   const [accepted, written] = [perSecond("accepted_keys_total"), perSecond("flushed_total")]
   const unaccounted = yield* replica.unaccounted
 
-  yield* database.using((sql) => sql.unsafe("DROP TRIGGER slow ON workspace_agent_metadata"))
+  yield* store.fast(database)
   const outcome = World.lossless(yield* World.look(world))
   return and(
     outcome,

@@ -8,7 +8,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Database from "./Database.ts"
 import * as Replica from "./Replica.ts"
-import { and, expect, lasting, scenario } from "./scenario.ts"
+import { and, expect, lasting, scenarioOfDatabase } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** A disk of its own, in memory. Mounting one takes root. */
@@ -84,5 +84,5 @@ const full = Effect.gen(function* () {
 }).pipe(Effect.orDie)
 
 describe("a full disk", () => {
-  scenario("23 · The disk of the database is full for 15 s", full)
+  scenarioOfDatabase("23 · The disk of the database is full for 15 s", "values are not on that disk", full)
 })

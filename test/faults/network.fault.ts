@@ -4,7 +4,7 @@ import { Clock, Effect, Schedule } from "effect"
 import type { Reactivity } from "effect/reactivity"
 import * as Database from "./Database.ts"
 import * as Proxy from "./Proxy.ts"
-import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
+import { and, expect, lasting, scenario, scenarioOfDatabase, seconds } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** A world whose service reaches the database through a proxy. */
@@ -112,5 +112,9 @@ describe("a network that fails", () => {
   scenario("3c · A failover swallows every connection for good", swallow(10))
   scenario("3e · A failover swallows every connection of a pool of two", swallow(2))
   scenario("3f · A failover swallows every connection of a pool of forty", swallow(40))
-  scenario("3d · A write is stuck behind a lock for longer than its timeout", lock)
+  scenarioOfDatabase(
+    "3d · A write is stuck behind a lock for longer than its timeout",
+    "Redis has no locks; in 35b its writes are stuck",
+    lock
+  )
 })

@@ -8,6 +8,7 @@ import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { Duration, Effect, type FileSystem, Layer, References, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
+import { leftOut } from "./tableReporter.ts"
 import * as ValueStore from "./ValueStore.ts"
 
 export interface Figures {
@@ -51,6 +52,10 @@ export const scenario = <E>(title: string, run: Effect.Effect<Outcome, E, Enviro
       Effect.provide(environment)
     )
   )
+
+/** The same, unless values are in Redis: then the run leaves it out, and its table says why. */
+export const scenarioOfDatabase = <E>(title: string, why: string, run: Effect.Effect<Outcome, E, Environment>) =>
+  ValueStore.isShared ? it.live.skip(`${title}${leftOut}${why}`, () => Effect.void) : scenario(title, run)
 
 const pace = Number(process.env["FAULTS_PACE"] ?? 1)
 

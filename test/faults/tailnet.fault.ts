@@ -106,10 +106,11 @@ const databaseAway = Effect.gen(function* () {
 
 const brokerAway = Effect.gen(function* () {
   const database = yield* Database.make()
-  const proxy = yield* Proxy.make(database.url)
+  const broker = Replica.brokerUrl ?? database.url
+  const proxy = yield* Proxy.make(broker)
   const { client, far, farAgents, missing, near, nearAgents, update } = yield* meeting(database, [
     {},
-    { DATABASE_LISTEN_URL: proxy.url }
+    { [Replica.brokerUrl === undefined ? "DATABASE_LISTEN_URL" : "PUBSUB_URL"]: proxy.url }
   ])
   const peers = [client, ...[...farAgents, ...nearAgents].map(({ peer }) => peer)]
 
@@ -120,7 +121,7 @@ const brokerAway = Effect.gen(function* () {
   const meanwhile = yield* Peers.behind(client, nodesOf(near, 2), 10)
   yield* lasting(seconds(20))
   yield* update(farAgents, 3)
-  yield* proxy.leadTo(database.port)
+  yield* proxy.leadTo(Number(new URL(broker).port))
   const start = yield* Clock.currentTimeMillis
   const afterwards = yield* Peers.behind(client, nodesOf(far, 3))
   const elapsed = (yield* Clock.currentTimeMillis) - start

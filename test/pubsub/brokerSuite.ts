@@ -68,7 +68,7 @@ export const brokerSuite = (it: Vitest.MethodsNonLive<Server | FileSystem.FileSy
       // one at the loss, one when the channel is listened to again
       for (const { take } of subscriptions) assert.deepStrictEqual(yield* take(2), [Resync(), Resync()])
       yield* other.publish("a", "heard")
-      assert.deepStrictEqual(yield* subscriptions[0]!.next, message("heard"))
+      assert.deepStrictEqual(yield* nextMessage(subscriptions[0]!), message("heard"))
     })
   )
 
