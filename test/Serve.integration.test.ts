@@ -5,6 +5,7 @@ import { FetchHttpClient, HttpClient } from "effect/http"
 import { SqlClient } from "effect/sql"
 import { readFileSync, statSync } from "node:fs"
 import * as Net from "node:net"
+import { inspect } from "node:util"
 import * as Config from "../src/Config.ts"
 import * as Fleet from "../src/fleet/Fleet.ts"
 import * as Serve from "../src/Serve.ts"
@@ -130,6 +131,23 @@ layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
       assert.include(error.message, `cannot listen on 127.0.0.1:${port} (`)
       assert.include(error.message, "EADDRINUSE")
       assert.include(error.message, "set HOST and PORT")
+    })
+  )
+
+  it.effect("names the variable of a broker or a metadata store that is away, and no password [BK-05, RS-01]", () =>
+    Effect.gen(function* () {
+      for (const [name, url] of [
+        ["PUBSUB_URL", "nats://me:hunter2@127.0.0.1:1"],
+        ["PUBSUB_URL", "rediss://me:hunter2@127.0.0.1:1"],
+        ["METADATA_STORE_URL", "redis://me:hunter2@127.0.0.1:1"]
+      ] as const) {
+        const { printing } = yield* Console.watched
+
+        const error = yield* Effect.flip(printing(Effect.scoped(Serve.run(yield* settings({ [name]: url })))))
+
+        assert.match(error.message, new RegExp(`^cannot reach the .+: start it, or set ${name} to`))
+        assert.notInclude(inspect(error, { depth: null }), "hunter2")
+      }
     })
   )
 })
