@@ -13,20 +13,20 @@ export type Replica = Effect.Success<ReturnType<typeof start>>
 export const brokerUrl = process.env["FAULTS_PUBSUB_URL"]
 
 /** The settings of every replica of a scenario, unless it has others. */
-export const defaults = {
+export const settings = () => ({
+  PORT: "0",
   ADMIN_TOKEN: adminToken,
   METADATA_FLUSH_INTERVAL: "1 second",
   LOG_FORMAT: "json",
   // a small heap, so that the growth of the process shows what it holds and not how rarely garbage is collected
   NODE_OPTIONS: "--max-old-space-size=256",
-  ...(brokerUrl === undefined ? {} : { PUBSUB_URL: brokerUrl })
-}
+  ...(brokerUrl === undefined ? {} : { PUBSUB_URL: brokerUrl }),
+  ...ValueStore.settings()
+})
 
 /** Starts a replica and waits until it is ready. It listens on a free port unless `PORT` says otherwise. */
 export const start = Effect.fnUntraced(function* (env: Readonly<Record<string, string>>) {
-  return yield* ready(
-    yield* ServiceProcess.start(["serve"], { PORT: "0", ...defaults, ...ValueStore.settings(), ...env })
-  )
+  return yield* ready(yield* ServiceProcess.start(["serve"], { ...settings(), ...env }))
 })
 
 /** Waits until a process of the service is ready. */

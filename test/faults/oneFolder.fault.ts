@@ -13,7 +13,7 @@ import * as World from "./World.ts"
 
 const shared = Effect.gen(function* () {
   const dataDir = yield* emptyFolder
-  const env = { ...Replica.defaults, PORT: "0", DATA_DIR: dataDir }
+  const env = { ...Replica.settings(), DATA_DIR: dataDir }
   const start = ServiceProcess.startThrough(ServiceProcess.isolated, ["serve"], env)
   const first = yield* Effect.flatMap(start, Replica.ready)
   const ledger = Ledger.make()

@@ -91,7 +91,7 @@ const hearsSignals = (pid: string) => {
 /** As process 1, to which a signal without a handler means nothing. */
 const duringStart = Effect.gen(function* () {
   const database = yield* Database.make()
-  const env = { ...Replica.defaults, PORT: "0", DATABASE_URL: database.url }
+  const env = { ...Replica.settings(), DATABASE_URL: database.url }
   const problems: Array<string> = []
   for (const millis of [0, 100, 200, 400, 800]) {
     const service = yield* ServiceProcess.startThrough(ServiceProcess.isolated, ["serve"], env)
