@@ -280,7 +280,7 @@ export const read = Effect.fnUntraced(function* (
   flags: Readonly<Record<string, string>> = {}
 ): Effect.fn.Return<Settings, InvalidSettings> {
   const provider = ConfigProvider.fromEnvRecord(flags).pipe(
-    ConfigProvider.orElse(yield* ConfigProvider.ConfigProvider),
+    ConfigProvider.orElse(withoutNamespaces(yield* ConfigProvider.ConfigProvider)),
     ConfigProvider.orElse(defaults)
   )
   const problems: Array<string> = []
@@ -294,6 +294,12 @@ export const read = Effect.fnUntraced(function* (
   for (const { holds, problem } of rules) if (!holds(found)) problems.push(problem)
   return problems.length === 0 ? (found as Settings) : yield* new InvalidSettings({ problems })
 })
+
+/** Lets a variable such as HOST_NAME be no setting: to a provider it lies within HOST, which then is there without a value. */
+const withoutNamespaces = (provider: ConfigProvider.ConfigProvider) =>
+  ConfigProvider.make((path) =>
+    Effect.map(provider.load(path), (node) => (node?._tag === "Record" && node.value === undefined ? undefined : node))
+  )
 
 /** The longest value that a message repeats: longer ones may be secrets that stand in the wrong place. */
 const maxRepeatedLength = 15

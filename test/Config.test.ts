@@ -171,6 +171,15 @@ describe("Config", () => {
     })
   )
 
+  it.effect("takes no part in variables whose names go on after that of a setting, such as HOST_NAME", () =>
+    Effect.gen(function* () {
+      const longer = Object.values(Config.variables).map(({ name }) => [`${name}_NAME`, "metadata.example.com"])
+
+      assert.deepStrictEqual(plain(yield* read(Object.fromEntries(longer))), plain(yield* read({})))
+      assert.strictEqual((yield* read({ HOST_NAME: "metadata.example.com", HOST: "::1" })).host, "::1")
+    })
+  )
+
   it.effect("shows no secret, neither in a problem nor when settings are printed", () =>
     Effect.gen(function* () {
       const secret = "hunter2hunter2hunter2"
