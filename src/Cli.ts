@@ -8,16 +8,13 @@ import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import {
-  Cause,
   Config as EffectConfig,
   Console,
   Duration,
   Effect,
-  Exit,
   FileSystem,
   Layer,
   Option,
-  Predicate,
   Redacted,
   Schema,
   Stream
@@ -29,6 +26,7 @@ import * as Token from "./access/Token.ts"
 import * as Config from "./Config.ts"
 import * as Database from "./Database.ts"
 import * as SettingValue from "./domain/SettingValue.ts"
+import { exitCode, keepExitCode } from "./operations/ExitCode.ts"
 import * as Status from "./operations/Status.ts"
 import * as Agent from "./agent/Agent.ts"
 import * as SimulatedAgent from "./fleet/SimulatedAgent.ts"
@@ -102,20 +100,43 @@ const serve = Command.make(
 ).pipe(
   Command.withShortDescription("Run the service"),
   Command.withDescription(
-    lines(["Run the service until SIGTERM or Ctrl-C. These variables of the environment set it up:", ...environment])
+    lines([
+      "Run the service until SIGTERM or Ctrl-C. The exit code is",
+      "0  after a signal",
+      "1  when it could not start, or could not go on",
+      "2  when a flag or a setting is wrong",
+      "3  when no database replies at its start",
+      "These variables of the environment set it up:",
+      ...environment
+    ])
   )
 )
 
-const migrate = Command.make("migrate", commonFlags, (flags) =>
+const json = (what: string) =>
+  Flag.Boolean("json").pipe(Flag.withDescription(`Print ${what} as one JSON object`), Flag.withDefault(false))
+
+const outcome = (applied: ReadonlyArray<string>) =>
+  applied.length === 0 ? "the schema is up to date" : `migrated: ${applied.join(", ")}`
+
+const migrate = Command.make("migrate", { ...commonFlags, json: json("the migrations") }, ({ json, ...flags }) =>
   withSettings(flags, (settings) =>
     Postgres.migrate.pipe(
-      Effect.flatMap((applied) =>
-        Console.log(applied.length === 0 ? "the schema is up to date" : `migrated: ${applied.join(", ")}`)
-      ),
+      Effect.flatMap((applied) => Console.log(json ? JSON.stringify({ migrated: applied }) : outcome(applied))),
       Effect.provide(Layer.provide(Database.layer(settings, Postgres.layer), Fatal.layer))
     )
   )
-).pipe(Command.withDescription("Bring the schema of the database up to date, and end"))
+).pipe(
+  Command.withShortDescription("Bring the schema of the database up to date, and end"),
+  Command.withDescription(
+    lines([
+      "Bring the schema of the database up to date, and end. The exit code is",
+      "0  when the schema is up to date",
+      "1  when a migration failed, or the database refuses this role",
+      "2  when a flag or a setting is wrong",
+      "3  when no database replies"
+    ])
+  )
+)
 
 /** A flag with a default, shown in its description. */
 const optional = <A>(flag: Flag.Flag<A>, description: string, fallback: A, written = String(fallback)) =>
@@ -203,6 +224,7 @@ const simulate = Command.make(
       Flag.withDescription("Leave the agents at the service for the next run; without it they are deleted"),
       Flag.withDefault(false)
     ),
+    json: json("the totals, and nothing before them,"),
     duration: durationFlag("duration").pipe(
       Flag.withDescription("Stop after this time; without it, with Ctrl-C"),
       Flag.optional
@@ -313,7 +335,7 @@ const status = Command.make(
   {
     url,
     token: Flag.optional(token("The token of a user; beside the embedded database none is needed")),
-    json: Flag.Boolean("json").pipe(Flag.withDescription("Print the state as one JSON object"), Flag.withDefault(false))
+    json: json("the state")
   },
   Effect.fnUntraced(function* ({ json, token, url }) {
     const own = yield* ownUrl
@@ -359,34 +381,6 @@ export const presenter = CliOutput.layerPresenter({
         })
       : CliOutput.defaultPresenter.present(event)
 })
-
-/** The exit codes of failures, by their tags; of others 1. */
-const exitCodes: Readonly<Record<string, number>> = {
-  ShowHelp: 2,
-  InvalidSettings: 2,
-  StatusRefused: 2,
-  TokenMissing: 2,
-  TokenRefused: 2,
-  KeysRefused: 2,
-  NotAService: 3,
-  StatusUnknown: 3,
-  ServiceUnreachable: 3
-}
-
-/** The exit code of the process. A signal is the usual end of the service, and keeps the code that is set. */
-export const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
-  if (Exit.isSuccess(exit)) return 0
-  if (Cause.hasInterruptsOnly(exit.cause)) return Number(process.exitCode ?? 0)
-  const error = Cause.squash(exit.cause)
-  const reason = error instanceof CliError.UserError ? error.cause : error
-  return (Predicate.hasProperty(reason, "_tag") && exitCodes[String(reason._tag)]) || 1
-}
-
-/** Sets the exit code of a command that fails as it is interrupted, because only the interruption reaches the end. */
-const keepExitCode = (exit: Exit.Exit<unknown, unknown>) =>
-  Effect.sync(() => {
-    if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) process.exitCode = exitCode(exit)
-  })
 
 /** Runs the command line as this process. */
 export const main = () =>

@@ -7,7 +7,9 @@ import { spawn } from "node:child_process"
 import * as Consumers from "node:stream/consumers"
 import * as Cli from "../src/Cli.ts"
 import * as Config from "../src/Config.ts"
+import { exitCode } from "../src/operations/ExitCode.ts"
 import * as SettingValue from "../src/domain/SettingValue.ts"
+import { PostgresError } from "../src/storage/Postgres.ts"
 import { compileCache, programAt } from "./support/folder.ts"
 
 /** Runs a command, and returns its output and whether it succeeded. */
@@ -15,7 +17,7 @@ const run = (args: ReadonlyArray<string>, environment: Readonly<Record<string, s
   Effect.gen(function* () {
     const exit = yield* Effect.exit(Command.runWith(Cli.command, { version: "1.2.3" })(args))
     const [out, errors] = [yield* TestConsole.logLines, yield* TestConsole.errorLines]
-    return { isFine: Exit.isSuccess(exit), code: Cli.exitCode(exit), out: out.join("\n"), errors: errors.join("\n") }
+    return { isFine: Exit.isSuccess(exit), code: exitCode(exit), out: out.join("\n"), errors: errors.join("\n") }
   }).pipe(
     Effect.provide([NodeServices.layer, Cli.presenter]),
     Effect.provide(TestConsole.layer, { local: true }),
@@ -73,6 +75,12 @@ describe("the command line", () => {
   it.effect("describes the flags of the other commands", () =>
     Effect.gen(function* () {
       assert.match((yield* run(["migrate", "--help"])).out, /--data-dir string .*DATA_DIR/)
+      for (const command of ["migrate", "simulate", "status"]) {
+        assert.match((yield* run([command, "--help"])).out, /--json/)
+      }
+      for (const command of ["serve", "migrate", "simulate", "status", "agent"]) {
+        assert.include((yield* run([command, "--help"])).out, "2  when a flag")
+      }
       const { out } = yield* run(["simulate", "--help"])
 
       for (const flag of [
@@ -179,7 +187,12 @@ describe("the command line", () => {
       assert.include(elsewhere.errors, "http://127.0.0.1:2:")
       assert.strictEqual((yield* run(["status"], { DATABASE_URL: "postgresql://h/d" })).code, 2)
       assert.strictEqual((yield* run(["serve"], { PORT: "http" })).code, 2)
-      assert.strictEqual((yield* run(["migrate"], { DATABASE_URL: "postgresql://127.0.0.1:1/none" })).code, 1)
+      for (const command of ["migrate", "serve"]) {
+        assert.strictEqual((yield* run([command], { DATABASE_URL: "postgresql://127.0.0.1:1/none" })).code, 1)
+        assert.strictEqual((yield* run([command], { DATABASE_URL: "mysql://127.0.0.1:1/none" })).code, 2)
+      }
+      const unreachable = new PostgresError({ reason: "unreachable", detail: "no database replies" })
+      assert.strictEqual(exitCode(Exit.fail(unreachable)), 3)
       assert.strictEqual((yield* run(["--version"])).code, 0)
     })
   )

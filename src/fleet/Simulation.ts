@@ -24,6 +24,8 @@ export interface Options {
   readonly reconnectAfter: Option.Option<Duration.Duration>
   /** Whether the agents stay at the service after the run, for the next one. Default false. */
   readonly keep?: boolean | undefined
+  /** Print the totals as JSON, and nothing else. Default false. */
+  readonly json?: boolean | undefined
   /** How long the fleet runs. Default forever. */
   readonly duration: Option.Option<Duration.Duration>
 }
@@ -62,7 +64,8 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options, figu
   const { agents, interval, reconnectAfter } = options
   const url = options.url.replace(/\/+$/, "")
   const keys = Work.keys(options.keys)
-  yield* Console.log(`preparing ${agents} agents with ${keys.length} keys each at ${url}`)
+  const say = options.json === true ? () => Effect.void : (line: string) => Console.log(line)
+  yield* say(`preparing ${agents} agents with ${keys.length} keys each at ${url}`)
   // the keys of an agent are declared once, so other keys need other agents
   const place = { url, token: options.token, workspace: `simulation-${keys.length}-keys`, owner: "simulation" }
   const equipment = options.metadataOnly ? undefined : Work.equipment
@@ -80,11 +83,12 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options, figu
     figures
   )
   const end = Option.match(options.duration, { onNone: () => Effect.never, onSome: Effect.sleep })
-  yield* Effect.raceAllFirst([fleet, end, progress(agents, figures)]).pipe(
+  const shown = options.json === true ? Effect.never : progress(agents, figures)
+  yield* Effect.raceAllFirst([fleet, end, shown]).pipe(
     Effect.onExit(
       Effect.fnUntraced(function* () {
-        yield* Console.log(`\n${summary(figures)}`)
-        if (options.keep !== true) yield* cleanUp(place)
+        yield* Console.log(options.json === true ? JSON.stringify(totals(figures)) : `\n${summary(figures)}`)
+        if (options.keep !== true) yield* Effect.flatMap(cleanUp(place), say)
         const errors = Fleet.errors(figures)
         if (errors > 0) return yield* new CallsFailed({ errors })
       })
@@ -92,14 +96,14 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options, figu
   )
 })
 
-/** Deletes the agents. The service may be gone by now. */
+/** Deletes the agents, and returns what came of it. The service may be gone by now. */
 const cleanUp = (place: Parameters<typeof Fleet.remove>[0]) =>
   Fleet.remove(place).pipe(
     Effect.timeout("30 seconds"),
     Effect.matchEffect({
-      onSuccess: () => Console.log(`deleted the workspace ${place.workspace} with its agents`),
+      onSuccess: () => Effect.succeed(`deleted the workspace ${place.workspace} with its agents`),
       onFailure: () =>
-        Console.log(`cannot delete the workspace ${place.workspace} of ${place.owner}: delete it yourself`)
+        Effect.succeed(`cannot delete the workspace ${place.workspace} of ${place.owner}: delete it yourself`)
     }),
     Effect.provide(FetchHttpClient.layer)
   )
@@ -128,11 +132,22 @@ export const describe = (agents: number, figures: Fleet.Figures, rate: number): 
     `${Fleet.errors(figures)} errors`
   ].join(", ")
 
-/** Returns the totals of a fleet, with the latencies of its calls and the kinds of its failures. */
+const quantiles = [0.5, 0.95, 0.99] as const
+
+/** Returns the totals of a fleet, with the latencies of its calls in seconds, and the kinds of its failures. */
+export const totals = (figures: Fleet.Figures) => ({
+  reports: Fleet.reports(figures),
+  otherCalls: Fleet.otherCalls(figures),
+  errors: Fleet.errors(figures),
+  acceptedWithin: Object.fromEntries(quantiles.map((part) => [`${part * 100} %`, Fleet.latency(figures, part)])),
+  failures: Object.fromEntries(figures.failures)
+})
+
+/** Returns the same in lines. */
 export const summary = (figures: Fleet.Figures): string =>
   [
     `${Fleet.reports(figures)} reports and ${Fleet.otherCalls(figures)} other calls accepted, ${Fleet.errors(figures)} errors`,
-    ...([0.5, 0.95, 0.99] as const).flatMap((part) => {
+    ...quantiles.flatMap((part) => {
       const seconds = Fleet.latency(figures, part)
       return seconds === null ? [] : [`  ${part * 100} % accepted within ${duration(seconds)}`]
     }),

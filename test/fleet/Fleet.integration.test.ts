@@ -13,7 +13,7 @@ import * as Fleet from "../../src/fleet/Fleet.ts"
 import * as Work from "../../src/fleet/SimulatedWork.ts"
 import * as Simulation from "../../src/fleet/Simulation.ts"
 import * as SimulatedAgent from "../../src/fleet/SimulatedAgent.ts"
-import * as Cli from "../../src/Cli.ts"
+import { exitCode } from "../../src/operations/ExitCode.ts"
 import * as Administrator from "../../src/admin/Administrator.ts"
 import { Directory } from "../../src/admin/Directory.ts"
 import * as Server from "../../src/Server.ts"
@@ -232,7 +232,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       yield* until(({ failures }) => failures.has("connecting: SocketOpenError"))
       yield* Fiber.interrupt(simulation)
 
-      assert.strictEqual(Cli.exitCode(yield* Fiber.await(simulation)), 1)
+      assert.strictEqual(exitCode(yield* Fiber.await(simulation)), 1)
       const last = String((yield* TestConsole.logLines).at(-1))
       assert.match(last, /^\n\d+ reports and 0 other calls accepted, [1-9]\d* errors\n/)
       assert.match(last, /\n {2}[1-9]\d* × connecting: SocketOpenError(\n|$)/)

@@ -35,4 +35,14 @@ describe("a simulation", () => {
       ].join("\n")
     )
   })
+
+  it("has the same as JSON for programs", () => {
+    assert.deepStrictEqual(Simulation.totals({ ...figures(), latencies: [0, 10] }), {
+      reports: 40,
+      otherCalls: 12,
+      errors: 5,
+      acceptedWithin: { "50 %": 0.0005625000000000001, "95 %": 0.00061875, "99 %": 0.00062375 },
+      failures: { "connecting: SocketOpenError": 2, "UpdateStats: Unavailable": 3 }
+    })
+  })
 })
