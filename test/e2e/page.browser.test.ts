@@ -138,4 +138,26 @@ layer(Layer.merge(Postgres.layer, Browser.layer), { excludeTestServices: true })
       })
     })
   )
+
+  it.effect("says that an agent's page and plots are not up to date when they do not come [FT-35]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve()
+      const { id } = yield* agent(url, [])
+      const { page } = yield* signedIn(url)
+      const old = page.getByText("not up to date")
+      yield* ask(async () => {
+        for (const [place, shown, pattern] of [
+          [`#/agents/${id}`, page.getByText("not known yet"), "**/dashboard/agents/*"],
+          ["?range=1d#/", page.locator(".plot").first(), "**/dashboard/history?**"]
+        ] as const) {
+          await page.goto(`${url}/${place}`)
+          await shown.waitFor()
+          await page.route(pattern, (route) => route.abort())
+          await old.waitFor()
+          await page.unroute(pattern)
+          await old.waitFor({ state: "detached" })
+        }
+      })
+    })
+  )
 })

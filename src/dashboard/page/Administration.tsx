@@ -146,7 +146,7 @@ const Tokens = ({ tools, username }: { tools: Tools; username: string }) => {
         }
       >
         <Field label="Name of the token" name="name" required />
-        <Field label="Days until it expires" name="days" placeholder="never" />
+        <Field label="Days until it expires" name="days" placeholder="never" type="number" min={1} />
       </Form>
     </>
   )

@@ -160,6 +160,8 @@ export const Field = ({
   name: string
   required?: boolean
   placeholder?: string
+  type?: "number"
+  min?: number
 }) => (
   <label>
     {label} <input name={name} autocomplete="off" spellcheck={false} {...rest} />

@@ -51,7 +51,12 @@ export const Agent = ({ client, id }: { client: Client; id: string }) => {
               </p>
             )}
           </div>
-          {details && <Status status={details.status} />}
+          {polled && <Status status={polled.value.status} />}
+          {polled?.isOld === true && (
+            <span class="muted" role="status">
+              not up to date: trying again
+            </span>
+          )}
           <button type="button" class="quiet" onClick={() => dialog.current?.close()}>
             Close
           </button>

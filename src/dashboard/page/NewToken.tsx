@@ -13,6 +13,9 @@ export interface Made {
 /** The address of the service, without a slash at its end. */
 const service = () => new URL(".", document.baseURI).href.replace(/\/$/, "")
 
+/** Quotes a text for a shell. */
+const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
+
 const linesFor = ({ isAgent, key = "cpu", token }: Made): ReadonlyArray<readonly [what: string, line: string]> =>
   isAgent
     ? [
@@ -22,7 +25,7 @@ const linesFor = ({ isAgent, key = "cpu", token }: Made): ReadonlyArray<readonly
         ],
         [
           "Any program, such as curl",
-          `curl -H 'Coder-Session-Token: ${token}' -H 'Content-Type: application/json' -d '{"${key}": "42 %"}' ${service()}/api/v2/workspaceagents/me/metadata`
+          `curl -H 'Coder-Session-Token: ${token}' -H 'Content-Type: application/json' -d ${quoted(`{${JSON.stringify(key)}: "42 %"}`)} ${service()}/api/v2/workspaceagents/me/metadata`
         ],
         ["The two variables of the stock agent", `CODER_AGENT_URL=${service()} CODER_AGENT_TOKEN=${token}`]
       ]

@@ -188,10 +188,12 @@ const Plots = ({ client, points }: { client: Client; points: ReadonlyArray<Wire.
 /** The plots of a range whose points the service makes. */
 const LongPlots = ({ client, range }: { client: Client; range: Range }) => {
   const answer = usePolled<ReadonlyArray<Wire.Point>>(client, `/api/v2/dashboard/history?range=${range}`, 15_000)
-  return typeof answer === "object" ? (
-    <PlotsOf points={answer.value} range={range} />
-  ) : (
-    <p class="muted">Waiting for the figures…</p>
+  if (typeof answer !== "object") return <p class="muted">Waiting for the figures…</p>
+  return (
+    <>
+      {answer.isOld && <p class="muted">not up to date: trying again</p>}
+      <PlotsOf points={answer.value} range={range} />
+    </>
   )
 }
 

@@ -201,7 +201,17 @@ export const poll = async (
 export interface Polled<A> {
   readonly value: A
   readonly askedAt: number
+  /** Whether the last request failed, so that the answer is old. */
+  readonly isOld: boolean
 }
+
+interface PolledPath<A> {
+  readonly path: string
+  readonly answer: Polled<A> | "missing"
+}
+
+const asOld = <A>(polled: PolledPath<A> | undefined): PolledPath<A> | undefined =>
+  typeof polled?.answer === "object" ? { ...polled, answer: { ...polled.answer, isOld: true } } : polled
 
 /**
  * Polls an answer while the page is visible. Returns undefined until there is one, and "missing" when the service says that
@@ -212,7 +222,7 @@ export const usePolled = <A>(
   path: string,
   intervalMillis: number
 ): Polled<A> | "missing" | undefined => {
-  const [polled, setPolled] = useState<{ readonly path: string; readonly answer: Polled<A> | "missing" }>()
+  const [polled, setPolled] = useState<PolledPath<A>>()
   const isVisible = useIsVisible()
   useEffect(() => {
     if (!isVisible) return
@@ -222,11 +232,12 @@ export const usePolled = <A>(
       const askedAt = performance.now()
       return client.get<A>(path, limited).then(
         (value) => {
-          if (!signal.aborted) setPolled({ path, answer: { value, askedAt } })
+          if (!signal.aborted) setPolled({ path, answer: { value, askedAt, isOld: false } })
         },
         (error) => {
-          if (!signal.aborted && error instanceof Refused && error.status === 404)
-            setPolled({ path, answer: "missing" })
+          if (signal.aborted) return
+          if (error instanceof Refused && error.status === 404) setPolled({ path, answer: "missing" })
+          else setPolled(asOld)
         }
       )
     }
