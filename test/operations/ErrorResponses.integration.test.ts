@@ -79,6 +79,50 @@ layer(Service.layer, { excludeTestServices: true })("a rejection of the service 
     })
   )
 
+  it.effect("names them at every address, of the API and of pages [HT-13, LF-20]", () =>
+    Effect.gen(function* () {
+      const document = (yield* (yield* HttpClient.get("/openapi.json")).json) as {
+        readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+      }
+      const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const
+      const ofApi = Object.entries(document.paths).map(
+        ([path, taken]) =>
+          [path, methods.filter((method) => method.toLowerCase() in taken) as ReadonlyArray<string>] as const
+      )
+      const pages = [
+        "/",
+        "/docs",
+        "/docs/api",
+        "/docs/deploy/nginx.conf",
+        "/openapi.json",
+        "/metrics",
+        "/healthz",
+        "/readyz"
+      ]
+      assert.isAbove(ofApi.length, 20)
+      for (const [path, taken] of [
+        ...ofApi,
+        ...pages.map((page) => [page, ["GET", "HEAD"] as ReadonlyArray<string>] as const)
+      ]) {
+        const address = path.replaceAll(/\{\w+\}/g, "6c3bdf9e-2f3f-4c1d-9a3e-0d3c5a3f9d10")
+        // such as that of an agent whose id is in the place of "me"
+        const isOfAnother = (method: string) =>
+          ofApi.some(
+            ([path, taken]) =>
+              taken.includes(method) && new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(address)
+          )
+        for (const method of methods.filter((method) => !taken.includes(method) && !isOfAnother(method))) {
+          const { headers, status } = yield* HttpClient.execute(HttpClientRequest.make(method)(address))
+          assert.deepStrictEqual(
+            [status, headers["allow"]?.split(", ").sort()],
+            [405, [...taken].sort()],
+            `${method} ${path}`
+          )
+        }
+      }
+    })
+  )
+
   it.effect("has one form at every address of the API: a message, and the invalid fields [HT-12]", () =>
     Effect.gen(function* () {
       const { id, owner, token } = yield* People.agent()
