@@ -90,7 +90,8 @@ import * as PgLogStore from "./storage/PgLogStore.ts"
 import * as PgManifestStore from "./storage/PgManifestStore.ts"
 import * as PgResourceMonitorStore from "./storage/PgResourceMonitorStore.ts"
 import * as PgNotifications from "./storage/PgNotifications.ts"
-import * as PgRetentionStore from "./storage/PgRetentionStore.ts"
+import * as PgHistoryStore from "./storage/operations/PgHistoryStore.ts"
+import * as PgRetentionStore from "./storage/operations/PgRetentionStore.ts"
 import * as PgScriptStore from "./storage/PgScriptStore.ts"
 import * as PgResumeKeyStore from "./storage/PgResumeKeyStore.ts"
 import * as PgSiteConfigs from "./storage/PgSiteConfigs.ts"
@@ -178,6 +179,7 @@ export const layerStorage = <E = never>(settings: Settings, { metadataStore }: O
     PgManifestStore.layer,
     PgResourceMonitorStore.layer,
     PgNotifications.layer,
+    PgHistoryStore.layer,
     Fatal.watch("the deletion of old rows", Retention.run(settings)).pipe(Layer.provide(PgRetentionStore.layer)),
     PgSiteConfigs.layer,
     layerPubSub(settings)

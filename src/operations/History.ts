@@ -4,6 +4,7 @@
  * - A point that covers several seconds has the means of their rates, and the greatest of everything else: a peak stays
  *   visible.
  * - The last point of a range covers the seconds since the one before, so that each range ends now.
+ * - The points that all replicas keep cover the same seconds in each of them, so that their sums make sense.
  */
 import type { Point } from "./Overview.ts"
 
@@ -16,6 +17,15 @@ export const secondsOfPoint = { "10m": 1, "1h": 6, "6h": 36, "1d": 144 } as cons
 export type Range = keyof typeof secondsOfPoint
 
 export const ranges = Object.keys(secondsOfPoint) as ReadonlyArray<Range>
+
+/** The ranges that are made of the points that replicas keep. */
+const keptRanges: ReadonlySet<Range> = new Set(["6h", "1d"])
+
+/** Whether a range is of all replicas, also of the time before a restart, and not of this replica since its start. */
+export const isKept = (range: Range): boolean => keptRanges.has(range)
+
+/** The milliseconds that a kept point covers. */
+const slotMillis = secondsOfPoint["6h"] * 1_000
 
 class Tier {
   /** The least time from the first reading of a point to that of the next one: readings are not quite a second apart. */
@@ -45,12 +55,27 @@ class Tier {
 
 export const make = () => {
   const tiers = new Map(ranges.map((range) => [range, new Tier(secondsOfPoint[range])]))
+  let slot: Array<Point> = []
+  const slotOf = ({ at }: Point) => Math.floor(at / slotMillis)
   return {
-    add: (point: Point): void => {
+    /** Adds a point. Returns the one to keep if it is the first beyond the seconds that such a one covers. */
+    add: (point: Point): Point | undefined => {
       for (const tier of tiers.values()) tier.add(point)
+      const [first] = slot
+      const complete = first === undefined || slotOf(first) === slotOf(point) ? undefined : first
+      const kept = complete && { ...summary(slot), at: (slotOf(complete) + 1) * slotMillis }
+      slot = complete === undefined ? [...slot, point] : [point]
+      return kept
     },
     points: (range: Range): ReadonlyArray<Point> => tiers.get(range)!.points
   }
+}
+
+/** Returns the points of a range that are made of kept ones. */
+export const ofKept = (points: ReadonlyArray<Point>, range: Range): ReadonlyArray<Point> => {
+  const tier = new Tier(secondsOfPoint[range])
+  for (const point of points) tier.add(point)
+  return tier.points
 }
 
 const summary = (points: ReadonlyArray<Point>): Point => {

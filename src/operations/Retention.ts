@@ -22,6 +22,7 @@ export const kinds = {
   workspace_app_statuses: "retentionAppStatuses",
   workspace_agent_script_timings: "retentionScriptTimings",
   notification_messages: "retentionNotifications",
+  replica_points: "retentionHistory",
   api_tokens: "retentionTokens",
   workspace_agents: "retentionDeleted",
   workspaces: "retentionDeleted",

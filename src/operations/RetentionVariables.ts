@@ -18,6 +18,7 @@ const retentions = {
   retentionAppStatuses: retention("APP_STATUSES", "30 days", "statuses of apps are kept; the latest of an app stays"),
   retentionScriptTimings: retention("SCRIPT_TIMINGS", "30 days", "the times and exit codes of scripts are kept"),
   retentionNotifications: retention("NOTIFICATIONS", "7 days", "messages to users that nothing has sent are kept"),
+  retentionHistory: retention("HISTORY", "1 day", "points of the plots are kept, of which a day is shown"),
   retentionTokens: retention("TOKENS", "7 days", "tokens are kept that have expired"),
   retentionDeleted: retention("DELETED", "7 days", "deleted users, workspaces and agents are kept")
 }

@@ -10,7 +10,7 @@ import { MetadataStore } from "../metadata/MetadataStore.ts"
 import { Readiness } from "../operations/Readiness.ts"
 import type { Options as Silence } from "./internal/agentStatus.ts"
 import * as PgMetadataStore from "./PgMetadataStore.ts"
-import * as PgReadiness from "./PgReadiness.ts"
+import * as PgReadiness from "./operations/PgReadiness.ts"
 import * as PgAgentCatalog from "./readers/PgAgentCatalog.ts"
 import * as RedisMetadataStore from "./RedisMetadataStore.ts"
 

@@ -17,6 +17,7 @@ import accessChanges from "./migrations/0013_access_changes.ts"
 import retention from "./migrations/0014_retention.ts"
 import workspaceAgentContext from "./migrations/0015_workspace_agent_context.ts"
 import lifetimes from "./migrations/0016_lifetimes.ts"
+import replicaPoints from "./migrations/0017_replica_points.ts"
 
 export const migrations = {
   "0001_identities": identities,
@@ -34,5 +35,6 @@ export const migrations = {
   "0013_access_changes": accessChanges,
   "0014_retention": retention,
   "0015_workspace_agent_context": workspaceAgentContext,
-  "0016_lifetimes": lifetimes
+  "0016_lifetimes": lifetimes,
+  "0017_replica_points": replicaPoints
 }

@@ -46,6 +46,28 @@ describe("the history", () => {
     assert.deepStrictEqual(after(0).points("1d"), [])
   })
 
+  it("returns a point to keep every 36 seconds of the clock, the same seconds in every replica [LF-42]", () => {
+    const history = History.make()
+    const kept = (from: number, to: number, updates: number) =>
+      Array.from({ length: to - from }, (_, index) => history.add(point(from + index, { updates }))).filter(
+        (point) => point !== undefined
+      )
+
+    assert.deepStrictEqual(kept(3_600, 3_637, 10), [point(3_636, { updates: 10 })])
+    assert.deepStrictEqual(kept(3_637, 3_680, 20), [point(3_672, { updates: 19.72 })])
+  })
+
+  it("makes ranges of kept points [LF-42]", () => {
+    const kept = Array.from({ length: 8 }, (_, index) => point(36 * (index + 1), { updates: index, agents: index }))
+
+    assert.isTrue(History.isKept("1d") && History.isKept("6h") && !History.isKept("1h") && !History.isKept("10m"))
+    assert.deepStrictEqual(History.ofKept(kept, "6h"), kept)
+    assert.deepStrictEqual(History.ofKept(kept, "1d"), [
+      point(144, { updates: 1.5, agents: 3 }),
+      point(288, { updates: 5.5, agents: 7 })
+    ])
+  })
+
   it("keeps each reading of ten minutes, also of readings that are less than a second apart [LF-35]", () => {
     const history = History.make()
     for (const second of [0, 0.999, 2, 2.995]) history.add(point(second))

@@ -1,19 +1,29 @@
 /** The actor that looks at the metrics, by the test clock. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Latch, Metric, Queue, Stream } from "effect"
+import { DateTime, Effect, Latch, Metric, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Batching from "../../src/metadata/MetadataBatcherMetrics.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
+import { HistoryStore } from "../../src/operations/HistoryStore.ts"
+import type { Point } from "../../src/operations/Overview.ts"
 import * as OverviewFeed from "../../src/operations/OverviewFeed.ts"
 import { Readiness } from "../../src/operations/Readiness.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
+import { point } from "../support/points.ts"
+
+type Store = HistoryStore["Service"]
+
+const emptyStore: Store = { add: () => Effect.void, read: () => Effect.succeed([]) }
 
 /** A feed over metrics of its own, beside a database that is as `problem` says. */
 const withFeed = <A, E, R>(
   problem: Effect.Effect<string | undefined>,
-  body: (feed: OverviewFeed.OverviewFeed["Service"]) => Effect.Effect<A, E, R>
+  body: (feed: OverviewFeed.OverviewFeed["Service"]) => Effect.Effect<A, E, R>,
+  store = emptyStore
 ) =>
   OverviewFeed.make.pipe(
     Effect.flatMap(body),
+    Effect.provideService(HistoryStore, store),
     Effect.provideService(Readiness, { problem }),
     Effect.provide(PubSub.layerMemory),
     Effect.provideService(Metric.MetricRegistry, new Map())
@@ -105,3 +115,85 @@ it.effect("says that the service is not ready, and goes on while readiness canno
     )
   })
 )
+
+const away = new StoreError({ operation: "keep a point", reason: "unavailable", cause: "away" })
+
+it.effect("keeps a point every 36 seconds, also one that the store did not take at first [LF-42]", () => {
+  const kept: Array<number> = []
+  let isAway = true
+  const store: Store = {
+    ...emptyStore,
+    add: (_, { at }) => Effect.suspend(() => (isAway ? Effect.fail(away) : Effect.sync(() => void kept.push(at))))
+  }
+  return withFeed(
+    Effect.undefined,
+    () =>
+      Effect.gen(function* () {
+        yield* TestClock.adjust("80 seconds")
+        assert.deepStrictEqual(kept, [])
+        isAway = false
+        yield* TestClock.adjust("40 seconds")
+        assert.deepStrictEqual(kept, [36_000, 72_000, 108_000])
+      }),
+    store
+  )
+})
+
+it.effect("goes on with the next point after one that the store refuses [LF-42]", () => {
+  const offered: Array<number> = []
+  const refused = new StoreError({ operation: "keep a point", reason: "rejected", cause: "no" })
+  const store: Store = {
+    ...emptyStore,
+    add: (_, { at }) =>
+      Effect.andThen(
+        Effect.sync(() => void offered.push(at)),
+        Effect.fail(refused)
+      )
+  }
+  return withFeed(
+    Effect.undefined,
+    () =>
+      Effect.gen(function* () {
+        yield* TestClock.adjust("80 seconds")
+        assert.deepStrictEqual(offered, [36_000, 72_000])
+      }),
+    store
+  )
+})
+
+it.effect("has ranges of hours of the store, and its own points while that has none or is away [LF-42]", () => {
+  const since: Array<number> = []
+  let stored: Effect.Effect<ReadonlyArray<Point>, StoreError> = Effect.succeed([])
+  const store: Store = {
+    ...emptyStore,
+    read: (from) =>
+      Effect.andThen(
+        Effect.sync(() => void since.push(DateTime.toEpochMillis(from))),
+        stored
+      )
+  }
+  return withFeed(
+    Effect.undefined,
+    (feed) =>
+      Effect.gen(function* () {
+        yield* TestClock.adjust("10 minutes")
+        const agents = (range: "1h" | "6h" | "1d") =>
+          Effect.map(feed.history(range), (points) => points.map(({ agents }) => agents))
+        const own = yield* agents("1d")
+        assert.notInclude(own, 7)
+
+        stored = Effect.succeed([point(36, { agents: 7 })])
+        assert.deepStrictEqual([yield* agents("6h"), yield* agents("1d")], [[7], [7]])
+        assert.notInclude(yield* agents("1h"), 7)
+        const hour = 3_600_000
+        assert.deepStrictEqual(
+          since,
+          [24, 6, 24].map((hours) => 600_000 - hours * hour)
+        )
+
+        stored = Effect.fail(away)
+        assert.deepStrictEqual(yield* agents("1d"), own)
+      }),
+    store
+  )
+})

@@ -56,6 +56,24 @@ layer(Service.layer, { excludeTestServices: true })("the history", (it) => {
       assert.strictEqual(status, 400)
     })
   )
+
+  it.effect("of hours is of all replicas, and of the time before this one started [LF-42]", () =>
+    Effect.gen(function* () {
+      const { token } = yield* People.user()
+      const overviews = yield* asking(token)
+      const sql = yield* PgClient.PgClient
+      yield* sql`
+        INSERT INTO replica_points (at, replica, agents, updates, rows, statements, notifies, pending, queued)
+        SELECT now() - interval '5 hours', replica, 20, 30, 10, 1, 1, 0, 0 FROM unnest(ARRAY['a:1', 'b:1']) AS replica`
+
+      for (const range of ["6h", "1d"] as const) {
+        const [first] = yield* overviews.history({ query: { range } })
+        assert.deepStrictEqual([first?.agents, first?.updates], [40, 60], range)
+      }
+      const [first] = yield* overviews.history({ query: { range: "1h" } })
+      assert.strictEqual(first?.agents, 0)
+    })
+  )
 })
 
 layer(Service.layer, { excludeTestServices: true })("the status on a terminal", (it) => {

@@ -13,6 +13,7 @@ const retentions: Retentions = {
   retentionAppStatuses: Duration.days(30),
   retentionScriptTimings: Duration.days(30),
   retentionNotifications: Duration.days(7),
+  retentionHistory: Duration.days(1),
   retentionTokens: Duration.days(7),
   retentionDeleted: Duration.days(7)
 }

@@ -6,7 +6,7 @@ import { Reactivity } from "effect/reactivity"
 import * as Config from "../../src/Config.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
 import * as Retention from "../../src/operations/Retention.ts"
-import * as PgRetentionStore from "../../src/storage/PgRetentionStore.ts"
+import * as PgRetentionStore from "../../src/storage/operations/PgRetentionStore.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
 import * as WallClock from "../support/WallClock.ts"
@@ -20,7 +20,8 @@ const times = {
   connection_logs: "connect_time",
   workspace_app_statuses: "created_at",
   workspace_agent_script_timings: "ended_at",
-  notification_messages: "created_at"
+  notification_messages: "created_at",
+  replica_points: "at"
 } as const satisfies { readonly [Kind in Retention.Kind]?: string }
 
 /** The kinds that grow with time. */
@@ -115,6 +116,9 @@ const fill = Effect.fnUntraced(function* (
   yield* sql`
     INSERT INTO notification_messages (id, user_id, template, labels, data, created_by, dedupe_hash, created_at)
     SELECT ${some}, (SELECT id FROM users LIMIT 1), 'memory', '{}', '{}', 'agent', uuid_send(${some}), at ${at}`
+  yield* sql`
+    INSERT INTO replica_points (at, replica, agents, updates, rows, statements, notifies, pending, queued)
+    SELECT at, ${some}::text, 1, 1, 1, 1, 1, 0, 0 ${at}`
 })
 
 const kinds = Object.keys(times) as ReadonlyArray<Growing>

@@ -10,6 +10,7 @@ import { make as makeStore, MetadataStore, MetadataStoreError } from "../../src/
 import type { AgentMetadata } from "../../src/domain/Metadata.ts"
 import { Directory } from "../../src/admin/Directory.ts"
 import { AgentCatalog } from "../../src/dashboard/AgentCatalog.ts"
+import { HistoryStore } from "../../src/operations/HistoryStore.ts"
 import { Readiness } from "../../src/operations/Readiness.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 
@@ -91,6 +92,7 @@ export const serve = Effect.gen(function* () {
     AgentApi.layerPorts,
     Tailnet.layerPorts,
     Layer.succeed(Readiness, { problem: Effect.undefined }),
+    Layer.succeed(HistoryStore, { add: () => Effect.void, read: () => Effect.succeed([]) }),
     NodeCrypto.layer
   )
   const scope = yield* Scope.make()

@@ -1,7 +1,7 @@
 /** The state of the service: its health, its work now and in the last minutes or hours, its losses. */
 import type { ComponentChildren } from "preact"
 import { useEffect, useMemo, useState } from "preact/hooks"
-import { type Range, ranges, secondsOfPoint } from "../../operations/History.ts"
+import { isKept, length, type Range, ranges, secondsOfPoint } from "../../operations/History.ts"
 import type * as Wire from "../../operations/Overview.ts"
 import * as Address from "./address.ts"
 import { type Client, type Connection, useNow, usePolled, useStream, useUnready } from "./client.ts"
@@ -36,7 +36,7 @@ export const Overview = ({ client }: { client: Client }) => {
       <Health connection={connection} overview={overview} receivedAt={receivedAt} />
       <Tiles overview={overview} />
       <Fleet fleet={overview.fleet} />
-      <Plots client={client} points={points} />
+      <Plots client={client} points={points} startedAt={overview.point.at - 1_000 * overview.uptime} />
       <div class="panels">
         <Flushes overview={overview} />
         <Sizes sizes={overview.sizes} />
@@ -160,13 +160,29 @@ const rangeNames: { readonly [R in Range]: string } = {
   "1d": "day"
 }
 
-const Plots = ({ client, points }: { client: Client; points: ReadonlyArray<Wire.Point> }) => {
+/** Says of what the plots of a range are. `startedAt` is when this replica started. */
+const subject = (range: Range, startedAt: number, now: number) => {
+  if (isKept(range)) return "of all replicas, from before a restart too"
+  const isWhole = now - startedAt >= 1_000 * length * secondsOfPoint[range]
+  return `of this replica${isWhole ? "" : `, since its start at ${new Date(startedAt).toLocaleTimeString([], { hour12: false })}`}`
+}
+
+const Plots = ({
+  client,
+  points,
+  startedAt
+}: {
+  client: Client
+  points: ReadonlyArray<Wire.Point>
+  startedAt: number
+}) => {
   const [range, setRange] = useState(() => Address.read().range)
   useEffect(() => Address.write({ range }), [range])
   return (
     <section class="plots" aria-labelledby="plots">
       <div class="plots-head">
         <h2 id="plots">The last {rangeNames[range]}</h2>
+        <span class="muted">{subject(range, startedAt, points.at(-1)?.at ?? startedAt)}</span>
         <div class="ranges" role="group" aria-label="Range of the plots">
           {ranges.map((one) => (
             <button key={one} type="button" class="quiet" aria-pressed={one === range} onClick={() => setRange(one)}>

@@ -6,9 +6,9 @@
  */
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import * as RequestCoalescer from "../batcher/RequestCoalescer.ts"
-import { Readiness } from "../operations/Readiness.ts"
-import { storeOperation } from "./internal/storeOperation.ts"
+import * as RequestCoalescer from "../../batcher/RequestCoalescer.ts"
+import { Readiness } from "../../operations/Readiness.ts"
+import { storeOperation } from "../internal/storeOperation.ts"
 
 export const layer: Layer.Layer<Readiness, never, SqlClient.SqlClient> = Layer.effect(
   Readiness,

@@ -7,8 +7,8 @@
  */
 import { DateTime, Effect, Layer, Option } from "effect"
 import { SqlClient, type Statement } from "effect/sql"
-import { type Kind, RetentionStore } from "../operations/Retention.ts"
-import { storeOperation } from "./internal/storeOperation.ts"
+import { type Kind, RetentionStore } from "../../operations/Retention.ts"
+import { storeOperation } from "../internal/storeOperation.ts"
 
 export const layer: Layer.Layer<RetentionStore, never, SqlClient.SqlClient> = Layer.effect(
   RetentionStore,
@@ -61,6 +61,7 @@ const makeStatements = (sql: SqlClient.SqlClient): Readonly<Record<Kind, Delete>
     connection_logs: byTime("connection_logs", "connect_time"),
     workspace_agent_script_timings: byTime("workspace_agent_script_timings", "ended_at"),
     notification_messages: byTime("notification_messages", "created_at"),
+    replica_points: byTime("replica_points", "at"),
     api_tokens: byTime("api_tokens", "expires_at"),
 
     // the rows of an agent go with it, those of its sub-agents too
