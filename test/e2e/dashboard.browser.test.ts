@@ -294,39 +294,6 @@ layer(live, { excludeTestServices: true })("the dashboard", (it) => {
       assert.deepStrictEqual(faults, [])
     })
   )
-
-  it.effect("can be read by everyone, as far as axe can tell", () =>
-    Effect.gen(function* () {
-      const { url } = yield* serve()
-      const { id, token } = yield* agent(url, ["cpu", "disk"])
-      const report = yield* Client.agent(url, token)
-      yield* report({ cpu: "12 %" })
-      for (const options of [
-        { colorScheme: "light" as const },
-        { colorScheme: "dark" as const },
-        { colorScheme: "dark" as const, viewport: { width: 390, height: 844 } }
-      ]) {
-        const { faults, page } = yield* Browser.open(url, options)
-        yield* ask(() => page.getByLabel("Token").waitFor())
-        assert.deepStrictEqual(yield* Browser.violations(page), [])
-
-        yield* ask(async () => {
-          await page.goto(`${url}/#token=${adminToken}`)
-          await page.getByRole("heading", { name: "Healthy" }).waitFor()
-          await page.locator("tbody a").first().waitFor()
-        })
-        assert.deepStrictEqual(yield* Browser.violations(page), [])
-
-        yield* ask(async () => {
-          await page.goto(`${url}/#/agents/${id}`)
-          await page.getByText("12 %").waitFor()
-          await page.getByRole("region", { name: "Connections" }).waitFor()
-        })
-        assert.deepStrictEqual(yield* Browser.violations(page), [])
-        assert.deepStrictEqual(faults, [])
-      }
-    })
-  )
 })
 
 layer(Layer.merge(NodeFileSystem.layer, Browser.layer), { excludeTestServices: true })("npm start", (it) => {

@@ -74,7 +74,7 @@ export const Logs = ({
           ref={view}
           tabIndex={0}
           role="region"
-          aria-labelledby="logs"
+          aria-label="Lines"
           onScroll={({ currentTarget: { clientHeight, scrollHeight, scrollTop } }) => {
             isAtEnd.current = scrollTop + clientHeight >= scrollHeight - lineHeight
             setScrollTop(scrollTop)
