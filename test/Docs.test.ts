@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process"
 import { existsSync, globSync, readFileSync } from "node:fs"
 import * as Path from "node:path"
 import * as Config from "../src/Config.ts"
+import * as Blocks from "./guide/blocks.ts"
 import * as Documents from "./support/documents.ts"
 import * as PublicNames from "./support/publicNames.ts"
 
@@ -52,6 +53,33 @@ describe("the public names", () => {
       names.filter(({ doc }) => doc === "").map(({ name }) => name),
       []
     )
+  })
+})
+
+describe("the guide", () => {
+  const blocks = Blocks.read()
+
+  it("has no block of commands without a test that runs it, or what checks it instead [LF-41]", () => {
+    assert.sameMembers(
+      blocks.map(({ name }) => name),
+      [...Blocks.run, ...Object.keys(Blocks.elsewhere)]
+    )
+    for (const command of Object.keys(Blocks.leftOut)) {
+      assert.isTrue(
+        blocks.some(({ text }) => text.includes(command)),
+        command
+      )
+    }
+  })
+
+  it("installs the versions of packages that the tests have [LF-41]", () => {
+    const { devDependencies } = JSON.parse(readFileSync("package.json", "utf8"))
+    const named = [
+      ...readFileSync("src/operations/README.md", "utf8").matchAll(/\s((?:@[\w-]+\/)?[\w-]+)@(\d[\w.-]*\w)/g)
+    ]
+
+    assert.isAbove(named.length, 9)
+    for (const [, name, version] of named) assert.strictEqual(devDependencies[name!], version, name)
   })
 })
 
