@@ -28,10 +28,9 @@
  * // 1 workspace used
  * ```
  */
-import { type Cause, Config, Context, DateTime, Duration, Effect, Layer, Order, type Scope, Semaphore } from "effect"
+import { Config, Context, DateTime, Duration, Effect, Layer, Order, type Scope, Semaphore } from "effect"
 import * as Settings from "../batcher/BatcherSettings.ts"
 import type { WorkspaceId } from "../domain/Ids.ts"
-import type { StoreError } from "../domain/StoreError.ts"
 import { ticks } from "./internal/ticks.ts"
 import { UsageStore } from "./UsageStore.ts"
 
@@ -84,14 +83,16 @@ export const makeChecked = Effect.fnUntraced(function* (
       const ids = [...used].toSorted(Order.String)
       if (ids.length === 0) return Effect.logDebug("no workspace was used")
       used = new Set()
-      return store.updateLastUsedAt(ids, now).pipe(
+      return Effect.suspend(() => store.updateLastUsedAt(ids, now)).pipe(
         Effect.timeout(writeTimeout),
+        // a store with a bug must not end the ticks
+        Effect.catchDefect((defect) => Effect.fail(defect)),
         Effect.matchEffect({
           onSuccess: () => {
             failures = 0
             return Effect.logInfo("last use of workspaces written")
           },
-          onFailure: (error: StoreError | Cause.TimeoutError) => {
+          onFailure: (error: unknown) => {
             failures++
             return Effect.annotateLogs(
               Effect.logWithLevel(failures === 1 ? "Warn" : "Error")("last use of workspaces not written", error),

@@ -182,6 +182,25 @@ describe("UsageTracker", () => {
     })
   )
 
+  it.effect("goes on after a bug of the store, which is logged as any failure [UT-25]", () =>
+    Effect.gen(function* () {
+      const throwing = () => {
+        throw new Error("a bug")
+      }
+      const { ids, logs, tracker } = yield* start(inTurn(() => Effect.die("a bug"), throwing))
+      for (const number of [1, 2, 3]) {
+        yield* tracker.add(workspace(number))
+        yield* minute
+      }
+
+      assert.deepStrictEqual(ids(), [[workspace(1)], [workspace(2)], [workspace(3)]])
+      assert.deepStrictEqual(
+        logs().map(({ level }) => level),
+        ["Warn", "Error", "Info"]
+      )
+    })
+  )
+
   it.effect("gives a write up after 10 s, and its workspaces [UT-07, UT-08]", () =>
     Effect.gen(function* () {
       const { ids, logs, tracker } = yield* start(inTurn(hanging))
