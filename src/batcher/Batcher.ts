@@ -58,7 +58,7 @@ export interface Options<S, A, E, R, U = ReadonlyArray<A>, RO = R> extends Setti
   readonly write: (batch: ReadonlyArray<A>, reason: FlushReason, onStored: () => void) => Effect.Effect<unknown, E, R>
   /** Whether an error is the fault of the data, so that the same batch would fail again. Default: never. */
   readonly isRejection?: ((error: E) => boolean) | undefined
-  /** The size of an update in bytes, for `maxBatchBytes`. Default: every update fits. */
+  /** The size of an update in bytes, for `maxBatchBytes`. One that is negative or no number counts as 0. */
   readonly sizeOf?: ((update: A) => number) | undefined
   /**
    * The partition of an update, compared as in a `Map`: no two batches in flight have updates of one partition. Updates
@@ -120,6 +120,7 @@ export const makeChecked = Effect.fnUntraced(function* <S, A, E, R, U extends Up
 ): Effect.fn.Return<Batcher<A, U, E>, InvalidSetting, R | RO | Scope.Scope> {
   const settings = yield* resolve(options, {
     partitions: options.partitionBy !== undefined,
+    sizes: options.sizeOf !== undefined,
     bytes: options.accumulator.sized !== undefined,
     sources: options.accumulator.sources !== undefined
   })

@@ -19,7 +19,7 @@ export interface Settings {
    */
   readonly maxBacklogBatchSize?: number | undefined
   /**
-   * Bytes per batch, by `sizeOf`. A larger update is written alone. Default (also for 0 and `Infinity`): no limit.
+   * Bytes per batch, by `sizeOf`, which it needs. A larger update is written alone. Default (also for 0 and `Infinity`): no limit.
    */
   readonly maxBatchBytes?: number | undefined
   /**
@@ -38,12 +38,13 @@ export interface Settings {
   /**
    * Bytes of updates that may be held, as the accumulator counts them: a sixteenth in the mailbox, the others pending or in
    * flight. Beyond it updates are lost that the accumulator chooses, as `evicted`. Needs an accumulator with `sized`.
-   * Default (also for 0): no limit.
+   * Default (also for 0 and `Infinity`): no limit.
    */
   readonly maxPendingBytes?: number | undefined
   /**
    * Updates of one source that may wait in the mailbox or be pending, and at most a fifth of the mailbox is one source's.
-   * Further ones are dropped, as `quota`. Needs an accumulator with `sources`. Default (also for 0): no limit.
+   * Further ones are dropped, as `quota`. Needs an accumulator with `sources`. Default (also for 0 and
+   * `Infinity`): no limit.
    */
   readonly maxPendingPerSource?: number | undefined
   /** Writes that may be in progress at a time; more than one needs `partitionBy`. Default (also for 0): 1. */
@@ -59,7 +60,7 @@ export interface Settings {
   readonly onWriteFailure?: OnWriteFailure | undefined
   /**
    * Failed attempts in a row after which the batch is given up, with `retain`. They are counted from the last batch on, of
-   * whichever partition, that was written or given up. Default (also for 0): no limit.
+   * whichever partition, that was written or given up. Default (also for 0 and `Infinity`): no limit.
    */
   readonly maxAttempts?: number | undefined
 }
@@ -98,7 +99,7 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
 /** Fills in the defaults. Fails with an {@link InvalidSetting} that names the setting and what is allowed. */
 export const resolve = (
   settings: Settings,
-  knows: { readonly partitions: boolean; readonly bytes: boolean; readonly sources: boolean }
+  knows: { readonly partitions: boolean; readonly sizes: boolean; readonly bytes: boolean; readonly sources: boolean }
 ): Effect.Effect<ResolvedSettings, InvalidSetting> =>
   Effect.gen(function* () {
     const maxBatchSize = yield* count("maxBatchSize", settings.maxBatchSize, 500)
@@ -117,23 +118,26 @@ export const resolve = (
     if (concurrency > 1 && !knows.partitions) {
       return yield* invalid("concurrency", "1 without partitionBy, which keeps the order of updates", concurrency)
     }
-    const maxPendingBytes = yield* countIf("maxPendingBytes", settings.maxPendingBytes, knows.bytes, "sized")
+    const maxPendingBytes = yield* countIf(
+      "maxPendingBytes",
+      settings.maxPendingBytes,
+      knows.bytes,
+      "an accumulator with `sized`"
+    )
     const maxPendingPerSource = yield* countIf(
       "maxPendingPerSource",
       settings.maxPendingPerSource,
       knows.sources,
-      "sources"
+      "an accumulator with `sources`"
     )
     const room = Math.max(maxBatchSize * concurrency, maxBacklogBatchSize)
-    const unlimited = settings.maxBatchBytes === Number.POSITIVE_INFINITY
+    const maxBatchBytes = yield* countIf("maxBatchBytes", settings.maxBatchBytes, knows.sizes, "sizeOf")
     const { handoverTimeout = 0, onWriteFailure = "discard" } = settings
     const shutdownTimeout = yield* duration("shutdownTimeout", settings.shutdownTimeout, Duration.seconds(15))
     return {
       maxBatchSize,
       maxBacklogBatchSize,
-      maxBatchBytes: unlimited
-        ? Number.POSITIVE_INFINITY
-        : yield* count("maxBatchBytes", settings.maxBatchBytes, Number.POSITIVE_INFINITY),
+      maxBatchBytes,
       interval: yield* duration("interval", settings.interval, Duration.seconds(5)),
       maxAge: yield* duration("maxAge", settings.maxAge, Duration.infinity),
       queueCapacity: yield* count("queueCapacity", settings.queueCapacity, maxBatchSize * 5),
@@ -166,13 +170,14 @@ const count = (
   byDefault: number,
   { minimum, of } = { minimum: 1, of: "1" }
 ): Effect.Effect<number, InvalidSetting> => {
-  if (actual === undefined || actual === 0) return Effect.succeed(byDefault)
+  // no limit may be given as such
+  if (actual === undefined || actual === 0 || actual === byDefault) return Effect.succeed(byDefault)
   return Number.isSafeInteger(actual) && actual >= minimum
     ? Effect.succeed(actual)
     : Effect.fail(invalid(setting, `a whole number of at least ${of}`, actual))
 }
 
-/** A count without a limit by default, which only accumulators with certain rules can keep. */
+/** A count without a limit by default, which cannot be kept without certain rules. */
 const countIf = (
   setting: string,
   actual: number | undefined,
@@ -182,7 +187,7 @@ const countIf = (
   Effect.filterOrFail(
     count(setting, actual, Number.POSITIVE_INFINITY),
     (limit) => isKnown || limit === Number.POSITIVE_INFINITY,
-    (limit) => invalid(setting, `left out without an accumulator with \`${rules}\``, limit)
+    (limit) => invalid(setting, `left out without ${rules}`, limit)
   )
 
 /** A duration by the rule of this module: absent or zero means `byDefault`. */

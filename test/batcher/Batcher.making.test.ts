@@ -37,7 +37,11 @@ describe("making a batcher", () => {
       assert.include(yield* messageOf({ maxBatchSize: 1.5 }), "maxBatchSize must be")
       assert.include(yield* messageOf({ maxBacklogBatchSize: 2 }), "maxBacklogBatchSize must be")
       assert.include(yield* messageOf({ handoverTimeout: "15 seconds" }), "handoverTimeout must be shorter")
-      assert.strictEqual(yield* messageOf({ maxBatchBytes: Number.POSITIVE_INFINITY, maxBatchSize: 0 }), "made")
+      assert.include(yield* messageOf({ maxBatchBytes: 1_000 }), "maxBatchBytes must be left out without sizeOf")
+      const unlimited = Number.POSITIVE_INFINITY
+      assert.strictEqual(yield* messageOf({ maxBatchBytes: unlimited, maxBatchSize: 0 }), "made")
+      assert.strictEqual(yield* messageOf({ maxAttempts: unlimited, maxPendingBytes: unlimited }), "made")
+      assert.strictEqual(yield* messageOf({ maxPendingPerSource: unlimited }), "made")
     })
   )
 

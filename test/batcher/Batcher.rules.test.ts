@@ -172,6 +172,23 @@ describe("a rule that throws", () => {
   )
 })
 
+describe("a size", () => {
+  for (const size of [Number.NaN, -100]) {
+    it.effect(`of ${size} counts as none, and those of other updates count [BA-25]`, () =>
+      Effect.gen(function* () {
+        const { batcher, batches } = yield* start({
+          maxBatchBytes: 20,
+          sizeOf: (number) => (number === 1 ? size : 10)
+        })
+        yield* batcher.add([1, 2, 3, 4])
+        yield* batcher.flush
+
+        assert.deepStrictEqual(batches, [[1, 2, 3], [4]])
+      })
+    )
+  }
+})
+
 /** The same as `keyedNumbers`, with rules that need `this`. */
 class Numbers implements Accumulator.Accumulator<unknown, number> {
   readonly #rules = keyedNumbers

@@ -34,7 +34,7 @@ export class Selector<A> {
       const partition = partitions && this.#safely(partitionBy!, update)
       if (partitions !== undefined && this.#busy.has(partition)) return "skip"
       if (this.#isSized) {
-        bytes += this.#safely(sizeOf!, update) ?? 0
+        bytes += Math.max(0, this.#safely(sizeOf!, update) || 0)
         if (bytes > maxBatchBytes && !isFirst) return "stop"
       }
       isFirst = false
