@@ -164,6 +164,33 @@ describe("a batcher", () => {
     })
   )
 
+  it.effect("keeps to maxAge after a write and after a pause [BA-12]", () =>
+    Effect.gen(function* () {
+      const { batcher, batches } = yield* start({
+        interval: "1 minute",
+        maxAge: "10 seconds",
+        maxBatchSize: 2,
+        write: () => Effect.sleep("3 seconds")
+      })
+      yield* batcher.add([1])
+      yield* TestClock.adjust("8 seconds")
+      yield* batcher.add([2])
+      yield* TestClock.adjust("1 second")
+      yield* batcher.add([3])
+      yield* TestClock.adjust("12999 millis")
+      assert.deepStrictEqual(batches, [[1, 2]])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(batches, [[1, 2], [3]])
+
+      yield* batcher.pause
+      yield* batcher.add([4])
+      yield* TestClock.adjust("15 seconds")
+      yield* batcher.resume
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(batches, [[1, 2], [3], [4]])
+    })
+  )
+
   it.effect("starts no write while it is paused, and writes what is held when it closes [BA-13]", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()

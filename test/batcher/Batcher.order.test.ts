@@ -273,6 +273,31 @@ describe("flush", () => {
     })
   )
 
+  it.effect("tells what closing has written, whether it was asked for before or meanwhile [BA-04]", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { batcher } = yield* Scope.provide(
+        start({
+          maxBatchSize: 2,
+          write: (batch) => Effect.delay(batch.includes(3) ? Effect.fail("away") : Effect.void, "100 millis")
+        }),
+        scope
+      )
+      yield* batcher.add([1, 2, 3, 4, 5])
+      yield* settle
+      const before = yield* Effect.forkChild(batcher.flush, { startImmediately: true })
+      yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("150 millis")
+      const meanwhile = yield* Effect.forkChild(batcher.flushNow, { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+
+      for (const flush of [before, meanwhile]) {
+        const { lost, outcome, written } = yield* Fiber.join(flush)
+        assert.deepStrictEqual({ lost, outcome, written }, { lost: 2, outcome: "completed", written: 1 })
+      }
+    })
+  )
+
   it.effect("returns at once when the batcher has closed, and writes nothing [BA-04]", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()

@@ -55,10 +55,18 @@ export class IntervalTimer<R> {
     this.#fiber = undefined
   }
 
-  /** Nothing is being written any more. */
+  /** Nothing is being written or held up any more. */
   onIdle(): void {
-    this.#idleSince = this.#clock.monotonicTimeNanosUnsafe()
-    if (!this.#rules.isNeeded()) this.#heldSince = undefined
+    const now = this.#clock.monotonicTimeNanosUnsafe()
+    this.#idleSince = now
+    if (!this.#isAgeOver(now)) return
+    this.#heldSince = now
+    this.#rules.onTick()
+  }
+
+  /** Everything that is held is on its way to be written. */
+  onEmpty(): void {
+    this.#heldSince = undefined
   }
 
   /** Everything that is held is about to be written. */
@@ -81,11 +89,17 @@ export class IntervalTimer<R> {
     return this.#run
   })
 
+  #isAgeOver(now: bigint): boolean {
+    return this.#maxAge !== undefined && this.#heldSince !== undefined && this.#heldSince + this.#maxAge <= now
+  }
+
   /** Until the next tick. While something is being written none is due, and the interval begins anew. */
   #timeLeft(now: bigint): bigint {
     const isIdle = this.#rules.isIdle()
     const ofInterval = this.#interval && (isIdle ? this.#idleSince + this.#interval - now : this.#interval)
-    const ofAge = this.#maxAge && (isIdle ? (this.#heldSince ?? now) + this.#maxAge - now : this.#maxAge)
+    // an age that is over while nothing can be written is seen to as soon as something can
+    const isWaiting = !isIdle && this.#isAgeOver(now)
+    const ofAge = this.#maxAge && (isWaiting ? this.#maxAge : (this.#heldSince ?? now) + this.#maxAge - now)
     if (ofInterval === undefined) return ofAge!
     return ofAge === undefined || ofInterval < ofAge ? ofInterval : ofAge
   }

@@ -31,18 +31,19 @@ export class Job<E> {
   readonly reason: FlushReason
   /** Updates still to take. */
   left: number
-  /** The requests that wait for its end; only a flush has some. */
-  readonly requests: ReadonlyArray<FlushRequest<E>>
+  /** The requests that wait for its end; only a flush and closing have some. */
+  readonly requests: Array<FlushRequest<E>>
   readonly tally: Tally | undefined
   /** Batches that it waits for. */
   open = 0
   cause: Cause.Cause<E> | undefined
 
-  constructor(reason: FlushReason, left: number, requests: ReadonlyArray<FlushRequest<E>> = []) {
+  constructor(reason: FlushReason, left: number, requests: Array<FlushRequest<E>> = []) {
     this.reason = reason
     this.left = left
     this.requests = requests
-    this.tally = reason === "manual" ? { written: 0, rejected: 0, lost: 0, retained: 0 } : undefined
+    const isAwaited = reason === "manual" || reason === "shutdown"
+    this.tally = isAwaited ? { written: 0, rejected: 0, lost: 0, retained: 0 } : undefined
   }
 
   end(outcome: FlushResult<E>["outcome"]): void {

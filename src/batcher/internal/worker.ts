@@ -125,7 +125,9 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
 
   /** Asks for a flush. Returns how to withdraw the request. */
   flush(request: FlushRequest<E>, isForced: boolean): () => void {
-    this.#requests.push(request)
+    // those who ask during closing learn what it writes
+    const requests = this.#job?.reason === "shutdown" ? this.#job.requests : this.#requests
+    requests.push(request)
     if (isForced) this.#endBackoff()
     this.wake()
     return () => {
@@ -251,10 +253,6 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     batch.bytes = 0
   }
 
-  // ---------------------------------------------------------------------------
-  // back-off
-  // ---------------------------------------------------------------------------
-
   #backOff(batch: Batch<A, E>, pause: Duration.Duration): void {
     const job = this.#job
     this.#job = undefined
@@ -321,17 +319,18 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
 
   #nextJob(): Job<E> | undefined {
     const { intake } = this
-    if (intake.phase === "draining")
-      return intake.size === 0 ? undefined : new Job("shutdown", Number.POSITIVE_INFINITY)
-    if (this.#requests.length > 0 && !this.#isCapacityDue) {
-      const job = new Job<E>("manual", Number.POSITIVE_INFINITY, this.#requests.splice(0))
+    const isDraining = intake.phase === "draining"
+    if (isDraining ? intake.size + this.#requests.length > 0 : this.#requests.length > 0 && !this.#isCapacityDue) {
+      const job = new Job<E>(isDraining ? "shutdown" : "manual", Number.POSITIVE_INFINITY, this.#requests.splice(0))
       for (const batch of this.#inFlight) batch.tally = job.tally
       job.open = this.#inFlight.size
+      if (isDraining) return job
       intake.mailbox.mark()
       intake.pending.freeze()
       this.#timer.onFlush()
       return job
     }
+    if (isDraining) return undefined
     const isFull = intake.fold()
     if (this.#isCapacityDue) {
       this.#isCapacityDue = false
@@ -356,6 +355,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     const bytes = pending.bytes
     const taken = this.#safely(() => pending.take(this.intake.batchSize, selection?.select))
     if (taken === undefined || taken.length === 0) return undefined
+    if (this.intake.size === 0) this.#timer.onEmpty()
     const waiting = receipts.take(taken)
     const updates = waiting === undefined ? taken : taken.map(unwrap)
     const batch = new Batch<A, E>(updates, job.reason, waiting, selection?.partitions)
