@@ -12,14 +12,14 @@
  */
 import { Stryker } from "@stryker-mutator/core"
 import { execFileSync } from "node:child_process"
-import { readFileSync } from "node:fs"
 import * as Path from "node:path"
 import { parseArgs } from "node:util"
+import { isUnnoticed } from "./plugins.ts"
 import { isInSample } from "./sample.ts"
 
 /** The rooms, and the tests that must notice a change of each. */
 const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
-  domain: ["test/domain", "test/Config.test.ts", "test/access", "test/agentapi/calls", "test/metadata", "test/watch"],
+  domain: ["test/domain", "test/Config.test.ts", "test/agentapi/calls/*.test.ts"],
   batcher: ["test/batcher", "test/metadata"],
   pubsub: ["test/pubsub"],
   metadata: ["test/metadata"],
@@ -57,12 +57,6 @@ const { values } = parseArgs({
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
 
-/** One line, however long the text. */
-const inShort = (text: string) => {
-  const line = text.replaceAll(/\s+/g, " ").trim()
-  return line.length > 100 ? `${line.slice(0, 99)}…` : line
-}
-
 const judge = async (room: string) => {
   const tests = rooms[room]
   if (tests === undefined) throw new Error(`--room takes ${Object.keys(rooms).join(", ")} (got ${room})`)
@@ -88,7 +82,7 @@ const judge = async (room: string) => {
     tsconfigFile: "none",
     disableTypeChecks: false,
     allowEmpty: true,
-    reporters: [process.stdout.isTTY ? "progress" : "progress-append-only"],
+    reporters: [process.stdout.isTTY ? "progress" : "progress-append-only", "unnoticed"],
     concurrency: Number(values.concurrency),
     // a busy machine is no hanging test
     timeoutMS: 30_000,
@@ -100,18 +94,7 @@ const judge = async (room: string) => {
     .filter(({ status }) => status !== "RuntimeError" && status !== "Ignored")
     // the runner, which leaves out what is not in the sample, is not asked of these
     .filter((result) => result.status !== "NoCoverage" || isInSample(result))
-  const unnoticed = judged.filter(({ status }) => status === "Survived" || status === "NoCoverage")
-  for (const { fileName, location, mutatorName, replacement, status } of unnoticed) {
-    const { end, start } = location
-    const lines = readFileSync(fileName, "utf8")
-      .split("\n")
-      .slice(start.line - 1, end.line)
-    const before = inShort(
-      [...lines.slice(0, -1), lines.at(-1)!.slice(0, end.column - 1)].join("\n").slice(start.column - 1)
-    )
-    const how = status === "NoCoverage" ? "no test executes it" : mutatorName
-    print(`${fileName}:${start.line}:${start.column} ${how}: ${before} → ${inShort(replacement ?? "")}`)
-  }
+  const unnoticed = judged.filter(isUnnoticed)
   return { room, judged: judged.length, noticed: judged.length - unnoticed.length }
 }
 

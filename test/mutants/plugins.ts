@@ -1,8 +1,17 @@
-/** The part of Stryker that knows this project: it leaves changes out. */
+/** The part of Stryker that knows this project: it leaves changes out, and prints those that no test notices. */
 import type { Ignorer } from "@stryker-mutator/api/ignore"
-import { type Injector, PluginKind, declareFactoryPlugin, declareValuePlugin } from "@stryker-mutator/api/plugin"
+import type { MutantResult } from "@stryker-mutator/api/core"
+import {
+  type Injector,
+  PluginKind,
+  declareClassPlugin,
+  declareFactoryPlugin,
+  declareValuePlugin
+} from "@stryker-mutator/api/plugin"
+import type { Reporter } from "@stryker-mutator/api/report"
 import type { TestRunner } from "@stryker-mutator/api/test-runner"
 import { strykerPlugins as vitestPlugins } from "@stryker-mutator/vitest-runner"
+import { readFileSync } from "node:fs"
 import * as Path from "node:path"
 import { isInSample } from "./sample.ts"
 
@@ -36,7 +45,35 @@ const sampled = (injector: Injector) => {
 }
 sampled.inject = ["$injector"] as const
 
+export const isUnnoticed = ({ status }: Pick<MutantResult, "status">) =>
+  status === "Survived" || status === "NoCoverage"
+
+/** One line, however long the text. */
+const inShort = (text: string) => {
+  const line = text.replaceAll(/\s+/g, " ").trim()
+  return line.length > 100 ? `${line.slice(0, 99)}…` : line
+}
+
+/** Prints each change that no test notices, with its place, as soon as that is known. */
+class Unnoticed implements Reporter {
+  onMutantTested(result: Readonly<MutantResult>): void {
+    const { location, mutatorName, replacement, status } = result
+    const fileName = Path.relative(".", result.fileName)
+    if (!isUnnoticed(result) || (status === "NoCoverage" && !isInSample({ ...result, fileName }))) return
+    const { end, start } = location
+    const lines = readFileSync(fileName, "utf8")
+      .split("\n")
+      .slice(start.line - 1, end.line)
+    const before = [...lines.slice(0, -1), lines.at(-1)!.slice(0, end.column - 1)].join("\n").slice(start.column - 1)
+    const how = status === "NoCoverage" ? "no test executes it" : mutatorName
+    process.stdout.write(
+      `${fileName}:${start.line}:${start.column} ${how}: ${inShort(before)} → ${inShort(replacement ?? "")}\n`
+    )
+  }
+}
+
 export const strykerPlugins = [
+  declareClassPlugin(PluginKind.Reporter, "unnoticed", Unnoticed),
   declareValuePlugin(PluginKind.Ignore, "texts", texts),
   declareFactoryPlugin(PluginKind.TestRunner, "sampled", sampled as never)
 ]
