@@ -98,9 +98,10 @@ const soak = Effect.gen(function* () {
     })
   )
   const outcome = World.lossless(yield* World.look({ ...world, replicas, watchers }))
-  // in the first quarter most kinds of faults happen for the first time, and take memory once
+  // in the first quarter most kinds of faults happen for the first time, and take memory once; V8 gives some back now and
+  // then, so that only the highest of a quarter can be compared
   const quarter = Math.max(1, Math.floor(memory.length / 4))
-  const [early, late] = [Math.min(...memory.slice(quarter, 2 * quarter)), Math.min(...memory.slice(-quarter))]
+  const [early, late] = [Math.max(...memory.slice(quarter, 2 * quarter)), Math.max(...memory.slice(-quarter))]
   return and(
     outcome,
     expect(late < early * 1.1, `the memory grew from ${Math.round(early)} to ${Math.round(late)} MiB`)
