@@ -156,23 +156,25 @@ describe("ForwardedMetrics", () => {
     })
   )
 
-  it.effect("shows a counter of zero, and a metric with the name of a label or of a word of the service's own page", () =>
-    Effect.gen(function* () {
-      const { dropped, report, series } = yield* start()
-      const own = '# HELP agents Agents in use.\n# TYPE agents gauge\nagents{state="idle"} 1\n'
+  it.effect(
+    "shows a counter of zero, and a metric with the name of a label or of a word of the service's own page",
+    () =>
+      Effect.gen(function* () {
+        const { dropped, report, series } = yield* start()
+        const own = '# HELP agents Agents in use.\n# TYPE agents gauge\nagents{state="idle"} 1\n'
 
-      yield* report(owner("main"), [counter("state", 0), gauge("in", 1), gauge("idle", 1)])
+        yield* report(owner("main"), [counter("state", 0), gauge("in", 1), gauge("idle", 1)])
 
-      assert.deepStrictEqual(
-        (yield* series(own)).map(({ name, value }) => [name, value]),
-        [
-          ["state", 0],
-          ["in", 1],
-          ["idle", 1]
-        ]
-      )
-      assert.strictEqual(yield* dropped("reserved"), 0)
-    })
+        assert.deepStrictEqual(
+          (yield* series(own)).map(({ name, value }) => [name, value]),
+          [
+            ["state", 0],
+            ["in", 1],
+            ["idle", 1]
+          ]
+        )
+        assert.strictEqual(yield* dropped("reserved"), 0)
+      })
   )
 
   it.effect("leaves out and counts series beyond the limit, until others have gone", () =>
