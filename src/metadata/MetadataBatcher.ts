@@ -144,7 +144,9 @@ export const makeChecked = Effect.fnUntraced(function* (
   const announceNow = makeAnnouncer({ channel, pubsub, spans, onFailure: () => update(metrics.publishErrors, 1) })
   const interval = yield* BatcherSettings.duration("announceInterval", options.announceInterval, Duration.zero)
   // before the batcher, so that it closes after the last flush
-  const announce = Duration.isZero(interval) ? announceNow : yield* collected(interval, announceNow)
+  const timeout = yield* BatcherSettings.duration("shutdownTimeout", options.shutdownTimeout, Duration.seconds(15))
+  const collector = Duration.isZero(interval) ? undefined : yield* collected(interval, timeout, announceNow)
+  const announce = collector?.announce ?? announceNow
   const write = (rows: ReadonlyArray<MetadataRow>, onStored: () => void) =>
     store.updateBatch(rows).pipe(
       Effect.tapError(({ changed = [] }) => announce(changed)),
@@ -181,6 +183,7 @@ export const makeChecked = Effect.fnUntraced(function* (
       isWarningDue: makeIsWarningDue()
     })
   })
+  if (collector !== undefined) yield* Effect.addFinalizer(() => collector.onClosing)
 
   const isWarningDue = makeIsWarningDue()
   const reportDrop = (agentId: AgentId, dropped: number) =>

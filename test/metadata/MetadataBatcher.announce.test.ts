@@ -69,6 +69,28 @@ describe("the announcements of a metadata batcher", () => {
     })
   )
 
+  it.effect("hold up closing no longer than its timeout when the broker hangs [MB-54]", () =>
+    Effect.gen(function* () {
+      const { announced, close, logs, report } = yield* collecting({
+        shutdownTimeout: "5 seconds",
+        publish: () => Effect.never
+      })
+      yield* report(1, 1)
+      yield* TestClock.adjust("250 millis")
+      yield* report(2, 2)
+
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("4999 millis")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+
+      assert.isDefined(closing.pollUnsafe())
+      assert.deepStrictEqual(announced(), [[agent(1)], [agent(2), agent(1)]])
+      const lost = logs.find(({ message }) => message === "changed agents were not announced at shutdown")
+      assert.deepStrictEqual([lost?.level, lost?.annotations.agents], ["Warn", 2])
+    })
+  )
+
   it.effect("go on after one that failed, which is counted [MB-54]", () =>
     Effect.gen(function* () {
       let isAway = true

@@ -3,9 +3,10 @@
  *
  * - An agent that changes several times within the interval is announced once, at the latest at its end.
  * - When the collected agents fill a message, it is published at once.
- * - When the scope closes, the collected agents are announced.
+ * - When the scope closes, the collected agents are announced, in the time that the batcher has left of its closing. An
+ *   announcement that was in progress is made again.
  */
-import { type Duration, Effect, Iterable, Latch } from "effect"
+import { Clock, Duration, Effect, Iterable, Latch } from "effect"
 import type { AgentId } from "../../domain/Ids.ts"
 import type * as PubSub from "../../pubsub/PubSub.ts"
 import * as AgentIdChunks from "../AgentIdChunks.ts"
@@ -49,11 +50,16 @@ export const makeAnnouncer = ({ channel, onFailure, pubsub, spans }: Options) =>
     )
 }
 
-/** Collects agents for the interval before they are announced. */
+/**
+ * Collects agents for the interval before they are announced. Returns how to announce agents, and how to say that closing
+ * begins, which takes at most `shutdownTimeout`.
+ */
 export const collected = Effect.fnUntraced(function* (
   interval: Duration.Duration,
-  announce: (agents: ReadonlyArray<AgentId>) => Effect.Effect<void>
+  shutdownTimeout: Duration.Duration,
+  announceNow: (agents: ReadonlyArray<AgentId>) => Effect.Effect<void>
 ) {
+  let closingSince: bigint | undefined
   const waiting = new Set<AgentId>()
   const isWaiting = Latch.makeUnsafe(false)
 
@@ -62,22 +68,38 @@ export const collected = Effect.fnUntraced(function* (
       if (count === 0) return Effect.void
       const first = [...Iterable.take(waiting, count)]
       for (const agent of first) waiting.delete(agent)
-      return announce(first)
+      return Effect.onInterrupt(announceNow(first), () =>
+        Effect.sync(() => first.forEach((agent) => waiting.add(agent)))
+      )
     })
   const announceAll = Effect.suspend(() => announceFirst(waiting.size))
 
-  yield* Effect.addFinalizer(() => announceAll)
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      const now = yield* Clock.monotonicTimeNanos
+      const left = Duration.subtract(shutdownTimeout, Duration.nanos(now - (closingSince ?? now)))
+      yield* Effect.timeoutOption(announceAll, left)
+      if (waiting.size === 0) return
+      yield* Effect.annotateLogs(Effect.logWarning("changed agents were not announced at shutdown"), {
+        agents: waiting.size
+      })
+    })
+  )
   yield* isWaiting.await.pipe(
     Effect.andThen(Effect.sleep(interval)),
     Effect.andThen(isWaiting.close),
-    Effect.andThen(Effect.uninterruptible(announceAll)),
+    Effect.andThen(announceAll),
     Effect.forever,
     Effect.forkScoped
   )
-  return (agents: ReadonlyArray<AgentId>) =>
+  const announce = (agents: ReadonlyArray<AgentId>) =>
     Effect.suspend(() => {
       for (const agent of agents) waiting.add(agent)
       if (waiting.size > 0) isWaiting.openUnsafe()
       return announceFirst(waiting.size - (waiting.size % AgentIdChunks.maxIdsPerChunk))
     })
+  const onClosing = Effect.map(Clock.monotonicTimeNanos, (now) => {
+    closingSince = now
+  })
+  return { announce, onClosing }
 })
