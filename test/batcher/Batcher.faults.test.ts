@@ -4,6 +4,7 @@ import { Clock, Deferred, Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Accumulator from "../../src/batcher/Accumulator.ts"
 import * as Batcher from "../../src/batcher/Batcher.ts"
+import { assertLinear } from "../support/linear.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { numbers, settle, start } from "../support/numberBatcher.ts"
 
@@ -39,6 +40,14 @@ describe("an idle store", () => {
         assert.deepStrictEqual(batches.flat(), numbers(1, 10_000))
       }))
   }
+
+  it.effect("takes time in proportion to the updates that are added at once [BA-20]", () =>
+    Effect.gen(function* () {
+      const { batcher } = yield* start()
+
+      assertLinear("add", (text) => batcher.addUnsafe(Array.from(text, () => 1)), "a")
+    })
+  )
 })
 
 describe("a caller", () => {

@@ -251,18 +251,21 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   }
 
   #addWhenFull(updates: U, receipt: Receipt<F> | undefined): U | undefined {
-    let rest = updates
-    for (let accepted = -1; rest.length > 0 && accepted !== 0; rest = rest.slice(accepted)) {
+    let next = 0
+    for (let accepted = -1; next < updates.length && accepted !== 0; next += accepted) {
       this.#wakeIfFull()
       // the last resort before updates are dropped: a write that was about to start does so now
       this.#signals.runNow()
-      accepted = this.#offer(rest, receipt)
+      // no copy of all that is left for each part of many
+      const part = updates.slice(next, next + this.mailbox.capacity)
+      accepted = this.#offer(part, receipt)
       if (accepted === 0) {
         this.#compact()
-        accepted = this.#offer(rest, receipt)
+        accepted = this.#offer(part, receipt)
       }
       this.ledger.accepted += accepted
     }
+    const rest = updates.slice(next)
     const refused = rest.filter(
       (update, index, all) =>
         (this.#roomOfSource(all) <= 0 && !this.pending.has(update)) ||
