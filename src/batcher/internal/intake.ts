@@ -222,14 +222,14 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
     const { lostToDefect, onDefect } = this.#options
     const lost: Array<A> = []
     let next = from
-    for (const place of [...places, to]) {
+    for (const place of places) {
       if (receipt !== undefined) this.#receipts.onMerged(updates, next, place, receipt)
       next = place + 1
-      if (place === to) break
       const one = updates.slice(place, next)
       one.forEach((update) => lost.push(unwrap(update)))
       if (receipt !== undefined) this.#receipts.refuse(one, receipt, lostToDefect)
     }
+    if (receipt !== undefined) this.#receipts.onMerged(updates, next, to, receipt)
     onDefect(defect, lost)
   }
 

@@ -86,16 +86,16 @@ export class Pending<S, A, U extends Updates<A, U>> {
     const frozen = this.#frozen
     if (frozen === undefined) return
     this.#frozen = undefined
+    let lost = Number.POSITIVE_INFINITY
     try {
       if (this.#accumulator.size(this.#current) === 0) this.#current = frozen
       else if (this.#accumulator.size(frozen) > 0) {
         const [updates] = this.#accumulator.take(frozen, Number.POSITIVE_INFINITY)
         this.#current = this.#accumulator.restore(this.#current, updates)
       }
-      this.#account(0)
-    } catch (defect) {
-      this.#account(0, Number.POSITIVE_INFINITY)
-      throw defect
+      lost = 0
+    } finally {
+      this.#account(0, lost)
     }
   }
 
@@ -155,10 +155,10 @@ export class Pending<S, A, U extends Updates<A, U>> {
 
   /** Notes the updates that are lost to a defect. Returns the place after them. */
   #onThrown(defect: unknown, from: number, to: number): number {
-    const isOne = defect instanceof UpdateDefect && defect.place >= from && defect.place < to
-    this.#thrown ??= { defect: isOne ? defect.cause : defect, places: [] }
-    const end = isOne ? defect.place + 1 : to
-    for (let place = isOne ? defect.place : from; place < end; place++) this.#thrown.places.push(place)
+    const one = defect instanceof UpdateDefect && defect.place >= from && defect.place < to ? defect : undefined
+    const { places } = (this.#thrown ??= { defect: one?.cause ?? defect, places: [] })
+    const end = one === undefined ? to : one.place + 1
+    for (let place = one?.place ?? from; place < end; place++) places.push(place)
     return end
   }
 

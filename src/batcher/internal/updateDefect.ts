@@ -4,7 +4,7 @@ export class UpdateDefect extends Error {
   readonly place: number
 
   constructor(place: number, cause: unknown) {
-    super("a rule of an accumulator threw", { cause })
+    super("", { cause })
     this.place = place
   }
 }
