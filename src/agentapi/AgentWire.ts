@@ -4,7 +4,8 @@
  * - The handlers and the session are those of the contract. A connection in this protocol differs from a JSON
  *   connection in its bytes alone.
  * - The service reads more once the agent has taken its replies, is within its call rate, and has fewer than the
- *   maximum of calls running.
+ *   maximum of calls running. A call of a message that was read waits until the agent has taken its replies, too.
+ * - Frames count against the call rate, because an agent may send any number of them without a call.
  * - A client that breaks the protocol is closed with 1002. An agent reconnects after every close code.
  */
 import { Effect } from "effect"
@@ -25,19 +26,23 @@ export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
   return (request: HttpServerRequest.HttpServerRequest): AgentWebSocket.Lane => {
     // a request that has just arrived is a sign of life
     let ping: Effect.Effect<void> = Effect.void
+    let heardAtUnsafe = () => 0n
     const latestPing = Effect.suspend(() => ping)
     return {
       ping: latestPing,
       roundTrip: latestPing,
+      heardAtUnsafe: () => heardAtUnsafe(),
       open: Effect.fnUntraced(function* (agentSocket) {
         const { serve, write } = yield* openWebSocket(request, agentSocket)
-        const session = yield* server.open(multiplexer, agentSocket, {
+        const connection = { ...agentSocket, drained: drained(request) }
+        const session = yield* server.open(multiplexer, connection, {
           write,
-          drained: drained(request),
+          drained: connection.drained,
           ended: (reason) => endWebSocket(request, closeEventOf(reason))
         })
         ping = session.ping
-        return serve(session.receive)
+        heardAtUnsafe = session.heardAtUnsafe
+        return serve((messages) => agentSocket.rateLimiter.consumeUnsafe(session.receive(messages)))
       })
     }
   }

@@ -14,8 +14,8 @@ import type { AgentId } from "../domain/Ids.ts"
 import * as MonotonicClock from "../platform/MonotonicClock.ts"
 
 export interface RateLimiter {
-  /** Counts a call. */
-  readonly consumeUnsafe: () => void
+  /** Counts a call, or so much of one. */
+  readonly consumeUnsafe: (calls?: number) => void
   /** Whether the agent may call. */
   readonly isReadyUnsafe: () => boolean
   /** Waits until the agent may call again. */
@@ -29,12 +29,12 @@ interface Bucket {
 }
 
 /** Makes the limiters of all connected agents, and of agents that disconnected over their limit. */
-export const make = (callsPerSecond: number) =>
+export const make = <Id = AgentId>(callsPerSecond: number) =>
   Effect.map(Clock.Clock, (clock) => {
     const interval = 1_000 / callsPerSecond
     const nowMillis = () => MonotonicClock.millisUnsafe(clock)
-    const buckets = new Map<AgentId, Bucket>()
-    const overLimit = new Set<AgentId>()
+    const buckets = new Map<Id, Bucket>()
+    const overLimit = new Set<Id>()
 
     const evictIdle = (now: number) => {
       for (const agentId of overLimit) {
@@ -45,7 +45,7 @@ export const make = (callsPerSecond: number) =>
       }
     }
 
-    const enter = (agentId: AgentId) =>
+    const enter = (agentId: Id) =>
       Effect.sync(() => {
         evictIdle(nowMillis())
         const bucket = buckets.get(agentId) ?? { theoreticalArrival: 0, connections: 0 }
@@ -54,7 +54,7 @@ export const make = (callsPerSecond: number) =>
         return bucket
       })
 
-    const leave = (agentId: AgentId, bucket: Bucket) =>
+    const leave = (agentId: Id, bucket: Bucket) =>
       Effect.sync(() => {
         bucket.connections--
         overLimit.add(agentId)
@@ -62,7 +62,7 @@ export const make = (callsPerSecond: number) =>
       })
 
     /** Returns the limiter of an agent, for one connection. */
-    return Effect.fnUntraced(function* (agentId: AgentId): Effect.fn.Return<RateLimiter, never, Scope.Scope> {
+    return Effect.fnUntraced(function* (agentId: Id): Effect.fn.Return<RateLimiter, never, Scope.Scope> {
       const bucket = yield* LeanScope.acquireRelease(enter(agentId), (bucket) => leave(agentId, bucket))
       return new Limiter(bucket, interval, nowMillis)
     })
@@ -80,8 +80,9 @@ class Limiter implements RateLimiter {
     this.#nowMillis = nowMillis
   }
 
-  consumeUnsafe() {
-    this.#bucket.theoreticalArrival = Math.max(this.#bucket.theoreticalArrival, this.#nowMillis()) + this.#interval
+  consumeUnsafe(calls = 1) {
+    const bucket = this.#bucket
+    bucket.theoreticalArrival = Math.max(bucket.theoreticalArrival, this.#nowMillis()) + calls * this.#interval
   }
 
   isReadyUnsafe() {

@@ -88,15 +88,27 @@ export const serveDetached = Effect.fnUntraced(function* (
 export const drained = (request: Request): Effect.Effect<void> => {
   const tcp = tcpOf(request)
   const drain = Effect.callback<void>((resume) => {
-    const onEnd = () => {
-      forget()
-      resume(Effect.void)
-    }
-    const forget = () => tcp.off("drain", onEnd).off("close", onEnd)
-    tcp.on("drain", onEnd).on("close", onEnd)
-    return Effect.sync(forget)
+    const waiters = draining.get(tcp) ?? awaitDrain(tcp)
+    const onEnd = () => resume(Effect.void)
+    waiters.add(onEnd)
+    return Effect.sync(() => void waiters.delete(onEnd))
   })
   return Effect.suspend(() => (tcp.writableNeedDrain ? drain : Effect.void))
+}
+
+/** Those who wait for a TCP connection to drain or close: one for each of its streams, and one listener for them all. */
+const draining = new WeakMap<NodeJS.EventEmitter, Set<() => void>>()
+
+const awaitDrain = (tcp: NodeJS.EventEmitter): Set<() => void> => {
+  const waiters = new Set<() => void>()
+  draining.set(tcp, waiters)
+  const onEnd = () => {
+    draining.delete(tcp)
+    tcp.off("drain", onEnd).off("close", onEnd)
+    for (const waiter of waiters) waiter()
+  }
+  tcp.on("drain", onEnd).on("close", onEnd)
+  return waiters
 }
 
 const authenticated = "authenticated"

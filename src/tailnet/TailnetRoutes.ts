@@ -17,6 +17,7 @@ import { Access, Grants } from "../access/Access.ts"
 import * as Authentication from "../access/Authentication.ts"
 import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import * as ApiVersion from "../agentapi/ApiVersion.ts"
+import * as RateLimiter from "../agentapi/RateLimiter.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import type { User } from "../domain/User.ts"
 import * as CloseCode from "../platform/CloseCode.ts"
@@ -46,6 +47,9 @@ interface Query {
   readonly resume_token?: string
 }
 
+/** A client that sends more frames than so many calls a second may have is read more slowly. */
+const maxRate = 200
+
 const pingInterval = "15 seconds"
 const maxSilence = "30 seconds"
 
@@ -61,6 +65,7 @@ const handlers = (options: Options) =>
       const random = yield* SecureRandom.SecureRandom
       const multiplexer = DrpcMultiplexer.make((yield* TailnetService.make)((caller: TailnetService.Caller) => caller))
       const server = yield* WireServer.make()
+      const rateOf = yield* RateLimiter.make<PeerId>(maxRate)
 
       const mayRead = Effect.fnUntraced(function* (agentId: AgentId) {
         yield* access.mayRead(yield* Authentication.CurrentUser, agentId)
@@ -93,7 +98,8 @@ const handlers = (options: Options) =>
         const user = yield* Authentication.CurrentUser
         const caller: TailnetService.Caller = { peer: { id, name: "client", authority }, user }
         yield* Effect.gen(function* () {
-          const bytes = yield* RequestBytes.open(request, fairReader)
+          const rate = yield* rateOf(id)
+          const bytes = yield* RequestBytes.open(request, fairReader, rate)
           const close = (reason: CloseCode.CloseReason, text: string) =>
             closeWebSocket(request, CloseCode.closeEvent(reason, text))
           const ended = yield* Deferred.make<void>()
@@ -108,7 +114,8 @@ const handlers = (options: Options) =>
                 Deferred.succeed(ended, undefined)
               )
           })
-          yield* Effect.raceAllFirst([bytes.serve(session.receive), Deferred.await(ended), keepAlive(request)]).pipe(
+          const receive = (messages: ReadonlyArray<Uint8Array>) => rate.consumeUnsafe(session.receive(messages))
+          yield* Effect.raceAllFirst([bytes.serve(receive), Deferred.await(ended), keepAlive(request)]).pipe(
             Effect.tapErrorTag("TimeoutError", () => close("failure", "the client sent nothing")),
             Effect.onInterrupt(() => close("restart", "the service stops"))
           )

@@ -2,7 +2,8 @@
  * The server's side of dRPC over one stream: a transport that carries calls, one after the other.
  *
  * - A unary call starts with its message; when it is over by the end of that turn, its response goes out in the same turn.
- * - A stream's handler takes messages one by one. While one waits to be taken nothing more is read from the stream.
+ * - A stream's handler takes messages one by one. While one waits to be taken nothing more is read from the stream, and
+ *   neither while the reply to a call waits for the client's window. A stream to the client takes one message.
  * - The client cancels a call by Close, Cancel, a later Invoke, or the end of the stream. Nothing more is sent, and the
  *   handler is interrupted, but not before it has dealt with the message of a stream that it has taken.
  * - A defect in a handler is logged, and the client reads "internal error".
@@ -15,6 +16,7 @@ import * as Frame from "./DrpcFrame.ts"
 import {
   type DrpcError,
   type Handler,
+  type InvalidMessage,
   type Messages,
   type Multiplexer,
   noMessage,
@@ -31,6 +33,7 @@ export type Violation =
   | "malformed metadata"
   | "message without a call"
   | "memory full"
+  | InvalidMessage
 
 /** The memory that the transports of one connection may take for what is not complete. */
 export interface Budget {
@@ -83,6 +86,8 @@ export class Transport<C> implements StreamReceiver {
   #isStreamEnded = false
   #isOver = false
   #held = 0
+  /** A reply waits for the client's window. */
+  #isUnsent = false
   /** Wakes those who wait for the client's window. */
   #writable: Array<() => void> | undefined
 
@@ -93,7 +98,7 @@ export class Transport<C> implements StreamReceiver {
 
   data(bytes: Uint8Array): void {
     if (this.#isOver) return
-    if (this.#stalled === undefined && this.#call?.message === undefined) return this.#read(bytes)
+    if (this.#stalled === undefined && this.#call?.message === undefined && !this.#isUnsent) return this.#read(bytes)
     this.#stall(bytes)
     this.#account()
   }
@@ -108,9 +113,10 @@ export class Transport<C> implements StreamReceiver {
   }
 
   drained(): void {
-    const waiting = this.#writable
-    this.#writable = undefined
-    waiting?.forEach((resume) => resume())
+    this.#wakeSenders()
+    if (!this.#isUnsent) return
+    this.#isUnsent = false
+    this.#resume()
   }
 
   overdue(): void {
@@ -135,9 +141,10 @@ export class Transport<C> implements StreamReceiver {
   /** Goes on with what has stalled behind a message that was taken, or behind a call that is over. */
   #resume(): void {
     const stalled = this.#stalled
-    if (this.#isOver) return
+    if (this.#isOver || this.#isUnsent) return
     this.#stalled = undefined
-    if (stalled !== undefined) this.#read(stalled.bytes)
+    if (stalled === undefined) this.#account()
+    else this.#read(stalled.bytes)
     this.#finishIfRead()
     this.#stream.flush()
   }
@@ -149,7 +156,8 @@ export class Transport<C> implements StreamReceiver {
 
   /** Holds what this transport keeps in memory against the budget of the connection. */
   #account(): void {
-    const held = (this.#reader?.heldBytes ?? 0) + (this.#stalled?.capacity ?? 0)
+    const message = this.#call?.message?.length ?? 0
+    const held = (this.#reader?.heldBytes ?? 0) + (this.#stalled?.capacity ?? 0) + message
     const { budget } = this.#environment
     budget.left -= held - this.#held
     this.#held = held
@@ -168,8 +176,8 @@ export class Transport<C> implements StreamReceiver {
     this.#isOver = true
     this.#stalled = undefined
     this.#reader = undefined
-    this.#account()
     this.#cancel(when)
+    this.#account()
     this.#stream.end()
     this.#stream.flush()
   }
@@ -180,7 +188,13 @@ export class Transport<C> implements StreamReceiver {
     if (call === undefined) return
     call.isCancelled = true
     if (!call.isBusy || when === "at once") call.fiber?.interruptUnsafe()
-    this.drained()
+    this.#wakeSenders()
+  }
+
+  #wakeSenders(): void {
+    const waiting = this.#writable
+    this.#writable = undefined
+    waiting?.forEach((resume) => resume())
   }
 
   /** Takes a packet. Returns whether the next one is wanted. */
@@ -209,7 +223,7 @@ export class Transport<C> implements StreamReceiver {
       default:
         if (!packet.isControl) this.#violate("unknown kind")
     }
-    return !this.#isOver && this.#call?.message === undefined
+    return !this.#isOver && !this.#isUnsent && this.#call?.message === undefined
   }
 
   #invoke({ body, streamId }: Frame.Packet): void {
@@ -219,7 +233,7 @@ export class Transport<C> implements StreamReceiver {
     const name = decoder.decode(body)
     const handler = this.#environment.multiplexer.get(name)
     if (handler === undefined) {
-      this.#write(Frame.encode(Frame.Kind.error, streamId, 1, unimplementedBody))
+      this.#reply(Frame.encode(Frame.Kind.error, streamId, 1, unimplementedBody))
       return
     }
     const call: Call<C> = {
@@ -248,6 +262,7 @@ export class Transport<C> implements StreamReceiver {
       return this.#run(call, call.handler.handle(body, this.#environment.connection))
     }
     call.message = body.slice()
+    call.isInputEnded = !call.handler.isBidirectional
     this.#wake(call)
   }
 
@@ -314,7 +329,10 @@ export class Transport<C> implements StreamReceiver {
     if (Exit.isFailure(exit)) {
       if (Cause.hasDies(exit.cause)) this.#environment.died(call.name, exit.cause)
       const error = Cause.findErrorOption(exit.cause)
-      if (Option.isSome(error)) return this.#fail(call, error.value)
+      if (Option.isSome(error)) {
+        if (error.value.violation !== undefined) this.#environment.violated(error.value.violation)
+        return this.#fail(call, error.value)
+      }
       if (Cause.hasDies(exit.cause)) return this.#fail(call, internalError)
     }
     if (this.#call !== call) return
@@ -322,9 +340,9 @@ export class Transport<C> implements StreamReceiver {
     if (Exit.isFailure(exit)) return
     const { nextMessageId, streamId } = call
     if (exit.value === undefined) {
-      this.#write(Frame.encode(Frame.Kind.close, streamId, nextMessageId, empty))
+      this.#reply(Frame.encode(Frame.Kind.close, streamId, nextMessageId, empty))
     } else {
-      this.#write(
+      this.#reply(
         concat(
           Frame.encode(Frame.Kind.message, streamId, nextMessageId, exit.value),
           Frame.encode(Frame.Kind.closeSend, streamId, nextMessageId + 1, empty)
@@ -337,8 +355,13 @@ export class Transport<C> implements StreamReceiver {
   #fail(call: Call<C>, { code, message }: Pick<DrpcError, "code" | "message">): void {
     if (this.#call !== call) return
     this.#call = undefined
-    this.#write(Frame.encode(Frame.Kind.error, call.streamId, call.nextMessageId, Frame.encodeError(code, message)))
+    this.#reply(Frame.encode(Frame.Kind.error, call.streamId, call.nextMessageId, Frame.encodeError(code, message)))
     this.#resume()
+  }
+
+  /** Sends what ends a call. */
+  #reply(bytes: Uint8Array): void {
+    this.#isUnsent = !this.#write(bytes)
   }
 
   #write(bytes: Uint8Array): boolean {

@@ -3,7 +3,7 @@
  *
  * - A handler gets the decoded request and what belongs to the connection, and returns the response or fails with a
  *   {@link DrpcError}, whose code and text the client reads.
- * - A request that is no message of its type fails the call alone.
+ * - A request that is no message of its type, or has more fields than any client sends, fails the call alone.
  * - A name without a handler is unimplemented: code 12, the one code that stock clients know.
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
@@ -16,9 +16,18 @@ import type {
   MessageShape
 } from "@bufbuild/protobuf"
 import { Data, Effect, Option } from "effect"
+import * as FieldCount from "./FieldCount.ts"
+
+/** Why a message is not read. */
+export type InvalidMessage = "malformed message" | "too many fields"
 
 /** The failure of a call, as the client reads it. */
-export class DrpcError extends Data.TaggedError("DrpcError")<{ readonly code: number; readonly message: string }> {}
+export class DrpcError extends Data.TaggedError("DrpcError")<{
+  readonly code: number
+  readonly message: string
+  /** The fault of a message that no client of the protocol sends. */
+  readonly violation?: InvalidMessage
+}> {}
 
 /** Stock clients know this code, and give up what they wanted. */
 export const unimplemented = new DrpcError({ code: 12, message: "Unimplemented" })
@@ -159,10 +168,14 @@ export const noMessage = new DrpcError({ code: 0, message: "the call has no mess
 /** The message in some bytes. Fails where they are none of its type. */
 const decode = <I extends DescMessage>(type: I, bytes: Uint8Array): Effect.Effect<MessageShape<I>, DrpcError> =>
   Effect.suspend(() => {
+    const fail = (violation: InvalidMessage, message: string) =>
+      Effect.fail(new DrpcError({ code: 0, message, violation }))
     try {
-      return Effect.succeed(fromBinary(type, bytes))
+      return FieldCount.exceeds(type, bytes)
+        ? fail("too many fields", `the message has more than ${FieldCount.limit} fields`)
+        : Effect.succeed(fromBinary(type, bytes))
     } catch {
-      return Effect.fail(new DrpcError({ code: 0, message: `the message is no ${type.typeName}` }))
+      return fail("malformed message", `the message is no ${type.typeName}`)
     }
   })
 

@@ -1,8 +1,8 @@
 /**
  * Notices sessions whose client is gone without a word: one wheel for all of them, not a timer for each.
  *
- * - Each session is visited once per interval. It is pinged then, unless it has answered a ping since the last visit.
- * - A ping without an answer within the timeout ends the session.
+ * - Each session is visited once per interval. It is pinged then, unless it has sent something since the last visit.
+ * - A session that sends nothing within the timeout after a ping ends.
  * - Each visit also sweeps the session's streams.
  */
 import { Duration, Effect, type Scope } from "effect"
@@ -23,8 +23,8 @@ export interface Keepalive {
 
 interface Watched {
   readonly session: Session
-  /** The answers that the session had at its last visit. */
-  answers: number
+  /** The frames that the session had at its last visit. */
+  frames: number
 }
 
 export const make = Effect.fnUntraced(function* (
@@ -37,10 +37,10 @@ export const make = Effect.fnUntraced(function* (
 
   const visit = (watched: Watched) => {
     watched.session.sweep()
-    const answered = watched.session.answers !== watched.answers
-    watched.answers = watched.session.answers
-    if (!answered) watched.session.ping(() => {})
-    return !answered
+    const isSilent = watched.session.frames === watched.frames
+    watched.frames = watched.session.frames
+    if (isSilent) watched.session.ping(() => {})
+    return isSilent
   }
   // those that were pinged, by the tick at which their answer is due
   const due = new Map<number, Array<Watched>>()
@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* (
   const turn = Effect.sync(() => {
     tick++
     for (const watched of due.get(tick) ?? []) {
-      if (watched.session.answers === watched.answers) watched.session.close("keepalive timeout")
+      if (watched.session.frames === watched.frames) watched.session.close("keepalive timeout")
     }
     due.delete(tick)
     const pinged = [...slots[tick % interval]!].filter(visit)
@@ -60,7 +60,7 @@ export const make = Effect.fnUntraced(function* (
     watch: (session) =>
       LeanScope.acquireRelease(
         Effect.sync(() => {
-          const watched: Watched = { session, answers: session.answers }
+          const watched: Watched = { session, frames: session.frames }
           // the slot that is visited last from now on
           const slot = slots[tick % interval]!
           slot.add(watched)

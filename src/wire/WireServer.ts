@@ -29,10 +29,12 @@ export interface Duplex {
 }
 
 export interface WireSession {
-  /** Takes what has arrived. */
-  readonly receive: (chunks: ReadonlyArray<Uint8Array>) => void
+  /** Takes what has arrived. Returns what that counts as in calls: a client may send any number of frames without one. */
+  readonly receive: (chunks: ReadonlyArray<Uint8Array>) => number
   /** Pings the client, and waits for its answer. */
   readonly ping: Effect.Effect<void>
+  /** The monotonic time at which the client last sent something that is no answer to a ping. */
+  readonly heardAtUnsafe: () => bigint
   /** Tells the client to open no more streams. */
   readonly drain: Effect.Effect<void>
 }
@@ -46,6 +48,9 @@ export interface WireServer {
   ) => Effect.Effect<WireSession, never, Scope.Scope>
 }
 
+/** So many frames and chunks count as one call. A call takes about ten. */
+const framesPerCall = 128
+
 /** The time in which one record of violations is logged. */
 const logInterval = Duration.toNanosUnsafe("10 seconds")
 
@@ -53,6 +58,7 @@ export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<WireServer, never, Scope.Scope> {
   const services = yield* Effect.context<never>()
+  const clock = yield* Clock.Clock
   const keepalive = yield* Keepalive.make(options)
   const fork = Effect.runForkWith(services)
   const report = yield* makeReport(services)
@@ -88,15 +94,21 @@ export const make = Effect.fnUntraced(function* (
     )
     yield* LeanScope.acquireRelease(Effect.void, () => Effect.sync(() => session.close("closed")))
     yield* keepalive.watch(session)
+    let heardAt = clock.monotonicTimeNanosUnsafe()
 
     return {
+      heardAtUnsafe: () => heardAt,
       receive: (chunks) => {
+        const { answers, frames } = session
         try {
           session.receive(...chunks)
         } catch (defect) {
           fork(ErrorReporter.report(Cause.die(defect)))
           session.close("failure of the service")
         }
+        const read = session.frames - frames
+        if (read > session.answers - answers) heardAt = clock.monotonicTimeNanosUnsafe()
+        return (read + chunks.length) / framesPerCall
       },
       ping: Effect.callback((resume) => {
         const forget = session.ping(() => resume(Effect.void))

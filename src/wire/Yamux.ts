@@ -48,6 +48,9 @@ const closeSweeps = 10
 /** The bytes of one `send`. */
 const maxSendBytes = 32_768
 
+/** The bytes that a turn may write before they are sent, so that the network shows when the client takes nothing. */
+const maxOutputBytes = 131_072
+
 export class Session implements Carrier {
   readonly #peers: Peers
   readonly #maxStreams: number
@@ -66,7 +69,7 @@ export class Session implements Carrier {
   #endReason: EndReason | undefined
   #pingValue = 0
   #pings: Map<number, () => void> | undefined
-  /** Pings answered so far. */
+  #frames = 0
   #answers = 0
 
   constructor(peers: Peers, options: Options = {}) {
@@ -86,6 +89,11 @@ export class Session implements Carrier {
 
   get endReason(): EndReason | undefined {
     return this.#endReason
+  }
+
+  /** The number of frames that the client has sent. */
+  get frames(): number {
+    return this.#frames
   }
 
   /** The number of pings that the client has answered. */
@@ -111,7 +119,7 @@ export class Session implements Carrier {
     if (this.#isReceiving) return
     for (const stream of this.#unacknowledged) stream.acknowledge()
     this.#unacknowledged.length = 0
-    while (this.#outputBytes > 0) this.#peers.send(this.#takeOutput())
+    this.#send()
   }
 
   /** Sends a ping; `answered` is called when the client has answered. Returns what forgets it. */
@@ -177,6 +185,11 @@ export class Session implements Carrier {
     const frame = Frame.encode({ type, flags, streamId, length }, body)
     this.#output.push(frame)
     this.#outputBytes += frame.length
+    if (this.#outputBytes > maxOutputBytes) this.#send()
+  }
+
+  #send(): void {
+    while (this.#outputBytes > 0) this.#peers.send(this.#takeOutput())
   }
 
   /** The next bytes to send: one frame as it is, or what fits of several. */
@@ -201,6 +214,7 @@ export class Session implements Carrier {
   }
 
   #header(type: number, flags: number, streamId: number, length: number): Frame.Violation | undefined {
+    this.#frames++
     if (this.#endReason !== undefined) return undefined
     if (type === Frame.Type.ping) return this.#pinged(flags, length)
     if (type === Frame.Type.goAway) {

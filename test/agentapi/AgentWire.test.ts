@@ -10,10 +10,11 @@ import * as FailureMetrics from "../../src/telemetry/FailureMetrics.ts"
 import { Agent as Api } from "../../src/wire/generated/agent_pb.ts"
 import { Tailnet } from "../../src/wire/generated/tailnet_pb.ts"
 import { layerPorts } from "../support/agentApi.ts"
-import { serve, token, slowCalls } from "../support/agentServer.ts"
+import { other, serve, token, slowCalls } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
 import { agent } from "../support/metadataBatcher.ts"
 import * as WireAgent from "../support/wireAgent.ts"
+import * as Wire from "../wire/support.ts"
 
 describe("a call in the original's protocol", () => {
   it.effect("runs beside at most 15 others of its connection, however many calls one read has [FT-02]", () =>
@@ -36,6 +37,54 @@ describe("a call in the original's protocol", () => {
 
       yield* Effect.forEach([...calls, behind], ({ next }) => next)
       assert.strictEqual(running.most, 16)
+    })
+  )
+
+  it.effect("waits while its agent does not take replies, however many calls one read has [WI-44]", () =>
+    Effect.gen(function* () {
+      let ran = 0
+      const banner = { enabled: true, message: "x".repeat(200_000), background_color: "" }
+      const banners = Effect.sync(() => {
+        ran++
+        return [banner]
+      })
+      const { url } = yield* serve({
+        ports: Layer.merge(layerPorts, Layer.mock(SiteConfigs)({ announcementBanners: banners }))
+      })
+      const { pause, resume, start, together } = yield* WireAgent.connect(url, showing(token), "?version=2.8")
+      const bystander = yield* WireAgent.connect(url, showing(other), "?version=2.8")
+      const call = start(Api.method.getAnnouncementBanners, {})
+
+      yield* pause
+      const calls = yield* together(Effect.replicateEffect(call, 500))
+      // the bytes of 500 replies are more than the network holds
+      yield* Effect.replicateEffect(bystander.call(Api.method.getAnnouncementBanners, {}), 10)
+      assert.isBelow(ran, 250)
+      yield* resume
+
+      yield* Effect.forEach(calls, ({ next }) => next)
+      assert.strictEqual(ran, 510)
+    })
+  )
+
+  it.effect("is read no earlier than the call rate allows for the frames before it [WI-53]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve({ routes: { agentMaxCallRate: 10 } })
+      const { call, send, start, together } = yield* WireAgent.connect(url, showing(token), "?version=2.8")
+      const ping = Wire.frame(Wire.Type.ping, Wire.Flag.syn, 0, 1)
+
+      // those of 19 calls and a call: one second more than may come at once
+      const pings = send(...Array.from({ length: 19 * 128 }, () => ping))
+      const { next } = yield* together(Effect.andThen(pings, start(Api.method.batchUpdateMetadata, {})))
+      yield* next
+      const behind = yield* Effect.forkScoped(call(Api.method.batchUpdateMetadata, {}))
+      yield* Effect.replicateEffect(Effect.yieldNow, 200)
+      yield* TestClock.adjust("990 millis")
+      yield* Effect.replicateEffect(Effect.yieldNow, 200)
+      assert.isUndefined(behind.pollUnsafe())
+      yield* TestClock.adjust("40 millis")
+
+      yield* Fiber.join(behind)
     })
   )
 
@@ -119,10 +168,11 @@ describe("a call in the original's protocol", () => {
       const behind = yield* Effect.forkScoped(call(Api.method.batchUpdateMetadata, {}))
       yield* Effect.replicateEffect(Effect.yieldNow, 100)
       assert.isUndefined(behind.pollUnsafe())
-      yield* TestClock.adjust("599 millis")
+      // frames count as well: those of the calls as a fourth of a call
+      yield* TestClock.adjust("620 millis")
       yield* Effect.replicateEffect(Effect.yieldNow, 100)
       assert.isUndefined(behind.pollUnsafe())
-      yield* TestClock.adjust("1 millis")
+      yield* TestClock.adjust("10 millis")
 
       yield* Fiber.join(behind)
     })

@@ -1,8 +1,10 @@
 /** Pings over real WebSockets of the platform's server. */
+import { NodeHttpServerRequest } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Queue } from "effect"
+import { Deferred, Effect, Fiber, Queue } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { ping, roundTrip } from "../../src/platform/RequestSocket.ts"
+import { webSocketOf } from "../../src/platform/ByteWebSocket.ts"
+import { drained, ping, roundTrip } from "../../src/platform/RequestSocket.ts"
 import { serveRoutes } from "../support/localServer.ts"
 import * as WebSocket from "../support/webSocket.ts"
 
@@ -82,6 +84,42 @@ describe("a ping", () => {
       yield* pong
 
       assert.strictEqual(yield* Queue.take(messages), "answered")
+    })
+  )
+})
+
+describe("the drain of a connection", () => {
+  it.effect("is awaited by one listener for all streams of the connection [WI-44]", () =>
+    Effect.gen(function* () {
+      const waiting = yield* Deferred.make<number>()
+      const route = HttpRouter.add(
+        "GET",
+        "/",
+        Effect.gen(function* () {
+          const request = yield* HttpServerRequest.HttpServerRequest
+          const tcp = NodeHttpServerRequest.toIncomingMessage(request).socket
+          const socket = yield* Effect.orDie(request.upgrade)
+          const { write } = yield* socket.writer
+          yield* socket.reader
+          webSocketOf(tcp)!.send("x".repeat(20_000_000))
+          const before = tcp.listenerCount("drain")
+          const streams = yield* Effect.forkChild(
+            Effect.forEach(Array.from({ length: 50 }), () => drained(request), { concurrency: "unbounded" }),
+            { startImmediately: true }
+          )
+          yield* Deferred.succeed(waiting, tcp.listenerCount("drain") - before)
+          yield* Fiber.join(streams)
+          yield* Effect.orDie(write("drained"))
+          return HttpServerResponse.empty()
+        })
+      )
+      const { messages, tcp } = yield* WebSocket.connect(yield* serveRoutes(route))
+      tcp.pause()
+
+      // Node warns of a leak when there are more than ten
+      assert.strictEqual(yield* Deferred.await(waiting), 1)
+      tcp.resume()
+      assert.strictEqual(yield* Effect.repeat(Queue.take(messages), { until: (text) => text.length < 100 }), "drained")
     })
   )
 })

@@ -139,6 +139,9 @@ export const connect = Effect.fnUntraced(function* (
     send,
     together,
     closed: Deferred.await(closed),
+    /** Reads nothing until `resume`. */
+    pause: Effect.sync(() => socket.pause()),
+    resume: Effect.sync(() => socket.resume()),
     /** Makes a unary call. */
     call: <I extends DescMessage, O extends DescMessage>(
       method: DescMethod & { readonly input: I; readonly output: O },

@@ -10,6 +10,11 @@ import * as Wire from "./support.ts"
 
 const { connect, data, Flag, frame, Kind, open, packet, Type, unary } = Wire
 
+const chunked = (bytes: Uint8Array): ReadonlyArray<Uint8Array> =>
+  Array.from({ length: Math.ceil(bytes.length / 65_536) }, (_, index) =>
+    bytes.subarray(index * 65_536, (index + 1) * 65_536)
+  )
+
 describe("a transport", () => {
   it.effect("reads no further than the message that its handler has not taken [WI-40]", () =>
     Effect.gen(function* () {
@@ -121,6 +126,120 @@ describe("a transport", () => {
 
       assert.match((yield* packets(11))[0]!, /^error/)
     })
+  )
+
+  it.effect("counts messages that wait to be taken against that memory [WI-43]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const multiplexer = DrpcMultiplexer.make<undefined>([
+        DrpcMultiplexer.bidirectional(Tailnet.method.coordinate, ({ receive }) =>
+          Effect.andThen(Deferred.await(gate), Effect.forever(receive))
+        )
+      ])
+      const { ended, send, seen } = yield* connect(multiplexer, undefined, { maxHeldBytes: 300_000 })
+      const begin = Buffer.concat([
+        packet(Kind.invoke, 1, 1, Wire.text(coordinate)),
+        packet(Kind.message, 1, 2, Buffer.alloc(100_000))
+      ])
+
+      for (const id of [1, 3, 5]) yield* send(open(id), data(id, begin))
+      yield* Effect.forkScoped(ended(5), { startImmediately: true })
+      yield* Effect.yieldNow
+      assert.notExists(seen.find(({ flags }) => (flags & Flag.fin) !== 0))
+      yield* send(open(7), data(7, begin))
+      yield* ended(7)
+      // messages that were taken make room
+      yield* Deferred.succeed(gate, undefined)
+      yield* send(open(9), data(9, begin), frame(Type.ping, Flag.syn, 0, 1))
+      assert.isUndefined(seen.find(({ flags, streamId }) => streamId === 9 && (flags & Flag.fin) !== 0))
+    })
+  )
+
+  it.effect("takes one message of a call that streams to the client, and sees the end behind others [WI-32]", () =>
+    Effect.gen(function* () {
+      const { ended, interrupted, send } = yield* start
+      const maps = "/coder.tailnet.v2.Tailnet/StreamDERPMaps"
+
+      yield* send(
+        data(1, Buffer.concat([packet(Kind.invoke, 1, 1, Wire.text(maps)), packet(Kind.message, 1, 2)])),
+        data(1, Buffer.concat([packet(Kind.message, 1, 3), packet(Kind.message, 1, 4, Buffer.alloc(200_000))])),
+        Wire.end(1)
+      )
+
+      yield* ended(1)
+      assert.strictEqual(yield* Queue.take(interrupted), "StreamDERPMaps")
+    })
+  )
+
+  it.effect("reads no further while its reply waits for the client's window [WI-40]", () =>
+    Effect.gen(function* () {
+      const calls = yield* Queue.unbounded<void>()
+      const multiplexer = DrpcMultiplexer.make<undefined>([
+        DrpcMultiplexer.unary(Agent.method.getAnnouncementBanners, () =>
+          Effect.as(Queue.offer(calls, undefined), {
+            announcementBanners: [create(BannerConfigSchema, { message: "x".repeat(200_000) })]
+          })
+        )
+      ])
+      const { packets, send } = yield* connect(multiplexer, undefined)
+
+      yield* send(open(1), data(1, Buffer.concat([1, 2, 3, 4].map((id) => unary(banners, undefined, id)))))
+      assert.strictEqual(yield* Queue.size(calls), 2)
+      yield* send(frame(Type.windowUpdate, Flag.none, 1, 262_144))
+      assert.strictEqual(yield* Queue.size(calls), 3)
+      yield* send(frame(Type.windowUpdate, Flag.none, 1, 1_000_000))
+
+      assert.lengthOf(yield* packets(1, 8), 8)
+      assert.strictEqual(yield* Queue.size(calls), 4)
+    })
+  )
+
+  it.effect("gives no credit to a client that takes no errors [WI-40]", () =>
+    Effect.gen(function* () {
+      const { seen, send, until } = yield* start
+      const unknown = (id: number) => packet(Kind.invoke, id, 1, Wire.text("/x"))
+      const invokes = Buffer.concat(Array.from({ length: 40_000 }, (_, index) => unknown(index + 1)))
+      const credit = () => seen.filter(({ flags, type }) => type === Type.windowUpdate && flags === Flag.none).length
+
+      // errors are longer than the calls: the client's window is full before the server's
+      yield* send(data(1, invokes.subarray(0, 262_144)), frame(Type.ping, Flag.syn, 0, 1))
+      yield* until(() => seen.find(({ type }) => type === Type.ping))
+      assert.strictEqual(credit(), 0)
+      yield* send(frame(Type.windowUpdate, Flag.none, 1, 10_000_000), frame(Type.ping, Flag.syn, 0, 2))
+      yield* until(() => seen.find(({ length, type }) => type === Type.ping && length === 2))
+      assert.isAbove(credit(), 0)
+    })
+  )
+
+  it.effect("counts a message that no client sends, and fails its call alone [WI-38, WI-41]", () =>
+    Effect.gen(function* () {
+      const { packets, send } = yield* start
+      const name = "/coder.agent.v2.Agent/UpdateStartup"
+      const logs = "/coder.agent.v2.Agent/BatchCreateLogs"
+      const repeated = Buffer.concat(Array.from({ length: 140_000 }, () => Wire.bytes("1200")))
+      const broken: ReadonlyArray<readonly [string, Uint8Array]> = [
+        [name, Wire.bytes("0a05")],
+        [name, Wire.bytes("0a030a01ff")],
+        [name, Wire.bytes("ffffffffff")],
+        [logs, repeated]
+      ]
+
+      for (const [index, [name, request]] of broken.entries()) {
+        const id = index + 1
+        yield* send(...chunked(unary(name, request, id)).map((part) => data(1, part)))
+        yield* packets(1)
+      }
+
+      const counted = (reason: string) =>
+        Effect.map(
+          Metric.value(Metric.withAttributes(WireMetrics.violations, { scope: "stream", reason })),
+          ({ count }) => Number(count)
+        )
+      assert.strictEqual(yield* counted("malformed message"), 3)
+      assert.strictEqual(yield* counted("too many fields"), 1)
+      yield* send(data(1, unary(banners, undefined, 9)))
+      assert.match((yield* packets(1, 2))[0]!, /^message 9.1/)
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()), Effect.provide(Logger.layer([])))
   )
 
   it.effect("goes on with others when one is slow to read [WI-44]", () =>

@@ -1,5 +1,5 @@
 /** Limits how many calls of a connection run at the same time. */
-import { Effect, Latch } from "effect"
+import { Effect, Latch, Semaphore } from "effect"
 
 export interface CallGate {
   /** Counts a call that starts. */
@@ -10,6 +10,8 @@ export interface CallGate {
   readonly isFullUnsafe: () => boolean
   /** Waits until a further call may start. */
   readonly ready: Effect.Effect<void>
+  /** Runs and counts a call. Calls beyond the maximum wait in line. */
+  readonly inTurn: <A, E>(call: Effect.Effect<A, E>) => Effect.Effect<A, E>
 }
 
 export const make = (maxCalls: number): CallGate => new Gate(maxCalls)
@@ -19,6 +21,7 @@ class Gate implements CallGate {
   readonly #maxCalls: number
   #running = 0
   #latch: Latch.Latch | undefined
+  #turns: Semaphore.Semaphore | undefined
 
   constructor(maxCalls: number) {
     this.#maxCalls = maxCalls
@@ -39,6 +42,17 @@ class Gate implements CallGate {
 
   isFullUnsafe() {
     return this.#running >= this.#maxCalls
+  }
+
+  inTurn<A, E>(call: Effect.Effect<A, E>) {
+    const leave = Effect.sync(() => this.leaveUnsafe())
+    this.#turns ??= Semaphore.makeUnsafe(this.#maxCalls)
+    return this.#turns.withPermit(
+      Effect.suspend(() => {
+        this.enterUnsafe()
+        return Effect.ensuring(call, leave)
+      })
+    )
   }
 
   get ready() {

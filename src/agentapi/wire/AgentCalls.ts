@@ -16,6 +16,7 @@ import { Effect, identity, Option, Schema } from "effect"
 import { type Rpc, RpcSerialization } from "effect/rpc"
 import * as Tracing from "../../domain/Tracing.ts"
 import * as DrpcMultiplexer from "../../wire/DrpcMultiplexer.ts"
+import * as FieldCount from "../../wire/FieldCount.ts"
 import { Agent, ManifestSchema } from "../../wire/generated/agent_pb.ts"
 import { DERPMapSchema } from "../../wire/generated/tailnet_pb.ts"
 import { AgentApi } from "../AgentApi.ts"
@@ -27,6 +28,12 @@ import type { AgentSession } from "../session/AgentSession.ts"
 import { type JsonObject, toContract, toMessage } from "./Conversion.ts"
 import * as DerpMapMessage from "./DerpMapMessage.ts"
 import * as MetadataReport from "./MetadataReport.ts"
+
+/** The connection of an agent in the original's protocol. */
+export interface Connection extends AgentSocket {
+  /** Waits until the agent has taken its replies. */
+  readonly drained: Effect.Effect<void>
+}
 
 /** The additional conversions of a call whose request or result is not only converted field by field. */
 interface Exceptions {
@@ -74,30 +81,27 @@ export const make = Effect.gen(function* () {
         isTraced ? Effect.withSpan(`RpcServer.${rpc._tag}`, { kind: "server" }) : identity
       )
 
-    return DrpcMultiplexer.unary(method, (message, { callGate, session }: AgentSocket) => {
-      const start: ReturnType<typeof run> = Effect.suspend(() => {
-        // one message of the connection may hold more calls than may run
-        if (callGate.isFullUnsafe()) return Effect.andThen(callGate.ready, start)
-        callGate.enterUnsafe()
-        return Effect.ensuring(
-          Effect.suspend(() => run(message, session)),
-          Effect.sync(() => callGate.leaveUnsafe())
+    // one message of the connection may hold more calls than may run
+    return DrpcMultiplexer.unary(method, (message, { callGate, drained, session }: Connection) =>
+      callGate.inTurn(
+        Effect.andThen(
+          drained,
+          Effect.suspend(() => run(message, session))
         )
-      })
-      return start
-    })
+      )
+    )
   })
 
   /** Adds a valid report at once. An invalid report takes the ordinary path, which returns the error. */
   const reportOf = ({
     handler: ordinary,
     name
-  }: DrpcMultiplexer.UnaryEntry<AgentSocket>): DrpcMultiplexer.UnaryEntry<AgentSocket> => ({
+  }: DrpcMultiplexer.UnaryEntry<Connection>): DrpcMultiplexer.UnaryEntry<Connection> => ({
     name,
     handler: {
       _tag: "Unary",
       handle: (bytes, agentSocket) => {
-        const report = decodeReport(bytes)
+        const report = FieldCount.isBelowLimit(bytes) ? decodeReport(bytes) : Option.none()
         if (Option.isNone(report)) return ordinary.handle(bytes, agentSocket)
         return addValid(agentSocket.session, report.value).pipe(
           Effect.onError((cause) => countFailure(cause)),
@@ -107,13 +111,13 @@ export const make = Effect.gen(function* () {
     }
   })
 
-  const entries = tailnet.entries.map(DrpcMultiplexer.contramap(({ session }: AgentSocket) => session))
+  const entries = tailnet.entries.map(DrpcMultiplexer.contramap(({ session }: Connection) => session))
   for (const rpc of AgentApi.requests.values()) {
     const method = Agent.methods.find(({ name }) => name === rpc._tag) as DescMethodUnary
     const entry = yield* entryOf(rpc, method)
     entries.push(rpc._tag === Metadata.BatchUpdateMetadata._tag && !isTraced ? reportOf(entry) : entry)
   }
-  const counted = DrpcMultiplexer.contramap((agentSocket: AgentSocket) => {
+  const counted = DrpcMultiplexer.contramap((agentSocket: Connection) => {
     agentSocket.rateLimiter.consumeUnsafe()
     return agentSocket
   })
