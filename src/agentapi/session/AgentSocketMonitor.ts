@@ -4,7 +4,8 @@
  *
  * - A connection is recorded and announced before anything is served. If it cannot be recorded, the agent is not served;
  *   if it cannot be announced, a warning says so.
- * - The agent is pinged once per interval. The connection ends after a whole timeout of silence, in monotonic time.
+ * - The agent is pinged once per interval, unless it is known to have sent something in it. The connection ends after a
+ *   whole timeout of silence, in monotonic time, in which a ping was not answered.
  * - A heartbeat is recorded once per interval, and announced if the agent was recorded as disconnected. A heartbeat
  *   that fails is a warning. A heartbeat that finds a newer build of the workspace ends the connection.
  * - A connection that has reached its maximum age ends, so that its agent connects anew.
@@ -56,6 +57,8 @@ export type Reason =
 export interface Monitored {
   /** Pings the agent, and succeeds when it has answered. */
   readonly ping: Effect.Effect<void>
+  /** The monotonic time at which the agent last sent something by itself, if that is known. */
+  readonly heardAtUnsafe?: (() => bigint) | undefined
   /** Called when the connection has to end: it has to close the scope. */
   readonly end: (reason: Reason) => Effect.Effect<void>
 }
@@ -191,31 +194,52 @@ const makeRecorder = Effect.fnUntraced(function* (interval: Duration.Duration) {
 })
 
 /** Returns a function that pings an agent and, once per interval, ends a connection that is silent or old, or runs `check`. */
-const makeWatch = (wheel: Wheel.Wheel, timeout: Duration.Duration, maxAge: Duration.Input | undefined) =>
-  Effect.fnUntraced(function* (
+const makeWatch = (wheel: Wheel.Wheel, timeout: Duration.Duration, maxAge: Duration.Input | undefined) => {
+  const timeoutNanos = Duration.toNanosUnsafe(timeout)
+
+  return Effect.fnUntraced(function* (
     session: AgentSession["Service"],
-    { end, ping }: Monitored,
+    { end, heardAtUnsafe = never, ping }: Monitored,
     check: () => Effect.Effect<Reason | void>
   ) {
     let heardAt = yield* Clock.monotonicTimeNanos
+    let visitedAt = heardAt
+    /** The time of the ping that is not answered yet. */
+    let pingedAt: bigint | undefined
     const expiresAt = yield* expiryOf(heardAt, maxAge)
-    const hear = () => Effect.map(Effect.andThen(ping, Clock.monotonicTimeNanos), (now) => void (heardAt = now))
-    yield* wheel.add(Effect.suspend(hear))
+
+    const pingUnlessHeard = (now: bigint) => {
+      const isHeard = heardAtUnsafe() > visitedAt
+      visitedAt = now
+      if (isHeard) return Effect.void
+      pingedAt = now
+      return Effect.map(Effect.andThen(ping, Clock.monotonicTimeNanos), (now) => {
+        heardAt = now
+        pingedAt = undefined
+      })
+    }
+    yield* wheel.add(Effect.flatMap(Clock.monotonicTimeNanos, pingUnlessHeard))
+
+    // a ping of this turn cannot be answered yet
+    const isSilent = (now: bigint) =>
+      pingedAt !== undefined &&
+      now - pingedAt > timeoutNanos / 4n &&
+      now - heardAt > timeoutNanos &&
+      now - heardAtUnsafe() > timeoutNanos
     const checkUnlessSilent = () =>
       Effect.flatMap(Clock.monotonicTimeNanos, (now): Effect.Effect<Reason | void> =>
-        Duration.isGreaterThan(Duration.nanos(now - heardAt), timeout)
-          ? silent
-          : now >= expiresAt
-            ? Effect.succeed("the connection reached its maximum age")
-            : check()
+        isSilent(now) ? silent : now >= expiresAt ? Effect.succeed("the connection reached its maximum age") : check()
       ).pipe(
         Effect.flatMap((reason) => (reason === undefined ? Effect.void : end(reason))),
         annotated(session.identity)
       )
     yield* wheel.add(Effect.suspend(checkUnlessSilent))
   })
+}
 
 const silent = Effect.as(Effect.logWarning("agent does not answer pings"), "ping timeout" as const)
+
+const never = () => 0n
 
 /** Returns the time at which a connection has reached its age, varied by a tenth. */
 const expiryOf = (now: bigint, maxAge: Duration.Input | undefined) =>

@@ -25,6 +25,7 @@ interface World {
   record: Effect.Effect<void, StoreError>
   result: Effect.Effect<Recorded>
   ping: Effect.Effect<void>
+  heardAt: bigint
   publish: Effect.Effect<void, PubSubError>
 }
 
@@ -44,6 +45,7 @@ const start = Effect.fnUntraced(function* (
     record: Effect.void,
     result: Effect.succeed("latest"),
     ping: Effect.void,
+    heardAt: 0n,
     publish: Effect.void,
     ...options.world
   }
@@ -72,6 +74,7 @@ const start = Effect.fnUntraced(function* (
   const started = yield* Effect.exit(
     monitor[options.role ?? "start"]({
       ping: Effect.suspend(() => world.ping),
+      heardAtUnsafe: () => world.heardAt,
       end: (why) => Deferred.succeed(reason, why)
     }).pipe(
       Scope.provide(scope),
@@ -225,6 +228,30 @@ describe("AgentSocketMonitor", () => {
         message: "agent does not answer pings",
         annotations: { agentId: agent(1), workspaceId: workspace.id }
       })
+    })
+  )
+
+  it.effect("pings no agent that has sent something in the last interval, and ends it after a timeout [CN-11]", () =>
+    Effect.gen(function* () {
+      let pings = 0
+      const { ended, world } = yield* start({ world: { ping: Effect.sync(() => void pings++) } })
+      const hear = Effect.map(Clock.monotonicTimeNanos, (now) => void (world.heardAt = now))
+
+      for (let beat = 0; beat < 10; beat++) {
+        // as stock clients do, just after a ping is due
+        yield* TestClock.adjust("15100 millis")
+        yield* hear
+        yield* TestClock.adjust("14900 millis")
+      }
+      assert.strictEqual(pings, 10)
+      assert.isUndefined(ended.pollUnsafe())
+      yield* hear
+      world.ping = Effect.never
+      yield* TestClock.adjust("30 seconds")
+      assert.isUndefined(ended.pollUnsafe())
+      yield* TestClock.adjust("15 seconds")
+
+      assert.strictEqual(yield* Fiber.join(ended), "ping timeout")
     })
   )
 
