@@ -166,9 +166,15 @@ const decode = (text: string): string => {
 }
 
 /** Loads the client of a server, a package that is installed only where that kind of server is used. */
-export const load = <A>(role: Role, name: string, version: string, load: () => Promise<A>): Effect.Effect<A, Problem> =>
+export const load = <A>(
+  role: Role,
+  name: string,
+  version: string,
+  load: () => Promise<{ readonly default: A }>
+): Effect.Effect<A, Problem> =>
   Effect.tryPromise({
-    try: load,
+    // of a module of CommonJS a bundle may have the default alone
+    try: () => load().then((module) => module.default),
     catch: (cause): Problem => ({
       reason: "package",
       detail: `the ${role.name} of ${role.settings}_URL needs the package ${name}: install it with npm install ${name}@${version}`,

@@ -94,6 +94,31 @@ layer(Postgres.layer, { excludeTestServices: true })("the service on a database 
     })
   )
 
+  it.effect("ends with 1 and one sentence when its broker or its metadata store is away [BK-05, RS-01]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Postgres.TestDatabase
+      const all = [
+        ["PUBSUB_URL", "nats"],
+        ["PUBSUB_URL", "redis"],
+        ["METADATA_STORE_URL", "redis"]
+      ] as const
+      for (const [name, scheme] of all) {
+        const service = yield* ServiceProcess.start(["serve"], {
+          PORT: "0",
+          DATABASE_URL: Redacted.value(url),
+          [name]: `${scheme}://me:hunter2@127.0.0.1:1`
+        })
+
+        assert.strictEqual(yield* service.exit, 1)
+        assert.match(
+          service.output(),
+          new RegExp(`cannot reach the .* ${scheme}://127.0.0.1:1 .*: start it, or set ${name} to`)
+        )
+        assert.notInclude(service.output(), "hunter2")
+      }
+    })
+  )
+
   it.effect("migrates on its own, and has nothing to do the second time", () =>
     Effect.gen(function* () {
       const { url } = yield* Postgres.database("template0")

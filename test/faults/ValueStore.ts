@@ -38,16 +38,18 @@ export const rows = (url = sharedUrl!): Effect.Effect<ReadonlyArray<Row>> =>
 const rowsAt = (port: number) =>
   Effect.gen(function* () {
     const hashes = (yield* RedisCluster.send(port, ["KEYS", `${prefix}:{*}`])) as ReadonlyArray<string>
-    return yield* Effect.forEach(hashes, (hash) =>
-      Effect.map(RedisCluster.send(port, ["HGETALL", hash]), (fields): ReadonlyArray<Row> =>
-        Object.entries(Object(fields) as Record<string, string>).map(([key, field]) => ({
-          agentId: hash.slice(prefix.length + 2, -1),
-          key,
-          value: parse(field)?.value ?? ""
-        }))
-      )
+    const all = yield* RedisCluster.sendAll(
+      port,
+      hashes.map((hash) => ["HGETALL", hash])
+    )
+    return all.flatMap((fields, index) =>
+      Object.entries(Object(fields) as Record<string, string>).map(([key, field]): Row => ({
+        agentId: hashes[index]!.slice(prefix.length + 2, -1),
+        key,
+        value: parse(field)?.value ?? ""
+      }))
     )
   }).pipe(
-    Effect.map((all) => all.flat().filter(({ value }) => value !== "")),
+    Effect.map((all) => all.filter(({ value }) => value !== "")),
     Effect.catchCause(() => Effect.succeed([]))
   )

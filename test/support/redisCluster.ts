@@ -58,11 +58,15 @@ const tlsArgs = (port: number, { ca, cert, key }: Brokers.Certificates) => {
 
 /** Sends a command to a server, over a connection of its own. */
 export const send = (port: number, command: ReadonlyArray<string>) =>
+  Effect.map(sendAll(port, [command]), ([reply]) => reply)
+
+/** Sends commands to a server at the same time, over one connection of their own. */
+export const sendAll = (port: number, commands: ReadonlyArray<ReadonlyArray<string>>) =>
   Effect.promise(async () => {
     const client = createClient({ url: `redis://127.0.0.1:${port}` })
     await client.connect()
     try {
-      return await client.sendCommand<unknown>([...command])
+      return await Promise.all(commands.map((command) => client.sendCommand<unknown>([...command])))
     } finally {
       client.destroy()
     }
