@@ -42,6 +42,8 @@ export const connect = Effect.fnUntraced(function* (
           isClosed = true
           for (const stream of streams.values()) Queue.offerUnsafe(stream, { end: true })
           Deferred.doneUnsafe(closed, Effect.succeed({ code, reason: String(reason) }))
+          // a connection that was cut before there was a response
+          resume(Effect.fail(new Refused({ status: 0, headers: {}, body: "" })))
         })
         .on("error", () => {})
         .on("unexpected-response", (_, response) => {
