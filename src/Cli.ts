@@ -63,14 +63,18 @@ const logLevels = { debug: "Debug", info: "Info", warn: "Warn", error: "Error" }
 /** Reads the settings, and runs an effect with them and with their logs. */
 const withSettings = <A, E extends Error, R>(
   flags: Readonly<Record<string, Values>>,
-  run: (settings: Config.Settings) => Effect.Effect<A, E, R>
+  run: (settings: Config.Settings) => Effect.Effect<A, E, R>,
+  logsTo: Logging.Options["to"] = "log"
 ) =>
   Effect.gen(function* () {
     const settings = yield* Config.read(Object.assign({}, ...Object.values(flags)))
     const level = Option.getOrElse(yield* GlobalFlag.LogLevel, () => logLevels[settings.logLevel])
     for (const problem of yield* Config.nearMisses) yield* Console.error(problem)
     const { canColor: colors } = yield* TerminalCapabilities.TerminalCapabilities
-    return yield* Effect.provide(run(settings), Logging.layer({ format: settings.logFormat, level, colors }))
+    return yield* Effect.provide(
+      run(settings),
+      Logging.layer({ format: settings.logFormat, level, colors, to: logsTo })
+    )
   }).pipe(Effect.mapError(toUserError))
 
 /** Lines, each after the first indented like the first. */
@@ -119,11 +123,14 @@ const outcome = (applied: ReadonlyArray<string>) =>
   applied.length === 0 ? "the schema is up to date" : `migrated: ${applied.join(", ")}`
 
 const migrate = Command.make("migrate", { ...commonFlags, json: json("the migrations") }, ({ json, ...flags }) =>
-  withSettings(flags, (settings) =>
-    Postgres.migrate.pipe(
-      Effect.flatMap((applied) => Console.log(json ? JSON.stringify({ migrated: applied }) : outcome(applied))),
-      Effect.provide(Layer.provide(Database.layer(settings, Postgres.layer), Fatal.layer))
-    )
+  withSettings(
+    flags,
+    (settings) =>
+      Postgres.migrate.pipe(
+        Effect.flatMap((applied) => Console.log(json ? JSON.stringify({ migrated: applied }) : outcome(applied))),
+        Effect.provide(Layer.provide(Database.layer(settings, Postgres.layer), Fatal.layer))
+      ),
+    json ? "error" : "log"
   )
 ).pipe(
   Command.withShortDescription("Bring the schema of the database up to date, and end"),

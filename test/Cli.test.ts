@@ -1,6 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Exit } from "effect"
+import { ConfigProvider, Effect, Exit, Redacted } from "effect"
 import { Command } from "effect/cli"
 import { TestConsole } from "effect/testing"
 import { spawn } from "node:child_process"
@@ -9,6 +9,7 @@ import * as Cli from "../src/Cli.ts"
 import * as Config from "../src/Config.ts"
 import { exitCode } from "../src/operations/ExitCode.ts"
 import * as SettingValue from "../src/domain/SettingValue.ts"
+import * as Postgres from "./support/Postgres.ts"
 import { PostgresError } from "../src/storage/Postgres.ts"
 import { compileCache, programAt } from "./support/folder.ts"
 
@@ -194,6 +195,19 @@ describe("the command line", () => {
       const unreachable = new PostgresError({ reason: "unreachable", detail: "no database replies" })
       assert.strictEqual(exitCode(Exit.fail(unreachable)), 3)
       assert.strictEqual((yield* run(["--version"])).code, 0)
+    })
+  )
+
+  it.effect("prints the migrations as JSON and nothing else, and its logs beside them", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Postgres.database("template0")
+      const environment = { DATABASE_URL: Redacted.value(url), LOG_FORMAT: "json" }
+
+      const { code, errors, out } = yield* run(["migrate", "--json"], environment)
+
+      assert.strictEqual(code, 0)
+      assert.include(JSON.parse(out).migrated, "identities")
+      assert.include(errors, "migrated the schema")
     })
   )
 

@@ -5,6 +5,7 @@ import { Console, Data, Effect, Redacted } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import * as Token from "../access/Token.ts"
+import { rootOf } from "../platform/RootCause.ts"
 import { OverviewApi } from "./OverviewApi.ts"
 import { count, duration, rate } from "./FigureFormat.ts"
 import type { Overview } from "./Overview.ts"
@@ -31,8 +32,7 @@ export class StatusUnknown extends Data.TaggedError("StatusUnknown")<{
   readonly cause: unknown
 }> {
   override get message() {
-    const why = this.cause instanceof Error ? `: ${this.cause.message}` : ""
-    return `the service at ${this.url} says nothing of its state${why}; start one, or set --url`
+    return `the service at ${this.url} says nothing of its state (${rootOf(this.cause)}): start one, or set --url`
   }
 }
 

@@ -18,12 +18,14 @@ export interface Options {
   readonly level: LogLevel.LogLevel
   /** Whether to use terminal colours. Default: when standard output is a terminal. */
   readonly colors?: boolean | undefined
+  /** Where records go: to standard error when standard output is for data. Default `log`, which is standard output. */
+  readonly to?: "log" | "error" | undefined
 }
 
-export const layer = ({ colors = process.stdout.isTTY, format, level }: Options): Layer.Layer<never> =>
+export const layer = ({ colors = process.stdout.isTTY, format, level, to }: Options): Layer.Layer<never> =>
   Layer.mergeAll(
     Logger.layer([
-      throttled(format === "pretty" || (format === "auto" && process.stdout.isTTY) ? terminal(colors) : json)
+      throttled(format === "pretty" || (format === "auto" && process.stdout.isTTY) ? terminal(colors) : json, to)
     ]),
     Layer.succeed(References.MinimumLogLevel, level)
   )
@@ -31,13 +33,13 @@ export const layer = ({ colors = process.stdout.isTTY, format, level }: Options)
 type Format = (record: LogRecord.LogRecord) => string
 
 /** Writes records to the console, except those that come too often. */
-export const throttled = (format: Format): Logger.Logger<unknown, void> => {
+export const throttled = (format: Format, to: Options["to"] = "log"): Logger.Logger<unknown, void> => {
   const admit = Throttle.make()
   return Logger.make((options) => {
     const { date, fiber, logLevel, message } = options
     const [kind] = Array.isArray(message) ? message : [message]
     const suppressed = logLevel === "Warn" || logLevel === "Error" ? admit(String(kind), date.getTime()) : 0
-    if (suppressed !== undefined) fiber.getRef(Console.Console).log(format(LogRecord.make(options, suppressed)))
+    if (suppressed !== undefined) fiber.getRef(Console.Console)[to](format(LogRecord.make(options, suppressed)))
   })
 }
 

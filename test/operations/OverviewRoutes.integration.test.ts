@@ -8,6 +8,7 @@ import type * as Token from "../../src/access/Token.ts"
 import { ranges } from "../../src/operations/History.ts"
 import { OverviewApi } from "../../src/operations/OverviewApi.ts"
 import * as Status from "../../src/operations/Status.ts"
+import { freePort } from "../support/brokers.ts"
 import * as Console from "../support/console.ts"
 import * as People from "../support/directory.ts"
 import * as Service from "../support/service.ts"
@@ -93,14 +94,18 @@ layer(Service.layer, { excludeTestServices: true })("the status on a terminal", 
     Effect.gen(function* () {
       const { url } = yield* Service.TestService
       const { token } = yield* People.agent()
+      const port = yield* freePort
       const refused = yield* Effect.flip(Status.run({ url, token }))
-      const unknown = yield* Effect.flip(Status.run({ url: "http://127.0.0.1:9", token }))
+      const unknown = yield* Effect.flip(Status.run({ url: `http://127.0.0.1:${port}`, token }))
 
       assert.strictEqual(
         refused.message,
         `the service at ${url} refuses the token: set ADMIN_TOKEN, or --token, to that of a user`
       )
-      assert.match(unknown.message, /^the service at http:\/\/127\.0\.0\.1:9 says nothing of its state.*or set --url$/)
+      assert.strictEqual(
+        unknown.message,
+        `the service at http://127.0.0.1:${port} says nothing of its state (connect ECONNREFUSED 127.0.0.1:${port}): start one, or set --url`
+      )
     })
   )
 })

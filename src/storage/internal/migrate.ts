@@ -14,7 +14,8 @@ import { migrations } from "../Migrations.ts"
 import * as PgMetadataStore from "../PgMetadataStore.ts"
 import { install } from "./definition.ts"
 import { mayComeUp } from "./mayComeUp.ts"
-import { PostgresError, rootOf } from "./postgresError.ts"
+import { rootOf } from "../../platform/RootCause.ts"
+import { PostgresError } from "./postgresError.ts"
 
 // separate from the table of an application that uses this library, whose migrations have other numbers
 const table = "metadata_batcher_migrations"
