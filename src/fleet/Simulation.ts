@@ -100,10 +100,9 @@ export const run = Effect.fn("Simulation.run")(function* (options: Options, figu
 const cleanUp = (place: Parameters<typeof Fleet.remove>[0]) =>
   Fleet.remove(place).pipe(
     Effect.timeout("30 seconds"),
-    Effect.matchEffect({
-      onSuccess: () => Effect.succeed(`deleted the workspace ${place.workspace} with its agents`),
-      onFailure: () =>
-        Effect.succeed(`cannot delete the workspace ${place.workspace} of ${place.owner}: delete it yourself`)
+    Effect.match({
+      onSuccess: () => `deleted the workspace ${place.workspace} with its agents`,
+      onFailure: () => `cannot delete the workspace ${place.workspace} of ${place.owner}: delete it yourself`
     }),
     Effect.provide(FetchHttpClient.layer)
   )
