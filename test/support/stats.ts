@@ -97,6 +97,10 @@ export const start = Effect.fnUntraced(function* (options: StatsBatcher.Options 
     calls,
     sizes: () => calls.map((rows) => rows.length),
     logs,
+    /** The names of all metrics that are shown. */
+    names: Effect.map(Metric.snapshot, (metrics) => new Set(metrics.map(({ id }) => id))).pipe(
+      Effect.provideService(Metric.MetricRegistry, registry)
+    ),
     count: (metric: Metric.Counter<number>) => metric.valueUnsafe(Context.make(Metric.MetricRegistry, registry)).count,
     close
   }

@@ -120,6 +120,7 @@ describe("StatsBatcher", () => {
       yield* well.addAll(0, 3)
       yield* well.close
       assert.deepStrictEqual(well.sizes(), [3])
+      assert.deepInclude(well.logs.at(-1), { level: "Info", annotations: { written: 3, lost: 0 } })
 
       const stuck = yield* start({ insert: hanging })
       yield* stuck.addAll(0, 3)
@@ -173,6 +174,22 @@ describe("StatsBatcher", () => {
       assert.deepStrictEqual(
         calls.flat().map(({ figures }) => figures.session_counts),
         [{ cursor: 1, unknown: 2 }, { zed: 1, cursor: 4, unknown: 5 }, { ssh: 1, unknown: 5 }, { vim: 6 }]
+      )
+    })
+  )
+
+  it.effect("has metrics of these names", () =>
+    Effect.gen(function* () {
+      const { names } = yield* start()
+
+      assert.includeMembers(
+        [...(yield* names)],
+        [
+          "coderd_agentapi_stats_written_total",
+          "coderd_agentapi_stats_flush_failures_total",
+          "coderd_agentapi_stats_dropped_total",
+          "coderd_agentapi_stats_lost_total"
+        ]
       )
     })
   )

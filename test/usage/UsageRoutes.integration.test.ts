@@ -187,6 +187,16 @@ layer(layerExperiment, { excludeTestServices: true })("usage, where people's pro
     })
   )
 
+  it.effect("counts sessions of every app that has a name", () =>
+    Effect.gen(function* () {
+      const { id, owner, workspace } = yield* People.agent()
+      for (const app_name of ["vscode", "jetbrains", "reconnecting-pty", "ssh"]) {
+        assert.strictEqual((yield* mark(workspace.id, owner.token, { agent_id: id, app_name })).status, 204, app_name)
+      }
+      assert.lengthOf(yield* reportsOf(id), 4)
+    })
+  )
+
   it.effect("finds no agent of another workspace", () =>
     Effect.gen(function* () {
       const { owner, workspace } = yield* People.agent()
