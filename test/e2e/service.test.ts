@@ -8,9 +8,10 @@ import * as ServiceProcess from "../support/serviceProcess.ts"
 
 const adminToken = "an administrator's token"
 
-/** A service on the suite's database. */
+/** A service on the suite's database, in which nobody is yet. */
 const serve = Effect.fnUntraced(function* (env: Readonly<Record<string, string>> = {}) {
   const { url } = yield* Postgres.TestDatabase
+  yield* PgClient.PgClient.use((sql) => sql`TRUNCATE users CASCADE`)
   const service = yield* ServiceProcess.start(["serve", "--port", "0"], {
     DATABASE_URL: Redacted.value(url),
     ADMIN_TOKEN: adminToken,
@@ -56,7 +57,6 @@ layer(Postgres.layer, { excludeTestServices: true })("the service on a database 
   it.effect("brings watchers up to date after its listening connection was killed under load [WA-21, PS-06]", () =>
     Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
-      yield* sql`TRUNCATE users CASCADE`
       const { service, url } = yield* serve()
       const agents = yield* Client.agents(url, adminToken, 4, ["cpu"])
       const watchers = yield* Effect.forEach(agents, ({ id }) => Client.watch(url, adminToken, id))
