@@ -1,7 +1,7 @@
 /** The DERP map, from files and addresses that come and go. */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Logger, Option, Queue, References, Stream } from "effect"
+import { Effect, Fiber, FileSystem, Layer, Logger, Option, Queue, References, Semaphore, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { rename, writeFile } from "node:fs/promises"
@@ -13,7 +13,15 @@ import { emptyFolder } from "../support/folder.ts"
 import { portOf } from "../support/localServer.ts"
 import type * as Logs from "../support/logs.ts"
 
-const services = Layer.merge(NodeFileSystem.layer, FetchHttpClient.layer)
+/** Held while a file is being read. */
+const reading = Semaphore.makeUnsafe(1)
+
+const files = Layer.effect(
+  FileSystem.FileSystem,
+  Effect.map(FileSystem.FileSystem, (fs) => ({ ...fs, readFile: (path) => reading.withPermit(fs.readFile(path)) }))
+)
+
+const services = Layer.merge(Layer.provide(files, NodeFileSystem.layer), FetchHttpClient.layer)
 
 const map = (hostName: string, more: object = {}): string =>
   JSON.stringify({
@@ -50,6 +58,7 @@ const passing = Effect.fnUntraced(function* <A>(awaited: Effect.Effect<A>) {
   while (fiber.pollUnsafe() === undefined) {
     yield* TestClock.adjust("5 seconds")
     // the reading itself is real, and must not time out
+    yield* reading.withPermit(Effect.void)
     for (let turn = 0; turn < 500 && fiber.pollUnsafe() === undefined; turn++) {
       yield* Effect.promise(() => setImmediate())
     }
