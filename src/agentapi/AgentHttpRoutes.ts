@@ -4,8 +4,8 @@
  * - They run the handlers of the agent's calls, for the agent of the token. No connection is recorded.
  * - Metadata may also be an object of values by key. The response names keys that the agent has not declared. A request
  *   with undeclared keys alone fails, and so does one of which the batcher dropped something.
- * - The service has no prebuilt workspaces, no SSH keys and no external providers. It says so in the words of the
- *   original's programs, which then continue without them.
+ * - The service reports no claims of prebuilt workspaces, and has no SSH keys and no external providers. It says so in
+ *   the words of the original's programs, which then continue without them.
  */
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
