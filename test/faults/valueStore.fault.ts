@@ -41,8 +41,10 @@ const through = Effect.fnUntraced(function* (url: string, { comeBack, fail, isTo
         (behind) => behind === 0
       )
       const elapsed = (yield* Clock.currentTimeMillis) - returnedAt
-      yield* lasting("2 seconds")
-      return { accepted, away, ready, elapsed, after: yield* world.replica.get("/readyz") }
+      // connections are replaced with pauses
+      const after = yield* World.settle(world.replica.get("/readyz"), ({ status }) => status === 200)
+      const readyAfter = (yield* Clock.currentTimeMillis) - returnedAt
+      return { accepted, away, ready, elapsed, after, readyAfter }
     })
   )
   const database = { ...world.database, rows: ValueStore.rows(url) }
@@ -53,6 +55,7 @@ const through = Effect.fnUntraced(function* (url: string, { comeBack, fail, isTo
     expect(/^metadata_batcher_store_nodes_away [1-9]/m.test(during.away.text), "the metric says nothing of it"),
     expect(during.ready.status === (isTotal ? 503 : 200), `/readyz was ${during.ready.status} meanwhile`),
     expect(during.after.status === 200, `/readyz was ${during.after.status} after its return`),
+    expect(during.readyAfter < 12_000, `/readyz was 200 only ${during.readyAfter} ms after its return`),
     expect(during.elapsed < 12_000, `watchers were right only ${during.elapsed} ms after its return`)
   )
 })
