@@ -52,11 +52,7 @@ const sessions = Layer.effect(
           return Effect.andThen(FailureMetrics.callFailed(rpc._tag, payload._tag), Effect.fail(payload))
         }
         const { callGate, session } = agentSocket
-        callGate.enterUnsafe()
-        return Effect.ensuring(
-          SessionCalls.inSession(rpc._tag, session, handler),
-          Effect.sync(() => callGate.leaveUnsafe())
-        )
+        return callGate.counted(SessionCalls.inSession(rpc._tag, session, handler))
       })
     )
   )

@@ -96,18 +96,21 @@ export const make = Effect.gen(function* () {
 
   const take = (connection: Connection, message: RpcMessage.FromClientEncoded) => {
     connection.agentSocket.rateLimiter.consumeUnsafe()
-    const taking = !isTraced && isReport(message) ? report(connection, message) : dispatch(connection.id, message)
+    const taking = Effect.suspend(() =>
+      !isTraced && isReport(message) ? report(connection, message) : dispatch(connection.id, message)
+    )
     const fiber = fork(Effect.catchCause(taking, (cause) => end(connection.request, cause)))
     if (fiber.pollUnsafe() === undefined) Fiber.runIn(fiber, connection.scope)
   }
 
-  /** Takes a message of a frame, and returns whether it was the last one. */
+  /** Takes a message of a frame, and returns whether it was the last one. A frame without messages counts as a call. */
   const takeOne = (connection: Connection, frame: Uint8Array) => {
     connection.messages ??= messagesOf(connection, frame)
     const message = connection.messages.pop()
     const isLast = connection.messages.length === 0
     if (isLast) connection.messages = undefined
-    if (message !== undefined) take(connection, message)
+    if (message === undefined) connection.agentSocket.rateLimiter.consumeUnsafe()
+    else take(connection, message)
     return isLast
   }
 

@@ -14,7 +14,7 @@ import type { AgentId } from "../domain/Ids.ts"
 import * as MonotonicClock from "../platform/MonotonicClock.ts"
 
 export interface RateLimiter {
-  /** Counts a call, or so much of one. */
+  /** Counts calls: one, or a fraction of one. */
   readonly consumeUnsafe: (calls?: number) => void
   /** Whether the agent may call. */
   readonly isReadyUnsafe: () => boolean

@@ -35,12 +35,16 @@ export const make = Effect.contextWith((context: Context.Context<never>) =>
     const turn = () => {
       isScheduled = false
       const end = MonotonicClock.millisUnsafe(clock) + budgetMillis
-      for (const read of waiting) {
-        waiting.delete(read)
-        read()
-        if (MonotonicClock.millisUnsafe(clock) >= end) break
+      try {
+        for (const read of waiting) {
+          waiting.delete(read)
+          read()
+          if (MonotonicClock.millisUnsafe(clock) >= end) break
+        }
+      } finally {
+        // a reader with a bug must not stop the others
+        if (waiting.size > 0 && !isScheduled) schedule()
       }
-      if (waiting.size > 0) schedule()
     }
 
     return FairReader.of({

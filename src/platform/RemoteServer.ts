@@ -4,6 +4,7 @@
  */
 import { Effect, Redacted } from "effect"
 import { readFile } from "node:fs/promises"
+import { X509Certificate } from "node:crypto"
 import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls"
 
 /** Why a server cannot be used: the cause and the remedy, in one sentence. */
@@ -70,15 +71,27 @@ export const readTls = Effect.fnUntraced(function* (
     if (file !== undefined) tls[name] = yield* read(`${settings}_TLS_${name.toUpperCase()}`, file)
   }
   // a client that makes its connection of such files may never say so
-  yield* Effect.try({
-    try: () => createSecureContext(tls),
-    catch: (cause): Problem => ({
-      reason: "certificate",
-      detail: `the files of ${settings}_TLS_CERT and ${settings}_TLS_KEY cannot be used (${reasonOf(cause)}): set them to a certificate and its key, both in PEM`
-    })
-  })
+  yield* checkTls(
+    () => tls.ca !== undefined && new X509Certificate(tls.ca),
+    `the file of ${settings}_TLS_CA`,
+    "set it to certificates in PEM"
+  )
+  yield* checkTls(
+    () => createSecureContext(tls),
+    `the files of ${settings}_TLS_CERT and ${settings}_TLS_KEY`,
+    "set them to a certificate and its key, both in PEM"
+  )
   return tls
 })
+
+const checkTls = (use: () => unknown, what: string, remedy: string) =>
+  Effect.try({
+    try: use,
+    catch: (cause): Problem => ({
+      reason: "certificate",
+      detail: `${what} cannot be used (${reasonOf(cause)}): ${remedy}`
+    })
+  })
 
 /** Returns the host of `host:port`. */
 export const hostOf = (text: string): string => new URL(`server://${text}`).hostname.replace(/^\[|\]$/g, "")

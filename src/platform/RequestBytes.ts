@@ -2,8 +2,8 @@
  * The WebSocket of a request as a stream of messages, which no fiber reads.
  *
  * - Reading a socket only queues its messages: the {@link FairReader} hands them over, one connection after the other.
- * - Until its reader begins, while the reader is not ready, and while 16 KiB wait, the connection is paused: at most 80 KiB
- *   and one more message wait in memory.
+ * - While 16 KiB wait, and until its reader begins, the connection is paused: at most 80 KiB and one more message wait in
+ *   memory. A small message counts as 64 bytes.
  * - All that has arrived before the client closes the WebSocket is handed over.
  */
 import { Effect, Fiber, type Scope } from "effect"
@@ -16,6 +16,9 @@ import { drained, roundTrip, tcpOf } from "./RequestSocket.ts"
 
 /** The bytes of messages that wait, from which on no more are read. */
 const maxWaitingBytes = 16 * 1024
+
+/** What a message counts as at least: an empty one takes memory, too. */
+const minMessageBytes = 64
 
 /** Whether a reader takes more, besides what the client has not taken of what was written. */
 export interface Readiness {
@@ -39,13 +42,11 @@ export interface RequestBytes {
   readonly roundTrip: Effect.Effect<void>
 }
 
-const alwaysReady: Readiness = { isReadyUnsafe: () => true, ready: Effect.void }
-
 /** Opens the WebSocket of a request, which closes with the scope. */
 export const open = Effect.fnUntraced(function* (
   request: HttpServerRequest.HttpServerRequest,
   reader: FairReader["Service"],
-  readiness: Readiness = alwaysReady
+  readiness: Readiness
 ): Effect.fn.Return<RequestBytes, Socket.SocketError, Scope.Scope> {
   const scope = yield* Effect.scope
   const messages = new Messages(request, reader, readiness, Effect.runForkWith(yield* Effect.context<never>()), scope)
@@ -131,7 +132,7 @@ class Messages implements RequestBytes {
   readonly #add = (message: Uint8Array) => {
     if (this.#isOver) return
     this.#arrived.push(message)
-    this.#arrivedBytes += message.length
+    this.#arrivedBytes += Math.max(message.length, minMessageBytes)
     if (this.#arrivedBytes > maxWaitingBytes && !this.#isPaused) this.#pause()
     if (!this.#isWaiting) this.#reader.addUnsafe(this.#handOver)
   }
@@ -140,19 +141,22 @@ class Messages implements RequestBytes {
     if (this.#isWaiting || this.#arrived.length === 0) return
     if (this.#receive === undefined) return this.#pause()
     if (this.#tcp.writableNeedDrain || !this.#readiness.isReadyUnsafe()) return this.#awaitReadiness()
-    const rest = this.#arrived.slice(this.#receive(this.#arrived) ?? this.#arrived.length)
+    const arrived = this.#arrived
+    const taken = this.#receive(arrived) ?? arrived.length
     if (this.#isOver) return
-    this.#arrived = rest
-    if (rest.length > 0) this.#reader.addUnsafe(this.#handOver)
-    else this.#allTaken()
+    if (taken < arrived.length) {
+      arrived.splice(0, taken)
+      return this.#reader.addUnsafe(this.#handOver)
+    }
+    this.#arrived = []
+    this.#allTaken()
   }
 
   #awaitReadiness() {
-    this.#pause()
     this.#isWaiting = true
     const resumed = Effect.sync(() => {
       this.#isWaiting = false
-      this.#handOver()
+      this.#reader.addUnsafe(this.#handOver)
     })
     const ready = Effect.andThen(drained(this.#request), this.#readiness.ready)
     Fiber.runIn(this.#fork(Effect.andThen(ready, resumed)), this.#scope)

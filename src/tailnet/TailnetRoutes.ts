@@ -47,7 +47,7 @@ interface Query {
   readonly resume_token?: string
 }
 
-/** A client that sends more frames than so many calls a second may have is read more slowly. */
+/** The calls of a client in a second, of which 128 frames count as one. A faster client is read more slowly. */
 const maxRate = 200
 
 const pingInterval = "15 seconds"

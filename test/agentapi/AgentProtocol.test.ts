@@ -162,27 +162,32 @@ describe("a call", () => {
     })
   )
 
-  it.effect("counts against the call rate of its agent, whatever it asks for", () =>
-    Effect.gen(function* () {
-      const { url } = yield* serve({
-        ports: Layer.merge(layerPorts, Layer.mock(SiteConfigs)({ announcementBanners: Effect.succeed([]) })),
-        routes: { agentMaxCallRate: 10 }
+  it.effect.each([
+    ["whatever it asks for", (ids) => [`[${ids.map(slow).join()}]`]],
+    ["and so does a frame that holds none", (ids) => ids.flatMap((id) => (id === "0" ? ["[]"] : ["{"]))]
+  ] satisfies ReadonlyArray<[string, (ids: ReadonlyArray<string>) => ReadonlyArray<string>]>)(
+    "counts against the call rate of its agent, %s",
+    ([, framesOf]) =>
+      Effect.gen(function* () {
+        const { url } = yield* serve({
+          ports: Layer.merge(layerPorts, Layer.mock(SiteConfigs)({ announcementBanners: Effect.succeed([]) })),
+          routes: { agentMaxCallRate: 10 }
+        })
+        const connection = yield* Agent.connect(url, showing(token))
+        const frames = framesOf(Array.from({ length: 11 }, (_, id) => String(id)))
+        for (const frame of frames) yield* connection.send(frame)
+        yield* Queue.takeN(connection.messages, frames.length === 1 ? 11 : 10)
+
+        const behind = yield* Effect.forkScoped(Agent.exchange(connection, report("behind", "good")))
+        for (const millis of [0, 99]) {
+          yield* TestClock.adjust(millis)
+          yield* Effect.replicateEffect(Effect.yieldNow, 100)
+          assert.isUndefined(behind.pollUnsafe())
+        }
+        yield* TestClock.adjust(1)
+
+        assert.deepStrictEqual(yield* Fiber.join(behind), Agent.accepted("behind"))
       })
-      const connection = yield* Agent.connect(url, showing(token))
-      const ids = Array.from({ length: 11 }, (_, id) => String(id))
-      yield* connection.send(`[${ids.map(slow).join()}]`)
-      yield* Queue.takeN(connection.messages, ids.length)
-
-      const behind = yield* Effect.forkScoped(Agent.exchange(connection, report("behind", "good")))
-      for (const millis of [0, 99]) {
-        yield* TestClock.adjust(millis)
-        yield* Effect.replicateEffect(Effect.yieldNow, 100)
-        assert.isUndefined(behind.pollUnsafe())
-      }
-      yield* TestClock.adjust(1)
-
-      assert.deepStrictEqual(yield* Fiber.join(behind), Agent.accepted("behind"))
-    })
   )
 
   it.effect("runs beside at most 15 others of its connection, however many calls one frame has [FT-02]", () =>

@@ -76,6 +76,9 @@ const serveInTurns = Effect.fnUntraced(function* (most?: number) {
   return { ...served, turn, waiting }
 })
 
+/** As many bytes as may wait. */
+const large = "x".repeat(16 * 1024)
+
 it.effect("bytes of a WebSocket are handed over in their order, and wait while the reader is not ready", () =>
   Effect.gen(function* () {
     const { ended, paused, ready, received, take, url } = yield* serve
@@ -86,11 +89,11 @@ it.effect("bytes of a WebSocket are handed over in their order, and wait while t
     assert.strictEqual(yield* Queue.take(messages), "a")
 
     yield* ready.close
-    for (const text of ["b", "c", "d"]) yield* send(text)
+    for (const text of ["b", large, "d"]) yield* send(text)
     yield* paused
     assert.strictEqual(yield* Queue.size(received), 0)
     yield* ready.open
-    assert.strictEqual(yield* take(3), "bcd")
+    assert.strictEqual(yield* take(large.length + 2), `b${large}d`)
 
     yield* close
     yield* ended
@@ -119,6 +122,7 @@ it.effect(
       const { over, paused, ready, received, url } = yield* serve
       const { closed, send } = yield* WebSocket.connect(url)
       yield* ready.close
+      yield* send(large)
       yield* send("a")
       yield* paused
 
@@ -151,7 +155,6 @@ it.effect("a WebSocket is paused while 16 KiB of it wait for their turn, and is 
   Effect.gen(function* () {
     const { paused, take, turn, url } = yield* serveInTurns()
     const { send } = yield* WebSocket.connect(url)
-    const large = "x".repeat(16 * 1024)
 
     yield* send(large)
     yield* send("y")
@@ -162,6 +165,19 @@ it.effect("a WebSocket is paused while 16 KiB of it wait for their turn, and is 
     yield* send("z")
     yield* turn
     assert.strictEqual(yield* take(large.length + 2), `${large}yz`)
+  })
+)
+
+it.effect("a WebSocket is paused while more than 256 empty messages of it wait for their turn", () =>
+  Effect.gen(function* () {
+    const { paused, received, turn, url } = yield* serveInTurns()
+    const { send } = yield* WebSocket.connect(url)
+
+    yield* Effect.replicateEffect(send(""), 257, { discard: true })
+    yield* paused
+
+    yield* turn
+    assert.isAtLeast((yield* Queue.take(received)).length, 257)
   })
 )
 
@@ -232,7 +248,10 @@ it.effect("a WebSocket is not read while the client does not take what was writt
       Effect.gen(function* () {
         const request = yield* HttpServerRequest.HttpServerRequest
         const tcp = NodeHttpServerRequest.toIncomingMessage(request).socket
-        const { serve, write } = yield* RequestBytes.open(request, reader)
+        const { serve, write } = yield* RequestBytes.open(request, reader, {
+          isReadyUnsafe: () => true,
+          ready: Effect.void
+        })
         yield* serve(() => {
           write("x".repeat(answerBytes))
           mostHeld = Math.max(mostHeld, tcp.writableLength)

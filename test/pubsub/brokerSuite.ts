@@ -208,10 +208,18 @@ export const brokerSuite = (it: Vitest.MethodsNonLive<Server | FileSystem.FileSy
       yield* FileSystem.FileSystem.use((fs) => fs.writeFileString(file, "hunter2"))
       const url = Redacted.make(`${schemesOf[kind][1]}://127.0.0.1:${port}`)
 
-      const { message, reason } = yield* refused({ url, tls: { cert: file, key: file } })
+      for (const [tls, expected] of [
+        [
+          { cert: file, key: file },
+          /^the files of PUBSUB_TLS_CERT and PUBSUB_TLS_KEY cannot be used \(.*\): set them to/
+        ],
+        [{ ca: file }, /^the file of PUBSUB_TLS_CA cannot be used \(.*\): set it to certificates in PEM/]
+      ] as const) {
+        const { message, reason } = yield* refused({ url, tls })
 
-      assert.strictEqual(reason, "certificate")
-      assert.match(message, /^the files of PUBSUB_TLS_CERT and PUBSUB_TLS_KEY cannot be used \(.*\): set them to/)
+        assert.strictEqual(reason, "certificate")
+        assert.match(message, expected)
+      }
     })
   )
 

@@ -6,7 +6,7 @@ import { FairReader } from "../../platform/FairReader.ts"
 import * as RequestBytes from "../../platform/RequestBytes.ts"
 import type { AgentSocket } from "../AgentSockets.ts"
 
-/** A connection in one of the protocols, whose WebSocket may be open yet or not. */
+/** A connection in one of the protocols. Its WebSocket may not be open yet. */
 export interface Lane {
   /** Pings the agent, and returns when anything arrives from it. */
   readonly ping: Effect.Effect<void>

@@ -40,7 +40,7 @@ export interface Parser {
 
 export const makeParser = (): Parser => new ConnectionParser()
 
-// a class, and a set for calls that are running alone: each connection has a parser
+// a class, and a set only while calls run: each connection has a parser
 class ConnectionParser implements Parser {
   #running: Set<string> | undefined
 

@@ -120,8 +120,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       () =>
         Effect.suspend(() => {
           const others = (recorded.get(agentId) ?? []).filter((other) => other !== session)
-          recorded.set(agentId, others)
-          if (others.length > 0) return Effect.void
+          if (others.length > 0) return Effect.sync(() => void recorded.set(agentId, others))
           recorded.delete(agentId)
           return recordEnd()
         })
@@ -199,7 +198,7 @@ const makeWatch = (wheel: Wheel.Wheel, timeout: Duration.Duration, maxAge: Durat
 
   return Effect.fnUntraced(function* (
     session: AgentSession["Service"],
-    { end, heardAtUnsafe = never, ping }: Monitored,
+    { end, heardAtUnsafe = neverHeard, ping }: Monitored,
     check: () => Effect.Effect<Reason | void>
   ) {
     let heardAt = yield* Clock.monotonicTimeNanos
@@ -239,7 +238,7 @@ const makeWatch = (wheel: Wheel.Wheel, timeout: Duration.Duration, maxAge: Durat
 
 const silent = Effect.as(Effect.logWarning("agent does not answer pings"), "ping timeout" as const)
 
-const never = () => 0n
+const neverHeard = () => 0n
 
 /** Returns the time at which a connection has reached its age, varied by a tenth. */
 const expiryOf = (now: bigint, maxAge: Duration.Input | undefined) =>
