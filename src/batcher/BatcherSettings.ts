@@ -96,6 +96,8 @@ export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
   }
 }
 
+export const defaultShutdownTimeout = Duration.seconds(15)
+
 /** Fills in the defaults. Fails with an {@link InvalidSetting} that names the setting and what is allowed. */
 export const resolve = (
   settings: Settings,
@@ -133,7 +135,7 @@ export const resolve = (
     const room = Math.max(maxBatchSize * concurrency, maxBacklogBatchSize)
     const maxBatchBytes = yield* countIf("maxBatchBytes", settings.maxBatchBytes, knows.sizes, "sizeOf")
     const { handoverTimeout = 0, onWriteFailure = "discard" } = settings
-    const shutdownTimeout = yield* duration("shutdownTimeout", settings.shutdownTimeout, Duration.seconds(15))
+    const shutdownTimeout = yield* duration("shutdownTimeout", settings.shutdownTimeout, defaultShutdownTimeout)
     return {
       maxBatchSize,
       maxBacklogBatchSize,

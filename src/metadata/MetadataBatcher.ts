@@ -144,7 +144,11 @@ export const makeChecked = Effect.fnUntraced(function* (
   const announceNow = makeAnnouncer({ channel, pubsub, spans, onFailure: () => update(metrics.publishErrors, 1) })
   const interval = yield* BatcherSettings.duration("announceInterval", options.announceInterval, Duration.zero)
   // before the batcher, so that it closes after the last flush
-  const timeout = yield* BatcherSettings.duration("shutdownTimeout", options.shutdownTimeout, Duration.seconds(15))
+  const timeout = yield* BatcherSettings.duration(
+    "shutdownTimeout",
+    options.shutdownTimeout,
+    BatcherSettings.defaultShutdownTimeout
+  )
   const collector = Duration.isZero(interval) ? undefined : yield* collected(interval, timeout, announceNow)
   const announce = collector?.announce ?? announceNow
   const write = (rows: ReadonlyArray<MetadataRow>, onStored: () => void) =>
@@ -163,7 +167,8 @@ export const makeChecked = Effect.fnUntraced(function* (
   )
   const clock = Context.get(context, Clock.Clock)
   const makeIsWarningDue = () => makeWarnTicker(clock, warnEvery)
-  const isSized = settings.maxPendingBytes !== undefined && settings.maxPendingBytes !== 0
+  const { maxPendingBytes = 0 } = settings
+  const isSized = maxPendingBytes !== 0 && maxPendingBytes !== Number.POSITIVE_INFINITY
   const batcher = yield* Batcher.makeChecked({
     ...settings,
     accumulator: isSized ? sizedNewestMetadata : newestMetadata,

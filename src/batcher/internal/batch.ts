@@ -67,8 +67,10 @@ export class Batch<A, E> {
 
   /** Tells those who wait for the updates from the settled ones on, up to index `to`, what has become of them. */
   settle(to: number, outcome?: (update: A) => Outcome<A, E>): void {
-    for (let index = this.settled; this.receipts !== undefined && index < to; index++) {
-      for (const receipt of this.receipts[index] ?? []) receipt.settle(outcome?.(this.updates[index]!))
+    if (this.receipts !== undefined) {
+      for (let index = this.settled; index < to; index++) {
+        for (const receipt of this.receipts[index] ?? []) receipt.settle(outcome?.(this.updates[index]!))
+      }
     }
     this.settled = to
   }

@@ -43,11 +43,12 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
   /** The part of `maxPendingBytes` that batches in flight take. */
   reservedBytes = 0
   activity: Activity = "idle"
+  /** The fibers that write. */
+  readonly lanes = new Set<Fiber.Fiber<void>>()
   readonly #options: WorkerOptions<S, A, E, R, U>
   readonly #settings: ResolvedSettings
   readonly #runFork: <X>(effect: Effect.Effect<X, never, R>) => Fiber.Fiber<X>
   readonly #dispatcher: Scheduler.SchedulerDispatcher
-  readonly #lanes = new Set<Fiber.Fiber<void>>()
   readonly #inFlight = new Set<Batch<A, E>>()
   readonly #timer: IntervalTimer<R>
   #running = 0
@@ -112,11 +113,6 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
   // what others ask for
   // ---------------------------------------------------------------------------
 
-  /** The fibers that write. */
-  get lanes(): ReadonlySet<Fiber.Fiber<unknown, unknown>> {
-    return this.#lanes
-  }
-
   get inFlight(): number {
     let left = 0
     for (const batch of this.#inFlight) left += batch.left
@@ -164,7 +160,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
       this.restore(batch)
       batch.isRevoked = true
     }
-    for (const lane of this.#lanes) lane.interruptUnsafe()
+    for (const lane of this.lanes) lane.interruptUnsafe()
     const left = settleAll(this.#options.receipts, this.#safely(() => this.intake.clear()) ?? [], lost)
     const outcome = left.length === 0 ? "completed" : "closed"
     this.#job?.end(outcome)
@@ -204,9 +200,9 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
         return lane(next)
       })
     const fiber = this.#runFork(lane(first))
-    this.#lanes.add(fiber)
+    this.lanes.add(fiber)
     fiber.addObserver((exit) => {
-      this.#lanes.delete(fiber)
+      this.lanes.delete(fiber)
       this.#onLaneEnd(exit, current)
     })
   }
@@ -310,7 +306,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
       if (this.#inFlight.size > 0 && (job.open > 0 || (job.left > 0 && this.intake.size > 0))) return undefined
       this.#job = undefined
       // the accumulator returns nothing although it has something
-      const isStuck = this.intake.pending.frozenSize > 0
+      const isStuck = job.reason === "shutdown" ? this.intake.size > 0 : this.intake.pending.frozenSize > 0
       this.#thaw()
       job.end(isStuck ? "failed" : "completed")
       if (job.left > 0 && this.intake.size > 0 && job.reason !== "manual") return undefined
@@ -319,37 +315,40 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
 
   #nextJob(): Job<E> | undefined {
     const { intake } = this
-    const isDraining = intake.phase === "draining"
-    if (isDraining ? intake.size + this.#requests.length > 0 : this.#requests.length > 0 && !this.#isCapacityDue) {
-      const job = new Job<E>(isDraining ? "shutdown" : "manual", Number.POSITIVE_INFINITY, this.#requests.splice(0))
-      for (const batch of this.#inFlight) batch.tally = job.tally
-      job.open = this.#inFlight.size
-      if (isDraining) return job
+    const waiting = this.#requests.length
+    if (intake.phase === "draining") return intake.size + waiting > 0 ? this.#awaitedJob("shutdown") : undefined
+    if (waiting > 0 && !this.#isCapacityDue) {
       intake.mailbox.mark()
       intake.pending.freeze()
       this.#timer.onFlush()
-      return job
+      return this.#awaitedJob("manual")
     }
-    if (isDraining) return undefined
-    const isFull = intake.fold()
+    const full = intake.fold() ? new Job<E>("capacity", intake.pending.size) : undefined
     if (this.#isCapacityDue) {
       this.#isCapacityDue = false
-      return isFull ? new Job("capacity", intake.pending.size) : this.#nextJob()
+      return full ?? this.#nextJob()
     }
     if (this.#isTickDue) {
       this.#isTickDue = false
       this.#timer.onFlush()
       return new Job("scheduled", intake.pending.size)
     }
-    return isFull ? new Job("capacity", intake.pending.size) : undefined
+    return full
+  }
+
+  /** Returns a job for all requests, which also waits for the batches in flight. */
+  #awaitedJob(reason: "manual" | "shutdown"): Job<E> {
+    const job = new Job<E>(reason, Number.POSITIVE_INFINITY, this.#requests.splice(0))
+    job.open = this.#inFlight.size
+    for (const batch of this.#inFlight) batch.tally = job.tally
+    return job
   }
 
   #takeFor(job: Job<E>): Batch<A, E> | undefined {
     const { mailbox, pending } = this.intake
     if (job.left <= 0) return undefined
     this.intake.fold()
-    if (job.reason === "manual" && pending.frozenSize === 0 && mailbox.marked === 0) return undefined
-    if (pending.size === 0) return undefined
+    if (pending.size === 0 || (job.reason === "manual" && pending.frozenSize + mailbox.marked === 0)) return undefined
     const { receipts, selector } = this.#options
     const selection = selector.start()
     const bytes = pending.bytes
@@ -384,12 +383,12 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
   }
 
   #updateActivity(): void {
-    const before = this.activity
+    const wasIdle = this.activity === "idle"
     if (this.#running > 0) this.activity = "writing"
     else if (this.#isScheduled) this.activity = "scheduled"
     else if (this.#backoffTimer !== undefined) this.activity = "backingOff"
     else this.activity = this.#isPaused && this.intake.phase === "open" ? "paused" : "idle"
-    if (this.activity === "idle" && before !== "idle") this.#timer.onIdle()
+    if (this.activity === "idle" && !wasIdle) this.#timer.onIdle()
   }
 
   #checkDrained(): void {

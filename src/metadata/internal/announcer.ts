@@ -69,7 +69,10 @@ export const collected = Effect.fnUntraced(function* (
       const first = [...Iterable.take(waiting, count)]
       for (const agent of first) waiting.delete(agent)
       return Effect.onInterrupt(announceNow(first), () =>
-        Effect.sync(() => first.forEach((agent) => waiting.add(agent)))
+        Effect.sync(() => {
+          for (const agent of first) waiting.add(agent)
+          isWaiting.openUnsafe()
+        })
       )
     })
   const announceAll = Effect.suspend(() => announceFirst(waiting.size))
