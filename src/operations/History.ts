@@ -56,20 +56,25 @@ class Tier {
 export const make = () => {
   const tiers = new Map(ranges.map((range) => [range, new Tier(secondsOfPoint[range])]))
   let slot: Array<Point> = []
-  const slotOf = ({ at }: Point) => Math.floor(at / slotMillis)
   return {
     /** Adds a point. Returns the one to keep if it is the first beyond the seconds that such a one covers. */
     add: (point: Point): Point | undefined => {
       for (const tier of tiers.values()) tier.add(point)
-      const [first] = slot
-      const complete = first === undefined || slotOf(first) === slotOf(point) ? undefined : first
-      const kept = complete && { ...summary(slot), at: (slotOf(complete) + 1) * slotMillis }
-      slot = complete === undefined ? [...slot, point] : [point]
+      const at = slotEnd(slot[0] ?? point)
+      if (slotEnd(point) === at) {
+        slot.push(point)
+        return undefined
+      }
+      const kept = { ...summary(slot), at }
+      slot = [point]
       return kept
     },
     points: (range: Range): ReadonlyArray<Point> => tiers.get(range)!.points
   }
 }
+
+/** The end of the seconds of a kept point in which a point lies. */
+const slotEnd = ({ at }: Point) => (Math.floor(at / slotMillis) + 1) * slotMillis
 
 /** Returns the points of a range that are made of kept ones. */
 export const ofKept = (points: ReadonlyArray<Point>, range: Range): ReadonlyArray<Point> => {

@@ -117,7 +117,12 @@ export const make: Effect.Effect<OverviewFeed["Service"], never, Requirements | 
 
   return OverviewFeed.of({
     current: Effect.sync(() => latest),
-    history: (range) => (History.isKept(range) ? Effect.catch(ofAll(range), () => own(range)) : own(range)),
+    history: (range) =>
+      History.isKept(range)
+        ? Effect.catch(ofAll(range), (error) =>
+            Effect.andThen(Effect.logWarning("points of all replicas not read", error), own(range))
+          )
+        : own(range),
     watch: Stream.unwrap(
       Effect.map(PubSub.subscribe(news), (subscription) =>
         Stream.concat(

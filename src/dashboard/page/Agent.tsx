@@ -9,7 +9,7 @@ import { age, duration, isCollected, isStale } from "../../operations/FigureForm
 import { Copy } from "./Copy.tsx"
 import { Head } from "./Head.tsx"
 import { type History, remember } from "./history.ts"
-import { Live } from "./Live.tsx"
+import { Freshness, Live } from "./Live.tsx"
 import { newest, type StreamedLifecycle } from "./lifecycle.ts"
 import { Logs } from "./Logs.tsx"
 import { Sparkline } from "./Sparkline.tsx"
@@ -52,11 +52,7 @@ export const Agent = ({ client, id }: { client: Client; id: string }) => {
             )}
           </div>
           {polled && <Status status={polled.value.status} />}
-          {polled?.isOld === true && (
-            <span class="muted" role="status">
-              not up to date: trying again
-            </span>
-          )}
+          <Freshness isOld={polled?.isOld === true} />
           <button type="button" class="quiet" onClick={() => dialog.current?.close()}>
             Close
           </button>

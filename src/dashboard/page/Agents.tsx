@@ -7,6 +7,7 @@ import type * as Wire from "../AgentCatalog.ts"
 import * as Address from "./address.ts"
 import { type Client, poll, useIsVisible, useNow } from "./client.ts"
 import { age, count } from "../../operations/FigureFormat.ts"
+import { notUpToDate } from "./Live.tsx"
 import { pagesOf, rowsInView } from "./window.ts"
 
 type Summary = typeof Wire.AgentSummary.Encoded
@@ -68,7 +69,7 @@ export const Agents = ({ client, isAdmin }: { client: Client; isAdmin: boolean }
         <h2 id="agents">Agents</h2>
         <span class="muted found" role="status">
           {found === undefined ? "" : `${count(total)}${search.trim() === "" ? "" : " found"}`}
-          {found?.isOld === true && " · not up to date: trying again"}
+          {found?.isOld === true && ` · ${notUpToDate}`}
         </span>
         <label class="hidden" for="search">
           Search agents

@@ -7,6 +7,7 @@ import * as Address from "./address.ts"
 import { type Client, type Connection, useNow, usePolled, useStream, useUnready } from "./client.ts"
 import { age, count, duration, rate } from "../../operations/FigureFormat.ts"
 import { Head } from "./Head.tsx"
+import { Freshness } from "./Live.tsx"
 import { Plot } from "./Plot.tsx"
 import { append, columns } from "./series.ts"
 
@@ -207,7 +208,7 @@ const LongPlots = ({ client, range }: { client: Client; range: Range }) => {
   if (typeof answer !== "object") return <p class="muted">Waiting for the figures…</p>
   return (
     <>
-      {answer.isOld && <p class="muted">not up to date: trying again</p>}
+      <Freshness isOld={answer.isOld} />
       <PlotsOf points={answer.value} range={range} />
     </>
   )

@@ -62,7 +62,7 @@ export const Plot = ({
     const made = new uPlot(
       {
         ...size(),
-        padding: [8, 4, 0, 0],
+        padding: [8, 24, 0, 0],
         legend: { show: false },
         cursor: { sync: { key: sync.key }, drag: { x: false, y: false }, points: { size: 7 }, y: false },
         scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
