@@ -65,12 +65,6 @@ export const make = Effect.gen(function* () {
     return Queue.offer(disconnects, id)
   }
 
-  const isReport = (message: RpcMessage.FromClientEncoded): message is RpcMessage.RequestEncoded =>
-    Frames.isCall(message) &&
-    message.tag === Metadata.BatchUpdateMetadata._tag &&
-    message.discard !== true &&
-    Frames.isId(message.id)
-
   const reply = ({ bytes }: Connection, message: string) => Effect.sync(() => bytes.write(message))
 
   const died = Effect.fnUntraced(function* (connection: Connection, id: string | number, cause: Cause.Cause<never>) {
@@ -158,6 +152,12 @@ interface Connection {
   /** The messages of the frame that is being taken, the next one last. */
   messages: Array<RpcMessage.FromClientEncoded> | undefined
 }
+
+const isReport = (message: RpcMessage.FromClientEncoded): message is RpcMessage.RequestEncoded =>
+  Frames.isCall(message) &&
+  message.tag === Metadata.BatchUpdateMetadata._tag &&
+  message.discard !== true &&
+  Frames.isId(message.id)
 
 /** Returns the messages of a frame, the first one last. A frame that holds no messages gets an error as its reply. */
 const messagesOf = ({ bytes, parser }: Connection, frame: Uint8Array) => {

@@ -17,7 +17,7 @@ import { drained, roundTrip, tcpOf } from "./RequestSocket.ts"
 /** The bytes of messages that wait, from which on no more are read. */
 const maxWaitingBytes = 16 * 1024
 
-/** What a message counts as at least: an empty one takes memory, too. */
+/** The least that a message counts as: an empty one takes memory, too. */
 const minMessageBytes = 64
 
 /** Whether a reader takes more, besides what the client has not taken of what was written. */
