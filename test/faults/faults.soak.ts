@@ -69,7 +69,7 @@ const soak = Effect.gen(function* () {
   })
   const isOver = Effect.map(elapsed, (millis) => millis >= minutes * 60_000)
 
-  yield* fleet.whileReporting(
+  const silent = yield* fleet.whileReporting(
     load,
     Effect.gen(function* () {
       // all are connected, and what a process allocates once is allocated
@@ -90,7 +90,7 @@ const soak = Effect.gen(function* () {
       }
       // a killed replica has lost what it had accepted, until its agents report again
       const lastFault = yield* Clock.currentTimeMillis
-      yield* World.settle(
+      return yield* World.settle(
         Effect.sync(() => ledger.silentSince(lastFault)),
         (keys) => keys === 0,
         1_000
@@ -104,6 +104,7 @@ const soak = Effect.gen(function* () {
   const [early, late] = [Math.max(...memory.slice(quarter, 2 * quarter)), Math.max(...memory.slice(-quarter))]
   return and(
     outcome,
+    expect(silent === 0, `${silent} keys were not reported again`),
     expect(late < early * 1.1, `the memory grew from ${Math.round(early)} to ${Math.round(late)} MiB`)
   )
 })

@@ -9,7 +9,7 @@ import * as Database from "./Database.ts"
 import * as Fleet from "./Fleet.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Replica from "./Replica.ts"
-import { expect, lasting, scenario } from "./scenario.ts"
+import { and, expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
 /** The configuration of a balancer without stickiness, as a deployment has it. */
@@ -97,31 +97,24 @@ const rollout = Effect.gen(function* () {
       return { outputs, times }
     })
   )
-  const { missing, accepted, present, invented } = yield* World.settle(
+  const compared = yield* World.settle(
     Effect.map(database.rows, (rows) => ledger.compare(rows)),
     ({ missing }) => missing.length === 0
   )
   const gap = ledger.longestGap()
-  return {
-    accepted,
-    present,
-    lost: missing.length,
-    counted: 0,
-    problems: [
-      ...expect(accepted > 0, "nothing was accepted"),
-      ...expect(missing.length === 0, `${missing.length} lost`),
-      ...expect(invented === 0, `${invented} rows hold values that nobody sent`),
-      ...expect((yield* database.regressions) === 0, "an older value was put over a newer one"),
-      ...expect(
-        outputs.every((output) => output.includes("none lost")),
-        "a replica lost entries"
-      ),
-      ...expect(
-        gap.millis < 2_000,
-        `an agent was away for ${gap.millis} ms; from the end of a replica and the start of the next: ${times.map((time) => gap.from - time).join(", ")} ms`
-      )
-    ]
-  }
+  return and(
+    World.lossless(Ledger.outcome(compared)),
+    expect(compared.invented === 0, `${compared.invented} rows hold values that nobody sent`),
+    expect((yield* database.regressions) === 0, "an older value was put over a newer one"),
+    expect(
+      outputs.every((output) => output.includes("none lost")),
+      "a replica lost entries"
+    ),
+    expect(
+      gap.millis < 2_000,
+      `an agent was away for ${gap.millis} ms; from the end of a replica and the start of the next: ${times.map((time) => gap.from - time).join(", ")} ms`
+    )
+  )
 })
 
 Programs.describeWith("nginx", () => {

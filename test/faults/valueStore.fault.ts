@@ -55,7 +55,7 @@ const through = Effect.fnUntraced(function* (url: string, { comeBack, fail, isTo
     expect(/^metadata_batcher_store_nodes_away [1-9]/m.test(during.away.text), "the metric says nothing of it"),
     expect(during.ready.status === (isTotal ? 503 : 200), `/readyz was ${during.ready.status} meanwhile`),
     expect(during.after.status === 200, `/readyz was ${during.after.status} after its return`),
-    expect(during.readyAfter < 12_000, `/readyz was 200 only ${during.readyAfter} ms after its return`),
+    expect(during.readyAfter < 6_000, `/readyz was 200 only ${during.readyAfter} ms after its return`),
     expect(during.elapsed < 12_000, `watchers were right only ${during.elapsed} ms after its return`)
   )
 })
