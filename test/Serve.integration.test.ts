@@ -1,5 +1,5 @@
 /** The service as a process runs it, on a database of its own. */
-import { assert, layer } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Fiber, Redacted } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { SqlClient } from "effect/sql"
@@ -57,8 +57,11 @@ const status = (url: string, token: string) =>
     (response) => response.status
   ).pipe(Effect.provide(FetchHttpClient.layer))
 
-layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
-  it.effect("makes no administrator whose token it cannot keep, and says what to set [LF-16]", () =>
+/** Runs a test on a database of its own: an administrator is made on a new database alone. */
+const onNewDatabase = <A, E, R>(test: Effect.Effect<A, E, R>) => Effect.provide(Effect.scoped(test), Postgres.layer)
+
+describe("Service", () => {
+  it.live("makes no administrator whose token it cannot keep, and says what to set [LF-16]", () =>
     Effect.gen(function* () {
       const { printing } = yield* Console.watched
       const dataDir = "/dev/null/data"
@@ -68,10 +71,10 @@ layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
       assert.include(error.message, `cannot write the administrator's token to ${dataDir}/admin-token (`)
       assert.include(error.message, "set ADMIN_TOKEN")
       assert.lengthOf(yield* SqlClient.SqlClient.use((sql) => sql`SELECT FROM users WHERE username = 'admin'`), 0)
-    })
+    }).pipe(onNewDatabase)
   )
 
-  it.effect(
+  it.live(
     "prints its address, once the place of the first token, and at its end how much it wrote and lost [LF-16]",
     () =>
       Effect.gen(function* () {
@@ -118,10 +121,10 @@ layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
         assert.isUndefined(third.token)
         assert.strictEqual(yield* status(third.url, token), 200)
         assert.notInclude(third.welcome, token)
-      })
+      }).pipe(onNewDatabase)
   )
 
-  it.effect("names the variables when it cannot listen", () =>
+  it.live("names the variables when it cannot listen", () =>
     Effect.gen(function* () {
       const port = yield* portOf(Net.createServer())
       const { printing } = yield* Console.watched
@@ -131,10 +134,10 @@ layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
       assert.include(error.message, `cannot listen on 127.0.0.1:${port} (`)
       assert.include(error.message, "EADDRINUSE")
       assert.include(error.message, "set HOST and PORT")
-    })
+    }).pipe(onNewDatabase)
   )
 
-  it.effect("names the variable of a broker or a metadata store that is away, and no password [BK-05, RS-01]", () =>
+  it.live("names the variable of a broker or a metadata store that is away, and no password [BK-05, RS-01]", () =>
     Effect.gen(function* () {
       for (const [name, url] of [
         ["PUBSUB_URL", "nats://me:hunter2@127.0.0.1:1"],
@@ -148,6 +151,6 @@ layer(Postgres.layer, { excludeTestServices: true })("Service", (it) => {
         assert.match(error.message, new RegExp(`^cannot reach the .+: start it, or set ${name} to`))
         assert.notInclude(inspect(error, { depth: null }), "hunter2")
       }
-    })
+    }).pipe(onNewDatabase)
   )
 })
