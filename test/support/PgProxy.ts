@@ -20,6 +20,8 @@ export class PgProxy extends Context.Service<
     readonly closed: Queue.Dequeue<void>
     /** From now on nothing passes on the present connections, and they stay open. New ones work. */
     readonly freeze: Effect.Effect<void>
+    /** One element for each frozen connection on which the client has sent something. */
+    readonly swallowed: Queue.Dequeue<void>
     /** While the effect runs, no connection delivers notifications. */
     readonly muted: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     /** Ends the present connections; while the effect runs, no new one comes about. */
@@ -56,6 +58,7 @@ const make = Effect.gen(function* () {
   const target = new URL(Redacted.value((yield* TestDatabase).url))
   const statements = yield* Queue.unbounded<string>()
   const closed = yield* Queue.unbounded<void>()
+  const swallowed = yield* Queue.unbounded<void>()
   const live = new Set<{ readonly client: Net.Socket; frozen: boolean }>()
   let mute = false
   let refuse = false
@@ -64,11 +67,16 @@ const make = Effect.gen(function* () {
     if (refuse) return client.destroy()
     const upstream = Net.connect({ port: Number(target.port), host: target.hostname, noDelay: true })
     const connection = { client, frozen: false }
+    let swallows = false
     live.add(connection)
     client.on(
       "data",
       messages(true, (message) => {
-        if (connection.frozen) return
+        if (connection.frozen) {
+          if (!swallows) Queue.offerUnsafe(swallowed, undefined)
+          swallows = true
+          return
+        }
         if (message[0] === parse) Queue.offerUnsafe(statements, textOf(message))
         upstream.write(message)
       })
@@ -107,6 +115,7 @@ const make = Effect.gen(function* () {
     url: Redacted.make(url.href),
     statements,
     closed,
+    swallowed,
     freeze: Effect.sync(() => {
       for (const connection of live) connection.frozen = true
     }),
