@@ -126,7 +126,7 @@ export default async (project: TestProject) => {
   const runtime = ManagedRuntime.make(server)
   try {
     const { folder, url } = await runtime.runPromise(prepare)
-    await Bundle.make(folder)
+    if (Bundle.mayBeStarted(project.vitest.state.getPaths())) await Bundle.make(folder)
     project.provide("testFolder", folder)
     project.provide("postgresUrl", url)
     project.provide("postgresTemplate", template)
