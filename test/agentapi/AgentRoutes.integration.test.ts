@@ -99,6 +99,7 @@ layer(Service.layer, { excludeTestServices: true })("the session of an agent", (
       const { id, token } = yield* People.agent()
       const count = () => metric(connectedAgents).value
 
+      yield* Service.noneConnected
       yield* Effect.flip(Agent.connect(url))
       assert.strictEqual(count(), 0)
       const first = yield* Agent.connect(url, People.showing(token))

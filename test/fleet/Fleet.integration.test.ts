@@ -56,8 +56,9 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
     "of twenty agents reports, and its figures are those of the service, in the protocol %s [WI-81]",
     (protocol) =>
       Effect.gen(function* () {
-        const { logged, metric, url } = yield* Service.TestService
+        const { metric, url } = yield* Service.TestService
         const members = yield* provision(20)
+        yield* Service.noneConnected
         const acceptedBefore = metric(Metrics.acceptedKeys).count
         const { figures, until } = yield* Figures.watched
 
@@ -73,7 +74,7 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
         }
         assert.strictEqual(metric(connectedAgents).value, 20)
         yield* Fiber.interrupt(fleet)
-        yield* Effect.forEach(members, () => logged("agent disconnected"))
+        yield* Service.noneConnected
         yield* MetadataBatcher.use((batcher) => batcher.flush)
 
         const { connected } = figures

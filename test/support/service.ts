@@ -7,6 +7,7 @@
 import { ConfigProvider, Context, Effect, Layer, Logger, Metric, Queue, References } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
+import { connectedAgents } from "../../src/agentapi/AgentMetrics.ts"
 import * as Config from "../../src/Config.ts"
 import * as Server from "../../src/Server.ts"
 import * as Fatal from "../../src/telemetry/Fatal.ts"
@@ -50,6 +51,12 @@ const make = Effect.gen(function* () {
       Effect.repeat(Queue.take(lines), { until: (line) => texts.every((text) => line.includes(text)) }),
     metric: (metric) => metric.valueUnsafe(context)
   })
+})
+
+/** Waits until no agent is connected any more: those of the tests before leave after their tests. */
+export const noneConnected = Effect.gen(function* () {
+  const { logged, metric } = yield* TestService
+  while (metric(connectedAgents).value > 0) yield* logged("agent disconnected")
 })
 
 class Logs extends Context.Service<Logs, { readonly logs: Array<string>; readonly lines: Queue.Queue<string> }>()(

@@ -28,14 +28,14 @@ const framesOf = ({ frames_from_client_unmasked = [] }: Vector) =>
 
 const connect = Effect.fnUntraced(function* (more = "") {
   const { url } = yield* Service.TestService
-  const { token } = yield* People.agent()
+  const { id, token } = yield* People.agent()
   const wire = yield* Wire.connect(url)
   const authorized = head.replace(
     /Coder-Session-Token: .*\r\n/,
     `Coder-Session-Token: ${Redacted.value(token)}\r\n${more}`
   )
   yield* wire.send(authorized)
-  return wire
+  return { ...wire, agentId: id }
 })
 
 layer(Service.layer, { excludeTestServices: true })("a stock WebSocket client", (it) => {
@@ -86,9 +86,10 @@ layer(Service.layer, { excludeTestServices: true })("a stock WebSocket client", 
   it.effect("may cut its connection without a close frame [WI-47]", () =>
     Effect.gen(function* () {
       const { logged } = yield* Service.TestService
-      const wire = yield* connect()
-      yield* wire.vanish
-      yield* logged("agent disconnected")
+      const { agentId, vanish } = yield* connect()
+      yield* logged("agent connected", agentId)
+      yield* vanish
+      yield* logged("agent disconnected", agentId)
     })
   )
 })
