@@ -241,11 +241,12 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
       const { url } = yield* Service.TestService
       const { token } = yield* People.agent()
 
-      for (const search of ["", "?version=2.0", "?version=2.10&role=", "?role=logstream-kube&version=2.8"]) {
+      const versions = ["", "?version=2.0", "?version=2.10&role=", "?role=logstream-kube&version=2.8", "?version=2.99"]
+      for (const search of versions) {
         const { call } = yield* WireAgent.connect(url, People.showing(token), search)
         yield* call(Api.method.getServiceBanner, {})
       }
-      for (const search of ["?version=1.0", "?version=3.0", "?version=x"]) {
+      for (const search of ["?version=1.0", "?version=2.100", "?version=3.0", "?version=x"]) {
         const refused = yield* Effect.flip(WireAgent.connect(url, People.showing(token), search))
         assert.strictEqual(refused.status, 400)
       }

@@ -193,7 +193,7 @@ layer(Service.layer, { excludeTestServices: true })("a watcher of logs", (it) =>
       const status = (headers: Readonly<Record<string, string>>, search = "") =>
         Effect.map(get(id, search, headers), ({ status }) => status)
 
-      for (const search of ["", "?follow"]) {
+      for (const search of ["", "?follow", "?follow&format=json"]) {
         assert.strictEqual(yield* status(headers, search), 200)
         assert.strictEqual(yield* status(People.bearer(admin.token), search), 200)
         assert.strictEqual(yield* status(People.showing(stranger.token), search), 404)

@@ -127,3 +127,19 @@ layer(Service.layer, { excludeTestServices: true })("an agent that a user reads"
     })
   )
 })
+
+layer(Service.layer, { excludeTestServices: true })("an agent that cannot be read", (it) => {
+  it.effect("is a 503 that says no more", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const { id, owner } = yield* People.agent()
+      yield* sql`DROP TABLE workspace_agent_scripts, workspace_agent_context_snapshots CASCADE`
+
+      for (const rest of ["", "context"]) {
+        const { body, status } = yield* read(id, People.showing(owner.token), rest)
+        assert.strictEqual(status, 503)
+        assert.notInclude(JSON.stringify(body), "workspace_agent")
+      }
+    })
+  )
+})

@@ -162,6 +162,18 @@ describe("a stream", () => {
     assert.strictEqual(session.size, 0)
   })
 
+  it("never sends a second end when it ends as soon as it has drained [WI-16]", () => {
+    const { session, streams, take } = record({}, (stream) => stream.end())
+    session.receive(open(1))
+    streams.get(1)!.write(new Uint8Array(window + 1))
+    session.flush()
+    take()
+
+    session.receive(frame(Type.windowUpdate, Flag.none, 1, 1))
+
+    assert.deepStrictEqual(take().map(inWords), ["data 1 1", "window FIN 1 0"])
+  })
+
   it("drops data after its end or reset, and the session lives [WI-17]", () => {
     const { ended, received, session } = record()
     session.receive(Buffer.concat([open(1), open(3)]))

@@ -60,8 +60,8 @@ export const frames = (chunks: Iterable<Uint8Array>): ReadonlyArray<Frame> => {
   return read
 }
 
-/** A session whose streams only note what happens to them. */
-export const record = (options: Yamux.Options = {}) => {
+/** A session whose streams note what happens to them, and do no more unless `onDrained` does. */
+export const record = (options: Yamux.Options = {}, onDrained: (stream: Stream) => void = () => {}) => {
   const sent: Array<Uint8Array> = []
   const streams = new Map<number, Stream>()
   const received: Array<string> = []
@@ -77,7 +77,10 @@ export const record = (options: Yamux.Options = {}) => {
           data: (bytes) => received.push(`${stream.id} data ${bytes.length}`),
           ended: note("ended"),
           reset: note("reset"),
-          drained: note("drained"),
+          drained: () => {
+            received.push(`${stream.id} drained`)
+            onDrained(stream)
+          },
           overdue: note("overdue")
         }
       },

@@ -77,7 +77,7 @@ describe("changes", () => {
     })
   )
 
-  it.effect("reach all listeners of an agent that is named, and none that has left", () =>
+  it.effect("reach all listeners of an agent that is named, all after a loss, and none that has left [WA-21]", () =>
     Effect.gen(function* () {
       const { announce, listen, resync, told } = yield* start
       const [first] = [yield* listen(1), yield* listen(1), yield* listen(2)]
