@@ -141,7 +141,7 @@ layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Bro
     })
   )
 
-  it.effect("shows the interval, the script and the course of a value, and copies it [LF-27]", () =>
+  it.effect("shows the interval, the script and the course of a value, and copies it and ids [LF-27]", () =>
     Effect.gen(function* () {
       const { url } = yield* serve()
       const { id, token } = yield* agent(url, ["cpu"])
@@ -150,8 +150,12 @@ layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Bro
       yield* ask(async () => {
         await page.context().grantPermissions(["clipboard-read", "clipboard-write"])
         await page.goto(`${url}/#/agents/${id}`)
-        await page.getByText("every 1.0 s").waitFor()
+        await page.getByText("every 1.0 s").click()
+        await page.getByText("measure cpu", { exact: true }).waitFor()
         await page.getByText("not known yet").waitFor()
+        await page.getByRole("button", { name: `Copy ${id}` }).click()
+        await page.getByText("copied").waitFor()
+        assert.strictEqual(await page.evaluate("navigator.clipboard.readText()"), id)
       })
       const report = yield* Client.agent(url, token)
       for (const value of ["10 %", "30 %"]) {
@@ -161,7 +165,7 @@ layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Bro
       yield* ask(async () => {
         await page.getByRole("img", { name: "2 values from 10 to 30" }).waitFor()
         await page.getByRole("button", { name: "Copy 30 %" }).click()
-        await page.getByText("copied").waitFor()
+        await page.getByRole("row", { name: "cpu" }).getByText("copied").waitFor()
         assert.strictEqual(await page.evaluate("navigator.clipboard.readText()"), "30 %")
       })
     })

@@ -17,7 +17,7 @@ const programs = ["src/main.ts", "test/support/measuredService.ts", "test/suppor
 const folderName = "programs"
 
 /** The modules that find in their folder what a build has made. */
-const built = ["src/dashboard/Assets.ts", "src/operations/GuidePage.ts"]
+const built = new Set(["src/dashboard/Assets.ts", "src/operations/GuidePage.ts"])
 
 /** Makes what these modules find. */
 const makePages = async (folder: string): Promise<void> => {
@@ -36,7 +36,7 @@ export const make = async (testFolder: string): Promise<void> => {
   const folder = Path.join(testFolder, folderName)
   const placeOf = (path: string) => {
     const source = Path.relative(".", path)
-    return built.includes(source) ? Path.join(folder, source.replace(/\.ts$/, ".js")) : path
+    return built.has(source) ? Path.join(folder, source.replace(/\.ts$/, ".js")) : path
   }
   await build({
     entryPoints: programs,

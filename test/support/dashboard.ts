@@ -29,7 +29,7 @@ export const agent = Effect.fnUntraced(function* (url: string, keys: ReadonlyArr
   yield* api.users.create({ payload: { username: name, is_admin: false } })
   const { token: owner } = yield* api.users.createToken({ params: { username: name }, payload: { name: "test" } })
   const { id } = yield* api.workspaces.create({ payload: { name: "dev", owner: name } })
-  const metadata = keys.map((key) => ({ key, script: "", interval: 1, timeout: 1, display_order: 0 }))
+  const metadata = keys.map((key) => ({ key, script: `measure ${key}`, interval: 1, timeout: 1, display_order: 0 }))
   const [created] = yield* api.agents.create({ params: { workspace: id }, payload: { agents: [{ name, metadata }] } })
   return { id: created!.id, name, owner, token: created!.token }
 })
