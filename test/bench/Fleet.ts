@@ -21,7 +21,10 @@ export class FleetError extends Data.TaggedError("FleetError")<{ readonly detail
 }
 
 export interface Outcome {
+  /** The reports that were answered. */
   readonly reports: number
+  /** The reports that had no answer when the fleet had waited long enough. */
+  readonly unanswered: number
   readonly millis: number
   /** The time within which such a part of the reports was answered, in milliseconds. */
   readonly quantile: (part: number) => number
@@ -62,6 +65,9 @@ interface Lane {
     readonly replies: ReadonlyArray<Uint8Array>
   }
 }
+
+/** The time for which a fleet waits for answers after its work. */
+const longestWait: Duration.Input = "30 seconds"
 
 interface Agent {
   readonly socket: WebSocket
@@ -128,7 +134,7 @@ export const connect = Effect.fnUntraced(function* (
     for (const message of lane.messages(id, now)) socket.send(message)
   }
 
-  /** Runs `drive` for so long, then waits for the answers that are missing. */
+  /** Runs `drive` for so long, then waits for the answers that are missing, if it does not take too long. */
   const work = (
     duration: Duration.Input,
     drive: Effect.Effect<unknown>,
@@ -147,7 +153,10 @@ export const connect = Effect.fnUntraced(function* (
               Effect.fail(new FleetError({ detail: `refused: ${String(data)}` }))
             )
           }
-          millis.push(performance.now() - sentAt.get(id)!)
+          const sent = sentAt.get(id)
+          // an answer that came too late for the work before
+          if (sent === undefined) continue
+          millis.push(performance.now() - sent)
           sentAt.delete(id)
           if (!isOver) onAnswer(agent)
           else if (sentAt.size === 0) Deferred.doneUnsafe(answered, Effect.void)
@@ -160,14 +169,17 @@ export const connect = Effect.fnUntraced(function* (
         Effect.gen(function* () {
           yield* Effect.raceFirst(Effect.timeoutOption(drive, duration), Deferred.await(answered))
           isOver = true
-          if (sentAt.size > 0) yield* Deferred.await(answered)
+          if (sentAt.size > 0) yield* Effect.timeoutOption(Deferred.await(answered), longestWait)
         })
       )
       delays.disable()
+      const unanswered = sentAt.size
+      sentAt.clear()
       millis.sort((a, b) => a - b)
       return {
         lag: delays.percentile(99) / 1e6,
         reports: millis.length,
+        unanswered,
         millis: Duration.toMillis(elapsed),
         quantile: (part: number) => quantile(millis, part)
       }
@@ -205,6 +217,7 @@ export const connect = Effect.fnUntraced(function* (
         const keeping = Effect.timeoutOption(Effect.repeat(keepDue, Schedule.spaced("10 millis")), duration)
         return Effect.map(Effect.timed(keeping), ([elapsed]) => ({
           reports: 0,
+          unanswered: 0,
           millis: Duration.toMillis(elapsed),
           quantile: () => Number.NaN,
           lag: Number.NaN

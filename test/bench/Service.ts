@@ -1,6 +1,6 @@
 /** The service in a process of its own, over a Postgres of this run, with agents, and the figures of both. */
-import { Data, Deferred, Duration, Effect, Layer, Record, Redacted, Stream } from "effect"
-import { FetchHttpClient, HttpClient } from "effect/http"
+import { Data, Deferred, Duration, Effect, Layer, Record, Redacted, Schema, Stream } from "effect"
+import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 import { ChildProcess } from "effect/process"
 import { SqlClient } from "effect/sql"
 import * as Crypto from "node:crypto"
@@ -18,8 +18,9 @@ class ServiceEnded extends Data.TaggedError("ServiceEnded")<{}> {
   }
 }
 
-/** The line that a process prints when it is ready, with its address. */
+/** The line that a process prints when it is ready, with its address; and that of its probe before it, if it has one. */
 const ready = /^ready at (\S+)/
+const probe = /^probe at (\S+)/
 
 /** Runs `metadata-batcher serve` from a file, and returns when it is ready. It ends with the scope. */
 export const serve = Effect.fnUntraced(function* (main: string, env: Readonly<Record<string, string | undefined>>) {
@@ -29,21 +30,41 @@ export const serve = Effect.fnUntraced(function* (main: string, env: Readonly<Re
     stderr: "inherit"
   })
   const url = yield* Deferred.make<string, ServiceEnded>()
+  let probeUrl: string | undefined
   yield* child.stdout.pipe(
     Stream.decodeText,
     Stream.splitLines,
     Stream.runForEach((line) => {
+      probeUrl ??= probe.exec(line)?.[1]
       const [, address] = ready.exec(line) ?? []
       return address === undefined ? Effect.void : Deferred.succeed(url, address)
     }),
     Effect.ensuring(Deferred.fail(url, new ServiceEnded())),
     Effect.forkScoped
   )
-  return { url: yield* Deferred.await(url), pid: child.pid, end: Effect.andThen(child.kill(), child.exitCode) }
+  return {
+    url: yield* Deferred.await(url),
+    probeUrl,
+    pid: child.pid,
+    end: Effect.andThen(child.kill(), child.exitCode)
+  }
 })
 
 /** The administrator's: the same for all services of this run, which may share a database. */
 const token = Crypto.randomBytes(32).toString("base64url")
+
+/** The figures that a probe takes: times in milliseconds. */
+const Probed = Schema.Struct({
+  longestTurn: Schema.Number,
+  turnP99: Schema.Number,
+  longestCollection: Schema.Number,
+  heapBytes: Schema.Number
+})
+
+export type Probed = typeof Probed.Type
+
+/** The environment of a service of one process that measures its own event loop. */
+export const withProbe = { NODE_OPTIONS: `--import=${Path.resolve(import.meta.dirname, "Probe.ts")}` }
 
 /** The service and a fleet of so many agents, each of which reports all its keys. */
 export const start = Effect.fnUntraced(function* (
@@ -55,7 +76,7 @@ export const start = Effect.fnUntraced(function* (
   const sql = yield* SqlClient.SqlClient
   const client = yield* HttpClient.HttpClient
   const name = Crypto.randomUUID()
-  const { pid, url } = yield* serve(Path.resolve(import.meta.dirname, "../../src/main.ts"), {
+  const { pid, probeUrl, url } = yield* serve(Path.resolve(import.meta.dirname, "../../src/main.ts"), {
     DATABASE_URL: Redacted.value(postgres.url),
     ADMIN_TOKEN: token,
     METADATA_FLUSH_INTERVAL: flushInterval,
@@ -101,7 +122,10 @@ export const start = Effect.fnUntraced(function* (
       lost: sum("coderd_agentapi_metadata_lost_keys_total")
     }
   })
-  return { url, token, members, fleet, sample }
+
+  /** The figures of the service's event loop and heap since this was last asked; it needs {@link withProbe}. */
+  const takeProbe = Effect.flatMap(client.get(probeUrl ?? ""), HttpClientResponse.schemaBodyJson(Probed))
+  return { url, token, members, fleet, sample, takeProbe }
 }, Effect.provide(FetchHttpClient.layer))
 
 export type Sample = Effect.Success<Effect.Success<ReturnType<typeof start>>["sample"]>

@@ -18,7 +18,7 @@ const scales = {
     watchers: 100,
     period: 10,
     flush: 5_000,
-    first: "2 minutes",
+    first: "1 minute",
     further: "20 seconds",
     settle: "12 seconds",
     most: 64,
@@ -38,30 +38,63 @@ const scales = {
 } as const
 
 const observe = Effect.fnUntraced(function* (
-  { fleet, sample }: Effect.Success<ReturnType<typeof Service.start>>,
+  { fleet, sample, takeProbe }: Effect.Success<ReturnType<typeof Service.start>>,
   watchers: Watchers.Watchers,
   perSecond: number,
   duration: Duration.Input
 ) {
   watchers.take()
   const before = yield* sample
+  yield* takeProbe
   const outcome = yield* fleet.pace(perSecond, duration)
-  const used = Service.between(before, yield* sample)
-  return { ...used, outcome, perSecond, ages: watchers.take().ages }
+  const probed = yield* takeProbe
+  const after = yield* sample
+  return {
+    ...Service.between(before, after),
+    probed,
+    outcome,
+    perSecond,
+    ages: watchers.take().ages,
+    bytes: after.serverBytes
+  }
 })
 
 type Observation = Effect.Success<ReturnType<typeof observe>>
 
-const figures = ({ ages, outcome, ...used }: Observation) => {
+/** The figures of both tables: how fast answers came, and what kept them. */
+const answers = ({ bytes, outcome, probed }: Observation) => ({
+  "answer p50 ms": outcome.quantile(0.5),
+  "answer p99 ms": outcome.quantile(0.99),
+  "fleet lag p99 ms": outcome.lag,
+  "turn p99 ms": probed.turnP99,
+  "longest turn ms": probed.longestTurn,
+  "longest GC ms": probed.longestCollection,
+  "heap MB": probed.heapBytes / 1e6,
+  "server MB": bytes / 1e6
+})
+
+const answerColumns = {
+  "answer p50 ms": 1,
+  "answer p99 ms": 1,
+  "fleet lag p99 ms": 1,
+  "turn p99 ms": 1,
+  "longest turn ms": 0,
+  "longest GC ms": 0,
+  "heap MB": 0,
+  "server MB": 0
+} as const
+
+const figures = (observation: Observation) => {
+  const { ages, outcome, ...used } = observation
   const perSecond = (count: number) => (count * 1_000) / used.millis
   const percent = (millis: number) => (millis * 100) / used.millis
   return {
     "updates/s": perSecond(outcome.reports * Workload.keysPerAgent),
+    "replaced/s": perSecond(used.replaced),
     "dropped or lost": used.dropped + used.lost,
     "age p50 ms": Fleet.quantile(ages, 0.5),
     "age p99 ms": Fleet.quantile(ages, 0.99),
-    "answer p99 ms": outcome.quantile(0.99),
-    "fleet lag p99 ms": outcome.lag,
+    ...answers(observation),
     "server CPU %": percent(used.serverCpu),
     "Postgres CPU %": percent(used.postgresCpu),
     "fleet CPU %": percent(used.fleetCpu),
@@ -86,7 +119,7 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
   const { agents, first, further, flush, most, period, settle, watchers: watching } = scales[scale]
   // older: it missed its flush and the next read of its watcher
   const oldest = flush + 1_500
-  const service = yield* Service.start(agents, `${flush} millis`)
+  const service = yield* Service.start(agents, `${flush} millis`, Service.withProbe)
   const watchers = yield* Watchers.connect(
     service.url,
     service.token,
@@ -96,7 +129,7 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
 
   const names = new Map<number, string>()
   for (let load = 1; load <= most; load *= 2) names.set(load, `${agents * load} agents`)
-  const observations = new Map<number, Observation & { readonly bytes: number }>()
+  const observations = new Map<number, Observation>()
   let end: string | undefined
   for (const [load, name] of names) {
     if (end !== undefined) break
@@ -104,8 +137,7 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
     yield* Console.error(`system: ${name}, ${perSecond} reports a second`)
     yield* service.fleet.pace(perSecond, settle)
     const observation = yield* observe(service, watchers, perSecond, load === 1 ? first : further)
-    const { serverBytes } = yield* service.sample
-    observations.set(load, { ...observation, bytes: serverBytes })
+    observations.set(load, observation)
     end = gave(observation, oldest)
   }
 
@@ -122,19 +154,18 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
       ],
       columns: {
         "updates/s": 0,
+        "replaced/s": 0,
         "dropped or lost": 0,
         "age p50 ms": 0,
         "age p99 ms": 0,
-        "answer p99 ms": 1,
-        "fleet lag p99 ms": 1,
+        ...answerColumns,
         "server CPU %": 1,
         "Postgres CPU %": 1,
         "fleet CPU %": 1,
         "rows/s": 0,
         "UPDATEs/s": 1,
         "NOTIFYs/s": 1,
-        "statements/s": 1,
-        "server MB": 0
+        "statements/s": 1
       },
       rounds: 1,
       warmsUp: false,
@@ -144,7 +175,7 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
         return {
           name,
           remark: gave(observation, oldest),
-          round: Effect.succeed({ ...figures(observation), "server MB": observation.bytes / 1e6 })
+          round: Effect.succeed(figures(observation))
         }
       })
     })
@@ -181,9 +212,10 @@ const overload = Effect.fnUntraced(function* (
       "rows/s": 0,
       "% of the best": 0,
       "replaced/s": 0,
-      "dropped or lost": 0,
-      "answer p99 ms": 0,
-      "fleet lag p99 ms": 0,
+      dropped: 0,
+      lost: 0,
+      "not answered": 0,
+      ...answerColumns,
       "server CPU %": 0
     },
     rounds: 1,
@@ -198,9 +230,10 @@ const overload = Effect.fnUntraced(function* (
           "rows/s": rate(observation),
           "% of the best": (rate(observation) * 100) / best,
           "replaced/s": (replaced * 1_000) / millis,
-          "dropped or lost": dropped + lost,
-          "answer p99 ms": outcome.quantile(0.99),
-          "fleet lag p99 ms": outcome.lag,
+          dropped,
+          lost,
+          "not answered": outcome.unanswered,
+          ...answers(observation),
           "server CPU %": (serverCpu * 100) / millis
         })
       }
