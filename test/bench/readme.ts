@@ -1,11 +1,12 @@
 /**
- * Writes the tables of `test/bench/README.md`, and the one of the README, from the JSON of a run:
+ * Writes the tables of `test/bench/README.md`, and the one of the README, from the JSON of one run or of several:
  * `npm run bench:readme -- figures.json`.
  *
- * The tables stand between two marks. Each figure is followed by its ratio to that of the table's reference.
+ * The tables stand between two marks. Each figure is followed by its ratio to that of the table's reference. A part that
+ * several runs have is that of the last.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Data, Effect, FileSystem } from "effect"
+import { Array as Arr, Data, Effect, FileSystem, Option } from "effect"
 import { Argument, Command } from "effect/cli"
 import * as Path from "node:path"
 import { type Figure, Results, type Row, type TableResults } from "./Results.ts"
@@ -71,11 +72,35 @@ export const shown: ReadonlyArray<Shown> = [
       "dropped or lost",
       "age p50 ms",
       "age p99 ms",
+      "answer p99 ms",
+      "longest turn ms",
       "server CPU %",
       "Postgres CPU %",
       "server MB"
     ],
     caption: "The whole service, its Postgres and the fleet on one machine, every agent reporting 15 keys every 10 s"
+  },
+  {
+    part: "system",
+    table: "overload",
+    columns: [
+      "updates/s offered",
+      "updates/s answered",
+      "rows/s",
+      "% of the best",
+      "replaced/s",
+      "dropped",
+      "answer p99 ms",
+      "longest turn ms",
+      "server CPU %"
+    ],
+    caption: "The same agents under one to four times the load of 40 000"
+  },
+  {
+    part: "workers",
+    table: "workers",
+    columns: ["updates/s", "updates/s per core", "answer p99 ms", "server CPU %", "rows/s", "server MB"],
+    caption: "The service as several processes, of agents that report again as soon as they have an answer"
   },
   {
     part: "watch",
@@ -112,9 +137,17 @@ export const section = ({ machine, parts, rounds }: Results, tables: ReadonlyArr
     "Behind each figure is its ratio to that of the first row, measured in the same rounds; a figure without one stands alone.",
     ...tables.flatMap(({ caption, columns, part, table }) => {
       const results = parts.find(({ name }) => name === part)?.tables.find(({ name }) => name === table)
-      return results === undefined ? [] : [`\n**${caption}**\n`, toMarkdown(results, columns)]
+      if (results === undefined) return []
+      const ofItsOwn = results.rounds === 1 ? ", measured once" : `, ${results.rounds} rounds`
+      return [`\n**${caption}**${results.rounds === rounds ? "" : ofItsOwn}\n`, toMarkdown(results, columns)]
     })
   ].join("\n")
+
+/** One run of all parts of several runs on one machine, the later ones instead of the earlier. */
+const merge = ([first, ...others]: Arr.NonEmptyReadonlyArray<Results>): Results => {
+  const parts = new Map([first, ...others].flatMap(({ parts }) => parts.map((part) => [part.name, part] as const)))
+  return { ...first, parts: [...parts.values()] }
+}
 
 const toMarkdown = ({ columns, rows }: TableResults, names: ReadonlyArray<string>): string => {
   const chosen = columns.filter(({ name }) => names.includes(name))
@@ -159,14 +192,18 @@ const command = Command.make(
   "bench:readme",
   {
     results: Argument.FileSchema("figures", Results, { format: "json" }).pipe(
-      Argument.withDescription("The output of npm run bench -- --json")
+      Argument.withDescription("The outputs of npm run bench -- --json"),
+      Argument.variadic({ min: 1 }),
+      Argument.filterMap(Option.liftPredicate(Arr.isReadonlyArrayNonEmpty), () => "at least one file")
     )
   },
-  ({ results }) =>
-    Effect.andThen(
+  ({ results: runs }) => {
+    const results = merge(runs)
+    return Effect.andThen(
       write(Path.resolve(import.meta.dirname, "../../README.md"), results, shown.slice(0, 1)),
       write(Path.resolve(import.meta.dirname, "README.md"), results, shown)
     )
+  }
 ).pipe(Command.withDescription("Writes the tables of figures into the documents."))
 
 if (import.meta.main) {
