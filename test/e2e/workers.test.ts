@@ -145,7 +145,7 @@ describe("a service of several workers", () => {
 
   it.live("ends calmly when Ctrl-C reaches all of its processes, its embedded database last [WK-09]", () =>
     Effect.gen(function* () {
-      const { service, url } = yield* serve(2, { DATA_DIR: yield* dataFolder })
+      const { service, url } = yield* serve(4, { DATA_DIR: yield* dataFolder })
       yield* reporting(url, 10)
 
       yield* service.killAll("SIGINT")
@@ -157,7 +157,7 @@ describe("a service of several workers", () => {
 
   it.live("leaves no worker that has not written, when the primary is killed [WK-10]", () =>
     Effect.gen(function* () {
-      const { service, url } = yield* serveHere(2)
+      const { service, url } = yield* serveHere(4)
       yield* reporting(url, 10)
 
       yield* service.kill("SIGKILL")
@@ -170,7 +170,7 @@ describe("a service of several workers", () => {
 
   it.live("ends when no worker comes up any more [WK-04]", () =>
     Effect.gen(function* () {
-      const { service, workers } = yield* serveHere(2)
+      const { service, workers } = yield* serveHere(4)
       const sql = yield* PgClient.PgClient
       yield* sql`DROP TABLE metadata_batcher_migrations CASCADE`
 
@@ -183,13 +183,13 @@ describe("a service of several workers", () => {
 
   it.live("closes connections beyond the limit of the service at once [WK-11]", () =>
     Effect.gen(function* () {
-      const { url } = yield* serveHere(2, { MAX_CONNECTIONS: "10" })
+      const { url } = yield* serveHere(4, { MAX_CONNECTIONS: "12" })
       const { hostname, port } = new URL(url)
       const open = Effect.acquireRelease(
         Effect.sync(() => Net.connect(Number(port), hostname)),
         (socket) => Effect.sync(() => socket.destroy())
       )
-      const sockets = yield* Effect.all(Array.from({ length: 16 }, () => open))
+      const sockets = yield* Effect.all(Array.from({ length: 18 }, () => open))
       const closed = yield* Queue.unbounded<void>()
       for (const socket of sockets) {
         socket.on("error", () => {})
