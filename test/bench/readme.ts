@@ -41,6 +41,18 @@ export const shown: ReadonlyArray<Shown> = [
     caption: "500 updates of 50 agents, written and announced"
   },
   {
+    part: "store",
+    table: "batches of 500",
+    columns: ["rows/s", "client CPU us/row", "server CPU us/row"],
+    caption: "Batches of 500 rows into each store, one after the other"
+  },
+  {
+    part: "store",
+    table: "batches of 2000",
+    columns: ["rows/s", "client CPU us/row", "server CPU us/row"],
+    caption: "Batches of 2 000 rows into each store, one after the other"
+  },
+  {
     part: "report",
     table: "press",
     columns: ["reports/s", "server CPU us/report", "p50 ms", "p99 ms"],
@@ -63,6 +75,24 @@ export const shown: ReadonlyArray<Shown> = [
     table: "idle",
     columns: ["KB/connection", "heap KB/connection", "server CPU %"],
     caption: "10 000 connections of stock agents with three open streams each, idle"
+  },
+  {
+    part: "pubsub",
+    table: "one",
+    columns: ["publications/s", "CPU us, together", "CPU us, alone", "p50 ms", "p99 ms"],
+    caption: "Publications of 60 agents each, heard by one process"
+  },
+  {
+    part: "pubsub",
+    table: "some",
+    columns: ["publications/s", "CPU us, together", "CPU us, alone", "p50 ms", "p99 ms"],
+    caption: "Publications of 60 agents each, heard by 10 processes"
+  },
+  {
+    part: "pubsub",
+    table: "many",
+    columns: ["publications/s", "CPU us, together", "CPU us, alone", "p50 ms", "p99 ms"],
+    caption: "Publications of 60 agents each, heard by 50 processes"
   },
   {
     part: "system",

@@ -15,7 +15,7 @@ import * as Database from "./write/Database.ts"
 
 const scales = {
   full: { agents: 4_000, distinctRows: 40_000, rowsPerRound: 40_000 },
-  smoke: { agents: 50, distinctRows: 500, rowsPerRound: 500 }
+  smoke: { agents: 200, distinctRows: 2_000, rowsPerRound: 2_000 }
 } as const
 
 const sizes = [500, 2_000]
@@ -56,41 +56,39 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
         }
   ]
 
-  return sizes
-    .filter((size) => size <= rowsPerRound)
-    .map((size) => {
-      const batches = Workload.chunksOf(rows, size)
-      return Table.make({
-        name: `store, batches of ${size}`,
-        title: `batches of ${size} into each store`,
-        notes: [
-          `A round writes ${rowsPerRound} rows of ${Workload.keysPerReport} for each agent, in batches one after the other.`,
-          "Every row is found and changed. Server CPU is that of all processes of the servers."
-        ],
-        columns: { "rows/s": 0, "client CPU us/row": 2, "server CPU us/row": 2 },
-        reference: "PgMetadataStore",
-        contestants: stores.map((contestant) => {
-          if (contestant.skipped !== undefined) return { name: contestant.name, skipped: contestant.skipped }
-          const { cpuMillis, name, store } = contestant
-          const next = Circle.make(batches)
-          const write = Effect.suspend(() =>
-            Effect.forEach(next(rowsPerRound / size).elements, (batch) => store.updateBatch(batch), { discard: true })
-          )
-          return {
-            name,
-            round: Effect.gen(function* () {
-              const before = yield* cpuMillis
-              const reading = yield* Meter.read(write)
-              return {
-                "rows/s": (rowsPerRound / reading.millis) * 1_000,
-                "client CPU us/row": (reading.cpuMillis * 1_000) / rowsPerRound,
-                ...Database.serverCpu(before, yield* cpuMillis, rowsPerRound)
-              }
-            })
-          }
-        })
+  return sizes.map((size) => {
+    const batches = Workload.chunksOf(rows, size)
+    return Table.make({
+      name: `batches of ${size}`,
+      title: `batches of ${size} into each store`,
+      notes: [
+        `A round writes ${rowsPerRound} rows of ${Workload.keysPerReport} for each agent, in batches one after the other.`,
+        "Every row is found and changed. Server CPU is that of all processes of the servers."
+      ],
+      columns: { "rows/s": 0, "client CPU us/row": 2, "server CPU us/row": 2 },
+      reference: "PgMetadataStore",
+      contestants: stores.map((contestant) => {
+        if (contestant.skipped !== undefined) return { name: contestant.name, skipped: contestant.skipped }
+        const { cpuMillis, name, store } = contestant
+        const next = Circle.make(batches)
+        const write = Effect.suspend(() =>
+          Effect.forEach(next(rowsPerRound / size).elements, (batch) => store.updateBatch(batch), { discard: true })
+        )
+        return {
+          name,
+          round: Effect.gen(function* () {
+            const before = yield* cpuMillis
+            const reading = yield* Meter.read(write)
+            return {
+              "rows/s": (rowsPerRound / reading.millis) * 1_000,
+              "client CPU us/row": (reading.cpuMillis * 1_000) / rowsPerRound,
+              ...Database.serverCpu(before, yield* cpuMillis, rowsPerRound)
+            }
+          })
+        }
       })
     })
+  })
 })
 
 export const store: Table.Part = {
