@@ -72,11 +72,22 @@ export const tlsEndpointOf = (node: string, named: ReadonlyArray<string> = []) =
   }
 }
 
-/** Returns why the server cannot be used. */
-export const reasonOf = (cause: unknown): Exclude<RemoteServer.Reason, "package" | "settings"> => {
+/** Returns why the server cannot be used. One that has replied speaks the protocol of the scheme. */
+export const reasonOf = (
+  cause: unknown,
+  { hasReplied, scheme }: { readonly hasReplied: boolean; readonly scheme: string }
+): Exclude<RemoteServer.Reason, "package" | "settings"> => {
   const message = cause instanceof Error ? cause.message : ""
+  if (!hasReplied && (scheme === "rediss" ? noTls : noReply).test(message)) return "protocol"
   if (/^(WRONGPASS|NOAUTH)|invalid password|without any password/i.test(message)) return "credentials"
   if (/^NOPERM|user executing the script can't/.test(message)) return "rights"
   if (/^NOPROTO|unknown command.*HELLO/i.test(message)) return "version"
   return RemoteServer.isTlsFailure(cause) ? "certificate" : "unreachable"
 }
+
+/** The messages about a server that says nothing, or closes the connection instead of its first reply. */
+const noReply = /^no response within|ECONNRESET|EPIPE|Socket closed unexpectedly/
+
+/** The messages about a server that does not begin TLS. */
+const noTls =
+  /^no response within|before secure TLS connection|:(wrong version number|packet length too long|http request):/

@@ -16,6 +16,7 @@ export interface Problem {
 
 /**
  * - `unreachable`: no connection can be opened, or it broke.
+ * - `protocol`: the server does not reply in the protocol of the address, or not with or without TLS as the address says.
  * - `credentials`: the server does not accept the user or the password.
  * - `rights`: the user may not do what the service does.
  * - `certificate`: the certificate of one side is missing or not accepted by the other.
@@ -23,7 +24,15 @@ export interface Problem {
  * - `package`: the package of the client is not installed.
  * - `settings`: the address or a file of the settings cannot be read.
  */
-export type Reason = "unreachable" | "credentials" | "rights" | "certificate" | "version" | "package" | "settings"
+export type Reason =
+  | "unreachable"
+  | "protocol"
+  | "credentials"
+  | "rights"
+  | "certificate"
+  | "version"
+  | "package"
+  | "settings"
 
 /** A kind of server, and how its settings begin. */
 export interface Role {
@@ -195,8 +204,38 @@ export const load = <A>(
     })
   })
 
+/** The protocol that the scheme of an address stands for, and the remedy when another server is there. */
+const protocols: Readonly<Record<string, { readonly name: string; readonly remedy: (settings: string) => string }>> = {
+  redis: {
+    name: "Redis without TLS",
+    remedy: (settings) =>
+      `leads to Redis or Valkey, and begin ${settings}_URL with rediss:// if that server requires TLS`
+  },
+  rediss: {
+    name: "Redis with TLS",
+    remedy: (settings) => `leads to Redis or Valkey, and begin ${settings}_URL with redis:// if that server has no TLS`
+  },
+  nats: {
+    name: "NATS",
+    remedy: (settings) =>
+      `leads to the port of NATS for clients, and set no ${settings}_TLS_CA, ${settings}_TLS_CERT and ${settings}_TLS_KEY if that server has no TLS`
+  },
+  tls: {
+    name: "NATS with TLS",
+    remedy: (settings) =>
+      `leads to the port of NATS for clients, and begin ${settings}_URL with nats:// if that server has no TLS`
+  }
+}
+
 /** The sentences about a server at an address that may be shown, by their reasons and their causes. */
-export const sentences = ({ name, settings }: Role, address: string) => ({
+export const sentences = (
+  { name, settings }: Role,
+  { display: address, scheme }: Pick<Target, "display" | "scheme">
+) => ({
+  protocol: (why: string) => {
+    const protocol = protocols[scheme]!
+    return `the ${name} ${address} does not reply in the protocol of ${protocol.name} (${why}): check that ${settings}_URL ${protocol.remedy(settings)}`
+  },
   unreachable: (why: string) =>
     `cannot reach the ${name} ${address} (${why}): start it, or set ${settings}_URL to the address of a ${name} that runs`,
   credentials: (why: string) =>
@@ -205,11 +244,17 @@ export const sentences = ({ name, settings }: Role, address: string) => ({
     `the TLS connection to the ${name} ${address} failed (${why}): set ${settings}_TLS_CA to the authority of its certificate, and ${settings}_TLS_CERT and ${settings}_TLS_KEY if it asks for one`
 })
 
+/** The error of a server that is silent. */
+export const noResponse = () => new Error(`no response within ${connectTimeout / 1_000} seconds`)
+
 /** Returns the innermost message of an error. */
 export const reasonOf = (cause: unknown): string => {
   let innermost = cause
   while (innermost instanceof AggregateError && innermost.errors.length > 0) innermost = innermost.errors[0]
   while (innermost instanceof Error && innermost.cause instanceof Error) innermost = innermost.cause
+  // the message of OpenSSL has several lines
+  if (innermost instanceof Error && "reason" in innermost && typeof innermost.reason === "string")
+    return innermost.reason
   return innermost instanceof Error ? innermost.message || innermost.name : String(innermost)
 }
 

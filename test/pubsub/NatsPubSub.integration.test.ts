@@ -1,5 +1,5 @@
 import { NodeFileSystem } from "@effect/platform-node"
-import { assert, layer } from "@effect/vitest"
+import { assert, inject, layer } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Redacted } from "effect"
 import * as Net from "node:net"
 import * as Path from "node:path"
@@ -89,12 +89,54 @@ Brokers.describeWith("nats", () => {
         const unknown = yield* refused({ url: at(broker, "me", "tls") })
         const anonymous = yield* refused({ url: at(broker, "me", "tls"), tls: { ca: tls.ca } })
         const misnamed = yield* refused({ url: Redacted.make(`tls://localhost:${broker.port}`), tls })
-        const plain = yield* refused({ url: at(yield* Server, "me", "tls") })
 
         assert.strictEqual(misnamed.reason, "certificate")
         assert.match(unknown.message, /^the TLS connection to the broker .* failed \(.+\): set PUBSUB_TLS_CA to/)
-        assert.deepStrictEqual([unknown.reason, plain.reason], ["certificate", "certificate"])
+        assert.strictEqual(unknown.reason, "certificate")
         assert.include(["certificate", "unreachable"], anonymous.reason)
+      })
+    )
+
+    it.effect("uses TLS where the broker requires it, whatever the scheme says [BK-05]", () =>
+      Effect.gen(function* () {
+        const { ca, cert, key } = Brokers.certificates(yield* emptyFolder)
+        const broker = yield* Brokers.start("nats", { args: ["--tls", "--tlscert", cert, "--tlskey", key] })
+
+        yield* NatsPubSub.make({ url: at(broker, "me"), tls: { ca } })
+        const { message, reason } = yield* refused({ url: at(broker, "me:hunter2") })
+
+        assert.strictEqual(reason, "certificate")
+        assert.match(message, /set PUBSUB_TLS_CA to the authority of its certificate/)
+      })
+    )
+
+    it.effect("does not start where no NATS is, or none with TLS, and says what to change [BK-05]", () =>
+      Effect.gen(function* () {
+        const { ca } = Brokers.certificates(yield* emptyFolder)
+        const plain = yield* Server
+        const postgres = Redacted.make(`nats://me:hunter2@${new URL(inject("postgresUrl")).host}`)
+
+        const [withScheme, withFiles, other] = yield* Effect.all(
+          [
+            refused({ url: at(plain, "me:hunter2", "tls") }),
+            refused({ url: at(plain, "me:hunter2"), tls: { ca } }),
+            refused({ url: postgres })
+          ],
+          { concurrency: "unbounded" }
+        )
+
+        for (const { message, reason } of [withScheme, withFiles, other]) {
+          assert.strictEqual(reason, "protocol", message)
+          assert.match(
+            message,
+            /does not reply in the protocol of NATS.* \(.*\): check that PUBSUB_URL leads to the port of/
+          )
+        }
+        assert.match(withScheme.message, /begin PUBSUB_URL with nats:\/\/ if that server has no TLS$/)
+        assert.match(
+          withFiles.message,
+          /set no PUBSUB_TLS_CA, PUBSUB_TLS_CERT and PUBSUB_TLS_KEY if that server has no TLS$/
+        )
       })
     )
 

@@ -1,8 +1,10 @@
 import { NodeFileSystem } from "@effect/platform-node"
-import { assert, layer } from "@effect/vitest"
+import { assert, inject, layer } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Redacted } from "effect"
 import * as Path from "node:path"
+import * as RedisConnection from "../../src/pubsub/internal/redisConnection.ts"
 import * as RedisPubSub from "../../src/pubsub/RedisPubSub.ts"
+import * as Proxy from "../faults/Proxy.ts"
 import * as Brokers from "../support/brokers.ts"
 import { emptyFolder } from "../support/folder.ts"
 import { brokerSuite, Server } from "./brokerSuite.ts"
@@ -67,12 +69,46 @@ Brokers.describeWith("redis", () => {
           const unknown = yield* refused({ url })
           const anonymous = yield* refused({ url, tls: { ca: tls.ca } })
           const misnamed = yield* refused({ url: Redacted.make(`rediss://localhost:${port}`), tls })
-          const plain = yield* refused({ url: at(yield* Server, "me", "rediss") })
 
           assert.match(unknown.message, /^the TLS connection to the broker .* failed \(.+\): set PUBSUB_TLS_CA to/)
           assert.deepStrictEqual([anonymous.reason, misnamed.reason], ["certificate", "certificate"])
-          // a server without TLS closes a connection that begins with a handshake
-          assert.deepStrictEqual([unknown.reason, plain.reason], ["certificate", "unreachable"])
+          assert.strictEqual(unknown.reason, "certificate")
+        })
+      )
+
+      it.effect("does not start where no Redis is, or none with or without TLS, and says what to change [BK-05]", () =>
+        Effect.gen(function* () {
+          const { others, plain, tls } = yield* Brokers.mistakenForRedis(yield* emptyFolder, inject("postgresUrl"))
+          const errors = yield* Effect.forEach([tls, plain, ...others], (url) => refused({ url: Redacted.make(url) }), {
+            concurrency: "unbounded"
+          })
+
+          for (const { message, reason } of errors) {
+            assert.strictEqual(reason, "protocol", message)
+            assert.match(
+              message,
+              /^the broker rediss?:\/\/127\.0\.0\.1:\d+ does not reply in the protocol of Redis with/
+            )
+            assert.match(
+              message,
+              /^.*: check that PUBSUB_URL leads to Redis or Valkey, and begin PUBSUB_URL with redis/
+            )
+          }
+          assert.match(errors[0]!.message, /begin PUBSUB_URL with rediss:\/\/ if that server requires TLS$/)
+          assert.match(errors[1]!.message, /begin PUBSUB_URL with redis:\/\/ if that server has no TLS$/)
+        })
+      )
+
+      it.effect("calls a broker unreachable that closes connections once it has replied [BK-05]", () =>
+        Effect.gen(function* () {
+          const proxy = yield* Proxy.make((yield* Server).url)
+          const driver = yield* RedisConnection.driver({ url: Redacted.make(proxy.url) })
+          yield* Effect.scoped(driver.connect)
+          yield* proxy.leadTo(1)
+
+          const { reason } = yield* Effect.flip(Effect.scoped(driver.connect))
+
+          assert.strictEqual(reason, "unreachable")
         })
       )
 

@@ -161,6 +161,7 @@ export const brokerSuite = (it: Vitest.MethodsNonLive<Server | FileSystem.FileSy
   const refused = Effect.fnUntraced(function* (options: Options) {
     const error = yield* Effect.flip(make(options))
     assert.notInclude(inspect(error, { depth: null, showHidden: true }), "hunter2")
+    assert.notInclude(error.message, "\n")
     return { reason: error.reason, message: error.message }
   })
 

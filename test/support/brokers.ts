@@ -89,3 +89,26 @@ export const certificates = (folder: string, names = "IP:127.0.0.1,DNS:localhost
   openssl("req", "-x509", ...newKey, ...files, "-subj", "/CN=server", ...signed)
   return { ca: file("ca.pem"), cert: file(`${own}.pem`), key: file(`${own}.key`) }
 }
+
+/** The arguments of a Redis with TLS alone, which asks clients for no certificate. */
+const redisWithTls = ({ ca, cert, key }: Certificates, port: number) =>
+  ["--tls-port", `${port}`, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca].concat([
+    "--tls-auth-clients",
+    "no"
+  ])
+
+/**
+ * The addresses of servers that do not speak as the address says, by what is there: Redis with TLS and without, NATS and
+ * Postgres. All have a password.
+ */
+export const mistakenForRedis = Effect.fnUntraced(function* (folder: string, postgresUrl: string) {
+  const tlsPort = yield* freePort
+  const { port } = yield* start("redis", { args: redisWithTls(certificates(folder), tlsPort) })
+  const at = (scheme: string, port: number | string) => `${scheme}://me:hunter2@127.0.0.1:${port}`
+  const others = Programs.pathOf("nats-server") === undefined ? [] : [(yield* start("nats")).port]
+  return {
+    tls: at("redis", tlsPort),
+    plain: at("rediss", port),
+    others: [...others, new URL(postgresUrl).port].flatMap((port) => [at("redis", port), at("rediss", port)])
+  }
+})

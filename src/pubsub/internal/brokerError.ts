@@ -6,6 +6,7 @@ import * as RemoteServer from "../../platform/RemoteServer.ts"
  * The broker cannot be used. The message names the setting of the service and what to do; no message has a password.
  *
  * - `unreachable`: no connection can be opened, or it broke.
+ * - `protocol`: the server does not reply in the protocol of the address, or not with or without TLS as the address says.
  * - `credentials`: the broker does not accept the user or the password.
  * - `rights`: the user may not publish or subscribe to the channels of the prefix.
  * - `certificate`: the certificate of one side is missing or not accepted by the other.
@@ -18,6 +19,7 @@ export class BrokerError extends Schema.TaggedError<BrokerError>()("BrokerError"
   /** The kind of the failure. */
   reason: Schema.Literals([
     "unreachable",
+    "protocol",
     "credentials",
     "rights",
     "certificate",
@@ -46,9 +48,10 @@ export const asBrokerError = <A>(self: Effect.Effect<A, RemoteServer.Problem>): 
   Effect.mapError(self, (problem) => new BrokerError(problem))
 
 /** The errors of a broker at an address that may be shown. */
-export const errorsOf = (address: string, prefix: string) => {
+export const errorsOf = (target: Pick<RemoteServer.Target, "display" | "scheme">, prefix: string) => {
+  const address = target.display
   const details: { readonly [R in Exclude<Reason, "package" | "settings">]: (why: string) => string } = {
-    ...RemoteServer.sentences(role, address),
+    ...RemoteServer.sentences(role, target),
     rights: (why) =>
       `the user of the broker ${address} may not publish and subscribe to the channels of the service (${why}): allow it every channel that begins with ${prefix}. or set PUBSUB_PREFIX to a prefix that is allowed`,
     version: (why) =>

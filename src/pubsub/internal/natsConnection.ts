@@ -29,11 +29,16 @@ export const driver = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Driver<BrokerConnection, BrokerError>, BrokerError> {
   const { prefix = Settings.defaultPrefix } = options
   const target = yield* asBrokerError(RemoteServer.parseTarget(role, options.url, ["nats", "tls"]))
-  const toError = errorsOf(target.display, prefix)
+  const toError = errorsOf(target, prefix)
   const nats = yield* asBrokerError(
     RemoteServer.load(role, "@nats-io/transport-node", "3", () => import("@nats-io/transport-node"))
   )
-  const broken = brokenBy(toError)
+  let hasReplied = false
+  const broken = (cause: unknown) =>
+    // NATS speaks first, and says whether it has TLS
+    (!hasReplied && nameOf(cause) === "TimeoutError") || /does not support 'tls'/.test(RemoteServer.reasonOf(cause))
+      ? toError("protocol", cause)
+      : brokenBy(toError)(cause)
 
   const connect = Effect.gen(function* () {
     const tls = yield* asBrokerError(RemoteServer.readTls(role, options.tls))
@@ -51,6 +56,7 @@ export const driver = Effect.fnUntraced(function* (
         ...(target.scheme === "tls" || Object.keys(tls).length > 0 ? { tls: checked } : {})
       })
     const connection = yield* Effect.acquireRelease(opened(connecting, broken), close, { interruptible: true })
+    hasReplied = true
     return yield* listening(connection, prefix, toError)
   })
 

@@ -7,7 +7,7 @@
  */
 import { Cause, Effect, Queue, type Redacted } from "effect"
 import * as RedisServer from "../../platform/RedisServer.ts"
-import { connectTimeout, parseTarget } from "../../platform/RemoteServer.ts"
+import { connectTimeout, noResponse, parseTarget } from "../../platform/RemoteServer.ts"
 import { asBrokerError, BrokerError, errorsOf, role } from "./brokerError.ts"
 import { type BrokerConnection, nameAtBroker } from "./brokerPubSub.ts"
 import * as Settings from "./brokerSettings.ts"
@@ -40,8 +40,12 @@ export const driver = Effect.fnUntraced(function* (
       detail: "PUBSUB_URL names several hosts of Redis: name one, which may be any node of a cluster"
     })
   }
-  const toError = errorsOf(target.display, prefix)
-  const broken = brokenBy(toError)
+  const toError = errorsOf(target, prefix)
+  let hasReplied = false
+  const broken: Broken = (cause) =>
+    cause instanceof BrokerError
+      ? cause
+      : toError(RedisServer.reasonOf(cause, { hasReplied, scheme: target.scheme }), cause)
   const redis = yield* asBrokerError(RedisServer.load(role))
 
   const connect = Effect.gen(function* () {
@@ -58,9 +62,10 @@ export const driver = Effect.fnUntraced(function* (
       // a server that is stopped accepts connections and says nothing
       Effect.timeoutOrElse({
         duration: connectTimeout,
-        orElse: () => Effect.fail(broken(new Error(`no response within ${connectTimeout / 1_000} seconds`)))
+        orElse: () => Effect.fail(broken(noResponse()))
       })
     )
+    hasReplied = true
     return listening(client, queues, prefix, broken)
   })
 
@@ -101,8 +106,3 @@ const listening = (client: Client, queues: Queues, prefix: string, broken: Broke
     publish
   }
 }
-
-const brokenBy =
-  (toError: ReturnType<typeof errorsOf>): Broken =>
-  (cause) =>
-    cause instanceof BrokerError ? cause : toError(RedisServer.reasonOf(cause), cause)

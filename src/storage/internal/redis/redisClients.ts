@@ -38,17 +38,18 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     return yield* unusable(`${setting} must end with the number of a database, such as /1, or with the host`)
   }
   const sentences = {
-    ...RemoteServer.sentences(role, target.display),
+    ...RemoteServer.sentences(role, target),
     rights: (why: string) => options.rights(target.display, why),
     version: (why: string) => `${server} is too old (${why}): run Redis 6 or Valkey, or later, at ${setting}`
   }
+  let hasReplied = false
   const broken = (cause: unknown): RemoteServer.Problem => {
     const why = RemoteServer.reasonOf(cause)
     if (/^ERR (SELECT is not allowed|DB index)/.test(why)) {
       const detail = `${server} has no database ${target.path} (${why}): correct or leave out the number in ${setting}`
       return { reason: "settings", detail, cause }
     }
-    const reason = RedisServer.reasonOf(cause)
+    const reason = RedisServer.reasonOf(cause, { hasReplied, scheme: target.scheme })
     return { reason, detail: sentences[reason](why), cause }
   }
 
@@ -56,6 +57,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     const access = yield* RedisServer.readAccess(role, target, options)
     const context = { redis, target, settings: RedisServer.clientOptions(target.scheme, access), broken }
     const { client, greeting } = yield* firstOf(context)
+    hasReplied = true
     const isReplica = greeting["role"] === "replica" || greeting["role"] === "slave"
     const isCluster = greeting["mode"] === "cluster"
     if (!isCluster && !isReplica && target.hosts.length === 1) return client
@@ -135,12 +137,11 @@ const connected = <A>(client: Destroyable, connect: () => Promise<A>, broken: Co
   client.on("error", (error) => {
     last = error
   })
-  const seconds = RemoteServer.connectTimeout / 1_000
   return Effect.tryPromise({ try: connect, catch: (cause) => broken(last ?? cause) }).pipe(
     // a server that is stopped accepts connections and says nothing
     Effect.timeoutOrElse({
       duration: RemoteServer.connectTimeout,
-      orElse: () => Effect.fail(broken(new Error(`no response within ${seconds} seconds`)))
+      orElse: () => Effect.fail(broken(RemoteServer.noResponse()))
     }),
     Effect.onError(() => Effect.sync(destroying(client)))
   )
