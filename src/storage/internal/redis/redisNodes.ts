@@ -22,7 +22,7 @@ export const interval: Duration.Input = "2 seconds"
 export const responseTimeout: Duration.Input = "3 seconds"
 
 /** The pauses between two replacements of the connections: 1 s, then doubled up to 4 s, varied by a fifth. */
-export const backoff = Schedule.jittered(Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("4 seconds")]))
+const backoff = Schedule.jittered(Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("4 seconds")]))
 
 /** A command has no result: its connection broke, its node was silent, or the reply is an error. */
 export class CommandFailed extends Data.TaggedError("CommandFailed")<{ readonly cause: unknown }> {
