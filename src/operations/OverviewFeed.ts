@@ -4,6 +4,7 @@
  * - It keeps the recent readings, and a {@link History} of a day, so that plots are full when a page opens.
  * - The ranges of hours are those of all replicas, from the store in which each of them keeps a point every 36 seconds. While
  *   that does not respond, and before it has any, they are of this replica since its start.
+ *   Watchers that ask within ten seconds share one reading of the store.
  * - A watcher gets the points so far, then an overview per second. A slow watcher misses some and delays nobody.
  * - Readiness is checked apart, so that a database without an answer delays no reading.
  * - A reading that fails is logged; the next one comes a second later.
@@ -20,6 +21,9 @@ import * as ServiceFigures from "./ServiceFigures.ts"
 
 /** The time between two readings. */
 export const interval = "1 second"
+
+/** How long watchers of a range share one reading of the store; a replica adds a point every 36 seconds. */
+const sharedFor = "10 seconds"
 
 /** The time from a failure to keep a point to the next attempt. */
 const retryInterval = "30 seconds"
@@ -114,15 +118,17 @@ export const make: Effect.Effect<OverviewFeed["Service"], never, Requirements | 
     const points = yield* store.read(DateTime.subtract(yield* DateTime.now, { seconds }))
     return points.length === 0 ? yield* own(range) : History.ofKept(points, range)
   })
+  const pointsOf = new Map<History.Range, Effect.Effect<ReadonlyArray<Overview.Point>>>()
+  for (const range of History.ranges) {
+    const orOwn = Effect.catch(ofAll(range), (error) =>
+      Effect.andThen(Effect.logWarning("points of all replicas not read", error), own(range))
+    )
+    pointsOf.set(range, History.isKept(range) ? yield* Effect.cachedWithTTL(orOwn, sharedFor) : own(range))
+  }
 
   return OverviewFeed.of({
     current: Effect.sync(() => latest),
-    history: (range) =>
-      History.isKept(range)
-        ? Effect.catch(ofAll(range), (error) =>
-            Effect.andThen(Effect.logWarning("points of all replicas not read", error), own(range))
-          )
-        : own(range),
+    history: (range) => pointsOf.get(range)!,
     watch: Stream.unwrap(
       Effect.map(PubSub.subscribe(news), (subscription) =>
         Stream.concat(

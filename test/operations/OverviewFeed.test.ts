@@ -183,16 +183,43 @@ it.effect("has ranges of hours of the store, and its own points while that has n
         assert.notInclude(own, 7)
 
         stored = Effect.succeed([point(36, { agents: 7 })])
+        yield* TestClock.adjust("10 seconds")
         assert.deepStrictEqual([yield* agents("6h"), yield* agents("1d")], [[7], [7]])
         assert.notInclude(yield* agents("1h"), 7)
         const hour = 3_600_000
-        assert.deepStrictEqual(
-          since,
-          [24, 6, 24].map((hours) => 600_000 - hours * hour)
-        )
+        assert.deepStrictEqual(since, [600_000 - 24 * hour, 610_000 - 6 * hour, 610_000 - 24 * hour])
 
         stored = Effect.fail(away)
+        yield* TestClock.adjust("10 seconds")
         assert.deepStrictEqual(yield* agents("1d"), own)
+      }),
+    store
+  )
+})
+
+it.effect("reads the store once for all watchers who ask for a range within ten seconds [LF-42]", () => {
+  let reads = 0
+  const store: Store = {
+    ...emptyStore,
+    read: () =>
+      Effect.as(
+        Effect.tap(Effect.yieldNow, () => Effect.sync(() => void reads++)),
+        []
+      )
+  }
+  return withFeed(
+    Effect.undefined,
+    ({ history }) =>
+      Effect.gen(function* () {
+        const ask = Effect.all([history("6h"), history("6h"), history("1h")], { concurrency: "unbounded" })
+        yield* ask
+        yield* TestClock.adjust("9 seconds")
+        yield* ask
+        assert.strictEqual(reads, 1)
+
+        yield* TestClock.adjust("1 second")
+        yield* ask
+        assert.strictEqual(reads, 2)
       }),
     store
   )
