@@ -237,8 +237,13 @@ const layerServices = (settings: Settings) =>
   )
 
 /** Statistics of agents, and everything that follows from them. */
-const layerStats = ({ experiments = [], shutdownTimeout, statsReportInterval: reportInterval }: Settings) =>
-  StatsReporter.layer.pipe(
+const layerStats = ({
+  announceInterval,
+  experiments = [],
+  shutdownTimeout,
+  statsReportInterval: reportInterval
+}: Settings) =>
+  StatsReporter.layer({ announceInterval }).pipe(
     Layer.provideMerge([
       ActivityBump.layer,
       UsageTracker.layer(),

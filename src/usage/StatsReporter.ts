@@ -6,12 +6,13 @@
  * 3. A report without activity ends here. Connections of an agent are activity, and sessions of a program of a user.
  * 4. The deadline of the workspace is moved.
  * 5. The workspace counts as used.
- * 6. The new statistics are announced to the owner, or a warning is logged after two seconds.
+ * 6. The new statistics are announced to the owner, or a warning is logged after two seconds. With `announceInterval`
+ *    those of several agents are announced together.
  *
  * A report never fails: each step logs and counts its errors. While the database is away a report takes at most four
  * seconds, which is less than agents wait.
  */
-import { Context, type DateTime, Effect, Layer } from "effect"
+import { Context, type DateTime, Duration, Effect, Layer } from "effect"
 import type { AgentId } from "../domain/Ids.ts"
 import type { Workspace } from "../domain/Workspace.ts"
 import type { PubSub } from "../pubsub/PubSub.ts"
@@ -24,6 +25,11 @@ import { type AppStats, StatsStore } from "./StatsStore.ts"
 import * as WorkspaceEvents from "../pubsub/WorkspaceEvents.ts"
 import type { StoreError } from "../domain/StoreError.ts"
 
+export interface Options {
+  /** How long announcements are collected after the last one, at most a second. Default 0: each is made at once. */
+  readonly announceInterval?: Duration.Input | undefined
+}
+
 export interface Report {
   readonly at: DateTime.Utc
   readonly workspace: Workspace
@@ -35,6 +41,9 @@ export interface Report {
   readonly metrics?: { readonly agentName: string; readonly all: ReadonlyArray<AgentMetric> } | undefined
 }
 
+/** Half of the time that a report waits for its announcement. */
+const maxAnnounceInterval = Duration.seconds(1)
+
 export class StatsReporter extends Context.Service<
   StatsReporter,
   {
@@ -44,12 +53,13 @@ export class StatsReporter extends Context.Service<
   }
 >()("metadata-batcher/usage/StatsReporter") {}
 
-export const make = Effect.gen(function* () {
+export const make = Effect.fnUntraced(function* ({ announceInterval = 0 }: Options = {}) {
   const batcher = yield* StatsBatcher
   const forwarded = yield* ForwardedMetrics
   const activity = yield* ActivityBump
   const usageTracker = yield* UsageTracker
-  const publish = yield* WorkspaceEvents.make
+  const interval = Duration.min(Duration.fromInputUnsafe(announceInterval), maxAnnounceInterval)
+  const publish = yield* Duration.isZero(interval) ? WorkspaceEvents.make : WorkspaceEvents.makeCollected(interval)
   const store = yield* StatsStore
 
   const report = Effect.fn("StatsReporter.report")(function* ({
@@ -89,8 +99,10 @@ export const make = Effect.gen(function* () {
   })
 })
 
-export const layer: Layer.Layer<
+export const layer = (
+  options?: Options
+): Layer.Layer<
   StatsReporter,
   never,
   StatsBatcher | ForwardedMetrics | ActivityBump | UsageTracker | PubSub | StatsStore
-> = Layer.effect(StatsReporter, make)
+> => Layer.effect(StatsReporter, make(options))

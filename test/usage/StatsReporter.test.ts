@@ -18,7 +18,7 @@ import { figures } from "../support/stats.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
 import { ActivityStore } from "../../src/usage/ActivityStore.ts"
 
-interface Given {
+interface Given extends StatsReporter.Options {
   readonly publish?: Effect.Effect<void, PubSub.PubSubError>
   readonly bump?: Effect.Effect<void, StoreError>
 }
@@ -29,7 +29,7 @@ const start = Effect.fnUntraced(function* (given: Given = {}) {
   const logs: Array<LogRecord> = []
   const note = (...what: ReadonlyArray<unknown>) => Effect.sync(() => void done.push(what))
   const services = yield* Layer.build(
-    StatsReporter.layer.pipe(
+    StatsReporter.layer(given).pipe(
       Layer.provide([
         Layer.mock(StatsBatcher)({
           add: ({ agentId, at, figures, usage, userId }) =>
@@ -183,6 +183,41 @@ describe("StatsReporter", () => {
       assert.deepStrictEqual(
         logs.map(({ level }) => level),
         ["Error", "Warn"]
+      )
+    })
+  )
+
+  it.effect("announces what comes within an interval together, equal events once, and the first at once [ST-26]", () =>
+    Effect.gen(function* () {
+      const { done, kinds, report } = yield* start({ announceInterval: "250 millis" })
+      const events = () => kinds().filter((kind) => kind === "event").length
+
+      yield* report({ connection_count: 1 })
+      assert.deepStrictEqual(done.at(-1), event)
+      const reporting = yield* Effect.forEach([8, 9, 9], (id) =>
+        Effect.forkChild(report({ connection_count: 1 }, { agentId: agent(id) }), { startImmediately: true })
+      )
+      yield* TestClock.adjust("249 millis")
+      assert.strictEqual(events(), 1)
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.joinAll(reporting)
+      assert.strictEqual(events(), 3)
+    })
+  )
+
+  it.effect("warns each agent of an announcement that fails, however long it collects [ST-26, ST-11]", () =>
+    Effect.gen(function* () {
+      const failure = new PubSub.PubSubError({ operation: "publish", channel: "owner", cause: "away" })
+      const { logs, report } = yield* start({ announceInterval: "1 hour", publish: Effect.fail(failure) })
+
+      yield* report({ connection_count: 1 })
+      const reporting = yield* Effect.forkChild(report({ connection_count: 1 }), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(reporting)
+
+      assert.deepStrictEqual(
+        logs.map(({ level }) => level),
+        ["Warn", "Warn"]
       )
     })
   )
