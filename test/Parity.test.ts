@@ -91,7 +91,11 @@ describe("testTitles", () => {
       `it.skipIf(true)("is so [AA-01]", () => 1)`,
       `it.fails("is so [AA-01]", () => 1)`,
       `describe.skip("a group", () => { it("is so [AA-01]", () => 1) })`,
-      `describe.runIf(isRoot)("a group", () => { describe("another", () => { it("is so [AA-01]", () => 1) }) })`
+      `describe.runIf(isRoot)("a group", () => { describe("another", () => { it("is so [AA-01]", () => 1) }) })`,
+      `if (isRoot) it("is so [AA-01]", () => 1)`,
+      `describe("a group", () => { isRoot && it("is so [AA-01]", () => 1) })`,
+      `(isRoot ? describe : describe.skip)("a group", () => { it("is so [AA-01]", () => 1) })`,
+      `describe("a group", () => { isRoot ? it("is so [AA-01]", () => 1) : undefined })`
     ]) {
       assert.deepStrictEqual(of(test), [{ ...proof, runs: false }], test)
     }

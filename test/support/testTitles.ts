@@ -28,6 +28,8 @@ interface Node {
 const isNode = (value: unknown): value is Node => typeof value === "object" && value !== null && "type" in value
 
 const roots = new Set(["it", "test", "describe", "layer"])
+/** What a program may or may not run. */
+const conditions = new Set(["IfStatement", "ConditionalExpression", "LogicalExpression", "SwitchStatement"])
 const notAlways = new Set(["skip", "skipIf", "runIf", "todo", "fails", "fail"])
 
 /** The words of a callee such as `it.effect.each([1, 2])`, from its root on. */
@@ -68,12 +70,14 @@ export const testTitles = (source: string): ReadonlyArray<Title> => {
   const lineOf = (offset: number) => source.slice(0, offset).split("\n").length
 
   const visit = (node: Node, runs: boolean): void => {
-    let runsInside = runs
+    let runsInside = runs && !conditions.has(node.type)
     if (node.type === "CallExpression") {
-      const words = wordsOf(node["callee"])
+      const callee = node["callee"] as Node
+      const words = wordsOf(callee)
       const [title, body] = node["arguments"] as ReadonlyArray<unknown>
+      runsInside &&= !conditions.has(callee.type)
       if (roots.has(words[0] ?? "")) {
-        runsInside = runs && !words.some((word) => notAlways.has(word))
+        runsInside &&= !words.some((word) => notAlways.has(word))
         const isTest = (words[0] === "it" || words[0] === "test") && body !== undefined && words.at(-1) !== "layer"
         if (isTest) found.push(titleOf(textOf(title), lineOf(node.start), runsInside))
       }
