@@ -9,13 +9,13 @@
  *
  * StrykerJS makes the changes and runs, for each, the tests that execute the changed line. Texts for people are left alone.
  * A change that a test notices, or that lets tests hang, counts as noticed; the others are printed with their places.
+ * A run that SIGTERM ends prints what it has found so far.
  */
 import { Stryker } from "@stryker-mutator/core"
 import { execFileSync } from "node:child_process"
 import * as Path from "node:path"
 import { parseArgs } from "node:util"
-import { isUnnoticed } from "./plugins.ts"
-import { isInSample } from "./sample.ts"
+import { counts } from "./plugins.ts"
 
 /** The rooms, and the tests that must notice a change of each. */
 const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
@@ -70,7 +70,8 @@ const judge = async (room: string) => {
   process.env["MUTANT_TESTS"] = tests.join()
   process.env["MUTANT_SAMPLE"] = values.sample
   process.env["MUTANT_SEED"] = values.seed
-  const results = await new Stryker({
+  const before = { ...counts }
+  await new Stryker({
     mutate: [...mutate],
     plugins: ["@stryker-mutator/vitest-runner", Path.resolve("test/mutants/plugins.ts")],
     testRunner: "sampled",
@@ -89,13 +90,7 @@ const judge = async (room: string) => {
     dryRunTimeoutMinutes: 10
   }).runMutationTest()
 
-  const judged = results
-    .map((result) => ({ ...result, fileName: Path.relative(".", result.fileName) }))
-    .filter(({ status }) => status !== "RuntimeError" && status !== "Ignored")
-    // the runner, which leaves out what is not in the sample, is not asked of these
-    .filter((result) => result.status !== "NoCoverage" || isInSample(result))
-  const unnoticed = judged.filter(isUnnoticed)
-  return { room, judged: judged.length, noticed: judged.length - unnoticed.length }
+  return { room, judged: counts.judged - before.judged, noticed: counts.noticed - before.noticed }
 }
 
 interface Counts {
@@ -105,13 +100,24 @@ interface Counts {
 
 const shareOf = ({ judged, noticed }: Counts) => `${((100 * noticed) / judged).toFixed(1)} % noticed`
 
+const sample = values.sample === "100" ? "" : `, in a sample of ${values.sample} % with the seed ${values.seed}`
+
+const printAll = (of: string) =>
+  print(
+    counts.judged === 0
+      ? "nothing to judge"
+      : `${of}: ${shareOf(counts)} (${counts.noticed} of ${counts.judged})${sample}`
+  )
+
+process.once("SIGTERM", () => {
+  printAll("so far")
+  process.exit(1)
+})
+
 const reports: Array<Counts & { readonly room: string }> = []
 for (const room of values.room.split(",")) {
   const report = await judge(room)
   if (report !== undefined) reports.push(report)
 }
-const judged = reports.reduce((sum, report) => sum + report.judged, 0)
-const noticed = reports.reduce((sum, report) => sum + report.noticed, 0)
 for (const report of reports) print(`${report.room}: ${shareOf(report)} (${report.noticed} of ${report.judged})`)
-const sample = values.sample === "100" ? "" : `, in a sample of ${values.sample} % with the seed ${values.seed}`
-print(judged === 0 ? "nothing to judge" : `all: ${shareOf({ judged, noticed })} (${noticed} of ${judged})${sample}`)
+printAll("all")

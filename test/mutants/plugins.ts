@@ -45,21 +45,28 @@ const sampled = (injector: Injector) => {
 }
 sampled.inject = ["$injector"] as const
 
-export const isUnnoticed = ({ status }: Pick<MutantResult, "status">) =>
-  status === "Survived" || status === "NoCoverage"
-
 /** One line, however long the text. */
 const inShort = (text: string) => {
   const line = text.replaceAll(/\s+/g, " ").trim()
   return line.length > 100 ? `${line.slice(0, 99)}…` : line
 }
 
-/** Prints each change that no test notices, with its place, as soon as that is known. */
+/** How many changes of this process have been judged, and how many of them a test has noticed. */
+export const counts = { judged: 0, noticed: 0 }
+
+/** Counts the changes, and prints each that no test notices, with its place, as soon as that is known. */
 class Unnoticed implements Reporter {
   onMutantTested(result: Readonly<MutantResult>): void {
     const { location, mutatorName, replacement, status } = result
     const fileName = Path.relative(".", result.fileName)
-    if (!isUnnoticed(result) || (status === "NoCoverage" && !isInSample({ ...result, fileName }))) return
+    if (status === "RuntimeError" || status === "Ignored") return
+    // the runner, which leaves out what is not in the sample, is not asked of changes that no test executes
+    if (status === "NoCoverage" && !isInSample({ ...result, fileName })) return
+    counts.judged++
+    if (status !== "Survived" && status !== "NoCoverage") {
+      counts.noticed++
+      return
+    }
     const { end, start } = location
     const lines = readFileSync(fileName, "utf8")
       .split("\n")
