@@ -28,7 +28,7 @@ interface Node {
 const isNode = (value: unknown): value is Node => typeof value === "object" && value !== null && "type" in value
 
 const roots = new Set(["it", "test", "describe", "layer"])
-/** What a program may or may not run. */
+/** The syntax around code that a program runs under a condition. */
 const conditions = new Set(["IfStatement", "ConditionalExpression", "LogicalExpression", "SwitchStatement"])
 const notAlways = new Set(["skip", "skipIf", "runIf", "todo", "fails", "fail"])
 
