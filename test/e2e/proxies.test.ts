@@ -9,58 +9,31 @@ import * as Agent from "../support/agent.ts"
 import { freePort } from "../support/brokers.ts"
 import { adminToken, agent, serve } from "../support/dashboard.ts"
 import { emptyFolder } from "../support/folder.ts"
+import * as Nginx from "../support/nginx.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Programs from "../support/programs.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 
-const deploy = (name: string) => readFileSync(`src/operations/deploy/${name}`, "utf8")
-
-interface Place {
-  readonly folder: string
-  readonly port: number
-  /** The host and the port of the service. */
-  readonly service: string
-}
-
-/** Replaces what a person replaces, and fails when it is not there. */
-const replaced = (text: string, pairs: ReadonlyArray<readonly [given: string, own: string]>) =>
-  pairs.reduce((text, [given, own]) => {
-    assert.include(text, given)
-    return text.replaceAll(given, own)
-  }, text)
-
 const proxies: ReadonlyArray<{
   readonly program: Programs.Program
-  readonly configure: (place: Place) => { readonly files: Record<string, string>; readonly args: Array<string> }
+  readonly configure: (place: Nginx.Place) => { readonly files: Record<string, string>; readonly args: Array<string> }
 }> = [
   {
     program: "nginx",
-    configure: ({ folder, port, service }) => ({
-      files: {
-        "site.conf": replaced(deploy("nginx.conf"), [
-          ["127.0.0.1:3000", service],
-          ["listen 443 ssl", `listen 127.0.0.1:${port} ssl`],
-          ["/etc/ssl/metadata.example.com", `${folder}/certificate`],
-          ["/var/log/nginx/metadata-batcher.log", `${folder}/access.log`],
-          ["/var/log/nginx/metadata-batcher.error.log", `${folder}/error.log`]
-        ]),
-        "nginx.conf": `daemon off; pid ${folder}/nginx.pid; error_log stderr; events {} http { ${["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join(" ")} include ${folder}/site.conf; }`
-      },
-      args: ["-p", folder, "-c", `${folder}/nginx.conf`]
-    })
+    configure: (place) => Nginx.nginx(place, true)
   },
   {
     program: "caddy",
-    configure: ({ folder, port, service }) => ({
+    configure: ({ folder, port, services }) => ({
       files: {
-        Caddyfile: `{\n\tadmin off\n\tauto_https off\n\tstorage file_system ${folder}/storage\n}\n${replaced(
-          deploy("Caddyfile"),
+        Caddyfile: `{\n\tadmin off\n\tauto_https off\n\tstorage file_system ${folder}/storage\n}\n${Nginx.replaced(
+          Nginx.deployed("Caddyfile"),
           [
             [
               "metadata.example.com {",
               `https://127.0.0.1:${port} {\n\ttls ${folder}/certificate.pem ${folder}/certificate.key`
             ],
-            ["127.0.0.1:3000", service],
+            ["127.0.0.1:3000", services.join(" ")],
             ["/var/log/caddy/metadata-batcher.log", `${folder}/access.log`]
           ]
         )}`
@@ -89,7 +62,7 @@ layer(Layer.merge(Postgres.layer, NodeFileSystem.layer), { excludeTestServices: 
             ),
             { stdio: "pipe" }
           )
-          const { args, files } = configure({ folder, port, service: new URL(direct).host })
+          const { args, files } = configure({ folder, port, services: [new URL(direct).host] })
           for (const [name, content] of Object.entries(files)) writeFileSync(Path.join(folder, name), content)
           yield* ServiceProcess.startCommand(Programs.pathOf(program)!, args, { HOME: folder })
           const url = `https://127.0.0.1:${port}`

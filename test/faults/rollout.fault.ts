@@ -3,6 +3,7 @@ import { Clock, Effect, FileSystem, Scope } from "effect"
 import * as Path from "node:path"
 import * as Brokers from "../support/brokers.ts"
 import { emptyFolder } from "../support/folder.ts"
+import * as Nginx from "../support/nginx.ts"
 import * as Programs from "../support/programs.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 import * as Database from "./Database.ts"
@@ -12,46 +13,14 @@ import * as Replica from "./Replica.ts"
 import { and, expect, lasting, scenario } from "./scenario.ts"
 import * as World from "./World.ts"
 
-/** The configuration of a balancer without stickiness, as a deployment has it. */
-const configuration = (folder: string, port: number, replicas: ReadonlyArray<number>) => `
-daemon off;
-pid ${folder}/nginx.pid;
-error_log stderr warn;
-events { worker_connections 1024; }
-http {
-  access_log off;
-  client_body_temp_path ${folder}/body;
-  proxy_temp_path ${folder}/proxy;
-  fastcgi_temp_path ${folder}/fastcgi;
-  uwsgi_temp_path ${folder}/uwsgi;
-  scgi_temp_path ${folder}/scgi;
-  upstream replicas {
-    # as in src/operations/deploy/nginx.conf
-    least_conn;
-    ${replicas.map((port) => `server 127.0.0.1:${port} max_fails=0;`).join("\n    ")}
-  }
-  server {
-    listen 127.0.0.1:${port};
-    location / {
-      proxy_pass http://replicas;
-      proxy_http_version 1.1;
-      proxy_set_header Host $host;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $http_connection;
-      proxy_read_timeout 60s;
-      proxy_next_upstream error timeout;
-    }
-  }
-}
-`
-
 /** Starts a balancer in front of replicas, and returns its address. */
 const balancer = Effect.fnUntraced(function* (replicas: ReadonlyArray<number>) {
   const folder = yield* emptyFolder
   const port = yield* Brokers.freePort
-  const file = Path.join(folder, "nginx.conf")
-  yield* FileSystem.FileSystem.use((fs) => fs.writeFileString(file, configuration(folder, port, replicas)))
-  yield* ServiceProcess.startCommand(Programs.pathOf("nginx")!, ["-p", folder, "-c", file, "-e", "stderr"])
+  const { args, files } = Nginx.nginx({ folder, port, services: replicas.map((port) => `127.0.0.1:${port}`) }, false)
+  const fs = yield* FileSystem.FileSystem
+  for (const [name, text] of Object.entries(files)) yield* fs.writeFileString(Path.join(folder, name), text)
+  yield* ServiceProcess.startCommand(Programs.pathOf("nginx")!, args)
   const url = `http://127.0.0.1:${port}`
   yield* World.settle(
     Effect.promise(() =>
