@@ -134,7 +134,8 @@ export const variables = {
     name: "AGENT_PING_INTERVAL",
     default: "15 seconds",
     value: Value.duration,
-    description: "How often the service pings an agent and records its heartbeat."
+    description:
+      "How often the service pings an agent and records its heartbeat. Agents that send keepalives by themselves are not pinged."
   }),
   agentPingTimeout: optional({
     name: "AGENT_PING_TIMEOUT",

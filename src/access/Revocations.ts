@@ -64,7 +64,7 @@ export const make = Effect.gen(function* () {
           Effect.orElseSucceed(isValid, () => true),
           (holds) => (holds ? Effect.void : end)
         )
-      const task = yield* wheel.add(Effect.suspend(endUnlessValid))
+      const task = yield* wheel.add(endUnlessValid)
       const followed: Array<Subject> = []
       yield* LeanScope.acquireRelease(
         Effect.sync(() => all.add(task)),

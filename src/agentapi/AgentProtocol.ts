@@ -16,7 +16,7 @@ import { closeEvent } from "../platform/CloseCode.ts"
 import * as LeanScope from "../platform/LeanScope.ts"
 import * as Tracing from "../domain/Tracing.ts"
 import type * as RequestBytes from "../platform/RequestBytes.ts"
-import { endWebSocket, ping } from "../platform/RequestSocket.ts"
+import { endWebSocket, pingUnsafe } from "../platform/RequestSocket.ts"
 import { AgentApi } from "./AgentApi.ts"
 import { type AgentSocket, AgentSockets } from "./AgentSockets.ts"
 import * as Frames from "./internal/frames.ts"
@@ -111,7 +111,7 @@ export const make = Effect.gen(function* () {
   return (request: HttpServerRequest.HttpServerRequest): AgentWebSocket.Lane => {
     let bytes: RequestBytes.RequestBytes | undefined
     return {
-      ping: Effect.suspend(() => ping(request)),
+      pingUnsafe: (answered) => pingUnsafe(request, answered),
       roundTrip: Effect.suspend(() => bytes?.roundTrip ?? Effect.void),
       open: Effect.fnUntraced(function* (agentSocket) {
         const scope = yield* Effect.scope
@@ -169,9 +169,9 @@ const messagesOf = ({ bytes, parser }: Connection, frame: Uint8Array) => {
   }
 }
 
-/** Ends a connection whose message could not be taken. */
+/** Ends a connection whose message could not be taken, unless it ends already: that alone interrupts the taking. */
 const end = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest, cause: Cause.Cause<never>) {
-  if (Cause.hasInterruptsOnly(cause)) return yield* endWebSocket(request, closeEvent("restart", "the service stops"))
+  if (Cause.hasInterruptsOnly(cause)) return
   yield* ErrorReporter.report(cause)
   yield* endWebSocket(request, closeEvent("failure", "failure of the service"))
 })

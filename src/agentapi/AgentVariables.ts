@@ -7,7 +7,8 @@ export const variables = {
     name: "AGENT_MAX_CALL_RATE",
     default: "100",
     value: Value.wholeNumber(1, 1_000_000),
-    description: "Calls that an agent may make in a second; the calls of a faster one are read more slowly."
+    description:
+      "Calls that an agent may make in a second; the calls of a faster one are read more slowly. In the original's protocol 128 frames count as a call."
   }),
   agentApiMaxMinor: required({
     name: "AGENT_API_MAX_MINOR",

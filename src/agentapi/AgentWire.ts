@@ -24,25 +24,27 @@ export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
   const openWebSocket = yield* AgentWebSocket.make
 
   return (request: HttpServerRequest.HttpServerRequest): AgentWebSocket.Lane => {
-    // a request that has just arrived is a sign of life
-    let ping: Effect.Effect<void> = Effect.void
-    let heardAtUnsafe = () => 0n
-    const latestPing = Effect.suspend(() => ping)
+    let session: WireServer.WireSession | undefined
+    const pingUnsafe: AgentWebSocket.Lane["pingUnsafe"] = (answered) => {
+      if (session !== undefined) return session.pingUnsafe(answered)
+      // a request that has just arrived is a sign of life
+      answered()
+      return () => {}
+    }
     return {
-      ping: latestPing,
-      roundTrip: latestPing,
-      heardAtUnsafe: () => heardAtUnsafe(),
+      pingUnsafe,
+      roundTrip: Effect.callback((resume) => Effect.sync(pingUnsafe(() => resume(Effect.void)))),
+      heardAtUnsafe: () => session?.heardAtUnsafe() ?? 0n,
       open: Effect.fnUntraced(function* (agentSocket) {
         const { serve, write } = yield* openWebSocket(request, agentSocket)
         const connection = { ...agentSocket, drained: drained(request) }
-        const session = yield* server.open(multiplexer, connection, {
+        const opened = yield* server.open(multiplexer, connection, {
           write,
           drained: connection.drained,
           ended: (reason) => endWebSocket(request, closeEventOf(reason))
         })
-        ping = session.ping
-        heardAtUnsafe = session.heardAtUnsafe
-        return serve((messages) => agentSocket.rateLimiter.consumeUnsafe(session.receive(messages)))
+        session = opened
+        return serve((messages) => agentSocket.rateLimiter.consumeUnsafe(opened.receive(messages)))
       })
     }
   }

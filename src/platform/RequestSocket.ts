@@ -14,19 +14,24 @@ export const tcpOf = (request: Request) => NodeHttpServerRequest.toIncomingMessa
 export const asksForWebSocket = ({ headers }: Request): boolean => headers["upgrade"]?.toLowerCase() === "websocket"
 
 /**
- * Pings the client of a WebSocket and returns when anything arrives from it; every client answers a ping by itself.
- * Returns at once while the request is no WebSocket yet: it has only just arrived.
+ * Pings the client of a WebSocket and calls `answered` when anything arrives from it; every client answers a ping by
+ * itself. Calls it at once while the request is no WebSocket yet: it has only just arrived. Returns what forgets the ping.
  */
+export const pingUnsafe = (request: Request, answered: () => void): (() => void) => {
+  const tcp = tcpOf(request)
+  const webSocket = webSocketOf(tcp)
+  if (webSocket === undefined) {
+    answered()
+    return () => {}
+  }
+  tcp.once("data", answered)
+  if (webSocket.readyState === webSocket.OPEN) webSocket.ping()
+  return () => void tcp.off("data", answered)
+}
+
+/** Pings the client of a WebSocket, and returns when it has answered: see {@link pingUnsafe}. */
 export const ping = (request: Request): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    const tcp = tcpOf(request)
-    const webSocket = webSocketOf(tcp)
-    if (webSocket === undefined) return resume(Effect.void)
-    const onData = () => resume(Effect.void)
-    tcp.once("data", onData)
-    if (webSocket.readyState === webSocket.OPEN) webSocket.ping()
-    return Effect.sync(() => tcp.off("data", onData))
-  })
+  Effect.callback((resume) => Effect.sync(pingUnsafe(request, () => resume(Effect.void))))
 
 /**
  * Pings the client of a WebSocket and returns when its pong has arrived. All that the client has sent before the ping has

@@ -1,32 +1,38 @@
 /**
- * Runs a periodic task of each of many connections, with one fiber and one timer for all of them.
+ * Visits each of many connections periodically, with one fiber and one timer for all of them.
  *
- * - A task is due one interval after it was added, and then once per interval. It runs up to 10 ms early, because tasks
- *   that are due at about the same time share a timer. Turns that were missed in a stall are left out.
- * - Tasks run side by side. A task that is still running when it is due again is not run a second time.
- * - A task ends with the scope in which it was added.
- * - A task that dies is logged, and is run again when it is due.
+ * - A connection is visited one interval after it was added, and then once per interval. A visit may be early by a
+ *   hundredth of the interval, at most 100 ms, because visits at about the same time share a timer. Visits that were
+ *   missed in a stall are left out.
+ * - A visit is a plain function: it costs no fiber unless it returns an effect, which then runs in a fiber of its own.
+ * - Effects run side by side. A connection whose effect still runs is not visited.
+ * - Visits and effects end with the scope in which they were added.
+ * - A visit that throws and an effect that dies are logged, and the connection is visited again when it is due.
  */
 import { Clock, Duration, Effect, type Fiber, Latch, type Scope } from "effect"
 import * as LeanScope from "./LeanScope.ts"
 import * as MonotonicClock from "./MonotonicClock.ts"
 
-/** Tasks that are due within so many milliseconds are run together. */
-const tolerance = 10
+/** The longest time, in milliseconds, by which a visit may be early. */
+const maxTolerance = 100
+
+/** Returns the effect that is left to run, if there is one. */
+export type Visit = () => Effect.Effect<void> | undefined
 
 export interface Task {
-  /** Runs the task now or, if it is running, once more after that. */
+  /** Visits the connection now or, while the effect of a visit runs, once more after that. */
   readonly runNowUnsafe: () => void
 }
 
 export interface Wheel {
-  /** Runs `task` once per interval until the scope closes. */
-  readonly add: (task: Effect.Effect<void>) => Effect.Effect<Task, never, Scope.Scope>
+  /** Runs `visit` once per interval until the scope closes. */
+  readonly add: (visit: Visit) => Effect.Effect<Task, never, Scope.Scope>
 }
 
 /** Makes a wheel that turns until the scope closes. */
 export const make = Effect.fnUntraced(function* (every: Duration.Input) {
   const interval = Duration.toMillis(Duration.fromInputUnsafe(every))
+  const tolerance = Math.min(interval / 100, maxTolerance)
   const clock = yield* Clock.Clock
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   // in the order in which they are due, because all have the same interval
@@ -43,7 +49,9 @@ export const make = Effect.fnUntraced(function* (every: Duration.Input) {
   const run = (entry: Entry) => {
     entry.isWanted = entry.running !== undefined
     if (entry.isWanted) return
-    const fiber = runFork(logged(entry.task))
+    const effect = visited(entry)
+    if (effect === undefined) return
+    const fiber = runFork(logged(effect))
     if (fiber.pollUnsafe() !== undefined) return
     entry.running = fiber
     fiber.addObserver(() => {
@@ -74,10 +82,10 @@ export const make = Effect.fnUntraced(function* (every: Duration.Input) {
       entry.running?.interruptUnsafe()
     })
   const wheel: Wheel = {
-    add: (task) =>
+    add: (visit) =>
       LeanScope.acquireRelease(
         Effect.sync(() => {
-          const entry = new Entry(task, run)
+          const entry = new Entry(visit, run)
           schedule(entry, MonotonicClock.millisUnsafe(clock))
           return entry
         }),
@@ -89,14 +97,14 @@ export const make = Effect.fnUntraced(function* (every: Duration.Input) {
 
 // its functions are those of the class: connections have several entries each
 class Entry implements Task {
-  readonly task: Effect.Effect<void>
+  readonly visit: Visit
   readonly #run: (entry: Entry) => void
   dueAt = 0
   running: Fiber.Fiber<void> | undefined
   isWanted = false
 
-  constructor(task: Effect.Effect<void>, run: (entry: Entry) => void) {
-    this.task = task
+  constructor(visit: Visit, run: (entry: Entry) => void) {
+    this.visit = visit
     this.#run = run
   }
 
@@ -105,5 +113,13 @@ class Entry implements Task {
   }
 }
 
-const logged = (task: Effect.Effect<void>) =>
-  Effect.catchDefect(task, (defect) => Effect.logError("a periodic task died", defect))
+const visited = ({ visit }: Entry) => {
+  try {
+    return visit()
+  } catch (defect) {
+    return Effect.die(defect)
+  }
+}
+
+const logged = (effect: Effect.Effect<void>) =>
+  Effect.catchDefect(effect, (defect) => Effect.logError("a periodic task died", defect))

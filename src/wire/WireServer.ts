@@ -31,8 +31,8 @@ export interface Duplex {
 export interface WireSession {
   /** Takes what has arrived. Returns what that counts as in calls: a client may send any number of frames without one. */
   readonly receive: (chunks: ReadonlyArray<Uint8Array>) => number
-  /** Pings the client, and waits for its answer. */
-  readonly ping: Effect.Effect<void>
+  /** Pings the client, and calls `answered` when it has answered. Returns what forgets the ping. */
+  readonly pingUnsafe: (answered: () => void) => () => void
   /** The monotonic time at which the client last sent something that is no answer to a ping. */
   readonly heardAtUnsafe: () => bigint
   /** Tells the client to open no more streams. */
@@ -110,10 +110,7 @@ export const make = Effect.fnUntraced(function* (
         if (read > session.answers - answers) heardAt = clock.monotonicTimeNanosUnsafe()
         return (read + chunks.length) / framesPerCall
       },
-      ping: Effect.callback((resume) => {
-        const forget = session.ping(() => resume(Effect.void))
-        return Effect.sync(forget)
-      }),
+      pingUnsafe: (answered) => session.ping(answered),
       drain: Effect.sync(() => session.drain())
     }
   })

@@ -16,7 +16,10 @@ const start = Effect.gen(function* () {
       runs.push(now / 1e3)
       return task
     })
-    const added = yield* Scope.provide(wheel.add(noted), scope)
+    const added = yield* Scope.provide(
+      wheel.add(() => noted),
+      scope
+    )
     return { runs, runNow: Effect.sync(() => added.runNowUnsafe()), end: Scope.close(scope, Exit.void) }
   })
   return { add, logs }
@@ -93,6 +96,45 @@ describe("Wheel", () => {
           ["Error", "a periodic task died"]
         ]
       )
+    })
+  )
+
+  it.effect("forks nothing for a visit that returns no effect, and logs one that throws", () =>
+    Effect.gen(function* () {
+      const logs: Array<LogRecord> = []
+      const wheel = yield* Wheel.make("10 seconds").pipe(collectLogs(logs))
+      const visits: Array<string> = []
+      yield* wheel.add(() => void visits.push("plain"))
+      yield* wheel.add(() => {
+        visits.push("broken")
+        throw new Error("broken")
+      })
+      const task = yield* wheel.add(() => void visits.push("asked for"))
+
+      task.runNowUnsafe()
+      assert.deepStrictEqual(visits, ["asked for"])
+      yield* TestClock.adjust("20 seconds")
+
+      const turn = ["plain", "broken", "asked for"]
+      assert.deepStrictEqual(visits, ["asked for", ...turn, ...turn])
+      assert.lengthOf(logs, 2)
+    })
+  )
+
+  it.effect("makes visits at about the same time in one turn, early by a hundredth of the interval", () =>
+    Effect.gen(function* () {
+      const { add } = yield* start
+      const first = yield* add()
+      yield* TestClock.adjust("99 millis")
+      const near = yield* add()
+      yield* TestClock.adjust("2 millis")
+      const far = yield* add()
+
+      yield* TestClock.adjust("19999 millis")
+
+      assert.deepStrictEqual(first.runs, [10, 20])
+      assert.deepStrictEqual(near.runs, [10, 20])
+      assert.deepStrictEqual(far.runs, [10.101])
     })
   )
 

@@ -301,7 +301,10 @@ describe("a session", () => {
     Effect.gen(function* () {
       const { seen, send, session, until } = yield* start
 
-      const ping = yield* Effect.forkChild(session.ping)
+      const ping = yield* Effect.forkChild(
+        Effect.callback<void>((resume) => Effect.sync(session.pingUnsafe(() => resume(Effect.void)))),
+        { startImmediately: true }
+      )
       const { length } = yield* until(() => seen.find(({ type }) => type === Type.ping))
       yield* send(frame(Type.ping, Flag.ack, 0, length))
 

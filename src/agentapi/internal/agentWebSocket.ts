@@ -8,8 +8,8 @@ import type { AgentSocket } from "../AgentSockets.ts"
 
 /** A connection in one of the protocols. Its WebSocket may not be open yet. */
 export interface Lane {
-  /** Pings the agent, and returns when anything arrives from it. */
-  readonly ping: Effect.Effect<void>
+  /** Pings the agent, and calls `answered` when it has answered. Returns what forgets the ping. */
+  readonly pingUnsafe: (answered: () => void) => () => void
   /** Pings the agent, and returns when all is taken that the agent has sent before its answer. */
   readonly roundTrip: Effect.Effect<void>
   /** The monotonic time at which the agent last sent something that is no answer to a ping, if that is known. */

@@ -55,7 +55,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.catchCause((cause) => Effect.logWarning("workspace not read, keeping the cached one", cause)),
       annotated(identity)
     )
-  yield* refreshes.add(Effect.suspend(refresh))
+  yield* refreshes.add(refresh)
 
   return { get: Effect.sync(() => cached) }
 })

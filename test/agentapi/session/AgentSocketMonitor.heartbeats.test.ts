@@ -53,7 +53,7 @@ const start = Effect.gen(function* () {
     const fence = Effect.sync(() => void fenced.times++)
     const scope = yield* Scope.fork(yield* Scope.Scope)
     const started = yield* monitor
-      .start({ ping: Effect.void, end: () => Effect.void })
+      .start({ pingUnsafe: (answered) => answered(), end: () => Effect.void })
       .pipe(
         Scope.provide(scope),
         collectLogs(logs),
@@ -67,6 +67,8 @@ const start = Effect.gen(function* () {
     world,
     logs,
     connect,
+    /** Connects an agent, and waits until it is served. */
+    connected: (number: number) => Effect.tap(connect(number), ({ started }) => Fiber.join(started)),
     /** The agents of each write since this was asked. */
     written: () => world.writes.splice(0).map((records) => records.map(({ agentId }) => agentId))
   }
@@ -167,8 +169,8 @@ describe("heartbeats of AgentSocketMonitor", () => {
 
   it.effect("end no connection when their write fails, and are a warning each [CN-10]", () =>
     Effect.gen(function* () {
-      const { connect, logs, world, written } = yield* start
-      for (const number of [1, 2, 3]) yield* connect(number)
+      const { connected, logs, world, written } = yield* start
+      for (const number of [1, 2, 3]) yield* connected(number)
       world.writing = away
       yield* TestClock.adjust("16 seconds")
       assert.deepStrictEqual(
@@ -223,9 +225,9 @@ describe("heartbeats of AgentSocketMonitor", () => {
 
   it.effect("of further locked rows are skipped until the next interval, but never the last one", () =>
     Effect.gen(function* () {
-      const { connect, logs, world, written } = yield* start
+      const { connected, logs, world, written } = yield* start
       const gate = yield* Deferred.make<void>()
-      const connections = yield* Effect.forEach([1, 2, 3, 4], connect)
+      const connections = yield* Effect.forEach([1, 2, 3, 4], connected)
       const [, , third] = connections
       for (const number of [1, 2, 3, 4]) world.locked.add(agent(number))
       world.unlocked = Deferred.await(gate)

@@ -1,0 +1,146 @@
+/**
+ * Visits connections, pings their agents and ends those that are gone or old.
+ *
+ * - A connection is visited twice per interval, which costs no fiber while nothing has to end.
+ * - An agent is pinged once per interval; if it is known when it sends something by itself, only after two intervals
+ *   without that. It is not pinged while a ping has no answer.
+ * - A connection ends after a whole timeout of silence, in monotonic time, in which a ping was not answered. Right after
+ *   a stall of the process it does not: the answer may have arrived, but not been read.
+ */
+import { Clock, Duration, Effect, Random, type Scope } from "effect"
+import * as Wheel from "../../platform/Wheel.ts"
+import { annotated } from "../internal/annotated.ts"
+import type { AgentSession } from "./AgentSession.ts"
+
+export interface Options {
+  readonly interval: Duration.Duration
+  readonly timeout: Duration.Duration
+  /** The age, varied by a tenth, at which a connection ends. Default: none. */
+  readonly maxAge: Duration.Input | undefined
+}
+
+/** Why a connection has to end. */
+export type Reason =
+  | "ping timeout"
+  | "the build of the agent is no longer the latest"
+  | "the connection reached its maximum age"
+
+/** A connection that is monitored. */
+export interface Monitored {
+  /** Pings the agent, and calls `answered` when it has answered. */
+  readonly pingUnsafe: (answered: () => void) => unknown
+  /** The monotonic time at which the agent last sent something by itself, if that is known. */
+  readonly heardAtUnsafe?: (() => bigint) | undefined
+  /** Called when the connection has to end: it has to close the scope. */
+  readonly end: (reason: Reason) => Effect.Effect<void>
+}
+
+/** Makes the function that visits a connection until the scope closes, and calls `beat` once per interval. */
+export const make = Effect.fnUntraced(function* ({ interval, maxAge, timeout }: Options) {
+  const clock = yield* Clock.Clock
+  const wheel = yield* Wheel.make(Duration.divideUnsafe(interval, 2))
+  const times: Times = {
+    clock,
+    interval: Duration.toNanosUnsafe(interval),
+    timeout: Duration.toNanosUnsafe(timeout)
+  }
+  return Effect.fnUntraced(function* (
+    session: AgentSession["Service"],
+    monitored: Monitored,
+    beat: () => void
+  ): Effect.fn.Return<void, never, Scope.Scope> {
+    const expiresAt = yield* expiryOf(clock.monotonicTimeNanosUnsafe(), maxAge)
+    const connection = new Connection(times, session, monitored, expiresAt, beat)
+    yield* wheel.add(() => connection.visit())
+  })
+})
+
+// ----- internals -----
+
+interface Times {
+  readonly clock: Clock.Clock
+  /** In nanoseconds. */
+  readonly interval: bigint
+  /** In nanoseconds. */
+  readonly timeout: bigint
+}
+
+// a class, because there are many
+class Connection {
+  readonly #times: Times
+  readonly #session: AgentSession["Service"]
+  readonly #monitored: Monitored
+  readonly #expiresAt: number
+  readonly #beat: () => void
+  #visitedAt: bigint
+  #beatAt: bigint
+  #answeredAt: bigint
+  /** The time of the ping that is not answered yet. */
+  #pingedAt: bigint | undefined
+
+  constructor(
+    times: Times,
+    session: AgentSession["Service"],
+    monitored: Monitored,
+    expiresAt: number,
+    beat: () => void
+  ) {
+    this.#times = times
+    this.#session = session
+    this.#monitored = monitored
+    this.#expiresAt = expiresAt
+    this.#beat = beat
+    this.#visitedAt = this.#beatAt = this.#answeredAt = times.clock.monotonicTimeNanosUnsafe()
+  }
+
+  visit(): Effect.Effect<void> | undefined {
+    const { clock, interval } = this.#times
+    const now = clock.monotonicTimeNanosUnsafe()
+    if (this.#isGone(now)) return Effect.andThen(this.#logSilence(), this.#monitored.end("ping timeout"))
+    if (now >= this.#expiresAt) return this.#monitored.end("the connection reached its maximum age")
+    this.#visitedAt = now
+    // every second visit, however exact their times are
+    const isWhole = now - this.#beatAt > (interval * 3n) / 4n
+    this.#pingIfDue(now, isWhole)
+    if (!isWhole) return undefined
+    this.#beatAt = now
+    this.#beat()
+    return undefined
+  }
+
+  #heardAt() {
+    const heardAt = this.#monitored.heardAtUnsafe?.() ?? 0n
+    return heardAt > this.#answeredAt ? heardAt : this.#answeredAt
+  }
+
+  #isGone(now: bigint) {
+    const { interval, timeout } = this.#times
+    if (this.#pingedAt === undefined || now - this.#heardAt() <= timeout) return false
+    // after a stall of the process answers may not be read yet, and the ping may have been sent just now
+    return now - this.#visitedAt <= interval && now - this.#pingedAt > timeout / 5n
+  }
+
+  #pingIfDue(now: bigint, isWhole: boolean) {
+    const { clock, interval } = this.#times
+    const heardAt = this.#heardAt()
+    if (this.#pingedAt !== undefined && heardAt <= this.#pingedAt) return
+    this.#pingedAt = undefined
+    const isDue = this.#monitored.heardAtUnsafe === undefined ? isWhole : now - heardAt >= interval * 2n
+    if (!isDue) return
+    this.#pingedAt = now
+    this.#monitored.pingUnsafe(() => {
+      this.#answeredAt = clock.monotonicTimeNanosUnsafe()
+      this.#pingedAt = undefined
+    })
+  }
+
+  #logSilence() {
+    return annotated(this.#session.identity)(Effect.logWarning("agent does not answer pings"))
+  }
+}
+
+/** Returns the time at which a connection has reached its age, varied by a tenth. */
+const expiryOf = (now: bigint, maxAge: Duration.Input | undefined) =>
+  maxAge === undefined
+    ? Effect.succeed(Number.POSITIVE_INFINITY)
+    : Effect.map(Random.nextBetween(0.9, 1.1), (part) => Number(now) + Duration.toMillis(maxAge) * part * 1e6)
