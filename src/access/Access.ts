@@ -6,7 +6,7 @@
  * - Look-ups that arrive together are one statement: a fleet that reconnects needs few statements, and one connection.
  * - A token that was not found is not looked up again for a second.
  */
-import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { Array as Arr, Context, Effect, Layer, Option, Redacted } from "effect"
 import { Digest } from "effect/crypto"
 import { Hex } from "effect/encoding"
 import * as RequestCoalescer from "../batcher/RequestCoalescer.ts"
@@ -24,6 +24,10 @@ export class Access extends Context.Service<
   {
     /** The agent that a token belongs to. */
     readonly agent: (token: Token.Token) => Effect.Effect<AgentIdentity, Unauthenticated | AccessUnavailable>
+    /** The agents that tokens belong to, in their order: for many connections that are checked again together. */
+    readonly agents: (
+      tokens: ReadonlyArray<Token.Token>
+    ) => Effect.Effect<ReadonlyArray<Option.Option<AgentIdentity>>, AccessUnavailable>
     /** The user that a token belongs to. */
     readonly user: (token: Token.Token) => Effect.Effect<User, Unauthenticated | AccessUnavailable>
     /** Succeeds if `user` may read `agentId`. The right is then part of the {@link Grants} of the request. */
@@ -38,6 +42,9 @@ export const Grants = Context.Reference<((granted: Ownership) => void) | undefin
 
 /** The most look-ups in one statement. */
 const maxLookups = 1_000
+
+/** The tokens of a statement that checks open connections again: few, because a turn makes all their digests. */
+const maxRechecks = 200
 
 /** The most tokens that are remembered as wrong, and for how many milliseconds. */
 const maxWrong = 10_000
@@ -80,6 +87,8 @@ export const make = Effect.gen(function* () {
     ({ agentId }) => agentId
   )
 
+  const digestOf = (token: Token.Token) => Effect.provideService(Token.digest(token), Digest.Digest, digest)
+
   const identifier = <A>(
     find: (digest: Token.TokenDigest) => Effect.Effect<Option.Option<TokenMatch<A>>, AccessUnavailable>
   ) => {
@@ -87,7 +96,7 @@ export const make = Effect.gen(function* () {
     const wrong = new Map<string, number>()
     return Effect.fnUntraced(function* (token: Token.Token) {
       if (Redacted.value(token) === "") return yield* unauthenticated
-      const shown = yield* Effect.provideService(Token.digest(token), Digest.Digest, digest)
+      const shown = yield* digestOf(token)
       const key = Hex.encode(shown)
       const now = yield* MonotonicClock.millis
       if (now - (wrong.get(key) ?? Number.NEGATIVE_INFINITY) < wrongMillis) return yield* unauthenticated
@@ -100,8 +109,23 @@ export const make = Effect.gen(function* () {
     })
   }
 
+  const agentsOf = Effect.fnUntraced(function* (tokens: ReadonlyArray<Token.Token>) {
+    const digests = yield* Effect.forEach(tokens, digestOf)
+    const found = yield* store.agents(digests)
+    const byDigest = new Map(found.map((match) => [Hex.encode(match.digest), match]))
+    return digests.map((shown) => {
+      const match = byDigest.get(Hex.encode(shown))
+      return match !== undefined && Token.isSame(match.digest, shown) ? Option.some(match.subject) : Option.none()
+    })
+  })
+
   return Access.of({
     agent: identifier(findAgent),
+    agents: (tokens) =>
+      Effect.forEach(Arr.chunksOf(tokens, maxRechecks), agentsOf).pipe(
+        Effect.map((found) => found.flat()),
+        Effect.catch(unavailable)
+      ),
     user: identifier(findUser),
     mayRead: Effect.fnUntraced(function* (user, agentId) {
       const ownership = yield* findOwnership(agentId)

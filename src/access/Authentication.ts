@@ -22,6 +22,7 @@ import { AccessUnavailable, type AgentNotFound, Forbidden, TooManyConnections, U
 import type { Ownership } from "./AccessStore.ts"
 import * as FailureThrottle from "./internal/failureThrottle.ts"
 import * as OpenLimit from "./internal/openLimit.ts"
+import * as Rechecks from "./internal/rechecks.ts"
 import * as Revocations from "./Revocations.ts"
 import * as Token from "./Token.ts"
 
@@ -97,9 +98,13 @@ export const Limits = Context.Reference<Limits>("metadata-batcher/access/Limits"
 export const layerAgent: Layer.Layer<AgentAuthentication, never, Access | Revocations.Revocations> = Layer.effect(
   AgentAuthentication,
   Effect.gen(function* () {
-    const { agent } = yield* Access
+    const { agent, agents } = yield* Access
     const { maxConnectionsPerAgent } = yield* Limits
+    const recheck = yield* Rechecks.make((tokens) =>
+      Effect.map(agents(tokens), (found) => found.map((identity) => Option.map(identity, ({ agentId }) => agentId)))
+    )
     const admit = yield* admitting(CurrentAgent, {
+      recheck,
       identify: (token) => Effect.map(agent(token), (identity) => ({ identity, token })),
       subjects: ({ identity }) => [`agent:${identity.agentId}`, `workspace:${identity.workspace.id}`],
       idOf: ({ identity }) => identity.agentId,
@@ -158,6 +163,8 @@ interface Admission<Caller> {
   readonly subjects: (caller: Caller) => ReadonlyArray<Revocations.Subject>
   readonly idOf: (caller: Caller) => string
   readonly maxConnections: number | undefined
+  /** Checks a token together with others. Default: each by itself, with the rights that its request was given. */
+  readonly recheck?: (check: Rechecks.Recheck) => void
   /** Fails if the caller no longer has a right that the request was given. */
   readonly mayStill?: (caller: Caller, granted: Ownership) => Effect.Effect<void, AgentNotFound | AccessUnavailable>
 }
@@ -168,7 +175,7 @@ interface Admission<Caller> {
  */
 const admitting = Effect.fnUntraced(function* <Id, Caller>(
   key: Context.Key<Id, Caller>,
-  { idOf, identify, maxConnections, mayStill, subjects }: Admission<Caller>
+  { idOf, identify, maxConnections, mayStill, recheck, subjects }: Admission<Caller>
 ) {
   const revocations = yield* Revocations.Revocations
   const throttle = yield* FailureThrottle.make
@@ -187,7 +194,20 @@ const admitting = Effect.fnUntraced(function* <Id, Caller>(
         if (mayStill !== undefined) yield* Effect.forEach(granted, (one) => mayStill(now, one), { discard: true })
         return true
       }).pipe(Effect.catchTag(["Unauthenticated", "Forbidden", "AgentNotFound"], () => Effect.succeed(false)))
-    const watcher = yield* revocations.watch(Effect.suspend(holds), end)
+    // a check that fails ends nothing: only one that finds the right gone does
+    const endUnlessHeld = () =>
+      Effect.flatMap(
+        Effect.orElseSucceed(holds(), () => true),
+        (isHeld) => (isHeld ? Effect.void : end)
+      )
+    const check =
+      recheck === undefined
+        ? endUnlessHeld
+        : () => {
+            recheck({ token: credential, id: idOf(caller), end })
+            return undefined
+          }
+    const watcher = yield* revocations.watch(check)
     for (const subject of subjects(caller)) watcher.follow(subject)
     return watcher
   })

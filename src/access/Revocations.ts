@@ -1,10 +1,9 @@
 /**
- * Ends agents' connections, watches and dashboards when the right to them is gone.
+ * Checks the rights to agents' connections, watches and dashboards again, which then end if a right is gone.
  *
  * - The database announces on {@link channel} each change of a token, a user, an agent or a workspace that may take a
  *   right away. Every replica then checks the watchers of that subject at once.
  * - Every watcher is also checked once a minute, and after announcements may have been lost.
- * - A check that fails ends nothing: only a check that returns false does.
  */
 import { Context, type Duration, Effect, Layer, Schedule, type Scope, Stream } from "effect"
 import * as LeanScope from "../platform/LeanScope.ts"
@@ -28,14 +27,8 @@ export interface Watcher {
 export class Revocations extends Context.Service<
   Revocations,
   {
-    /**
-     * Watches a right until the scope closes. `isValid` returns whether it still holds; if not, `end` is run, which has
-     * to close the scope.
-     */
-    readonly watch: (
-      isValid: Effect.Effect<boolean, unknown>,
-      end: Effect.Effect<void>
-    ) => Effect.Effect<Watcher, never, Scope.Scope>
+    /** Runs `check` until the scope closes. A check of a right has to close the scope if the right is gone. */
+    readonly watch: (check: Wheel.Visit) => Effect.Effect<Watcher, never, Scope.Scope>
   }
 >()("metadata-batcher/access/Revocations") {}
 
@@ -58,13 +51,8 @@ export const make = Effect.gen(function* () {
   )
 
   return Revocations.of({
-    watch: Effect.fnUntraced(function* (isValid, end) {
-      const endUnlessValid = () =>
-        Effect.flatMap(
-          Effect.orElseSucceed(isValid, () => true),
-          (holds) => (holds ? Effect.void : end)
-        )
-      const task = yield* wheel.add(endUnlessValid)
+    watch: Effect.fnUntraced(function* (check) {
+      const task = yield* wheel.add(check)
       const followed: Array<Subject> = []
       yield* LeanScope.acquireRelease(
         Effect.sync(() => all.add(task)),

@@ -38,6 +38,34 @@ describe("Access", () => {
     })
   )
 
+  it.effect("knows the agents of many tokens in their order, two hundred of them by one statement", () =>
+    Effect.gen(function* () {
+      const lookups: Array<number> = []
+      const tokens = Array.from({ length: 1_500 }, (_, number) => Fake.token(`token ${number}`))
+      // not in the order of the request, and without the first one
+      const stored = tokens
+        .map((token, number) => ({ subject: identity(agent(number)), digest: Fake.digestOf(token) }))
+        .slice(1)
+        .toReversed()
+      const store = Layer.mock(AccessStore)({
+        agents: (digests) =>
+          Effect.sync(() => {
+            lookups.push(digests.length)
+            const asked = new Set(digests.map((digest) => Buffer.from(digest).toString("hex")))
+            return stored.filter(({ digest }) => asked.has(Buffer.from(digest).toString("hex")))
+          })
+      })
+
+      const found = yield* over(store)((access) => access.agents(tokens))
+
+      assert.deepStrictEqual(lookups, [...Array.from({ length: 7 }, () => 200), 100])
+      assert.deepStrictEqual(
+        found.map((identity) => Option.map(identity, ({ agentId }) => agentId)),
+        tokens.map((_, number) => (number === 0 ? Option.none() : Option.some(agent(number))))
+      )
+    })
+  )
+
   it.effect("rejects an empty or a wrong token, and says how to send one", () =>
     Effect.gen(function* () {
       for (const wrong of ["", " ", "the token of an agen", "the token of an agent "]) {

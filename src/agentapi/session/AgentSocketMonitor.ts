@@ -70,20 +70,24 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     const { identity } = session
     const { agentId } = identity
     const startedAt = yield* DateTime.now
-    let known: AgentSocketRecord = {
+    const firstConnectedAt = identity.firstConnectedAt ?? startedAt
+    let lastConnectedAt = startedAt
+    /** Null once nobody takes the agent for disconnected. */
+    let { disconnectedAt } = identity
+    const recordOf = (phase: AgentSocketRecord["phase"], goneAt: DateTime.Utc | null): AgentSocketRecord => ({
       agentId,
       replicaId: replica,
-      firstConnectedAt: identity.firstConnectedAt ?? startedAt,
-      lastConnectedAt: startedAt,
-      disconnectedAt: identity.disconnectedAt,
-      phase: "start"
-    }
+      firstConnectedAt,
+      lastConnectedAt,
+      disconnectedAt: goneAt,
+      phase
+    })
     let heartbeat: Heartbeats.Heartbeat | undefined
 
     // made when it is needed: a connection would keep all parts of it
     const recordEnd = () =>
       DateTime.now.pipe(
-        Effect.flatMap((now) => heartbeats.recordNow({ ...known, disconnectedAt: now, phase: "end" })),
+        Effect.flatMap((now) => heartbeats.recordNow(recordOf("end", now))),
         Effect.timeout(timeout),
         Effect.catch((error) => Effect.logError("end of an agent connection not recorded", error)),
         Effect.andThen(Effect.ignore(Effect.timeout(announce, timeout), { log: "Warn" })),
@@ -105,14 +109,14 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
           return recordEnd()
         })
     )
-    yield* heartbeats.recordNow(known)
+    yield* heartbeats.recordNow(recordOf("start", disconnectedAt))
     yield* publishOrWarn("agt_connection_update")
 
     const announceReturn = Effect.suspend(() => {
-      if (known.disconnectedAt === null) return Effect.void
+      if (disconnectedAt === null) return Effect.void
       return Effect.andThen(
         announce,
-        Effect.sync(() => void (known = { ...known, disconnectedAt: null }))
+        Effect.sync(() => void (disconnectedAt = null))
       )
     })
     const settling = makeSettling(heartbeats, session, monitored, announceReturn)
@@ -120,12 +124,12 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     const beat = () => {
       // the one before is under way
       if (heartbeat !== undefined) return
-      known = { ...known, lastConnectedAt: DateTime.makeUnsafe(clock.currentTimeMillisUnsafe()) }
-      const record: AgentSocketRecord = { ...known, disconnectedAt: null, phase: "heartbeat" }
+      lastConnectedAt = DateTime.makeUnsafe(clock.currentTimeMillisUnsafe())
+      const record = recordOf("heartbeat", null)
       heartbeat = {
         record,
         written: (result) => {
-          const isOrdinary = Exit.isSuccess(result) && result.value === "latest" && known.disconnectedAt === null
+          const isOrdinary = Exit.isSuccess(result) && result.value === "latest" && disconnectedAt === null
           if (isOrdinary) return settle()
           Fiber.runIn(fork(Effect.ensuring(settling(record, result), Effect.sync(settle))), scope)
         }

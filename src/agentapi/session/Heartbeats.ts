@@ -8,6 +8,7 @@
  * - A write skips locked rows. A skipped agent gets a write of its own, at most two of which run at a time.
  */
 import { Array as Arr, Clock, Duration, Effect, Exit, Latch, type Option, Semaphore } from "effect"
+import * as Collector from "../../platform/Collector.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
 import { type AgentSocketRecord, AgentSocketStore, type Recorded } from "../ports/AgentSocketStore.ts"
 
@@ -43,21 +44,11 @@ export const make = Effect.fnUntraced(function* (
   interval: Duration.Duration
 ): Effect.fn.Return<Heartbeats, never, AgentSocketStore> {
   const store = yield* AgentSocketStore
-  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const clock = yield* Clock.Clock
   const window = Duration.toNanosUnsafe(Duration.min(Duration.divideUnsafe(interval, 15), Duration.seconds(1)))
   const lockedWrites = yield* Semaphore.make(maxLockedWrites)
-  const waiting = new Set<Heartbeat>()
   const isUrgent = Latch.makeUnsafe(false)
-  let isWriting = false
   let nextWriteAt = 0n
-
-  const addUnsafe = (heartbeat: Heartbeat) => {
-    waiting.add(heartbeat)
-    if (isWriting) return
-    isWriting = true
-    fork(writeAll)
-  }
-  const removeUnsafe = (heartbeat: Heartbeat) => void waiting.delete(heartbeat)
 
   const write = Effect.fnUntraced(
     function* (groups: ReadonlyArray<ReadonlyArray<Heartbeat>>) {
@@ -71,22 +62,16 @@ export const make = Effect.fnUntraced(function* (
     Effect.withSpan("AgentSocketMonitor.heartbeats", { root: true })
   )
 
-  const writeWaiting = Effect.gen(function* () {
-    const left = nextWriteAt - (yield* Clock.monotonicTimeNanos)
-    if (left > 0n) yield* Effect.raceFirst(Effect.sleep(Duration.nanos(left)), isUrgent.await)
-    nextWriteAt = (yield* Clock.monotonicTimeNanos) + window
-    const groups = [...Map.groupBy(waiting, ({ record }) => record.agentId).values()]
-    waiting.clear()
+  const awaitWindow = Effect.flatMap(Clock.monotonicTimeNanos, (now) =>
+    now < nextWriteAt ? Effect.raceFirst(Effect.sleep(Duration.nanos(nextWriteAt - now)), isUrgent.await) : Effect.void
+  )
+  const { addUnsafe, removeUnsafe } = yield* Collector.make<Heartbeat>((heartbeats) => {
     isUrgent.closeUnsafe()
+    nextWriteAt = clock.monotonicTimeNanosUnsafe() + window
+    const groups = [...Map.groupBy(heartbeats, ({ record }) => record.agentId).values()]
     // one after the other, so that an older heartbeat of an agent cannot overtake a newer one
-    yield* Effect.forEach(Arr.chunksOf(groups, maxRecords), write, { discard: true })
-  })
-  // no scope ends it: the ends of connections are written while the service stops
-  const writeAll = Effect.whileLoop({
-    while: () => (isWriting = waiting.size > 0),
-    body: () => writeWaiting,
-    step: () => {}
-  })
+    return Effect.forEach(Arr.chunksOf(groups, maxRecords), write, { discard: true })
+  }, awaitWindow)
 
   const writtenNow = (record: AgentSocketRecord) =>
     Effect.callback<Recorded | undefined, StoreError>((resume) => {

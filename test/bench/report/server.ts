@@ -10,6 +10,7 @@ import "../../../src/platform/NoPretenuring.ts"
 import "effect/schema/SchemaJITCompiler/enable"
 import { NodeCrypto, NodeFileSystem, NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Console, DateTime, Effect, Layer, References, Schema } from "effect"
+import { Hex } from "effect/encoding"
 import { FetchHttpClient, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { NetAddress } from "effect/net"
 import { type RpcMessage, RpcSerialization } from "effect/rpc"
@@ -53,10 +54,18 @@ const batcher = MetadataBatcher.layer({ maxPending: 100_000, onWriteFailure: "re
 /** Every token is that of an agent of its own. */
 const accessStore = Layer.sync(AccessStore, () => {
   const agents = Workload.agents(10_000)
-  let next = 0
+  const numbers = new Map<string, number>()
+  const numberOf = (digest: Uint8Array) => {
+    const key = Hex.encode(digest)
+    const number = numbers.get(key) ?? numbers.size
+    numbers.set(key, number)
+    return number
+  }
   return {
     agents: (digests) =>
-      Effect.sync(() => digests.map((digest) => ({ subject: identity(agents[next++ % agents.length]!), digest }))),
+      Effect.sync(() =>
+        digests.map((digest) => ({ subject: identity(agents[numberOf(digest) % agents.length]!), digest }))
+      ),
     users: () => Effect.succeed([]),
     ownerships: () => Effect.succeed([])
   }
