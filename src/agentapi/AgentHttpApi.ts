@@ -7,6 +7,7 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentAuthentication } from "../access/Authentication.ts"
 import { fields, RequestValidation } from "../platform/ErrorResponse.ts"
+import { UserId, WorkspaceId } from "../domain/Ids.ts"
 
 const me = "/api/v2/workspaceagents/me"
 
@@ -25,9 +26,21 @@ export const declarePath = `${me}/metadata-keys`
 class InvalidBody extends Schema.TaggedError<InvalidBody>()("Refused", fields, { httpApiStatus: 400 }) {}
 class NotAllowed extends Schema.TaggedError<NotAllowed>()("Refused", fields, { httpApiStatus: 403 }) {}
 class NothingThere extends Schema.TaggedError<NothingThere>()("Refused", fields, { httpApiStatus: 404 }) {}
-class NotPrebuilt extends Schema.TaggedError<NotPrebuilt>()("Refused", fields, { httpApiStatus: 409 }) {}
+export class NotPrebuilt extends Schema.TaggedError<NotPrebuilt>()("Refused", fields, { httpApiStatus: 409 }) {}
 class NoRoom extends Schema.TaggedError<NoRoom>()("Refused", fields, { httpApiStatus: 503 }) {}
 class LimitReached extends Schema.TaggedError<LimitReached>()("Refused", fields, { httpApiStatus: 413 }) {}
+
+/** The events of an agent that waits for the claim of its prebuilt workspace. A ping is its `event` line alone. */
+export const ClaimSse = Schema.Union([
+  Schema.Struct({
+    event: Schema.Literal("data"),
+    data: Schema.fromJsonString(
+      Schema.Struct({ workspace_id: WorkspaceId, reason: Schema.Literal("prebuild_claimed"), owner_id: UserId })
+    )
+  }),
+  Schema.Struct({ event: Schema.Literal("ping"), data: Schema.Literal("") })
+])
+export type ClaimSse = typeof ClaimSse.Type
 
 export const AgentHttpApi = HttpApi.make("agent-http")
   .add(
@@ -61,10 +74,14 @@ export const AgentHttpApi = HttpApi.make("agent-http")
           success: Schema.Null,
           error: [InvalidBody]
         }).annotate(OpenApi.Summary, "Say what an app is doing"),
-        HttpApiEndpoint.get("reinit", `${me}/reinit`, { error: [NotPrebuilt] }).annotate(
-          OpenApi.Summary,
-          "Wait for the claim of a prebuilt workspace"
-        ),
+        HttpApiEndpoint.get("reinit", `${me}/reinit`, {
+          query: {
+            /** Accepted and ignored: the response always waits for the claim. */
+            wait: Schema.optionalKey(Schema.String)
+          },
+          success: HttpApiSchema.StreamSse({ events: ClaimSse }),
+          error: [NotPrebuilt]
+        }).annotate(OpenApi.Summary, "Wait for the claim of a prebuilt workspace, as server-sent events"),
         HttpApiEndpoint.get("gitSshKey", `${me}/gitsshkey`, { error: [NothingThere] }).annotate(
           OpenApi.Summary,
           "Read the SSH key for git"

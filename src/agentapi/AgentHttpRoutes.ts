@@ -4,8 +4,9 @@
  * - They run the handlers of the agent's calls, for the agent of the token. No connection is recorded.
  * - Metadata may also be an object of values by key. The response names keys that the agent has not declared. A request
  *   with undeclared keys alone fails, and so does one of which the batcher dropped something.
- * - The service reports no claims of prebuilt workspaces, and has no SSH keys and no external providers. It says so in
- *   the words of the original's programs, which then continue without them.
+ * - An agent whose workspace is not prebuilt gets 409 when it asks for the claim. See {@link PrebuildClaim}.
+ * - The service has no SSH keys and no external providers. It says so in the words of the original's programs, which then
+ *   continue without them.
  */
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
@@ -15,14 +16,17 @@ import { LogSourceId, nil } from "../domain/Ids.ts"
 import * as MetadataReport from "../domain/MetadataReport.ts"
 import { OptionalText, PostgresText } from "../domain/PostgresText.ts"
 import * as Utf8 from "../domain/Utf8.ts"
+import { isPrebuild } from "../domain/Workspace.ts"
 import { layerRequestValidation } from "../platform/ErrorResponse.ts"
+import * as EventStream from "../platform/EventStream.ts"
 import * as AgentHandlers from "./AgentHandlers.ts"
-import { AgentHttpApi } from "./AgentHttpApi.ts"
+import { AgentHttpApi, NotPrebuilt } from "./AgentHttpApi.ts"
 import * as AgentSockets from "./AgentSockets.ts"
 import * as ApiVersion from "./ApiVersion.ts"
 import * as Metadata from "./calls/Metadata.ts"
 import { body, invalid, Refused, refusalOf, unavailable } from "./internal/refused.ts"
 import * as KeyDeclarations from "./KeyDeclarations.ts"
+import * as PrebuildClaim from "./PrebuildClaim.ts"
 import * as SessionCalls from "./internal/sessionCalls.ts"
 import { LogStore } from "./ports/LogStore.ts"
 import { ManifestStore } from "./ports/ManifestStore.ts"
@@ -65,6 +69,7 @@ const handlers = HttpApiBuilder.group(
     const store = yield* LogStore
     const declareKeys = yield* KeyDeclarations.make
     const declarations = yield* ManifestStore
+    const claimOf = yield* PrebuildClaim.make
     const { addValid } = yield* Metadata.make
     const appendLogs = yield* callOf("BatchCreateLogs")
     const setAppStatus = yield* callOf("UpdateAppStatus")
@@ -155,7 +160,17 @@ const handlers = HttpApiBuilder.group(
           })
         )
       )
-      .handleRaw("reinit", () => refuse(409, "this agent is not that of a prebuilt workspace"))
+      .handle(
+        "reinit",
+        Effect.fnUntraced(function* () {
+          const { workspace } = (yield* Authentication.CurrentAgent).identity
+          if (!isPrebuild(workspace)) {
+            return yield* new NotPrebuilt({ message: "this agent is not that of a prebuilt workspace" })
+          }
+          yield* EventStream.prepare
+          return claimOf(workspace)
+        })
+      )
       .handleRaw("gitSshKey", () => refuse(404, "the service has no SSH keys for git"))
       .handleRaw("externalAuth", () => refuse(404, "no external provider matches"))
       .handleRaw("gitAuth", () => refuse(404, "no external provider matches"))

@@ -45,7 +45,8 @@ const parameters: Readonly<Record<string, string>> = {
   limit: "The most agents to return.",
   version: "The version of the API that the client speaks, such as 2.0.",
   role: "The role of the connection. Without it the agent reports, and is shown as connected.",
-  resume_token: "The token with which a client takes its peer up again after a lost connection."
+  resume_token: "The token with which a client takes its peer up again after a lost connection.",
+  wait: "Accepted and ignored: the response always waits for the claim."
 }
 
 const responses: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
 /** The routes of agents, and of the programs beside them, over plain HTTP to a running service. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Deferred, Effect, Fiber, Redacted, Stream } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { SqlClient } from "effect/sql"
 import type * as Token from "../../src/access/Token.ts"
@@ -10,6 +10,7 @@ import { samples } from "../support/metadata.ts"
 import * as Service from "../support/service.ts"
 import * as WireAgent from "../support/wireAgent.ts"
 import { Agent } from "../../src/wire/generated/agent_pb.ts"
+import { prebuildsUserId } from "../../src/domain/Workspace.ts"
 import { uuidToBytes } from "../../src/agentapi/wire/Conversion.ts"
 
 const me = "/api/v2/workspaceagents/me"
@@ -169,6 +170,38 @@ layer(Service.layer, { excludeTestServices: true })("an agent over plain HTTP", 
       assert.strictEqual(unknown.status, 400)
       assert.include(JSON.stringify(unknown.body), "no app of this slug")
       assert.include(JSON.stringify(invalid.body), "state")
+    })
+  )
+
+  it.effect("learns at once that somebody has claimed its prebuilt workspace, and is pinged until then [HT-16]", () =>
+    Effect.gen(function* () {
+      const { owner, token, workspace } = yield* People.agent()
+      const sql = yield* SqlClient.SqlClient
+      const give = (ownerId: string) => sql`UPDATE workspaces SET owner_id = ${ownerId} WHERE id = ${workspace.id}`
+      yield* give(prebuildsUserId)
+
+      const response = yield* HttpClient.get(`${me}/reinit?wait=true`, { headers: People.showing(token) })
+      const hasBegun = yield* Deferred.make<void>()
+      const reading = yield* response.stream.pipe(
+        Stream.decodeText,
+        Stream.tap(() => Deferred.succeed(hasBegun, undefined)),
+        Stream.mkString,
+        Effect.forkScoped
+      )
+      yield* Deferred.await(hasBegun)
+      assert.isUndefined(reading.pollUnsafe())
+      yield* give(owner.id)
+      const [ping, event, data, end, ...rest] = (yield* Fiber.join(reading)).split("\n").filter((line) => line !== "")
+
+      assert.strictEqual(response.status, 200)
+      assert.deepStrictEqual([ping, event, end, rest], ["event: ping", "event: data", undefined, []])
+      assert.deepStrictEqual(JSON.parse(data!.replace("data: ", "")), {
+        workspace_id: workspace.id,
+        reason: "prebuild_claimed",
+        owner_id: owner.id
+      })
+      const after = yield* ask("GET", `${me}/reinit?wait=true`, token)
+      assert.strictEqual(after.status, 409)
     })
   )
 
