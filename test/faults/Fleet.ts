@@ -6,7 +6,7 @@
 import { type Cause, Clock, Effect, FiberSet, Queue, Random, Ref } from "effect"
 import * as Token from "../../src/access/Token.ts"
 import type { AgentId } from "../../src/domain/Ids.ts"
-import type * as SimulatedAgent from "../../src/fleet/SimulatedAgent.ts"
+import * as SimulatedAgent from "../../src/fleet/SimulatedAgent.ts"
 import { Agent as Api } from "../../src/wire/generated/agent_pb.ts"
 import * as Agent from "../support/agent.ts"
 import * as Client from "../support/client.ts"
@@ -35,7 +35,7 @@ export interface Load {
   readonly padding?: string | undefined
   /** Whether agents start at random within `every`, and wait a second or two before they connect again. */
   readonly spread?: boolean | undefined
-  /** The protocol of the connections; by default the contract in JSON. */
+  /** The protocol of the connections; by default that of `FAULTS_PROTOCOL`, or the contract in JSON. */
   readonly protocol?: SimulatedAgent.Protocol | undefined
 }
 
@@ -44,6 +44,8 @@ export interface Member {
   readonly id: AgentId
   readonly token: string
 }
+
+const defaultProtocol = SimulatedAgent.protocols.find((name) => name === process.env["FAULTS_PROTOCOL"]) ?? "json"
 
 const retryDelay = ({ spread = false }: Load) => (spread ? Random.nextBetween(500, 2_500) : Effect.succeed(200))
 
@@ -58,7 +60,7 @@ export const make = Effect.fnUntraced(function* ({ agents, keys: count, ledger, 
   type Send = (number: number, value: string) => Effect.Effect<boolean, Cause.Done | WireAgent.Ended>
 
   /** Connects an agent, and returns how it sends a report. */
-  const connect = Effect.fnUntraced(function* ({ protocol = "json" }: Load, url: string, token: string) {
+  const connect = Effect.fnUntraced(function* ({ protocol = defaultProtocol }: Load, url: string, token: string) {
     const headers = { [Token.header]: token }
     if (protocol === "json") {
       const connection = yield* Agent.connect(url, headers)
