@@ -57,7 +57,10 @@ layer(Service.layer, { excludeTestServices: true })("the history", (it) => {
       assert.strictEqual(status, 400)
     })
   )
+})
 
+// a service of its own, because one that was asked before shares its points for a while
+layer(Service.layer, { excludeTestServices: true })("the history of several replicas", (it) => {
   it.effect("of hours is of all replicas, and of the time before this one started [LF-42]", () =>
     Effect.gen(function* () {
       const { token } = yield* People.user()
