@@ -16,11 +16,9 @@ import * as World from "./World.ts"
 const slowStore = Effect.gen(function* () {
   if (ValueStore.sharedUrl === undefined) return { settings: {}, slow: slowTable, fast: fastTable }
   const proxy = yield* Proxy.make(ValueStore.sharedUrl)
-  return {
-    settings: ValueStore.settings(proxy.url),
-    slow: () => proxy.delayBy(1_000),
-    fast: () => Effect.andThen(proxy.delayBy(0), proxy.cut)
-  }
+  // open connections keep their pace
+  const delayAllBy = (millis: number) => Effect.andThen(proxy.delayBy(millis), proxy.cut)
+  return { settings: ValueStore.settings(proxy.url), slow: () => delayAllBy(1_000), fast: () => delayAllBy(0) }
 })
 
 const slowTable = (database: Database.Database) =>
