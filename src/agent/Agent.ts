@@ -9,7 +9,22 @@
  * - A broken connection is made again with a back-off. Samples and lines wait meanwhile, the newest of them.
  * - An interruption ends it cleanly: it reports what waits, says that it is off, and closes, within {@link endTimeout}.
  */
-import { Cause, Console, Data, Deferred, Duration, Effect, Exit, Layer, Queue, Schedule, Stdio, Stream } from "effect"
+import {
+  Cause,
+  Console,
+  Data,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  FiberSet,
+  Layer,
+  Queue,
+  Schedule,
+  Stdio,
+  Stream
+} from "effect"
 import { AgentClient, layer as layerClient } from "../agentapi/AgentClient.ts"
 import type * as AgentLifecycle from "../domain/AgentLifecycle.ts"
 import { LogSourceId, nil } from "../domain/Ids.ts"
@@ -107,6 +122,11 @@ const session = Effect.fnUntraced(function* (
   const services = yield* Layer.build(layerClient({ url, token, onDisconnect }))
   const client = yield* Effect.provide(AgentClient, services)
 
+  const steps = yield* FiberSet.make<unknown, unknown>()
+  /** Runs a step that its caller's interruption leaves running, because the end would send again what it sends. */
+  const whole = <A, E, R>(step: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(FiberSet.run(steps, Effect.raceFirst(step, Deferred.await(broken))), Fiber.join)
+
   const sendSamples = (found: ReadonlyMap<string, Samples.Sample>) =>
     client
       .BatchUpdateMetadata({ metadata: Array.from(found, ([key, result]) => ({ key, result })) })
@@ -127,6 +147,7 @@ const session = Effect.fnUntraced(function* (
   })
 
   const end = Effect.gen(function* () {
+    yield* FiberSet.awaitEmpty(steps)
     yield* scripts.become("shutting_down")
     yield* flush(scripts.changes, sendChange)
     yield* scripts.stop(manifest.scripts)
@@ -157,18 +178,18 @@ const session = Effect.fnUntraced(function* (
   yield* Effect.all(
     [
       samples.report(sendSamples),
-      logs.forward(sendLines),
-      forward(scripts.changes, sendChange),
-      forward(scripts.timings, sendTiming),
+      Effect.forever(Effect.andThen(logs.someWaiting, whole(logs.flush(sendLines)))),
+      Effect.forever(Effect.andThen(Queue.peek(scripts.changes), whole(sendFirst(scripts.changes, sendChange)))),
+      Effect.forever(Effect.andThen(Queue.peek(scripts.timings), whole(sendFirst(scripts.timings, sendTiming)))),
       Effect.andThen(collecting, Effect.never)
     ],
     { concurrency: "unbounded", discard: true }
   ).pipe(Effect.raceFirst(Deferred.await(broken)))
 })
 
-/** Sends what waits in a queue, and what comes, until a call fails. An element waits until a call has sent it. */
-const forward = <A, E, R>(queue: Queue.Dequeue<A>, send: (a: A) => Effect.Effect<void, E, R>) =>
-  Effect.forever(Effect.andThen(Effect.flatMap(Queue.peek(queue), send), Queue.take(queue)))
+/** Sends the first element of a queue, which waits until a call has sent it. */
+const sendFirst = <A, E, R>(queue: Queue.Dequeue<A>, send: (a: A) => Effect.Effect<void, E, R>) =>
+  Effect.andThen(Effect.flatMap(Queue.peek(queue), send), Queue.take(queue))
 
 /** Sends what waits in a queue. */
 const flush = <A, E, R>(queue: Queue.Dequeue<A>, send: (a: A) => Effect.Effect<void, E, R>) =>

@@ -3,8 +3,8 @@
  *
  * - At most {@link maxWaiting} lines wait. The oldest one makes room for a new one, and the next line that is sent says
  *   how many were left out.
- * - Lines of a call that fails or is interrupted wait for the next one: none is lost, and some may be logged twice. Once the
- *   service says that the agent has logged as much as it may, lines are dropped.
+ * - Lines of a call that fails wait for the next one. Once the service says that the agent has logged as much as it may,
+ *   lines are dropped.
  */
 import { Effect, Latch } from "effect"
 import type { LogSourceId } from "../domain/Ids.ts"
@@ -60,11 +60,7 @@ export const make = () => {
       })
     })
 
-  /** Sends lines as they come, until a call fails. */
-  const forward = <E, R>(send: Send<E, R>): Effect.Effect<never, E, R> =>
-    Effect.forever(Effect.andThen(isWaiting.await, flush(send)))
-
-  return { add, flush, forward }
+  return { add, flush, someWaiting: isWaiting.await }
 }
 
 export type LogLines = ReturnType<typeof make>

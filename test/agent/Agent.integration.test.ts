@@ -150,11 +150,6 @@ layer(Service.layerWith(environment), { excludeTestServices: true })("the agent 
       )
       yield* agent.line(/^ready, but a start script failed$/)
       assert.strictEqual(yield* lifecycleOf(id), "start_error")
-      // the end makes a call that it interrupts again
-      yield* World.settle(
-        Effect.all([logsOf(id), timingsOf(id)]),
-        ([lines, timings]) => lines.length === 3 && timings.length === 1
-      )
 
       yield* agent.kill("SIGINT")
       assert.strictEqual(yield* agent.exit, 0)
@@ -165,6 +160,34 @@ layer(Service.layerWith(environment), { excludeTestServices: true })("the agent 
         { stage: "start", status: "exit_failure", exit_code: 7 },
         { stage: "stop", status: "ok", exit_code: 0 }
       ])
+    })
+  )
+
+  it.effect("makes no call again that was under way when its end came [AG-03]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service.TestService
+      const sql = yield* SqlClient.SqlClient
+      const { id, token } = yield* People.agent()
+      yield* declareScript(id, "echo installed", { stage: "start" })
+
+      const agent = yield* sql.withTransaction(
+        Effect.gen(function* () {
+          yield* sql`LOCK TABLE workspace_agent_logs, workspace_agent_script_timings IN SHARE MODE`
+          const agent = yield* start(url, token)
+          yield* agent.line(/^ready$/)
+          yield* World.settle(
+            sql`SELECT FROM pg_locks WHERE NOT granted AND relation IN
+              ('workspace_agent_logs'::regclass, 'workspace_agent_script_timings'::regclass)`,
+            ({ length }) => length === 2
+          )
+          yield* agent.kill("SIGINT")
+          return agent
+        })
+      )
+
+      assert.strictEqual(yield* agent.exit, 0)
+      assert.deepStrictEqual(yield* logsOf(id), ["installed"])
+      assert.deepStrictEqual(yield* timingsOf(id), [{ stage: "start", status: "ok", exit_code: 0 }])
     })
   )
 
