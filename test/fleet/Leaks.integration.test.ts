@@ -72,27 +72,27 @@ const visit = Effect.fnUntraced(function* (
   yield* Fiber.interrupt(fleet)
 }, Effect.scoped)
 
-/** The counts that no longer change once the service is at rest. */
+/** The counts that have to be exactly as before. */
 const exact = ({ databaseConnections: _, heap: __, timers: ___, ...held }: Held) => held
 
 /** How often is asked what is held, in milliseconds. */
 const poll = 500
 
-/** Waits until the counts pass the check and have not changed for two seconds: the last fibers of an agent end after its socket. */
-const atRest = (service: Service, check: (held: Held) => void) =>
+/** Waits until the counts pass the check and have not changed for a while: the last fibers of an agent end after its socket. */
+const atRest = (service: Service, rest: number, check: (held: Held) => void) =>
   Effect.suspend(() => {
     let same = 0
     let last: unknown
     const isAtRest = (held: Held) => {
       same = passes(check, held) && Equal.equals(exact(held), last) ? same + 1 : 0
       last = exact(held)
-      return same * poll >= 2_000
+      return same * poll >= rest
     }
     // a fiber that still works is no leak; a fiber that stays is one
     const schedule = Schedule.upTo(Schedule.spaced(poll), { duration: "20 seconds" })
     return Effect.map(Effect.repeat(service.held, { until: isAtRest, schedule }), (held) => {
       check(held)
-      assert.isAtLeast(same * poll, 2_000, "it has not come to rest")
+      assert.isAtLeast(same * poll, rest, "it has not come to rest")
       return held
     })
   })
@@ -115,7 +115,8 @@ layer(Postgres.layer, { excludeTestServices: true })(`${agents} agents`, (it) =>
         // all that comes to be with the first agents and stays: connections to the database, compiled code
         yield* visit(service, 20, () => Effect.void)
         // the channels of the watchdog, of revoked rights, of the tailnet and of the figures of replicas
-        const before = yield* atRest(service, (held) =>
+        // a busy machine takes longer to end what runs at the start only
+        const before = yield* atRest(service, 5_000, (held) =>
           assert.deepInclude(held, { clients: 0, channels: 4, subscribers: 4, connectedAgents: 0 })
         )
 
@@ -135,12 +136,9 @@ layer(Postgres.layer, { excludeTestServices: true })(`${agents} agents`, (it) =>
         )
         yield* Effect.provideService(all, Metric.FiberRuntimeMetrics, counting)
 
-        const after = yield* atRest(service, (held) => {
-          const { fibers: heldFibers, ...others } = exact(held)
-          const { fibers: fibersBefore, ...othersBefore } = exact(before)
-          assert.deepStrictEqual(others, othersBefore)
-          // an idle connection to the database that the pool lets go takes its fiber and its timer along
-          assert.isAtMost(heldFibers, fibersBefore)
+        const after = yield* atRest(service, 2_000, (held) => {
+          assert.deepStrictEqual(exact(held), exact(before))
+          // an idle connection to the database that the pool lets go takes its timer along
           assert.isAtMost(held.timers, before.timers)
           assert.strictEqual(fibers, 0)
         })
