@@ -25,6 +25,8 @@ interface Watched {
   readonly session: Session
   /** The frames that the session had at its last visit. */
   frames: number
+  /** Forgets the last ping. */
+  forget: () => void
 }
 
 export const make = Effect.fnUntraced(function* (
@@ -39,7 +41,8 @@ export const make = Effect.fnUntraced(function* (
     watched.session.sweep()
     const isSilent = watched.session.frames === watched.frames
     watched.frames = watched.session.frames
-    if (isSilent) watched.session.ping(() => {})
+    watched.forget()
+    if (isSilent) watched.forget = watched.session.ping(() => {})
     return isSilent
   }
   // those that were pinged, by the tick at which their answer is due
@@ -60,7 +63,7 @@ export const make = Effect.fnUntraced(function* (
     watch: (session) =>
       LeanScope.acquireRelease(
         Effect.sync(() => {
-          const watched: Watched = { session, frames: session.frames }
+          const watched: Watched = { session, frames: session.frames, forget: () => {} }
           // the slot that is visited last from now on
           const slot = slots[tick % interval]!
           slot.add(watched)

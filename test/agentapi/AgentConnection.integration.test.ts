@@ -175,7 +175,7 @@ layer(layerImpatient, { excludeTestServices: true })("the connection of an agent
         const [slowly, promptly] = [yield* connect(slow.token, false), yield* connect(prompt.token, true)]
         yield* next
         const answering = yield* Effect.forkScoped(
-          Effect.repeat(Effect.andThen(Queue.take(slowly.pings), Effect.delay(slowly.pong, "1 second")), {
+          Effect.repeat(Effect.andThen(Queue.take(slowly.pings), Effect.delay(slowly.pong, "1500 millis")), {
             times: 1
           })
         )

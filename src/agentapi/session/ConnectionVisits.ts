@@ -1,11 +1,11 @@
 /**
  * Visits connections, pings their agents and ends those that are gone or old.
  *
- * - A connection is visited twice per interval, which costs no fiber while nothing has to end.
+ * - A connection is visited three times per interval, which costs no fiber while nothing has to end.
  * - An agent is pinged once per interval; if it is known when it sends something by itself, only after two intervals
  *   without that. It is not pinged while a ping has no answer.
- * - A connection ends after a whole timeout of silence, in monotonic time, in which a ping was not answered. Right after
- *   a stall of the process it does not: the answer may have arrived, but not been read.
+ * - A connection ends after a whole timeout of silence, in monotonic time, in which a ping was not answered for
+ *   two thirds of an interval. Right after a stall of the process it does not: the answer may have arrived, but not been read.
  */
 import { Clock, Duration, Effect, Random, type Scope } from "effect"
 import * as Wheel from "../../platform/Wheel.ts"
@@ -27,8 +27,8 @@ export type Reason =
 
 /** A connection that is monitored. */
 export interface Monitored {
-  /** Pings the agent, and calls `answered` when it has answered. */
-  readonly pingUnsafe: (answered: () => void) => unknown
+  /** Pings the agent, and calls `answered` when it has answered. Returns what forgets the ping. */
+  readonly pingUnsafe: (answered: () => void) => () => void
   /** The monotonic time at which the agent last sent something by itself, if that is known. */
   readonly heardAtUnsafe?: (() => bigint) | undefined
   /** Called when the connection has to end: it has to close the scope. */
@@ -38,7 +38,7 @@ export interface Monitored {
 /** Makes the function that visits a connection until the scope closes, and calls `beat` once per interval. */
 export const make = Effect.fnUntraced(function* ({ interval, maxAge, timeout }: Options) {
   const clock = yield* Clock.Clock
-  const wheel = yield* Wheel.make(Duration.divideUnsafe(interval, 2))
+  const wheel = yield* Wheel.make(Duration.divideUnsafe(interval, 3))
   const times: Times = {
     clock,
     interval: Duration.toNanosUnsafe(interval),
@@ -77,6 +77,7 @@ class Connection {
   #answeredAt: bigint
   /** The time of the ping that is not answered yet. */
   #pingedAt: bigint | undefined
+  #forgetPing: (() => void) | undefined
 
   constructor(
     times: Times,
@@ -94,13 +95,12 @@ class Connection {
   }
 
   visit(): Effect.Effect<void> | undefined {
-    const { clock, interval } = this.#times
-    const now = clock.monotonicTimeNanosUnsafe()
+    const now = this.#times.clock.monotonicTimeNanosUnsafe()
     if (this.#isGone(now)) return Effect.andThen(this.#logSilence(), this.#monitored.end("ping timeout"))
     if (now >= this.#expiresAt) return this.#monitored.end("the connection reached its maximum age")
     this.#visitedAt = now
-    // every second visit, however exact their times are
-    const isWhole = now - this.#beatAt > (interval * 3n) / 4n
+    // every third visit, however exact their times are
+    const isWhole = now - this.#beatAt > (this.#times.interval * 5n) / 6n
     this.#pingIfDue(now, isWhole)
     if (!isWhole) return undefined
     this.#beatAt = now
@@ -117,7 +117,7 @@ class Connection {
     const { interval, timeout } = this.#times
     if (this.#pingedAt === undefined || now - this.#heardAt() <= timeout) return false
     // after a stall of the process answers may not be read yet, and the ping may have been sent just now
-    return now - this.#visitedAt <= interval && now - this.#pingedAt > timeout / 5n
+    return now - this.#visitedAt <= interval && now - this.#pingedAt > interval / 2n
   }
 
   #pingIfDue(now: bigint, isWhole: boolean) {
@@ -125,10 +125,11 @@ class Connection {
     const heardAt = this.#heardAt()
     if (this.#pingedAt !== undefined && heardAt <= this.#pingedAt) return
     this.#pingedAt = undefined
+    this.#forgetPing?.()
     const isDue = this.#monitored.heardAtUnsafe === undefined ? isWhole : now - heardAt >= interval * 2n
     if (!isDue) return
     this.#pingedAt = now
-    this.#monitored.pingUnsafe(() => {
+    this.#forgetPing = this.#monitored.pingUnsafe(() => {
       this.#answeredAt = clock.monotonicTimeNanosUnsafe()
       this.#pingedAt = undefined
     })

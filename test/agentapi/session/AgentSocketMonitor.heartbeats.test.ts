@@ -53,7 +53,13 @@ const start = Effect.gen(function* () {
     const fence = Effect.sync(() => void fenced.times++)
     const scope = yield* Scope.fork(yield* Scope.Scope)
     const started = yield* monitor
-      .start({ pingUnsafe: (answered) => answered(), end: () => Effect.void })
+      .start({
+        pingUnsafe: (answered) => {
+          answered()
+          return () => {}
+        },
+        end: () => Effect.void
+      })
       .pipe(
         Scope.provide(scope),
         collectLogs(logs),

@@ -85,7 +85,8 @@ export const start = Effect.fnUntraced(function* (
     monitor[options.role ?? "start"]({
       pingUnsafe: (answered) => {
         pings.push(clock.currentTimeMillisUnsafe())
-        fork(Effect.map(world.ping, answered))
+        const answering = fork(Effect.map(world.ping, answered))
+        return () => answering.interruptUnsafe()
       },
       heardAtUnsafe: world.heardAt === undefined ? undefined : () => world.heardAt ?? 0n,
       end: (why) => Deferred.succeed(reason, why)
