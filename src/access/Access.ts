@@ -6,7 +6,7 @@
  * - Look-ups that arrive together are one statement: a fleet that reconnects needs few statements, and one connection.
  * - A token that was not found is not looked up again for a second.
  */
-import { Array as Arr, Context, Effect, Layer, Option, Redacted } from "effect"
+import { Context, Effect, Layer, Option, Redacted } from "effect"
 import { Digest } from "effect/crypto"
 import { Hex } from "effect/encoding"
 import * as RequestCoalescer from "../batcher/RequestCoalescer.ts"
@@ -24,7 +24,7 @@ export class Access extends Context.Service<
   {
     /** The agent that a token belongs to. */
     readonly agent: (token: Token.Token) => Effect.Effect<AgentIdentity, Unauthenticated | AccessUnavailable>
-    /** The agents that tokens belong to, in their order: for many connections that are checked again together. */
+    /** The agents that tokens belong to, in their order, by one statement. */
     readonly agents: (
       tokens: ReadonlyArray<Token.Token>
     ) => Effect.Effect<ReadonlyArray<Option.Option<AgentIdentity>>, AccessUnavailable>
@@ -42,9 +42,6 @@ export const Grants = Context.Reference<((granted: Ownership) => void) | undefin
 
 /** The most look-ups in one statement. */
 const maxLookups = 1_000
-
-/** The tokens of a statement that checks open connections again: few, because a turn makes all their digests. */
-const maxRechecks = 200
 
 /** The most tokens that are remembered as wrong, and for how many milliseconds. */
 const maxWrong = 10_000
@@ -109,23 +106,17 @@ export const make = Effect.gen(function* () {
     })
   }
 
-  const agentsOf = Effect.fnUntraced(function* (tokens: ReadonlyArray<Token.Token>) {
-    const digests = yield* Effect.forEach(tokens, digestOf)
-    const found = yield* store.agents(digests)
-    const byDigest = new Map(found.map((match) => [Hex.encode(match.digest), match]))
-    return digests.map((shown) => {
-      const match = byDigest.get(Hex.encode(shown))
-      return match !== undefined && Token.isSame(match.digest, shown) ? Option.some(match.subject) : Option.none()
-    })
-  })
-
   return Access.of({
     agent: identifier(findAgent),
-    agents: (tokens) =>
-      Effect.forEach(Arr.chunksOf(tokens, maxRechecks), agentsOf).pipe(
-        Effect.map((found) => found.flat()),
-        Effect.catch(unavailable)
-      ),
+    agents: Effect.fnUntraced(function* (tokens) {
+      const digests = yield* Effect.forEach(tokens, digestOf)
+      const found = yield* store.agents(digests)
+      const byDigest = new Map(found.map((match) => [Hex.encode(match.digest), match]))
+      return digests.map((shown) => {
+        const match = byDigest.get(Hex.encode(shown))
+        return match !== undefined && Token.isSame(match.digest, shown) ? Option.some(match.subject) : Option.none()
+      })
+    }, Effect.catch(unavailable)),
     user: identifier(findUser),
     mayRead: Effect.fnUntraced(function* (user, agentId) {
       const ownership = yield* findOwnership(agentId)

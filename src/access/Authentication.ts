@@ -187,27 +187,17 @@ const admitting = Effect.fnUntraced(function* <Id, Caller>(
     granted: ReadonlyArray<Ownership>,
     end: Effect.Effect<void>
   ) {
-    const holds = () =>
-      Effect.gen(function* () {
-        const now = yield* identify(credential)
-        if (idOf(now) !== idOf(caller)) return false
-        if (mayStill !== undefined) yield* Effect.forEach(granted, (one) => mayStill(now, one), { discard: true })
-        return true
-      }).pipe(Effect.catchTag(["Unauthenticated", "Forbidden", "AgentNotFound"], () => Effect.succeed(false)))
-    // a check that fails ends nothing: only one that finds the right gone does
-    const endUnlessHeld = () =>
-      Effect.flatMap(
-        Effect.orElseSucceed(holds(), () => true),
-        (isHeld) => (isHeld ? Effect.void : end)
-      )
-    const check =
-      recheck === undefined
-        ? endUnlessHeld
-        : () => {
-            recheck({ token: credential, id: idOf(caller), end })
-            return undefined
-          }
-    const watcher = yield* revocations.watch(check)
+    const holds = Effect.gen(function* () {
+      const now = yield* identify(credential)
+      if (idOf(now) !== idOf(caller)) return false
+      if (mayStill !== undefined) yield* Effect.forEach(granted, (one) => mayStill(now, one), { discard: true })
+      return true
+    }).pipe(Effect.catchTag(["Unauthenticated", "Forbidden", "AgentNotFound"], () => Effect.succeed(false)))
+    const collect = () => {
+      recheck?.({ token: credential, id: idOf(caller), end })
+      return undefined
+    }
+    const watcher = yield* revocations.watch(recheck === undefined ? Revocations.endUnless(holds, end) : collect)
     for (const subject of subjects(caller)) watcher.follow(subject)
     return watcher
   })

@@ -4,6 +4,7 @@
  * - The database announces on {@link channel} each change of a token, a user, an agent or a workspace that may take a
  *   right away. Every replica then checks the watchers of that subject at once.
  * - Every watcher is also checked once a minute, and after announcements may have been lost.
+ * - A check that fails ends nothing: only a check that returns false does.
  */
 import { Context, type Duration, Effect, Layer, Schedule, type Scope, Stream } from "effect"
 import * as LeanScope from "../platform/LeanScope.ts"
@@ -31,6 +32,15 @@ export class Revocations extends Context.Service<
     readonly watch: (check: Wheel.Visit) => Effect.Effect<Watcher, never, Scope.Scope>
   }
 >()("metadata-batcher/access/Revocations") {}
+
+/** The check of a right: `isValid` returns whether it still holds; if not, `end` is run. */
+export const endUnless =
+  (isValid: Effect.Effect<boolean, unknown>, end: Effect.Effect<void>): Wheel.Visit =>
+  () =>
+    Effect.flatMap(
+      Effect.orElseSucceed(isValid, () => true),
+      (holds) => (holds ? Effect.void : end)
+    )
 
 export const make = Effect.gen(function* () {
   const pubsub = yield* PubSub.PubSub

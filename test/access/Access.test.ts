@@ -38,7 +38,7 @@ describe("Access", () => {
     })
   )
 
-  it.effect("knows the agents of many tokens in their order, two hundred of them by one statement", () =>
+  it.effect("knows the agents of many tokens in their order, by one statement", () =>
     Effect.gen(function* () {
       const lookups: Array<number> = []
       const tokens = Array.from({ length: 1_500 }, (_, number) => Fake.token(`token ${number}`))
@@ -58,7 +58,7 @@ describe("Access", () => {
 
       const found = yield* over(store)((access) => access.agents(tokens))
 
-      assert.deepStrictEqual(lookups, [...Array.from({ length: 7 }, () => 200), 100])
+      assert.deepStrictEqual(lookups, [1_500])
       assert.deepStrictEqual(
         found.map((identity) => Option.map(identity, ({ agentId }) => agentId)),
         tokens.map((_, number) => (number === 0 ? Option.none() : Option.some(agent(number))))

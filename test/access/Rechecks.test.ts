@@ -66,4 +66,30 @@ describe("rechecks", () => {
       assert.deepStrictEqual(world.ended, [1, 2, 3, 4])
     })
   )
+
+  it.effect(
+    "are look-ups of at most two hundred tokens, none of which holds up the others by its failure [FT-05]",
+    () =>
+      Effect.gen(function* () {
+        const lookups: Array<number> = []
+        const ended: Array<number> = []
+        const recheck = yield* Rechecks.make((tokens) => {
+          const isSecond = lookups.push(tokens.length) === 2
+          return isSecond
+            ? Effect.fail(new AccessUnavailable({ message: "away" }))
+            : Effect.succeed(tokens.map(() => Option.none()))
+        })
+
+        for (let number = 0; number < 450; number++) {
+          recheck({ token: Fake.token(String(number)), id: "", end: Effect.sync(() => void ended.push(number)) })
+        }
+        yield* TestClock.adjust(0)
+
+        assert.deepStrictEqual(lookups, [200, 200, 50])
+        assert.deepStrictEqual(
+          ended,
+          Array.from({ length: 450 }, (_, number) => number).filter((number) => number < 200 || number >= 400)
+        )
+      })
+  )
 })

@@ -8,13 +8,14 @@ import { agent } from "../support/metadataBatcher.ts"
 
 /** A watcher that follows agent 1; `right` is the right that it watches. */
 const start = Effect.gen(function* () {
-  const right = { holds: true, checks: 0 }
+  const right = { holds: Effect.succeed(true) as Effect.Effect<boolean, string>, checks: 0 }
   const { watch } = yield* Revocations.Revocations
   const revoked = yield* Deferred.make<void>()
-  const { follow } = yield* watch(() => {
+  const isValid = Effect.suspend(() => {
     right.checks++
-    return right.holds ? undefined : Effect.asVoid(Deferred.succeed(revoked, undefined))
+    return right.holds
   })
+  const { follow } = yield* watch(Revocations.endUnless(isValid, Effect.asVoid(Deferred.succeed(revoked, undefined))))
   follow(`agent:${agent(1)}`)
   const fiber = yield* Effect.forkScoped(Deferred.await(revoked), { startImmediately: true })
   const announce = (subject: string) =>
@@ -38,24 +39,25 @@ describe("Revocations", () => {
       yield* announce(`agent:${agent(1)}`)
       assert.strictEqual(right.checks, before + 1)
       assert.isUndefined(fiber.pollUnsafe())
-      right.holds = false
+      right.holds = Effect.succeed(false)
       yield* announce(`agent:${agent(1)}`)
 
       assert.isDefined(fiber.pollUnsafe())
     }).pipe(Effect.provide(over))
   )
 
-  it.effect("checks every watcher once a minute", () =>
+  it.effect("checks every watcher once a minute, and ends none whose check fails [FT-05]", () =>
     Effect.gen(function* () {
       const { fiber, right } = yield* start
       const before = right.checks
 
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(right.checks, before + 1)
+      right.holds = Effect.fail("the database is away")
       yield* TestClock.adjust("5 minutes")
       assert.strictEqual(right.checks, before + 6)
       assert.isUndefined(fiber.pollUnsafe())
-      right.holds = false
+      right.holds = Effect.succeed(false)
       yield* TestClock.adjust("1 minute")
 
       assert.isDefined(fiber.pollUnsafe())
