@@ -6,8 +6,9 @@
  * - Once the budget of a turn is spent, the readers that are left wait for the next turn. Timers, sockets and fibers run
  *   between the two.
  * - A reader that adds itself while it runs is behind all that are waiting.
+ * - A reader that throws is reported, and stops no other.
  */
-import { Clock, Context, Effect, Layer, Scheduler } from "effect"
+import { Cause, Clock, Context, Effect, ErrorReporter, Layer, Scheduler } from "effect"
 import * as MonotonicClock from "./MonotonicClock.ts"
 
 /** The time that the readers of one turn have, in milliseconds: the last of them may exceed it. */
@@ -26,6 +27,7 @@ export const make = Effect.contextWith((context: Context.Context<never>) =>
     const clock = Context.get(context, Clock.Clock)
     const dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
     const waiting = new Set<() => void>()
+    const fork = Effect.runForkWith(context)
     let isScheduled = false
 
     const schedule = () => {
@@ -35,16 +37,16 @@ export const make = Effect.contextWith((context: Context.Context<never>) =>
     const turn = () => {
       isScheduled = false
       const end = MonotonicClock.millisUnsafe(clock) + budgetMillis
-      try {
-        for (const read of waiting) {
-          waiting.delete(read)
+      for (const read of waiting) {
+        waiting.delete(read)
+        try {
           read()
-          if (MonotonicClock.millisUnsafe(clock) >= end) break
+        } catch (defect) {
+          fork(ErrorReporter.report(Cause.die(defect)))
         }
-      } finally {
-        // a reader with a bug must not stop the others
-        if (waiting.size > 0 && !isScheduled) schedule()
+        if (MonotonicClock.millisUnsafe(clock) >= end) break
       }
+      if (waiting.size > 0 && !isScheduled) schedule()
     }
 
     return FairReader.of({

@@ -1,6 +1,6 @@
 /** Readers of connections, with turns of the event loop and time that the test makes. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Scheduler } from "effect"
+import { Cause, Clock, Effect, ErrorReporter, Scheduler } from "effect"
 import * as FairReader from "../../src/platform/FairReader.ts"
 
 /** A fair reader; `turn` is the next turn of the event loop, and `order` has the readers as they ran. */
@@ -98,6 +98,22 @@ describe("FairReader", () => {
 
       assert.deepStrictEqual(turn(), ["slow"])
       assert.deepStrictEqual(turn(), ["quick"])
+    })
+  )
+
+  it.effect("reports a reader that throws, and runs the others", () =>
+    Effect.gen(function* () {
+      const defects: Array<unknown> = []
+      const reporter = ErrorReporter.make(({ cause }) => void defects.push(Cause.squash(cause)))
+      const { add, connection, turn } = yield* Effect.provide(start, ErrorReporter.layer([reporter]))
+
+      add(() => {
+        throw "a bug"
+      })
+      add(connection("other"))
+
+      assert.deepStrictEqual(turn(), ["other"])
+      assert.deepStrictEqual(defects, ["a bug"])
     })
   )
 })
