@@ -3,7 +3,6 @@
  *
  * - A request starts a call at once if no call started within the last `window`. Otherwise it waits for the end of the
  *   window and, while `concurrency` calls are running, for one of them to finish. Requests that arrive meanwhile join it.
- * - `requestNow` ends the wait for the window, for its own request and for all that are waiting.
  * - A call starts after all of its requests were made. Requests with the same key are one request: the last one is sent.
  * - A call carries at most `maxSize` requests. If there are more, there are more calls, and all of them start before any
  *   request that was made later.
@@ -13,7 +12,7 @@
  *   interrupted affects no other. A request that nobody waits for is not sent; a call that has started runs to its end.
  * - A call is a root span with links to the spans of its callers. The call bounds its own duration.
  */
-import { Array as Arr, Clock, Duration, Effect, Exit, Latch, Request, RequestResolver, Semaphore } from "effect"
+import { Array as Arr, Clock, Duration, Effect, Exit, Request, RequestResolver, Semaphore } from "effect"
 
 export interface Options<Q, A, E> {
   /** The name of the span of a call. */
@@ -33,8 +32,6 @@ export interface Options<Q, A, E> {
 export interface RequestCoalescer<Q, A, E> {
   /** Sends a request together with others. */
   readonly request: (request: Q) => Effect.Effect<A, E>
-  /** Sends a request without waiting for the window. */
-  readonly requestNow: (request: Q) => Effect.Effect<A, E>
 }
 
 export const make = Effect.fnUntraced(function* <Q, A, E>(
@@ -44,14 +41,13 @@ export const make = Effect.fnUntraced(function* <Q, A, E>(
   const makePending = Request.of<Pending>()
   const calls = yield* Semaphore.make(options.concurrency)
   const window = Duration.toNanosUnsafe(Duration.fromInputUnsafe(options.window))
-  const wake = yield* Latch.make(false)
   // a resolver only forgets callers that are interrupted before it runs
   const abandoned = new WeakSet<Pending>()
   let cooldownUntil = 0n
 
   const cooldown = Effect.gen(function* () {
     const left = cooldownUntil - (yield* Clock.monotonicTimeNanos)
-    if (left > 0n) yield* Effect.raceFirst(Effect.sleep(Duration.nanos(left)), wake.await)
+    if (left > 0n) yield* Effect.sleep(Duration.nanos(left))
     yield* calls.withPermit(Effect.void)
   })
 
@@ -73,7 +69,6 @@ export const make = Effect.fnUntraced(function* <Q, A, E>(
 
   const resolver = RequestResolver.make<Pending>(
     Effect.fnUntraced(function* (entries) {
-      wake.closeUnsafe()
       cooldownUntil = (yield* Clock.monotonicTimeNanos) + window
       const groups = [...Map.groupBy(entries, ({ request }) => options.keyOf(request.content)).values()]
       // every chunk queues for a permit now, before any later request can
@@ -86,5 +81,5 @@ export const make = Effect.fnUntraced(function* <Q, A, E>(
       const pending = makePending({ content })
       return Effect.onInterrupt(Effect.request(pending, resolver), () => Effect.sync(() => abandoned.add(pending)))
     })
-  return { request, requestNow: (content) => Effect.andThen(wake.open, request(content)) }
+  return { request }
 })

@@ -34,7 +34,7 @@ export const makeCollected = Effect.fnUntraced(function* (interval: Duration.Inp
         Effect.map(Effect.exit(publish(...event)), (exit) => [event, exit] as const)
       )
       const exits = new Map(yield* Effect.all(publications, { concurrency: "unbounded" }))
-      return (event) => exits.get(event) ?? Effect.void
+      return (event) => exits.get(event)!
     })
   })
   return (...event: Parameters<typeof publish>) => Effect.flatten(request(event))

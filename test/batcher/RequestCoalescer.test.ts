@@ -14,7 +14,7 @@ const start = Effect.fnUntraced(function* (options: { readonly maxSize?: number;
     calls: [] as Array<ReadonlyArray<Word>>,
     calling: Effect.void as Effect.Effect<void, string>
   }
-  const { request, requestNow } = yield* RequestCoalescer.make({
+  const { request } = yield* RequestCoalescer.make({
     name: "test",
     window: "50 millis",
     maxSize: options.maxSize ?? 100,
@@ -29,7 +29,6 @@ const start = Effect.fnUntraced(function* (options: { readonly maxSize?: number;
   return {
     world,
     request,
-    requestNow,
     /** Sends requests without waiting for their results. */
     fork: (...texts: ReadonlyArray<string>) =>
       Effect.forEach(texts, (text) => Effect.forkScoped(Effect.exit(request({ text })), { startImmediately: true })),
@@ -92,35 +91,6 @@ describe("RequestCoalescer", () => {
       yield* release
 
       assert.deepStrictEqual(sent(), [["c", "d"]])
-    })
-  )
-
-  it.effect("ends the wait for the window with requestNow, also for the requests that wait already", () =>
-    Effect.gen(function* () {
-      const { requestNow, sent, fork, world } = yield* start({ concurrency: 1 })
-      yield* fork("first", "waits")
-
-      assert.strictEqual(yield* requestNow({ text: "urgent" }), 6)
-      assert.deepStrictEqual(sent(), [["first"], ["waits", "urgent"]])
-      const { calling, release } = yield* held
-      world.calling = calling
-      const urgent = yield* Effect.forEach(["a", "b", "c"], (text) =>
-        Effect.forkScoped(requestNow({ text }), { startImmediately: true })
-      )
-      yield* TestClock.adjust(0)
-      const later = yield* Effect.forkScoped(requestNow({ text: "later" }), { startImmediately: true })
-      yield* TestClock.adjust("1 second")
-      // requests of one turn of the event loop share a call
-      assert.deepStrictEqual(sent(), [["a", "b", "c"]])
-      yield* release
-      assert.deepStrictEqual(yield* Fiber.joinAll([...urgent, later]), [1, 1, 1, 5])
-      assert.deepStrictEqual(sent(), [["later"]])
-
-      yield* fork("d")
-      yield* TestClock.adjust("49 millis")
-      assert.deepStrictEqual(sent(), [])
-      yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(sent(), [["d"]])
     })
   )
 
