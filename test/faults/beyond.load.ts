@@ -98,15 +98,18 @@ const replacing = Effect.gen(function* () {
   const { database, fleet, replica } = world
   const health = healthOf(replica)
   const watching = yield* Effect.forkChild(health.watching)
-  const { after, before, elapsed } = yield* fleet.whileReporting(
+  const { after, before, elapsed, unwritten } = yield* fleet.whileReporting(
     { to: () => replica.url, every: 950 },
     Effect.gen(function* () {
       // the first value of a key costs a store in Redis a second call
-      yield* World.settle(replica.metrics, (metric) => metric("flushed_total") >= fleet.ids.length * fleet.keys.length)
+      const unwritten = yield* World.settle(
+        Effect.map(replica.metrics, (metric) => fleet.ids.length * fleet.keys.length - metric("flushed_total")),
+        (count) => count <= 0
+      )
       yield* store.slow(database)
       const before = yield* replica.metrics
       const [elapsed] = yield* Effect.timed(lasting(seconds(20)))
-      return { after: yield* replica.metrics, before, elapsed }
+      return { after: yield* replica.metrics, before, elapsed, unwritten }
     })
   )
   yield* Fiber.interrupt(watching)
@@ -118,6 +121,7 @@ const replacing = Effect.gen(function* () {
   const outcome = World.lossless(yield* World.look(world))
   return and(
     outcome,
+    expect(unwritten <= 0, `${unwritten} first values were not written before the overload`),
     expect(accepted > 3 * written, `${Math.round(accepted)} samples a second, of which ${Math.round(written)} written`),
     expect(written > 1_500, `${Math.round(written)} rows a second: 2 000 are in a batch, which takes a second`),
     expect(unaccounted === 0, `${unaccounted} accepted entries are nowhere in the figures`),

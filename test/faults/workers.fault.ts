@@ -16,30 +16,31 @@ const make = (flushInterval: string) =>
 const killWorker = ({ replica }: World.World, place: number) =>
   Effect.sync(() => process.kill(childrenOf(replica.pid)[place]!, "SIGKILL"))
 
-/** Waits until every agent was accepted: connecting takes longer on a busy machine. */
+/** Waits until every agent was accepted, because connecting takes longer on a busy machine. Returns what is missing. */
 const allAccepted = ({ fleet, ledger }: World.World) =>
   World.settle(
-    Effect.sync(() => ledger.compare([]).accepted),
-    (keys) => keys === fleet.ids.length * fleet.keys.length
-  )
+    Effect.sync(() => fleet.ids.length * fleet.keys.length - ledger.compare([]).accepted),
+    (missing) => missing === 0
+  ).pipe(Effect.map((missing) => expect(missing === 0, `${missing} keys were never accepted`)))
 
 const killedUnderLoad = Effect.gen(function* () {
   const world = yield* make("1 second")
   const { fleet, ledger, replica } = world
-  yield* fleet.whileReporting(
+  const { connected, silent } = yield* fleet.whileReporting(
     { to: () => replica.url, every: 250 },
     Effect.gen(function* () {
-      yield* allAccepted(world)
+      const connected = yield* allAccepted(world)
       for (const place of [0, 1, 2]) {
         yield* lasting(seconds(3))
         yield* killWorker(world, place)
       }
       // agents of the last one come back as fast as the machine lets them
       const last = yield* fleet.now
-      yield* World.settle(
+      const silent = yield* World.settle(
         Effect.sync(() => ledger.silentSince(last)),
         (silent) => silent === 0
       )
+      return { connected, silent }
     })
   )
   const outcome = yield* World.look(world)
@@ -47,6 +48,8 @@ const killedUnderLoad = Effect.gen(function* () {
   const running = childrenOf(replica.pid).length
   return and(
     outcome,
+    connected,
+    expect(silent === 0, `${silent} keys were not reported again after the last worker was killed`),
     expect(outcome.lost === 0, `${outcome.lost} lost although their agents went on`),
     expect(left === 0, `${left} accepted entries are nowhere in the figures`),
     expect(running === workers, `${running} workers are running`)
@@ -56,9 +59,9 @@ const killedUnderLoad = Effect.gen(function* () {
 const killedWithAllPending = Effect.gen(function* () {
   const world = yield* make("1 hour")
   const { database, fleet, ledger, replica } = world
-  yield* fleet.whileReporting(
+  const connected = yield* fleet.whileReporting(
     { to: () => replica.url, every: 250 },
-    Effect.andThen(allAccepted(world), lasting("3 seconds"))
+    Effect.tap(allAccepted(world), lasting("3 seconds"))
   )
   // reads every worker
   const pending = yield* replica.pending
@@ -75,6 +78,7 @@ const killedWithAllPending = Effect.gen(function* () {
   const outcome = Ledger.outcome(ledger.compare(yield* database.rows), Number(lost))
   return and(
     outcome,
+    connected,
     expect(outcome.lost > 0, "nothing was pending in the killed worker"),
     expect(outcome.lost === Number(lost), `${outcome.lost} lost, of which ${lost} counted`),
     expect(Number(written) + Number(lost) === pending, `of ${pending} pending, ${written} were written`)
