@@ -194,6 +194,11 @@ export const connect = Effect.fnUntraced(function* (
           Effect.never
         ),
         send
+      ).pipe(
+        Effect.filterOrFail(
+          ({ unanswered }) => unanswered === 0,
+          ({ unanswered }) => new FleetError({ detail: `${unanswered} reports had no answer` })
+        )
       ),
     pace: (perSecond, duration) =>
       Effect.suspend(() => {

@@ -120,6 +120,8 @@ export const shown: ReadonlyArray<Shown> = [
       "% of the best",
       "replaced/s",
       "dropped",
+      "lost",
+      "not answered",
       "answer p99 ms",
       "longest turn ms",
       "server CPU %"

@@ -18,7 +18,7 @@ const scales = {
     watchers: 100,
     period: 10,
     flush: 5_000,
-    first: "1 minute",
+    first: "2 minutes",
     further: "20 seconds",
     settle: "12 seconds",
     most: 64,

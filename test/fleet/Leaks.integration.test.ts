@@ -76,7 +76,7 @@ const visit = Effect.fnUntraced(function* (
 const exact = ({ databaseConnections: _, heap: __, timers: ___, ...held }: Held) => held
 
 /** How often is asked what is held, in milliseconds. */
-const poll = 500
+const poll = 200
 
 /** Waits until the counts pass the check and have not changed for a while: the last fibers of an agent end after its socket. */
 const atRest = (service: Service, rest: number, check: (held: Held) => void) =>

@@ -86,7 +86,7 @@ const judge = async (room: string) => {
     reporters: [process.stdout.isTTY ? "progress" : "progress-append-only", "unnoticed"],
     concurrency: Number(values.concurrency),
     // a busy machine is no hanging test
-    timeoutMS: 15_000,
+    timeoutMS: 30_000,
     dryRunTimeoutMinutes: 10
   }).runMutationTest()
 
