@@ -234,7 +234,7 @@ export const sentences = (
 ) => ({
   protocol: (why: string) => {
     const protocol = protocols[scheme]!
-    return `the ${name} ${address} does not reply in the protocol of ${protocol.name} (${why}): check that ${settings}_URL ${protocol.remedy(settings)}`
+    return `the ${name} ${address} does not reply in the protocol of ${protocol.name} (${why}): check that it runs, and that ${settings}_URL ${protocol.remedy(settings)}`
   },
   unreachable: (why: string) =>
     `cannot reach the ${name} ${address} (${why}): start it, or set ${settings}_URL to the address of a ${name} that runs`,

@@ -129,7 +129,7 @@ Brokers.describeWith("nats", () => {
           assert.strictEqual(reason, "protocol", message)
           assert.match(
             message,
-            /does not reply in the protocol of NATS.* \(.*\): check that PUBSUB_URL leads to the port of/
+            /does not reply in the protocol of NATS.* \(.*\): check that it runs, and that PUBSUB_URL leads to the port of/
           )
         }
         assert.match(withScheme.message, /begin PUBSUB_URL with nats:\/\/ if that server has no TLS$/)

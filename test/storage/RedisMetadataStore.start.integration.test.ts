@@ -103,7 +103,7 @@ Brokers.describeWith("redis", () => {
             assert.strictEqual(reason, "protocol", message)
             assert.match(
               message,
-              /: check that METADATA_STORE_URL leads to Redis or Valkey, and begin METADATA_STORE_URL/
+              /: check that it runs, and that METADATA_STORE_URL leads to Redis or Valkey, and begin METADATA_STORE_URL/
             )
           }
           assert.match(errors[0]!.message, /begin METADATA_STORE_URL with rediss:\/\/ if that server requires TLS$/)

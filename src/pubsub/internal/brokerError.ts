@@ -57,7 +57,7 @@ export const errorsOf = (target: Pick<RemoteServer.Target, "display" | "scheme">
     version: (why) =>
       `the broker ${address} is too old (${why}): run NATS 2.2, Redis 6 or Valkey, or later, at PUBSUB_URL`,
     silence: () =>
-      `the broker ${address} does not send the service its own messages: check that PUBSUB_URL leads to the broker itself`
+      `the broker ${address} does not send the service its own messages: check that it runs, and that PUBSUB_URL leads to the broker itself`
   }
   return (reason: keyof typeof details, cause: unknown) =>
     new BrokerError({ reason, detail: details[reason](RemoteServer.reasonOf(cause)), cause })
