@@ -85,8 +85,8 @@ export const reasonOf = (
   return RemoteServer.isTlsFailure(cause) ? "certificate" : "unreachable"
 }
 
-/** The messages about a server that says nothing, or closes the connection instead of its first reply. */
-const noReply = /^no response within|ECONNRESET|EPIPE|Socket closed unexpectedly/
+/** The messages about a server that says nothing, closes the connection instead of its first reply, or is NATS. */
+const noReply = /^no response within|ECONNRESET|EPIPE|Socket closed unexpectedly|Unknown Protocol Operation/
 
 /** The messages about a server that does not begin TLS. */
 const noTls =
