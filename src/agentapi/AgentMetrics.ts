@@ -1,16 +1,18 @@
 /** The metrics of agent connections and of builds. */
 import { Metric } from "effect"
-import { counter } from "../domain/Counters.ts"
+import { byLabel, counter } from "../domain/Counters.ts"
+import * as SocketFailure from "../platform/SocketFailure.ts"
 
 /** Agents connected to this replica. */
 export const connectedAgents = Metric.gauge("coderd_agentapi_connected_agents", {
   description: "Agents that are connected to this replica."
 })
 
-/** Agent connections that ended with a socket error instead of a close frame. */
-export const socketErrors = counter(
-  "metadata_batcher_agent_socket_errors_total",
-  "Agent connections that ended with a socket error."
+/** Agent connections that ended with a socket error instead of a close frame, by the reason. */
+export const socketErrors = byLabel(
+  counter("metadata_batcher_agent_socket_errors_total", "Agent connections that ended with a socket error, by reason."),
+  "reason",
+  SocketFailure.reasons
 )
 
 /** Reported samples of keys that their agents have not declared. */

@@ -10,7 +10,7 @@
  * - The service reads more slowly from an agent that does not take its replies, calls too often or has too many calls
  *   running.
  * - A defect in a call affects the reply to that call alone. A frame that holds no message gets an error as its reply.
- * - A frame that is malformed or too large ends its connection, which is logged and counted.
+ * - A frame that is malformed or too large ends its connection, which is logged and counted by reason.
  * - When the service stops, it closes connections with 1012. It closes the connection of an agent that does not answer
  *   pings with 1011, and that of an agent of an older build with 1008.
  */
@@ -22,6 +22,7 @@ import * as Authentication from "../access/Authentication.ts"
 import { closeEvent, type CloseReason } from "../platform/CloseCode.ts"
 import { asksForWebSocket, closeWebSocket, endWebSocket, serveDetached } from "../platform/RequestSocket.ts"
 import * as FairReader from "../platform/FairReader.ts"
+import * as SocketFailure from "../platform/SocketFailure.ts"
 import * as StallDetector from "../platform/StallDetector.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
 import * as AgentSockets from "./AgentSockets.ts"
@@ -130,11 +131,13 @@ const closeReasons: { readonly [R in AgentSocketMonitor.Reason]: CloseReason } =
   "the connection reached its maximum age": "restart"
 }
 
-const broken = ({ identity }: AgentSession.AgentSession["Service"], error: Socket.SocketError) =>
-  Effect.logDebug("agent connection broke", error).pipe(
-    Effect.annotateLogs({ agentId: identity.agentId }),
-    Effect.andThen(Metric.update(socketErrors, 1))
+const broken = ({ identity }: AgentSession.AgentSession["Service"], error: Socket.SocketError) => {
+  const reason = SocketFailure.reasonOf(error)
+  return Effect.logDebug("agent connection broke", error).pipe(
+    Effect.annotateLogs({ agentId: identity.agentId, reason }),
+    Effect.andThen(Metric.update(socketErrors[reason], 1))
   )
+}
 
 /** Returns the protocol of the offered subprotocols: the original's if none is offered, JSON by its name. */
 const protocolOf = (headers: Headers.Headers): "original" | "json" | undefined => {

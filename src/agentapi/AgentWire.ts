@@ -10,11 +10,9 @@
  */
 import { Effect } from "effect"
 import type { HttpServerRequest } from "effect/http"
-import { Socket } from "effect/socket"
-import { closeEvent } from "../platform/CloseCode.ts"
 import { drained, endWebSocket } from "../platform/RequestSocket.ts"
+import * as SessionEnd from "../wire/SessionEnd.ts"
 import * as WireServer from "../wire/WireServer.ts"
-import type { EndReason } from "../wire/Yamux.ts"
 import * as AgentWebSocket from "./internal/agentWebSocket.ts"
 import * as AgentCalls from "./wire/AgentCalls.ts"
 
@@ -41,7 +39,7 @@ export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
         const opened = yield* server.open(multiplexer, connection, {
           write,
           drained: connection.drained,
-          ended: (reason) => endWebSocket(request, closeEventOf(reason))
+          ended: (reason) => endWebSocket(request, SessionEnd.closeEventOf(reason))
         })
         session = opened
         return serve((messages) => agentSocket.rateLimiter.consumeUnsafe(opened.receive(messages)))
@@ -49,16 +47,3 @@ export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
     }
   }
 })
-
-const closeEventOf = (reason: EndReason): Socket.CloseEvent => {
-  switch (reason) {
-    case "closed":
-    case "client gone away":
-      return new Socket.CloseEvent(1000)
-    case "keepalive timeout":
-    case "failure of the service":
-      return closeEvent("failure", reason)
-    default:
-      return new Socket.CloseEvent(1002, reason)
-  }
-}

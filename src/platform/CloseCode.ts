@@ -11,8 +11,12 @@ export const closeCodes = {
   overload: 1013,
   /** The token or the right to read is gone: do not reconnect with this token. */
   forbidden: 1008,
-  /** The service failed: reconnect. */
-  failure: 1011
+  /** The service failed, or the client left pings without an answer: reconnect. */
+  failure: 1011,
+  /** The client broke the protocol: reconnecting does not help before the program is mended. */
+  violation: 1002,
+  /** The client has ended its session: there is nothing to reconnect for. */
+  done: 1000
 } as const
 
 export type CloseReason = keyof typeof closeCodes

@@ -39,7 +39,7 @@ const calls =
   "The binary messages carry yamux, and its streams the calls of `coder.tailnet.v2.Tailnet` over dRPC: `Coordinate`, `StreamDERPMaps`, `PostTelemetry`, `RefreshResumeToken` and `WorkspaceUpdates`."
 
 const ends =
-  "The connection is closed with 1008 when its token, or the right to an agent that it has a tunnel to, is gone; with 1011 when the client leaves pings without a pong for 30 s; and with 1012 when the service stops."
+  "The connection is closed with 1008 when its token, or the right to an agent that it has a tunnel to, is gone; with 1011 when the client leaves pings without a pong for 30 s; with 1002 when it breaks the protocol; and with 1012 when the service stops."
 
 const connectionFacts =
   "Returns the relays as a DERP map in JSON, whether they are reached by WebSocket alone, and whether peers may connect directly."

@@ -5,14 +5,14 @@
  *   400, for a bad resume token 401, while tokens cannot be looked up 503.
  * - A client has the id of its resume token, or a new one.
  * - A connection is closed with 1008 when its token, or its right to an agent that it has a tunnel to, is gone.
- * - A connection whose client leaves pings without a pong for 30 s is closed with 1011. When the service stops, it closes
- *   connections with 1012.
+ * - A connection whose client leaves pings without a pong for 30 s is closed with 1011, and one whose client breaks the
+ *   protocol with 1002. When the service stops, it closes connections with 1012.
  */
-import { Deferred, Effect, Layer, Option, Stream } from "effect"
+import { Deferred, Effect, Layer, Metric, Option, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { CloseEvent } from "effect/socket/Socket"
+import type { SocketError } from "effect/socket/Socket"
 import { Access, Grants } from "../access/Access.ts"
 import * as Authentication from "../access/Authentication.ts"
 import { layerRequestValidation } from "../platform/ErrorResponse.ts"
@@ -24,8 +24,11 @@ import * as CloseCode from "../platform/CloseCode.ts"
 import * as FairReader from "../platform/FairReader.ts"
 import * as RequestBytes from "../platform/RequestBytes.ts"
 import { asksForWebSocket, closeWebSocket, drained, ping } from "../platform/RequestSocket.ts"
+import * as SocketFailure from "../platform/SocketFailure.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
 import * as DrpcMultiplexer from "../wire/DrpcMultiplexer.ts"
+import * as SessionEnd from "../wire/SessionEnd.ts"
+import * as WireMetrics from "../wire/WireMetrics.ts"
 import * as WireServer from "../wire/WireServer.ts"
 import * as Authority from "./Authority.ts"
 import * as DerpMap from "./DerpMap.ts"
@@ -108,15 +111,14 @@ const handlers = (options: Options) =>
             drained: drained(request),
             ended: (reason) =>
               Effect.andThen(
-                reason === "closed" || reason === "client gone away"
-                  ? closeWebSocket(request, new CloseEvent(1000))
-                  : close("failure", reason),
+                closeWebSocket(request, SessionEnd.closeEventOf(reason)),
                 Deferred.succeed(ended, undefined)
               )
           })
           const receive = (messages: ReadonlyArray<Uint8Array>) => rate.consumeUnsafe(session.receive(messages))
           yield* Effect.raceAllFirst([bytes.serve(receive), Deferred.await(ended), keepAlive(request)]).pipe(
             Effect.tapErrorTag("TimeoutError", () => close("failure", "the client sent nothing")),
+            Effect.tapErrorTag("SocketError", countBroken),
             Effect.onInterrupt(() => close("restart", "the service stops"))
           )
         }).pipe(
@@ -188,6 +190,14 @@ export const layer = (options: Options = {}) =>
   )
 
 // ----- internals -----
+
+/** Counts a connection that broke because of what the client sent. */
+const countBroken = (error: SocketError) => {
+  const reason = SocketFailure.reasonOf(error)
+  return reason === "connection lost"
+    ? Effect.void
+    : Metric.update(Metric.withAttributes(WireMetrics.violations, { scope: "connection", reason }), 1)
+}
 
 const keepAlive = (request: HttpServerRequest.HttpServerRequest) =>
   Effect.forever(Effect.andThen(Effect.sleep(pingInterval), Effect.timeout(ping(request), maxSilence)))

@@ -1,10 +1,16 @@
 /** Metrics of connections in the original's protocol. */
 import { counter } from "../domain/Counters.ts"
 
-/** Sessions and streams that were ended because of what the client did, by the reason. */
+/** Connections, sessions and streams that were ended because of what the client did, by the reason. */
 export const violations = counter(
   "metadata_batcher_wire_violations_total",
-  "Sessions and streams that ended because the client broke the protocol or a limit, by scope and reason."
+  "Connections, sessions and streams that ended because the client broke the protocol or a limit, by scope and reason."
+)
+
+/** Sessions whose client did not answer a ping in time. */
+export const keepaliveTimeouts = counter(
+  "metadata_batcher_wire_keepalive_timeouts_total",
+  "Sessions that ended because the client did not answer a ping in time."
 )
 
 /** Streams that were refused because their session had too many. */

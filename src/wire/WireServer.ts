@@ -10,6 +10,7 @@ import * as LeanScope from "../platform/LeanScope.ts"
 import { type Violation, Transport } from "./Drpc.ts"
 import type { Multiplexer } from "./DrpcMultiplexer.ts"
 import * as Keepalive from "./Keepalive.ts"
+import * as SessionEnd from "./SessionEnd.ts"
 import * as WireMetrics from "./WireMetrics.ts"
 import * as Yamux from "./Yamux.ts"
 
@@ -86,7 +87,8 @@ export const make = Effect.fnUntraced(function* (
         accept: (stream) => new Transport(stream, environment),
         refused: () => WireMetrics.refusedStreams.updateUnsafe(1, services),
         ended: (reason) => {
-          if (reason !== "closed" && reason !== "client gone away") report("session", reason)
+          if (SessionEnd.isViolation(reason)) report("session", reason)
+          if (reason === "keepalive timeout") WireMetrics.keepaliveTimeouts.updateUnsafe(1, services)
           fork(ended(reason))
         }
       },

@@ -3,7 +3,9 @@ import { assert, layer } from "@effect/vitest"
 import { Duration, Effect, Queue } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import * as Net from "node:net"
+import { socketErrors } from "../../src/agentapi/AgentMetrics.ts"
 import { closedConnections } from "../../src/platform/ConnectionLimits.ts"
+import * as SocketFailure from "../../src/platform/SocketFailure.ts"
 import * as Agent from "../support/agent.ts"
 import * as People from "../support/directory.ts"
 import * as Service from "../support/service.ts"
@@ -129,13 +131,27 @@ layer(Service.layerWith(limits), { excludeTestServices: true })("the limits of t
     })
   )
 
-  it.effect("end the connection of an agent that sends too large a message, with 1009", () =>
-    Effect.gen(function* () {
-      const { connection } = yield* connected
-      yield* connection.send(Agent.report("1", Agent.sample("cpu", "x".repeat(5_000))))
+  it.effect(
+    "end the connection of an agent for too large a message and for a malformed frame, and count that [WI-54]",
+    () =>
+      Effect.gen(function* () {
+        const { logged, metric } = yield* Service.TestService
+        const counts = () => SocketFailure.reasons.map((reason) => metric(socketErrors[reason]).count)
+        const [large, malformed] = [yield* connected, yield* connected]
+        const before = counts()
 
-      assert.strictEqual((yield* connection.closed).code, 1009)
-    })
+        yield* large.connection.send(Agent.report("1", Agent.sample("cpu", "x".repeat(5_000))))
+        // a frame that is not masked
+        malformed.connection.tcp.write(Buffer.from("810568656c6c6f", "hex"))
+
+        assert.strictEqual((yield* large.connection.closed).code, 1009)
+        assert.strictEqual((yield* malformed.connection.closed).code, 1002)
+        for (const { id } of [large, malformed]) yield* logged("agent disconnected", id)
+        assert.deepStrictEqual(
+          counts().map((count, index) => count - before[index]!),
+          [1, 1, 0]
+        )
+      })
   )
 
   it.effect("read from an agent that calls too often as slowly as it may call", () =>

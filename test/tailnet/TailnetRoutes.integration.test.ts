@@ -17,6 +17,7 @@ import {
 import * as People from "../support/directory.ts"
 import * as Service from "../support/service.ts"
 import { connectTo, newPeerId } from "./support.ts"
+import * as Wire from "../wire/support.ts"
 import * as WireClient from "./wireClient.ts"
 
 const coordinatePath = (agent: string, query = "version=2.0") => `/api/v2/workspaceagents/${agent}/coordinate?${query}`
@@ -241,6 +242,20 @@ layer(Service.layer, { excludeTestServices: true })("clients of the tailnet", (i
 
       yield* agent.coordinate({ addTunnel: { id: agentId } })
       assert.strictEqual((yield* agent.next).error, "authorization: agents cannot open tunnels")
+    })
+  )
+
+  it.effect("are closed with 1002 when they break the protocol, and nobody else is [WI-76]", () =>
+    Effect.gen(function* () {
+      const agent = yield* agentOf
+      const broken = yield* dial("/api/v2/tailnet", agent.headers)
+      const other = yield* dial(coordinatePath(agent.id), agent.headers)
+
+      yield* broken.send(Wire.bytes("ff0000000000000000000000"))
+
+      assert.deepStrictEqual(yield* broken.closed, { code: 1002, reason: "unknown version" })
+      yield* other.coordinate({ updateSelf: { node }, addTunnel: { id: toBytes(agent.peer.id) } })
+      assert.match(yield* agent.peer.next, /^node .* \(new\)$/)
     })
   )
 

@@ -16,6 +16,8 @@ export interface WireClient {
   readonly next: Effect.Effect<CoordinateResponse, Cause.Done>
   /** Makes a unary call on a stream of its own. */
   readonly unary: (name: string, request: Uint8Array) => Effect.Effect<Uint8Array, string>
+  /** Sends any bytes. */
+  readonly send: (bytes: Uint8Array) => Effect.Effect<void>
   readonly closed: Effect.Effect<{ readonly code: number; readonly reason: string }>
   readonly close: Effect.Effect<void>
 }
@@ -103,6 +105,7 @@ export const connect = Effect.fnUntraced(function* (url: string, headers: Readon
         send(streamId, Kind.closeSend, 3, new Uint8Array())
         return Deferred.await(response)
       }),
+    send: (bytes) => Effect.sync(() => socket.send(bytes)),
     closed: Deferred.await(closed),
     close: Effect.sync(() => socket.close(1000))
   }

@@ -1,6 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Logger, Metric, Queue, References, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import * as DrpcMultiplexer from "../../src/wire/DrpcMultiplexer.ts"
 import { Agent, BannerConfigSchema } from "../../src/wire/generated/agent_pb.ts"
 import { Tailnet } from "../../src/wire/generated/tailnet_pb.ts"
@@ -294,6 +295,26 @@ describe("a session", () => {
       )
 
       assert.strictEqual(yield* Queue.take(interrupted), "GetManifest")
+    })
+  )
+
+  it.effect("counts no end by a missing answer to a ping as a violation, but by itself [WI-54]", () =>
+    Effect.gen(function* () {
+      const counts = Effect.all([
+        Metric.value(WireMetrics.keepaliveTimeouts),
+        Metric.value(Metric.withAttributes(WireMetrics.violations, { scope: "session", reason: "keepalive timeout" }))
+      ]).pipe(Effect.map((counters) => counters.map(({ count }) => Number(count))))
+      const before = yield* counts
+      const { endReason } = yield* start
+
+      // the first visit sees the frame that opened the stream, the second one pings
+      yield* TestClock.adjust("70 seconds")
+
+      assert.strictEqual(yield* endReason, "keepalive timeout")
+      assert.deepStrictEqual(
+        (yield* counts).map((count, index) => count - before[index]!),
+        [1, 0]
+      )
     })
   )
 
