@@ -37,7 +37,6 @@ import { AgentSocketApi, ConnectionRefused, SessionUnavailable, subprotocol } fr
 import * as CallGate from "./internal/callGate.ts"
 import * as RateLimiter from "./RateLimiter.ts"
 import * as AgentSocketMonitor from "./session/AgentSocketMonitor.ts"
-import * as CachedWorkspace from "./session/CachedWorkspace.ts"
 
 export interface Options extends AgentSocketMonitor.Options {
   /** The most calls of an agent in a second. Default: no limit. */
@@ -121,7 +120,7 @@ export const layer = (options?: Options) =>
   HttpApiBuilder.layer(AgentSocketApi).pipe(
     Layer.provide(handlers(options)),
     Layer.provide([AgentHandlers.layer, Authentication.layerAgent, layerRequestValidation]),
-    Layer.provide([AgentSockets.layer, FairReader.layer, StallDetector.layer, CachedWorkspace.layerRefreshes])
+    Layer.provide([AgentSockets.layer, FairReader.layer, StallDetector.layer])
   )
 
 const closeReasons: { readonly [R in AgentSocketMonitor.Reason]: CloseReason } = {

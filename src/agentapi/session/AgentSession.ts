@@ -30,7 +30,7 @@ export class AgentSession extends Context.Service<
     readonly apiVersion: ApiVersion
     /** The token that the agent connected with. */
     readonly token: Token.Token
-    /** The workspace as it was at the last refresh. */
+    /** The workspace as it was when a call last read it. */
     readonly cachedWorkspace: CachedWorkspace.CachedWorkspace
     /** The times of receipt of what the agent sends. */
     readonly receiptTime: ReceiptTime.ReceiptTime
@@ -51,13 +51,7 @@ export interface Introduction {
 }
 
 /** The services that a session needs to open. */
-export type Services =
-  | StallDetector
-  | CachedWorkspace.Refreshes
-  | WorkspaceStore
-  | ManifestStore
-  | ResourceMonitorStore
-  | Notifications
+export type Services = StallDetector | WorkspaceStore | ManifestStore | ResourceMonitorStore | Notifications
 
 /**
  * Opens the session of a connection until the scope closes; `roundTrip` pings the agent. Fails if the keys or the

@@ -9,7 +9,6 @@ import * as SessionEvents from "../../../src/agentapi/session/SessionEvents.ts"
 import { WorkspaceStore } from "../../../src/access/WorkspaceStore.ts"
 import type { AgentIdentity } from "../../../src/domain/AgentIdentity.ts"
 import { prebuildsUserId, type Workspace } from "../../../src/domain/Workspace.ts"
-import * as CachedWorkspace from "../../../src/agentapi/session/CachedWorkspace.ts"
 import * as StallDetector from "../../../src/platform/StallDetector.ts"
 import * as PubSub from "../../../src/pubsub/PubSub.ts"
 import { token } from "../../support/accessStore.ts"
@@ -32,7 +31,7 @@ const open = Effect.fnUntraced(function* (
   const logs: Array<LogRecord> = []
   const asked: Array<string> = []
   const scope = yield* Scope.make()
-  const ports = yield* Layer.build(Layer.mergeAll(layerPorts, StallDetector.layer, CachedWorkspace.layerRefreshes))
+  const ports = yield* Layer.build(Layer.mergeAll(layerPorts, StallDetector.layer))
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
   const opened = yield* AgentSession.open(
     {

@@ -1,6 +1,6 @@
 /** The workspace of a session, under the test clock, over a store whose answers the test gives. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Option, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as CachedWorkspace from "../../../src/agentapi/session/CachedWorkspace.ts"
 import { WorkspaceStore } from "../../../src/access/WorkspaceStore.ts"
@@ -8,7 +8,6 @@ import { prebuildsUserId, type Workspace } from "../../../src/domain/Workspace.t
 import { agent } from "../../support/metadataBatcher.ts"
 import { workspace } from "../../support/identity.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
-import * as Wheel from "../../../src/platform/Wheel.ts"
 import { StoreError } from "../../../src/domain/StoreError.ts"
 
 type Answer = Effect.Effect<Option.Option<Workspace>, StoreError>
@@ -33,14 +32,10 @@ const start = Effect.fnUntraced(function* (initial: Workspace) {
         return current
       },
       workspaceOf: () => Effect.die("nobody asks for that")
-    }),
-    Effect.provideServiceEffect(
-      CachedWorkspace.Refreshes,
-      collectLogs(logs)(Wheel.make(CachedWorkspace.refreshInterval))
-    )
+    })
   )
   return {
-    get,
+    get: collectLogs(logs)(get),
     asked,
     logs,
     answer: (answer: Answer): void => {
@@ -67,6 +62,7 @@ describe("CachedWorkspace", () => {
       const { asked, get, logs } = yield* start(prebuild)
 
       assert.isTrue(Option.isNone(yield* get))
+      assert.deepStrictEqual(asked, [])
       yield* TestClock.adjust("5 minutes")
       assert.isTrue(Option.isNone(yield* get))
       assert.deepStrictEqual(asked, [prebuild.id])
@@ -74,7 +70,7 @@ describe("CachedWorkspace", () => {
     })
   )
 
-  it.effect("is read again every five minutes, and then has its new name [CW-03]", () =>
+  it.effect("is read again by the first call after five minutes, and then has its new name [CW-03]", () =>
     Effect.gen(function* () {
       const { answer, asked, get, logs } = yield* start(workspace)
       const renamed = { ...workspace, name: "prod", autostartSchedule: "0 9 * * 1-5" }
@@ -85,8 +81,9 @@ describe("CachedWorkspace", () => {
       yield* TestClock.adjust("1 millis")
       assert.deepStrictEqual(yield* get, Option.some(renamed))
       yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(yield* get, Option.some(renamed))
 
-      assert.strictEqual(asked.length, 3)
+      assert.strictEqual(asked.length, 2)
       assert.deepStrictEqual(
         logs.map(({ level, message }) => [level, message]),
         [["Debug", "workspace changed"]]
@@ -111,8 +108,10 @@ describe("CachedWorkspace", () => {
       const renamed = { ...workspace, name: "prod" }
 
       answer(away)
-      yield* TestClock.adjust("10 minutes")
-      assert.deepStrictEqual(yield* get, Option.some(workspace))
+      for (let reading = 0; reading < 2; reading++) {
+        yield* TestClock.adjust("5 minutes")
+        assert.deepStrictEqual(yield* get, Option.some(workspace))
+      }
       assert.deepStrictEqual(
         logs.map(({ level }) => level),
         ["Warn", "Warn"]
@@ -153,10 +152,11 @@ describe("CachedWorkspace", () => {
 
   it.effect("has its owner and name in the records of a change and of its end [CW-12]", () =>
     Effect.gen(function* () {
-      const { answer, end, logs } = yield* start(workspace)
+      const { answer, end, get, logs } = yield* start(workspace)
       answer(Effect.succeedSome({ ...workspace, name: "prod", ownerName: "grace" }))
 
       yield* TestClock.adjust("5 minutes")
+      yield* get
       yield* end
 
       const annotations = {
@@ -175,17 +175,32 @@ describe("CachedWorkspace", () => {
     })
   )
 
-  it.effect("is read on a grid of five minutes, however long a read takes [CW-13]", () =>
+  it.effect("is read once in five minutes at most, and by nobody without a call [CW-13]", () =>
     Effect.gen(function* () {
-      const { answer, asked } = yield* start(workspace)
-      answer(Effect.delay(Effect.succeedSome(workspace), "90 seconds"))
+      const { asked, get } = yield* start(workspace)
 
-      yield* TestClock.adjust("5 minutes")
-      assert.lengthOf(asked, 1)
+      yield* TestClock.adjust("12 minutes")
+      assert.lengthOf(asked, 0)
+      yield* get
       yield* TestClock.adjust("299999 millis")
+      yield* get
       assert.lengthOf(asked, 1)
       yield* TestClock.adjust("1 millis")
+      yield* get
       assert.lengthOf(asked, 2)
+    })
+  )
+
+  it.effect("is read by the next call if the call that read it was interrupted [CW-13]", () =>
+    Effect.gen(function* () {
+      const { answer, get } = yield* start(workspace)
+      yield* TestClock.adjust("5 minutes")
+      answer(Effect.never)
+      yield* Fiber.interrupt(yield* Effect.forkChild(get, { startImmediately: true }))
+      const renamed = { ...workspace, name: "prod" }
+      answer(Effect.succeedSome(renamed))
+
+      assert.deepStrictEqual(yield* get, Option.some(renamed))
     })
   )
 
@@ -195,10 +210,10 @@ describe("CachedWorkspace", () => {
       const before = Option.getOrThrow(yield* get)
 
       answer(Effect.succeedSome({ ...workspace }))
-      yield* TestClock.adjust("15 minutes")
+      yield* TestClock.adjust("5 minutes")
 
       assert.strictEqual(Option.getOrThrow(yield* get), before)
-      assert.strictEqual(asked.length, 3)
+      assert.strictEqual(asked.length, 1)
       assert.deepStrictEqual(logs, [])
     })
   )
@@ -224,10 +239,14 @@ describe("CachedWorkspace", () => {
     Effect.gen(function* () {
       const { answer, end, get } = yield* start(workspace)
 
-      answer(Effect.never)
+      const reading = yield* Deferred.make<void>()
+      answer(Effect.as(Deferred.await(reading), Option.some({ ...workspace, name: "prod" })))
       yield* TestClock.adjust("5 minutes")
+      const call = yield* Effect.forkChild(get, { startImmediately: true })
       yield* end
+      yield* Deferred.succeed(reading, undefined)
 
+      assert.isTrue(Option.isNone(yield* Fiber.join(call)))
       assert.isTrue(Option.isNone(yield* get))
     })
   )
@@ -239,11 +258,13 @@ describe("CachedWorkspace", () => {
       answer(Effect.delay(Effect.succeedSome(renamed), "1 seconds"))
 
       yield* TestClock.adjust("5 minutes")
+      const reading = yield* Effect.forkChild(get, { startImmediately: true })
       const during = yield* Effect.all(
         Array.from({ length: 50 }, () => get),
         { concurrency: "unbounded" }
       )
       yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(reading), Option.some(renamed))
       const after = yield* Effect.all(
         Array.from({ length: 50 }, () => get),
         { concurrency: "unbounded" }
