@@ -15,6 +15,12 @@ export const socketErrors = byLabel(
   SocketFailure.reasons
 )
 
+/** Agent connections that ended because the agent did not answer pings. */
+export const pingTimeouts = counter(
+  "metadata_batcher_agent_ping_timeouts_total",
+  "Agent connections that ended because the agent did not answer pings."
+)
+
 /** Reported samples of keys that their agents have not declared. */
 export const undeclaredKeys = counter(
   "coderd_agentapi_metadata_undeclared_keys_total",

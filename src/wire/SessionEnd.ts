@@ -3,12 +3,11 @@ import type { CloseEvent } from "effect/socket/Socket"
 import { closeEvent, type CloseReason } from "../platform/CloseCode.ts"
 import type { EndReason } from "./Yamux.ts"
 
-type OrdinaryReason = "closed" | "client gone away" | "keepalive timeout" | "failure of the service"
+type OrdinaryReason = "closed" | "client gone away" | "failure of the service"
 
 const closeReasons: { readonly [R in OrdinaryReason]: CloseReason } = {
   closed: "done",
   "client gone away": "done",
-  "keepalive timeout": "failure",
   "failure of the service": "failure"
 }
 

@@ -7,12 +7,6 @@ export const violations = counter(
   "Connections, sessions and streams that ended because the client broke the protocol or a limit, by scope and reason."
 )
 
-/** Sessions whose client did not answer a ping in time. */
-export const keepaliveTimeouts = counter(
-  "metadata_batcher_wire_keepalive_timeouts_total",
-  "Sessions that ended because the client did not answer a ping in time."
-)
-
 /** Streams that were refused because their session had too many. */
 export const refusedStreams = counter(
   "metadata_batcher_wire_refused_streams_total",

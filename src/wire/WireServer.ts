@@ -4,17 +4,18 @@
  * - The bytes of one call of `receive` are handled at once, and the writes that follow from them go out together.
  * - A client that breaks the protocol loses its session or stream; that is counted, and logged once in ten seconds.
  * - When the scope of a connection closes its calls are interrupted; when its session ends, its owner is told why.
+ * - It pings no client by itself: the owner of a connection does, and ends the connection when no answer comes.
  */
 import { Cause, Clock, type Context, Duration, Effect, ErrorReporter, Metric, type Scope } from "effect"
 import * as LeanScope from "../platform/LeanScope.ts"
+import * as Wheel from "../platform/Wheel.ts"
 import { type Violation, Transport } from "./Drpc.ts"
 import type { Multiplexer } from "./DrpcMultiplexer.ts"
-import * as Keepalive from "./Keepalive.ts"
 import * as SessionEnd from "./SessionEnd.ts"
 import * as WireMetrics from "./WireMetrics.ts"
 import * as Yamux from "./Yamux.ts"
 
-export interface Options extends Yamux.Options, Keepalive.Options {
+export interface Options extends Yamux.Options {
   /** Bytes of incomplete messages and of messages that wait, in all streams of a connection. Default 16 MiB. */
   readonly maxHeldBytes?: number | undefined
 }
@@ -60,7 +61,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<WireServer, never, Scope.Scope> {
   const services = yield* Effect.context<never>()
   const clock = yield* Clock.Clock
-  const keepalive = yield* Keepalive.make(options)
+  const wheel = yield* Wheel.make(Yamux.sweepInterval)
   const fork = Effect.runForkWith(services)
   const report = yield* makeReport(services)
 
@@ -88,14 +89,16 @@ export const make = Effect.fnUntraced(function* (
         refused: () => WireMetrics.refusedStreams.updateUnsafe(1, services),
         ended: (reason) => {
           if (SessionEnd.isViolation(reason)) report("session", reason)
-          if (reason === "keepalive timeout") WireMetrics.keepaliveTimeouts.updateUnsafe(1, services)
           fork(ended(reason))
         }
       },
       options
     )
     yield* LeanScope.acquireRelease(Effect.void, () => Effect.sync(() => session.close("closed")))
-    yield* keepalive.watch(session)
+    yield* wheel.add(() => {
+      session.sweep()
+      return undefined
+    })
     let heardAt = clock.monotonicTimeNanosUnsafe()
 
     return {

@@ -22,13 +22,7 @@ export interface Options {
 }
 
 /** Why a session has ended. */
-export type EndReason =
-  | Frame.Violation
-  | "client gone away"
-  | "queue full"
-  | "keepalive timeout"
-  | "failure of the service"
-  | "closed"
+export type EndReason = Frame.Violation | "client gone away" | "queue full" | "failure of the service" | "closed"
 
 /** The neighbours of a session: the connection beneath it and the streams above. */
 export interface Peers {
@@ -42,7 +36,10 @@ export interface Peers {
   readonly refused: () => void
 }
 
-/** Sweeps after which a stream that is closed on one side only is reset: five minutes of one sweep in 30 seconds. */
+/** The time between two sweeps of a session. */
+export const sweepInterval = "30 seconds"
+
+/** Sweeps after which a stream that is closed on one side only is reset: five minutes. */
 const closeSweeps = 10
 
 /** The bytes of one `send`. */
@@ -155,7 +152,7 @@ export class Session implements Carrier {
     this.#peers.ended(reason)
   }
 
-  /** Resets streams that have been closed on one side only for too long. Meant to be called every 30 seconds. */
+  /** Resets streams that have been closed on one side only for too long. Meant to be called once per {@link sweepInterval}. */
   sweep(): void {
     for (const stream of this.#streams.values()) stream.sweep(closeSweeps)
     this.flush()

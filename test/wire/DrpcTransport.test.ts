@@ -298,23 +298,17 @@ describe("a session", () => {
     })
   )
 
-  it.effect("counts no end by a missing answer to a ping as a violation, but by itself [WI-54]", () =>
+  it.effect("resets a stream that its client leaves open for five minutes after its end [WI-18]", () =>
     Effect.gen(function* () {
-      const counts = Effect.all([
-        Metric.value(WireMetrics.keepaliveTimeouts),
-        Metric.value(Metric.withAttributes(WireMetrics.violations, { scope: "session", reason: "keepalive timeout" }))
-      ]).pipe(Effect.map((counters) => counters.map(({ count }) => Number(count))))
-      const before = yield* counts
-      const { endReason } = yield* start
+      const { ended, send, seen, until } = yield* start
+      yield* send(data(1, packet(9, 1, 1)))
+      yield* ended(1)
 
-      // the first visit sees the frame that opened the stream, the second one pings
-      yield* TestClock.adjust("70 seconds")
+      yield* TestClock.adjust("5 minutes")
+      assert.isUndefined(seen.find(({ flags }) => (flags & Flag.rst) !== 0))
+      yield* TestClock.adjust("30 seconds")
 
-      assert.strictEqual(yield* endReason, "keepalive timeout")
-      assert.deepStrictEqual(
-        (yield* counts).map((count, index) => count - before[index]!),
-        [1, 0]
-      )
+      assert.strictEqual((yield* until(() => seen.find(({ flags }) => (flags & Flag.rst) !== 0))).streamId, 1)
     })
   )
 

@@ -4,11 +4,13 @@
  * - A connection is visited three times per interval, which costs no fiber while nothing has to end.
  * - An agent is pinged once per interval; if it is known when it sends something by itself, only after two intervals
  *   without that. It is not pinged while a ping has no answer.
- * - A connection ends after a whole timeout of silence, in monotonic time, in which a ping was not answered for
- *   two thirds of an interval. Right after a stall of the process it does not: the answer may have arrived, but not been read.
+ * - A connection ends after a whole timeout of silence, in monotonic time, in which a ping was not answered for two
+ *   thirds of an interval; that is logged and counted. Right after a stall of the process it does not end: the answer
+ *   may have arrived, but not been read.
  */
-import { Clock, Duration, Effect, Random, type Scope } from "effect"
+import { Clock, Duration, Effect, Metric, Random, type Scope } from "effect"
 import * as Wheel from "../../platform/Wheel.ts"
+import { pingTimeouts } from "../AgentMetrics.ts"
 import { annotated } from "../internal/annotated.ts"
 import type { AgentSession } from "./AgentSession.ts"
 
@@ -96,7 +98,7 @@ class Connection {
 
   visit(): Effect.Effect<void> | undefined {
     const now = this.#times.clock.monotonicTimeNanosUnsafe()
-    if (this.#isGone(now)) return Effect.andThen(this.#logSilence(), this.#monitored.end("ping timeout"))
+    if (this.#isGone(now)) return Effect.andThen(this.#reportSilence(), this.#monitored.end("ping timeout"))
     if (now >= this.#expiresAt) return this.#monitored.end("the connection reached its maximum age")
     this.#visitedAt = now
     // every third visit, however exact their times are
@@ -135,8 +137,11 @@ class Connection {
     })
   }
 
-  #logSilence() {
-    return annotated(this.#session.identity)(Effect.logWarning("agent does not answer pings"))
+  #reportSilence() {
+    return Effect.andThen(
+      Metric.update(pingTimeouts, 1),
+      annotated(this.#session.identity)(Effect.logWarning("agent does not answer pings"))
+    )
   }
 }
 

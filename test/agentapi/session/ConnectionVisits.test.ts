@@ -1,7 +1,8 @@
 /** Pings and ends of one connection, under the test clock. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber } from "effect"
+import { Clock, Effect, Fiber, Metric } from "effect"
 import { TestClock } from "effect/testing"
+import { pingTimeouts } from "../../../src/agentapi/AgentMetrics.ts"
 import { workspace } from "../../support/identity.ts"
 import { agent } from "../../support/metadataBatcher.ts"
 
@@ -22,30 +23,34 @@ describe("ConnectionVisits", () => {
     })
   )
 
-  it.effect("ends the connection of an agent that responds to no pings, and records its end [CN-11]", () =>
-    Effect.gen(function* () {
-      const { close, logs, ended, since, world } = yield* start()
-      yield* TestClock.adjust("15 seconds")
+  it.effect(
+    "ends the connection of an agent that responds to no pings, counts that, and records its end [CN-11, WI-54]",
+    () =>
+      Effect.gen(function* () {
+        const { count: before } = yield* Metric.value(pingTimeouts)
+        const { close, logs, ended, since, world } = yield* start()
+        yield* TestClock.adjust("15 seconds")
 
-      world.ping = Effect.never
-      // the ping of the second interval is the first without an answer
-      yield* TestClock.adjust("34999 millis")
-      assert.isUndefined(ended.pollUnsafe())
-      yield* TestClock.adjust("1 millis")
-      assert.strictEqual(yield* Fiber.join(ended), "ping timeout")
-      since()
-      yield* close
+        world.ping = Effect.never
+        // the ping of the second interval is the first without an answer
+        yield* TestClock.adjust("34999 millis")
+        assert.isUndefined(ended.pollUnsafe())
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(yield* Fiber.join(ended), "ping timeout")
+        assert.strictEqual((yield* Metric.value(pingTimeouts)).count - before, 1)
+        since()
+        yield* close
 
-      assert.deepStrictEqual(since(), [recorded(1_000, 46_000, 51_000), announced])
-      assert.deepInclude(logs[0], {
-        level: "Warn",
-        message: "agent does not answer pings",
-        annotations: { agentId: agent(1), workspaceId: workspace.id }
+        assert.deepStrictEqual(since(), [recorded(1_000, 46_000, 51_000), announced])
+        assert.deepInclude(logs[0], {
+          level: "Warn",
+          message: "agent does not answer pings",
+          annotations: { agentId: agent(1), workspaceId: workspace.id }
+        })
       })
-    })
   )
 
-  it.effect("pings no agent that sends something every two intervals, and ends it after a timeout [CN-11]", () =>
+  it.effect("pings no agent that sends something every two intervals, and ends it after a timeout [CN-11, WI-23]", () =>
     Effect.gen(function* () {
       const { ended, pinged, world } = yield* start({ world: { heardAt: 0n } })
       const hear = Effect.map(Clock.monotonicTimeNanos, (now) => void (world.heardAt = now))
@@ -68,7 +73,7 @@ describe("ConnectionVisits", () => {
     })
   )
 
-  it.effect("pings an agent that sends nothing by itself, and never while a ping has no answer [CN-11]", () =>
+  it.effect("pings an agent that sends nothing by itself, and never while a ping has no answer [CN-11, WI-23]", () =>
     Effect.gen(function* () {
       const quiet = yield* start({ world: { heardAt: 0n } })
       const json = yield* start({ world: { ping: Effect.sleep("16 seconds") } })
