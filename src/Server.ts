@@ -215,7 +215,7 @@ const layerServices = (settings: Settings) =>
     layerTailnet(settings),
     MetadataBatcher.layer({
       maxBatchSize: settings.maxBatchSize,
-      maxBacklogBatchSize: settings.maxBacklogBatchSize ?? Math.min(4 * settings.maxBatchSize, settings.maxPending),
+      maxBacklogBatchSize: settings.maxBacklogBatchSize ?? Math.min(10 * settings.maxBatchSize, settings.maxPending),
       maxBatchBytes: settings.maxBatchBytes,
       interval: settings.flushInterval,
       announceInterval: settings.announceInterval,

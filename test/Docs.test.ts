@@ -105,7 +105,7 @@ describe("the README", () => {
       {
         options: "`maxBatchSize`, `maxBacklogBatchSize`",
         library: "500, 1 batch",
-        service: `${maxBatchSize.default}, 4 batches`
+        service: `${maxBatchSize.default}, 10 batches`
       },
       {
         options: "`maxPending`, `maxPendingPerSource`",

@@ -21,7 +21,7 @@ export const variables = {
   maxBacklogBatchSize: optional({
     name: "METADATA_MAX_BACKLOG_BATCH_SIZE",
     value: Value.wholeNumber(1, 10_000),
-    description: "Entries in a batch when more than one batch is waiting. Without it, four batches."
+    description: "Entries in a batch when more than one batch is waiting. Without it, ten batches."
   }),
   maxBatchBytes: required({
     name: "METADATA_MAX_BATCH_BYTES",

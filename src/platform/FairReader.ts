@@ -1,5 +1,5 @@
 /**
- * Lets many connections take what they have received in fair order, for a few milliseconds in a turn of the event loop.
+ * Lets many connections take what they have received in fair order, for a millisecond in a turn of the event loop.
  *
  * - Readers run in the order in which they were added. A reader that is waiting already is not added a second time.
  * - A reader runs after the turn that added it has read its sockets, never within `add`.
@@ -11,8 +11,11 @@
 import { Cause, Clock, Context, Effect, ErrorReporter, Layer, Scheduler } from "effect"
 import * as MonotonicClock from "./MonotonicClock.ts"
 
-/** The time that the readers of one turn have, in milliseconds: the last of them may exceed it. */
-export const budgetMillis = 5
+/**
+ * The time that the readers of one turn have, in milliseconds: the last of them may exceed it. The longer it is, the longer
+ * writes wait for their turn under overload; a shorter one reads as much.
+ */
+export const budgetMillis = 1
 
 export class FairReader extends Context.Service<
   FairReader,
