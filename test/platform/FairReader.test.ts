@@ -81,8 +81,8 @@ describe("FairReader", () => {
     Effect.gen(function* () {
       const { add, connection, turn } = yield* start
 
-      add(connection("busy", 2, 3))
-      for (const name of ["a", "b"]) add(connection(name, 1))
+      add(connection("busy", (FairReader.budgetMillis * 2) / 5, 3))
+      for (const name of ["a", "b"]) add(connection(name, FairReader.budgetMillis / 5))
 
       assert.deepStrictEqual(turn(), ["busy", "a", "b", "busy"])
       assert.deepStrictEqual(turn(), ["busy"])
