@@ -14,7 +14,7 @@ const start = Effect.gen(function* () {
     makeDispatcher: () => ({ scheduleTask: (task) => void tasks.push(task), flush: () => {} })
   }
   const reader = yield* FairReader.make.pipe(
-    Effect.provideService(Clock.Clock, { ...clock, monotonicTimeNanosUnsafe: () => BigInt(millis * 1e6) }),
+    Effect.provideService(Clock.Clock, { ...clock, monotonicTimeNanosUnsafe: () => BigInt(Math.round(millis * 1e6)) }),
     Effect.provideService(Scheduler.Scheduler, scheduler)
   )
   const order: Array<string> = []
