@@ -159,7 +159,7 @@ describe("Access", () => {
     })
   )
 
-  it.effect("checks the owner of the agent for each read, so that a change takes effect at once [WA-23]", () =>
+  it.effect("checks the owner of the agent for each read, so that a change takes effect at once [WA-23, CW-08]", () =>
     Effect.gen(function* () {
       let owned = Option.some(owner.id)
       const asking = over(

@@ -193,7 +193,7 @@ describe("a service of several workers", () => {
       const closed = yield* Queue.unbounded<void>()
       for (const socket of sockets) {
         socket.on("error", () => {})
-        socket.once("close", () => Queue.offerUnsafe(closed, undefined))
+        socket.once("close", () => Queue.offerUnsafe(closed, undefined)).resume()
       }
 
       yield* Queue.takeN(closed, 6)

@@ -120,23 +120,6 @@ describe("AgentSession", () => {
     })
   )
 
-  it.effect("caches only the public fields of a workspace [CW-08]", () =>
-    Effect.gen(function* () {
-      const { session } = yield* open(identity(agent(1)))
-
-      assert.sameMembers(Object.keys(Option.getOrThrow(yield* session.cachedWorkspace.get)), [
-        "id",
-        "name",
-        "ownerId",
-        "ownerName",
-        "organizationId",
-        "templateId",
-        "templateName",
-        "autostartSchedule"
-      ])
-    })
-  )
-
   it.effect("names the agent whose workspace cannot be found, and keeps why [AP-07]", () =>
     Effect.gen(function* () {
       const lookup = (workspaceOf: Answer) =>
