@@ -33,7 +33,9 @@ const optional = <S extends Schema.Top>(schema: S, value: S["Encoded"]) =>
 const Bytes = optional(Schema.String.check(Schema.isBase64({ expected: "bytes in base64" })), "")
 
 const Hash = Bytes.check(
-  Schema.isMaxLength(4 * Math.ceil(limits.hash / 3), { expected: `a hash of at most ${limits.hash} bytes` })
+  Schema.makeFilter(
+    (base64: string) => bytesOf(base64) <= limits.hash || `Expected a hash of at most ${limits.hash} bytes`
+  )
 )
 
 const ErrorText = OptionalText.check(atMost(limits.error))
@@ -110,6 +112,9 @@ export const Snapshot = Schema.Struct({
 export type Snapshot = typeof Snapshot.Type
 
 // ----- internals -----
+
+/** Returns the number of bytes that base64 stands for: three for each four digits. */
+const bytesOf = (base64: string): number => Math.floor((base64.replace(/=+$/, "").length * 3) / 4)
 
 const bodySize = (resource: Resource): number => {
   const kind = kinds.find((kind) => resource[kind] !== undefined)
