@@ -23,7 +23,8 @@
 import { Schema, SchemaTransformation } from "effect"
 import * as PlainIds from "./PlainIds.ts"
 
-const Uuid = Schema.String.pipe(
+/** A UUID, in lower case once decoded. */
+export const Uuid = Schema.String.pipe(
   Schema.decode(SchemaTransformation.toLowerCase()),
   Schema.check(Schema.isPattern(PlainIds.pattern, { expected: "a UUID" }))
 )

@@ -55,7 +55,7 @@ export const Manifest = Schema.Struct({
   owner_username: Schema.String,
   workspace_id: WorkspaceId,
   workspace_name: Schema.String,
-  git_auth_configs: Schema.Int,
+  git_auth_configs: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 32 - 1 })),
   ...DeclaredAgent.fields,
   vs_code_port_proxy_uri: Schema.String,
   disable_direct_connections: Schema.Boolean,

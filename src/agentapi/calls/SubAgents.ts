@@ -16,7 +16,7 @@ import { Context, Effect, Option, Redacted, Schema } from "effect"
 import { Digest, Mac, SecureRandom } from "effect/crypto"
 import { Rpc } from "effect/rpc"
 import * as Token from "../../access/Token.ts"
-import { AgentId } from "../../domain/Ids.ts"
+import { AgentId, Uuid } from "../../domain/Ids.ts"
 import { OptionalText } from "../../domain/PostgresText.ts"
 import { InvalidRequest, unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
@@ -58,7 +58,7 @@ export type CreateSubAgentRequest = typeof CreateSubAgentRequest.Type
 
 export const DeleteSubAgentRequest = Schema.Struct({ id: AgentId })
 
-const SubAgentResponse = Schema.Struct({ name: Schema.String, id: AgentId, auth_token: Schema.String })
+const SubAgentResponse = Schema.Struct({ name: Schema.String, id: AgentId, auth_token: Uuid })
 
 /** The token of the parent, and those of its sub-agents, were replaced after the parent had connected. */
 export class TokenReplaced extends Schema.TaggedError<TokenReplaced>()("TokenReplaced", { message: Schema.String }) {}

@@ -4,7 +4,7 @@
  * Fields that are stored in the form in which they are sent have the names of the protocol.
  */
 import { Context, type Duration, type Effect, Schema } from "effect"
-import { type AgentId, AppId, LogSourceId, ScriptId } from "../../domain/Ids.ts"
+import { type AgentId, AppId, LogSourceId, ScriptId, Uuid } from "../../domain/Ids.ts"
 import { seconds } from "../../domain/Fields.ts"
 import type { DeclaredKeys } from "../../domain/MetadataReport.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
@@ -62,7 +62,7 @@ export interface DeclaredKey {
 }
 
 export const Devcontainer = Schema.Struct({
-  id: Schema.String,
+  id: Uuid,
   name: Schema.String,
   workspace_folder: Schema.String,
   config_path: Schema.String

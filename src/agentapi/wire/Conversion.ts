@@ -5,6 +5,7 @@
  *   are base64, enums are their names, times are RFC 3339, durations are seconds.
  * - A field that is absent in one form is absent in the other. Scalars without presence are always there.
  * - A 64-bit whole number that JSON cannot hold exactly becomes the largest or the least number that JSON can hold.
+ * - A duration beyond ten thousand years becomes that of ten thousand years.
  * - A value without a counterpart becomes a value that the contract does not accept, so that the error names the field.
  * - {@link exactNumbers} lists the 64-bit numbers that are decimal text in the contract, so that none changes.
  * - {@link secondsAsNanos} lists the durations that carry whole seconds in their nanoseconds.
@@ -180,19 +181,23 @@ const fromTime = (text: string): { readonly seconds: bigint; readonly nanos: num
 
 const nanosPerSecond = 1_000_000_000
 
+/** The longest duration of the protocol: ten thousand years. */
+const maxSeconds = 315_576_000_000
+
 const isInNanos = (field: DescField): boolean => secondsAsNanos.has(fullNameOf(field))
 
 const toSeconds = (field: DescField, { nanos, seconds }: Duration): number =>
   isInNanos(field) ? Number(seconds) * nanosPerSecond + nanos : Number(seconds) + nanos / nanosPerSecond
 
 const fromSeconds = (field: DescField, value: number): { readonly seconds: bigint; readonly nanos: number } => {
+  const limit = isInNanos(field) ? Number.MAX_SAFE_INTEGER : maxSeconds
+  const bounded = Math.max(-limit, Math.min(limit, value))
+  const whole = Math.trunc(bounded)
   if (isInNanos(field)) {
-    const whole = Math.trunc(value)
     return { seconds: BigInt(Math.trunc(whole / nanosPerSecond)), nanos: whole % nanosPerSecond }
   }
-  const seconds = Math.trunc(value)
-  const nanos = Math.round((value - seconds) * nanosPerSecond)
+  const nanos = Math.round((bounded - whole) * nanosPerSecond)
   // a fraction that rounds to a whole second
-  if (Math.abs(nanos) === nanosPerSecond) return { seconds: BigInt(seconds + Math.sign(nanos)), nanos: 0 }
-  return { seconds: BigInt(seconds), nanos }
+  if (Math.abs(nanos) === nanosPerSecond) return { seconds: BigInt(whole + Math.sign(nanos)), nanos: 0 }
+  return { seconds: BigInt(whole), nanos }
 }

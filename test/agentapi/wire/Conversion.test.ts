@@ -11,7 +11,7 @@ import {
 } from "@bufbuild/protobuf"
 import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt"
 import { assert, describe, it } from "@effect/vitest"
-import { Result, Schema } from "effect"
+import { Option, Predicate, Result, Schema } from "effect"
 import { RpcSerialization } from "effect/rpc"
 import { AgentApi } from "../../../src/agentapi/AgentApi.ts"
 import * as Conversion from "../../../src/agentapi/wire/Conversion.ts"
@@ -158,6 +158,50 @@ describe("the contract", () => {
   )
 })
 
+/** The parts of a result that its message does not carry, by their paths. An absent scalar may come back as its default. */
+const lost = (value: unknown, back: unknown, path = ""): ReadonlyArray<string> => {
+  const parts = (of: unknown) => (Predicate.isObjectOrArray(of) ? Object.entries(of) : [])
+  if (Predicate.isObjectOrArray(value)) {
+    const present = new Map(parts(back))
+    return parts(value).flatMap(([name, part]) => lost(part, present.get(name), `${path}.${name}`))
+  }
+  if (typeof value === "number" && typeof back === "number" && isNear(value, back, path)) return []
+  return value === undefined || value === back ? [] : [`${path} ${JSON.stringify(value)}`]
+}
+
+/** Durations are exact to the nanosecond, as far as numbers are, and have a limit; metadata has whole seconds. */
+const isNear = (value: number, back: number, path: string) =>
+  Math.abs(value - back) <= (path.startsWith(".metadata.") ? 1 : 1e-4) ||
+  [315_576_000_000, Number.MAX_SAFE_INTEGER].includes(Math.abs(back))
+
+describe("a result of the contract", () => {
+  // random text is hardly ever a version
+  const startup = Schema.Struct({ version: Schema.Literals(["v2.35.0", "v1"]), expanded_directory: Schema.String })
+  const schemas = new Map(rpcs.map(({ _tag, successSchema }) => [_tag, successSchema])).set("UpdateStartup", startup)
+
+  for (const [tag, schema] of schemas) {
+    const codec = RpcSerialization.json.codecFor(schema)
+    const { output } = methodOf(tag)
+
+    it.prop(`is all behind the message that it is converted to: ${tag} [WI-62]`, { result: schema }, ({ result }) => {
+      const json = Schema.encodeOption(codec)(result)
+      // endless durations have no JSON
+      if (Option.isNone(json)) return
+      const { derp_map: _, ...encoded } = wellFormed(json.value as Conversion.JsonObject)
+      const bytes = toBinary(output, Conversion.toMessage(output, encoded))
+      const back = Conversion.toContract(output, fromBinary(output, bytes))
+
+      // the protocol has no field for the entries of a report that were dropped
+      assert.deepStrictEqual(lost({ ...encoded, dropped: undefined }, back), [])
+      assert.strictEqual(Wire.hex(toBinary(output, Conversion.toMessage(output, back))), Wire.hex(bytes))
+    })
+  }
+})
+
+/** JSON as a message carries it, whose texts are UTF-8: a lone surrogate, which JSON escapes, is replaced. */
+const wellFormed = (json: Conversion.JsonObject): Conversion.JsonObject =>
+  JSON.parse(JSON.stringify(json).replace(/(?<=(?:^|[^\\])(?:\\\\)*)\\ud[89a-f][\da-f]{2}/g, "\ufffd"))
+
 /** The relay map of a manifest has a conversion of its own. */
 const withoutMap = (message: MessageShape<DescMessage>): MessageShape<DescMessage> =>
   "derpMap" in message ? ({ ...message, derpMap: undefined } as MessageShape<DescMessage>) : message
@@ -174,6 +218,19 @@ describe("a conversion", () => {
     assert.deepInclude(manifest.metadata[0]!.timeout, { seconds: 0n, nanos: 3 })
     assert.deepInclude(manifest.scripts[0]!.timeout, { seconds: 90n, nanos: 500_000_000 })
     assert.deepInclude(manifest.apps[0]!.healthcheck!.interval, { seconds: 5n, nanos: 0 })
+  })
+
+  it("cuts durations to ten thousand years, and rejects none [WI-64]", () => {
+    const seconds = [1e300, -1e300, 0.1].map((report_interval) => {
+      const { reportInterval } = Conversion.toMessage(Proto.UpdateStatsResponseSchema, { report_interval })
+      return [reportInterval!.seconds, reportInterval!.nanos]
+    })
+
+    assert.deepStrictEqual(seconds, [
+      [315_576_000_000n, 0],
+      [-315_576_000_000n, 0],
+      [0n, 100_000_000]
+    ])
   })
 
   it("cuts counters to the range of JSON, and rejects none [WI-64]", () => {
