@@ -12,7 +12,7 @@ import { and, expect, lasting, scenario, seconds } from "./scenario.ts"
 import * as ValueStore from "./ValueStore.ts"
 import * as World from "./World.ts"
 
-/** A store that takes a second for each batch, until it is fast: five hundred samples a second, or four times that. */
+/** A store that takes a second for each batch, until it is fast. */
 const slowStore = Effect.gen(function* () {
   if (ValueStore.sharedUrl === undefined) return { settings: {}, slow: slowTable, fast: fastTable }
   const proxy = yield* Proxy.make(ValueStore.sharedUrl)
@@ -94,7 +94,11 @@ const overload = Effect.gen(function* () {
 /** Four times what the database takes, of keys that all have room. */
 const replacing = Effect.gen(function* () {
   const store = yield* slowStore
-  const world = yield* World.make({ agents: 400, keys: 20, replicas: [store.settings] })
+  const world = yield* World.make({
+    agents: 400,
+    keys: 20,
+    replicas: [{ METADATA_MAX_BACKLOG_BATCH_SIZE: "2000", ...store.settings }]
+  })
   const { database, fleet, replica } = world
   const health = healthOf(replica)
   const watching = yield* Effect.forkChild(health.watching)
