@@ -114,7 +114,7 @@ export type Snapshot = typeof Snapshot.Type
 // ----- internals -----
 
 /** Returns the number of bytes that base64 stands for: three for each four digits. */
-const bytesOf = (base64: string): number => Math.floor((base64.replace(/=+$/, "").length * 3) / 4)
+const bytesOf = (base64: string): number => Math.floor((base64.replace(/={1,2}$/, "").length * 3) / 4)
 
 const bodySize = (resource: Resource): number => {
   const kind = kinds.find((kind) => resource[kind] !== undefined)
