@@ -1,19 +1,12 @@
 /** The part of Stryker that knows this project: it leaves changes out, and prints those that no test notices. */
 import type { Ignorer } from "@stryker-mutator/api/ignore"
 import type { MutantResult } from "@stryker-mutator/api/core"
-import {
-  type Injector,
-  PluginKind,
-  declareClassPlugin,
-  declareFactoryPlugin,
-  declareValuePlugin
-} from "@stryker-mutator/api/plugin"
+import { PluginKind, declareClassPlugin, declareValuePlugin } from "@stryker-mutator/api/plugin"
 import type { Reporter } from "@stryker-mutator/api/report"
-import type { TestRunner } from "@stryker-mutator/api/test-runner"
-import { strykerPlugins as vitestPlugins } from "@stryker-mutator/vitest-runner"
 import { readFileSync } from "node:fs"
 import * as Path from "node:path"
-import { isInSample } from "./sample.ts"
+import { Runner } from "./runner.ts"
+import { isInSample, notInSample } from "./sample.ts"
 
 /** Texts for people, and the names of services: a change of them changes no behaviour. */
 const texts: Ignorer = {
@@ -31,20 +24,6 @@ const texts: Ignorer = {
   }
 }
 
-/** The runner of Vitest, which leaves changes alone that are not in the sample. */
-const sampled = (injector: Injector) => {
-  const runner = vitestPlugins[0]!.factory(injector as never) as TestRunner
-  const run = runner.mutantRun.bind(runner)
-  runner.mutantRun = (options) => {
-    const { activeMutant } = options
-    return isInSample({ ...activeMutant, fileName: Path.relative(".", activeMutant.fileName) })
-      ? run(options)
-      : Promise.resolve({ status: "error", errorMessage: "not in the sample" } as never)
-  }
-  return runner
-}
-sampled.inject = ["$injector"] as const
-
 /** One line, however long the text. */
 const inShort = (text: string) => {
   const line = text.replaceAll(/\s+/g, " ").trim()
@@ -59,7 +38,11 @@ class Unnoticed implements Reporter {
   onMutantTested(result: Readonly<MutantResult>): void {
     const { location, mutatorName, replacement, status } = result
     const fileName = Path.relative(".", result.fileName)
-    if (status === "RuntimeError" || status === "Ignored") return
+    if (status === "Ignored" || result.statusReason === notInSample) return
+    if (status === "RuntimeError") {
+      process.stdout.write(`${fileName}:${location.start.line} not judged: ${inShort(result.statusReason ?? "")}\n`)
+      return
+    }
     // the runner, which leaves out what is not in the sample, is not asked of changes that no test executes
     if (status === "NoCoverage" && !isInSample({ ...result, fileName })) return
     counts.judged++
@@ -82,5 +65,5 @@ class Unnoticed implements Reporter {
 export const strykerPlugins = [
   declareClassPlugin(PluginKind.Reporter, "unnoticed", Unnoticed),
   declareValuePlugin(PluginKind.Ignore, "texts", texts),
-  declareFactoryPlugin(PluginKind.TestRunner, "sampled", sampled as never)
+  declareClassPlugin(PluginKind.TestRunner, "kept", Runner)
 ]

@@ -9,6 +9,9 @@ export interface Place {
   readonly replacement?: string | undefined
 }
 
+/** Why a change is not judged. */
+export const notInSample = "not in the sample"
+
 /** Whether a change belongs to the sample of `MUTANT_SAMPLE` percent. */
 export const isInSample = ({ fileName, location, mutatorName, replacement }: Place): boolean => {
   const { MUTANT_SAMPLE: percent = "100", MUTANT_SEED: seed = "0" } = process.env

@@ -9,7 +9,7 @@ export default defineConfig({
     include: tests.map((path) => (path.endsWith(".ts") ? path : `${path}/**/*.test.ts`)),
     exclude: ["test/**/*.browser.test.ts", "test/**/*.fuzz*.test.ts", "test/batcher/Browser.test.ts"],
     globalSetup: ["test/support/globalSetup.ts"],
-    setupFiles: ["test/support/propertySeed.ts"],
+    setupFiles: ["test/mutants/setup.ts", "test/support/propertySeed.ts"],
     isolate: false,
     testTimeout: 60_000,
     hookTimeout: 60_000
