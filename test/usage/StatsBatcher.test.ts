@@ -1,10 +1,11 @@
 /** The batcher of statistics. */
+import { NodeCrypto } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, type Layer } from "effect"
+import { Context, Effect, Exit, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import type * as StatsBatcher from "../../src/usage/StatsBatcher.ts"
+import * as StatsBatcher from "../../src/usage/StatsBatcher.ts"
 import * as Metrics from "../../src/usage/StatsMetrics.ts"
-import type { StatsStore } from "../../src/usage/StatsStore.ts"
+import { StatsStore } from "../../src/usage/StatsStore.ts"
 import { agent } from "../support/metadataBatcher.ts"
 import { away, hanging, inTurn, refusing, report, start } from "../support/stats.ts"
 
@@ -134,13 +135,15 @@ describe("StatsBatcher", () => {
     })
   )
 
-  it.effect("cannot be had without a store [ST-18]", () =>
-    Effect.sync(() => {
-      // checked by the type: the layer needs a store, and cannot be built without one
-      type Needs = ReturnType<typeof StatsBatcher.layer> extends Layer.Layer<infer _A, infer _E, infer R> ? R : never
-      const needsStore: StatsStore extends Needs ? true : false = true
+  it.effect("is not built without a store [ST-18]", () =>
+    Effect.gen(function* () {
+      const building = Effect.scoped(Layer.build(StatsBatcher.layer()))
 
-      assert.isTrue(needsStore)
+      const without = Context.makeUnsafe<StatsStore>(new Map())
+      const exit = yield* building.pipe(Effect.provideContext(without), Effect.provide(NodeCrypto.layer), Effect.exit)
+
+      assert.isTrue(Exit.hasDies(exit))
+      assert.include(String(exit), StatsStore.key)
     })
   )
 
