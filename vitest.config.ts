@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
+import { LongestFirst } from "./test/support/sequencer.ts"
 
 /** Tests that `npm test` leaves out: they need a Chromium, or judge the package or the benchmark. */
 const modes: Readonly<Record<string, ReadonlyArray<string>>> = {
@@ -15,10 +16,13 @@ export default defineConfig(({ mode }) => ({
     exclude: mode in modes ? [] : Object.values(modes).flat(),
     globalSetup: ["test/support/globalSetup.ts"],
     setupFiles: ["test/support/propertySeed.ts"],
-    // Tests wait for a third of their time: it takes three workers to keep two cores busy.
-    maxWorkers: Math.ceil(1.5 * availableParallelism()),
+    sequence: { sequencer: LongestFirst },
+    // Tests wait for more than half of their time: it takes four workers to keep two cores busy.
+    maxWorkers: 2 * availableParallelism(),
     // No test changes what belongs to its process, so files share a worker and what it has loaded.
     isolate: false,
+    // Such a worker keeps much, which a collection of what is new need not look at so often.
+    execArgv: ["--max-semi-space-size=32"],
     // They wait for signals and not for time: this only ends what hangs, however busy the machine is.
     testTimeout: 60_000,
     hookTimeout: 60_000

@@ -48,6 +48,8 @@ export const make = async (testFolder: string): Promise<void> => {
     platform: "node",
     target: "node24",
     keepNames: true,
+    minifySyntax: true,
+    minifyWhitespace: true,
     logLevel: "error",
     define: { "import.meta.main": "false" },
     // packages that find files beside their own, and additions in C that are not installed
@@ -58,7 +60,14 @@ export const make = async (testFolder: string): Promise<void> => {
     plugins: [
       {
         name: "places",
-        setup: ({ onLoad }) =>
+        setup: ({ onLoad, onResolve }) => {
+          // modules of Node load their parts when those are used: an import uses all of them, also a client of HTTP
+          onResolve({ filter: /^node:/ }, ({ kind, path }) =>
+            kind === "import-statement" ? { path, namespace: "node" } : { path, external: true }
+          )
+          onLoad({ filter: /.*/, namespace: "node" }, ({ path }) => ({
+            contents: `module.exports = require(${JSON.stringify(path)})`
+          }))
           onLoad({ filter: /\.ts$/ }, ({ path }) => ({
             contents: readFileSync(path, "utf8").replaceAll(
               "import.meta.url",
@@ -66,10 +75,13 @@ export const make = async (testFolder: string): Promise<void> => {
             ),
             loader: "ts"
           }))
+        }
       }
     ]
   })
   await makePages(folder)
+  // otherwise Node finds out of each file whether it is a module
+  writeFileSync(Path.join(folder, "package.json"), JSON.stringify({ type: "module" }))
   symlinkSync(Path.resolve("node_modules"), Path.join(folder, "node_modules"))
 }
 

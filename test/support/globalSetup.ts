@@ -93,7 +93,10 @@ const server = Layer.unwrap(
       }
     })
   })
-).pipe(Layer.provideMerge(TestFolder.layer), Layer.provide(NodeFileSystem.layer))
+)
+
+/** The programs that tests start. */
+const programs = Layer.effectDiscard(Effect.flatMap(TestFolder, (folder) => Effect.promise(() => Bundle.make(folder))))
 
 const template = "template_migrated"
 
@@ -103,7 +106,18 @@ const prepare = Effect.gen(function* () {
   const copy = new URL(url)
   copy.pathname = `/${template}`
   yield* Effect.provide(
-    SqlClient.SqlClient.use((sql) => sql`CREATE DATABASE ${sql(template)}`),
+    SqlClient.SqlClient.use((sql) =>
+      Effect.gen(function* () {
+        yield* sql`CREATE DATABASE ${sql(template)}`
+        // to prove the password takes most of the time of a connection, of which a run makes a thousand
+        yield* sql.withTransaction(
+          Effect.andThen(
+            sql`SET LOCAL scram_iterations = 1`,
+            sql.unsafe(`ALTER ROLE CURRENT_USER PASSWORD '${copy.password}'`)
+          )
+        )
+      })
+    ),
     Postgres.layer({ url: server.url })
   )
   yield* Effect.provide(Postgres.migrate, Postgres.layer({ url: Redacted.make(copy.href) }))
@@ -123,10 +137,13 @@ export default async (project: TestProject) => {
   const { FUZZ_SEED: propertySeed = Crypto.randomBytes(4).toString("hex") } = process.env
   process.stderr.write(`FUZZ_SEED=${propertySeed} repeats the random input of this run\n`)
   project.provide("propertySeed", propertySeed)
-  const runtime = ManagedRuntime.make(server)
+  // the server and the programs come to be at the same time
+  const needed = Bundle.mayBeStarted(project.vitest.state.getPaths()) ? Layer.merge(server, programs) : server
+  const runtime = ManagedRuntime.make(
+    needed.pipe(Layer.provideMerge(TestFolder.layer), Layer.provide(NodeFileSystem.layer))
+  )
   try {
     const { folder, url } = await runtime.runPromise(prepare)
-    if (Bundle.mayBeStarted(project.vitest.state.getPaths())) await Bundle.make(folder)
     project.provide("testFolder", folder)
     project.provide("postgresUrl", url)
     project.provide("postgresTemplate", template)

@@ -29,7 +29,7 @@ const sources = Path.resolve("src")
 export const read = (): ReadonlyArray<PublicName> => {
   const compiler = new API({ cwd: process.cwd() })
   try {
-    const snapshot = compiler.updateSnapshot({ openProjects: [Path.resolve("tsconfig.json")] })
+    const snapshot = compiler.updateSnapshot({ openProjects: [Path.resolve(".tsconfig.build.json")] })
     const [project] = snapshot.getProjects()
     return [...entries].flatMap(([entry, file]) => namesOf(project!, entry, file))
   } finally {
