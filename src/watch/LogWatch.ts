@@ -20,8 +20,8 @@ import type { StoreError } from "../domain/StoreError.ts"
 import * as WorkspaceEvent from "../domain/WorkspaceEvent.ts"
 import * as MonotonicClock from "../platform/MonotonicClock.ts"
 import * as PubSub from "../pubsub/PubSub.ts"
-import { Lifecycle, LogReader } from "./LogReader.ts"
-import { WatchFailure } from "./WatchFailure.ts"
+import { type Lifecycle, LogReader } from "./LogReader.ts"
+import type { WatchFailure } from "./WatchFailure.ts"
 
 /** The most lines of one event, and of one read. */
 export const pageSize = 500
@@ -47,13 +47,11 @@ export const unavailable = (cause: Error): LogsUnavailable =>
   new LogsUnavailable({ message: "logs cannot be read or followed", detail: cause.message })
 
 /** An event of the watch: new lines, the lifecycle, why lines are late, or a heartbeat. */
-export const LogEvent = Schema.Union([
-  Schema.Struct({ type: Schema.Literal("logs"), data: Schema.Array(AgentLog.AgentLog) }),
-  Schema.Struct({ type: Schema.Literal("lifecycle"), data: Lifecycle }),
-  Schema.Struct({ type: Schema.Literal("error"), data: WatchFailure }),
-  Schema.Struct({ type: Schema.Literal("ping") })
-])
-export type LogEvent = typeof LogEvent.Type
+export type LogEvent =
+  | { readonly type: "logs"; readonly data: ReadonlyArray<AgentLog.AgentLog> }
+  | { readonly type: "lifecycle"; readonly data: Lifecycle }
+  | { readonly type: "error"; readonly data: WatchFailure }
+  | { readonly type: "ping" }
 
 export class LogWatch extends Context.Service<
   LogWatch,

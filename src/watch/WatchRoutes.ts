@@ -70,7 +70,7 @@ const handlers = ({ idleTimeout = "1 minute" }: Options) =>
                 end: ["forbidden", "the agent is gone"]
               })
             }
-            const hasIds = request.headers["accept"]?.includes("text/event-stream") ?? false
+            const hasIds = (request.headers["accept"] ?? "").includes("text/event-stream")
             return Stream.map(yield* asEvents(logs.open(agent, after)), toLogSse(hasIds))
           })
         )

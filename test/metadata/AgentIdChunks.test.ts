@@ -74,6 +74,8 @@ describe("AgentIdChunks", () => {
   it("rejects characters that are not the base64 of 16 bytes [CH-08]", () => {
     assert.include(reasonOf(`${reference(agent(1))}${"*".repeat(22)}`), "from 22 on")
     assert.include(reasonOf(`${"A".repeat(21)}B`), "from 0 on")
+    for (const place of [0, 10, 20])
+      assert.include(reasonOf("A".repeat(22).replace(/./g, (a, at) => (at === place ? "*" : a))), "from 0 on")
   })
 
   it("writes nothing but ASCII [CH-09]", () => {

@@ -162,6 +162,7 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
 
       assert.instanceOf(error, PubSubError)
       assert.strictEqual(error.operation, "publish")
+      assert.deepInclude(error.cause, { reason: "the name of a channel has 1 to 63 bytes" })
       assert.strictEqual(yield* count(PubSubMetrics.publishes.failed), 1)
       assert.strictEqual(yield* count(PubSubMetrics.publishes.succeeded), 1)
       assert.strictEqual(yield* count(PubSubMetrics.publishedBytes), 3)

@@ -47,7 +47,8 @@ describe("PubSubWatchdog", () => {
 
       yield* TestClock.adjust("1 milli")
 
-      assert.strictEqual((yield* Fiber.join(signal)).reason, "silence")
+      const { message, reason } = yield* Fiber.join(signal)
+      assert.deepStrictEqual([reason, message], ["silence", "no heartbeat comes through the pubsub"])
       assert.include((yield* TestConsole.logLines).join(), "FATAL")
     }).pipe(Effect.provide(silent))
   )
@@ -101,7 +102,7 @@ describe("PubSubWatchdog", () => {
       yield* TestClock.adjust(0)
 
       const error = yield* Fiber.join(signal)
-      assert.strictEqual(error.reason, "subscribe")
+      assert.deepStrictEqual([error.reason, error.message], ["subscribe", "cannot listen for heartbeats"])
       assert.instanceOf(error.cause, PubSubError)
     }).pipe(
       Effect.provideService(PubSub, {

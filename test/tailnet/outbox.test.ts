@@ -12,4 +12,21 @@ describe("the outbox", () => {
 
     assert.deepStrictEqual([take(), take(), take()], [["peer"], ["tunnel"], []])
   })
+
+  it("holds a change until it is written, and a later one of the same peer or tunnel longer", () => {
+    const outbox = new Outbox()
+    const [source, target] = [newPeerId(), newPeerId()]
+    const add = (startedAt: number, isOpen: boolean) => {
+      outbox.addPeer({ _tag: "peer", id: source, status: "ok", node: node("a1").bytes, startedAt, changedAt: 1 })
+      outbox.addTunnel(source, target, isOpen)
+      return outbox.take(2)
+    }
+    const holds = () => [outbox.hasPeer(source), outbox.hasTunnel(source, target)]
+    const [first, second] = [add(1, true), add(2, false)]
+
+    for (const change of first) outbox.written(change)
+    assert.deepStrictEqual(holds(), [true, true])
+    for (const change of second) outbox.written(change)
+    assert.deepStrictEqual(holds(), [false, false])
+  })
 })

@@ -181,6 +181,21 @@ describe("StatsBatcher", () => {
     })
   )
 
+  it.effect("counts sessions of the well-known types by their type although no other has room", () =>
+    Effect.gen(function* () {
+      const { add, calls, flush } = yield* start({ maxSessionTypes: 0 })
+      const wellKnown = { vscode: 1, jetbrains: 2, reconnecting_pty: 3, ssh: 4 }
+
+      yield* add(report(1, { session_counts: { cursor: 5, ...wellKnown } }))
+      yield* flush
+
+      assert.deepStrictEqual(
+        calls.flat().map(({ figures }) => figures.session_counts),
+        [{ ...wellKnown, unknown: 5 }]
+      )
+    })
+  )
+
   it.effect("has metrics of these names", () =>
     Effect.gen(function* () {
       const { names } = yield* start()

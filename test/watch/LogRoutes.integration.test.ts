@@ -4,9 +4,10 @@ import { Effect, Queue, Schema, Stream } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { SqlClient } from "effect/sql"
-import { AgentLog } from "../../src/domain/AgentLog.ts"
+import { AgentLog, channel } from "../../src/domain/AgentLog.ts"
 import { closeCodes } from "../../src/platform/CloseCode.ts"
 import { type AgentId, LogSourceId, nil } from "../../src/domain/Ids.ts"
+import { PubSub } from "../../src/pubsub/PubSub.ts"
 import { currentSubscribers } from "../../src/pubsub/PubSubMetrics.ts"
 import { WatchApi } from "../../src/watch/WatchApi.ts"
 import * as Agent from "../support/agent.ts"
@@ -54,6 +55,10 @@ const follow = Effect.fnUntraced(function* (id: AgentId, headers: Readonly<Recor
     /** The lines of the next event that has some. */
     lines: Effect.map(Effect.repeat(next, { until: ({ event }) => event === "logs" }), (event) =>
       event.event === "logs" ? event.data.map(({ output }) => output) : []
+    ),
+    /** Waits until lines cannot be read. */
+    failure: Effect.flatMap(Effect.repeat(next, { until: ({ event }) => event === "error" }), ({ data, event }) =>
+      event === "error" ? Effect.succeed(data) : Effect.die(new Error(event))
     ),
     /** Waits until the agent is in a state. */
     state: (state: string) =>
@@ -183,6 +188,25 @@ layer(Service.layer, { excludeTestServices: true })("a watcher of logs", (it) =>
         const [, forOthers] = yield* first("?follow")
         assert.match(forOthers, /^event: logs\ndata: \[.*\]\n\nevent: lifecycle$/)
       })
+  )
+
+  it.effect("is told once that lines cannot be read, and gets them when they can [FT-60]", () =>
+    Effect.gen(function* () {
+      const { headers, id, log } = yield* logging
+      const { failure, lines } = yield* follow(id, headers)
+      const sql = yield* SqlClient.SqlClient
+      const pubsub = yield* PubSub
+      yield* log("one")
+      assert.deepStrictEqual(yield* lines, ["one"])
+
+      yield* sql`ALTER TABLE workspace_agent_logs RENAME TO away`
+      yield* pubsub.publish(channel(id), `{"created_after":0}`)
+      const told = yield* Effect.ensuring(failure, Effect.orDie(sql`ALTER TABLE away RENAME TO workspace_agent_logs`))
+      assert.deepStrictEqual(told, { message: "logs cannot be read", detail: "cannot read the logs of an agent" })
+
+      yield* log("two")
+      assert.deepStrictEqual(yield* lines, ["two"])
+    })
   )
 
   it.effect("is the owner or an administrator, and nobody else", () =>

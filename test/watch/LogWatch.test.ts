@@ -242,6 +242,26 @@ describe("LogWatch", () => {
     })
   )
 
+  it.effect("logs a read that is cancelled below the level of a failure", () =>
+    Effect.gen(function* () {
+      const logs: Array<LogRecord> = []
+      const { events, world } = yield* collectLogs(logs)(watch)
+      yield* soon
+      world.reading = failing("cancelled")
+      yield* world.log("one")
+      yield* soon
+
+      assert.deepInclude(events, {
+        type: "error",
+        data: { message: "logs cannot be read", detail: "cannot read the logs of an agent" }
+      })
+      assert.deepStrictEqual(
+        logs.map(({ level }) => level),
+        ["Debug"]
+      )
+    })
+  )
+
   it.effect("reads once a second while reads fail [FT-60]", () =>
     Effect.gen(function* () {
       const { world } = yield* watch

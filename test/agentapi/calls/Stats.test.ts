@@ -191,6 +191,16 @@ describe("UpdateStats", () => {
         [metrics(1_000), metrics(1_001), "at most 1000 metrics"],
         [metric({ name: "x".repeat(200) }), metric({ name: "x".repeat(201) }), "at most 200 characters"],
         [metric({ labels: labels(10) }), metric({ labels: labels(11) }), "at most 10 labels"],
+        [
+          metric({ labels: [{ name: "x".repeat(100), value: "x".repeat(200) }] }),
+          metric({ labels: [{ name: "x".repeat(101), value: "" }] }),
+          "at most 100 characters"
+        ],
+        [
+          metric({ labels: [{ name: "", value: "" }] }),
+          metric({ labels: [{ name: "", value: "x".repeat(201) }] }),
+          "at most 200 characters"
+        ],
         [metric({ type: "COUNTER" }), metric({ type: "TYPE_UNSPECIFIED" }), `"COUNTER" | "GAUGE"`],
         [{ connection_median_latency_ms: -1 }, { connection_median_latency_ms: "1" }, "number"]
       ]

@@ -69,6 +69,51 @@ describe("brokerPubSub", () => {
     }).pipe(Effect.provide(Logger.layer([])))
   )
 
+  it.effect("tries to connect at least three times in two seconds", () =>
+    Effect.gen(function* () {
+      const { comeBack, driver, leave } = makeBroker()
+      let attempts = 0
+      const connect = Effect.suspend(() => {
+        attempts++
+        return driver.connect
+      })
+      const pubsub = yield* BrokerPubSub.make({ ...driver, connect }, {})
+      yield* Effect.provideService(subscribe("a"), PubSub, pubsub)
+      yield* leave
+      yield* TestClock.adjust("10 seconds")
+      assert.isAtLeast(attempts, 16)
+      yield* comeBack
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
+
+  it.effect("shows a publication that failed as a gap in its heartbeats, at once [BK-04]", () =>
+    Effect.gen(function* () {
+      const { driver } = makeBroker()
+      const beats: Array<number> = []
+      const connect = Effect.map(driver.connect, (connection) => ({
+        ...connection,
+        publish: () => Effect.fail(lost),
+        beat: (channel: string, payload: string) => {
+          beats.push(Number(payload.split(" ")[1]))
+          return connection.beat(channel, payload)
+        }
+      }))
+      const pubsub = yield* BrokerPubSub.make({ ...driver, connect }, {})
+      yield* TestClock.adjust(0)
+      const before = [...beats]
+
+      yield* Effect.flip(pubsub.publish("a", "lost"))
+      yield* TestClock.adjust(0)
+
+      assert.deepStrictEqual(beats, [...before, before.length + 1])
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
+
+  it("percent-encodes what NATS does not take in the name of a channel", () => {
+    assert.strictEqual(BrokerPubSub.nameAtBroker("p", "agent:é_1"), "p.agent:é_1")
+    assert.strictEqual(BrokerPubSub.nameAtBroker("p", "a.b *>%\n\u0085"), "p.a%2Eb%20%2A%3E%25%0A%C2%85")
+  })
+
   it.effect("gives subscribers a Resync about once a minute although nothing has failed [BK-04]", () =>
     Effect.gen(function* () {
       const { received } = yield* start
