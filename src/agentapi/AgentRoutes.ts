@@ -8,7 +8,7 @@
  * - The session is opened before the upgrade. If that fails, the response is 503.
  * - Each connection has its own session. Its times are recorded unless it connects in another role than `agent`.
  * - The service reads more slowly from an agent that does not take its replies, calls too often or has too many calls
- *   running.
+ *   running, and from all agents while the batcher has little room.
  * - A defect in a call affects the reply to that call alone. A frame that holds no message gets an error as its reply.
  * - A frame that is malformed or too large ends its connection, which is logged and counted by reason.
  * - When the service stops, it closes connections with 1012. It closes the connection of an agent that does not answer
@@ -19,6 +19,7 @@ import { type Headers, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { Socket } from "effect/socket"
 import * as Authentication from "../access/Authentication.ts"
+import * as MetadataBatcher from "../metadata/MetadataBatcher.ts"
 import { closeEvent, type CloseReason } from "../platform/CloseCode.ts"
 import { asksForWebSocket, closeWebSocket, endWebSocket, serveDetached } from "../platform/RequestSocket.ts"
 import * as FairReader from "../platform/FairReader.ts"
@@ -116,11 +117,17 @@ const handlers = (options: Options = {}) =>
     })
   )
 
+/** Agents are read more slowly while the batcher has little room. */
+const layerFairReader = Layer.effect(
+  FairReader.FairReader,
+  Effect.flatMap(MetadataBatcher.MetadataBatcher, ({ saturationUnsafe }) => FairReader.make(saturationUnsafe))
+)
+
 export const layer = (options?: Options) =>
   HttpApiBuilder.layer(AgentSocketApi).pipe(
     Layer.provide(handlers(options)),
     Layer.provide([AgentHandlers.layer, Authentication.layerAgent, layerRequestValidation]),
-    Layer.provide([AgentSockets.layer, FairReader.layer, StallDetector.layer])
+    Layer.provide([AgentSockets.layer, layerFairReader, StallDetector.layer])
   )
 
 const closeReasons: { readonly [R in AgentSocketMonitor.Reason]: CloseReason } = {

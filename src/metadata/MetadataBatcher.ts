@@ -87,6 +87,11 @@ export class MetadataBatcher extends Context.Service<
     readonly flushNow: Effect.Effect<Batcher.FlushResult<StoreError>>
     /** Entries accepted and not yet handed to the store. */
     readonly pending: Effect.Effect<number>
+    /**
+     * The part of the room for entries that is taken, from 0 to 1: of `maxPending` or of `maxPendingBytes`, whichever is
+     * more. A source of reports can slow down by it before entries are dropped.
+     */
+    readonly saturationUnsafe: () => number
   }
 >()("metadata-batcher/metadata/MetadataBatcher") {}
 
@@ -218,7 +223,8 @@ export const makeChecked = Effect.fnUntraced(function* (
     addAndWait: withReport(batcher.addAndWait),
     flush: batcher.flush,
     flushNow: batcher.flushNow,
-    pending: batcher.pending
+    pending: batcher.pending,
+    saturationUnsafe: batcher.saturationUnsafe
   }
 })
 
@@ -298,6 +304,7 @@ export const layerTest = (members: Partial<MetadataBatcher["Service"]> = {}): La
     flush: nothingFlushed,
     flushNow: nothingFlushed,
     pending: nothingDropped,
+    saturationUnsafe: () => 0,
     ...members
   })
 

@@ -7,8 +7,10 @@
  *   between the two.
  * - A reader that adds itself while it runs is behind all that are waiting.
  * - A reader that throws is reported, and stops no other.
+ * - While what takes the messages is more than half full, a rest follows each turn: up to 8 ms when it is full. Then clients
+ *   wait for their answers, instead of having what they send dropped. No rest is longer, so all are read, however slowly.
  */
-import { Cause, Clock, Context, Effect, ErrorReporter, Layer, Scheduler } from "effect"
+import { Cause, Clock, Context, Duration, Effect, ErrorReporter, Layer, Scheduler } from "effect"
 import * as MonotonicClock from "./MonotonicClock.ts"
 
 /**
@@ -16,6 +18,9 @@ import * as MonotonicClock from "./MonotonicClock.ts"
  * writes wait for their turn under overload; a shorter one reads as much.
  */
 export const budgetMillis = 1
+
+/** The rest after a turn, in milliseconds, while what takes the messages is full. */
+export const maxRestMillis = 8
 
 export class FairReader extends Context.Service<
   FairReader,
@@ -25,40 +30,44 @@ export class FairReader extends Context.Service<
   }
 >()("metadata-batcher/platform/FairReader") {}
 
-export const make = Effect.contextWith((context: Context.Context<never>) =>
-  Effect.sync(() => {
-    const clock = Context.get(context, Clock.Clock)
-    const dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
-    const waiting = new Set<() => void>()
-    const fork = Effect.runForkWith(context)
-    let isScheduled = false
+/** Makes a fair reader. `saturation` tells how full that is which takes the messages, from 0 to 1. */
+export const make = (saturation = () => 0): Effect.Effect<FairReader["Service"]> =>
+  Effect.contextWith((context: Context.Context<never>) =>
+    Effect.sync(() => {
+      const clock = Context.get(context, Clock.Clock)
+      const dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
+      const waiting = new Set<() => void>()
+      const fork = Effect.runForkWith(context)
+      let isScheduled = false
 
-    const schedule = () => {
-      isScheduled = true
-      dispatcher.scheduleTask(turn, 0)
-    }
-    const turn = () => {
-      isScheduled = false
-      const end = MonotonicClock.millisUnsafe(clock) + budgetMillis
-      for (const read of waiting) {
-        waiting.delete(read)
-        try {
-          read()
-        } catch (defect) {
-          fork(ErrorReporter.report(Cause.die(defect)))
+      const schedule = () => {
+        isScheduled = true
+        const rest = maxRestMillis * (2 * saturation() - 1)
+        if (rest > 0) fork(Effect.delay(Effect.sync(turn), Duration.millis(rest)))
+        else dispatcher.scheduleTask(turn, 0)
+      }
+      const turn = () => {
+        isScheduled = false
+        const end = MonotonicClock.millisUnsafe(clock) + budgetMillis
+        for (const read of waiting) {
+          waiting.delete(read)
+          try {
+            read()
+          } catch (defect) {
+            fork(ErrorReporter.report(Cause.die(defect)))
+          }
+          if (MonotonicClock.millisUnsafe(clock) >= end) break
         }
-        if (MonotonicClock.millisUnsafe(clock) >= end) break
+        if (waiting.size > 0 && !isScheduled) schedule()
       }
-      if (waiting.size > 0 && !isScheduled) schedule()
-    }
 
-    return FairReader.of({
-      addUnsafe: (read) => {
-        waiting.add(read)
-        if (!isScheduled) schedule()
-      }
+      return FairReader.of({
+        addUnsafe: (read) => {
+          waiting.add(read)
+          if (!isScheduled) schedule()
+        }
+      })
     })
-  })
-)
+  )
 
-export const layer: Layer.Layer<FairReader> = Layer.effect(FairReader, make)
+export const layer: Layer.Layer<FairReader> = Layer.effect(FairReader, make())

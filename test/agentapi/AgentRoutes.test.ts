@@ -8,6 +8,7 @@ import * as Agent from "../support/agent.ts"
 import { requests, type Tag } from "../support/agentCalls.ts"
 import { other, serve, token } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
+import * as FairReader from "../../src/platform/FairReader.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
 import type { AgentSocketStore } from "../../src/agentapi/ports/AgentSocketStore.ts"
 import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
@@ -32,6 +33,29 @@ const noBanners = (id: string) => ({
 })
 
 describe("AgentRoutes", () => {
+  it.effect("reads agents after a rest while the batcher is full, and answers each of them [SL-07]", () =>
+    Effect.gen(function* () {
+      let isFull = false
+      const order = yield* Queue.unbounded<string>()
+      const note = (step: string) => Queue.offerUnsafe(order, step)
+      const { url } = yield* serve({
+        add: () => Effect.sync(() => (note("read"), 0)),
+        saturation: () => (isFull ? (note("asked"), 1) : 0)
+      })
+      const connection = yield* Agent.connect(url, showing(token))
+      assert.deepStrictEqual(yield* Agent.exchange(connection, frame("1", "a")), Agent.accepted("1"))
+      assert.strictEqual(yield* Queue.take(order), "read")
+
+      isFull = true
+      yield* connection.send(frame("2", "a"))
+      assert.strictEqual(yield* Queue.take(order), "asked")
+      yield* TestClock.adjust(FairReader.maxRestMillis)
+
+      assert.strictEqual(yield* Queue.take(order), "read")
+      assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), Agent.accepted("2"))
+    })
+  )
+
   it.effect("returns a defect for the call that died, logs it, and leaves the calls beside it alone [MR-09]", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()

@@ -187,6 +187,8 @@ const checkAccounts = (batcher: Batcher.Batcher<Update>, run: typeof Run.Type, m
   assert.strictEqual(accepted, ended + queued + pending + inFlight, "updates have vanished")
   assert.isAtMost(queued, run.queueCapacity)
   assert.isAtMost(pending + inFlight, maxPending)
+  assert.isAtLeast(batcher.saturationUnsafe(), (pending + inFlight) / maxPending)
+  assert.isAtMost(batcher.saturationUnsafe(), 1)
 }
 
 const check = Effect.fnUntraced(function* (run: typeof Run.Type) {

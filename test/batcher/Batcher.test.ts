@@ -279,6 +279,29 @@ describe("Batcher", () => {
       assert.deepStrictEqual(batcher.sizesUnsafe(), { queued: 3, pending: 0, inFlight: 2 })
     })
   )
+
+  it.effect("reports the part of its room that is taken, by what is pending and in flight [SL-07]", () =>
+    Effect.gen(function* () {
+      const written = yield* Deferred.make<void>()
+      const settings = { maxBatchSize: 2, queueCapacity: 2, maxPending: 8 }
+      const { batcher } = yield* start({ ...settings, write: () => Deferred.await(written) })
+      const saturations = [batcher.saturationUnsafe()]
+      for (const paths of [
+        ["/1", "/2"],
+        ["/3", "/4", "/5", "/6"],
+        ["/7", "/8", "/9", "/10", "/11"]
+      ]) {
+        yield* batcher.add(paths.map((path) => view(path)))
+        yield* TestClock.adjust(0)
+        saturations.push(batcher.saturationUnsafe())
+      }
+      yield* Deferred.succeed(written, undefined)
+      yield* batcher.flush
+      saturations.push(batcher.saturationUnsafe())
+
+      assert.deepStrictEqual(saturations, [0, 2 / 8, 4 / 8, 1, 0])
+    })
+  )
 })
 
 describe("Accumulator.keyed", () => {

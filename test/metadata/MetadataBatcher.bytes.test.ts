@@ -120,6 +120,19 @@ describe("maxPendingBytes", () => {
     })
   )
 
+  it.effect("is taken in part by what is pending, which anyone can ask [SL-07]", () =>
+    Effect.gen(function* () {
+      const { batcher } = yield* start({ maxPendingBytes: roomFor(10) })
+      const before = batcher.saturationUnsafe()
+      yield* batcher.add(agent(1), larges(5))
+      const half = batcher.saturationUnsafe()
+      yield* batcher.flush
+
+      assert.deepStrictEqual([before, batcher.saturationUnsafe()], [0, 0])
+      assert.approximately(half, 0.5, 0.1)
+    })
+  )
+
   it.effect("loses an entry alone that is larger than the bound", () =>
     Effect.gen(function* () {
       const { batcher, calls, metric } = yield* start({ maxPendingBytes: roomFor(3) })

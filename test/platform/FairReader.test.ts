@@ -1,46 +1,51 @@
 /** Readers of connections, with turns of the event loop and time that the test makes. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Effect, ErrorReporter, Scheduler } from "effect"
+import { TestClock } from "effect/testing"
 import * as FairReader from "../../src/platform/FairReader.ts"
 
 /** A fair reader; `turn` is the next turn of the event loop, and `order` has the readers as they ran. */
-const start = Effect.gen(function* () {
-  const clock = yield* Clock.Clock
-  let tasks: Array<() => void> = []
-  let millis = 0
-  const scheduler: Scheduler.Scheduler = {
-    executionMode: "async",
-    shouldYield: () => false,
-    makeDispatcher: () => ({ scheduleTask: (task) => void tasks.push(task), flush: () => {} })
-  }
-  const reader = yield* FairReader.make.pipe(
-    Effect.provideService(Clock.Clock, { ...clock, monotonicTimeNanosUnsafe: () => BigInt(Math.round(millis * 1e6)) }),
-    Effect.provideService(Scheduler.Scheduler, scheduler)
-  )
-  const order: Array<string> = []
-  /** A reader that takes so many milliseconds each time, so many times. */
-  const connection = (name: string, took = 0, times = 1) => {
-    let left = times
-    const read = () => {
-      order.push(name)
-      millis += took
-      if (--left > 0) reader.addUnsafe(read)
+const start = (saturation?: () => number) =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    let tasks: Array<() => void> = []
+    let millis = 0
+    const scheduler: Scheduler.Scheduler = {
+      executionMode: "async",
+      shouldYield: () => false,
+      makeDispatcher: () => ({ scheduleTask: (task) => void tasks.push(task), flush: () => {} })
     }
-    return read
-  }
-  const turn = () => {
-    const due = tasks
-    tasks = []
-    for (const task of due) task()
-    return order.splice(0)
-  }
-  return { add: reader.addUnsafe, connection, order, turn, scheduled: () => tasks.length }
-})
+    const reader = yield* FairReader.make(saturation).pipe(
+      Effect.provideService(Clock.Clock, {
+        ...clock,
+        monotonicTimeNanosUnsafe: () => BigInt(Math.round(millis * 1e6))
+      }),
+      Effect.provideService(Scheduler.Scheduler, scheduler)
+    )
+    const order: Array<string> = []
+    /** A reader that takes so many milliseconds each time, so many times. */
+    const connection = (name: string, took = 0, times = 1) => {
+      let left = times
+      const read = () => {
+        order.push(name)
+        millis += took
+        if (--left > 0) reader.addUnsafe(read)
+      }
+      return read
+    }
+    const turn = () => {
+      const due = tasks
+      tasks = []
+      for (const task of due) task()
+      return order.splice(0)
+    }
+    return { add: reader.addUnsafe, connection, order, turn, scheduled: () => tasks.length }
+  })
 
 describe("FairReader", () => {
   it.effect("runs readers in the order in which they were added, in a later turn", () =>
     Effect.gen(function* () {
-      const { add, connection, order, turn } = yield* start
+      const { add, connection, order, turn } = yield* start()
 
       for (const name of ["a", "b", "c"]) add(connection(name))
 
@@ -52,7 +57,7 @@ describe("FairReader", () => {
 
   it.effect("adds a reader that is waiting no second time, and takes one turn for all", () =>
     Effect.gen(function* () {
-      const { add, connection, scheduled, turn } = yield* start
+      const { add, connection, scheduled, turn } = yield* start()
       const [a, b] = [connection("a"), connection("b")]
 
       for (const read of [a, b, a]) add(read)
@@ -67,7 +72,7 @@ describe("FairReader", () => {
 
   it.effect("leaves the readers beyond the budget of a turn to the next turn [SL-06]", () =>
     Effect.gen(function* () {
-      const { add, connection, turn } = yield* start
+      const { add, connection, turn } = yield* start()
 
       for (const name of ["a", "b", "c", "d"]) add(connection(name, FairReader.budgetMillis / 2))
 
@@ -79,7 +84,7 @@ describe("FairReader", () => {
 
   it.effect("runs a reader that has more behind all that are waiting", () =>
     Effect.gen(function* () {
-      const { add, connection, turn } = yield* start
+      const { add, connection, turn } = yield* start()
 
       add(connection("busy", (FairReader.budgetMillis * 2) / 5, 3))
       for (const name of ["a", "b"]) add(connection(name, FairReader.budgetMillis / 5))
@@ -91,7 +96,7 @@ describe("FairReader", () => {
 
   it.effect("shares the budget of a turn among all readers, and gives each turn a new one", () =>
     Effect.gen(function* () {
-      const { add, connection, turn } = yield* start
+      const { add, connection, turn } = yield* start()
 
       add(connection("slow", FairReader.budgetMillis * 10))
       add(connection("quick"))
@@ -101,11 +106,51 @@ describe("FairReader", () => {
     })
   )
 
+  for (const { after, saturation } of [
+    { saturation: 0.75, after: FairReader.maxRestMillis / 2 },
+    { saturation: 1, after: FairReader.maxRestMillis }
+  ]) {
+    it.effect(
+      `rests for ${after} ms before each turn while what takes the messages is full to ${saturation} [SL-07]`,
+      () =>
+        Effect.gen(function* () {
+          const { add, connection, order } = yield* start(() => saturation)
+          for (const name of ["a", "b"]) add(connection(name, FairReader.budgetMillis))
+
+          yield* TestClock.adjust(after - 0.1)
+          assert.deepStrictEqual(order, [])
+          yield* TestClock.adjust(0.1)
+          assert.deepStrictEqual(order, ["a"])
+          yield* TestClock.adjust(after)
+
+          assert.deepStrictEqual(order, ["a", "b"])
+        })
+    )
+  }
+
+  it.effect("rests no longer once half of it is free, and not before more than half is taken [SL-07]", () =>
+    Effect.gen(function* () {
+      let saturation = 0.5
+      const { add, connection, order, turn } = yield* start(() => saturation)
+      add(connection("a"))
+      assert.deepStrictEqual(turn(), ["a"])
+
+      saturation = 0.9
+      for (const name of ["b", "c"]) add(connection(name, FairReader.budgetMillis))
+      assert.deepStrictEqual(turn(), [])
+      saturation = 0.5
+      yield* TestClock.adjust(FairReader.maxRestMillis)
+
+      assert.deepStrictEqual(order.splice(0), ["b"])
+      assert.deepStrictEqual(turn(), ["c"])
+    })
+  )
+
   it.effect("reports a reader that throws, and runs the others", () =>
     Effect.gen(function* () {
       const defects: Array<unknown> = []
       const reporter = ErrorReporter.make(({ cause }) => void defects.push(Cause.squash(cause)))
-      const { add, connection, turn } = yield* Effect.provide(start, ErrorReporter.layer([reporter]))
+      const { add, connection, turn } = yield* Effect.provide(start(), ErrorReporter.layer([reporter]))
 
       add(() => {
         throw "a bug"

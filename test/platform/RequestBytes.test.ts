@@ -66,7 +66,7 @@ const serveWith = Effect.fnUntraced(function* (fairReader: FairReader.FairReader
   }
 })
 
-const serve = Effect.flatMap(FairReader.make, serveWith)
+const serve = Effect.flatMap(FairReader.make(), serveWith)
 
 /** As `serve`, with turns that the test makes: `waiting` has the readers that are waiting for theirs. */
 const serveInTurns = Effect.fnUntraced(function* (most?: number) {
@@ -238,7 +238,7 @@ it.effect("a round trip ends when all is handed over that has arrived before the
 
 it.effect("a WebSocket is not read while the client does not take what was written, and loses nothing", () =>
   Effect.gen(function* () {
-    const reader = yield* FairReader.make
+    const reader = yield* FairReader.make()
     const full = yield* Deferred.make<void>()
     const answerBytes = 64 * 1024
     let mostHeld = 0

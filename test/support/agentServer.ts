@@ -32,12 +32,14 @@ export const serve = Effect.fnUntraced(function* ({
   add = () => Effect.succeed(0),
   ports = layerPorts,
   routes = {},
+  saturation = () => 0,
   store = known
 }: {
   readonly store?: Layer.Layer<AccessStore>
   readonly add?: (entries: ReadonlyArray<MetadataEntry>) => Effect.Effect<number>
   readonly ports?: typeof layerPorts
   readonly routes?: AgentRoutes.Options
+  readonly saturation?: () => number
 }) {
   const logs: Array<LogRecord> = []
   const url = yield* serveRoutes(
@@ -51,7 +53,7 @@ export const serve = Effect.fnUntraced(function* ({
         Defects.layer,
         MetadataBatcher.layerTest({
           add: (_, entries) => add(entries),
-          pending: Effect.succeed(0)
+          saturationUnsafe: saturation
         })
       ])
     )

@@ -77,6 +77,11 @@ export interface Batcher<A, U = ReadonlyArray<A>, E = unknown> {
   readonly accountingUnsafe: () => Accounting
   /** How many updates are where. */
   readonly sizesUnsafe: () => Sizes
+  /**
+   * The part of the room for updates that is taken, from 0 to 1: of `maxPending` or of `maxPendingBytes`, whichever is more.
+   * A source of updates can slow down by it before any is dropped.
+   */
+  readonly saturationUnsafe: () => number
   /** Whether updates are still accepted. */
   readonly isOpenUnsafe: () => boolean
   /** Why an update that finds no room now is dropped. */
@@ -216,6 +221,7 @@ export const makeHandle = <S, A, E, R, U extends Updates<A, U>>(parts: Parts<S, 
     accounting: Effect.sync(accountingUnsafe),
     accountingUnsafe,
     sizesUnsafe,
+    saturationUnsafe: () => intake.saturation,
     isOpenUnsafe: () => intake.phase === "open",
     dropReasonUnsafe: () => intake.dropReason
   }

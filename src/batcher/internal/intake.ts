@@ -302,6 +302,13 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
     return this.isFull ? "full" : "quota"
   }
 
+  /** The part of the room that is taken, from 0 to 1: of `maxPending` or of `maxPendingBytes`, whichever is more. */
+  get saturation(): number {
+    const { pending } = this
+    const ofRoom = (pending.size + this.#signals.reserved) / this.#settings.maxPending
+    return Math.min(1, Math.max(ofRoom, pending.bytes / this.#maxBytes))
+  }
+
   /** Whether nothing finds room that does not merge. */
   get isFull(): boolean {
     return this.pending.size >= this.#settings.maxPending - this.#signals.reserved
