@@ -5,10 +5,10 @@
  * - A client that breaks the protocol loses its session or stream; that is counted, and logged once in ten seconds.
  * - When the scope of a connection closes its calls are interrupted; when its session ends, its owner is told why.
  * - It pings no client by itself: the owner of a connection does, and ends the connection when no answer comes.
+ * - It has no timers: streams that are closed on one side only are swept when the client sends something.
  */
 import { Cause, Clock, type Context, Duration, Effect, ErrorReporter, Metric, type Scope } from "effect"
 import * as LeanScope from "../platform/LeanScope.ts"
-import * as Wheel from "../platform/Wheel.ts"
 import { type Violation, Transport } from "./Drpc.ts"
 import type { Multiplexer } from "./DrpcMultiplexer.ts"
 import * as SessionEnd from "./SessionEnd.ts"
@@ -61,7 +61,6 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<WireServer, never, Scope.Scope> {
   const services = yield* Effect.context<never>()
   const clock = yield* Clock.Clock
-  const wheel = yield* Wheel.make(Yamux.sweepInterval)
   const fork = Effect.runForkWith(services)
   const report = yield* makeReport(services)
 
@@ -95,11 +94,8 @@ export const make = Effect.fnUntraced(function* (
       options
     )
     yield* LeanScope.acquireRelease(Effect.void, () => Effect.sync(() => session.close("closed")))
-    yield* wheel.add(() => {
-      session.sweep()
-      return undefined
-    })
     let heardAt = clock.monotonicTimeNanosUnsafe()
+    let sweptAt = heardAt
 
     return {
       heardAtUnsafe: () => heardAt,
@@ -112,7 +108,12 @@ export const make = Effect.fnUntraced(function* (
           session.close("failure of the service")
         }
         const read = session.frames - frames
-        if (read > session.answers - answers) heardAt = clock.monotonicTimeNanosUnsafe()
+        const now = clock.monotonicTimeNanosUnsafe()
+        if (read > session.answers - answers) heardAt = now
+        if (now - sweptAt >= Yamux.sweepInterval) {
+          sweptAt = now
+          session.sweep(now)
+        }
         return (read + chunks.length) / framesPerCall
       },
       pingUnsafe: (answered) => session.ping(answered),

@@ -11,6 +11,7 @@
  * - An end is sent once, never together with data, because a second one would end the session of the client.
  * - The end of the session resets its streams.
  */
+import { Duration } from "effect"
 import * as Frame from "./YamuxFrame.ts"
 import { type Carrier, Stream, type StreamReceiver } from "./YamuxStream.ts"
 
@@ -36,11 +37,11 @@ export interface Peers {
   readonly refused: () => void
 }
 
-/** The time between two sweeps of a session. */
-export const sweepInterval = "30 seconds"
+/** The time between two sweeps of a session, in nanoseconds. */
+export const sweepInterval = Duration.toNanosUnsafe("15 seconds")
 
-/** Sweeps after which a stream that is closed on one side only is reset: five minutes. */
-const closeSweeps = 10
+/** How long a stream may be closed on one side only, in nanoseconds. */
+const closeTimeout = Duration.toNanosUnsafe("5 minutes")
 
 /** The bytes of one `send`. */
 const maxSendBytes = 32_768
@@ -152,9 +153,12 @@ export class Session implements Carrier {
     this.#peers.ended(reason)
   }
 
-  /** Resets streams that have been closed on one side only for too long. Meant to be called once per {@link sweepInterval}. */
-  sweep(): void {
-    for (const stream of this.#streams.values()) stream.sweep(closeSweeps)
+  /**
+   * Resets streams that an earlier sweep saw closed on one side only, {@link closeTimeout} or longer ago. `now` is in
+   * nanoseconds.
+   */
+  sweep(now: bigint): void {
+    for (const stream of this.#streams.values()) stream.sweep(now, closeTimeout)
     this.flush()
   }
 

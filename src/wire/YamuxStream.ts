@@ -49,7 +49,8 @@ export class Stream {
   #isEndSent = false
   #isEndedByPeer = false
   #isReset = false
-  #halfClosedSweeps = 0
+  /** The time of the sweep that first saw the stream closed on one side only. */
+  #halfClosedAt: bigint | undefined
 
   constructor(session: Carrier, id: number) {
     this.#session = session
@@ -151,10 +152,11 @@ export class Stream {
     this.receiver.reset()
   }
 
-  sweep(limit: number): void {
+  sweep(now: bigint, timeout: bigint): void {
     if (!this.#isEndedByPeer && !this.#isEnded) return
-    if (this.#isEndedByPeer && !this.#isEnded && this.#halfClosedSweeps > 0) this.receiver.overdue()
-    if (++this.#halfClosedSweeps > limit) this.reset()
+    if (this.#halfClosedAt === undefined) this.#halfClosedAt = now
+    else if (!this.#isEnded) this.receiver.overdue()
+    if (now - this.#halfClosedAt >= timeout) this.reset()
   }
 
   /** Sends as much of the queue as the window takes, and returns how many bytes that was. */

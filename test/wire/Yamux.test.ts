@@ -203,9 +203,9 @@ describe("a stream", () => {
     session.flush()
     take()
 
-    for (let sweep = 0; sweep < 10; sweep++) session.sweep()
+    for (const seconds of [0n, 15n, 299n]) session.sweep(seconds * 1_000_000_000n)
     const before = take()
-    session.sweep()
+    session.sweep(300_000_000_000n)
 
     assert.deepStrictEqual(before, [])
     assert.deepStrictEqual(take().map(inWords), ["window RST 1 0", "window RST 3 0"])
