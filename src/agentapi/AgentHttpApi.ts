@@ -30,6 +30,17 @@ export class NotPrebuilt extends Schema.TaggedError<NotPrebuilt>()("Refused", fi
 class NoRoom extends Schema.TaggedError<NoRoom>()("Refused", fields, { httpApiStatus: 503 }) {}
 class LimitReached extends Schema.TaggedError<LimitReached>()("Refused", fields, { httpApiStatus: 413 }) {}
 
+/** The provider that an agent asks for: by its id, or by the URL that it has to match. */
+const providerQuery = {
+  match: Schema.optionalKey(Schema.String),
+  /** The name of `match` in older agents. */
+  url: Schema.optionalKey(Schema.String),
+  id: Schema.optionalKey(Schema.String),
+  /** Accepted and ignored: there is no sign-in to wait for. */
+  listen: Schema.optionalKey(Schema.String)
+}
+export type ProviderQuery = Schema.Struct.Type<Pick<typeof providerQuery, "match" | "url" | "id">>
+
 /** The events of an agent that waits for the claim of its prebuilt workspace. A ping is its `event` line alone. */
 export const ClaimSse = Schema.Union([
   Schema.Struct({
@@ -86,14 +97,14 @@ export const AgentHttpApi = HttpApi.make("agent-http")
           OpenApi.Summary,
           "Read the SSH key for git"
         ),
-        HttpApiEndpoint.get("externalAuth", `${me}/external-auth`, { error: [NothingThere] }).annotate(
-          OpenApi.Summary,
-          "Read the credentials of an external provider"
-        ),
-        HttpApiEndpoint.get("gitAuth", `${me}/gitauth`, { error: [NothingThere] }).annotate(
-          OpenApi.Summary,
-          "Read the credentials of an external provider, by the older name"
-        )
+        HttpApiEndpoint.get("externalAuth", `${me}/external-auth`, {
+          query: providerQuery,
+          error: [InvalidBody, NothingThere]
+        }).annotate(OpenApi.Summary, "Read the credentials of an external provider"),
+        HttpApiEndpoint.get("gitAuth", `${me}/gitauth`, {
+          query: providerQuery,
+          error: [InvalidBody, NothingThere]
+        }).annotate(OpenApi.Summary, "Read the credentials of an external provider, by the older name")
       )
       .middleware(AgentAuthentication)
       .middleware(RequestValidation)

@@ -20,7 +20,7 @@ import { isPrebuild } from "../domain/Workspace.ts"
 import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import * as EventStream from "../platform/EventStream.ts"
 import * as AgentHandlers from "./AgentHandlers.ts"
-import { AgentHttpApi, NotPrebuilt } from "./AgentHttpApi.ts"
+import { AgentHttpApi, NotPrebuilt, type ProviderQuery } from "./AgentHttpApi.ts"
 import * as AgentSockets from "./AgentSockets.ts"
 import * as ApiVersion from "./ApiVersion.ts"
 import * as Metadata from "./calls/Metadata.ts"
@@ -172,8 +172,8 @@ const handlers = HttpApiBuilder.group(
         })
       )
       .handleRaw("gitSshKey", () => refuse(404, "the service has no SSH keys for git"))
-      .handleRaw("externalAuth", () => refuse(404, "no external provider matches"))
-      .handleRaw("gitAuth", () => refuse(404, "no external provider matches"))
+      .handleRaw("externalAuth", ({ query }) => Effect.succeed(noProvider(query).response))
+      .handleRaw("gitAuth", ({ query }) => Effect.succeed(noProvider(query).response))
   })
 )
 
@@ -208,6 +208,20 @@ export const layer = HttpApiBuilder.layer(AgentHttpApi).pipe(
 const nothing = HttpServerResponse.jsonUnsafe(null)
 
 const refuse = (status: number, message: string) => Effect.succeed(new Refused({ status, message }).response)
+
+/** Returns the original's response when no external provider is configured. An older agent sends `url` as the match. */
+const noProvider = ({ id = "", match = "", url = "" }: ProviderQuery) => {
+  const wanted = match || url
+  if (wanted === "" && id === "") return new Refused({ status: 400, message: "'url' or 'id' must be provided!" })
+  if (wanted !== "" && id !== "") {
+    return new Refused({ status: 400, message: "'url' and 'id' cannot be provided together!" })
+  }
+  return new Refused({
+    status: 404,
+    message: `No matching external auth provider found in Coder for the url ${JSON.stringify(wanted)}.`,
+    detail: "External auth provider not found."
+  })
+}
 
 const noRoom = (dropped: number) =>
   new Refused({

@@ -46,7 +46,11 @@ const parameters: Readonly<Record<string, string>> = {
   version: "The version of the API that the client speaks, such as 2.0.",
   role: "The role of the connection. Without it the agent reports, and is shown as connected.",
   resume_token: "The token with which a client takes its peer up again after a lost connection.",
-  wait: "Accepted and ignored: the response always waits for the claim."
+  wait: "Accepted and ignored: the response always waits for the claim.",
+  match: "A URL that the external provider has to match.",
+  url: "The name of `match` in older agents.",
+  id: "The id of the external provider, instead of a URL.",
+  listen: "Accepted and ignored: there is no sign-in to wait for."
 }
 
 const responses: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
 /** The routes of agents, and of the programs beside them, over plain HTTP to a running service. */
 import { assert, layer } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Redacted, Stream } from "effect"
+import { Deferred, Effect, Fiber, Stream } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { SqlClient } from "effect/sql"
 import type * as Token from "../../src/access/Token.ts"
@@ -209,15 +209,54 @@ layer(Service.layer, { excludeTestServices: true })("an agent over plain HTTP", 
     Effect.gen(function* () {
       const { token } = yield* People.agent()
 
-      const statuses = yield* Effect.forEach(
-        ["reinit?wait=true", "gitsshkey", "external-auth?match=github.com", "gitauth?url=x"],
-        (path) => Effect.map(ask("GET", `${me}/${path}`, token), ({ status }) => status)
+      const statuses = yield* Effect.forEach(["reinit?wait=true", "gitsshkey"], (path) =>
+        Effect.map(ask("GET", `${me}/${path}`, token), ({ status }) => status)
       )
 
-      assert.deepStrictEqual(statuses, [409, 404, 404, 404])
-      assert.isNotEmpty(Redacted.value(token))
+      assert.deepStrictEqual(statuses, [409, 404])
     })
   )
+
+  for (const name of ["external-auth", "gitauth"]) {
+    it.effect(`learns that there is no provider, or that it did not say which one it asks for: ${name} [HT-17]`, () =>
+      Effect.gen(function* () {
+        const { token } = yield* People.agent()
+
+        const responses = yield* Effect.forEach(
+          [
+            "",
+            "?match=",
+            "?id=x&url=y",
+            '?match=git"hub.com',
+            "?url=github.com",
+            "?id=github&listen=true",
+            "?id=1&id=2"
+          ],
+          (query) => ask("GET", `${me}/${name}${query}`, token)
+        )
+
+        const missing = { status: 400, body: { _tag: "Refused", message: "'url' or 'id' must be provided!" } }
+        const none = (url: string) => ({
+          status: 404,
+          body: {
+            _tag: "Refused",
+            message: `No matching external auth provider found in Coder for the url ${url}.`,
+            detail: "External auth provider not found."
+          }
+        })
+        const both = "'url' and 'id' cannot be provided together!"
+        assert.deepStrictEqual(responses.slice(0, 6), [
+          missing,
+          missing,
+          { status: 400, body: { _tag: "Refused", message: both } },
+          none('"git\\"hub.com"'),
+          none('"github.com"'),
+          none('""')
+        ])
+        assert.strictEqual(responses[6]!.status, 400)
+      })
+    )
+  }
 
   it.effect("learns the release whose API is served, and measures the latency, without a token [HT-10]", () =>
     Effect.gen(function* () {

@@ -8,14 +8,13 @@ import type * as SessionCalls from "./sessionCalls.ts"
 export class Refused extends Data.TaggedError("Refused")<{
   readonly status: number
   readonly message: string
+  readonly detail?: string
   readonly validations?: ReadonlyArray<{ readonly field: string; readonly detail: string }>
 }> {
   get response() {
-    const { message, status, validations } = this
-    return HttpServerResponse.jsonUnsafe(
-      { _tag: "Refused", message, ...(validations === undefined ? {} : { validations }) },
-      { status }
-    )
+    const { detail, message, status, validations } = this
+    // fields that are undefined are left out of JSON
+    return HttpServerResponse.jsonUnsafe({ _tag: "Refused", message, detail, validations }, { status })
   }
 }
 
