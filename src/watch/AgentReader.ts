@@ -108,5 +108,5 @@ const reasonOf = ({ lifecycle_state, status }: Condition): string | undefined =>
   if (status === "timeout") return "agent is taking too long to connect"
   if (status === "disconnected") return "agent has lost connection"
   if (lifecycle_state === "start_error") return "agent startup script exited with an error"
-  return /^shut|^off$/.test(lifecycle_state) ? "agent is shutting down" : undefined
+  return lifecycle_state === "off" || lifecycle_state.startsWith("shut") ? "agent is shutting down" : undefined
 }

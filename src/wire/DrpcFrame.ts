@@ -161,7 +161,7 @@ class Reader implements PacketReader {
         offset = next
         continue
       }
-      const available = chunk.subarray(offset, offset + Math.min(this.#remaining, chunk.length - offset))
+      const available = chunk.subarray(offset, offset + this.#remaining)
       offset += available.length
       this.#remaining -= available.length
       const isComplete = this.#remaining === 0 && (this.#control & 1) === 1

@@ -91,14 +91,19 @@ describe("the retry policy", () => {
   it.effect("that has a bug gives updates up, and the bug is logged [BA-10]", () => {
     const logs: Array<LogRecord> = []
     return Effect.gen(function* () {
+      const lost: Array<unknown> = []
       const { batcher } = yield* start({
         onWriteFailure: "retain",
         retry: Schedule.while(Schedule.forever, () => Effect.die("a bug")),
-        write: failTimes(1)
+        write: failTimes(1),
+        observer: { onLost: (updates, reason) => Effect.sync(() => lost.push([updates, reason])) }
       })
       yield* batcher.add([1])
 
       assert.strictEqual((yield* batcher.flush).lost, 1)
+      yield* settle
+      // the failed write gave it up, not the bug
+      assert.deepStrictEqual(lost, [])
       const errors = logs.filter(({ level }) => level === "Error")
       assert.deepStrictEqual(
         errors.map(({ message }) => message),

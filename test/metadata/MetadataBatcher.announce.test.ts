@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as Metrics from "../../src/metadata/MetadataBatcherMetrics.ts"
-import { agent, entry, start } from "../support/metadataBatcher.ts"
+import { agent, entry, failing, start, well } from "../support/metadataBatcher.ts"
 
 const settings = { announceInterval: "250 millis", maxBatchSize: 1_000, queueCapacity: 5_000 } as const
 
@@ -69,6 +69,35 @@ describe("the announcements of a metadata batcher", () => {
     })
   )
 
+  it.effect("have the time that the last write leaves of the timeout of closing [MB-54]", () =>
+    Effect.gen(function* () {
+      const { batcher, close } = yield* collecting({
+        shutdownTimeout: "5 seconds",
+        write: (rows) => Effect.delay(well(rows), "3 seconds"),
+        publish: () => Effect.never
+      })
+      yield* batcher.add(agent(1), [entry("cpu", "1")])
+
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("4999 millis")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+
+      assert.isDefined(closing.pollUnsafe())
+    })
+  )
+
+  it.effect("are not made for a write that failed", () =>
+    Effect.gen(function* () {
+      const { logs, published, batcher } = yield* start({ write: failing("unavailable") })
+      yield* batcher.add(agent(1), [entry("cpu", "1")])
+      yield* batcher.flush
+
+      assert.deepStrictEqual(published, [])
+      assert.isFalse(logs.some(({ message }) => message.startsWith("changed agents")))
+    })
+  )
+
   it.effect("hold up closing no longer than its timeout when the broker hangs [MB-54]", () =>
     Effect.gen(function* () {
       const { announced, close, logs, report } = yield* collecting({
@@ -99,7 +128,7 @@ describe("the announcements of a metadata batcher", () => {
       })
       yield* report(1, 1)
       yield* TestClock.adjust("250 millis")
-      assert.strictEqual(metric(Metrics.publishErrors).count, 1)
+      assert.deepStrictEqual(metric(Metrics.publishErrors), { count: 1, incremental: true })
       isAway = false
       announced()
 

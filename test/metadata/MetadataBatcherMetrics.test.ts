@@ -20,6 +20,20 @@ const buckets = (lines: ReadonlyArray<string>, name: string) =>
   lines.filter((line) => line.startsWith(`${name}_bucket`)).map((line) => /le="([^"]+)"/.exec(line)![1]!)
 
 describe("MetadataBatcherMetrics", () => {
+  it.effect("count together for several batchers of one registry, also the keys of agents", () =>
+    Effect.gen(function* () {
+      const { batcher, metric, registry } = yield* start()
+      const { batcher: other } = yield* start({ registry })
+      for (const { add, flush } of [batcher, other]) {
+        yield* add(agent(1), entries(3))
+        yield* flush
+      }
+
+      const { count, max, sum } = metric(Metrics.batchUtilization)
+      assert.deepStrictEqual([count, max, sum], [2, 3, 6])
+    })
+  )
+
   it.effect("counts the keys of each agent once per flush, in the original's buckets [MX-01]", () =>
     Effect.gen(function* () {
       const { batcher, metric, registry } = yield* start()

@@ -2,7 +2,7 @@
  * Runs the tests of a mutant: those that execute it, up to the first that notices it.
  *
  * One Vitest, one Postgres and one process serve all mutants, and the process keeps the modules that it has loaded.
- * Modules are loaded again for a mutant that loading executes, and after it.
+ * Modules are loaded again for a mutant that loading executes or that is about to survive, and after it.
  * Integration tests run only when the other tests have not noticed the mutant.
  * A failure counts if the test passes without the mutant, in the same process unless the test hung.
  */
@@ -143,13 +143,17 @@ export class Runner implements TestRunner {
     if (!isInSample({ ...activeMutant, fileName: Path.relative(".", activeMutant.fileName) }))
       return { status: MutantRunStatus.Error, errorMessage: notInSample }
     const files = this.#filesOf(testFilter)
-    const run = { mutant: activeMutant.id, isStatic: testFilter === undefined, hitLimit }
-    for (const some of [files.filter((file) => !isIntegration(file)), files.filter(isIntegration)]) {
+    const run = { mutant: activeMutant.id, hitLimit }
+    const [quick, slow] = [files.filter((file) => !isIntegration(file)), files.filter(isIntegration)]
+    const isStatic = testFilter === undefined
+    // modules that remember something may not execute the mutant again: they are loaded again for what survives
+    const rounds = isStatic ? [[quick, true] as const] : [[quick, false] as const, [quick, true] as const]
+    for (const [some, isStatic] of [...rounds, [slow, true] as const]) {
       if (some.length === 0) continue
       const slowest = Math.max(...some.map(({ taskId }) => this.#slowest.get(taskId) ?? unknown))
       const noticed = await this.#judge(
         some,
-        { ...run, testTimeout: testTimeoutOf(slowest) },
+        { ...run, isStatic, testTimeout: testTimeoutOf(slowest) },
         runTimeout + timeout - this.#options.timeoutMS
       )
       if (noticed !== undefined) return noticed

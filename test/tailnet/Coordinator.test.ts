@@ -43,6 +43,24 @@ describe("the coordinator in memory", () => {
     })
   )
 
+  it.effect("shows how many peers and tunnels it has, and none once it has closed", () =>
+    Effect.gen(function* () {
+      const sizes = Effect.map(Effect.all([Metric.value(Metrics.peers), Metric.value(Metrics.tunnels)]), (gauges) =>
+        gauges.map(({ value }) => value)
+      )
+      const scope = yield* Scope.make()
+      const coordinator = yield* Scope.provide(Coordinator.make(), scope)
+      const agent = yield* connectTo(coordinator, "agent")
+      const client = yield* connectTo(coordinator, "client")
+      yield* client.send({ updateSelf: node("c1"), addTunnel: agent.id })
+      yield* agent.received
+      assert.deepStrictEqual(yield* sizes, [2, 1])
+
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(yield* sizes, [0, 0])
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
+  )
+
   it.effect("tells a node again that differs in its time alone [TC-21]", () =>
     Effect.gen(function* () {
       const coordinator = yield* Coordinator.make()

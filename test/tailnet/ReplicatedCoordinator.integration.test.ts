@@ -103,6 +103,18 @@ layer(services, { excludeTestServices: true })("coordinators of several replicas
     })
   )
 
+  it.effect("measure how late the update of a peer on another replica is", () =>
+    Effect.gen(function* () {
+      const { agent, client } = yield* apart
+      const { count } = yield* Metric.value(Metrics.updateLatency)
+
+      yield* agent.update("a2")
+      yield* client.next
+
+      yield* Effect.repeat(Metric.value(Metrics.updateLatency), { until: (now) => now.count === count + 1 })
+    })
+  )
+
   it.effect("tell partners on another replica of a disconnect, and of a removed tunnel [TC-33]", () =>
     Effect.gen(function* () {
       const { agent, client, two } = yield* apart

@@ -89,6 +89,16 @@ describe("BoundaryUsage", () => {
     })
   )
 
+  it.effect("writes as many denied requests as allowed ones [BL-05]", () =>
+    Effect.gen(function* () {
+      const { track, world } = yield* start()
+      yield* track(requests(1, 1, 2, 2))
+      yield* minute
+
+      assert.deepInclude(world.row, { allowed: 2, denied: 2 })
+    })
+  )
+
   it.effect("counts from zero when its row was taken away, and keeps what came since the last write [BL-05]", () =>
     Effect.gen(function* () {
       const { track, world } = yield* start()

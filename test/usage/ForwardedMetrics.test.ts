@@ -36,6 +36,7 @@ const start = Effect.fnUntraced(function* (options?: ForwardedMetrics.Options) {
     Effect.map(reports(beside), (reports) => [...ForwardedMetrics.pieces(reports)].join(""))
   return {
     report,
+    reports,
     page,
     /** The series on the page, beside those of the service. */
     series: (beside = "") =>
@@ -92,6 +93,18 @@ describe("ForwardedMetrics", () => {
       assert.deepStrictEqual(yield* values, [["load", 3]])
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* values, [])
+    })
+  )
+
+  it.effect("tells other workers how many milliseconds ago an agent has reported [WK-13]", () =>
+    Effect.gen(function* () {
+      const { report, reports } = yield* start({ expireAfter: "1 minute" })
+      yield* report(owner("a"), [gauge("load", 1)])
+      yield* TestClock.adjust("30 seconds")
+
+      const ages = (yield* reports("")).map(({ age }) => age)
+
+      assert.deepStrictEqual(ages, [30_000])
     })
   )
 

@@ -259,6 +259,7 @@ describe("LogWatch", () => {
         logs.map(({ level }) => level),
         ["Debug"]
       )
+      assert.strictEqual(logs[0]!.annotations["agentId"], agent(1))
     })
   )
 

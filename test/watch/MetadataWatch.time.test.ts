@@ -71,6 +71,8 @@ describe("MetadataWatch over time", () => {
       assert.deepStrictEqual(yield* delays, { count: 1, sum: 1 })
 
       yield* seconds(20)
+      yield* world.announce(chunk(1))
+      yield* seconds(2)
       assert.deepStrictEqual(yield* delays, { count: 1, sum: 1 })
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )

@@ -1,6 +1,6 @@
-import { create, toBinary } from "@bufbuild/protobuf"
+import { create } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Logger, Metric, Queue, References, Schema } from "effect"
+import { Deferred, Effect, Fiber, Logger, Metric, Queue, References } from "effect"
 import { TestClock } from "effect/testing"
 import * as DrpcMultiplexer from "../../src/wire/DrpcMultiplexer.ts"
 import { Agent, BannerConfigSchema } from "../../src/wire/generated/agent_pb.ts"
@@ -335,48 +335,4 @@ describe("a session", () => {
       yield* Fiber.join(ping)
     })
   )
-})
-
-describe("packets", () => {
-  const Piece = Schema.Struct({
-    kind: Schema.Literals([1, 2, 3, 4, 5, 6, 7, 40]),
-    jump: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 300 })),
-    body: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))
-  })
-
-  it.prop(
-    "are read as they were written, however reads split them [WI-46]",
-    {
-      pieces: Schema.Array(Piece),
-      cuts: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 20 })))
-    },
-    ({ cuts, pieces }) => {
-      let streamId = 1
-      const written = pieces.map(({ body, jump, kind }, index) => {
-        streamId += jump
-        return { kind, isControl: false, streamId, messageId: index + 1, body: Uint8Array.from(body) }
-      })
-      const all = Buffer.concat(
-        written.map(({ body, kind, messageId, streamId }) => packet(kind, streamId, messageId, body))
-      )
-      const chunks: Array<Uint8Array> = []
-      for (let offset = 0, cut = 0; offset < all.length; cut++) {
-        const size = cuts.length === 0 ? all.length : cuts[cut % cuts.length]!
-        chunks.push(all.subarray(offset, offset + size))
-        offset += size
-      }
-
-      assert.deepStrictEqual(Wire.packets(chunks).map(Wire.packetInWords), written.map(Wire.packetInWords))
-    }
-  )
-
-  it("are cut into frames of 64 KiB [WI-34]", () => {
-    const body = Buffer.alloc(200_000, 7)
-    const bytes = packet(Kind.message, 1, 2, body)
-
-    assert.strictEqual(Wire.hex(bytes.subarray(0, 6)), "040102808004")
-    assert.strictEqual(Wire.hex(bytes.subarray(3 * 65_542, 3 * 65_542 + 6)), "050102c01a07")
-    assert.deepStrictEqual(Buffer.from(Wire.packets([bytes])[0]!.body), body)
-    assert.strictEqual(toBinary(BannerConfigSchema, create(BannerConfigSchema)).length, 0)
-  })
 })

@@ -113,8 +113,8 @@ describe("newestMetadata", () => {
 
   it.prop(
     "counts the bytes of its rows, and takes what exceeds the fair share of agents",
-    { earlier: Samples, later: Samples, size: upTo(5), bytes: upTo(5_000) },
-    ({ bytes, earlier, later, size }) => {
+    { earlier: Samples, later: Samples, size: upTo(5), bytes: upTo(5_000), isRestored: Schema.Boolean },
+    ({ bytes, earlier, isRestored, later, size }) => {
       const { bytes: count, evict } = sizedNewestMetadata.sized!
       const bytesOf = (rows: ReadonlyArray<MetadataRow>) => rows.reduce((sum, row) => sum + heldBytes(row), 0)
       const ofAgents = (rows: ReadonlyArray<MetadataRow>) =>
@@ -122,7 +122,7 @@ describe("newestMetadata", () => {
       const empty = sizedNewestMetadata.empty()
       const [batch, rest] = sizedNewestMetadata.take(addAll(rowsOf(earlier), empty), size + 1)
       const [some, more] = sizedNewestMetadata.take(rest, size, ({ key }) => (key === "key-1" ? "skip" : "take"))
-      const state = addAll(rowsOf(later), sizedNewestMetadata.restore(more, [...batch, ...some]))
+      const state = addAll(rowsOf(later), isRestored ? sizedNewestMetadata.restore(more, [...batch, ...some]) : more)
       const before = count(state)
 
       const [evicted, left] = evict(state, bytes)
@@ -135,6 +135,14 @@ describe("newestMetadata", () => {
       const had = ofAgents([...evicted, ...all])
       for (const { agentId } of evicted) assert.isAtLeast(had.get(agentId)!, most, "agents with less lose nothing")
       assert.strictEqual(new Set([...evicted, ...all].map(id)).size, evicted.length + all.length)
+      // an agent that loses rows keeps as much as one that loses none, but for the row that did not fit
+      const kept = ofAgents(all)
+      const losers = new Set(evicted.map(({ agentId }) => agentId))
+      const spared = Math.max(0, ...[...kept].map(([agentId, size]) => (losers.has(agentId) ? 0 : size)))
+      for (const row of evicted) {
+        const largest = Math.max(...evicted.filter(({ agentId }) => agentId === row.agentId).map(heldBytes))
+        assert.isAtLeast((kept.get(row.agentId) ?? 0) + largest, spared)
+      }
     }
   )
 

@@ -1,0 +1,87 @@
+/** Packets and their frames, as they are written and read. */
+import { create, toBinary } from "@bufbuild/protobuf"
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import * as DrpcFrame from "../../src/wire/DrpcFrame.ts"
+import { BannerConfigSchema } from "../../src/wire/generated/agent_pb.ts"
+import * as Wire from "./support.ts"
+
+const { Kind, packet } = Wire
+
+describe("packets", () => {
+  const Piece = Schema.Struct({
+    kind: Schema.Literals([1, 2, 3, 4, 5, 6, 7, 40]),
+    jump: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 300 })),
+    body: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))
+  })
+
+  it.prop(
+    "are read as they were written, however reads split them [WI-46]",
+    {
+      pieces: Schema.Array(Piece),
+      cuts: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 20 })))
+    },
+    ({ cuts, pieces }) => {
+      let streamId = 1
+      const written = pieces.map(({ body, jump, kind }, index) => {
+        streamId += jump
+        return { kind, isControl: false, streamId, messageId: index + 1, body: Uint8Array.from(body) }
+      })
+      const all = Buffer.concat(
+        written.map(({ body, kind, messageId, streamId }) => packet(kind, streamId, messageId, body))
+      )
+      const chunks: Array<Uint8Array> = []
+      for (let offset = 0, cut = 0; offset < all.length; cut++) {
+        const size = cuts.length === 0 ? all.length : cuts[cut % cuts.length]!
+        chunks.push(all.subarray(offset, offset + size))
+        offset += size
+      }
+
+      assert.deepStrictEqual(Wire.packets(chunks).map(Wire.packetInWords), written.map(Wire.packetInWords))
+    }
+  )
+
+  it("are read although one read has a part of a header and the next one much more than its rest [WI-46]", () => {
+    const bytes = packet(Kind.message, 1, 2, Buffer.alloc(100, 7))
+    for (const cut of [1, 2, 3]) {
+      const [read] = Wire.packets([bytes.subarray(0, cut), bytes.subarray(cut)])
+      assert.deepStrictEqual([read?.messageId, read?.body.length], [2, 100])
+    }
+  })
+
+  it("have one kind in all their frames [WI-41]", () => {
+    const read = (hex: string) => DrpcFrame.makePacketReader().read(Wire.bytes(hex), () => true)
+    assert.strictEqual(read("04010201aa05010201bb"), 10)
+    assert.strictEqual(read("04010201aa07010201bb"), "kind changed within a packet")
+  })
+
+  it("of metadata are maps of texts, entry for entry", () => {
+    const isMetadata = (hex: string) => DrpcFrame.isMetadata(Wire.bytes(hex))
+    for (const hex of ["", "0a060a0161120162", "0a060a01611201620a040a001200"]) assert.isTrue(isMetadata(hex), hex)
+    const broken = [
+      "12060a0161120162",
+      "0a06120161120162",
+      "0a060a01610a0162",
+      "0a030a0161",
+      "0a060a01611201",
+      "0a070a0161120162",
+      "0a050a0161120162",
+      "0a",
+      "0a060a",
+      "0affffffffffffffffffff01",
+      "0a060affffffffffffffffffff01",
+      "0a060a016112ffffffffffffffffffff01"
+    ]
+    for (const hex of broken) assert.isFalse(isMetadata(hex), hex)
+  })
+
+  it("are cut into frames of 64 KiB [WI-34]", () => {
+    const body = Buffer.alloc(200_000, 7)
+    const bytes = packet(Kind.message, 1, 2, body)
+
+    assert.strictEqual(Wire.hex(bytes.subarray(0, 6)), "040102808004")
+    assert.strictEqual(Wire.hex(bytes.subarray(3 * 65_542, 3 * 65_542 + 6)), "050102c01a07")
+    assert.deepStrictEqual(Buffer.from(Wire.packets([bytes])[0]!.body), body)
+    assert.strictEqual(toBinary(BannerConfigSchema, create(BannerConfigSchema)).length, 0)
+  })
+})
