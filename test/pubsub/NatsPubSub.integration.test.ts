@@ -142,20 +142,22 @@ Brokers.describeWith("nats", () => {
 
     it.effect("does not start with a server that is too old [BK-05]", () =>
       Effect.gen(function* () {
-        const old = yield* ancient
-        const { message, reason } = yield* refused({ url: Redacted.make(`nats://127.0.0.1:${old}`) })
+        for (const version of ["1.4.1", "2.1.9"]) {
+          const old = yield* ancient(version)
+          const { message, reason } = yield* refused({ url: Redacted.make(`nats://127.0.0.1:${old}`) })
 
-        assert.strictEqual(reason, "version")
-        assert.match(message, /is too old \(its version is 1\.4\.1\): run NATS 2\.2/)
+          assert.strictEqual(reason, "version")
+          assert.include(message, `is too old (its version is ${version}): run NATS 2.2`)
+        }
       })
     )
   })
 })
 
-/** The port of a server that says what a server of 2018 says. */
-const ancient = Effect.suspend(() => {
-  const info = { server_id: "old", version: "1.4.1", go: "go1.11.5", max_payload: 1_048_576, proto: 1 }
-  return portOf(
+/** The port of a server that says what a server of 2018 says, but for its version. */
+const ancient = Effect.fnUntraced(function* (version: string) {
+  const info = { server_id: "old", version, go: "go1.11.5", max_payload: 1_048_576, proto: 1 }
+  return yield* portOf(
     Net.createServer((socket) => {
       socket.write(`INFO ${JSON.stringify(info)}\r\n`)
       socket.on("error", () => {})

@@ -135,10 +135,14 @@ layer(Service.layer, { excludeTestServices: true })("an agent that cannot be rea
       const { id, owner } = yield* People.agent()
       yield* sql`DROP TABLE workspace_agent_scripts, workspace_agent_context_snapshots CASCADE`
 
+      const { logs } = yield* Service.TestService
       for (const rest of ["", "context"]) {
+        const before = logs.length
         const { body, status } = yield* read(id, People.showing(owner.token), rest)
         assert.strictEqual(status, 503)
-        assert.notInclude(JSON.stringify(body), "workspace_agent")
+        const what = rest === "" ? "an agent" : "the context of an agent"
+        assert.deepStrictEqual(body, { _tag: "AgentUnavailable", message: `cannot read ${what} now` })
+        assert.isTrue(logs.slice(before).some((line) => line.includes(id)))
       }
     })
   )
