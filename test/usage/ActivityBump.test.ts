@@ -121,5 +121,7 @@ describe("nextAutostart", () => {
     for (const schedule of ["", "CRON_TZ=Nowhere/Land 30 9 * * *", "30 9 * *", "x y * * *", "0 0 30 2 *"]) {
       assert.strictEqual(next(schedule, "2026-01-22T09:00:00Z"), "none", schedule)
     }
+    const never = ActivityBump.nextAutostart("0 0 30 2 *", DateTime.makeUnsafe(0))
+    assert.strictEqual(Result.isFailure(never) && never.failure.message, "a schedule that never comes")
   })
 })
