@@ -21,7 +21,7 @@ import type { Socket } from "effect/socket"
 import * as Authentication from "../access/Authentication.ts"
 import * as MetadataBatcher from "../metadata/MetadataBatcher.ts"
 import { closeEvent, type CloseReason } from "../platform/CloseCode.ts"
-import { asksForWebSocket, closeWebSocket, endWebSocket, serveDetached } from "../platform/RequestSocket.ts"
+import { asksForWebSocket, closeAtEnd, endWebSocket, serveDetached } from "../platform/RequestSocket.ts"
 import * as FairReader from "../platform/FairReader.ts"
 import * as SocketFailure from "../platform/SocketFailure.ts"
 import * as StallDetector from "../platform/StallDetector.ts"
@@ -108,7 +108,7 @@ const handlers = (options: Options = {}) =>
           const serve = opened.success.pipe(
             Effect.catch((error) => broken(session, error)),
             // the first close of a WebSocket counts: the service stops if nothing else has closed it
-            Effect.onInterrupt(() => closeWebSocket(request, closeEvent("restart", "the service stops"))),
+            closeAtEnd(request),
             Effect.onError((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : ErrorReporter.report(cause)))
           )
           return yield* serveDetached(request, run, serve)

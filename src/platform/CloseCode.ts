@@ -7,11 +7,11 @@ import { CloseEvent } from "effect/socket/Socket"
 export const closeCodes = {
   /** The service stops, restarts or drains: reconnect. */
   restart: 1012,
-  /** The service is overloaded: reconnect later. */
+  /** More waits for the client than the service holds: reconnect later. */
   overload: 1013,
   /** The token or the right to read is gone: do not reconnect with this token. */
   forbidden: 1008,
-  /** The service failed, or the client left pings without an answer: reconnect. */
+  /** The service failed, or the client left pings without an answer or took nothing: reconnect. */
   failure: 1011,
   /** The client broke the protocol: reconnecting does not help before the program is mended. */
   violation: 1002,

@@ -4,6 +4,7 @@ import { Effect, type Exit, type Fiber, Scope } from "effect"
 import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { Socket } from "effect/socket"
 import { webSocketOf } from "./ByteWebSocket.ts"
+import { closeEvent, type CloseReason } from "./CloseCode.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
 
@@ -55,6 +56,23 @@ let pings = 0
 /** Closes the WebSocket of a request, if there is one. */
 export const closeWebSocket = (request: Request, { code, reason }: Socket.CloseEvent): Effect.Effect<void> =>
   Effect.sync(() => webSocketOf(tcpOf(request))?.close(code, reason))
+
+/**
+ * Closes the WebSocket of a request with the code for the way in which its service ends: 1012 when it is interrupted,
+ * because the service stops; 1011 after a timeout or a defect. The platform closes it with 1000 otherwise.
+ */
+export const closeAtEnd =
+  (request: Request) =>
+  <A, E extends { readonly _tag: string }, R>(serve: Effect.Effect<A, E, R>) => {
+    const close = (reason: CloseReason, text: string) => () => closeWebSocket(request, closeEvent(reason, text))
+    return serve.pipe(
+      Effect.tapError((error) =>
+        error._tag === "TimeoutError" ? close("failure", "the client took or sent nothing")() : Effect.void
+      ),
+      Effect.tapDefect(close("failure", "failure of the service")),
+      Effect.onInterrupt(close("restart", "the service stops"))
+    )
+  }
 
 /** The fibers that serve WebSockets. */
 const serving = new WeakMap<object, Fiber.Fiber<unknown, unknown>>()

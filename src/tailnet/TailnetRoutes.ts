@@ -20,10 +20,9 @@ import * as ApiVersion from "../agentapi/ApiVersion.ts"
 import * as RateLimiter from "../agentapi/RateLimiter.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import type { User } from "../domain/User.ts"
-import * as CloseCode from "../platform/CloseCode.ts"
 import * as FairReader from "../platform/FairReader.ts"
 import * as RequestBytes from "../platform/RequestBytes.ts"
-import { asksForWebSocket, closeWebSocket, drained, ping } from "../platform/RequestSocket.ts"
+import { asksForWebSocket, closeAtEnd, closeWebSocket, drained, ping } from "../platform/RequestSocket.ts"
 import * as SocketFailure from "../platform/SocketFailure.ts"
 import { upgradeRequired } from "../platform/Responses.ts"
 import * as DrpcMultiplexer from "../wire/DrpcMultiplexer.ts"
@@ -103,8 +102,6 @@ const handlers = (options: Options) =>
         yield* Effect.gen(function* () {
           const rate = yield* rateOf(id)
           const bytes = yield* RequestBytes.open(request, fairReader, rate)
-          const close = (reason: CloseCode.CloseReason, text: string) =>
-            closeWebSocket(request, CloseCode.closeEvent(reason, text))
           const ended = yield* Deferred.make<void>()
           const session = yield* server.open(multiplexer, caller, {
             write: bytes.write,
@@ -117,9 +114,8 @@ const handlers = (options: Options) =>
           })
           const receive = (messages: ReadonlyArray<Uint8Array>) => rate.consumeUnsafe(session.receive(messages))
           yield* Effect.raceAllFirst([bytes.serve(receive), Deferred.await(ended), keepAlive(request)]).pipe(
-            Effect.tapErrorTag("TimeoutError", () => close("failure", "the client sent nothing")),
             Effect.tapErrorTag("SocketError", countBroken),
-            Effect.onInterrupt(() => close("restart", "the service stops"))
+            closeAtEnd(request)
           )
         }).pipe(
           Effect.scoped,
@@ -173,9 +169,7 @@ const relays = HttpApiBuilder.group(
               Effect.timeout(drained(request), maxSilence)
             )
           )
-          yield* Effect.raceAllFirst([send, Effect.forever(pull), keepAlive(request)]).pipe(
-            Effect.onInterrupt(() => Effect.ignore(write(CloseCode.closeEvent("restart", "the service stops"))))
-          )
+          yield* Effect.raceAllFirst([send, Effect.forever(pull), keepAlive(request)]).pipe(closeAtEnd(request))
         }).pipe(Effect.scoped, Effect.ignore({ log: "Debug", message: "connection of a reader of relays ended" }))
         return HttpServerResponse.empty()
       })

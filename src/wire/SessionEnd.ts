@@ -18,4 +18,4 @@ export const isViolation = (reason: EndReason): boolean => !isOrdinary(reason)
 
 /** Returns the frame that closes the WebSocket of the session. */
 export const closeEventOf = (reason: EndReason): CloseEvent =>
-  closeEvent(isOrdinary(reason) ? closeReasons[reason] : "violation", reason)
+  closeEvent(isOrdinary(reason) ? closeReasons[reason] : reason === "queue full" ? "overload" : "violation", reason)

@@ -30,16 +30,17 @@ export const token = (text: string): Token => Redacted.make(text, { label: "toke
 export const digestOf = (token: Token): TokenDigest =>
   new Uint8Array(Crypto.createHash("sha256").update(Redacted.value(token)).digest())
 
-const lookup = <A>(tokens: ReadonlyArray<readonly [Token, A]> = []) => {
-  const subjects = new Map(tokens.map(([token, subject]) => [String(digestOf(token)), subject]))
-  return (digests: ReadonlyArray<TokenDigest>) =>
-    Effect.sync(() =>
-      [...new Map(digests.map((digest) => [String(digest), digest])).values()].flatMap((digest) => {
+/** Tokens may come and go. */
+const lookup =
+  <A>(tokens: ReadonlyArray<readonly [Token, A]> = []) =>
+  (digests: ReadonlyArray<TokenDigest>) =>
+    Effect.sync(() => {
+      const subjects = new Map(tokens.map(([token, subject]) => [String(digestOf(token)), subject]))
+      return [...new Map(digests.map((digest) => [String(digest), digest])).values()].flatMap((digest) => {
         const subject = subjects.get(String(digest))
         return subject === undefined ? [] : [{ subject, digest }]
       })
-    )
-}
+    })
 
 export const layer = ({ agents, owners, users }: Known) =>
   Layer.succeed(AccessStore, {

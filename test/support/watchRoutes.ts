@@ -14,15 +14,20 @@ import { HistoryStore } from "../../src/operations/HistoryStore.ts"
 import { Readiness } from "../../src/operations/Readiness.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 
+import { LogReader } from "../../src/watch/LogReader.ts"
 import * as AgentApi from "./agentApi.ts"
 import * as Fake from "./accessStore.ts"
+import { identity } from "./identity.ts"
 
+import { makeLogger, readerOf } from "./logWatch.ts"
 import { agent } from "./metadataBatcher.ts"
 import * as Service from "./service.ts"
 import * as Tailnet from "./tailnet.ts"
 
-const owner = Fake.user(1)
+export const owner = Fake.user(1)
 export const token = Fake.token("of user 1")
+/** The token of the agent that is watched. */
+export const agentToken = Fake.token("of agent 1")
 
 export const metadata = (key: string, value: string): AgentMetadata => ({
   displayName: key,
@@ -40,9 +45,14 @@ export const unavailable = Effect.fail(
   new MetadataStoreError({ operation: "read metadata", reason: "unavailable", cause: new Error("no route") })
 )
 
+/** The reader of an agent that is ready and has logged nothing. */
+const logReader = readerOf(makeLogger())
+
 /** The dependencies of watches, and the services of a server over them. */
 export const serve = Effect.gen(function* () {
   const left = yield* Queue.unbounded<void>()
+  const users = [[token, owner] as const]
+  const agents = [[agentToken, identity(agent(1))] as const]
   const world = {
     rows: [metadata("cpu", "1")] as ReadonlyArray<AgentMetadata>,
     reads: 0,
@@ -50,7 +60,11 @@ export const serve = Effect.gen(function* () {
     subscribing: Stream.empty as Stream.Stream<never, PubSub.PubSubError>,
     subscribed: 0,
     /** Waits for the end of a subscription. */
-    left: Queue.take(left)
+    left: Queue.take(left),
+    forgetTokens: () => {
+      users.length = 0
+      agents.length = 0
+    }
   }
   const store = Layer.succeed(
     MetadataStore,
@@ -86,10 +100,11 @@ export const serve = Effect.gen(function* () {
   const ports = Layer.mergeAll(
     store,
     pubsub,
-    Fake.layer({ users: [[token, owner]], owners: [[agent(1), owner.id]] }),
+    Fake.layer({ users, agents, owners: [[agent(1), owner.id]] }),
     Layer.mock(Directory)({}),
     Layer.mock(AgentCatalog)({}),
     AgentApi.layerPorts,
+    Layer.succeed(LogReader, logReader),
     Tailnet.layerPorts,
     Layer.succeed(Readiness, { problem: Effect.undefined }),
     Layer.succeed(HistoryStore, { add: () => Effect.void, read: () => Effect.succeed([]) }),

@@ -8,7 +8,7 @@
 import { Duration, Effect, Stream } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as CloseCode from "../../platform/CloseCode.ts"
-import { drained, ping } from "../../platform/RequestSocket.ts"
+import { closeAtEnd, closeWebSocket, drained, ping } from "../../platform/RequestSocket.ts"
 
 /** The time from one ping of a WebSocket to the next. */
 const pingInterval = Duration.seconds(15)
@@ -28,20 +28,15 @@ export const overWebSocket = Effect.fnUntraced(
     const socket = yield* request.upgrade
     const { write } = yield* socket.writer
     const { pull } = yield* socket.reader
-    const close = (reason: CloseCode.CloseReason, text: string) =>
-      Effect.ignore(write(CloseCode.closeEvent(reason, text)))
 
     const send = Stream.runForEach(messages, (message) =>
       Effect.andThen(write(message), Effect.timeout(drained(request), idleTimeout))
     )
     yield* Effect.raceAllFirst([
-      Effect.andThen(send, close(...end)),
+      Effect.andThen(send, closeWebSocket(request, CloseCode.closeEvent(...end))),
       Effect.forever(pull),
       Effect.forever(Effect.andThen(Effect.sleep(pingInterval), Effect.timeout(ping(request), maxSilence)))
-    ]).pipe(
-      Effect.tapErrorTag("TimeoutError", () => close("failure", "the client took or sent nothing")),
-      Effect.onInterrupt(() => close("restart", "the service stops"))
-    )
+    ]).pipe(closeAtEnd(request))
   },
   // the client left, or is unreachable: there is nobody to tell
   Effect.ignore({ log: "Debug", message: "connection of a watcher ended" }),
