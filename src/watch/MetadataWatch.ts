@@ -23,7 +23,7 @@ import * as MonotonicClock from "../platform/MonotonicClock.ts"
 import type { PubSub } from "../pubsub/PubSub.ts"
 import * as Changes from "./internal/changes.ts"
 import * as Reads from "./internal/reads.ts"
-import { WatchFailure } from "./WatchFailure.ts"
+import type { WatchFailure } from "./WatchFailure.ts"
 import * as WatchMetrics from "./WatchMetrics.ts"
 
 /** The pause between two checks for a due event. */
@@ -43,12 +43,10 @@ export class MetadataUnavailable extends Schema.TaggedError<MetadataUnavailable>
 ) {}
 
 /** An event of the watch: all metadata of the agent, why the watch ends, or a heartbeat. */
-export const WatchEvent = Schema.Union([
-  Schema.Struct({ type: Schema.Literal("data"), data: Schema.Array(MetadataView.MetadataView) }),
-  Schema.Struct({ type: Schema.Literal("error"), data: WatchFailure }),
-  Schema.Struct({ type: Schema.Literal("ping") })
-])
-export type WatchEvent = typeof WatchEvent.Type
+export type WatchEvent =
+  | { readonly type: "data"; readonly data: ReadonlyArray<MetadataView.MetadataView> }
+  | { readonly type: "error"; readonly data: WatchFailure }
+  | { readonly type: "ping" }
 
 export class MetadataWatch extends Context.Service<
   MetadataWatch,

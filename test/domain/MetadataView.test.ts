@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime } from "effect"
+import { DateTime, Result, Schema } from "effect"
 import * as MetadataView from "../../src/domain/MetadataView.ts"
 import { metadata } from "../support/watch.ts"
 
@@ -13,6 +13,20 @@ describe("MetadataView", () => {
 
     assert.deepStrictEqual([0, 999, 1_000, 1_999, 60_000].map(ageOf), [0, 0, 1, 1, 60])
     assert.deepStrictEqual([-1, -999, -1_000, -3_600_000].map(ageOf), [0, 0, 0, 0])
+  })
+
+  it("has these fields, all of them", () => {
+    const [view] = MetadataView.make([metadata("cpu", "1")], DateTime.makeUnsafe(0))
+    const isView = (input: unknown) => Result.isSuccess(Schema.decodeUnknownResult(MetadataView.MetadataView)(input))
+    const { description, result } = view!
+
+    assert.isTrue(isView(view))
+    assert.deepStrictEqual(Object.keys(result), ["collected_at", "age", "value", "error"])
+    assert.deepStrictEqual(Object.keys(description), ["display_name", "key", "script", "interval", "timeout"])
+    for (const name of Object.keys(result)) assert.isFalse(isView({ description, result: { ...result, [name]: null } }))
+    for (const name of Object.keys(description)) {
+      assert.isFalse(isView({ description: { ...description, [name]: null }, result }))
+    }
   })
 
   it("is sorted by display order, then by key [WA-18]", () => {

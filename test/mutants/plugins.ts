@@ -8,12 +8,14 @@ import * as Path from "node:path"
 import { Runner } from "./runner.ts"
 import { isInSample, notInSample } from "./sample.ts"
 
-/** Texts for people, and the names of services: a change of them changes no behaviour. */
+/** Texts for people, and the names of services and of brands: a change of them changes no behaviour. */
 const texts: Ignorer = {
   shouldIgnore(path) {
-    const { node } = path as {
+    const { node, parent } = path as {
       node: { type: string; value?: unknown; quasis?: ReadonlyArray<{ value: { raw: string } }> }
+      parent?: { callee?: { property?: { name?: string } } }
     }
+    if (parent?.callee?.property?.name === "brand") return "the name of a brand"
     const text =
       node.type === "StringLiteral"
         ? String(node.value)

@@ -119,7 +119,7 @@ describe("ForwardedMetrics", () => {
         gauge("line\nbreak 1", 1),
         gauge("load", 1, { "a-b": "c" }),
         gauge("load", 1, { __name__: "other" }),
-        gauge("load", 1, { username: "somebody else" }),
+        ...["username", "workspace", "agent", "template"].map((name) => gauge("load", 1, { [name]: "another" })),
         counter("below", -1),
         {
           ...gauge("load", 1),
@@ -129,7 +129,7 @@ describe("ForwardedMetrics", () => {
           ]
         }
       ])
-      assert.deepStrictEqual([yield* dropped("invalid"), yield* series()], [9, []])
+      assert.deepStrictEqual([yield* dropped("invalid"), yield* series()], [12, []])
 
       yield* report(owner("main"), [gauge("load", 1, { a: "" }), gauge("load", 2), counter("load", 3, { b: "c" })])
       assert.deepStrictEqual(
