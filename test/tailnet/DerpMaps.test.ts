@@ -36,6 +36,22 @@ const map = (hostName: string, more: object = {}): string =>
 
 const hostOf = (read: DerpMap.DerpMap) => read.Regions["1"]?.Nodes?.[0]?.HostName
 
+describe("a DERP map", () => {
+  it.effect("scores regions by their ids", () =>
+    Effect.gen(function* () {
+      const scored = (key: string) =>
+        DerpMap.parse(JSON.stringify({ Regions: {}, HomeParams: { RegionScore: { [key]: 2 } } }))
+      for (const id of ["1", "901", "2147483647"]) {
+        assert.deepStrictEqual((yield* scored(id)).HomeParams, { RegionScore: { [id]: 2 } })
+      }
+      for (const key of ["0", "01", "1a", "x1", "12345678901"]) {
+        const error = yield* Effect.flip(scored(key))
+        assert.include(String(error), `scores of regions by their ids (got "${key}")`)
+      }
+    })
+  )
+})
+
 /** Maps from a source, and the log records of reading it. */
 const from = Effect.fnUntraced(function* (source: DerpMaps.Source) {
   const records = yield* Queue.unbounded<Logs.LogRecord>()

@@ -74,6 +74,11 @@ describe("MetadataWatch over time", () => {
       yield* world.announce(chunk(1))
       yield* seconds(2)
       assert.deepStrictEqual(yield* delays, { count: 1, sum: 1 })
+      const { buckets } = yield* Metric.value(WatchMetrics.delay)
+      assert.deepStrictEqual(
+        buckets.filter(([, count]) => count > 0).map(([boundary]) => boundary),
+        [1, 2, 3, 4, 5, 6, 8, 10, 15, 30, 60, 300]
+      )
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 

@@ -135,16 +135,24 @@ describe("newestMetadata", () => {
       const had = ofAgents([...evicted, ...all])
       for (const { agentId } of evicted) assert.isAtLeast(had.get(agentId)!, most, "agents with less lose nothing")
       assert.strictEqual(new Set([...evicted, ...all].map(id)).size, evicted.length + all.length)
-      // an agent that loses rows keeps as much as one that loses none, but for the row that did not fit
-      const kept = ofAgents(all)
-      const losers = new Set(evicted.map(({ agentId }) => agentId))
-      const spared = Math.max(0, ...[...kept].map(([agentId, size]) => (losers.has(agentId) ? 0 : size)))
-      for (const row of evicted) {
-        const largest = Math.max(...evicted.filter(({ agentId }) => agentId === row.agentId).map(heldBytes))
-        assert.isAtLeast((kept.get(row.agentId) ?? 0) + largest, spared)
-      }
     }
   )
+
+  it("takes bytes from those that have the most, until they have the same, however late they came", () => {
+    const rows = [1, 5, 6].flatMap((count, index) =>
+      Array.makeBy(count, (number) => row(agent(index), entry(`key-${number}`, "value")))
+    )
+    const evictedOf = (count: number) => {
+      const state = addAll(rows, sizedNewestMetadata.empty())
+      const [evicted, left] = sizedNewestMetadata.sized!.evict(state, count * heldBytes(rows[0]!))
+      assert.strictEqual(left.size, rows.length - evicted.length)
+      return evicted.map(({ agentId }) => agentId)
+    }
+
+    assert.deepStrictEqual(evictedOf(1), [agent(2)])
+    assert.deepStrictEqual(evictedOf(3), [agent(2), agent(2), agent(1)])
+    assert.lengthOf(evictedOf(100), rows.length)
+  })
 
   it("finds the keys of an agent that has many", () => {
     const rows = Array.makeBy(100, (number) => row(agent(1), entry(`key-${number}`, "first")))
