@@ -41,7 +41,11 @@ export const LogSse = Schema.Union([
   Schema.Struct({ event: Schema.Literal("ping"), data: Schema.Literal("") })
 ])
 
-const LogIdFromString = Schema.FiniteFromString.pipe(Schema.decodeTo(LogId))
+// digits alone, as the original reads it: a number of JavaScript has other forms
+const LogIdFromString = Schema.String.check(Schema.isPattern(/^\d*$/)).pipe(
+  Schema.decodeTo(Schema.FiniteFromString),
+  Schema.decodeTo(LogId)
+)
 
 const params = { agent: AgentId }
 const error = [AgentNotFound, AccessUnavailable, MetadataUnavailable]
