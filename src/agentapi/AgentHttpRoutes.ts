@@ -8,7 +8,7 @@
  * - The service has no SSH keys and no external providers. It says so in the words of the original's programs, which then
  *   continue without them.
  */
-import { DateTime, Effect, Layer, Schema } from "effect"
+import { DateTime, Effect, Layer, Predicate, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Authentication from "../access/Authentication.ts"
@@ -24,7 +24,7 @@ import { AgentHttpApi, NotPrebuilt, type ProviderQuery } from "./AgentHttpApi.ts
 import * as AgentSockets from "./AgentSockets.ts"
 import * as ApiVersion from "./ApiVersion.ts"
 import * as Metadata from "./calls/Metadata.ts"
-import { body, invalid, Refused, refusalOf, unavailable } from "./internal/refused.ts"
+import { body, bodyAs, invalid, Refused, refusalOf, unavailable } from "./internal/refused.ts"
 import * as KeyDeclarations from "./KeyDeclarations.ts"
 import * as PrebuildClaim from "./PrebuildClaim.ts"
 import * as SessionCalls from "./internal/sessionCalls.ts"
@@ -56,11 +56,16 @@ const AppStatus = Schema.Struct({
   uri: OptionalText
 })
 
+const Values = Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite, Schema.Boolean]))
+
 /** Samples in the form of the agent's calls, or values by key. */
-const Report = Schema.Union([
-  Metadata.BatchUpdateMetadataRequest.pipe(Schema.check(Schema.makeFilter(({ metadata }) => metadata !== undefined))),
-  Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite, Schema.Boolean]))
-])
+type Report = Metadata.BatchUpdateMetadataRequest | typeof Values.Type
+
+const isSamples = (report: unknown): report is Metadata.BatchUpdateMetadataRequest =>
+  Predicate.hasProperty(report, "metadata") && Array.isArray(report.metadata)
+
+const reportOf = (json: unknown): Schema.Codec<Report, unknown> =>
+  isSamples(json) ? Metadata.BatchUpdateMetadataRequest : Values
 
 const handlers = HttpApiBuilder.group(
   AgentHttpApi,
@@ -80,7 +85,7 @@ const handlers = HttpApiBuilder.group(
         responding(
           Effect.gen(function* () {
             const agent = yield* Authentication.CurrentAgent
-            const samples = samplesOf(yield* body(Report))
+            const samples = samplesOf(yield* bodyAs(reportOf))
             const declared = yield* Effect.mapError(declarations.declaredKeys(agent.identity.agentId), unavailable)
             const keys = [...new Set(samples.map(({ key }) => key))]
             const undeclared = keys.filter((key) => !declared.has(key))
@@ -246,10 +251,7 @@ const callOf = <const Tag extends SessionCalls.Tag>(tag: Tag) =>
       )
   )
 
-const samplesOf = (report: typeof Report.Type): ReadonlyArray<MetadataReport.ReportedSample> =>
+const samplesOf = (report: Report): ReadonlyArray<MetadataReport.ReportedSample> =>
   isSamples(report)
     ? Metadata.samplesOf(report)
     : Object.entries(report).map(([key, value]) => ({ key, value: String(value), error: "" }))
-
-const isSamples = (report: typeof Report.Type): report is Metadata.BatchUpdateMetadataRequest =>
-  Array.isArray(report["metadata" as keyof typeof report])

@@ -97,7 +97,15 @@ layer(Service.layer, { excludeTestServices: true })("an agent over plain HTTP", 
         message: "the request is not valid",
         validations: [{ field: "cpu", detail: "must have at most 2048 bytes" }]
       })
-      for (const { body, status } of [broken, wrong, empty, source]) {
+      const values = yield* Effect.forEach([null, { a: 1 }, []], (cpu) => ask("POST", `${me}/metadata`, token, { cpu }))
+      for (const { body } of values) {
+        assert.deepStrictEqual(body, {
+          _tag: "Refused",
+          message: "the request is not valid",
+          validations: [{ field: "cpu", detail: "Expected string | number | boolean" }]
+        })
+      }
+      for (const { body, status } of [broken, wrong, empty, source, ...values]) {
         assert.strictEqual(status, 400)
         assert.isString((body as { message: unknown }).message)
         assert.doesNotHaveAnyKeys(body as object, ["title", "type"])

@@ -24,13 +24,16 @@ export const invalid = (field: string, detail: string) =>
 export const unavailable = () => new Refused({ status: 503, message: "agents cannot be served now" })
 
 /** Returns the decoded body of the request. */
-export const body = Effect.fnUntraced(function* <A>(schema: Schema.Codec<A, unknown>) {
+export const body = <A>(schema: Schema.Codec<A, unknown>) => bodyAs(() => schema)
+
+/** Returns the body of the request, decoded by the schema that it asks for. */
+export const bodyAs = Effect.fnUntraced(function* <A>(schemaOf: (json: unknown) => Schema.Codec<A, unknown>) {
   const request = yield* HttpServerRequest.HttpServerRequest
   const json = yield* Effect.mapError(
     request.json,
     () => new Refused({ status: 400, message: "the body must be JSON, and not too large" })
   )
-  return yield* Effect.mapError(Schema.decodeUnknownEffect(schema)(json), ({ issue }) =>
+  return yield* Effect.mapError(Schema.decodeUnknownEffect(schemaOf(json))(json), ({ issue }) =>
     refusalOf(Frames.toInvalidRequest(issue))
   )
 })
