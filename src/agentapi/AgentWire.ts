@@ -32,7 +32,7 @@ export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
     return {
       pingUnsafe,
       roundTrip: Effect.callback((resume) => Effect.sync(pingUnsafe(() => resume(Effect.void)))),
-      heardAtUnsafe: () => session?.heardAtUnsafe() ?? 0n,
+      heardAtUnsafe: () => session?.heardAtUnsafe() ?? 0,
       open: Effect.fnUntraced(function* (agentSocket) {
         const { serve, write } = yield* openWebSocket(request, agentSocket)
         const connection = { ...agentSocket, drained: drained(request) }

@@ -9,6 +9,7 @@
  */
 import { Cause, Clock, type Context, Duration, Effect, ErrorReporter, Metric, type Scope } from "effect"
 import * as LeanScope from "../platform/LeanScope.ts"
+import * as MonotonicClock from "../platform/MonotonicClock.ts"
 import { type Violation, Transport } from "./Drpc.ts"
 import type { Multiplexer } from "./DrpcMultiplexer.ts"
 import * as SessionEnd from "./SessionEnd.ts"
@@ -35,8 +36,8 @@ export interface WireSession {
   readonly receive: (chunks: ReadonlyArray<Uint8Array>) => number
   /** Pings the client, and calls `answered` when it has answered. Returns what forgets the ping. */
   readonly pingUnsafe: (answered: () => void) => () => void
-  /** The monotonic time at which the client last sent something that is no answer to a ping. */
-  readonly heardAtUnsafe: () => bigint
+  /** The monotonic time, in milliseconds, at which the client last sent something that is no answer to a ping. */
+  readonly heardAtUnsafe: () => number
   /** Tells the client to open no more streams. */
   readonly drain: Effect.Effect<void>
 }
@@ -94,7 +95,7 @@ export const make = Effect.fnUntraced(function* (
       options
     )
     yield* LeanScope.acquireRelease(Effect.void, () => Effect.sync(() => session.close("closed")))
-    let heardAt = clock.monotonicTimeNanosUnsafe()
+    let heardAt = MonotonicClock.millisUnsafe(clock)
     let sweptAt = heardAt
 
     return {
@@ -108,7 +109,7 @@ export const make = Effect.fnUntraced(function* (
           session.close("failure of the service")
         }
         const read = session.frames - frames
-        const now = clock.monotonicTimeNanosUnsafe()
+        const now = MonotonicClock.millisUnsafe(clock)
         if (read > session.answers - answers) heardAt = now
         if (now - sweptAt >= Yamux.sweepInterval) {
           sweptAt = now

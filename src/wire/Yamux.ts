@@ -11,7 +11,6 @@
  * - An end is sent once, never together with data, because a second one would end the session of the client.
  * - The end of the session resets its streams.
  */
-import { Duration } from "effect"
 import * as Frame from "./YamuxFrame.ts"
 import { type Carrier, Stream, type StreamReceiver } from "./YamuxStream.ts"
 
@@ -37,11 +36,11 @@ export interface Peers {
   readonly refused: () => void
 }
 
-/** The time between two sweeps of a session, in nanoseconds. */
-export const sweepInterval = Duration.toNanosUnsafe("15 seconds")
+/** The time between two sweeps of a session, in milliseconds. */
+export const sweepInterval = 15_000
 
-/** How long a stream may be closed on one side only, in nanoseconds. */
-const closeTimeout = Duration.toNanosUnsafe("5 minutes")
+/** How long a stream may be closed on one side only, in milliseconds. */
+const closeTimeout = 300_000
 
 /** The bytes of one `send`. */
 const maxSendBytes = 32_768
@@ -155,9 +154,9 @@ export class Session implements Carrier {
 
   /**
    * Resets streams that an earlier sweep saw closed on one side only, {@link closeTimeout} or longer ago. `now` is in
-   * nanoseconds.
+   * milliseconds.
    */
-  sweep(now: bigint): void {
+  sweep(now: number): void {
     for (const stream of this.#streams.values()) stream.sweep(now, closeTimeout)
     this.flush()
   }

@@ -50,7 +50,7 @@ export class Stream {
   #isEndedByPeer = false
   #isReset = false
   /** The time of the sweep that first saw the stream closed on one side only. */
-  #halfClosedAt: bigint | undefined
+  #halfClosedAt: number | undefined
 
   constructor(session: Carrier, id: number) {
     this.#session = session
@@ -152,7 +152,7 @@ export class Stream {
     this.receiver.reset()
   }
 
-  sweep(now: bigint, timeout: bigint): void {
+  sweep(now: number, timeout: number): void {
     if (!this.#isEndedByPeer && !this.#isEnded) return
     if (this.#halfClosedAt === undefined) this.#halfClosedAt = now
     else if (!this.#isEnded) this.receiver.overdue()

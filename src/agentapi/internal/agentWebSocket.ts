@@ -12,8 +12,8 @@ export interface Lane {
   readonly pingUnsafe: (answered: () => void) => () => void
   /** Pings the agent, and returns when all is taken that the agent has sent before its answer. */
   readonly roundTrip: Effect.Effect<void>
-  /** The monotonic time at which the agent last sent something that is no answer to a ping, if that is known. */
-  readonly heardAtUnsafe?: (() => bigint) | undefined
+  /** The monotonic time, in milliseconds, at which the agent last sent something but an answer to a ping, if known. */
+  readonly heardAtUnsafe?: (() => number) | undefined
   /** Opens the WebSocket of the request. Returns what serves its calls, until it ends. */
   readonly open: (
     agentSocket: AgentSocket

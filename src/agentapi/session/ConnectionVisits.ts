@@ -9,6 +9,7 @@
  *   may have arrived, but not been read.
  */
 import { Clock, Duration, Effect, Metric, Random, type Scope } from "effect"
+import * as MonotonicClock from "../../platform/MonotonicClock.ts"
 import * as Wheel from "../../platform/Wheel.ts"
 import { pingTimeouts } from "../AgentMetrics.ts"
 import { annotated } from "../internal/annotated.ts"
@@ -31,8 +32,8 @@ export type Reason =
 export interface Monitored {
   /** Pings the agent, and calls `answered` when it has answered. Returns what forgets the ping. */
   readonly pingUnsafe: (answered: () => void) => () => void
-  /** The monotonic time at which the agent last sent something by itself, if that is known. */
-  readonly heardAtUnsafe?: (() => bigint) | undefined
+  /** The monotonic time, in milliseconds, at which the agent last sent something by itself, if that is known. */
+  readonly heardAtUnsafe?: (() => number) | undefined
   /** Called when the connection has to end: it has to close the scope. */
   readonly end: (reason: Reason) => Effect.Effect<void>
 }
@@ -43,15 +44,15 @@ export const make = Effect.fnUntraced(function* ({ interval, maxAge, timeout }: 
   const wheel = yield* Wheel.make(Duration.divideUnsafe(interval, 3))
   const times: Times = {
     clock,
-    interval: Duration.toNanosUnsafe(interval),
-    timeout: Duration.toNanosUnsafe(timeout)
+    interval: Duration.toMillis(interval),
+    timeout: Duration.toMillis(timeout)
   }
   return Effect.fnUntraced(function* (
     session: AgentSession["Service"],
     monitored: Monitored,
     beat: () => void
   ): Effect.fn.Return<void, never, Scope.Scope> {
-    const expiresAt = yield* expiryOf(clock.monotonicTimeNanosUnsafe(), maxAge)
+    const expiresAt = yield* expiryOf(MonotonicClock.millisUnsafe(clock), maxAge)
     const connection = new Connection(times, session, monitored, expiresAt, beat)
     yield* wheel.add(() => connection.visit())
   })
@@ -59,12 +60,11 @@ export const make = Effect.fnUntraced(function* ({ interval, maxAge, timeout }: 
 
 // ----- internals -----
 
+/** All times are in milliseconds: a number is kept in place where a bigint would be allocated at each visit. */
 interface Times {
   readonly clock: Clock.Clock
-  /** In nanoseconds. */
-  readonly interval: bigint
-  /** In nanoseconds. */
-  readonly timeout: bigint
+  readonly interval: number
+  readonly timeout: number
 }
 
 // a class, because there are many
@@ -74,11 +74,11 @@ class Connection {
   readonly #monitored: Monitored
   readonly #expiresAt: number
   readonly #beat: () => void
-  #visitedAt: bigint
-  #beatAt: bigint
-  #answeredAt: bigint
+  #visitedAt: number
+  #beatAt: number
+  #answeredAt: number
   /** The time of the ping that is not answered yet. */
-  #pingedAt: bigint | undefined
+  #pingedAt: number | undefined
   #forgetPing: (() => void) | undefined
 
   constructor(
@@ -93,16 +93,16 @@ class Connection {
     this.#monitored = monitored
     this.#expiresAt = expiresAt
     this.#beat = beat
-    this.#visitedAt = this.#beatAt = this.#answeredAt = times.clock.monotonicTimeNanosUnsafe()
+    this.#visitedAt = this.#beatAt = this.#answeredAt = MonotonicClock.millisUnsafe(times.clock)
   }
 
   visit(): Effect.Effect<void> | undefined {
-    const now = this.#times.clock.monotonicTimeNanosUnsafe()
+    const now = MonotonicClock.millisUnsafe(this.#times.clock)
     if (this.#isGone(now)) return Effect.andThen(this.#reportSilence(), this.#monitored.end("ping timeout"))
     if (now >= this.#expiresAt) return this.#monitored.end("the connection reached its maximum age")
     this.#visitedAt = now
     // every third visit, however exact their times are
-    const isWhole = now - this.#beatAt > (this.#times.interval * 5n) / 6n
+    const isWhole = now - this.#beatAt > (this.#times.interval * 5) / 6
     this.#pingIfDue(now, isWhole)
     if (!isWhole) return undefined
     this.#beatAt = now
@@ -111,28 +111,27 @@ class Connection {
   }
 
   #heardAt() {
-    const heardAt = this.#monitored.heardAtUnsafe?.() ?? 0n
-    return heardAt > this.#answeredAt ? heardAt : this.#answeredAt
+    return Math.max(this.#monitored.heardAtUnsafe?.() ?? 0, this.#answeredAt)
   }
 
-  #isGone(now: bigint) {
+  #isGone(now: number) {
     const { interval, timeout } = this.#times
     if (this.#pingedAt === undefined || now - this.#heardAt() <= timeout) return false
     // after a stall of the process answers may not be read yet, and the ping may have been sent just now
-    return now - this.#visitedAt <= interval && now - this.#pingedAt > interval / 2n
+    return now - this.#visitedAt <= interval && now - this.#pingedAt > interval / 2
   }
 
-  #pingIfDue(now: bigint, isWhole: boolean) {
+  #pingIfDue(now: number, isWhole: boolean) {
     const { clock, interval } = this.#times
     const heardAt = this.#heardAt()
     if (this.#pingedAt !== undefined && heardAt <= this.#pingedAt) return
     this.#pingedAt = undefined
     this.#forgetPing?.()
-    const isDue = this.#monitored.heardAtUnsafe === undefined ? isWhole : now - heardAt >= interval * 2n
+    const isDue = this.#monitored.heardAtUnsafe === undefined ? isWhole : now - heardAt >= interval * 2
     if (!isDue) return
     this.#pingedAt = now
     this.#forgetPing = this.#monitored.pingUnsafe(() => {
-      this.#answeredAt = clock.monotonicTimeNanosUnsafe()
+      this.#answeredAt = MonotonicClock.millisUnsafe(clock)
       this.#pingedAt = undefined
     })
   }
@@ -146,7 +145,7 @@ class Connection {
 }
 
 /** Returns the time at which a connection has reached its age, varied by a tenth. */
-const expiryOf = (now: bigint, maxAge: Duration.Input | undefined) =>
+const expiryOf = (now: number, maxAge: Duration.Input | undefined) =>
   maxAge === undefined
     ? Effect.succeed(Number.POSITIVE_INFINITY)
-    : Effect.map(Random.nextBetween(0.9, 1.1), (part) => Number(now) + Duration.toMillis(maxAge) * part * 1e6)
+    : Effect.map(Random.nextBetween(0.9, 1.1), (part) => now + Duration.toMillis(maxAge) * part)

@@ -1,11 +1,12 @@
 /** Pings and ends of one connection, under the test clock. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Metric } from "effect"
+import { Effect, Fiber, Metric } from "effect"
 import { TestClock } from "effect/testing"
 import { pingTimeouts } from "../../../src/agentapi/AgentMetrics.ts"
 import { workspace } from "../../support/identity.ts"
 import { agent } from "../../support/metadataBatcher.ts"
 
+import * as MonotonicClock from "../../../src/platform/MonotonicClock.ts"
 import { announced, recorded, start } from "./monitorWorld.ts"
 
 describe("ConnectionVisits", () => {
@@ -52,8 +53,8 @@ describe("ConnectionVisits", () => {
 
   it.effect("pings no agent that sends something every two intervals, and ends it after a timeout [CN-11, WI-23]", () =>
     Effect.gen(function* () {
-      const { ended, pinged, world } = yield* start({ world: { heardAt: 0n } })
-      const hear = Effect.map(Clock.monotonicTimeNanos, (now) => void (world.heardAt = now))
+      const { ended, pinged, world } = yield* start({ world: { heardAt: 0 } })
+      const hear = Effect.map(MonotonicClock.millis, (now) => void (world.heardAt = now))
 
       yield* TestClock.adjust("100 millis")
       for (let beat = 0; beat < 10; beat++) {
@@ -75,7 +76,7 @@ describe("ConnectionVisits", () => {
 
   it.effect("pings an agent that sends nothing by itself, and never while a ping has no answer [CN-11, WI-23]", () =>
     Effect.gen(function* () {
-      const quiet = yield* start({ world: { heardAt: 0n } })
+      const quiet = yield* start({ world: { heardAt: 0 } })
       const json = yield* start({ world: { ping: Effect.sleep("16 seconds") } })
 
       yield* TestClock.adjust("2 minutes")
@@ -95,7 +96,7 @@ describe("ConnectionVisits", () => {
 
   it.effect("gives the answer to a ping some time, although a stall has made the next visit early [CN-11]", () =>
     Effect.gen(function* () {
-      const { ended, pinged, stall, world } = yield* start({ world: { heardAt: 0n, ping: Effect.sleep("5 seconds") } })
+      const { ended, pinged, stall, world } = yield* start({ world: { heardAt: 0, ping: Effect.sleep("5 seconds") } })
       yield* TestClock.adjust("29500 millis")
       // the visit after 30 s comes after 33 s, and the next one after 35 s
       stall(3_000)
@@ -131,7 +132,7 @@ describe("ConnectionVisits", () => {
     Effect.gen(function* () {
       const connections = [
         yield* start({ world: { ping: Effect.sleep("14 seconds") } }),
-        yield* start({ world: { heardAt: 0n, ping: Effect.sleep("9900 millis") } })
+        yield* start({ world: { heardAt: 0, ping: Effect.sleep("9900 millis") } })
       ]
 
       yield* TestClock.adjust("10 minutes")

@@ -26,7 +26,7 @@ interface World {
   record: Effect.Effect<void, StoreError>
   result: Effect.Effect<Recorded>
   ping: Effect.Effect<void>
-  heardAt: bigint | undefined
+  heardAt: number | undefined
   publish: Effect.Effect<void, PubSubError>
 }
 
@@ -88,7 +88,7 @@ export const start = Effect.fnUntraced(function* (
         const answering = fork(Effect.map(world.ping, answered))
         return () => answering.interruptUnsafe()
       },
-      heardAtUnsafe: world.heardAt === undefined ? undefined : () => world.heardAt ?? 0n,
+      heardAtUnsafe: world.heardAt === undefined ? undefined : () => world.heardAt ?? 0,
       end: (why) => Deferred.succeed(reason, why)
     }).pipe(
       Scope.provide(scope),
