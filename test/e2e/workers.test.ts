@@ -168,22 +168,9 @@ describe("a service of several workers", () => {
     }).pipe(Effect.provide(Postgres.layer))
   )
 
-  it.live("ends when no worker comes up any more [WK-04]", () =>
+  it.live("closes connections beyond its limit at once, and ends when no worker comes up any more [WK-04, WK-11]", () =>
     Effect.gen(function* () {
-      const { service, workers } = yield* serveHere(4)
-      const sql = yield* PgClient.PgClient
-      yield* sql`DROP TABLE metadata_batcher_migrations CASCADE`
-
-      for (const pid of workers) process.kill(pid, "SIGKILL")
-
-      assert.strictEqual(yield* service.exit, 1)
-      assert.include(service.output(), "none of the last 5 workers came up")
-    }).pipe(Effect.provide(Postgres.layer))
-  )
-
-  it.live("closes connections beyond the limit of the service at once [WK-11]", () =>
-    Effect.gen(function* () {
-      const { url } = yield* serveHere(4, { MAX_CONNECTIONS: "12" })
+      const { service, url, workers } = yield* serveHere(4, { MAX_CONNECTIONS: "12" })
       const { hostname, port } = new URL(url)
       const open = Effect.acquireRelease(
         Effect.sync(() => Net.connect(Number(port), hostname)),
@@ -195,8 +182,14 @@ describe("a service of several workers", () => {
         socket.on("error", () => {})
         socket.once("close", () => Queue.offerUnsafe(closed, undefined)).resume()
       }
-
       yield* Queue.takeN(closed, 6)
+
+      const sql = yield* PgClient.PgClient
+      yield* sql`DROP TABLE metadata_batcher_migrations CASCADE`
+      for (const pid of workers) process.kill(pid, "SIGKILL")
+
+      assert.strictEqual(yield* service.exit, 1)
+      assert.include(service.output(), "none of the last 5 workers came up")
     }).pipe(Effect.provide(Postgres.layer))
   )
 

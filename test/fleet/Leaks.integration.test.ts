@@ -75,8 +75,8 @@ const visit = Effect.fnUntraced(function* (
 /** The counts that have to be exactly as before. */
 const exact = ({ databaseConnections: _, heap: __, timers: ___, ...held }: Held) => held
 
-/** How often is asked what is held, in milliseconds. */
-const poll = 200
+/** How often is asked what is held, in milliseconds: each time the service collects its garbage. */
+const poll = 500
 
 /**
  * Waits until the same counts have passed the check for a while, not necessarily in one piece: a fiber that works now and

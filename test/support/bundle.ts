@@ -99,7 +99,8 @@ export const mayBeStarted = (testFiles: ReadonlyArray<string>): boolean => {
     if (text.includes("programAt(")) return true
     for (const [, path = ""] of text.matchAll(/from "(\.[^"]+\.ts)"/g)) {
       const module = Path.resolve(Path.dirname(file), path)
-      if (module.startsWith(Path.resolve("test"))) files.add(module)
+      // a text that a test bundles may have imports from another folder
+      if (module.startsWith(Path.resolve("test")) && existsSync(module)) files.add(module)
     }
   }
   return false
