@@ -276,7 +276,9 @@ describe("AgentRoutes", () => {
 
       yield* polite.close
       abrupt.tcp.destroy()
-      yield* Queue.take(left)
+      yield* Queue.takeN(left, 2)
+      const reset = yield* Agent.connect(url, showing(other))
+      reset.tcp.resetAndDestroy()
       yield* Queue.take(left)
 
       // the answer to a close without a code has none either
