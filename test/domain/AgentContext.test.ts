@@ -12,6 +12,8 @@ describe("a resource of an agent", () => {
     assert.include(problem({ source: "a" }), "Expected one body, of instruction_file, skill, mcp_config, mcp_server")
     assert.include(problem({ source: "a", skill: {}, mcp_config: {} }), "Expected one body")
     assert.include(problem({ source: "a", instruction_file: { content: "?" } }), "bytes in base64")
+    assert.include(problem({ source: "a", skill: { meta: "?" } }), "bytes in base64")
+    assert.include(problem({ source: "a", mcp_server: { tools: [{ name: 1 }] } }), "name")
   })
 
   it("keeps all fields of its body", () => {
