@@ -42,6 +42,7 @@ describe("DisplayText", () => {
     cleans([
       ["<b>bold</b> and <a href='x'>a link</a><!-- secret -->", "bold and a link"],
       ["a<script>alert(1)</script>b<STYLE>\n* {}</STYLE >c", "abc"],
+      ['a<script type="module">alert(1)</script>b', "ab"],
       ["<img src=x onerror=alert(1)", ""],
       ["<scr\u0000ipt>alert(1)</script>", ""]
     ])
