@@ -92,7 +92,7 @@ export const TailnetApi = HttpApi.make("tailnet")
         OpenApi.annotations({
           summary: "Follow the DERP map: upgrades to a WebSocket that carries each map as JSON in a binary message",
           description:
-            "The first message is the present map, and each later one a map that differs. No token is needed. When the service stops, it closes the connection with 1012."
+            "The first message is the present map, and each later one a map that differs. No token is needed. The connection is closed with 1011 when the client leaves pings without a pong for 30 s, and with 1012 when the service stops."
         })
       )
     )
