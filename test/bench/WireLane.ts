@@ -27,14 +27,15 @@ const dataOf = (streamId: number, body: Uint8Array): ReadonlyArray<Uint8Array> =
   body
 ]
 
+/** With the address that every agent may have, as older releases do. */
 const node = {
   id: 1n,
   key: new Uint8Array(34),
   disco: `discokey:${"0".repeat(64)}`,
   preferredDerp: 999,
   derpLatency: { "999-v4": 0.02 },
-  addresses: ["fd7a:115c:a1e0::1/128"],
-  allowedIps: ["fd7a:115c:a1e0::1/128"],
+  addresses: ["fd7a:115c:a1e0:49d6:b259:b7ac:b1b2:48f4/128"],
+  allowedIps: ["fd7a:115c:a1e0:49d6:b259:b7ac:b1b2:48f4/128"],
   endpoints: ["192.0.2.1:41641", "[2001:db8::1]:41641"]
 }
 

@@ -8,8 +8,8 @@ import * as Table from "./Table.ts"
 import * as GoServer from "./wire/goServer.ts"
 
 const scales = {
-  full: { connections: 200, press: "1500 millis", many: 10_000, idle: "60 seconds" },
-  smoke: { connections: 4, press: "50 millis", many: 20, idle: "50 millis" }
+  full: { connections: 200, press: "1500 millis", many: 10_000, rest: "30 seconds", idle: "60 seconds" },
+  smoke: { connections: 4, press: "50 millis", many: 20, rest: "50 millis", idle: "50 millis" }
 } as const
 
 const routes: Servers.Server = { name: "the original's protocol", kind: "routes", protocol: "original" }
@@ -28,7 +28,7 @@ export const wire: Table.Part = {
   name: "wire",
   description: "reports and connections of stock agents, in the original's protocol",
   tables: Effect.fnUntraced(function* (scale) {
-    const { connections, idle, many, press } = scales[scale]
+    const { connections, idle, many, press, rest } = scales[scale]
     const go = yield* Effect.result(GoServer.build)
     const all = Result.isSuccess(go) ? [...servers, go.success] : servers
     const skipped = Result.isFailure(go) ? [{ name: GoServer.name, skipped: go.failure.message }] : []
@@ -63,7 +63,7 @@ export const wire: Table.Part = {
         title: `${many} connections with three open streams each, that send nothing but keepalives`,
         notes: [
           "A new process each time. Memory per connection is what the process has above what it had with none, its garbage",
-          "collected; each agent has reported once by then."
+          `collected; each agent has reported once by then. CPU is of a minute that begins ${rest} after that.`
         ],
         columns: { "KB/connection": 1, "heap KB/connection": 1, "RSS MB": 0, "server CPU %": 2 },
         reference: routes.name,
@@ -79,7 +79,8 @@ export const wire: Table.Part = {
               "heap KB/connection": perConnection.heapBytes / 1e3,
               "RSS MB": residentBytes / 1e6,
               "server CPU %": (cpuMillis / millis) * 100
-            })
+            }),
+            rest
           )),
           ...skipped
         ]

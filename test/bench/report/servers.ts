@@ -1,5 +1,5 @@
 /** Servers of reports in processes of their own, and the cost of what their agents do. */
-import { Data, Effect } from "effect"
+import { Data, type Duration, Effect } from "effect"
 import type { ChildProcessSpawner } from "effect/process"
 import * as Fleet from "../Fleet.ts"
 import * as Program from "../Program.ts"
@@ -100,7 +100,8 @@ export const fresh = Effect.fnUntraced(function* <Column extends string>(
   figures: (
     observation: Observation,
     memory: Usage.Memory & { readonly perConnection: Usage.Memory }
-  ) => Table.Figures<Column>
+  ) => Table.Figures<Column>,
+  rest: Duration.Input = 0
 ) {
   const services = yield* Effect.context<ChildProcessSpawner.ChildProcessSpawner>()
   return servers.map(({ kind, name, protocol, remark }): Table.Contestant<Column> => ({
@@ -116,6 +117,7 @@ export const fresh = Effect.fnUntraced(function* <Column extends string>(
         residentBytes: (after.residentBytes - before.residentBytes) / connections,
         heapBytes: (after.heapBytes - before.heapBytes) / connections
       }
+      yield* fleet.idle(rest)
       return figures(yield* observe({ fleet, usage }, work), { ...after, perConnection })
     }).pipe(Effect.scoped, Effect.provideContext(services))
   }))
