@@ -6,9 +6,10 @@ import { layerConnections, layerPorts } from "../support/agentApi.ts"
 import * as Fake from "../support/accessStore.ts"
 import * as Agent from "../support/agent.ts"
 import { requests, type Tag } from "../support/agentCalls.ts"
-import { other, serve, token } from "../support/agentServer.ts"
+import { known, other, serve, token } from "../support/agentServer.ts"
 import { showing } from "../support/directory.ts"
 import * as FairReader from "../../src/platform/FairReader.ts"
+import { AccessStore } from "../../src/access/AccessStore.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
 import type { AgentSocketStore } from "../../src/agentapi/ports/AgentSocketStore.ts"
 import { SiteConfigs } from "../../src/agentapi/ports/SiteConfigs.ts"
@@ -53,6 +54,32 @@ describe("AgentRoutes", () => {
 
       assert.strictEqual(yield* Queue.take(order), "read")
       assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), Agent.accepted("2"))
+    })
+  )
+
+  it.effect("looks an agent up once, however much it reports [SL-02]", () =>
+    Effect.gen(function* () {
+      let lookups = 0
+      const counted = Layer.effect(
+        AccessStore,
+        Effect.map(AccessStore, (store) => ({
+          ...store,
+          agents: (digests) => Effect.suspend(() => (lookups++, store.agents(digests))),
+          ownerships: (agents) => Effect.suspend(() => (lookups++, store.ownerships(agents)))
+        }))
+      )
+      const { url } = yield* serve({ store: Layer.provide(counted, known) })
+      const connection = yield* Agent.connect(url, showing(token))
+      assert.deepStrictEqual(yield* Agent.exchange(connection, frame("0", "a")), Agent.accepted("0"))
+      const first = lookups
+
+      for (let report = 1; report <= 50; report++) {
+        const id = String(report)
+        assert.deepStrictEqual(yield* Agent.exchange(connection, frame(id, "a")), Agent.accepted(id))
+      }
+
+      assert.isAbove(first, 0)
+      assert.strictEqual(lookups, first)
     })
   )
 
