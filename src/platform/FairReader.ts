@@ -7,8 +7,8 @@
  *   between the two.
  * - A reader that adds itself while it runs is behind all that are waiting.
  * - A reader that throws is reported, and stops no other.
- * - While what takes the messages is more than half full, a rest follows each turn: up to 8 ms when it is full. Then clients
- *   wait for their answers, instead of having what they send dropped. No rest is longer, so all are read, however slowly.
+ * - While the receiver of the messages is more than half full, each turn is delayed: by up to 8 ms when it is full. Clients
+ *   then wait for their answers, instead of having what they send dropped. No delay is longer, so all are read.
  */
 import { Cause, Clock, Context, Duration, Effect, ErrorReporter, Layer, Scheduler } from "effect"
 import * as MonotonicClock from "./MonotonicClock.ts"
@@ -19,8 +19,8 @@ import * as MonotonicClock from "./MonotonicClock.ts"
  */
 export const budgetMillis = 1
 
-/** The rest after a turn, in milliseconds, while what takes the messages is full. */
-export const maxRestMillis = 8
+/** The delay of each turn, in milliseconds, while the receiver of the messages is full. */
+export const maxDelayMillis = 8
 
 export class FairReader extends Context.Service<
   FairReader,
@@ -30,7 +30,7 @@ export class FairReader extends Context.Service<
   }
 >()("metadata-batcher/platform/FairReader") {}
 
-/** Makes a fair reader. `saturation` tells how full that is which takes the messages, from 0 to 1. */
+/** Makes a fair reader. `saturation` returns the part of the receiver's room that is taken, from 0 to 1. */
 export const make = (saturation = () => 0): Effect.Effect<FairReader["Service"]> =>
   Effect.contextWith((context: Context.Context<never>) =>
     Effect.sync(() => {
@@ -42,8 +42,8 @@ export const make = (saturation = () => 0): Effect.Effect<FairReader["Service"]>
 
       const schedule = () => {
         isScheduled = true
-        const rest = maxRestMillis * (2 * saturation() - 1)
-        if (rest > 0) fork(Effect.delay(Effect.sync(turn), Duration.millis(rest)))
+        const delay = maxDelayMillis * (2 * saturation() - 1)
+        if (delay > 0) fork(Effect.delay(Effect.sync(turn), Duration.millis(delay)))
         else dispatcher.scheduleTask(turn, 0)
       }
       const turn = () => {

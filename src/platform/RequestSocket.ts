@@ -1,4 +1,4 @@
-/** Pings, pacing and authentication of the TCP connection that a request came over: the platform offers none of them. */
+/** Pings, pacing, closing and serving of the connection that a request came over: the platform offers none of them. */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Effect, type Exit, type Fiber, Scope } from "effect"
 import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -64,13 +64,13 @@ export const closeWebSocket = (request: Request, { code, reason }: Socket.CloseE
 export const closeAtEnd =
   (request: Request) =>
   <A, E extends { readonly _tag: string }, R>(serve: Effect.Effect<A, E, R>) => {
-    const close = (reason: CloseReason, text: string) => () => closeWebSocket(request, closeEvent(reason, text))
+    const close = (reason: CloseReason, text: string) => closeWebSocket(request, closeEvent(reason, text))
     return serve.pipe(
       Effect.tapError((error) =>
-        error._tag === "TimeoutError" ? close("failure", "the client took or sent nothing")() : Effect.void
+        error._tag === "TimeoutError" ? close("failure", "the client took or sent nothing") : Effect.void
       ),
-      Effect.tapDefect(close("failure", "failure of the service")),
-      Effect.onInterrupt(close("restart", "the service stops"))
+      Effect.tapDefect(() => close("failure", "failure of the service")),
+      Effect.onInterrupt(() => close("restart", "the service stops"))
     )
   }
 

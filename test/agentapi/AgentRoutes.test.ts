@@ -34,7 +34,7 @@ const noBanners = (id: string) => ({
 })
 
 describe("AgentRoutes", () => {
-  it.effect("reads agents after a rest while the batcher is full, and answers each of them [SL-07]", () =>
+  it.effect("reads agents after a delay while the batcher is full, and answers each of them [SL-07]", () =>
     Effect.gen(function* () {
       let isFull = false
       const order = yield* Queue.unbounded<string>()
@@ -50,7 +50,7 @@ describe("AgentRoutes", () => {
       isFull = true
       yield* connection.send(frame("2", "a"))
       assert.strictEqual(yield* Queue.take(order), "asked")
-      yield* TestClock.adjust(FairReader.maxRestMillis)
+      yield* TestClock.adjust(FairReader.maxDelayMillis)
 
       assert.strictEqual(yield* Queue.take(order), "read")
       assert.deepStrictEqual(JSON.parse(yield* Queue.take(connection.messages)), Agent.accepted("2"))

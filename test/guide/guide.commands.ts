@@ -187,7 +187,7 @@ it.live.skipIf(isMissing)(
       sh("TLS 1", `nginx() { command nginx -c ${main} "$@"; }`)
       sh("TLS 2")
       yield* ServiceProcess.startCommand(Programs.find("nginx")!, ["-c", main])
-      const curl = ["-sk", "--retry", "20", "--retry-connrefused", "--retry-delay", "1"]
+      const curl = ["-sk", "--retry", "20", "--retry-all-errors", "--retry-delay", "1"]
       const address = ["--resolve", `${hostName}:${tls}:127.0.0.1`, `https://${hostName}:${tls}/readyz`]
       assert.strictEqual(call(["curl", ...curl, ...address]), "ready\n")
 

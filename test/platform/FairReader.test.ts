@@ -107,28 +107,26 @@ describe("FairReader", () => {
   )
 
   for (const { after, saturation } of [
-    { saturation: 0.75, after: FairReader.maxRestMillis / 2 },
-    { saturation: 1, after: FairReader.maxRestMillis }
+    { saturation: 0.75, after: FairReader.maxDelayMillis / 2 },
+    { saturation: 1, after: FairReader.maxDelayMillis }
   ]) {
-    it.effect(
-      `rests for ${after} ms before each turn while what takes the messages is full to ${saturation} [SL-07]`,
-      () =>
-        Effect.gen(function* () {
-          const { add, connection, order } = yield* start(() => saturation)
-          for (const name of ["a", "b"]) add(connection(name, FairReader.budgetMillis))
+    it.effect(`delays each turn by ${after} ms while the receiver is full to ${saturation} [SL-07]`, () =>
+      Effect.gen(function* () {
+        const { add, connection, order } = yield* start(() => saturation)
+        for (const name of ["a", "b"]) add(connection(name, FairReader.budgetMillis))
 
-          yield* TestClock.adjust(after - 0.1)
-          assert.deepStrictEqual(order, [])
-          yield* TestClock.adjust(0.1)
-          assert.deepStrictEqual(order, ["a"])
-          yield* TestClock.adjust(after)
+        yield* TestClock.adjust(after - 0.1)
+        assert.deepStrictEqual(order, [])
+        yield* TestClock.adjust(0.1)
+        assert.deepStrictEqual(order, ["a"])
+        yield* TestClock.adjust(after)
 
-          assert.deepStrictEqual(order, ["a", "b"])
-        })
+        assert.deepStrictEqual(order, ["a", "b"])
+      })
     )
   }
 
-  it.effect("rests no longer once half of it is free, and not before more than half is taken [SL-07]", () =>
+  it.effect("delays no turn once half of its receiver is free, and none before more than half is taken [SL-07]", () =>
     Effect.gen(function* () {
       let saturation = 0.5
       const { add, connection, order, turn } = yield* start(() => saturation)
@@ -139,7 +137,7 @@ describe("FairReader", () => {
       for (const name of ["b", "c"]) add(connection(name, FairReader.budgetMillis))
       assert.deepStrictEqual(turn(), [])
       saturation = 0.5
-      yield* TestClock.adjust(FairReader.maxRestMillis)
+      yield* TestClock.adjust(FairReader.maxDelayMillis)
 
       assert.deepStrictEqual(order.splice(0), ["b"])
       assert.deepStrictEqual(turn(), ["c"])
