@@ -1,4 +1,4 @@
-/** Pings, pacing, closing and serving of the connection that a request came over: the platform offers none of them. */
+/** Pings, pacing, closing, serving and authentication of the connection that a request came over: the platform offers none. */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Effect, type Exit, type Fiber, Scope } from "effect"
 import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
