@@ -1,4 +1,4 @@
-/** What a whole fleet costs the database, with the settings of the original. */
+/** The cost of a whole fleet to the database, with the settings of the original. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { TestClock } from "effect/testing"
