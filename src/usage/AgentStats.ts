@@ -8,14 +8,19 @@ import { Effect, Schema } from "effect"
 import { PostgresText } from "../domain/PostgresText.ts"
 import { list } from "../domain/Fields.ts"
 
-/** The most names in one map. */
-const maxNames = 64
+/** The most names in a map, metrics in a report and labels of a metric, and the most characters of each text. */
+export const limits = {
+  names: 64,
+  name: 64,
+  metrics: 1_000,
+  metricName: 200,
+  labels: 10,
+  labelName: 100,
+  labelValue: 200
+} as const
 
-/** The most metrics in one report. */
-const maxMetrics = 1_000
-
-/** The most labels of one metric. */
-const maxLabels = 10
+/** The types of a metric. */
+export const metricTypes = ["COUNTER", "GAUGE"] as const
 
 const text = (maximum: number) =>
   PostgresText.check(Schema.isMaxLength(maximum, { expected: `at most ${maximum} characters` }))
@@ -29,18 +34,18 @@ const Count = Schema.Int.check(
 
 const count = Count.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
 
-const counts = Schema.Record(text(64), Count).pipe(
-  Schema.check(Schema.isMaxProperties(maxNames, { expected: `at most ${maxNames} names` })),
+const counts = Schema.Record(text(limits.name), Count).pipe(
+  Schema.check(Schema.isMaxProperties(limits.names, { expected: `at most ${limits.names} names` })),
   Schema.withDecodingDefaultKey(Effect.succeed({}))
 )
 
 /** A metric of a program beside the agent, which `/metrics` shows. */
 export const AgentMetric = Schema.Struct({
-  name: text(200),
-  type: Schema.Literals(["COUNTER", "GAUGE"]),
+  name: text(limits.metricName),
+  type: Schema.Literals(metricTypes),
   value: Schema.Finite.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
-  labels: list(Schema.Struct({ name: text(100), value: text(200) })).check(
-    Schema.isMaxLength(maxLabels, { expected: `at most ${maxLabels} labels` })
+  labels: list(Schema.Struct({ name: text(limits.labelName), value: text(limits.labelValue) })).check(
+    Schema.isMaxLength(limits.labels, { expected: `at most ${limits.labels} labels` })
   )
 })
 export type AgentMetric = typeof AgentMetric.Type
@@ -66,7 +71,9 @@ export type StatsCounters = typeof StatsCounters.Type
 
 export const AgentStats = Schema.Struct({
   ...StatsCounters.fields,
-  metrics: list(AgentMetric).check(Schema.isMaxLength(maxMetrics, { expected: `at most ${maxMetrics} metrics` }))
+  metrics: list(AgentMetric).check(
+    Schema.isMaxLength(limits.metrics, { expected: `at most ${limits.metrics} metrics` })
+  )
 })
 export type AgentStats = typeof AgentStats.Type
 

@@ -206,7 +206,7 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
     })
   )
 
-  it.effect("has its logs stored under a source, and healths and statistics taken [WI-73]", () =>
+  it.effect("has its logs stored under a source, and healths and statistics taken [WI-73, WI-83]", () =>
     Effect.gen(function* () {
       const { call, id } = yield* connected()
       const sql = yield* SqlClient.SqlClient
@@ -220,7 +220,8 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
         stats: {
           connectionMedianLatencyMs: Number.NaN,
           rxBytes: 2n ** 62n,
-          metrics: [{ name: "odd", type: 2, value: Number.NaN }]
+          sessionCounts: Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`type ${index}`, 1n])),
+          metrics: [{ name: "odd", type: 2, value: Number.NaN }, { name: "untyped" }]
         }
       })
 

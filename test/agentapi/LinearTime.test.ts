@@ -2,6 +2,7 @@
 import { describe, it } from "@effect/vitest"
 import { DateTime, Schema } from "effect"
 import { AgentApi } from "../../src/agentapi/AgentApi.ts"
+import { withoutSecrets } from "../../src/agentapi/calls/BoundaryLogs.ts"
 import * as ApiVersion from "../../src/agentapi/ApiVersion.ts"
 import * as DisplayText from "../../src/domain/DisplayText.ts"
 import * as AgentLog from "../../src/domain/AgentLog.ts"
@@ -20,6 +21,8 @@ const patterns = [
   "\ud800",
   "://a",
   "://a:b@",
+  "/",
+  "a:",
   "a@",
   "?#",
   "-a",
@@ -40,6 +43,7 @@ const now = DateTime.makeUnsafe("2026-01-22T10:00:00Z")
 
 const works: Readonly<Record<string, (text: string) => unknown>> = {
   redaction: Redaction.text,
+  "boundary log": withoutSecrets,
   report: (text) => MetadataReport.accept([{ key: "k", value: text, error: text }], now, anyKey),
   "log line": AgentLog.cut,
   version: ApiVersion.negotiate,

@@ -5,7 +5,7 @@
  *   it.
  * - A URL is logged without its query, fragment and credentials, because any of them may be a secret. Paths are assumed
  *   not to be secret.
- * - Long texts are cut.
+ * - Long texts are cut after their secrets are removed, because a cut secret may not look like one.
  * - A log that is not an HTTP request is skipped and not counted. All of a report's skipped logs are one warning.
  * - The requests of a report are counted together.
  */
@@ -15,6 +15,7 @@ import { OptionalText } from "../../domain/PostgresText.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { BoundaryUsage } from "../../usage/BoundaryUsage.ts"
 import { list, time } from "../../domain/Fields.ts"
+import * as Redaction from "../../telemetry/Redaction.ts"
 
 const BoundaryLog = Schema.Struct({
   allowed: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
@@ -92,11 +93,11 @@ const isHttp = (log: BoundaryLog): log is HttpLog => log.http_request !== undefi
 const describe = ({ allowed, http_request, time }: HttpLog) => ({
   decision: allowed ? "allow" : "deny",
   method: http_request.method.slice(0, maxMethod),
-  url: withoutSecrets(http_request.url.slice(0, maxText)),
+  url: withoutSecrets(http_request.url).slice(0, maxText),
   ...(time === undefined ? {} : { time: DateTime.formatIso(time) }),
-  ...(allowed ? { matchedRule: http_request.matched_rule.slice(0, maxText) } : {})
+  ...(allowed ? { matchedRule: Redaction.text(http_request.matched_rule).slice(0, maxText) } : {})
 })
 
-/** Returns the part before the query and the fragment, without credentials. */
-const withoutSecrets = (url: string): string =>
+/** Returns the part of a URL before the query and the fragment, without credentials. The time is linear. */
+export const withoutSecrets = (url: string): string =>
   url.replace(/[?#].*$/s, "").replace(/^([a-z][a-z\d+.-]*:[/\\]+|[/\\]{2,})?[^/\\]*@/i, "$1")

@@ -8,8 +8,7 @@
  * - Calls above the maximum that may run wait for their turn, each on its stream.
  * - Each call counts against the call rate of the agent: that of a stream once, and one with an invalid message, too.
  * - A report is decoded and added in one pass. A report that has to fail takes the ordinary path.
- * - Metrics that are not finite numbers are left out, and such a latency becomes -1, because an error would end the
- *   agent's connection.
+ * - A statistics report is made acceptable first, because an error would end the connection of the agent.
  */
 import { create, type DescMessage, type DescMethodUnary, type MessageShape } from "@bufbuild/protobuf"
 import { Effect, identity, Option, Schema } from "effect"
@@ -28,6 +27,7 @@ import type { AgentSession } from "../session/AgentSession.ts"
 import { type JsonObject, toContract, toMessage } from "./Conversion.ts"
 import * as DerpMapMessage from "./DerpMapMessage.ts"
 import * as MetadataReport from "./MetadataReport.ts"
+import * as StatsReport from "./StatsReport.ts"
 
 /** The connection of an agent in the original's protocol. */
 export interface Connection extends AgentSocket {
@@ -49,7 +49,7 @@ export const make = Effect.gen(function* () {
   const { addValid } = yield* Metadata.make
 
   const exceptions: { readonly [tag: string]: Exceptions } = {
-    UpdateStats: { request: withoutNaN },
+    UpdateStats: { request: StatsReport.acceptable },
     GetManifest: {
       response: ({ derp_map, ...rest }) =>
         Effect.map(tailnet.derpMap, (map) => {
@@ -131,18 +131,3 @@ const nothing = Effect.succeed(new Uint8Array(0))
 const countFailure = SessionCalls.countFailure(Metadata.BatchUpdateMetadata._tag)
 
 const decodeReport = Option.liftThrowable(MetadataReport.decode)
-
-/** Removes metrics that are not finite numbers, and sets such a latency to -1. */
-const withoutNaN = (json: JsonObject): JsonObject => {
-  const stats = json["stats"] as JsonObject | undefined
-  if (stats === undefined) return json
-  const latency = stats["connection_median_latency_ms"]
-  return {
-    ...json,
-    stats: {
-      ...stats,
-      connection_median_latency_ms: Number.isFinite(latency) ? latency : -1,
-      metrics: (stats["metrics"] as ReadonlyArray<JsonObject>).filter(({ value }) => Number.isFinite(value))
-    }
-  }
-}

@@ -89,6 +89,30 @@ describe("ReportBoundaryLogs", () => {
     })
   )
 
+  it.effect("removes secrets before it cuts a long text, so that no part of a secret is left [BL-01]", () =>
+    Effect.gen(function* () {
+      const { logs, report } = yield* connect
+      const secret = "secret".repeat(400)
+
+      for (const url of [
+        `https://${secret}@example.com/a`,
+        `https://ada:${secret}@example.com/a`,
+        `${secret}@example`
+      ]) {
+        yield* report(request(true, url))
+      }
+      yield* report(request(true, "", { matched_rule: `${"x".repeat(2_000)} https://ada:${secret}@example.com` }))
+      yield* report(request(true, `https://example.com/${"a".repeat(3_000)}?${secret}`))
+
+      assert.notInclude(JSON.stringify(logs), "secret")
+      assert.deepStrictEqual(
+        logs.map(({ annotations }) => String(annotations["url"]).slice(0, 21)),
+        ["https://example.com/a", "https://example.com/a", "example", "", "https://example.com/a"]
+      )
+      assert.lengthOf(String(logs.at(-1)!.annotations["url"]), 2_048)
+    })
+  )
+
   it.effect("skips what is no request with a warning, and does not count it [BL-03]", () =>
     Effect.gen(function* () {
       const { logs, report, tracked } = yield* connect
