@@ -14,7 +14,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import * as Authentication from "../access/Authentication.ts"
 import { LogSourceId, nil } from "../domain/Ids.ts"
 import * as MetadataReport from "../domain/MetadataReport.ts"
-import { OptionalText, PostgresText } from "../domain/PostgresText.ts"
+import { OptionalText, optionalText, PostgresText } from "../domain/PostgresText.ts"
 import * as Utf8 from "../domain/Utf8.ts"
 import { isPrebuild } from "../domain/Workspace.ts"
 import { layerRequestValidation } from "../platform/ErrorResponse.ts"
@@ -35,7 +35,7 @@ import * as AgentSession from "./session/AgentSession.ts"
 /** The release of the original whose API is served. Programs select their requests by it. */
 export const release = "v2.35.0+metadata-batcher"
 
-const LogSource = Schema.Struct({ id: LogSourceId, display_name: PostgresText, icon: OptionalText })
+const LogSource = Schema.Struct({ id: LogSourceId, display_name: PostgresText, icon: optionalText(2_048) })
 
 /** Log lines of older programs: levels are in lower case, and the source may be absent. */
 const LogLines = Schema.Struct({

@@ -45,7 +45,7 @@ export const variables = {
     name: "AGENT_MAX_SUB_AGENTS",
     default: "100",
     value: Value.wholeNumber(0, 10_000),
-    description: "Sub-agents that an agent may have at a time; further ones are refused."
+    description: "Sub-agents that an agent may have at a time, with those of its sub-agents; further ones are refused."
   }),
   agentContext: required({
     name: "AGENT_CONTEXT",

@@ -17,3 +17,17 @@ export const isStorable = Schema.makeFilter<string>(
 
 /** The same as an optional field: the default is the empty text. */
 export const OptionalText = PostgresText.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed("")))
+
+/** The same with a maximum length. */
+export const optionalText = (maximum: number) =>
+  OptionalText.check(Schema.isMaxLength(maximum, { expected: `at most ${maximum} characters` }))
+
+/** The same with the characters beyond a maximum length cut off, for calls whose error would end a connection. */
+export const cutText = (maximum: number) =>
+  Schema.String.pipe(
+    Schema.decode({
+      decode: SchemaGetter.transform((text: string) => storable(text.slice(0, maximum))),
+      encode: SchemaGetter.passthrough()
+    }),
+    Schema.withDecodingDefaultTypeKey(Effect.succeed(""))
+  )

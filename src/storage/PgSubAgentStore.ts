@@ -51,16 +51,33 @@ const makeAgents = (sql: SqlClient.SqlClient): Omit<SubAgentStore["Service"], "m
   })
 
   return {
-    create: (parent, { architecture, digest, directory, displayApps, id, name, operatingSystem }, maxChildren) =>
-      // the lock makes a rotation of the parent's token wait, so that the rotation finds the child, and other children
+    create: (parent, { architecture, digest, directory, displayApps, id, name, operatingSystem }, maxSubAgents) =>
       Effect.andThen(
-        sql`SELECT id FROM workspace_agents WHERE id = ${parent.id} FOR NO KEY UPDATE`,
+        Effect.andThen(
+          // makes other sub-agents of the build wait, so that all are counted
+          sql`
+            SELECT id FROM workspace_builds
+            WHERE id = (SELECT workspace_build_id FROM workspace_agents WHERE id = ${parent.id})
+            FOR NO KEY UPDATE`,
+          // makes a rotation of the parent's token wait, so that the rotation finds the child
+          sql`SELECT id FROM workspace_agents WHERE id = ${parent.id} FOR NO KEY UPDATE`
+        ),
         sql`
-        WITH parent AS (
+        WITH RECURSIVE above AS (
+          SELECT id, parent_id FROM workspace_agents WHERE id = ${parent.id}
+          UNION ALL
+          SELECT agent.id, agent.parent_id FROM workspace_agents AS agent JOIN above ON agent.id = above.parent_id
+        ), below AS (
+          SELECT child.id FROM workspace_agents AS child JOIN above ON child.parent_id = above.id
+          WHERE above.parent_id IS NULL AND NOT child.deleted
+          UNION ALL
+          SELECT child.id FROM workspace_agents AS child JOIN below ON child.parent_id = below.id
+          WHERE NOT child.deleted
+        ), parent AS (
           SELECT * FROM workspace_agents
           WHERE id = ${parent.id} AND auth_token_hash = ${parent.digest} AND NOT deleted
         ), room AS (
-          SELECT count(*) < ${maxChildren} AS is_left FROM workspace_agents WHERE parent_id = ${parent.id} AND NOT deleted
+          SELECT count(*) < ${maxSubAgents} AS is_left FROM below
         ), created AS (
           INSERT INTO workspace_agents (
             id, parent_id, name, auth_token_hash, directory, architecture, operating_system, display_apps,
@@ -133,8 +150,26 @@ const makeApps = (sql: SqlClient.SqlClient): Pick<SubAgentStore["Service"], "max
   })
 
   return {
-    putApps: (agentId, apps) =>
-      sql`
+    putApps: (agentId, apps, maxApps) =>
+      Effect.andThen(
+        // makes other calls with apps of the agent wait, so that all are counted
+        sql`SELECT id FROM workspace_agents WHERE id = ${agentId} FOR NO KEY UPDATE`,
+        sql<{ readonly slug: string }>`
+        WITH known AS (
+          SELECT slug FROM workspace_apps WHERE agent_id = ${agentId}
+        ), app AS (
+          SELECT requested.*, known.slug IS NULL AS is_new,
+            count(*) FILTER (WHERE known.slug IS NULL) OVER (ORDER BY requested.ordinality) AS added
+          FROM ROWS FROM (
+            jsonb_to_recordset(${JSON.stringify(apps)}::jsonb) AS (
+              slug text, command text, "displayName" text, "displayGroup" text, "displayOrder" integer,
+              external boolean, hidden boolean, icon text, "openIn" text, "sharingLevel" text, subdomain boolean,
+              url text, "healthcheckUrl" text, "healthcheckInterval" integer, "healthcheckThreshold" integer,
+              health text
+            )
+          ) WITH ORDINALITY AS requested
+          LEFT JOIN known ON known.slug = requested.slug
+        )
         INSERT INTO workspace_apps (
           id, agent_id, slug, command, display_name, display_group, display_order, external, hidden, icon, open_in,
           sharing_level, subdomain, url, healthcheck_url, healthcheck_interval_seconds, healthcheck_threshold, health
@@ -143,11 +178,8 @@ const makeApps = (sql: SqlClient.SqlClient): Pick<SubAgentStore["Service"], "max
           gen_random_uuid(), ${agentId}, slug, command, "displayName", "displayGroup", "displayOrder", external, hidden,
           icon, "openIn", "sharingLevel", subdomain, url, "healthcheckUrl", "healthcheckInterval",
           "healthcheckThreshold", health
-        FROM jsonb_to_recordset(${JSON.stringify(apps)}::jsonb) AS app (
-          slug text, command text, "displayName" text, "displayGroup" text, "displayOrder" integer, external boolean,
-          hidden boolean, icon text, "openIn" text, "sharingLevel" text, subdomain boolean, url text,
-          "healthcheckUrl" text, "healthcheckInterval" integer, "healthcheckThreshold" integer, health text
-        )
+        FROM app
+        WHERE NOT is_new OR (SELECT count(*) FROM known) + added <= ${maxApps}
         ON CONFLICT (agent_id, slug) DO UPDATE SET
           command = excluded.command,
           display_name = excluded.display_name,
@@ -163,7 +195,16 @@ const makeApps = (sql: SqlClient.SqlClient): Pick<SubAgentStore["Service"], "max
           healthcheck_url = excluded.healthcheck_url,
           healthcheck_interval_seconds = excluded.healthcheck_interval_seconds,
           healthcheck_threshold = excluded.healthcheck_threshold,
-          health = excluded.health`.pipe(Effect.asVoid, storeOperation(sql, "calls", "create the apps of a sub-agent")),
+          health = excluded.health
+        RETURNING slug`
+      ).pipe(
+        sql.withTransaction,
+        Effect.map((stored) => {
+          const slugs = new Set(stored.map(({ slug }) => slug))
+          return apps.flatMap(({ slug }) => (slugs.has(slug) ? [] : [slug]))
+        }),
+        storeOperation(sql, "calls", "create the apps of a sub-agent")
+      ),
 
     maxSharingLevel: (templateId) =>
       maxSharingLevel(templateId).pipe(

@@ -82,7 +82,7 @@ layer(Service.layer, { excludeTestServices: true })("an agent over plain HTTP", 
     })
   )
 
-  it.effect("gets the original's error shape for what is not valid, with the field and the limit [HT-05]", () =>
+  it.effect("gets the original's error shape for what is not valid, with the field and the limit [HT-05, AP-10]", () =>
     Effect.gen(function* () {
       const { token } = yield* People.agent("cpu")
 
@@ -92,6 +92,13 @@ layer(Service.layer, { excludeTestServices: true })("an agent over plain HTTP", 
       const empty = yield* ask("PATCH", `${me}/logs`, token, { logs: [] })
       const source = yield* ask("POST", `${me}/log-source`, token, { id: "x", display_name: "y" })
 
+      const id = "7d9a3c0e-9f0a-4b51-9f0e-0c2a3a1b2c3d"
+      const icon = yield* ask("POST", `${me}/log-source`, token, { id, display_name: "y", icon: "x".repeat(2_049) })
+      assert.deepStrictEqual(icon.body, {
+        _tag: "Refused",
+        message: "the request is not valid",
+        validations: [{ field: "icon", detail: "Expected at most 2048 characters" }]
+      })
       assert.deepStrictEqual(long.body, {
         _tag: "Refused",
         message: "the request is not valid",

@@ -154,13 +154,36 @@ layer(Layer.merge(PgSubAgentStore.layer, parents).pipe(Layer.provideMerge(Postgr
             healthcheck_threshold AS "healthcheckThreshold", health
           FROM workspace_apps WHERE agent_id = ${agentId} ORDER BY slug`
 
-      yield* putApps(parent, [app("one"), app("two", { command: "'; DROP TABLE users; -- \"\\ 😀" })])
-      yield* putApps(neighbour, [app("one")])
+      yield* putApps(parent, [app("one"), app("two", { command: "'; DROP TABLE users; -- \"\\ 😀" })], 10)
+      yield* putApps(neighbour, [app("one")], 10)
       const changed = app("one", { ...bareApp, displayName: "Other", sharingLevel: "public" })
-      yield* putApps(parent, [changed])
+      yield* putApps(parent, [changed], 10)
 
       assert.deepStrictEqual(yield* rows(parent), [changed, app("two", { command: "'; DROP TABLE users; -- \"\\ 😀" })])
       assert.deepStrictEqual(yield* rows(neighbour), [app("one")])
+    })
+  )
+
+  it.effect("creates as many apps as an agent may have, however many are requested at once [SA-15]", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const { putApps } = yield* SubAgentStore
+      const { neighbour, parent } = yield* family
+      const stored = Effect.map(
+        sql<{ slug: string }>`SELECT slug FROM workspace_apps WHERE agent_id = ${parent} ORDER BY slug`,
+        (rows) => rows.map(({ slug }) => slug)
+      )
+
+      assert.deepStrictEqual(yield* putApps(parent, [app("b"), app("a"), app("c")], 2), ["c"])
+      assert.deepStrictEqual(yield* putApps(parent, [app("d"), app("a"), app("b")], 2), ["d"])
+      assert.deepStrictEqual(yield* stored, ["a", "b"])
+      assert.deepStrictEqual(yield* putApps(neighbour, [app("a"), app("b")], 2), [])
+
+      const refused = yield* Effect.forEach(["e", "f", "g", "h", "i", "j"], (slug) => putApps(parent, [app(slug)], 4), {
+        concurrency: "unbounded"
+      })
+      assert.lengthOf(refused.flat(), 4)
+      assert.lengthOf(yield* stored, 4)
     })
   )
 

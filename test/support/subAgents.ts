@@ -52,6 +52,11 @@ export const memory = (parents: ReadonlyMap<AgentId, Token>, overrides: Partial<
   const rotated: Array<AgentId> = []
 
   const of = (parentId: AgentId) => [...rows.values()].filter((row) => row.parentId === parentId)
+  const top = (id: AgentId): AgentId => {
+    const row = rows.get(id)
+    return row === undefined ? id : top(row.parentId)
+  }
+  const below = (id: AgentId): ReadonlyArray<Child> => of(id).flatMap((child) => [child, ...below(child.id)])
   const has = ({ digest, id }: AgentToken) => {
     const known = parents.get(id)
     return String(known === undefined ? rows.get(id)?.digest : digestOf(known)) === String(digest)
@@ -63,10 +68,10 @@ export const memory = (parents: ReadonlyMap<AgentId, Token>, overrides: Partial<
   }
 
   const store: Store = {
-    create: (parent, child, maxChildren) =>
+    create: (parent, child, maxSubAgents) =>
       Effect.sync(() => {
         if (!has(parent)) return "token replaced"
-        if (of(parent.id).length >= maxChildren) return "too many"
+        if (below(top(parent.id)).length >= maxSubAgents) return "too many"
         const name = child.name.toLowerCase()
         if ([...rows.values()].some((row) => row.name.toLowerCase() === name)) return "name taken"
         rows.set(child.id, { ...child, parentId: parent.id })
@@ -97,7 +102,14 @@ export const memory = (parents: ReadonlyMap<AgentId, Token>, overrides: Partial<
         remove(child)
         return true
       }),
-    putApps: (_, put) => Effect.sync(() => void apps.push(...put)),
+    putApps: (_, put, maxApps) =>
+      Effect.sync(() => {
+        const known = new Set(apps.map(({ slug }) => slug))
+        const added = put.filter(({ slug }) => !known.has(slug)).slice(0, maxApps - known.size)
+        const changed = put.filter(({ slug }) => known.has(slug))
+        apps.push(...added, ...changed)
+        return put.flatMap((app) => (added.includes(app) || changed.includes(app) ? [] : [app.slug]))
+      }),
     maxSharingLevel: () => Effect.succeed("public"),
     ...overrides
   }

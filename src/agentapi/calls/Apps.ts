@@ -14,7 +14,7 @@ import { DateTime, Effect, Option, Schema } from "effect"
 import { Rpc } from "effect/rpc"
 import * as DisplayText from "../../domain/DisplayText.ts"
 import { AppId } from "../../domain/Ids.ts"
-import { OptionalText } from "../../domain/PostgresText.ts"
+import { OptionalText, optionalText } from "../../domain/PostgresText.ts"
 import * as Utf8 from "../../domain/Utf8.ts"
 import type { Workspace } from "../../domain/Workspace.ts"
 import { ActivityBump } from "../../usage/ActivityBump.ts"
@@ -46,6 +46,9 @@ export const BatchUpdateAppHealths = Rpc.make("BatchUpdateAppHealths", {
 
 const maxMessageBytes = 160
 
+/** The longest address, in characters. */
+const maxUri = 2_048
+
 export const UpdateAppStatusRequest = Schema.Struct({
   slug: OptionalText,
   state: upperCaseEnum(...appStates),
@@ -54,7 +57,7 @@ export const UpdateAppStatusRequest = Schema.Struct({
       expected: `at most ${maxMessageBytes} bytes`
     })
   ),
-  uri: OptionalText
+  uri: optionalText(maxUri)
 })
 export type UpdateAppStatusRequest = typeof UpdateAppStatusRequest.Type
 

@@ -13,7 +13,7 @@ import { DateTime, Duration, Effect, Metric, Option, Schema } from "effect"
 import { Rpc } from "effect/rpc"
 import * as AgentLifecycle from "../../domain/AgentLifecycle.ts"
 import type { BuildId } from "../../domain/Ids.ts"
-import { OptionalText } from "../../domain/PostgresText.ts"
+import { cutText } from "../../domain/PostgresText.ts"
 import { unavailable, Unavailable } from "../AgentError.ts"
 import { buildDuration } from "../AgentMetrics.ts"
 import { AgentSession } from "../session/AgentSession.ts"
@@ -40,12 +40,15 @@ export const UpdateLifecycle = Rpc.make("UpdateLifecycle", {
 const version =
   /^v(0|[1-9]\d*)(\.(0|[1-9]\d*)(\.(0|[1-9]\d*)(-(0|[1-9]\d*|\d*[a-z-][\da-z-]*)(\.(0|[1-9]\d*|\d*[a-z-][\da-z-]*))*)?(\+[\da-z-]+(\.[\da-z-]+)*)?)?)?$/i
 
+/** The longest directory, in characters: that of a path of Linux. */
+const maxDirectory = 4_096
+
 const StartupFields = Schema.Struct({
   version: Schema.String.check(
     Schema.isMaxLength(255, { expected: "a version of at most 255 characters" }),
     Schema.isPattern(version, { expected: "a semantic version that begins with v, as v2.31.0" })
   ),
-  expanded_directory: OptionalText,
+  expanded_directory: cutText(maxDirectory),
   subsystems: list(upperCaseEnum("envbox", "envbuilder", "exectrace"))
 })
 

@@ -1,7 +1,7 @@
 /**
  * Splits the apps requested for a sub-agent into those that can be created and the problems of the others.
  *
- * - The slug of an app must be unique within the request, and its enum values must be known.
+ * - The slug of an app must be unique within the request, its enum values must be known, and no text may be too long.
  * - The stored slug has a prefix, a hash of the agent's name and the slug, so that agents of one workspace may use the
  *   same slug.
  * - An app is never shared more widely than the template allows.
@@ -14,6 +14,9 @@ import { type App, type SharingLevel, sharingLevels } from "../ports/SubAgentSto
 
 /** The longest slug, in characters: the stored slug is looked up by an index. */
 const maxSlug = 255
+
+/** The longest other text of an app, in characters. */
+const maxText = 2_048
 
 const optional = <S extends Schema.Top>(schema: S, fallback: S["Type"]) =>
   schema.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(fallback)))
@@ -62,12 +65,22 @@ export const AppCreationError = Schema.Struct({
 export type AppCreationError = typeof AppCreationError.Type
 
 /** Returns the problem of an app, regardless of the other apps. */
-const problemOf = ({ open_in, share, slug }: RequestedApp): Omit<AppCreationError, "index"> | undefined => {
+const problemOf = ({
+  healthcheck,
+  open_in,
+  share,
+  slug,
+  ...texts
+}: RequestedApp): Omit<AppCreationError, "index"> | undefined => {
   if (slug === "") return { field: "slug", error: "must not be empty" }
   if (slug.length > maxSlug) return { field: "slug", error: `must have at most ${maxSlug} characters` }
   if (!slugPattern.test(slug)) {
     return { field: "slug", error: "must be lower-case letters and digits, in parts with a dash between them" }
   }
+  const long = [...Object.entries(texts), ["healthcheck.url", healthcheck?.url] as const].find(
+    ([, text]) => typeof text === "string" && text.length > maxText
+  )
+  if (long !== undefined) return { field: long[0], error: `must have at most ${maxText} characters` }
   if (!isKey(shares, share)) return { field: "share", error: `must be one of ${Object.keys(shares).join(", ")}` }
   if (!isKey(openIns, open_in)) return { field: "open_in", error: `must be one of ${Object.keys(openIns).join(", ")}` }
   return undefined

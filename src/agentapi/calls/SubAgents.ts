@@ -10,6 +10,7 @@
  *   sub-agent.
  * - An agent sees, changes and deletes its own sub-agents alone.
  * - The record of a deleted sub-agent is kept. Its token, and the tokens of its own sub-agents, become invalid.
+ * - An agent and its sub-agents, at any depth, have at most so many sub-agents together as a setting says.
  * - The result lists each app that cannot be created. The sub-agent and its other apps are created.
  */
 import { Context, Effect, Option, Redacted, Schema } from "effect"
@@ -17,7 +18,7 @@ import { Digest, Mac, SecureRandom } from "effect/crypto"
 import { Rpc } from "effect/rpc"
 import * as Token from "../../access/Token.ts"
 import { AgentId, Uuid } from "../../domain/Ids.ts"
-import { OptionalText } from "../../domain/PostgresText.ts"
+import { OptionalText, optionalText } from "../../domain/PostgresText.ts"
 import { InvalidRequest, unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { list } from "../../domain/Fields.ts"
@@ -26,8 +27,11 @@ import { type SubAgent, SubAgentStore } from "../ports/SubAgentStore.ts"
 
 const displayApps = ["VSCODE", "VSCODE_INSIDERS", "WEB_TERMINAL", "SSH_HELPER", "PORT_FORWARDING_HELPER"] as const
 
-/** The most apps of one request. */
+/** The most apps of a request, and of an agent. */
 const maxApps = 1_000
+
+/** The longest directory, architecture and operating system, in characters. */
+const maxText = 4_096
 
 /** The longest name of a sub-agent, in characters. */
 const maxName = 64
@@ -37,9 +41,9 @@ const isName = (name: string) => name.length <= maxName && /^[a-z0-9](-?[a-z0-9]
 export const CreateSubAgentRequest = Schema.Struct({
   /** Required, unless there is an id. */
   name: OptionalText,
-  directory: OptionalText,
-  architecture: OptionalText,
-  operating_system: OptionalText,
+  directory: optionalText(maxText),
+  architecture: optionalText(maxText),
+  operating_system: optionalText(maxText),
   apps: list(SubAgentApps.RequestedApp).check(Schema.isMaxLength(maxApps, { expected: `at most ${maxApps} apps` })),
   display_apps: list(Schema.Literals(displayApps)),
   /** An existing sub-agent. Its display apps are replaced, and its directory if the request has one. */
@@ -63,18 +67,18 @@ const SubAgentResponse = Schema.Struct({ name: Schema.String, id: AgentId, auth_
 /** The token of the parent, and those of its sub-agents, were replaced after the parent had connected. */
 export class TokenReplaced extends Schema.TaggedError<TokenReplaced>()("TokenReplaced", { message: Schema.String }) {}
 
-/** The most sub-agents of an agent. */
+/** The most sub-agents of an agent, together with those of its sub-agents. */
 export const MaxSubAgents = Context.Reference<number>("metadata-batcher/agentapi/calls/SubAgents/MaxSubAgents", {
   defaultValue: () => 100
 })
 
 /** The agent has as many sub-agents as it may. */
 export class TooManySubAgents extends Schema.TaggedError<TooManySubAgents>()("TooManySubAgents", {
-  /** The most sub-agents that an agent may have. */
+  /** The most sub-agents that an agent may have, together with those of its sub-agents. */
   limit: Schema.Int
 }) {
   override get message() {
-    return `an agent may have at most ${this.limit} sub-agents: delete one first`
+    return `an agent may have at most ${this.limit} sub-agents, with those of its sub-agents: delete one first`
   }
 }
 
@@ -98,7 +102,7 @@ export const ListSubAgents = Rpc.make("ListSubAgents", {
 
 export const make = Effect.gen(function* () {
   const store = yield* SubAgentStore
-  const maxChildren = yield* MaxSubAgents
+  const maxSubAgents = yield* MaxSubAgents
   const random = yield* SecureRandom.SecureRandom
   const crypto = Context.pick(Digest.Digest, Mac.Mac)(yield* Effect.context<Digest.Digest | Mac.Mac>())
 
@@ -136,13 +140,13 @@ export const make = Effect.gen(function* () {
     const child = { id: key.id, digest: key.digest, name }
     const displayApps = toDisplayApps(display_apps)
     const details = { directory, architecture, operatingSystem: operating_system, displayApps }
-    switch (yield* store.create(yield* parent, { ...child, ...details }, maxChildren)) {
+    switch (yield* store.create(yield* parent, { ...child, ...details }, maxSubAgents)) {
       case "created":
         return child
       case "name taken":
         return yield* new InvalidRequest({ field: "name", problem: "is that of another agent of the workspace" })
       case "too many":
-        return yield* new TooManySubAgents({ limit: maxChildren })
+        return yield* new TooManySubAgents({ limit: maxSubAgents })
       case "token replaced":
         return yield* tokenReplaced
     }
@@ -171,8 +175,12 @@ export const make = Effect.gen(function* () {
       const apps = yield* Effect.forEach(accepted, ({ app }) =>
         Effect.provideContext(SubAgentApps.stored(app, child.name, limit), crypto)
       )
-      const failures = yield* (apps.length === 0 ? Effect.void : store.putApps(child.id, apps)).pipe(
-        Effect.as([]),
+      const noRoom = { error: `an agent may have at most ${maxApps} apps` }
+      const failures = yield* (apps.length === 0 ? Effect.succeed([]) : store.putApps(child.id, apps, maxApps)).pipe(
+        Effect.map((refused) => {
+          const slugs = new Set(refused)
+          return accepted.flatMap(({ index }, place) => (slugs.has(apps[place]!.slug) ? [{ index, ...noRoom }] : []))
+        }),
         Effect.catchTag("StoreError", (error) =>
           Effect.map(Effect.flip(unavailable(error)), ({ message }) =>
             accepted.map(({ index }) => ({ index, error: message }))

@@ -10,11 +10,14 @@ import { DateTime, Effect, Option, Result, Schema } from "effect"
 import { NetAddress } from "effect/net"
 import { Rpc } from "effect/rpc"
 import { UserSessionId, nil } from "../../domain/Ids.ts"
-import { OptionalText } from "../../domain/PostgresText.ts"
+import { OptionalText, optionalText } from "../../domain/PostgresText.ts"
 import { unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { int32, time, upperCaseEnum, zeroTime } from "../../domain/Fields.ts"
 import { UserSessionStore, userSessionTypes } from "../ports/UserSessionStore.ts"
+
+/** The longest reason and name of an app, in characters. */
+const maxText = 2_048
 
 const Type = upperCaseEnum(...userSessionTypes)
 
@@ -26,8 +29,8 @@ const Connection = Schema.Struct({
   timestamp: Schema.optionalKey(time),
   ip: OptionalText,
   status_code: int32,
-  reason: OptionalText,
-  app_name: OptionalText
+  reason: optionalText(maxText),
+  app_name: optionalText(maxText)
 })
 
 export const ReportConnectionRequest = Schema.Struct({ connection: Connection })

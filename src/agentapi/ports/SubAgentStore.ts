@@ -49,13 +49,13 @@ export class SubAgentStore extends Context.Service<
   SubAgentStore,
   {
     /**
-     * Creates a child, unless its name is taken within the build, the parent has `maxChildren` of them, or the parent has a
-     * new token or is deleted.
+     * Creates a child, unless its name is taken within the build, the parent has a new token or is deleted, or there are
+     * `maxSubAgents` already. All count that are below the same agent without a parent.
      */
     readonly create: (
       parent: AgentToken,
       child: NewSubAgent,
-      maxChildren: number
+      maxSubAgents: number
     ) => Effect.Effect<"created" | "name taken" | "too many" | "token replaced", StoreError>
     /** Replaces the display apps of a child, and its directory unless the new one is empty. */
     readonly change: (
@@ -71,8 +71,15 @@ export class SubAgentStore extends Context.Service<
     ) => Effect.Effect<boolean, StoreError>
     /** Deletes a child with its own children. Returns whether the agent had this child. */
     readonly remove: (parentId: AgentId, id: AgentId) => Effect.Effect<boolean, StoreError>
-    /** Creates the apps of an agent, or changes existing ones. */
-    readonly putApps: (agentId: AgentId, apps: ReadonlyArray<App>) => Effect.Effect<void, StoreError>
+    /**
+     * Creates the apps of an agent, or changes existing ones. Returns the slugs of those that were not created, because
+     * the agent would have more than `maxApps`.
+     */
+    readonly putApps: (
+      agentId: AgentId,
+      apps: ReadonlyArray<App>,
+      maxApps: number
+    ) => Effect.Effect<ReadonlyArray<string>, StoreError>
     /** Returns the widest sharing level of an app that a template allows. */
     readonly maxSharingLevel: (templateId: TemplateId) => Effect.Effect<SharingLevel, StoreError>
   }

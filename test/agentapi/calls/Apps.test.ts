@@ -220,6 +220,22 @@ describe("UpdateAppStatus", () => {
     })
   )
 
+  it.effect("takes an address of 2 048 characters and rejects a longer one [AP-10]", () =>
+    Effect.gen(function* () {
+      const added: Array<unknown> = []
+      const { say } = yield* start({ store: finding({}, added) })
+      const uri = `https://example.com/${"a".repeat(2_028)}`
+
+      yield* say({ uri })
+      const error = yield* refusal(say({ uri: `${uri}a` }))
+
+      assert.include(error, "at most 2048 characters")
+      assert.include(error, '["uri"]')
+      assert.lengthOf(added, 1)
+      assert.deepInclude(added[0], { uri })
+    })
+  )
+
   it.effect("keeps a message without control characters and markup [AA-11]", () =>
     Effect.gen(function* () {
       const added: Array<unknown> = []

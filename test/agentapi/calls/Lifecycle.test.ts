@@ -272,6 +272,18 @@ describe("the duration of builds", () => {
 })
 
 describe("UpdateStartup", () => {
+  it.effect("cuts a directory of more than 4 096 characters, because an error would end the connection [AP-10]", () =>
+    Effect.gen(function* () {
+      const { happened, introduce } = yield* start()
+
+      yield* introduce({ version: "v2.31.0", expanded_directory: `/${"\0a".repeat(5_000)}` })
+      yield* introduce({ version: "v2.31.0", expanded_directory: `/${"a".repeat(5_000)}` })
+
+      assert.deepInclude(happened[1], { expandedDirectory: `/${"a".repeat(4_095)}` })
+      assert.notInclude(JSON.stringify(happened[0]), "\\u0000")
+    })
+  )
+
   it.effect("rejects a version that is no semantic version with a v [LC-08]", () =>
     Effect.gen(function* () {
       const { happened, introduce } = yield* start()

@@ -19,7 +19,11 @@ describe("the apps of CreateSubAgent", () => {
         [{ slug: "web" }, field("slug")],
         [{ slug: "shared", share: "EVERYBODY" }, field("share")],
         [{ slug: "shared", share: "toString" }, field("share")],
-        [{ slug: "opened", open_in: "WINDOW" }, field("open_in")]
+        [{ slug: "opened", open_in: "WINDOW" }, field("open_in")],
+        ...["command", "display_name", "group", "icon", "url"].map(
+          (name) => [{ slug: "long", [name]: "x".repeat(2_049) }, field(name)] as const
+        ),
+        [{ slug: "long", healthcheck: { url: "x".repeat(2_049) } }, field("healthcheck.url")]
       ]
 
       const { agent, app_creation_errors } = yield* create({
@@ -36,6 +40,29 @@ describe("the apps of CreateSubAgent", () => {
       assert.deepStrictEqual(
         apps.map(({ slug }) => slug.slice(9)),
         ["web", "shared", "x".repeat(255)]
+      )
+    })
+  )
+
+  it.effect("lists the apps beyond a thousand of an agent, and creates or changes the others [SA-15]", () =>
+    Effect.gen(function* () {
+      const { apps, create } = yield* start()
+      const some = (prefix: string, count: number) =>
+        Array.from({ length: count }, (_, index) => ({ slug: `${prefix}${index}` }))
+      const { agent } = yield* create({ name: "dev", apps: some("first", 999) })
+
+      const { app_creation_errors } = yield* create({
+        id: agent.id,
+        apps: [...some("second", 2), { slug: "" }, ...some("first", 1)]
+      })
+
+      assert.deepStrictEqual(app_creation_errors, [
+        { index: 1, error: "an agent may have at most 1000 apps" },
+        { index: 2, field: "slug", error: "must not be empty" }
+      ])
+      assert.deepStrictEqual(
+        apps.slice(999).map(({ slug }) => slug.slice(9)),
+        ["second0", "first0"]
       )
     })
   )

@@ -79,6 +79,20 @@ describe("CreateSubAgent", () => {
     })
   )
 
+  it.effect("rejects texts of more than 4 096 characters [AP-10]", () =>
+    Effect.gen(function* () {
+      const { create, rows } = yield* start()
+
+      for (const field of ["directory", "architecture", "operating_system"]) {
+        yield* create({ name: field.replace("_", "-"), [field]: "x".repeat(4_096) })
+        const message = yield* messageOf(create({ name: "dev", [field]: "x".repeat(4_097) }))
+        assert.include(message, "at most 4096 characters")
+        assert.include(message, field)
+      }
+      assert.strictEqual(rows.size, 3)
+    })
+  )
+
   it.effect("rejects a name that another agent of the workspace has", () =>
     Effect.gen(function* () {
       const { create } = yield* start()

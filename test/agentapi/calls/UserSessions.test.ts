@@ -72,6 +72,17 @@ describe("ReportConnection", () => {
     })
   )
 
+  it.effect("rejects a reason and a name of an app of more than 2 048 characters [AP-10]", () =>
+    Effect.gen(function* () {
+      for (const field of ["reason", "app_name"]) {
+        yield* recorded({ ...end, [field]: "x".repeat(2_048) })
+        const error = yield* refused({ ...end, [field]: "x".repeat(2_049) })
+        assert.include(error, "at most 2048 characters")
+        assert.include(error, field)
+      }
+    })
+  )
+
   it.effect("rejects unknown actions and types [CL-03]", () =>
     Effect.gen(function* () {
       for (const action of ["ACTION_UNSPECIFIED", "LEAVE", 1, undefined]) {

@@ -66,6 +66,30 @@ export const subAgentStoreSuite = (it: It) => {
     })
   )
 
+  it.effect("counts the sub-agents of sub-agents, too, however many are requested at once [SA-14]", () =>
+    Effect.gen(function* () {
+      const { remove } = yield* SubAgentStore
+      const { neighbour, parent } = yield* parents
+      const [dev, inner] = [newChild("dev"), newChild("inner")]
+      yield* create(parent, dev, 5)
+      yield* create(dev, inner, 5)
+
+      const above = Array.from({ length: 4 }, () => [parent, dev, inner]).flat()
+      const outcomes = yield* Effect.forEach(above, (agent) => create(agent, newChild("more"), 5), {
+        concurrency: "unbounded"
+      })
+
+      assert.strictEqual(outcomes.filter((outcome) => outcome === "created").length, 3)
+      assert.strictEqual(outcomes.filter((outcome) => outcome === "too many").length, 9)
+      for (const agent of [parent, dev, inner]) {
+        assert.strictEqual(yield* create(agent, newChild("another"), 5), "too many")
+      }
+      assert.strictEqual(yield* create(neighbour, newChild("other"), 1), "created")
+      yield* remove(parent.id, dev.id)
+      assert.strictEqual(yield* create(parent, newChild("another"), 5), "created")
+    })
+  )
+
   it.effect("creates none under a name of the build, and one under the name of a deleted child [SA-12]", () =>
     Effect.gen(function* () {
       const { remove } = yield* SubAgentStore
