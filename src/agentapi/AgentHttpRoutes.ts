@@ -177,8 +177,8 @@ const handlers = HttpApiBuilder.group(
         })
       )
       .handleRaw("gitSshKey", () => refuse(404, "the service has no SSH keys for git"))
-      .handleRaw("externalAuth", ({ query }) => Effect.succeed(noProvider(query).response))
-      .handleRaw("gitAuth", ({ query }) => Effect.succeed(noProvider(query).response))
+      .handleRaw("externalAuth", refuseProvider)
+      .handleRaw("gitAuth", refuseProvider)
   })
 )
 
@@ -227,6 +227,8 @@ const noProvider = ({ id = "", match = "", url = "" }: ProviderQuery) => {
     detail: "External auth provider not found."
   })
 }
+
+const refuseProvider = ({ query }: { readonly query: ProviderQuery }) => Effect.succeed(noProvider(query).response)
 
 const noRoom = (dropped: number) =>
   new Refused({
