@@ -8,7 +8,8 @@
  * - A duration beyond ten thousand years becomes that of ten thousand years.
  * - A value without a counterpart becomes a value that the contract does not accept, so that the error names the field.
  * - {@link exactNumbers} lists the 64-bit numbers that are decimal text in the contract, so that none changes.
- * - {@link secondsAsNanos} lists the durations that carry whole seconds in their nanoseconds.
+ * - {@link secondsAsNanos} lists the durations that carry whole seconds in their nanoseconds. They are rounded up,
+ *   because agents read an interval of 0 as "once in a connection".
  */
 import { create, type DescField, type DescMessage, type MessageShape, ScalarType } from "@bufbuild/protobuf"
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt"
@@ -192,10 +193,11 @@ const toSeconds = (field: DescField, { nanos, seconds }: Duration): number =>
 const fromSeconds = (field: DescField, value: number): { readonly seconds: bigint; readonly nanos: number } => {
   const limit = isInNanos(field) ? Number.MAX_SAFE_INTEGER : maxSeconds
   const bounded = Math.max(-limit, Math.min(limit, value))
-  const whole = Math.trunc(bounded)
   if (isInNanos(field)) {
-    return { seconds: BigInt(Math.trunc(whole / nanosPerSecond)), nanos: whole % nanosPerSecond }
+    const seconds = Math.ceil(bounded)
+    return { seconds: BigInt(Math.trunc(seconds / nanosPerSecond)), nanos: seconds % nanosPerSecond }
   }
+  const whole = Math.trunc(bounded)
   const nanos = Math.round((bounded - whole) * nanosPerSecond)
   // a fraction that rounds to a whole second
   if (Math.abs(nanos) === nanosPerSecond) return { seconds: BigInt(whole + Math.sign(nanos)), nanos: 0 }

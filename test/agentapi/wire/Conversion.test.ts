@@ -169,9 +169,9 @@ const lost = (value: unknown, back: unknown, path = ""): ReadonlyArray<string> =
   return value === undefined || value === back ? [] : [`${path} ${JSON.stringify(value)}`]
 }
 
-/** Durations are exact to the nanosecond, as far as numbers are, and have a limit; metadata has whole seconds. */
+/** Durations are exact to the nanosecond, as far as numbers are, and have a limit; those of metadata are rounded up. */
 const isNear = (value: number, back: number, path: string) =>
-  Math.abs(value - back) <= (path.startsWith(".metadata.") ? 1 : 1e-4) ||
+  (path.startsWith(".metadata.") ? back === Math.ceil(value) : Math.abs(value - back) <= 1e-4) ||
   [315_576_000_000, Number.MAX_SAFE_INTEGER].includes(Math.abs(back))
 
 describe("a result of the contract", () => {
@@ -218,6 +218,21 @@ describe("a conversion", () => {
     assert.deepInclude(manifest.metadata[0]!.timeout, { seconds: 0n, nanos: 3 })
     assert.deepInclude(manifest.scripts[0]!.timeout, { seconds: 90n, nanos: 500_000_000 })
     assert.deepInclude(manifest.apps[0]!.healthcheck!.interval, { seconds: 5n, nanos: 0 })
+  })
+
+  it("rounds seconds of metadata up: an agent reads 0 as once in a connection, and no time at all [WI-63]", () => {
+    const metadata = [0, 0.001, 0.5, 1, 1.9].map((seconds) => ({ key: "cpu", interval: seconds, timeout: seconds }))
+    const manifest = Conversion.toMessage(Proto.ManifestSchema, { metadata })
+
+    const seconds = [0, 1, 1, 1, 2]
+    assert.deepStrictEqual(
+      manifest.metadata.map(({ interval }) => interval!.nanos),
+      seconds
+    )
+    assert.deepStrictEqual(
+      manifest.metadata.map(({ timeout }) => timeout!.nanos),
+      seconds
+    )
   })
 
   it("cuts durations to ten thousand years, and rejects none [WI-64]", () => {
