@@ -4,8 +4,12 @@ import * as FieldCount from "../../src/wire/FieldCount.ts"
 import {
   BatchCreateLogsRequestSchema,
   BatchUpdateMetadataRequestSchema,
+  CreateSubAgentRequest_DisplayApp as DisplayApp,
+  CreateSubAgentRequestSchema,
   Log_Level,
   PushContextStateRequestSchema,
+  Startup_Subsystem,
+  UpdateStartupRequestSchema,
   UpdateStatsRequestSchema
 } from "../../src/wire/generated/agent_pb.ts"
 import { CoordinateRequestSchema } from "../../src/wire/generated/tailnet_pb.ts"
@@ -55,6 +59,24 @@ describe("the fields of a message", () => {
     ]
 
     for (const [type, bytes] of hostile) assert.isTrue(FieldCount.exceeds(type, bytes), type.typeName)
+  })
+
+  it("are the numbers of a list, too, which take a byte each [WI-52]", () => {
+    const lists = (count: number): ReadonlyArray<Case> => [
+      encoded(CreateSubAgentRequestSchema, { displayApps: many(count, () => DisplayApp.VSCODE_INSIDERS) }),
+      encoded(UpdateStartupRequestSchema, { startup: { subsystems: many(count, () => Startup_Subsystem.ENVBOX) } })
+    ]
+
+    for (const [type, bytes] of lists(FieldCount.limit - 1)) {
+      assert.isFalse(FieldCount.exceeds(type, bytes), type.typeName)
+    }
+    for (const count of [FieldCount.limit + 1, 4_194_000]) {
+      for (const [type, bytes] of lists(count)) assert.isTrue(FieldCount.exceeds(type, bytes), type.typeName)
+    }
+    // one by one, and in parts
+    assert.isTrue(FieldCount.exceeds(CreateSubAgentRequestSchema, repeated("3001")))
+    assert.isTrue(FieldCount.exceeds(CreateSubAgentRequestSchema, repeated("320101")))
+    assert.throws(() => FieldCount.exceeds(CreateSubAgentRequestSchema, repeated("32ffffff7f")))
   })
 
   it("are not counted where the message is broken or has groups, which no client sends [WI-52]", () => {
