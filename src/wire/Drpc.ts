@@ -9,7 +9,8 @@
  * - A defect in a handler is logged, and the client reads "internal error".
  * - Packets for a call that is over are ignored. A packet that breaks the protocol ends this transport, and the session
  *   goes on.
- * - Packets that are not complete and messages that wait take memory of the connection's {@link Budget}.
+ * - Packets that are not complete, messages that wait, and the requests of unary calls that are not over take memory of
+ *   the connection's {@link Budget}.
  */
 import { Cause, Effect, Exit, Fiber, Option, type Scope } from "effect"
 import * as Frame from "./DrpcFrame.ts"
@@ -35,7 +36,7 @@ export type Violation =
   | "memory full"
   | InvalidMessage
 
-/** The memory that the transports of one connection may take for what is not complete. */
+/** The memory that the transports of one connection may take for what is not complete or not over. */
 export interface Budget {
   /** Bytes that are left. */
   left: number
@@ -65,6 +66,8 @@ interface Call<C> {
   fiber: Fiber.Fiber<unknown, DrpcError> | undefined
   /** The message that waits to be taken. */
   message: Uint8Array | undefined
+  /** The size of the request of a unary call, which is kept until the call is over. */
+  requestBytes: number
   /** The client sends no more messages. */
   isInputEnded: boolean
   /** Wakes the handler that waits for a message. */
@@ -156,8 +159,8 @@ export class Transport<C> implements StreamReceiver {
 
   /** Holds what this transport keeps in memory against the budget of the connection. */
   #account(): void {
-    const message = this.#call?.message?.length ?? 0
-    const held = (this.#reader?.heldBytes ?? 0) + (this.#stalled?.capacity ?? 0) + message
+    const ofCall = this.#call === undefined ? 0 : this.#call.requestBytes + (this.#call.message?.length ?? 0)
+    const held = (this.#reader?.heldBytes ?? 0) + (this.#stalled?.capacity ?? 0) + ofCall
     const { budget } = this.#environment
     budget.left -= held - this.#held
     this.#held = held
@@ -243,6 +246,7 @@ export class Transport<C> implements StreamReceiver {
       nextMessageId: 1,
       fiber: undefined,
       message: undefined,
+      requestBytes: 0,
       isInputEnded: false,
       wake: undefined,
       isBusy: false,
@@ -259,6 +263,7 @@ export class Transport<C> implements StreamReceiver {
     if (call.handler._tag === "Unary") {
       // a second message has no meaning
       if (call.fiber !== undefined) return
+      call.requestBytes = body.length
       return this.#run(call, call.handler.handle(body, this.#environment.connection))
     }
     call.message = body.slice()

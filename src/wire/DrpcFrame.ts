@@ -67,7 +67,8 @@ export interface PacketReader {
   readonly heldBytes: number
   /**
    * Reads a chunk until `take` returns `false` for a packet or the chunk is over, and returns how many bytes that took, or
-   * the violation, after which nothing can be read. The body of a packet is valid during the call of `take` only.
+   * the violation, after which nothing can be read. The body of a packet is a part of the chunk or a buffer of its own,
+   * which is not written to again: it is valid as long as it is referenced.
    */
   readonly read: (chunk: Uint8Array, take: (packet: Packet) => boolean) => number | Violation
 }

@@ -17,7 +17,7 @@ import * as WireMetrics from "./WireMetrics.ts"
 import * as Yamux from "./Yamux.ts"
 
 export interface Options extends Yamux.Options {
-  /** Bytes of incomplete messages and of messages that wait, in all streams of a connection. Default 16 MiB. */
+  /** Bytes of messages that are incomplete, that wait or whose calls run, in all streams of a connection. Default 16 MiB. */
   readonly maxHeldBytes?: number | undefined
 }
 

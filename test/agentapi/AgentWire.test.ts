@@ -16,6 +16,9 @@ import { agent } from "../support/metadataBatcher.ts"
 import * as WireAgent from "../support/wireAgent.ts"
 import * as Wire from "../wire/support.ts"
 
+/** A message whose text is no UTF-8. */
+const noText = Uint8Array.of(0x0a, 0x01, 0xff)
+
 describe("a call in the original's protocol", () => {
   it.effect("runs beside at most 15 others of its connection, however many calls one read has [FT-02]", () =>
     Effect.gen(function* () {
@@ -37,6 +40,45 @@ describe("a call in the original's protocol", () => {
 
       yield* Effect.forEach([...calls, behind], ({ next }) => next)
       assert.strictEqual(running.most, 16)
+    })
+  )
+
+  it.effect("is decoded in its turn: bytes wait, which may become a hundred times as many [FT-02]", () =>
+    Effect.gen(function* () {
+      const { began, goOn, ports } = yield* slowCalls()
+      const { url } = yield* serve({ ports })
+      const { start, together } = yield* WireAgent.connect(url, showing(token), "?version=2.8")
+      const slow = start(Api.method.getAnnouncementBanners, {})
+      const invalid = start({ ...Api.method.updateStartup, input: BytesValueSchema }, { value: noText })
+      const report = start(Api.method.batchUpdateMetadata, {})
+
+      const [, { next }, { next: reported }] = yield* together(
+        Effect.all([Effect.replicateEffect(slow, 16), invalid, report])
+      )
+      const refused = yield* Effect.forkChild(Effect.flip(next), { startImmediately: true })
+      yield* Effect.replicateEffect(began, 16)
+      yield* reported
+      assert.isUndefined(refused.pollUnsafe())
+      yield* goOn
+
+      assert.match((yield* Fiber.join(refused)).message, /is no coder.agent.v2.UpdateStartupRequest/)
+    })
+  )
+
+  it.effect("is not decoded in the turn that has read it if it is large [FT-02]", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve({})
+      const { start, together } = yield* WireAgent.connect(url, showing(token), "?version=2.8")
+      const large = start({ ...Api.method.updateStartup, input: BytesValueSchema }, { value: new Uint8Array(8_000) })
+      const report = start(Api.method.batchUpdateMetadata, {})
+      const over: Array<string> = []
+      const noting = (name: string) => Effect.ensuring(Effect.sync(() => over.push(name)))
+
+      const [calls, { next }] = yield* together(Effect.all([Effect.replicateEffect(large, 5), report]))
+      const replies = calls.map((call) => noting("large")(Effect.flip(call.next)))
+      yield* Effect.all([...replies, noting("report")(next)], { concurrency: "unbounded" })
+
+      assert.deepStrictEqual(over, ["report", "large", "large", "large", "large", "large"])
     })
   )
 
@@ -158,7 +200,6 @@ describe("a call in the original's protocol", () => {
     Effect.gen(function* () {
       const { url } = yield* serve({ routes: { agentMaxCallRate: 10 } })
       const { call, start, together } = yield* WireAgent.connect(url, showing(token), "?version=2.8")
-      const noText = Uint8Array.of(0x0a, 0x01, 0xff)
       const invalid = start({ ...Api.method.updateStartup, input: BytesValueSchema }, { value: noText })
       const stream = start(Tailnet.method.streamDERPMaps, {})
 

@@ -159,6 +159,37 @@ describe("a transport", () => {
     })
   )
 
+  it.effect("counts the requests of calls that are not over against that memory [WI-43]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const multiplexer = DrpcMultiplexer.make<undefined>([
+        DrpcMultiplexer.unary(Agent.method.getAnnouncementBanners, () => Effect.as(Deferred.await(gate), {}))
+      ])
+      const { ended, packets, send, seen } = yield* connect(multiplexer, undefined, { maxHeldBytes: 300_000 })
+      // a text that nobody knows
+      const request = Buffer.alloc(100_000)
+      Buffer.from([0xa2, 0x06, ...varint(100_000 - 6)]).copy(request)
+      const call = (id: number) => send(open(id), data(id, unary(banners, request)))
+      const ends = () => seen.filter(({ flags }) => (flags & Flag.fin) !== 0).map(({ streamId }) => streamId)
+
+      for (const id of [1, 3]) yield* call(id)
+      yield* send(frame(Type.windowUpdate, Flag.rst, 1, 0))
+      // a call that is cancelled makes room
+      yield* call(5)
+      yield* call(7)
+      yield* call(9)
+      yield* ended(9)
+      assert.deepStrictEqual(ends(), [9])
+      // and so does one that is over
+      yield* Deferred.succeed(gate, undefined)
+      for (const id of [3, 5, 7]) yield* packets(id, 2)
+      yield* call(11)
+      yield* packets(11, 2)
+
+      assert.deepStrictEqual(ends(), [9])
+    })
+  )
+
   it.effect("takes one message of a call that streams to the client, and sees the end behind others [WI-32]", () =>
     Effect.gen(function* () {
       const { ended, interrupted, send } = yield* start

@@ -5,7 +5,8 @@
  *   converted back.
  * - An error has the message of the contract's error, and code 0; code 12 if the call is not served. The transport hides
  *   the cause of a defect.
- * - Calls above the maximum that may run wait for their turn, each on its stream.
+ * - Calls above the maximum that may run wait for their turn, each on its stream and not decoded: a message can become a
+ *   hundred times as large. A large message is not decoded in the turn of the event loop that has read it.
  * - Each call counts against the call rate of the agent: that of a stream once, and one with an invalid message, too.
  * - A report is decoded and added in one pass. A report that has to fail takes the ordinary path.
  * - A statistics report is made acceptable first, because an error would end the connection of the agent.
@@ -81,15 +82,7 @@ export const make = Effect.gen(function* () {
         isTraced ? Effect.withSpan(`RpcServer.${rpc._tag}`, { kind: "server" }) : identity
       )
 
-    // one message of the connection may hold more calls than may run
-    return DrpcMultiplexer.unary(method, (message, { callGate, drained, session }: Connection) =>
-      callGate.inTurn(
-        Effect.andThen(
-          drained,
-          Effect.suspend(() => run(message, session))
-        )
-      )
-    )
+    return inTurn(DrpcMultiplexer.unary(method, (message, { session }: Connection) => run(message, session)))
   })
 
   /** Adds a valid report at once. An invalid report takes the ordinary path, which returns the error. */
@@ -125,6 +118,27 @@ export const make = Effect.gen(function* () {
 })
 
 // ----- internals -----
+
+/** A message of more bytes is decoded in a later turn of the event loop. */
+const maxBytesAtOnce = 4_096
+
+/** Lets calls wait before they are decoded: one message of the connection may hold more calls than may run. */
+const inTurn = ({ handler, name }: DrpcMultiplexer.UnaryEntry<Connection>): DrpcMultiplexer.UnaryEntry<Connection> => ({
+  name,
+  handler: {
+    _tag: "Unary",
+    handle: (bytes, connection) => {
+      const ready =
+        bytes.length > maxBytesAtOnce ? Effect.andThen(connection.drained, Effect.yieldNow) : connection.drained
+      return connection.callGate.inTurn(
+        Effect.andThen(
+          ready,
+          Effect.suspend(() => handler.handle(bytes, connection))
+        )
+      )
+    }
+  }
+})
 
 const nothing = Effect.succeed(new Uint8Array(0))
 
