@@ -18,6 +18,7 @@ import retention from "./migrations/0014_retention.ts"
 import workspaceAgentContext from "./migrations/0015_workspace_agent_context.ts"
 import lifetimes from "./migrations/0016_lifetimes.ts"
 import replicaPoints from "./migrations/0017_replica_points.ts"
+import devcontainerSubAgents from "./migrations/0018_devcontainer_sub_agents.ts"
 
 export const migrations = {
   "0001_identities": identities,
@@ -36,5 +37,6 @@ export const migrations = {
   "0014_retention": retention,
   "0015_workspace_agent_context": workspaceAgentContext,
   "0016_lifetimes": lifetimes,
-  "0017_replica_points": replicaPoints
+  "0017_replica_points": replicaPoints,
+  "0018_devcontainer_sub_agents": devcontainerSubAgents
 }

@@ -96,15 +96,7 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
         ORDER BY display_order, key`
     )
 
-    const devcontainers = yield* declared(
-      "read the devcontainers of an agent",
-      Devcontainer,
-      (isOneOf) => sql<Owned>`
-        SELECT workspace_agent_id AS "ownerId", id, name, workspace_folder, config_path
-        FROM workspace_agent_devcontainers
-        WHERE workspace_agent_id ${isOneOf}
-        ORDER BY created_at, id`
-    )
+    const devcontainers = yield* declared("read the devcontainers of an agent", Devcontainer, devcontainersOf(sql))
 
     const declaredKeys = yield* coalesced("read the declared keys of agents", (agentIds: ReadonlyArray<AgentId>) =>
       sql<{ agentId: AgentId; keys: ReadonlyArray<string> }>`
@@ -145,3 +137,16 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
     })
   })
 )
+
+const devcontainersOf = (sql: SqlClient.SqlClient) => (isOneOf: Statement.Fragment) =>
+  sql<Owned & { readonly subagent_id: AgentId | null }>`
+    SELECT
+      container.workspace_agent_id AS "ownerId", container.id, container.name, container.workspace_folder,
+      container.config_path, child.id AS subagent_id
+    FROM workspace_agent_devcontainers AS container
+    LEFT JOIN workspace_agents AS child
+      ON child.id = container.subagent_id AND child.parent_id = container.workspace_agent_id AND NOT child.deleted
+    WHERE container.workspace_agent_id ${isOneOf}
+    ORDER BY container.created_at, container.id`.pipe(
+    Effect.map((rows) => rows.map(({ subagent_id, ...row }) => (subagent_id === null ? row : { ...row, subagent_id })))
+  )

@@ -5,6 +5,7 @@ import { Effect, Redacted } from "effect"
 import { HttpClient } from "effect/http"
 import { SqlClient } from "effect/sql"
 import * as Token from "../../src/access/Token.ts"
+import { AgentId } from "../../src/domain/Ids.ts"
 import { MetadataBatcher } from "../../src/metadata/MetadataBatcher.ts"
 import {
   Agent as Api,
@@ -15,7 +16,7 @@ import {
   Startup_Subsystem
 } from "../../src/wire/generated/agent_pb.ts"
 import { Tailnet } from "../../src/wire/generated/tailnet_pb.ts"
-import { uuidToBytes } from "../../src/agentapi/wire/Conversion.ts"
+import { uuidOfBytes, uuidToBytes } from "../../src/agentapi/wire/Conversion.ts"
 import * as Proxy from "../faults/Proxy.ts"
 import * as Agent from "../support/agent.ts"
 import * as People from "../support/directory.ts"
@@ -76,6 +77,32 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
           { version: "v2.35.1", api_version: "2.10", lifecycle_state: "ready", expanded_directory: "/home" }
         )
       })
+  )
+
+  it.effect("learns of the sub-agent of a devcontainer, as over the contract [MF-09]", () =>
+    Effect.gen(function* () {
+      const { call, id, token, url } = yield* connected()
+      const sql = yield* SqlClient.SqlClient
+      const { agent } = yield* call(Api.method.createSubAgent, { name: "dev" })
+      const child = AgentId.make(uuidOfBytes(agent!.id))
+      yield* sql`
+        INSERT INTO workspace_agent_devcontainers (id, workspace_agent_id, name, workspace_folder, subagent_id)
+        VALUES (gen_random_uuid(), ${id}, 'first', '/first', ${child}), (gen_random_uuid(), ${id}, 'other', '/other', NULL)`
+
+      const { devcontainers } = yield* call(Api.method.getManifest, {})
+      const contract = yield* (yield* Agent.client(url, People.showing(token))).GetManifest({})
+
+      const byName = <A extends { readonly name: string }, B>(all: ReadonlyArray<A>, of: (one: A) => B) =>
+        Object.fromEntries(all.map((one) => [one.name, of(one)]))
+      assert.deepStrictEqual(
+        byName(devcontainers, ({ subagentId }) => subagentId),
+        { first: agent!.id, other: undefined }
+      )
+      assert.deepStrictEqual(
+        byName(contract.devcontainers, ({ subagent_id }) => subagent_id),
+        { first: child, other: undefined }
+      )
+    })
   )
 
   it.effect("reports metadata that is stored, trimmed, and rejected as in the contract [WI-71]", () =>

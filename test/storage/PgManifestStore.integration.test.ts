@@ -154,6 +154,32 @@ layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
     })
   )
 
+  it.effect("reads the sub-agent of a devcontainer while it is a living one of the agent [MF-09]", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* ManifestStore
+      const [agent, other, child, deleted, foreign] = yield* Seed.agents(5, [])
+      yield* sql`UPDATE workspace_agents SET parent_id = ${agent} WHERE id IN (${child}, ${deleted})`
+      yield* sql`UPDATE workspace_agents SET parent_id = ${other} WHERE id = ${foreign}`
+      yield* sql`UPDATE workspace_agents SET deleted = true WHERE id = ${deleted}`
+      for (const [name, id] of Object.entries({ a: child, b: deleted, c: foreign, d: null })) {
+        yield* sql`
+          INSERT INTO workspace_agent_devcontainers (id, workspace_agent_id, name, workspace_folder, subagent_id)
+          VALUES (gen_random_uuid(), ${agent}, ${name}, ${name}, ${id})`
+      }
+      const found = Effect.map(store.devcontainers(agent), (devcontainers) =>
+        devcontainers
+          .map(({ id: _, name, subagent_id }) => [name, subagent_id])
+          .toSorted(([one], [other]) => String(one).localeCompare(String(other)))
+      )
+      const none = ["b", "c", "d"].map((name) => [name, undefined])
+
+      assert.deepStrictEqual(yield* found, [["a", child], ...none])
+      yield* sql`DELETE FROM workspace_agents WHERE id = ${child}`
+      assert.deepStrictEqual(yield* found, [["a", undefined], ...none])
+    })
+  )
+
   it.effect("reads scripts and devcontainers in the order of their creation", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient

@@ -4,7 +4,7 @@
  * Fields that are stored in the form in which they are sent have the names of the protocol.
  */
 import { Context, type Duration, type Effect, Schema } from "effect"
-import { type AgentId, AppId, LogSourceId, ScriptId, Uuid } from "../../domain/Ids.ts"
+import { AgentId, AppId, LogSourceId, ScriptId, Uuid } from "../../domain/Ids.ts"
 import { seconds } from "../../domain/Fields.ts"
 import type { DeclaredKeys } from "../../domain/MetadataReport.ts"
 import type { StoreError } from "../../domain/StoreError.ts"
@@ -65,7 +65,9 @@ export const Devcontainer = Schema.Struct({
   id: Uuid,
   name: Schema.String,
   workspace_folder: Schema.String,
-  config_path: Schema.String
+  config_path: Schema.String,
+  /** The living sub-agent of the agent that was created for it beforehand. */
+  subagent_id: Schema.optionalKey(AgentId)
 })
 
 type Declared<S extends Schema.Top> = (agentId: AgentId) => Effect.Effect<ReadonlyArray<S["Type"]>, StoreError>
