@@ -6,6 +6,7 @@ import type { AgentId } from "../../src/domain/Ids.ts"
 import type { StoreError } from "../../src/domain/StoreError.ts"
 import { ManifestStore } from "../../src/agentapi/ports/ManifestStore.ts"
 import * as PgManifestStore from "../../src/storage/PgManifestStore.ts"
+import { lockedBefore } from "../support/locked.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
 import { layer as layerStatements, Statements } from "../support/statements.ts"
@@ -151,6 +152,35 @@ layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
         { key: "ram", display_name: "RAM", script: "echo ram", ...times },
         { key: "cpu", display_name: "CPU", script: "echo cpu", ...times }
       ])
+    })
+  )
+
+  it.effect("declares as many keys as an agent may have, however many calls there are at once [HT-15]", () =>
+    Effect.gen(function* () {
+      const store = yield* ManifestStore
+      const [agent, other] = yield* Seed.agents(2, [])
+      const key = (key: string) => ({ key, displayName: key, interval: Duration.zero, timeout: Duration.zero })
+      const declare = Effect.fnUntraced(function* (agentId: AgentId, keys: ReadonlyArray<string>) {
+        const calls = Effect.forEach(keys, (name) => store.declareKeys(agentId, [key(name)], 3), {
+          concurrency: "unbounded"
+        })
+        const outcomes: Array<boolean> = []
+        // all begin before one of them ends
+        yield* lockedBefore(
+          "workspace_agents",
+          agentId,
+          [],
+          Effect.tap(calls, (all) => Effect.sync(() => outcomes.push(...all)))
+        )
+        return outcomes
+      })
+
+      const different = yield* declare(agent, ["a", "b", "c", "d", "e", "f", "g", "h"])
+      const same = yield* declare(other, ["a", "a", "a", "a", "a", "a"])
+
+      assert.lengthOf(different.filter(Boolean), 3)
+      assert.lengthOf(yield* store.metadata(agent), 3)
+      assert.deepStrictEqual(same, [true, true, true, true, true, true])
     })
   )
 

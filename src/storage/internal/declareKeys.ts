@@ -9,10 +9,13 @@ import { storeOperation } from "./storeOperation.ts"
 export const declareKeys =
   (sql: SqlClient.SqlClient): ManifestStore["Service"]["declareKeys"] =>
   (agentId, keys, maxKeys) =>
-    Effect.suspend(
-      () => sql`
+    Effect.suspend(() =>
+      Effect.andThen(
+        // makes other declarations of the agent wait: a statement counts what was there when it began
+        sql`SELECT id FROM workspace_agents WHERE id = ${agentId} FOR NO KEY UPDATE`,
+        sql`
         WITH agent AS (
-          SELECT id FROM workspace_agents WHERE id = ${agentId} AND NOT deleted FOR NO KEY UPDATE
+          SELECT id FROM workspace_agents WHERE id = ${agentId} AND NOT deleted
         ), missing AS (
           SELECT agent.id, key, display_name, interval, timeout
           FROM agent, unnest(
@@ -38,7 +41,9 @@ export const declareKeys =
           SELECT workspace_agent_id, key FROM described
         )
         SELECT (SELECT count(*) FROM described) = (SELECT count(*) FROM missing) AS done`
+      )
     ).pipe(
+      sql.withTransaction,
       Effect.map(([row]) => row?.["done"] === true),
       storeOperation(sql, "calls", "declare keys of an agent")
     )
