@@ -113,6 +113,7 @@ export const make = Effect.gen(function* () {
     return {
       pingUnsafe: (answered) => pingUnsafe(request, answered),
       roundTrip: Effect.suspend(() => bytes?.roundTrip ?? Effect.void),
+      isBehindUnsafe: () => bytes?.isBehindUnsafe() ?? false,
       open: Effect.fnUntraced(function* (agentSocket) {
         const scope = yield* Effect.scope
         const opened = yield* openWebSocket(request, agentSocket)

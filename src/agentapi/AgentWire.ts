@@ -10,6 +10,7 @@
  */
 import { Effect } from "effect"
 import type { HttpServerRequest } from "effect/http"
+import type * as RequestBytes from "../platform/RequestBytes.ts"
 import { drained, endWebSocket } from "../platform/RequestSocket.ts"
 import * as SessionEnd from "../wire/SessionEnd.ts"
 import * as WireServer from "../wire/WireServer.ts"
@@ -23,6 +24,7 @@ export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
 
   return (request: HttpServerRequest.HttpServerRequest): AgentWebSocket.Lane => {
     let session: WireServer.WireSession | undefined
+    let bytes: RequestBytes.RequestBytes | undefined
     const pingUnsafe: AgentWebSocket.Lane["pingUnsafe"] = (answered) => {
       if (session !== undefined) return session.pingUnsafe(answered)
       // a request that has just arrived is a sign of life
@@ -33,8 +35,9 @@ export const make = Effect.fnUntraced(function* (options?: WireServer.Options) {
       pingUnsafe,
       roundTrip: Effect.callback((resume) => Effect.sync(pingUnsafe(() => resume(Effect.void)))),
       heardAtUnsafe: () => session?.heardAtUnsafe() ?? 0,
+      isBehindUnsafe: () => bytes?.isBehindUnsafe() ?? false,
       open: Effect.fnUntraced(function* (agentSocket) {
-        const { serve, write } = yield* openWebSocket(request, agentSocket)
+        const { serve, write } = (bytes = yield* openWebSocket(request, agentSocket))
         const connection = { ...agentSocket, drained: drained(request) }
         const opened = yield* server.open(multiplexer, connection, {
           write,

@@ -40,6 +40,8 @@ export interface RequestBytes {
   readonly serve: (receive: Receive) => Effect.Effect<void, Socket.SocketError>
   /** Pings the client, and returns when all is handed over that it has sent before its pong. */
   readonly roundTrip: Effect.Effect<void>
+  /** Whether messages wait for their turn, and not for the client or a limit. What the client sends next may not be read. */
+  readonly isBehindUnsafe: () => boolean
 }
 
 /** Opens the WebSocket of a request, which closes with the scope. */
@@ -109,6 +111,8 @@ class Messages implements RequestBytes {
       if (this.#arrived.length > 0) this.#reader.addUnsafe(this.#handOver)
       return Effect.forever(this.pull)
     }).pipe(Effect.catchReason("SocketError", "SocketCloseError", () => this.#taken()))
+
+  readonly isBehindUnsafe = () => this.#arrived.length > 0 && this.#receive !== undefined && !this.#isWaiting
 
   get roundTrip() {
     return Effect.andThen(roundTrip(this.#request), this.#taken())

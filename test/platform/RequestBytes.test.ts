@@ -151,6 +151,29 @@ it.effect("messages are not handed over within the turn that reads them [SL-06]"
   })
 )
 
+it.effect(
+  "a connection is behind while messages wait for their turn, and not while they wait for its reader [CN-20]",
+  () =>
+    Effect.gen(function* () {
+      const { opened, ready, turn, url, waiting } = yield* serveInTurns()
+      const { send } = yield* WebSocket.connect(url)
+      const { isBehindUnsafe } = yield* opened
+      const seen = [isBehindUnsafe()]
+
+      yield* send("a")
+      const read = yield* Queue.take(waiting)
+      seen.push(isBehindUnsafe())
+      yield* ready.close
+      read()
+      seen.push(isBehindUnsafe())
+      yield* ready.open
+      yield* turn
+      seen.push(isBehindUnsafe())
+
+      assert.deepStrictEqual(seen, [false, true, false, false])
+    })
+)
+
 it.effect("a WebSocket is paused while 16 KiB of it wait for their turn, and is read again after that", () =>
   Effect.gen(function* () {
     const { paused, take, turn, url } = yield* serveInTurns()

@@ -14,6 +14,8 @@ export interface Lane {
   readonly roundTrip: Effect.Effect<void>
   /** The monotonic time, in milliseconds, at which the agent last sent something but an answer to a ping, if known. */
   readonly heardAtUnsafe?: (() => number) | undefined
+  /** Whether messages of the agent wait for their turn. */
+  readonly isBehindUnsafe: () => boolean
   /** Opens the WebSocket of the request. Returns what serves its calls, until it ends. */
   readonly open: (
     agentSocket: AgentSocket

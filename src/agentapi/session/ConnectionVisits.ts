@@ -6,7 +6,7 @@
  *   without that. It is not pinged while a ping has no answer.
  * - A connection ends after a whole timeout of silence, in monotonic time, in which a ping was not answered for two
  *   thirds of an interval; that is logged and counted. Right after a stall of the process it does not end: the answer
- *   may have arrived, but not been read.
+ *   may have arrived, but not been read. For the same reason an agent is not silent while messages of it wait for their turn.
  */
 import { Clock, Duration, Effect, Metric, Random, type Scope } from "effect"
 import * as MonotonicClock from "../../platform/MonotonicClock.ts"
@@ -34,6 +34,8 @@ export interface Monitored {
   readonly pingUnsafe: (answered: () => void) => () => void
   /** The monotonic time, in milliseconds, at which the agent last sent something by itself, if that is known. */
   readonly heardAtUnsafe?: (() => number) | undefined
+  /** Whether messages of the agent wait for their turn. */
+  readonly isBehindUnsafe: () => boolean
   /** Called when the connection has to end: it has to close the scope. */
   readonly end: (reason: Reason) => Effect.Effect<void>
 }
@@ -98,6 +100,7 @@ class Connection {
 
   visit(): Effect.Effect<void> | undefined {
     const now = MonotonicClock.millisUnsafe(this.#times.clock)
+    if (this.#monitored.isBehindUnsafe()) this.#answeredAt = now
     if (this.#isGone(now)) return Effect.andThen(this.#reportSilence(), this.#monitored.end("ping timeout"))
     if (now >= this.#expiresAt) return this.#monitored.end("the connection reached its maximum age")
     this.#visitedAt = now

@@ -58,6 +58,7 @@ const start = Effect.gen(function* () {
           answered()
           return () => {}
         },
+        isBehindUnsafe: () => false,
         end: () => Effect.void
       })
       .pipe(

@@ -51,6 +51,19 @@ describe("ConnectionVisits", () => {
       })
   )
 
+  it.effect("ends no connection of which messages wait for their turn, for as long as they do [CN-20]", () =>
+    Effect.gen(function* () {
+      const { ended, world } = yield* start({ world: { isBehind: true, ping: Effect.never } })
+
+      yield* TestClock.adjust("10 minutes")
+      assert.isUndefined(ended.pollUnsafe())
+      world.isBehind = false
+      yield* TestClock.adjust("1 minute")
+
+      assert.strictEqual(yield* Fiber.join(ended), "ping timeout")
+    })
+  )
+
   it.effect("pings no agent that sends something every two intervals, and ends it after a timeout [CN-11, WI-23]", () =>
     Effect.gen(function* () {
       const { ended, pinged, world } = yield* start({ world: { heardAt: 0 } })

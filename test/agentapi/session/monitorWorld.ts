@@ -27,6 +27,8 @@ interface World {
   result: Effect.Effect<Recorded>
   ping: Effect.Effect<void>
   heardAt: number | undefined
+  /** Whether messages of the agent wait for their turn. */
+  isBehind: boolean
   publish: Effect.Effect<void, PubSubError>
 }
 
@@ -53,6 +55,7 @@ export const start = Effect.fnUntraced(function* (
     result: Effect.succeed("latest"),
     ping: Effect.void,
     heardAt: undefined,
+    isBehind: false,
     publish: Effect.void,
     ...options.world
   }
@@ -89,6 +92,7 @@ export const start = Effect.fnUntraced(function* (
         return () => answering.interruptUnsafe()
       },
       heardAtUnsafe: world.heardAt === undefined ? undefined : () => world.heardAt ?? 0,
+      isBehindUnsafe: () => world.isBehind,
       end: (why) => Deferred.succeed(reason, why)
     }).pipe(
       Scope.provide(scope),
