@@ -40,7 +40,7 @@ export interface RequestBytes {
   readonly serve: (receive: Receive) => Effect.Effect<void, Socket.SocketError>
   /** Pings the client, and returns when all is handed over that it has sent before its pong. */
   readonly roundTrip: Effect.Effect<void>
-  /** Whether messages wait for their turn, and not for the client or a limit. What the client sends next may not be read. */
+  /** Whether messages wait for their turn, and not for the client or a limit. Later ones may not be read meanwhile. */
   readonly isBehindUnsafe: () => boolean
 }
 
