@@ -9,6 +9,7 @@
 import { Data, Effect, Result } from "effect"
 import { isIP } from "node:net"
 import type { AgentId } from "../domain/Ids.ts"
+import * as Redaction from "../telemetry/Redaction.ts"
 import { type PeerId, type Request, toBytes } from "./Peer.ts"
 
 /** A request that its peer may not make. */
@@ -81,8 +82,8 @@ const checkAddresses = (texts: ReadonlyArray<string>, may: (address: string) => 
 
 const refuse = (detail: string) => Effect.fail(new Refused({ detail }))
 
-/** The beginning of a text that a peer has sent. */
-const quote = (text: string) => JSON.stringify(text.slice(0, 64))
+/** The beginning of a text that a peer has sent, without secrets: a part of a secret may not look like one. */
+const quote = (text: string) => JSON.stringify(Redaction.text(text).slice(0, 64))
 
 /** The addresses of an agent, in their canonical form. */
 const ownAddresses = (id: AgentId): ReadonlySet<string> => {

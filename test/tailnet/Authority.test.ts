@@ -83,6 +83,18 @@ describe("the authority of an agent", () => {
     })
   )
 
+  it.effect(
+    "quotes no secret of an address, although the quotation is cut within it, because refusals are logged",
+    () =>
+      Effect.gen(function* () {
+        const address = `https://ada:${"secret".repeat(20)}@example.com`
+
+        const text = yield* refusal(agent, { updateSelf: withAddresses([address]) })
+
+        assert.strictEqual(text, notAnAddress("https://ada:<redacted>@example.com"))
+      })
+  )
+
   it.effect("rejects tunnels and takes handshakes [TC-28]", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* refusal(agent, { addTunnel: newPeerId() }), "agents cannot open tunnels")
