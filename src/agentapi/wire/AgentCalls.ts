@@ -8,7 +8,8 @@
  * - Calls above the maximum that may run wait for their turn, each on its stream and not decoded: a message can become a
  *   hundred times as large. A large message is not decoded in the turn of the event loop that has read it.
  * - Each call counts against the call rate of the agent: that of a stream once, and one with an invalid message, too.
- * - A report is decoded and added in one pass. A report that has to fail takes the ordinary path.
+ * - A report is decoded and added in one pass, at once unless it is large. A report that has to fail takes the ordinary
+ *   path.
  * - A statistics report is made acceptable first, because an error would end the connection of the agent.
  */
 import { create, type DescMessage, type DescMethodUnary, type MessageShape } from "@bufbuild/protobuf"
@@ -82,10 +83,10 @@ export const make = Effect.gen(function* () {
         isTraced ? Effect.withSpan(`RpcServer.${rpc._tag}`, { kind: "server" }) : identity
       )
 
-    return inTurn(DrpcMultiplexer.unary(method, (message, { session }: Connection) => run(message, session)))
+    return DrpcMultiplexer.unary(method, (message, { session }: Connection) => run(message, session))
   })
 
-  /** Adds a valid report at once. An invalid report takes the ordinary path, which returns the error. */
+  /** Adds a valid report in one pass. An invalid report takes the ordinary path, which returns the error. */
   const reportOf = ({
     handler: ordinary,
     name
@@ -108,7 +109,8 @@ export const make = Effect.gen(function* () {
   for (const rpc of AgentApi.requests.values()) {
     const method = Agent.methods.find(({ name }) => name === rpc._tag) as DescMethodUnary
     const entry = yield* entryOf(rpc, method)
-    entries.push(rpc._tag === Metadata.BatchUpdateMetadata._tag && !isTraced ? reportOf(entry) : entry)
+    if (rpc._tag !== Metadata.BatchUpdateMetadata._tag || isTraced) entries.push(inTurn(entry))
+    else entries.push(bySize(reportOf(inTurn(entry)), inTurn(reportOf(entry))))
   }
   const counted = DrpcMultiplexer.contramap((agentSocket: Connection) => {
     agentSocket.rateLimiter.consumeUnsafe()
@@ -137,6 +139,18 @@ const inTurn = ({ handler, name }: DrpcMultiplexer.UnaryEntry<Connection>): Drpc
         )
       )
     }
+  }
+})
+
+/** Takes small messages by one handler, and large ones by the other. */
+const bySize = (
+  small: DrpcMultiplexer.UnaryEntry<Connection>,
+  large: DrpcMultiplexer.UnaryEntry<Connection>
+): DrpcMultiplexer.UnaryEntry<Connection> => ({
+  name: small.name,
+  handler: {
+    _tag: "Unary",
+    handle: (bytes, connection) => (bytes.length > maxBytesAtOnce ? large : small).handler.handle(bytes, connection)
   }
 })
 
