@@ -26,7 +26,7 @@ import * as PostgresClient from "../../src/storage/Postgres.ts"
 import * as PoolMetrics from "../../src/telemetry/PoolMetrics.ts"
 import * as Proxy from "../faults/Proxy.ts"
 import { dataFolder } from "../support/folder.ts"
-import { lockedBefore } from "../support/locked.ts"
+import { lockedBefore, whileLocked } from "../support/locked.ts"
 import { row } from "../support/metadata.ts"
 import * as PgProxy from "../support/PgProxy.ts"
 import * as Postgres from "../support/Postgres.ts"
@@ -40,6 +40,22 @@ const environment = PgProxy.layer.pipe(
   Layer.provideMerge(Logger.layer([]))
 )
 
+/** Opens so many connections of a pool, and none more: as many statements wait at the same time. */
+const openAll = Effect.fnUntraced(function* (pool: SqlClient.SqlClient, size: number) {
+  const sql = yield* SqlClient.SqlClient
+  const waiting = sql`
+    SELECT FROM pg_stat_activity WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0`
+  const begun = yield* whileLocked("workspace_agents")(
+    Effect.gen(function* () {
+      const statements = Array.makeBy(size, () => pool`SELECT FROM workspace_agents`)
+      const fiber = yield* Effect.forkChild(Effect.all(statements, { concurrency: "unbounded" }))
+      yield* Effect.repeat(waiting, { until: ({ length }) => length === size })
+      return fiber
+    })
+  )
+  yield* Fiber.join(begun)
+})
+
 layer(environment)("the pool after a network swallowed its connections", (it) => {
   it.effect.each([1, 7, 20, 60])("works again within one timeout and 2 s, with a size of %i [FT-32]", (size) =>
     Effect.gen(function* () {
@@ -49,11 +65,8 @@ layer(environment)("the pool after a network swallowed its connections", (it) =>
       const store = yield* PgMetadataStore.make({ writeTimeout: "3 seconds", readTimeout: "1 hour" }).pipe(
         Effect.provideService(SqlClient.SqlClient, sql)
       )
-      // connections, of which all but those of the first write and of some reads stay idle
-      yield* Effect.all(
-        Array.makeBy(size, () => sql`SELECT pg_sleep(0.1)`),
-        { concurrency: "unbounded" }
-      )
+      // of which all but those of the first write and of some reads stay idle
+      yield* openAll(sql, size)
       yield* proxy.freeze
       const read = (agent: (typeof agents)[number]) => Effect.retry(store.read(agent), { times: 3 })
 
