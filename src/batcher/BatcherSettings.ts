@@ -105,17 +105,14 @@ export const resolve = (
 ): Effect.Effect<ResolvedSettings, InvalidSetting> =>
   Effect.gen(function* () {
     const maxBatchSize = yield* count("maxBatchSize", settings.maxBatchSize, 500)
-    const atLeastOneBatch = { minimum: maxBatchSize, of: `maxBatchSize, ${maxBatchSize}` }
     const maxBacklogBatchSize = yield* count(
       "maxBacklogBatchSize",
       settings.maxBacklogBatchSize,
       maxBatchSize,
-      atLeastOneBatch
+      maxBatchSize,
+      "maxBatchSize"
     )
-    const atLeastOneBacklogBatch =
-      maxBacklogBatchSize === maxBatchSize
-        ? atLeastOneBatch
-        : { minimum: maxBacklogBatchSize, of: `maxBacklogBatchSize, ${maxBacklogBatchSize}` }
+    const longest = maxBacklogBatchSize > maxBatchSize ? "maxBacklogBatchSize" : "maxBatchSize"
     const concurrency = yield* count("concurrency", settings.concurrency, 1)
     if (concurrency > 1 && !knows.partitions) {
       return yield* invalid("concurrency", "1 without partitionBy, which keeps the order of updates", concurrency)
@@ -143,7 +140,7 @@ export const resolve = (
       interval: yield* duration("interval", settings.interval, Duration.seconds(5)),
       maxAge: yield* duration("maxAge", settings.maxAge, Duration.infinity),
       queueCapacity: yield* count("queueCapacity", settings.queueCapacity, maxBatchSize * 5),
-      maxPending: yield* count("maxPending", settings.maxPending, room, atLeastOneBacklogBatch),
+      maxPending: yield* count("maxPending", settings.maxPending, room, maxBacklogBatchSize, longest),
       maxPendingBytes,
       maxPendingPerSource,
       concurrency,
@@ -165,18 +162,25 @@ export const resolve = (
 const invalid = (setting: string, requirement: string, actual: unknown) =>
   new InvalidSetting({ setting, requirement, actual })
 
-/** A count by the rule of this module: absent or zero means `byDefault`. */
+/** A count by the rule of this module: absent or zero means `byDefault`. Its minimum may be the value of another setting. */
 const count = (
   setting: string,
   actual: number | undefined,
   byDefault: number,
-  { minimum, of } = { minimum: 1, of: "1" }
+  minimum = 1,
+  minimumOf?: string
 ): Effect.Effect<number, InvalidSetting> => {
   // no limit may be given as such
   if (actual === undefined || actual === 0 || actual === byDefault) return Effect.succeed(byDefault)
   return Number.isSafeInteger(actual) && actual >= minimum
     ? Effect.succeed(actual)
-    : Effect.fail(invalid(setting, `a whole number of at least ${of}`, actual))
+    : Effect.fail(
+        invalid(
+          setting,
+          `a whole number of at least ${minimumOf === undefined ? "" : `${minimumOf}, `}${minimum}`,
+          actual
+        )
+      )
 }
 
 /** A count without a limit by default, which cannot be kept without certain rules. */

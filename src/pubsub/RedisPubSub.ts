@@ -5,8 +5,8 @@
  * - Needs the package `redis` and a server of Redis 6 or Valkey, or later. Nothing is stored there.
  * - Building the layer fails when the server cannot be used. Later a lost connection is replaced, however long that takes;
  *   until then publications fail at once, and subscribers get a `Resync` every 5 s.
- * - Every subscriber gets a `Resync` when the connection listens again, when the heartbeats of any replica show a gap, and
- *   once a minute.
+ * - Every subscriber gets a `Resync` when the connection listens again, when the heartbeats of any replica show a gap or
+ *   have stopped within the last minute, and once a minute.
  * - A connection that stops to respond is detected within 6 s.
  * - A publication succeeds when the server has the message, and fails after `publishTimeout`.
  * - Names and payloads have the limits of Postgres: 63 and 7 999 bytes, without NUL.

@@ -10,14 +10,8 @@ import * as World from "./World.ts"
 /** Two replicas with a broker, and agents that report to both in turn. */
 const replicated = Effect.fnUntraced(function* (urls: readonly [here: string, there: string]) {
   const world = yield* World.make({ replicas: urls.map((url) => ({ PUBSUB_URL: url })) })
-  // watchers of a replica hear of an agent that stays at one that is cut off within a minute only
-  const turns = new Map<number, number>()
   const load = {
-    to: (agent: number) => {
-      const turn = (turns.get(agent) ?? agent) + 1
-      turns.set(agent, turn)
-      return world.replicas[turn % 2]!.url
-    },
+    to: (agent: number) => world.replicas[(agent + Math.floor(Math.random() * 2)) % 2]!.url,
     every: 250,
     hopAfter: 10
   }

@@ -84,9 +84,8 @@ const untilClockIsStill = <S, A, E, R, U extends Updates<A, U>>(
     }
     const { inFlight, intake } = worker
     yield* Effect.logWarning(
-      `${inFlight + intake.size} updates were pending when a batcher closed with a write or an observer in progress, ` +
-        "and nobody moved the clock of the test: move it with TestClock.adjust while the scope closes, or flush " +
-        "before the test ends"
+      `${inFlight + intake.size} updates were pending when a batcher closed with work in progress, and nobody moved ` +
+        "the clock: use TestClock.adjust while the scope closes, or flush before"
     ).pipe(
       Effect.annotateLogs({ inFlight, pending: intake.size }),
       // tests keep what is written to their console to themselves

@@ -6,7 +6,7 @@ import { Dropped, type DropReason } from "../BatcherErrors.ts"
 import { acknowledge, type NotWritten } from "./acknowledge.ts"
 import { type FlushRequest, type FlushResult, resultOf } from "./job.ts"
 import type { Accounting, Ledger } from "./ledger.ts"
-import type { Receipts } from "./receipts.ts"
+import type { Receipt, Receipts } from "./receipts.ts"
 import type { Worker } from "./worker.ts"
 
 /** How many updates are where. */
@@ -82,8 +82,6 @@ export interface Batcher<A, U = ReadonlyArray<A>, E = unknown> {
    * A source of updates can slow down by it before any is dropped.
    */
   readonly saturationUnsafe: () => number
-  /** Whether updates are still accepted. */
-  readonly isOpenUnsafe: () => boolean
   /** Why an update that finds no room now is dropped. */
   readonly dropReasonUnsafe: () => DropReason
 }
@@ -142,35 +140,29 @@ export const makeHandle = <S, A, E, R, U extends Updates<A, U>>(parts: Parts<S, 
   const nestedOr = <X, F>(nested: Effect.Effect<X, F>, otherwise: Effect.Effect<X, F>): Effect.Effect<X, F> =>
     Effect.withFiber((fiber) => (parts.isNested(fiber) ? nested : otherwise))
 
-  const failNested = (updates: U) =>
-    Effect.suspend(() =>
-      Effect.fail(new Dropped({ updates: listOf(updates), reason: countDropped(updates, "nested") }))
-    )
+  /** Counts updates as dropped now, and returns what fails with them. */
+  const failure = (updates: U, reason?: DropReason) =>
+    Effect.fail(new Dropped({ updates: listOf(updates), reason: countDropped(updates, reason) }))
+
+  const failNested = (updates: U) => Effect.suspend(() => failure(updates, "nested"))
 
   const offer = (updates: U): Effect.Effect<void, Dropped<A>> =>
     callback((resume) => {
-      const waiter = intake.offer(updates, (refused) =>
-        resume(
-          refused === undefined
-            ? Effect.void
-            : Effect.fail(new Dropped({ updates: listOf(refused), reason: countDropped(refused) }))
-        )
-      )
+      const waiter = intake.offer(updates, (refused) => resume(refused === undefined ? Effect.void : failure(refused)))
       return waiter && Effect.sync(() => intake.withdraw(waiter))
     })
 
+  /** Counts updates as dropped, and tells those who wait for them. */
+  const refuse = (refused: U | undefined, receipt: Receipt<NotWritten<A, E>>) => {
+    if (refused !== undefined) receipts.refuse(refused, receipt, droppedError(countDropped(refused)))
+  }
+
   const addAndWait = (updates: U) =>
-    acknowledge<A, E>(callback, (receipt) => {
-      const refused = intake.accept(receipts.wrap(updates, receipt), receipt)
-      if (refused !== undefined) receipts.refuse(refused, receipt, droppedError(countDropped(refused)))
-    })
+    acknowledge<A, E>(callback, (receipt) => refuse(intake.accept(receipts.wrap(updates, receipt), receipt), receipt))
 
   const offerAndWait = (updates: U) =>
     acknowledge<A, E>(callback, (receipt) => {
-      const onEnd = (refused: U | undefined) => {
-        if (refused !== undefined) receipts.refuse(refused, receipt, droppedError(countDropped(refused)))
-      }
-      const waiter = intake.offer(receipts.wrap(updates, receipt), onEnd, receipt)
+      const waiter = intake.offer(receipts.wrap(updates, receipt), (refused) => refuse(refused, receipt), receipt)
       if (waiter === undefined) return undefined
       return () => {
         if (intake.withdraw(waiter)) receipts.refuse(waiter.updates, receipt, droppedError("full"))
@@ -222,7 +214,6 @@ export const makeHandle = <S, A, E, R, U extends Updates<A, U>>(parts: Parts<S, 
     accountingUnsafe,
     sizesUnsafe,
     saturationUnsafe: () => intake.saturation,
-    isOpenUnsafe: () => intake.phase === "open",
     dropReasonUnsafe: () => intake.dropReason
   }
 }

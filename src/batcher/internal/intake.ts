@@ -103,8 +103,8 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
     if (count === 0) return undefined
     if (this.phase !== "open") return updates
     const { mailbox, pending } = this
-    const { maxBatchSize, maxPending, maxPendingPerSource } = this.#settings
-    const most = Math.min(maxBatchSize, maxPending - this.#signals.reserved, maxPendingPerSource)
+    const { maxBatchSize, maxPendingPerSource } = this.#settings
+    const most = Math.min(maxBatchSize, this.#limit, maxPendingPerSource)
     const room = most - pending.size
     if (count <= room && mailbox.size === 0 && this.#signals.isAvailable) {
       this.ledger.accepted += count
@@ -178,12 +178,11 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   fold(): boolean {
     const { mailbox, pending } = this
     const target = this.batchSize
-    const limit = this.#settings.maxPending - this.#signals.reserved
     for (;;) {
       const isFlushing = pending.isFrozen
       if (isFlushing && mailbox.marked === 0) break
       const size = pending.size
-      const room = Math.min(target - (isFlushing ? pending.frozenSize : size), limit - size)
+      const room = Math.min(target - (isFlushing ? pending.frozenSize : size), this.#limit - size)
       if (room <= 0 || mailbox.read(room, this.#addPending) === 0) break
     }
     return pending.size >= this.#settings.maxBatchSize
@@ -305,13 +304,19 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   /** The part of the room that is taken, from 0 to 1: of `maxPending` or of `maxPendingBytes`, whichever is more. */
   get saturation(): number {
     const { pending } = this
-    const ofRoom = (pending.size + this.#signals.reserved) / this.#settings.maxPending
-    return Math.min(1, Math.max(ofRoom, pending.bytes / this.#maxBytes))
+    const { reserved, reservedBytes } = this.#signals
+    const ofRoom = (pending.size + reserved) / this.#settings.maxPending
+    return Math.min(1, Math.max(ofRoom, (pending.bytes + reservedBytes) / this.#maxBytes))
   }
 
   /** Whether nothing finds room that does not merge. */
   get isFull(): boolean {
-    return this.pending.size >= this.#settings.maxPending - this.#signals.reserved
+    return this.pending.size >= this.#limit
+  }
+
+  /** How many updates may be pending now. */
+  get #limit(): number {
+    return this.#settings.maxPending - this.#signals.reserved
   }
 
   /** Adds an update to what is pending if it merges or finds room. Returns whether it does not. */

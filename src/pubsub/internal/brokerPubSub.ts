@@ -4,8 +4,8 @@
  * - Publications and subscriptions share one connection. While it is lost, publications fail at once, and subscribers
  *   get a `Resync` every 5 s, so that they read the state at intervals. They get another one when the connection listens
  *   again.
- * - A gap in the heartbeats of any replica gives every subscriber a `Resync`: see {@link NumberedHeartbeats}. So does
- *   every minute, for a loss that no gap shows.
+ * - A gap in the heartbeats of any replica gives every subscriber a `Resync`: see {@link NumberedHeartbeats}. So do each
+ *   5 s in which a replica is silent, for up to a minute, and every minute, for a loss that no gap shows.
  */
 import { type Duration, Effect, Schedule, type Scope } from "effect"
 import { randomUuid } from "../../domain/RandomUuid.ts"
@@ -21,7 +21,7 @@ export interface BrokerConnection extends Connection {
   readonly publish: (channel: string, payload: string) => Effect.Effect<void, unknown>
 }
 
-/** The time between two reads of a subscriber while the broker is away. */
+/** The time between two reads of a subscriber while the broker is away, or a replica is silent. */
 const awayInterval: Duration.Input = "5 seconds"
 
 /** The time between two reads of a subscriber that nothing has asked for. */
@@ -49,7 +49,7 @@ export const make = Effect.fnUntraced(function* (
   })
 
   const resyncWhileAway = Effect.sync(() => {
-    if (listener.isConnecting()) subscribers.resync()
+    if (heartbeats.isAnySilent() || listener.isConnecting()) subscribers.resync()
   })
   yield* Effect.forkScoped(Effect.schedule(resyncWhileAway, Schedule.spaced(awayInterval)))
   yield* Effect.sync(subscribers.resync).pipe(

@@ -34,6 +34,7 @@ const makeBroker = () => {
   }
   return {
     driver,
+    publish,
     leave: Effect.sync(() => {
       isAway = true
       for (const queue of queues.values()) Queue.failCauseUnsafe(queue, Cause.fail(lost))
@@ -113,6 +114,29 @@ describe("brokerPubSub", () => {
     assert.strictEqual(BrokerPubSub.nameAtBroker("p", "agent:é_1"), "p.agent:é_1")
     assert.strictEqual(BrokerPubSub.nameAtBroker("p", "a.b *>%\n\u0085"), "p.a%2Eb%20%2A%3E%25%0A%C2%85")
   })
+
+  it.effect("gives subscribers a Resync every 5 s while another replica is silent, for a minute [BK-08]", () =>
+    Effect.gen(function* () {
+      const { publish, received } = yield* start
+      for (let number = 0; number < 10; number++) {
+        yield* publish("listener-heartbeat", `there ${number}`)
+        yield* TestClock.adjust("2 seconds")
+      }
+      assert.deepStrictEqual(yield* received, [])
+
+      yield* TestClock.adjust("10 seconds")
+      const first = yield* received
+      assert.deepStrictEqual(first, resyncs(first.length))
+      assert.isNotEmpty(first)
+      yield* TestClock.adjust("20 seconds")
+      assert.isAtLeast((yield* received).length, 4)
+
+      yield* TestClock.adjust("1 minute")
+      yield* received
+      yield* TestClock.adjust("40 seconds")
+      assert.isAtMost((yield* received).length, 1)
+    })
+  )
 
   it.effect("gives subscribers a Resync about once a minute although nothing has failed [BK-04]", () =>
     Effect.gen(function* () {

@@ -32,6 +32,30 @@ describe("numberedHeartbeats", () => {
     assert.isTrue(here.receive(there.next()).isGap)
   })
 
+  it("finds a replica silent of which nothing arrives between two looks, until it is heard again [BK-08]", () => {
+    const [here, there] = [make("here"), make("there")]
+    here.receive(there.next())
+
+    assert.deepStrictEqual([here.isAnySilent(), here.isAnySilent(), here.isAnySilent()], [false, true, true])
+    here.receive(there.next())
+    assert.isFalse(here.isAnySilent())
+    here.receive(there.next())
+    assert.isFalse(here.isAnySilent())
+    assert.isTrue(here.isAnySilent())
+  })
+
+  it("forgets a replica that stays silent for twelve looks, whose return is a gap [BK-08]", () => {
+    const [here, there] = [make("here"), make("there")]
+    here.receive(there.next())
+
+    const looks = Array.from({ length: 14 }, () => here.isAnySilent())
+    assert.deepStrictEqual(
+      looks,
+      looks.map((_, look) => look > 0 && look < 12)
+    )
+    assert.isTrue(here.receive(there.next()).isGap)
+  })
+
   it("ignores what is no heartbeat, and one that comes twice", () => {
     const [here, there] = [make("here"), make("there")]
     const first = there.next()
