@@ -21,15 +21,14 @@ describe.skipIf(!GoClient.hasGo)(GoClient.hasGo ? title : `${title} (skipped: ne
           const database = yield* TestDatabase
           const other = yield* Replica.start({ DATABASE_URL: Redacted.value(database.url) })
           const owner = yield* People.user()
-          const [one, two] = yield* People.agentsOf(owner.username, 2)
+          const agents = yield* People.agentsOf(owner.username, 6)
 
           const tested = yield* GoClient.test(["-run", "^TestPeers", ...args], {
             CODER_AGENT_URL: url,
             OTHER_SERVICE_URL: other.url,
             OTHER_SERVICE_PID: String(other.pid),
             USER_TOKEN: Redacted.value(owner.token),
-            CODER_AGENT_TOKEN: Redacted.value(one!.token),
-            OTHER_AGENT_TOKEN: Redacted.value(two!.token)
+            AGENT_TOKENS: agents.map(({ token }) => Redacted.value(token)).join(",")
           })
 
           assert.strictEqual(tested.code, 0, tested.output)

@@ -44,14 +44,16 @@ type world struct {
 	tokens              [2]string
 }
 
-func twoAgents(t *testing.T, agentsAt, clientsAt string) world {
+// twoAgents gives each test agents of its own, because the end of a peer is written after its stream has ended.
+func twoAgents(t *testing.T, number int, agentsAt, clientsAt string) world {
 	t.Helper()
 	if os.Getenv("USER_TOKEN") == "" {
 		t.Skip("needs USER_TOKEN")
 	}
+	tokens := strings.Split(os.Getenv("AGENT_TOKENS"), ",")
 	return world{
 		agentsAt: os.Getenv(agentsAt), clientsAt: os.Getenv(clientsAt),
-		tokens: [2]string{os.Getenv("CODER_AGENT_TOKEN"), os.Getenv("OTHER_AGENT_TOKEN")},
+		tokens: [2]string(tokens[2*number : 2*number+2]),
 	}
 }
 
@@ -262,16 +264,16 @@ func testPeers(t *testing.T, w world) {
 }
 
 func TestPeersOnOneReplica(t *testing.T) {
-	testPeers(t, twoAgents(t, "CODER_AGENT_URL", "CODER_AGENT_URL"))
+	testPeers(t, twoAgents(t, 0, "CODER_AGENT_URL", "CODER_AGENT_URL"))
 }
 
 func TestPeersOnTwoReplicas(t *testing.T) {
-	testPeers(t, twoAgents(t, "OTHER_SERVICE_URL", "CODER_AGENT_URL"))
+	testPeers(t, twoAgents(t, 1, "OTHER_SERVICE_URL", "CODER_AGENT_URL"))
 }
 
 // After the death of their replica one agent comes back to another replica at once, and one only after it was lost.
 func TestPeersOfADeadReplica(t *testing.T) {
-	w := twoAgents(t, "OTHER_SERVICE_URL", "CODER_AGENT_URL")
+	w := twoAgents(t, 2, "OTHER_SERVICE_URL", "CODER_AGENT_URL")
 	one, oneID := w.agent(t, 0, w.agentsAt)
 	two, twoID := w.agent(t, 1, w.agentsAt)
 	client := w.client(t, map[string]string{string(oneID): "one", string(twoID): "two"})
