@@ -114,10 +114,9 @@ export const shown: ReadonlyArray<Shown> = [
     part: "system",
     table: "overload",
     columns: [
+      "rows/s",
       "updates/s offered",
       "updates/s answered",
-      "rows/s",
-      "% of the best",
       "replaced/s",
       "dropped",
       "lost",
