@@ -8,7 +8,10 @@
 import { Cron, DateTime, type Result } from "effect"
 
 export const parse = (expression: string): Result.Result<Cron.Cron, Cron.CronParseError> => {
-  const [, zone = DateTime.zoneMakeLocal(), rest = ""] = /^\s*(?:(?:CRON_)?TZ=(\S+)\s)?(.*)$/s.exec(expression) ?? []
-  const fields = rest.trim().replaceAll("?", "*").split(/\s+/)
-  return Cron.parse([...fields, ...(fields.length === 5 ? ["*"] : [])].join(" "), zone)
+  const zoned = /^(?:CRON_)?TZ=(\S+)(.*)/s.exec(expression.trim())
+  const fields = (zoned?.[2] ?? expression).trim().replaceAll("?", "*").split(/\s+/)
+  return Cron.parse(
+    [...fields, ...(fields.length === 5 ? ["*"] : [])].join(" "),
+    zoned?.[1] ?? DateTime.zoneMakeLocal()
+  )
 }

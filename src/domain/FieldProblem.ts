@@ -14,13 +14,12 @@ const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
 /** Returns the problems of an issue. */
 export const problemsOf = (issue: SchemaIssue.Issue): ReadonlyArray<FieldProblem> =>
-  formatIssue(issue).issues.map(({ message, path = [] }) => {
-    const field = path
-      .map((segment) => (typeof segment === "object" ? segment.key : segment))
-      .reduce<string>(
-        (field, key) =>
-          typeof key === "number" ? `${field}[${key}]` : field === "" ? String(key) : `${field}.${String(key)}`,
-        ""
-      )
+  formatIssue(issue).issues.map(({ message, path }) => {
+    // this formatter gives each issue a path, of plain keys
+    const field = (path as ReadonlyArray<PropertyKey>).reduce<string>(
+      (field, key) =>
+        typeof key === "number" ? `${field}[${key}]` : field === "" ? String(key) : `${field}.${String(key)}`,
+      ""
+    )
     return { field: field.slice(0, maxLength), problem: message.slice(0, maxLength) }
   })

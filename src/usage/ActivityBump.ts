@@ -67,8 +67,8 @@ export const nextAutostart = (
   if (schedule.length > maxSchedule) {
     return Result.fail(new Cron.CronParseError({ message: `a schedule of more than ${maxSchedule} characters` }))
   }
-  const [, zone = "UTC", expression = schedule] = /^(?:CRON_)?TZ=(\S+)\s+(.*)$/.exec(schedule.trim()) ?? []
-  return Result.flatMap(Cron.parse(expression, zone), (cron) =>
+  const zoned = /^(?:CRON_)?TZ=(\S+)(.*)/s.exec(schedule.trim())
+  return Result.flatMap(Cron.parse(zoned?.[2] ?? schedule, zoned?.[1] ?? "UTC"), (cron) =>
     Result.try({
       try: () => DateTime.fromDateUnsafe(Cron.next(cron, after)),
       // for example the 30th of February

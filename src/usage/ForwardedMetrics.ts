@@ -158,8 +158,12 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
         const series: Array<readonly [string, string]> = []
         for (const metric of metrics) {
           const own = ownLabels(metric)
-          const labels = [...ownerLabels, ...(own ?? [])].join(",")
-          const reason = own === undefined ? "invalid" : show(metric, labels, ofAgent, ofOwner)
+          if (own === undefined) {
+            drop("invalid")
+            continue
+          }
+          const labels = [...ownerLabels, ...own].join(",")
+          const reason = show(metric, labels, ofAgent, ofOwner)
           if (reason === undefined) series.push([metric.name, labels])
           else drop(reason)
         }

@@ -69,6 +69,19 @@ describe("near misses", () => {
     })
   )
 
+  it.effect("are none of an environment that cannot be read, or that is empty", () =>
+    Effect.gen(function* () {
+      const inProvider = (provider: ConfigProvider.ConfigProvider) =>
+        Effect.provideService(NearMisses.inEnvironment(["FLUSH_PERIOD"]), ConfigProvider.ConfigProvider, provider)
+      const unreadable = ConfigProvider.make(() =>
+        Effect.fail(new ConfigProvider.SourceError({ message: "no such folder", cause: undefined }))
+      )
+
+      assert.deepStrictEqual(yield* inProvider(unreadable), [])
+      assert.deepStrictEqual(yield* inProvider(ConfigProvider.make(() => Effect.succeed(undefined))), [])
+    })
+  )
+
   it.effect("are found beside variables of which they are the beginning", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* misses(["FLUSH_PERIOD"], "FLUSH_PERIODS", "FLUSH_PERIODS_OF_ALL"), [

@@ -117,8 +117,29 @@ describe("nextAutostart", () => {
     assert.strictEqual(next("TZ=US/Central 0 8 * * SUN", "2026-01-22T09:00:00Z"), "2026-01-25T14:00:00.000Z")
   })
 
+  it("is the same with white space around the schedule and behind its time zone", () => {
+    for (const schedule of ["\n 30 9 * * * ", " TZ=UTC 30 9 * * *\n", "TZ=UTC \t30 9 *\n* *"]) {
+      assert.strictEqual(next(schedule, "2026-01-22T09:00:00Z"), "2026-01-22T09:30:00.000Z", schedule)
+    }
+  })
+
+  it("is none for a schedule of more than 255 characters", () => {
+    const schedule = (length: number) => "30 9 * * *".padEnd(length, " ")
+
+    assert.strictEqual(next(schedule(255), "2026-01-22T09:00:00Z"), "2026-01-22T09:30:00.000Z")
+    const tooLong = ActivityBump.nextAutostart(schedule(256), DateTime.makeUnsafe(0))
+    assert.include(Result.isFailure(tooLong) && tooLong.failure.message, "more than 255 characters")
+  })
+
   it("is none for what is no schedule, or one that never comes", () => {
-    for (const schedule of ["", "CRON_TZ=Nowhere/Land 30 9 * * *", "30 9 * *", "x y * * *", "0 0 30 2 *"]) {
+    for (const schedule of [
+      "",
+      "CRON_TZ=Nowhere/Land 30 9 * * *",
+      "in TZ=UTC 30 9 * * *",
+      "30 9 * *",
+      "x y * * *",
+      "0 0 30 2 *"
+    ]) {
       assert.strictEqual(next(schedule, "2026-01-22T09:00:00Z"), "none", schedule)
     }
     const never = ActivityBump.nextAutostart("0 0 30 2 *", DateTime.makeUnsafe(0))

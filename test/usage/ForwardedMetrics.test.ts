@@ -110,7 +110,7 @@ describe("ForwardedMetrics", () => {
 
   it.effect("leaves out and counts what cannot be shown", () =>
     Effect.gen(function* () {
-      const { dropped, report, series } = yield* start()
+      const { dropped, report, reports, series } = yield* start()
 
       yield* report(owner("main"), [
         gauge("", 1),
@@ -130,6 +130,8 @@ describe("ForwardedMetrics", () => {
         }
       ])
       assert.deepStrictEqual([yield* dropped("invalid"), yield* series()], [12, []])
+      // an agent of whom nothing is shown takes no memory
+      assert.deepStrictEqual(yield* reports(""), [])
 
       yield* report(owner("main"), [gauge("load", 1, { a: "" }), gauge("load", 2), counter("load", 3, { b: "c" })])
       assert.deepStrictEqual(

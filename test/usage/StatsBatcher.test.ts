@@ -104,7 +104,9 @@ describe("StatsBatcher", () => {
       const dropped = count(Metrics.batcher.dropped.full)
       // 20 are pending, 10 more wait to be
       assert.strictEqual(dropped, 70)
-      assert.strictEqual(logs.filter(({ message }) => message === "report of statistics dropped").length, dropped)
+      const drops = logs.filter(({ message }) => message === "report of statistics dropped")
+      assert.strictEqual(drops.length, dropped)
+      assert.deepInclude(drops[0], { level: "Debug", annotations: { agentId: agent(30), reason: "full" } })
 
       const closing = yield* Effect.forkChild(close, { startImmediately: true })
       yield* TestClock.adjust("15 seconds")

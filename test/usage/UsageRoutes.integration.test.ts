@@ -197,6 +197,23 @@ layer(layerExperiment, { excludeTestServices: true })("usage, where people's pro
     })
   )
 
+  it.effect("responds with 503 while agents cannot be read, and logs of whom", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const { logged } = yield* Service.TestService
+      const { id, owner, workspace } = yield* People.agent()
+
+      yield* sql`ALTER TABLE workspace_agents RENAME TO away`
+      const { status } = yield* Effect.ensuring(
+        mark(workspace.id, owner.token, { agent_id: id, app_name: "ssh" }),
+        Effect.orDie(sql`ALTER TABLE away RENAME TO workspace_agents`)
+      )
+
+      assert.strictEqual(status, 503)
+      yield* logged(`"agentId":"${id}"`, `"workspaceId":"${workspace.id}"`, "ERROR")
+    })
+  )
+
   it.effect("finds no agent of another workspace", () =>
     Effect.gen(function* () {
       const { owner, workspace } = yield* People.agent()
