@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import * as AgentIdChunks from "../../src/metadata/AgentIdChunks.ts"
 import * as MetadataStore from "../../src/metadata/MetadataStore.ts"
 import type { AgentMetadata } from "../../src/domain/Metadata.ts"
+import type { MetadataView } from "../../src/domain/MetadataView.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import * as MetadataWatch from "../../src/watch/MetadataWatch.ts"
 import type { WatchEvent } from "../../src/watch/MetadataWatch.ts"
@@ -94,10 +95,10 @@ export const watch = Effect.gen(function* () {
 
 export const chunk = (...agents: ReadonlyArray<number>) => AgentIdChunks.encode(agents.map(agent)).join("")
 
-export const values = (event: WatchEvent | undefined) =>
-  event?.type === "data"
-    ? Object.fromEntries(event.data.map(({ description, result }) => [description.key, result.value]))
-    : event
+export const values = (event: WatchEvent | undefined) => (event?.type === "data" ? valuesOf(event.data) : event)
+
+export const valuesOf = (list: ReadonlyArray<MetadataView>): Readonly<Record<string, string>> =>
+  Object.fromEntries(list.map(({ description, result }) => [description.key, result.value]))
 
 export const seconds = (count: number) => TestClock.adjust(Duration.seconds(count))
 

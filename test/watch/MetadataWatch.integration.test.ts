@@ -11,7 +11,7 @@ import * as MetadataWatch from "../../src/watch/MetadataWatch.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Seed from "../support/seed.ts"
 import { Statements, layer as layerStatements } from "../support/statements.ts"
-import { values } from "../support/watch.ts"
+import { valuesOf } from "../support/watch.ts"
 
 const environment = MetadataWatch.layer.pipe(
   Layer.provideMerge([PgMetadataStore.layer(), PubSub.layerMemory]),
@@ -30,10 +30,10 @@ layer(environment, { excludeTestServices: true })("MetadataWatch over Postgres",
       const collectedAt = yield* DateTime.now
       const watched = yield* Effect.forEach(agents, (agentId) =>
         Effect.gen(function* () {
-          const seen = yield* Queue.unbounded<unknown>()
-          yield* Stream.runForEach(yield* watches.open(agentId), (event) => Queue.offer(seen, values(event))).pipe(
-            Effect.forkScoped
-          )
+          const seen = yield* Queue.unbounded<Readonly<Record<string, string>>>()
+          yield* Stream.runForEach(yield* watches.open(agentId), (event) =>
+            event.type === "data" ? Queue.offer(seen, valuesOf(event.data)) : Effect.void
+          ).pipe(Effect.forkScoped)
           // the list as it is at once, and again a second later
           yield* Queue.take(seen)
           return { agentId, seen }
@@ -46,7 +46,10 @@ layer(environment, { excludeTestServices: true })("MetadataWatch over Postgres",
       )
       statements.length = 0
       yield* Effect.forEach(AgentIdChunks.encode(agents), (payload) => pubsub.publish(MetadataBatcher.channel, payload))
-      const seen = yield* Effect.forEach(watched, ({ seen }) => Queue.take(seen))
+      // the list comes again after five seconds without a change
+      const seen = yield* Effect.forEach(watched, ({ agentId, seen }) =>
+        Effect.repeat(Queue.take(seen), { until: ({ cpu }) => cpu === agentId })
+      )
 
       for (const [index, agentId] of agents.entries()) {
         assert.deepStrictEqual(seen[index], { cpu: agentId, ram: "" })
