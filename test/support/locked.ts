@@ -31,7 +31,7 @@ export const lockedBefore = Effect.fnUntraced(
       yield* sql`SELECT FROM ${sql(table)} WHERE id = ${held} FOR UPDATE`
       const running = yield* Effect.forkScoped(statement)
       yield* Effect.repeat(
-        sql`SELECT FROM pg_stat_activity WHERE ${holder!.pid} = ANY (pg_blocking_pids(pid))`.pipe(
+        sql`SELECT FROM pg_locks WHERE NOT granted AND ${holder!.pid} = ANY (pg_blocking_pids(pid))`.pipe(
           Effect.map((waiting) => waiting.length > 0)
         ),
         { until: (isWaiting) => isWaiting }
