@@ -1,17 +1,19 @@
 /**
  * The contract of administration: users, workspaces and agents, their tokens, and the declarations of agents.
  *
+ * - Users manage secrets of their own. The value of a secret is in no response.
  * - A token is shown once, in the response to the call that made it.
  * - A deleted user, workspace or agent is gone at once for everyone, and its name is free. Its rows are purged later.
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { AgentNotFound, DirectoryUnavailable, WorkspaceNotFound } from "../access/AccessError.ts"
-import { AdminAuthentication } from "../access/Authentication.ts"
+import { AgentNotFound, DirectoryUnavailable, Forbidden, WorkspaceNotFound } from "../access/AccessError.ts"
+import { AdminAuthentication, ReaderAuthentication } from "../access/Authentication.ts"
 import { RequestValidation } from "../platform/ErrorResponse.ts"
 import { AgentId, UserId, WorkspaceId } from "../domain/Ids.ts"
 import { apps, metadata, MonitorsDeclaration, optional, scripts, uniqueBy } from "./AgentDeclaration.ts"
-import { NameTaken, TokenNotFound, UserNeeded, UserNotFound } from "./Directory.ts"
+import { NameTaken, SecretNotFound, TokenNotFound, TooManySecrets, UserNeeded, UserNotFound } from "./Directory.ts"
+import { SecretContent } from "./UserSecret.ts"
 
 /** Names that fit into addresses and file names. */
 const Name = Schema.String.check(
@@ -57,6 +59,14 @@ const TokenSummaryView = Schema.Struct({
   expires_at: Time,
   /** Accurate to five minutes; null if it was never used. */
   last_used_at: Time
+})
+
+const SecretView = Schema.Struct({
+  name: Schema.String,
+  env_name: Schema.String,
+  file_path: Schema.String,
+  created_at: Schema.DateTimeUtcFromString,
+  updated_at: Schema.DateTimeUtcFromString
 })
 
 const created = <S extends Schema.Top>(schema: S) => schema.pipe(HttpApiSchema.status(201))
@@ -111,6 +121,30 @@ const users = HttpApiGroup.make("users")
     }).annotate(OpenApi.Summary, "Revoke a token of a user; connections that it opened end at once")
   )
   .middleware(AdminAuthentication)
+
+const secrets = HttpApiGroup.make("secrets")
+  .add(
+    HttpApiEndpoint.get("list", "/api/v2/users/:username/secrets", {
+      params: { username: Name },
+      success: Schema.Array(SecretView),
+      error: [Forbidden, UserNotFound, DirectoryUnavailable]
+    }).annotate(OpenApi.Summary, "List the secrets of a user, without their values"),
+    HttpApiEndpoint.put("put", "/api/v2/users/:username/secrets/:name", {
+      params: { username: Name, name: Name },
+      payload: SecretContent,
+      success: SecretView,
+      error: [Forbidden, UserNotFound, TooManySecrets, NameTaken, DirectoryUnavailable]
+    }).annotate(
+      OpenApi.Summary,
+      "Store a secret of a user, in place of the one of the same name; agents of the user learn of it when they connect next"
+    ),
+    HttpApiEndpoint.delete("delete", "/api/v2/users/:username/secrets/:name", {
+      params: { username: Name, name: Name },
+      success: deleted,
+      error: [Forbidden, UserNotFound, SecretNotFound, DirectoryUnavailable]
+    }).annotate(OpenApi.Summary, "Delete a secret of a user")
+  )
+  .middleware(ReaderAuthentication)
 
 const workspaces = HttpApiGroup.make("workspaces")
   .add(
@@ -193,7 +227,7 @@ const agents = HttpApiGroup.make("agents")
   .middleware(AdminAuthentication)
 
 export const AdminApi = HttpApi.make("admin")
-  .add(users, workspaces, agents)
+  .add(users, secrets, workspaces, agents)
   .middleware(RequestValidation)
   // otherwise a misspelled field would leave its default in place
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error" })

@@ -2,6 +2,7 @@
 import { Duration, Effect, Layer, Redacted } from "effect"
 import type { Digest, SecureRandom } from "effect/crypto"
 import { HttpApiBuilder } from "effect/http-api"
+import { Forbidden } from "../access/AccessError.ts"
 import * as Authentication from "../access/Authentication.ts"
 import { layerRequestValidation } from "../platform/ErrorResponse.ts"
 import * as Token from "../access/Token.ts"
@@ -10,6 +11,7 @@ import type { User } from "../domain/User.ts"
 import { AdminApi } from "./AdminApi.ts"
 import type { MetadataDeclaration } from "./AgentDeclaration.ts"
 import { type Agent, type AgentDetails, Directory, type TokenSummary } from "./Directory.ts"
+import type { SecretSummary } from "./UserSecret.ts"
 
 const users = HttpApiBuilder.group(
   AdminApi,
@@ -48,6 +50,35 @@ const users = HttpApiBuilder.group(
         Effect.map(directory.tokens(username), (tokens) => tokens.map(toTokenView))
       )
       .handle("revokeToken", ({ params: { name, username } }) => directory.revokeToken(username, name))
+  })
+)
+
+/** Users manage secrets of their own, and administrators those of everyone. */
+const ofUserOrAdmin = Effect.fnUntraced(function* (username: string) {
+  const caller = yield* Authentication.CurrentUser
+  if (caller.isAdmin || caller.username.toLowerCase() === username.toLowerCase()) return
+  return yield* new Forbidden({ message: "only the user and administrators may do this" })
+})
+
+const secrets = HttpApiBuilder.group(
+  AdminApi,
+  "secrets",
+  Effect.fnUntraced(function* (handlers) {
+    const directory = yield* Directory
+
+    return handlers
+      .handle("list", ({ params: { username } }) =>
+        Effect.andThen(
+          ofUserOrAdmin(username),
+          Effect.map(directory.secrets(username), (secrets) => secrets.map(toSecretView))
+        )
+      )
+      .handle("put", ({ params: { name, username }, payload }) =>
+        Effect.andThen(ofUserOrAdmin(username), Effect.map(directory.putSecret(username, name, payload), toSecretView))
+      )
+      .handle("delete", ({ params: { name, username } }) =>
+        Effect.andThen(ofUserOrAdmin(username), directory.deleteSecret(username, name))
+      )
   })
 )
 
@@ -112,8 +143,8 @@ const agents = HttpApiBuilder.group(
 )
 
 export const layer = HttpApiBuilder.layer(AdminApi).pipe(
-  Layer.provide([users, workspaces, agents]),
-  Layer.provide([Authentication.layerAdmin, layerRequestValidation])
+  Layer.provide([users, secrets, workspaces, agents]),
+  Layer.provide([Authentication.layerAdmin, Authentication.layerReader, layerRequestValidation])
 )
 
 /** Mints a token, and its digest, which is stored. */
@@ -137,6 +168,14 @@ const toTokenView = ({ createdAt, expiresAt, lastUsedAt, name }: TokenSummary) =
   created_at: createdAt,
   expires_at: expiresAt,
   last_used_at: lastUsedAt
+})
+
+const toSecretView = ({ createdAt, envName, filePath, name, updatedAt }: SecretSummary) => ({
+  name,
+  env_name: envName,
+  file_path: filePath,
+  created_at: createdAt,
+  updated_at: updatedAt
 })
 
 const toDescription = (declaration: MetadataDeclaration): MetadataDescription => ({

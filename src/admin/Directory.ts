@@ -29,7 +29,9 @@ import type { TokenDigest } from "../access/Token.ts"
 import type { AgentId, WorkspaceId } from "../domain/Ids.ts"
 import type { MetadataDescription } from "../domain/Metadata.ts"
 import type { User } from "../domain/User.ts"
+import * as ErrorResponse from "../platform/ErrorResponse.ts"
 import type { AppDeclaration, MonitorsDeclaration, ScriptDeclaration } from "./AgentDeclaration.ts"
+import type { SecretContent, SecretSummary } from "./UserSecret.ts"
 
 const fields = { message: Schema.String }
 
@@ -39,6 +41,16 @@ export class UserNotFound extends Schema.TaggedError<UserNotFound>()("UserNotFou
 /** The user has no token of this name. */
 export class TokenNotFound extends Schema.TaggedError<TokenNotFound>()("TokenNotFound", fields, {
   httpApiStatus: 404
+}) {}
+
+/** The user has no secret of this name. */
+export class SecretNotFound extends Schema.TaggedError<SecretNotFound>()("SecretNotFound", fields, {
+  httpApiStatus: 404
+}) {}
+
+/** With this secret the user would have too many, or too many bytes of them. */
+export class TooManySecrets extends Schema.TaggedError<TooManySecrets>()("TooManySecrets", ErrorResponse.fields, {
+  httpApiStatus: 400
 }) {}
 
 /** The user is needed: it owns workspaces, or is the first administrator. */
@@ -145,7 +157,7 @@ export class Directory extends Context.Service<
       username: string,
       change: Change<Pick<User, "username" | "isAdmin">>
     ) => Effect.Effect<User, UserNotFound | UserNeeded | NameTaken | DirectoryUnavailable>
-    /** Deletes a user and its tokens. */
+    /** Deletes a user with its tokens and its secrets. */
     readonly deleteUser: (username: string) => Effect.Effect<void, UserNotFound | UserNeeded | DirectoryUnavailable>
     /** Returns the tokens of a user. */
     readonly tokens: (
@@ -158,6 +170,24 @@ export class Directory extends Context.Service<
     ) => Effect.Effect<void, UserNotFound | TokenNotFound | DirectoryUnavailable>
     /** Stores a token of a user, which replaces the one of the same name. */
     readonly putToken: (token: NewToken) => Effect.Effect<void, UserNotFound | DirectoryUnavailable>
+    /** Returns the secrets of a user, without their values. */
+    readonly secrets: (
+      username: string
+    ) => Effect.Effect<ReadonlyArray<SecretSummary>, UserNotFound | DirectoryUnavailable>
+    /**
+     * Stores a secret of a user, which replaces the one of the same name. Two secrets of a user have neither a variable nor a
+     * file in common. Agents learn of it when they connect next.
+     */
+    readonly putSecret: (
+      username: string,
+      name: string,
+      content: SecretContent
+    ) => Effect.Effect<SecretSummary, UserNotFound | TooManySecrets | NameTaken | DirectoryUnavailable>
+    /** Deletes a secret of a user. */
+    readonly deleteSecret: (
+      username: string,
+      name: string
+    ) => Effect.Effect<void, UserNotFound | SecretNotFound | DirectoryUnavailable>
     /** All workspaces. */
     readonly workspaces: Effect.Effect<ReadonlyArray<Workspace>, DirectoryUnavailable>
     /** Names of workspaces are unique for their owner. The workspace has a first build, which has succeeded. */

@@ -9,7 +9,9 @@ import { problemsOf } from "../domain/FieldProblem.ts"
 /** The fields of an error response. `validations` names the invalid fields and their problems. */
 export const fields = {
   message: Schema.String,
+  /** More about the error. */
   detail: Schema.optionalKey(Schema.String),
+  /** The invalid fields and their problems. */
   validations: Schema.optionalKey(Schema.Array(Schema.Struct({ field: Schema.String, detail: Schema.String })))
 }
 

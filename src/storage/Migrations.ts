@@ -19,6 +19,7 @@ import workspaceAgentContext from "./migrations/0015_workspace_agent_context.ts"
 import lifetimes from "./migrations/0016_lifetimes.ts"
 import replicaPoints from "./migrations/0017_replica_points.ts"
 import devcontainerSubAgents from "./migrations/0018_devcontainer_sub_agents.ts"
+import userSecrets from "./migrations/0019_user_secrets.ts"
 
 export const migrations = {
   "0001_identities": identities,
@@ -38,5 +39,6 @@ export const migrations = {
   "0015_workspace_agent_context": workspaceAgentContext,
   "0016_lifetimes": lifetimes,
   "0017_replica_points": replicaPoints,
-  "0018_devcontainer_sub_agents": devcontainerSubAgents
+  "0018_devcontainer_sub_agents": devcontainerSubAgents,
+  "0019_user_secrets": userSecrets
 }

@@ -10,6 +10,7 @@ import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import { Directory } from "../admin/Directory.ts"
 import * as Agents from "./internal/directory/agents.ts"
+import * as Secrets from "./internal/directory/secrets.ts"
 import * as Users from "./internal/directory/users.ts"
 import * as Workspaces from "./internal/directory/workspaces.ts"
 
@@ -18,6 +19,11 @@ export const layer: Layer.Layer<Directory, never, SqlClient.SqlClient | SecureRa
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const random = yield* SecureRandom.SecureRandom
-    return Directory.of({ ...Users.make(sql, random), ...Workspaces.make(sql, random), ...Agents.make(sql, random) })
+    return Directory.of({
+      ...Users.make(sql, random),
+      ...Secrets.make(sql),
+      ...Workspaces.make(sql, random),
+      ...Agents.make(sql, random)
+    })
   })
 )

@@ -5,7 +5,7 @@
  * any number of calls of one agent.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { Effect, Layer, type Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { SqlClient, type SqlError, type Statement } from "effect/sql"
 import {
   DeclaredAgent,
@@ -98,6 +98,8 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
 
     const devcontainers = yield* declared("read the devcontainers of an agent", Devcontainer, devcontainersOf(sql))
 
+    const secrets = yield* declared("read the secrets of an agent", SecretRow, secretsOf(sql))
+
     const declaredKeys = yield* coalesced("read the declared keys of agents", (agentIds: ReadonlyArray<AgentId>) =>
       sql<{ agentId: AgentId; keys: ReadonlyArray<string> }>`
         SELECT workspace_agent_id AS "agentId", array_agg(key) AS keys
@@ -133,10 +135,41 @@ export const layer: Layer.Layer<ManifestStore, never, SqlClient.SqlClient> = Lay
       declaredKeys,
       devcontainers,
       metadata,
-      scripts
+      scripts,
+      secrets
     })
   })
 )
+
+const SecretRow = Schema.Struct({
+  env_name: Schema.String,
+  file_path: Schema.String,
+  value: Schema.RedactedFromValue(Schema.Uint8Array, { label: "secret" })
+})
+
+/** Reads each secret once, however many agents of its user ask. */
+const secretsOf = (sql: SqlClient.SqlClient) => (isOneOf: Statement.Fragment) =>
+  sql<Omit<Owned, "ownerId"> & { readonly agent_ids: ReadonlyArray<AgentId> }>`
+    SELECT
+      secret.env_name, secret.file_path, secret.value,
+      (
+        SELECT array_agg(agent.id)
+        FROM workspaces AS workspace
+        JOIN workspace_builds AS build ON build.workspace_id = workspace.id
+        JOIN workspace_agents AS agent ON agent.workspace_build_id = build.id
+        WHERE workspace.owner_id = secret.user_id AND agent.id ${isOneOf}
+      ) AS agent_ids
+    FROM user_secrets AS secret
+    WHERE secret.user_id IN (
+      SELECT workspace.owner_id
+      FROM workspace_agents AS agent
+      JOIN workspace_builds AS build ON build.id = agent.workspace_build_id
+      JOIN workspaces AS workspace ON workspace.id = build.workspace_id
+      WHERE agent.id ${isOneOf}
+    )
+    ORDER BY secret.name`.pipe(
+    Effect.map((rows) => rows.flatMap(({ agent_ids, ...row }) => agent_ids.map((ownerId) => ({ ownerId, ...row }))))
+  )
 
 const devcontainersOf = (sql: SqlClient.SqlClient) => (isOneOf: Statement.Fragment) =>
   sql<Owned & { readonly subagent_id: AgentId | null }>`

@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer, Redacted } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
 import type { AgentId } from "../../src/domain/Ids.ts"
@@ -59,13 +59,14 @@ layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
       yield* sql`UPDATE workspace_agents SET environment_variables = '{"EDITOR": 1}' WHERE id = ${broken}`
       made.length = 0
 
-      const { agent, apps, devcontainers, metadata, scripts } = store
+      const { agent, apps, devcontainers, metadata, scripts, secrets } = store
       const parts: ReadonlyArray<(id: AgentId) => Effect.Effect<unknown, StoreError>> = [
         agent,
         apps,
         devcontainers,
         metadata,
-        scripts
+        scripts,
+        secrets
       ]
       const failed = yield* Effect.forEach(
         [...agents, ...agents, ...agents],
@@ -207,6 +208,49 @@ layer(environment, { excludeTestServices: true })("PgManifestStore", (it) => {
       assert.deepStrictEqual(yield* found, [["a", child], ...none])
       yield* sql`DELETE FROM workspace_agents WHERE id = ${child}`
       assert.deepStrictEqual(yield* found, [["a", undefined], ...none])
+    })
+  )
+
+  it.effect("reads the secrets of the user who owns the agent now, and no other user's [MF-10]", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* ManifestStore
+      const [one, sibling] = yield* Seed.agents(2, [])
+      const [other] = yield* Seed.agents(1, [])
+      const ownerOf = (agentId: AgentId) => sql<{ id: string; workspace: string }>`
+        SELECT workspace.owner_id AS id, workspace.id AS workspace
+        FROM workspace_agents AS agent
+        JOIN workspace_builds AS build ON build.id = agent.workspace_build_id
+        JOIN workspaces AS workspace ON workspace.id = build.workspace_id
+        WHERE agent.id = ${agentId}`
+      const [owner] = yield* ownerOf(one)
+      const [stranger] = yield* sql<{ id: string }>`
+        INSERT INTO users (id, username) VALUES (gen_random_uuid(), ${one}) RETURNING id`
+      const bytes = Uint8Array.of(0, 255, 10)
+      yield* sql`
+        INSERT INTO user_secrets (user_id, name, env_name, file_path, value)
+        VALUES
+          (${owner!.id}, 'b', 'B', '', ${bytes}), (${owner!.id}, 'a', '', '~/.a', ${bytes}),
+          (${stranger!.id}, 'c', 'C', '', ${bytes})`
+      const secrets = (agentId: AgentId) =>
+        Effect.map(store.secrets(agentId), (secrets) =>
+          secrets.map(({ env_name, file_path, value }) => [env_name, file_path, ...Redacted.value(value)])
+        )
+      const ofOwner = [
+        ["", "~/.a", ...bytes],
+        ["B", "", ...bytes]
+      ]
+
+      assert.deepStrictEqual(yield* Effect.all([secrets(one), secrets(sibling)], { concurrency: 2 }), [
+        ofOwner,
+        ofOwner
+      ])
+      yield* sql`UPDATE workspaces SET owner_id = ${stranger!.id} WHERE id = ${owner!.workspace}`
+      assert.deepStrictEqual(yield* secrets(one), [["C", "", ...bytes]])
+      const [ofOther] = yield* ownerOf(other)
+      assert.notStrictEqual(ofOther!.workspace, owner!.workspace)
+      assert.notInclude(JSON.stringify(yield* secrets(other)), '"C"')
+      assert.notInclude(String((yield* store.secrets(one))[0]!.value), "255")
     })
   )
 

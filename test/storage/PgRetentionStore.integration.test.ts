@@ -32,6 +32,7 @@ const bounded = {
   organizations: "administrators",
   users: "administrators",
   api_tokens: "administrators: one for each user and name",
+  user_secrets: "50 for each user",
   templates: "administrators",
   template_versions: "administrators",
   workspaces: "administrators",

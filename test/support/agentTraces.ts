@@ -74,7 +74,7 @@ export const prepare = Effect.fnUntraced(function* () {
     )
   })
   const events = Effect.all([yield* follow(WorkspaceEvent.channel(owner.id)), yield* follow(AgentLog.channel(id))])
-  return { token, url, events, requests, rows: rowsOf(id, workspace.id) }
+  return { token, url, owner, events, requests, rows: rowsOf(id, workspace.id) }
 })
 
 /** The names of all calls. */

@@ -2,6 +2,7 @@
  * `GetManifest`: returns everything that an agent needs to start its work.
  *
  * - The parts of the manifest are read at the same time. The call fails if any of them cannot be read.
+ * - The secrets are those of the user who owns the workspace now, which the cached workspace may not know yet.
  * - If the protocol has no word for a stored setting of an app, the call fails with an error that names the app.
  * - The address by which an editor finds the ports of the agent is empty if the deployment has no host for apps.
  * - Of the sign-in providers, only those that serve git are counted.
@@ -12,7 +13,7 @@ import { AgentId, WorkspaceId } from "../../domain/Ids.ts"
 import { unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { healths } from "../ports/AppStore.ts"
-import { upperCaseEnum } from "../../domain/Fields.ts"
+import { list, upperCaseEnum } from "../../domain/Fields.ts"
 import { StoreError } from "../../domain/StoreError.ts"
 import {
   DeclaredAgent,
@@ -20,7 +21,8 @@ import {
   Devcontainer,
   ManifestStore,
   MetadataDescription,
-  Script
+  Script,
+  Secret
 } from "../ports/ManifestStore.ts"
 import { DerpMap, SiteConfigs } from "../ports/SiteConfigs.ts"
 import { sharingLevels } from "../ports/SubAgentStore.ts"
@@ -64,7 +66,13 @@ export const Manifest = Schema.Struct({
   scripts: Schema.Array(Script),
   apps: Schema.Array(App),
   metadata: Schema.Array(MetadataDescription),
-  devcontainers: Schema.Array(Devcontainer)
+  devcontainers: Schema.Array(Devcontainer),
+  secrets: list(
+    Schema.Struct({
+      ...Secret.fields,
+      value: Schema.RedactedFromValue(Schema.Uint8ArrayFromBase64, { label: "secret" })
+    })
+  )
 })
 
 /** The protocol has no word for a stored setting of an app. */
@@ -108,6 +116,7 @@ export const make = Effect.gen(function* () {
           scripts: store.scripts(agentId),
           metadata: store.metadata(agentId),
           devcontainers: store.devcontainers(agentId),
+          secrets: store.secrets(agentId),
           derp_map: configs.derpMap
         },
         { concurrency: "unbounded" }

@@ -1,5 +1,6 @@
 /**
- * The port that reads the declarations of an agent: its settings, apps, scripts, metadata keys and dev containers.
+ * The port that reads the declarations of an agent: its settings, apps, scripts, metadata keys and dev containers, and the
+ * secrets of its owner.
  *
  * Fields that are stored in the form in which they are sent have the names of the protocol.
  */
@@ -70,6 +71,13 @@ export const Devcontainer = Schema.Struct({
   subagent_id: Schema.optionalKey(AgentId)
 })
 
+/** A secret of the owner of the agent. It is a variable of the agent, a file, or both. */
+export const Secret = Schema.Struct({
+  env_name: Schema.String,
+  file_path: Schema.String,
+  value: Schema.Redacted(Schema.Uint8Array)
+})
+
 type Declared<S extends Schema.Top> = (agentId: AgentId) => Effect.Effect<ReadonlyArray<S["Type"]>, StoreError>
 
 export class ManifestStore extends Context.Service<
@@ -82,6 +90,8 @@ export class ManifestStore extends Context.Service<
     /** The keys of the metadata that an agent may report. */
     readonly declaredKeys: (agentId: AgentId) => Effect.Effect<DeclaredKeys, StoreError>
     readonly devcontainers: Declared<typeof Devcontainer>
+    /** The secrets of the user who owns the agent now. */
+    readonly secrets: Declared<typeof Secret>
     /**
      * Declares keys of an agent, and returns whether it did: none, if the agent would have more than `maxKeys`. A key that
      * is declared already keeps its declaration.

@@ -1,6 +1,6 @@
 /** `GetManifest`, called as an agent calls it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Layer, Schema } from "effect"
+import { Deferred, Duration, Effect, Fiber, Layer, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentSession } from "../../../src/agentapi/session/AgentSession.ts"
 import * as Manifest from "../../../src/agentapi/calls/Manifest.ts"
@@ -62,7 +62,15 @@ const declared: ManifestStore["Service"] = {
       },
       { key: "once", display_name: "Once", script: "echo", interval: Duration.zero, timeout: Duration.seconds(1) }
     ]),
-  devcontainers: () => Effect.succeed([{ id: id(4), name: "web", workspace_folder: "/src", config_path: "" }])
+  devcontainers: () => Effect.succeed([{ id: id(4), name: "web", workspace_folder: "/src", config_path: "" }]),
+  secrets: () =>
+    Effect.succeed([
+      {
+        env_name: "NPM_TOKEN",
+        file_path: "~/.npmrc",
+        value: Redacted.make(new TextEncoder().encode("opensesame"), { label: "secret" })
+      }
+    ])
 }
 
 interface World {
@@ -143,7 +151,8 @@ describe("GetManifest", () => {
           { key: "cpu", display_name: "CPU", script: "echo cpu", interval: 10, timeout: 1.5 },
           { key: "once", display_name: "Once", script: "echo", interval: 0, timeout: 1 }
         ],
-        devcontainers: [{ id: id(4), name: "web", workspace_folder: "/src", config_path: "" }]
+        devcontainers: [{ id: id(4), name: "web", workspace_folder: "/src", config_path: "" }],
+        secrets: [{ env_name: "NPM_TOKEN", file_path: "~/.npmrc", value: btoa("opensesame") }]
       })
     })
   )
@@ -183,6 +192,7 @@ describe("GetManifest", () => {
         (effect) => ({ store: { scripts: () => effect } }),
         (effect) => ({ store: { metadata: () => effect } }),
         (effect) => ({ store: { devcontainers: () => effect } }),
+        (effect) => ({ store: { secrets: () => effect } }),
         (effect) => ({ derpMap: effect })
       ]
       for (const [index, part] of parts.entries()) {
@@ -213,7 +223,8 @@ describe("GetManifest", () => {
             apps: (id) => gated(declared.apps(id)),
             scripts: (id) => gated(declared.scripts(id)),
             metadata: (id) => gated(declared.metadata(id)),
-            devcontainers: (id) => gated(declared.devcontainers(id))
+            devcontainers: (id) => gated(declared.devcontainers(id)),
+            secrets: (id) => gated(declared.secrets(id))
           },
           derpMap: gated(Effect.succeed({}))
         })

@@ -225,8 +225,9 @@ func TestCalls(t *testing.T) {
 		t.Skip("no calls are given")
 	}
 	var calls []struct {
-		Method  string
-		Request json.RawMessage
+		Method   string
+		Request  json.RawMessage
+		Response json.RawMessage
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -243,7 +244,24 @@ func TestCalls(t *testing.T) {
 		if err := protojson.Unmarshal(call.Request, request); err != nil {
 			t.Fatal(err)
 		}
-		s.call(t, call.Method, request, message(t, method.Output()))
+		response := message(t, method.Output())
+		s.call(t, call.Method, request, response)
+		if call.Response == nil {
+			continue
+		}
+		expected := message(t, method.Output())
+		if err := protojson.Unmarshal(call.Response, expected); err != nil {
+			t.Fatal(err)
+		}
+		response.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+			if !expected.ProtoReflect().Has(field) {
+				response.ProtoReflect().Clear(field)
+			}
+			return true
+		})
+		if !proto.Equal(response, expected) {
+			t.Errorf("%s: the fields of %v are %v", call.Method, expected, response)
+		}
 	}
 }
 

@@ -100,6 +100,7 @@ export const make = (
           })
         }
         yield* sql`DELETE FROM api_tokens WHERE user_id = ${found.id}`
+        yield* sql`DELETE FROM user_secrets WHERE user_id = ${found.id}`
         yield* sql`UPDATE users SET deleted = true WHERE id = ${found.id}`
       },
       sql.withTransaction,
