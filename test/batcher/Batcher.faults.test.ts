@@ -259,6 +259,31 @@ describe("closing", () => {
       })
   )
 
+  it.live("goes on while a test moves the clock by which its writes sleep [BA-27]", () =>
+    Effect.gen(function* () {
+      const live = yield* Clock.Clock
+      const millis = Effect.sync(() => live.currentTimeMillisUnsafe())
+      yield* Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const options = { shutdownTimeout: "1 day", write: () => Effect.sleep("12 hours") } as const
+        const { batcher, batches } = yield* Scope.provide(start(options), scope)
+        yield* batcher.add([1])
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+        yield* TestClock.adjust(1)
+        // longer than closing looks at a clock that stands still
+        for (const begin = yield* millis; (yield* millis) - begin < 200;) {
+          yield* TestClock.adjust(1)
+          yield* Effect.yieldNow
+        }
+        assert.isUndefined(closing.pollUnsafe())
+        yield* TestClock.adjust("12 hours")
+        yield* Fiber.join(closing)
+
+        assert.deepStrictEqual(batches, [[1]])
+      }).pipe(Effect.provide(TestClock.layer()))
+    })
+  )
+
   it.live("waits for a write that does not sleep by the clock of a test, beside one that does [BA-27]", () =>
     Effect.gen(function* () {
       const live = yield* Clock.Clock

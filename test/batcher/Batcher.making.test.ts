@@ -124,8 +124,17 @@ describe("writes and observers", () => {
       }
       const warnings = () => logs.filter(({ message }) => message.includes("batch could not be written"))
       assert.strictEqual(warnings().length, 1)
+      assert.deepInclude(warnings()[0], {
+        level: "Warn",
+        annotations: { reason: "manual", updates: 1, retained: false }
+      })
+      assert.include(warnings()[0]!.message, "away")
 
-      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust("9999 millis")
+      yield* batcher.add([1])
+      yield* batcher.flush
+      assert.strictEqual(warnings().length, 1)
+      yield* TestClock.adjust("1 millis")
       yield* batcher.add([1])
       yield* batcher.flush
       assert.strictEqual(warnings().length, 2)
@@ -157,6 +166,76 @@ describe("writes and observers", () => {
       assert.strictEqual(count(metrics.batches.capacity), 2)
       const text = yield* Effect.provideService(PrometheusMetrics.format(), Metric.MetricRegistry, registry)
       assert.include(text, 'audit_accepted_total{tenant="a"} 5')
+    })
+  )
+
+  it.effect("are shown from zero on, each trigger and reason, with the boundaries of batches and times [BA-33]", () =>
+    Effect.gen(function* () {
+      const registry: Metric.MetricRegistry = new Map()
+      const inRegistry = Effect.provideService(Metric.MetricRegistry, registry)
+      const { batcher } = yield* inRegistry(start({ metrics: { prefix: "audit" } }))
+      const page = inRegistry(PrometheusMetrics.format())
+
+      const before = yield* page
+      for (const reason of ["capacity", "scheduled", "manual", "shutdown"]) {
+        assert.include(before, `audit_batches_total{reason="${reason}"} 0`)
+      }
+      for (const reason of ["write_failed", "rejected", "given_up", "shutdown", "evicted", "defect"]) {
+        assert.include(before, `audit_lost_total{reason="${reason}"} 0`)
+      }
+      for (const reason of ["full", "quota", "closed", "nested"]) {
+        assert.include(before, `audit_dropped_total{reason="${reason}"} 0`)
+      }
+
+      yield* batcher.add([1, 2])
+      yield* batcher.flush
+
+      const after = yield* page
+      const of = (name: string) =>
+        [...after.matchAll(new RegExp(`${name}_bucket{.*le="([^"]+)"`, "g"))].map(([, le]) => le)
+      assert.deepStrictEqual(
+        of("audit_batch_size"),
+        [10, 25, 50, 100, 150, 200, 250, 300, 350, 400, 450, 500, 1_000, 2_000].map(String).concat("+Inf")
+      )
+      assert.deepStrictEqual(
+        of("audit_flush_duration_seconds"),
+        [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5].map(String).concat("+Inf")
+      )
+      assert.include(after, "audit_batch_size_sum 2")
+    })
+  )
+
+  it.effect("add up with those of another batcher, which is warned of while both are open [BA-33]", () =>
+    Effect.gen(function* () {
+      const logs: Array<LogRecord> = []
+      const registry: Metric.MetricRegistry = new Map()
+      const context = Context.make(Metric.MetricRegistry, registry)
+      const inRegistry = Effect.provideService(Metric.MetricRegistry, registry)
+      const options = { prefix: "audit", attributes: { tenant: "a", region: "eu" } }
+      const metrics = BatcherMetrics.define(options)
+      const make = (attributes: Record<string, string> = options.attributes) =>
+        start({ metrics: { ...options, attributes } }).pipe(inRegistry, collectLogs(logs))
+      const warnings = () => logs.filter(({ level }) => level === "Warn")
+      const { batcher: first } = yield* Effect.scoped(Effect.tap(make(), ({ batcher }) => batcher.add([1, 2])))
+      yield* first.add([3])
+
+      // the one before has closed
+      const { batcher: second } = yield* make()
+      assert.deepStrictEqual(warnings(), [])
+      yield* make({ ...options.attributes, tenant: "b" })
+      assert.deepStrictEqual(warnings(), [])
+      const { batcher: third } = yield* make({ region: "eu", tenant: "a" })
+      assert.deepStrictEqual(
+        warnings().map(({ annotations }) => annotations),
+        [{ prefix: "audit" }]
+      )
+
+      yield* second.add([4])
+      yield* third.add([5])
+      assert.strictEqual(metrics.accepted.valueUnsafe(context).count, 4)
+      assert.strictEqual(metrics.written.valueUnsafe(context).count, 2)
+      assert.strictEqual(metrics.pending.valueUnsafe(context).value, 2)
+      assert.strictEqual(metrics.dropped.closed.valueUnsafe(context).count, 1)
     })
   )
 })

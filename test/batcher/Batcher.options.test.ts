@@ -113,6 +113,34 @@ describe("the retry policy", () => {
     }).pipe(collectLogs(logs))
   })
 
+  it.effect("doubles its pauses from 100 ms to the interval by default, each a fifth shorter or longer [BA-10]", () =>
+    Effect.gen(function* () {
+      const attempts: Array<number> = []
+      const { batcher } = yield* start({
+        onWriteFailure: "retain",
+        interval: "1 second",
+        write: () =>
+          TestClock.testClockWith((clock) => {
+            attempts.push(clock.currentTimeMillisUnsafe())
+            return Effect.fail("away")
+          })
+      })
+      yield* batcher.add([1])
+
+      yield* TestClock.adjust("1 minute")
+
+      const pauses = attempts.slice(1).map((time, index) => time - attempts[index]!)
+      for (const [index, pause] of pauses.entries()) {
+        const longest = Math.min(1_000, 1.2 * 100 * 2 ** index)
+        assert.isAtMost(pause, longest + 1)
+        assert.isAtLeast(pause, Math.min(1_000 / 1.2, 100 * 2 ** index) * 0.8 - 1)
+      }
+      assert.isAbove(pauses.length, 50)
+      assert.isAbove(new Set(pauses).size, 10)
+      yield* batcher.closeNow
+    })
+  )
+
   it.effect("never pauses longer than 30 seconds by default, also without an interval [BA-10]", () =>
     Effect.gen(function* () {
       const attempts: Array<number> = []
@@ -166,6 +194,28 @@ describe("a batcher", () => {
       yield* batcher.add([2])
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(batches, [[1], [2]])
+    })
+  )
+
+  it.effect("keeps to maxAge without an interval, and waits for a full batch without either [BA-12]", () =>
+    Effect.gen(function* () {
+      const aged = yield* start({ interval: "Infinity", maxAge: "2 seconds" })
+      for (const number of [1, 2]) {
+        yield* aged.batcher.add([number])
+        yield* TestClock.adjust("1999 millis")
+        assert.strictEqual(aged.batches.length, number - 1)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(aged.batches.length, number)
+        yield* TestClock.adjust("1 hour")
+      }
+
+      const { batcher, batches } = yield* start({ interval: "Infinity", maxBatchSize: 2 })
+      yield* batcher.add([1])
+      yield* TestClock.adjust("365 days")
+      assert.deepStrictEqual(batches, [])
+      yield* batcher.add([2])
+      yield* settle
+      assert.deepStrictEqual(batches, [[1, 2]])
     })
   )
 

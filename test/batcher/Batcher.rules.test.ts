@@ -5,7 +5,8 @@ import { TestClock } from "effect/testing"
 import * as Accumulator from "../../src/batcher/Accumulator.ts"
 import type * as Batcher from "../../src/batcher/Batcher.ts"
 import { heapBytes } from "../support/heap.ts"
-import { keyedNumbers, settle, start } from "../support/numberBatcher.ts"
+import { collectLogs, type LogRecord } from "../support/logs.ts"
+import { failTimes, keyedNumbers, settle, start } from "../support/numberBatcher.ts"
 
 const isBad = (number: number) => number < 0
 
@@ -129,6 +130,54 @@ describe("a rule that throws", () => {
     })
   )
 
+  it.effect("in restore loses the batch that failed, which is handed over, and no other [BA-25]", () =>
+    Effect.gen(function* () {
+      const lost: Array<unknown> = []
+      const { batcher, batches } = yield* start({
+        accumulator: {
+          ...keyedNumbers,
+          restore: () => {
+            throw new Error("a bug")
+          }
+        },
+        maxBatchSize: 2,
+        onWriteFailure: "retain",
+        observer: { onLost: (updates, reason) => Effect.sync(() => lost.push([updates, reason])) },
+        write: failTimes(1)
+      })
+      const waiting = yield* Effect.forkChild(Effect.flip(batcher.addAndWait([1, 2])), { startImmediately: true })
+      yield* settle
+      yield* batcher.add([3])
+
+      assert.deepInclude(yield* batcher.flushNow, { outcome: "completed", written: 1 })
+      const error = yield* Fiber.join(waiting)
+      assert.deepStrictEqual([error._tag, error.updates], ["Lost", [1, 2]])
+      assert.deepStrictEqual(lost, [[[1, 2], "defect"]])
+      assert.deepStrictEqual(batches, [[3]])
+      const { lost: counted, retained } = yield* batcher.accounting
+      assert.deepStrictEqual([counted.defect, retained], [2, 0])
+      assertAccounts(batcher)
+    })
+  )
+
+  it.effect("in restore is told to the flush that waits [BA-25]", () =>
+    Effect.gen(function* () {
+      const { batcher } = yield* start({
+        accumulator: {
+          ...keyedNumbers,
+          restore: () => {
+            throw new Error("a bug")
+          }
+        },
+        onWriteFailure: "retain",
+        write: failTimes(1)
+      })
+      yield* batcher.add([1, 2])
+
+      assert.deepInclude(yield* batcher.flush, { outcome: "failed", lost: 2, retained: 0 })
+    })
+  )
+
   it.effect("and one that adds to its own batcher leave the accounts in order [BA-25]", () =>
     Effect.gen(function* () {
       let added = 100
@@ -167,9 +216,64 @@ describe("a rule that throws", () => {
 
       yield* batcher.closeNow
 
-      assert.strictEqual((yield* Fiber.join(waiting))._tag, "Lost")
+      const error = yield* Fiber.join(waiting)
+      assert.deepStrictEqual([error._tag, error._tag === "Lost" && error.reason, error.updates], ["Lost", "defect", []])
     })
   )
+})
+
+describe("an observer", () => {
+  /** Lets a batcher tell everything that it tells an observer, and returns what is logged. */
+  const tellAll = Effect.fnUntraced(function* (observer: Batcher.Observer<number, string>) {
+    const logs: Array<LogRecord> = []
+    yield* Effect.gen(function* () {
+      const { batcher } = yield* start({
+        observer,
+        accumulator: withBugIn("key"),
+        onWriteFailure: "retain",
+        maxAttempts: 1,
+        isRejection: (error) => error === "bad",
+        write: (batch) =>
+          batch.includes(2) ? Effect.fail("bad") : batch.includes(3) ? Effect.fail("away") : Effect.void
+      })
+      for (const number of [1, 2, 3, -1]) {
+        yield* batcher.add([number])
+        yield* batcher.flush
+      }
+      yield* settle
+    }).pipe(Effect.scoped, collectLogs(logs))
+    return logs.filter(({ level, message }) => level === "Error" && !message.includes("a rule of a batcher"))
+  })
+  const told = [
+    "onTake",
+    "onWritten",
+    "onFailed",
+    "onRejected",
+    "onGivenUp",
+    "onLost",
+    "onDraining",
+    "onClosed"
+  ] as const satisfies ReadonlyArray<keyof Batcher.Observer<number, string>>
+
+  it.effect("need not listen for anything", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* tellAll({}), [])
+    })
+  )
+
+  for (const name of told) {
+    it.effect(`that returns no effect from ${name} is logged`, () =>
+      Effect.gen(function* () {
+        const logs = yield* tellAll({ [name]: () => "no effect" })
+
+        assert.isAbove(logs.length, 0)
+        for (const { cause, message } of logs) {
+          assert.strictEqual(message, "batcher observer failed")
+          assert.include(cause, "must return an Effect")
+        }
+      })
+    )
+  }
 })
 
 describe("a size", () => {

@@ -74,8 +74,12 @@ describe("AgentIdChunks", () => {
   it("rejects characters that are not the base64 of 16 bytes [CH-08]", () => {
     assert.include(reasonOf(`${reference(agent(1))}${"*".repeat(22)}`), "from 22 on")
     assert.include(reasonOf(`${"A".repeat(21)}B`), "from 0 on")
-    for (const place of [0, 10, 20])
-      assert.include(reasonOf("A".repeat(22).replace(/./g, (a, at) => (at === place ? "*" : a))), "from 0 on")
+    for (const place of [0, 10, 20]) {
+      for (const character of ["*", "é", "€"]) {
+        const payload = "A".repeat(place) + character + "A".repeat(21 - place)
+        assert.include(reasonOf(payload), "from 0 on")
+      }
+    }
   })
 
   it("writes nothing but ASCII [CH-09]", () => {
@@ -83,7 +87,16 @@ describe("AgentIdChunks", () => {
   })
 
   it("throws on an id that is no UUID instead of announcing another one [MB-38]", () => {
-    assert.throws(() => AgentIdChunks.encode(["no uuid" as AgentId]), RangeError)
+    const id = agent(1)
+    for (const wrong of ["no uuid", id.replace("8", "é"), id.replace("8", "g"), id.slice(0, -1)]) {
+      assert.throws(() => AgentIdChunks.encode([wrong as AgentId]), RangeError)
+    }
+  })
+
+  it("encodes the digits of an id alike in either case", () => {
+    const id = "fbefbe00-ffff-4fff-bfff-00ffeeddccbb" as AgentId
+
+    assert.deepStrictEqual(AgentIdChunks.encode([id.toUpperCase() as AgentId]), AgentIdChunks.encode([id]))
   })
 
   it("finds an id at the first, a middle and the last place [WA-08]", () => {

@@ -34,8 +34,6 @@ export class Job<E> {
   /** The requests that wait for its end; only a flush and closing have some. */
   readonly requests: Array<FlushRequest<E>>
   readonly tally: Tally | undefined
-  /** Batches that it waits for. */
-  open = 0
   cause: Cause.Cause<E> | undefined
 
   constructor(reason: FlushReason, left: number, requests: Array<FlushRequest<E>> = []) {

@@ -112,8 +112,8 @@ export class Pending<S, A, U extends Updates<A, U>> {
 
   /** Takes updates of so many bytes from the larger part, or all of that. */
   evict(bytes: number): ReadonlyArray<A> {
-    const { sized } = this.#accumulator
-    if (sized === undefined) return []
+    // only asked of an accumulator that knows the bytes
+    const sized = this.#accumulator.sized!
     const isFrozenLarger = this.#frozen !== undefined && sized.bytes(this.#frozen) > sized.bytes(this.#current)
     return this.#remove(isFrozenLarger, (state) => sized.evict(state, bytes))
   }

@@ -32,7 +32,7 @@ export class Selector<A> {
     const select = (wrapped: A): Selection => {
       const update = unwrap(wrapped)
       const partition = partitions && this.#safely(partitionBy!, update)
-      if (partitions !== undefined && this.#busy.has(partition)) return "skip"
+      if (this.#busy.has(partition)) return "skip"
       if (this.#isSized) {
         bytes += Math.max(0, this.#safely(sizeOf!, update) || 0)
         if (bytes > maxBatchBytes && !isFirst) return "stop"

@@ -224,11 +224,8 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     this.reserved -= batch.room
     this.#releaseBytes(batch)
     this.#options.selector.release(batch.partitions)
-    const job = this.#job
-    if (job !== undefined && batch.tally === job.tally && job.tally !== undefined) {
-      job.open--
-      job.cause ??= batch.failure
-    }
+    // of a job that nobody waits for, nobody asks the cause
+    if (this.#job !== undefined) this.#job.cause ??= batch.failure
     if (batch.pause === undefined) this.#options.backoff.reset()
     else this.#backOff(batch, batch.pause)
     this.intake.admitWaiters()
@@ -302,8 +299,9 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
       if (job === undefined) return undefined
       const batch = this.#takeFor(job)
       if (batch !== undefined) return batch
-      // the rest waits for a batch in flight: of the same partition, or of the flush
-      if (this.#inFlight.size > 0 && (job.open > 0 || (job.left > 0 && this.intake.size > 0))) return undefined
+      // a flush waits for all batches in flight, the rest of any job for one of its partition
+      if (this.#inFlight.size > 0 && (job.tally !== undefined || (job.left > 0 && this.intake.size > 0)))
+        return undefined
       this.#job = undefined
       // the accumulator returns nothing although it has something
       const isStuck = job.reason === "shutdown" ? this.intake.size > 0 : this.intake.pending.frozenSize > 0
@@ -339,7 +337,6 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
   /** Returns a job for all requests, which also waits for the batches in flight. */
   #awaitedJob(reason: "manual" | "shutdown"): Job<E> {
     const job = new Job<E>(reason, Number.POSITIVE_INFINITY, this.#requests.splice(0))
-    job.open = this.#inFlight.size
     for (const batch of this.#inFlight) batch.tally = job.tally
     return job
   }
@@ -360,10 +357,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     const batch = new Batch<A, E>(updates, job.reason, waiting, selection?.partitions)
     selector.reserve(batch.partitions)
     job.left -= updates.length
-    if (job.tally !== undefined) {
-      batch.tally = job.tally
-      job.open++
-    }
+    batch.tally = job.tally
     this.#inFlight.add(batch)
     batch.bytes = bytes - pending.bytes
     this.reservedBytes += batch.bytes

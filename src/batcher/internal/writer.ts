@@ -95,9 +95,9 @@ export const makeWriter = <A, E, R>(options: WriterOptions<A, E, R>) => {
     const unwritten = batch.unwritten
     ledger.failures++
     if (fate === "retained") {
+      options.restore(batch)
       ledger.retained += unwritten.length
       if (batch.tally !== undefined) batch.tally.retained += unwritten.length
-      options.restore(batch)
     } else {
       ledger.lost[fate] += unwritten.length
       if (batch.tally !== undefined) batch.tally.lost += unwritten.length
@@ -110,7 +110,7 @@ export const makeWriter = <A, E, R>(options: WriterOptions<A, E, R>) => {
     yield* notify(() => observer.onTake?.(batch.updates, batch.reason))
     const [elapsed] = yield* Effect.timed(writeTo(batch, batch.updates.length))
     const { failure: cause, reason } = batch
-    const fate = cause === undefined || batch.isRevoked ? undefined : yield* options.onFailure(batch, cause)
+    const fate = cause === undefined ? undefined : yield* options.onFailure(batch, cause)
     if (batch.isRevoked) return
     const { written, writtenUpdates: updates } = batch
     const unwritten = fate === undefined ? [] : settleFailure(batch, cause!, fate)

@@ -65,7 +65,6 @@ export const collected = Effect.fnUntraced(function* (
 
   const announceFirst = (count: number) =>
     Effect.suspend(() => {
-      if (count === 0) return Effect.void
       const first = [...Iterable.take(waiting, count)]
       for (const agent of first) waiting.delete(agent)
       return Effect.onInterrupt(announceNow(first), () =>

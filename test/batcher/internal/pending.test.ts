@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Accumulator } from "../../../src/batcher/Accumulator.ts"
 import * as Ledger from "../../../src/batcher/internal/ledger.ts"
 import { Pending } from "../../../src/batcher/internal/pending.ts"
+import { UpdateDefect } from "../../../src/batcher/internal/updateDefect.ts"
 
 type Numbers = ReadonlyArray<number>
 
@@ -56,4 +57,22 @@ describe("updates that are pending beside those that a flush has set aside", () 
     assert.isFalse(pending.isFrozen)
     assert.deepStrictEqual(pending.take(9), [2, 3, 4])
   })
+})
+
+describe("a defect of a rule", () => {
+  for (const place of [-1, 0, 3, 99]) {
+    it(`of the update at ${place}, which was not to be added, loses all that were`, () => {
+      const pending = new Pending<Numbers, number, Numbers>(
+        {
+          ...numbers,
+          add: () => {
+            throw new UpdateDefect(place, "a bug")
+          }
+        },
+        new Ledger.Ledger()
+      )
+
+      assert.deepStrictEqual(pending.add([1, 2, 3, 4], 1, 3, false)?.places, [1, 2])
+    })
+  }
 })
