@@ -98,4 +98,22 @@ describe("the logs of a UsageTracker", () => {
       )
     })
   )
+
+  it.effect("logs how many workspaces closing has lost, because a write left it no turn", () =>
+    Effect.gen(function* () {
+      const { close, logs, tracker } = yield* start(() => Effect.uninterruptible(Effect.sleep("1 hour")))
+      yield* tracker.add(workspace(1))
+      yield* minute
+      for (const number of [2, 3]) yield* tracker.add(workspace(number))
+
+      yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("9999 millis")
+      assert.deepStrictEqual(logs(), [])
+      yield* TestClock.adjust("1 millis")
+
+      assert.deepStrictEqual(logs(), [
+        { level: "Warn", message: "last use of workspaces lost at shutdown", annotations: { workspaces: 2 } }
+      ])
+    })
+  )
 })

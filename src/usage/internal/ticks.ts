@@ -16,7 +16,7 @@ export const ticks = <E, R>(
       Effect.gen(function* () {
         const now = yield* Clock.monotonicTimeNanos
         due += period
-        if (due > now) yield* Effect.sleep(Duration.nanos(due - now))
+        yield* Effect.sleep(Duration.nanos(due - now))
         const late = (yield* Clock.monotonicTimeNanos) - due
         yield* work(DateTime.subtractDuration(yield* DateTime.now, Duration.nanos(late)))
         const passed = ((yield* Clock.monotonicTimeNanos) - due) / period
