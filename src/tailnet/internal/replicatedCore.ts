@@ -47,8 +47,7 @@ export class ReplicatedCore extends Core {
 
   override updateNode(peer: LocalPeer, node: Node): Outputs {
     if (!this.isOpen(peer)) return []
-    const row = this.#rows.get(peer.id)
-    const isOwn = row?.replicaId === this.#self && row.status === "ok" && row.startedAt === peer.startedAt
+    const isOwn = this.#rows.get(peer.id)?.replicaId === this.#self
     if (isOwn && peer.node !== undefined && isSameNodeAtAnyTime(peer.node, node)) return []
     peer.node = node
     this.#setOwnRow(peer, "ok")
@@ -105,10 +104,9 @@ export class ReplicatedCore extends Core {
 
   /** Takes what was read of the tunnels at `ids`. */
   applyTunnels(ids: ReadonlyArray<PeerId>, found: ReadonlyArray<TunnelRow>): Outputs {
-    const asked = new Set(ids)
     const known = new Set(found.map(({ source, target }) => keyOf(source, target)))
     const touched: Array<readonly [PeerId, PeerId]> = []
-    for (const id of asked) {
+    for (const id of ids) {
       if (!this.peers.has(id)) continue
       const held = [
         ...[...this.tunnels.from(id)].map((target) => [id, target] as const),
@@ -188,7 +186,7 @@ export class ReplicatedCore extends Core {
 
   takeHandshakes(): ReadonlyArray<Handshake> {
     const handshakes = this.#handshakes
-    if (handshakes.length > 0) this.#handshakes = []
+    this.#handshakes = []
     return handshakes
   }
 
@@ -230,7 +228,7 @@ export class ReplicatedCore extends Core {
       this.#outbox.addTunnel(id, target, false)
     }
     const row = this.#rows.get(id)
-    if (row === undefined || row.replicaId === this.#self || row.status === "lost") this.#rows.delete(id)
+    if (row?.replicaId === this.#self || row?.status === "lost") this.#rows.delete(id)
     this.#outbox.addPeer({
       _tag: "peer",
       id,
