@@ -76,7 +76,5 @@ export const initialize = Effect.andThen(
     receivedBytes,
     disconnections
   ]),
-  Effect.forEach([connected, currentSubscribers, currentEvents], (gauge) => Metric.modify(gauge, 0), {
-    discard: true
-  })
+  Effect.forEach([connected, currentSubscribers, currentEvents], (gauge) => Metric.modify(gauge, 0))
 )

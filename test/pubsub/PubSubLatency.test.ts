@@ -5,6 +5,7 @@ import { layerMemory, PubSub, PubSubError } from "../../src/pubsub/PubSub.ts"
 import * as PubSubLatency from "../../src/pubsub/PubSubLatency.ts"
 import * as PubSubMetrics from "../../src/pubsub/PubSubMetrics.ts"
 import * as Utf8 from "../../src/domain/Utf8.ts"
+import { collectLogs, type LogRecord } from "../support/logs.ts"
 
 type Publish = PubSub["Service"]["publish"]
 
@@ -175,4 +176,25 @@ describe("PubSubLatency", () => {
       assert.deepStrictEqual([receive.count, receive.sum], [1, 0.03])
     }).pipe(isolated)
   )
+
+  it.effect("measures every 15 s for the metrics, and notes a failure for those who look for it [PS-23]", () => {
+    const records: Array<LogRecord> = []
+    return Effect.gen(function* () {
+      const { count: before } = yield* Metric.value(PubSubMetrics.latencyMeasures)
+      const measures = Effect.map(Metric.value(PubSubMetrics.latencyMeasures), ({ count }) => count - before)
+      yield* Effect.forkChild(PubSubLatency.measureForever("nats"), { startImmediately: true })
+      yield* TestClock.adjust("14999 millis")
+      assert.strictEqual(yield* measures, 0)
+
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* measures, 1)
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(yield* measures, 3)
+      assert.deepStrictEqual(
+        records.map(({ level }) => level),
+        ["Debug", "Debug", "Debug"]
+      )
+      assert.include(records[0]!.cause, "no message could be published")
+    }).pipe(Effect.provide(publishing(() => () => broken("publish"))), collectLogs(records), isolated)
+  })
 })

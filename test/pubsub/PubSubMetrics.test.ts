@@ -16,6 +16,14 @@ describe("the metrics of the pubsub", () => {
       ]) {
         assert.isTrue(names.has(id), id)
       }
+      for (const gauge of [PubSubMetrics.connected, PubSubMetrics.currentSubscribers, PubSubMetrics.currentEvents]) {
+        yield* Metric.modify(gauge, 1)
+      }
+      // another pubsub of the process adds to what is there
+      yield* PubSubMetrics.initialize
+      for (const gauge of [PubSubMetrics.connected, PubSubMetrics.currentSubscribers, PubSubMetrics.currentEvents]) {
+        assert.strictEqual((yield* Metric.value(gauge)).value, 1)
+      }
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 })

@@ -32,7 +32,7 @@ const row = (id: PeerId, text: string, changedAt = 0): PeerRow => ({
   changedAt
 })
 
-/** What the store does, and what was asked of it. */
+/** The replies of the store, and the calls of it. */
 interface Script {
   readonly calls: Array<string>
   readonly written: Array<ReadonlyArray<Change>>
@@ -100,7 +100,7 @@ const makeReplica = Effect.fnUntraced(function* (ports: Ports) {
     script,
     close,
     connect: (name: string, id?: PeerId) => connectTo(coordinator, name, id === undefined ? {} : { id }),
-    /** What this replica has announced. */
+    /** The announcements of this replica. */
     announced: Effect.andThen(TestClock.adjust("0 millis"), Queue.clear(announcements)),
     /** Announces as another replica does. */
     announce: (kind: ReplicatedCoordinator.Announcement["kind"], ids: ReadonlyArray<PeerId>, from = other) =>

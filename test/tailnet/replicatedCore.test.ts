@@ -34,7 +34,7 @@ const lineOf = (change: Change): string =>
 /** The changes that were not taken yet. */
 const changesOf = (core: ReplicatedCore): ReadonlyArray<string> => core.takeChanges(100).map(lineOf)
 
-/** What is to be read. */
+/** The peers whose rows, or tunnels, are to be read. */
 const staleOf = (core: ReplicatedCore) => {
   const { rows, tunnels } = core.takeStale(100)
   return { rows: rows.map(nameOf), tunnels: tunnels.map(nameOf) }
@@ -330,7 +330,7 @@ describe("the core of a replica", () => {
     assert.deepStrictEqual(alive(true), [])
     assert.deepStrictEqual(alive(false), ["client: lost agent (lost)"])
     assert.deepStrictEqual(alive(false), [])
-    // what a row says of its replica counts only for one that is not known
+    // a row tells only of a replica that is not known
     assert.deepStrictEqual(lines(core.applyPeers([agent], [row(agent, "a2")])), [])
     assert.deepStrictEqual(alive(false, Seed.newId(ReplicaId)), [])
     assert.deepStrictEqual(alive(true), ["client: node agent a2 (found)"])

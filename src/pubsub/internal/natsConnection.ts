@@ -125,7 +125,7 @@ const listening = Effect.fnUntraced(function* (
   }
   void nats.closed().then((cause) => fail(toError("unreachable", cause ?? new Error("the connection was closed"))))
   const onError = (cause: Error) => {
-    if (isPermissionViolation(cause)) fail(toError("rights", cause))
+    if (nameOf(cause) === "PermissionViolationError") fail(toError("rights", cause))
   }
   void watchStatus(nats, onError)
 
@@ -179,11 +179,8 @@ const isOlder = (version: string): boolean => {
 
 const nameOf = (cause: unknown): string => (cause instanceof Error ? cause.name : "")
 
-const isPermissionViolation = (cause: unknown): boolean => nameOf(cause) === "PermissionViolationError"
-
 const brokenBy = (toError: Errors) => (cause: unknown) => {
   if (cause instanceof BrokerError) return cause
-  if (isPermissionViolation(cause)) return toError("rights", cause)
   if (["AuthorizationError", "UserAuthenticationExpiredError"].includes(nameOf(cause))) {
     return toError("credentials", cause)
   }

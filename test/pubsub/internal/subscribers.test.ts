@@ -53,6 +53,27 @@ describe("subscribers", () => {
     })
   )
 
+  it.effect("gives a Resync on demand to the subscribers of subscribed channels alone [PS-06]", () =>
+    Effect.gen(function* () {
+      const subscribers = Subscribers.make({ initialState: "pending" })
+      const [subscribed, pending, failed] = [
+        yield* subscribers.join("a"),
+        yield* subscribers.join("b"),
+        yield* subscribers.join("c")
+      ]
+      subscribers.setState("a", "subscribed")
+      subscribers.setState("c", refused)
+      yield* Queue.takeAll(subscribed)
+      subscribers.deliver("a", "1")
+
+      subscribers.resync()
+
+      assert.deepStrictEqual(yield* Queue.takeAll(subscribed), [Message({ payload: "1" }), Resync()])
+      assert.strictEqual(yield* Queue.size(pending), 0)
+      assert.strictEqual(yield* Effect.flip(Queue.take(failed)), refused)
+    })
+  )
+
   it.effect("lets a subscriber of a subscribed channel begin at once, and one of a pending channel wait", () =>
     Effect.gen(function* () {
       const subscribers = Subscribers.make({ initialState: "pending" })

@@ -1,0 +1,74 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option, Redacted } from "effect"
+import * as BrokerPubSub from "../../src/pubsub/BrokerPubSub.ts"
+import { broken, ListenerError } from "../../src/pubsub/internal/listenerError.ts"
+import { PubSubError } from "../../src/pubsub/PubSub.ts"
+import { PubSubLatencyError } from "../../src/pubsub/PubSubLatency.ts"
+import { PubSubWatchdogError } from "../../src/pubsub/PubSubWatchdog.ts"
+
+describe("the errors of the pubsub", () => {
+  it("are told apart by their tags, and say what failed", () => {
+    const cause = new Error("why")
+    const errors = [
+      new PubSubError({ operation: "publish", channel: "a", cause }),
+      new PubSubLatencyError({ send: Option.none(), cause }),
+      new PubSubWatchdogError({ reason: "subscribe", cause }),
+      new ListenerError({ reason: "silence" }),
+      new ListenerError({ reason: "read only" }),
+      new BrokerPubSub.BrokerError({ reason: "silence", detail: "the broker is silent" })
+    ]
+
+    assert.deepStrictEqual(
+      errors.map(({ _tag, message }) => [_tag, message]),
+      [
+        ["PubSubError", "cannot publish on channel a"],
+        ["PubSubLatencyError", "no message could be published"],
+        ["PubSubWatchdogError", "cannot listen for heartbeats"],
+        ["ListenerError", "the listening connection does not hear itself; is a transaction pooler in between?"],
+        ["ListenerError", "the server of the listening connection became read-only"],
+        ["BrokerError", "the broker is silent"]
+      ]
+    )
+  })
+
+  it("of a connection are one error, also where the reason is such an error", () => {
+    const silent = new ListenerError({ reason: "silence" })
+    const cause = new Error("why")
+
+    assert.strictEqual(broken(silent), silent)
+    assert.deepInclude(broken(cause), { reason: "connection", cause })
+    assert.strictEqual(broken(cause).message, "the listening connection cannot be opened or broke")
+  })
+})
+
+describe("a pubsub over a broker", () => {
+  const settings = {
+    pubsubPrefix: "mine",
+    pubsubCredentialsFile: undefined,
+    pubsubTlsCa: undefined,
+    pubsubTlsCert: undefined,
+    pubsubTlsKey: undefined
+  }
+  const refusal = (url: string, more: Partial<BrokerPubSub.Settings> = {}) =>
+    Effect.map(
+      Effect.flip(Effect.scoped(BrokerPubSub.make({ ...settings, pubsubUrl: Redacted.make(url), ...more }))),
+      ({ message }) => message
+    )
+
+  it.live("is one over the server that the address names, with the files of the settings [BK-05]", () =>
+    Effect.gen(function* () {
+      for (const scheme of ["nats", "redis"]) {
+        const url = `${scheme}://127.0.0.1:1`
+        assert.include(yield* refusal(url), `cannot reach the broker ${url}`)
+        for (const [setting, name] of [
+          ["pubsubCredentialsFile", "PUBSUB_CREDENTIALS_FILE"],
+          ["pubsubTlsCa", "PUBSUB_TLS_CA"],
+          ["pubsubTlsCert", "PUBSUB_TLS_CERT"],
+          ["pubsubTlsKey", "PUBSUB_TLS_KEY"]
+        ] as const) {
+          assert.include(yield* refusal(url, { [setting]: "/nowhere" }), `the file of ${name} cannot be read`)
+        }
+      }
+    })
+  )
+})

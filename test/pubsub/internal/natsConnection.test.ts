@@ -1,0 +1,134 @@
+/** Connections to a server that says what the test says, in the protocol of NATS. */
+import { NodeFileSystem } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, FileSystem, Queue, Redacted, type Scope } from "effect"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import { BrokerError } from "../../../src/pubsub/internal/brokerError.ts"
+import * as NatsConnection from "../../../src/pubsub/internal/natsConnection.ts"
+import { emptyFolder } from "../../support/folder.ts"
+import { portOf } from "../../support/localServer.ts"
+
+/** Replies to the lines that begin so. */
+type Replies = Readonly<Record<string, string>>
+
+const server = Effect.fnUntraced(function* (options: { readonly version?: string; readonly replies?: Replies } = {}) {
+  const { replies = {}, version = "2.10.0" } = options
+  const info = { server_id: "test", version, go: "go1.22", max_payload: 1_048_576, proto: 1, headers: true }
+  const lines = yield* Queue.unbounded<string>()
+  const sockets = new Set<Net.Socket>()
+  const port = yield* portOf(
+    Net.createServer((socket) => {
+      sockets.add(socket)
+      socket.write(`INFO ${JSON.stringify(info)}\r\n`)
+      socket.on("error", () => {})
+      socket.on("close", () => void Queue.offerUnsafe(lines, "closed"))
+      socket.on("data", (chunk) => {
+        for (const line of String(chunk)
+          .split("\r\n")
+          .filter((line) => line !== "")) {
+          Queue.offerUnsafe(lines, line)
+          const reply = Object.entries(replies).find(([start]) => line.startsWith(start))?.[1]
+          if (reply !== undefined) socket.write(`${reply}\r\n`)
+          if (line === "PING") socket.write("PONG\r\n")
+        }
+      })
+    }),
+    () => sockets.forEach((socket) => socket.destroy())
+  )
+  return {
+    port,
+    /** Waits for the next line that begins so. */
+    line: (start: string) => Effect.repeat(Queue.take(lines), { until: (line) => line.startsWith(start) })
+  }
+})
+
+const driverAt = (port: number, user = "", options: Partial<NatsConnection.Options> = {}) =>
+  NatsConnection.driver({ url: Redacted.make(`nats://${user}127.0.0.1:${port}`), ...options })
+
+const connect = (port: number, user?: string, options?: Partial<NatsConnection.Options>) =>
+  Effect.flatMap(driverAt(port, user, options), (driver) => driver.connect)
+
+/** The reason why there is no connection. */
+const refusal = (port: number) => Effect.map(Effect.flip(Effect.scoped(connect(port))), ({ reason }) => reason)
+
+describe("a connection to NATS", () => {
+  it.live("is made from version 2.2 on [BK-05]", () =>
+    Effect.gen(function* () {
+      for (const version of ["2.2.0", "2.10.26", "3.0.0"]) {
+        yield* Effect.scoped(connect((yield* server({ version })).port))
+      }
+      for (const version of ["1.9.0", "2.1.9"]) {
+        assert.strictEqual(yield* refusal((yield* server({ version })).port), "version", version)
+      }
+    })
+  )
+
+  it.live("shows a user with a password, or a token, which is a name or a password alone [BK-05]", () =>
+    Effect.gen(function* () {
+      const file = Path.join(yield* emptyFolder, "credentials")
+      const shown = Effect.fnUntraced(function* (user: string, content?: string) {
+        const { line, port } = yield* server()
+        if (content !== undefined) yield* FileSystem.FileSystem.use((fs) => fs.writeFileString(file, content))
+        yield* Effect.scoped(connect(port, user, content === undefined ? {} : { credentialsFile: file }))
+        const { auth_token, pass, user: name } = JSON.parse((yield* line("CONNECT")).slice("CONNECT ".length))
+        return { auth_token, pass, user: name }
+      })
+      const none = { auth_token: undefined, pass: undefined, user: undefined }
+
+      assert.deepStrictEqual(yield* shown("me:word@"), { ...none, user: "me", pass: "word" })
+      assert.deepStrictEqual(yield* shown("token@"), { ...none, auth_token: "token" })
+      assert.deepStrictEqual(yield* shown(":token@"), { ...none, auth_token: "token" })
+      assert.deepStrictEqual(yield* shown(""), none)
+      assert.deepStrictEqual(yield* shown("", "me:word\n"), { ...none, user: "me", pass: "word" })
+      assert.deepStrictEqual(yield* shown("me:word@", "token\n"), { ...none, auth_token: "token" })
+    }).pipe(Effect.provide(NodeFileSystem.layer))
+  )
+
+  it.live("says when the server does not accept the user, at first or any more [BK-05]", () =>
+    Effect.gen(function* () {
+      for (const error of ["Authorization Violation", "User Authentication Expired"]) {
+        const { port } = yield* server({ replies: { CONNECT: `-ERR '${error}'` } })
+        assert.strictEqual(yield* refusal(port), "credentials", error)
+      }
+    })
+  )
+
+  it.live("breaks when the user lacks a right, for what it listens to and for what it publishes [BK-05]", () =>
+    Effect.gen(function* () {
+      const denied = (operation: string) => `-ERR 'Permissions Violation for ${operation} to "metadata_batcher.a"'`
+      const reasonOf = (failing: Effect.Effect<unknown, unknown, Scope.Scope>) =>
+        Effect.map(Effect.flip(failing), (error) => (error instanceof BrokerError ? error.reason : error))
+      const listening = yield* connect((yield* server({ replies: { SUB: denied("Subscription") } })).port)
+      assert.strictEqual(yield* reasonOf(listening.listen("a")), "rights")
+
+      const publishing = yield* connect((yield* server({ replies: { PUB: denied("Publish") } })).port)
+      const queue = yield* publishing.listen("b")
+      assert.strictEqual(yield* reasonOf(publishing.publish("a", "1")), "rights")
+      assert.strictEqual(yield* reasonOf(Queue.take(queue)), "rights")
+    })
+  )
+
+  it.live("stops to listen to a channel at the server when nobody listens any more", () =>
+    Effect.gen(function* () {
+      const { line, port } = yield* server()
+      const { listen } = yield* connect(port)
+
+      yield* Effect.scoped(listen("a"))
+      const [, sid] = /^SUB \S+ (\d+)/.exec(yield* line("SUB"))!
+      assert.strictEqual(yield* line("UNSUB"), `UNSUB ${sid}`)
+    })
+  )
+
+  it.live("is closed when it opens after the attempt was interrupted", () =>
+    Effect.gen(function* () {
+      const { line, port } = yield* server()
+      const attempt = yield* Effect.forkChild(Effect.scoped(connect(port)))
+      yield* line("CONNECT")
+
+      yield* Fiber.interrupt(attempt)
+
+      yield* line("closed")
+    })
+  )
+})
