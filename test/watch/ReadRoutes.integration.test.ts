@@ -118,6 +118,10 @@ layer(Service.layer, { excludeTestServices: true })("an agent that a user reads"
         Effect.map(read(id, headers, rest), ({ status }) => status)
 
       assert.strictEqual(yield* status(People.showing(admin.token)), 200)
+      assert.deepStrictEqual(yield* read(id, People.showing(owner.token), "context"), {
+        status: 404,
+        body: { _tag: "ContextNotFound", message: "the agent has sent no context" }
+      })
       for (const rest of ["", "context"]) {
         assert.strictEqual(yield* status(People.showing(stranger.token), rest), 404)
         assert.strictEqual(yield* status({}, rest), 401)
