@@ -187,7 +187,8 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       const { url } = yield* Service.TestService
       const { users, workspaces } = yield* Directory
       const before = [yield* workspaces, (yield* users).length]
-      yield* Simulation.run({
+      const { figures, until } = yield* Figures.watched
+      const options = {
         ...pace,
         url: `${url}/`,
         token: (yield* People.user({ isAdmin: true })).token,
@@ -195,8 +196,11 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
         keys: 2,
         metadataOnly: true,
         reconnectAfter: Option.none(),
-        duration: Option.some(Duration.millis(700))
-      })
+        duration: Option.none()
+      }
+      const simulation = yield* Effect.forkScoped(Simulation.run(options, figures))
+      yield* until((figures) => Fleet.reports(figures) > 0)
+      yield* Fiber.interrupt(simulation)
 
       const lines = (yield* TestConsole.logLines).map(String)
       assert.strictEqual(lines[0], `preparing 3 agents with 2 keys each at ${url}`)
