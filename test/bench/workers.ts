@@ -40,6 +40,7 @@ const tables = Effect.fnUntraced(function* (scale: Table.Scale) {
         "dropped or lost": 0,
         "server MB": 0
       },
+      reference: "1 process",
       contestants: services.map(({ fleet, sample }, index) => ({
         name: counts[index] === 1 ? "1 process" : `${counts[index]} workers`,
         round: Effect.gen(function* () {
