@@ -100,6 +100,28 @@ export const badInputSuite = (it: It, rules: Rules) => {
     })
   )
 
+  it.effect("closes a peer that does not read its errors, however many one request causes [TC-52]", () =>
+    Effect.gen(function* () {
+      const { agent, client } = yield* pair
+      const other = yield* connect("other")
+      yield* other.send({ updateSelf: node("o1"), addTunnel: agent.id })
+      yield* bothReceive(agent, other)
+
+      const count = yield* counting(
+        Metrics.streamsEnded.overflow,
+        other.send({ readyForHandshake: Arr.makeBy(100_000, newPeerId) })
+      )
+
+      assert.strictEqual(count, 1)
+      const unread = yield* other.received
+      assert.lengthOf(unread, 513)
+      assert.strictEqual(unread.at(-1), "error: peer does not read its updates fast enough")
+      assert.isTrue(yield* other.isOver)
+      assert.deepStrictEqual(yield* agent.received, [`disconnected other (${rules.overflow})`])
+      assert.isFalse(yield* client.isOver)
+    })
+  )
+
   it.effect("counts the requests that it rejects, by the reason, and the streams that end with them [TC-46]", () =>
     Effect.gen(function* () {
       const refused = (authority: Authority.Authority, act: (peer: TestPeer) => Effect.Effect<void>) =>

@@ -29,6 +29,19 @@ const update = (node: object): Node =>
   decoded(toBinary(CoordinateRequestSchema, create(CoordinateRequestSchema, { updateSelf: { node } }))).updateSelf!
 
 describe("messages of the tailnet", () => {
+  it("refuses a request with more fields than any peer sends, without reading it [TC-53]", () => {
+    const ids = (count: number) =>
+      toBinary(
+        CoordinateRequestSchema,
+        create(CoordinateRequestSchema, {
+          readyForHandshake: Array.from({ length: count }, () => ({ id: new Uint8Array(16) }))
+        })
+      )
+
+    assert.lengthOf(decoded(ids(131_072)).readyForHandshake!, 131_072)
+    assert.deepStrictEqual(decodeRequest(ids(131_073)), Result.fail("the message has more than 131072 fields"))
+  })
+
   it("reads recorded requests", () => {
     assert.isTrue(decoded(recorded("coordinate: disconnect")).disconnect)
     assert.strictEqual(decoded(recorded("coordinate: add tunnel")).addTunnel, idOf("1"))

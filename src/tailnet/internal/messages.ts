@@ -2,6 +2,7 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf"
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire"
 import { Option, Result } from "effect"
+import * as FieldCount from "../../wire/FieldCount.ts"
 import {
   CoordinateRequestSchema,
   CoordinateResponse_PeerUpdate_Kind as Kinds,
@@ -12,8 +13,11 @@ import { fromBytes, type Kind, type Node, type PeerId, type Request, type Respon
 
 /** The request in a message; otherwise why it is malformed, for the peer to read. */
 export const decodeRequest = (bytes: Uint8Array): Result.Result<Request, string> => {
-  const message = Option.liftThrowable(() => fromBinary(CoordinateRequestSchema, bytes))()
+  const message = Option.liftThrowable(() =>
+    FieldCount.exceeds(CoordinateRequestSchema, bytes) ? undefined : fromBinary(CoordinateRequestSchema, bytes)
+  )()
   if (Option.isNone(message)) return Result.fail("the message is no CoordinateRequest")
+  if (message.value === undefined) return Result.fail(`the message has more than ${FieldCount.limit} fields`)
   const { addTunnel, disconnect, readyForHandshake, removeTunnel, updateSelf } = message.value
   if (updateSelf !== undefined && updateSelf.node === undefined) return Result.fail("update_self must have a node")
   const ids = [addTunnel, removeTunnel, ...readyForHandshake].flatMap((part) => (part === undefined ? [] : [part.id]))

@@ -77,6 +77,10 @@ export const make = Effect.fnUntraced(function* (
     for (const { kind } of response.updates) countUnsafe(Metrics.updates[kind])
   }
 
+  /** Whether a response is the error with which a stream ends. Other errors wait for the peer as updates do. */
+  const isLast = ({ response, to }: { readonly response: Response; readonly to: LocalPeer }) =>
+    response.error !== undefined && !core.isOpen(to)
+
   const deliverUnsafe = (outputs: Outputs): void => {
     const left = [...outputs].reverse()
     for (let output = left.pop(); output !== undefined; output = left.pop()) {
@@ -86,7 +90,7 @@ export const make = Effect.fnUntraced(function* (
         queues.delete(output.to)
         Queue.endUnsafe(queue)
         countUnsafe(Metrics.streamsEnded[output.end])
-      } else if (output.response.error === undefined && Queue.sizeUnsafe(queue) >= maxResponses) {
+      } else if (Queue.sizeUnsafe(queue) >= maxResponses && !isLast(output)) {
         left.push(...core.overflow(output.to).reverse())
       } else {
         offer(queue, output.response)
