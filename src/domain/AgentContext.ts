@@ -66,7 +66,7 @@ const kinds = ["instruction_file", "skill", "mcp_config", "mcp_server"] as const
 /** One thing that an agent has found. It has exactly one body, also if its status is not ok. */
 export const Resource = Schema.Struct({
   source: PostgresText.check(Schema.isNonEmpty({ expected: "a source" }), atMost(limits.source)),
-  source_path: Schema.optionalKey(PostgresText.check(atMost(limits.source))),
+  source_path: Schema.optionalKey(PostgresText),
   content_hash: Hash,
   size_bytes: optional(Schema.Natural, 0),
   status: upperCaseEnum("ok", "oversize", "unreadable", "invalid", "excluded"),
@@ -117,6 +117,13 @@ export type Snapshot = typeof Snapshot.Type
 const bytesOf = (base64: string): number => Math.floor((base64.replace(/={1,2}$/, "").length * 3) / 4)
 
 const bodySize = (resource: Resource): number => {
+  const known = bodySizes.get(resource)
+  if (known !== undefined) return known
   const kind = kinds.find((kind) => resource[kind] !== undefined)
-  return kind === undefined ? 0 : Utf8.byteLength(JSON.stringify(resource[kind]))
+  const size = kind === undefined ? 0 : Utf8.byteLength(JSON.stringify(resource[kind]))
+  bodySizes.set(resource, size)
+  return size
 }
+
+/** Each body is measured once, for its own limit and for that of all. */
+const bodySizes = new WeakMap<Resource, number>()

@@ -1,8 +1,8 @@
 /** The tailnet on the connections of agents: the calls, with the agent as their peer, and the relays of its manifest. */
-import { Effect, Layer, Option } from "effect"
+import { Effect, Layer } from "effect"
+import { Relays } from "../agentapi/ports/SiteConfigs.ts"
 import { TailnetCalls } from "../agentapi/ports/TailnetCalls.ts"
 import type { AgentSession } from "../agentapi/session/AgentSession.ts"
-import * as DerpMapMessage from "../agentapi/wire/DerpMapMessage.ts"
 import * as Authority from "./Authority.ts"
 import type { Coordinator } from "./Coordinator.ts"
 import { DerpMaps } from "./DerpMaps.ts"
@@ -27,11 +27,13 @@ export const layer: Layer.Layer<
   never,
   never,
   Coordinator | DerpMaps | NetworkTelemetry | ResumeTokens | WorkspaceUpdates
-> = Layer.effect(
-  TailnetCalls,
-  Effect.gen(function* () {
-    const { current } = yield* DerpMaps
-    const entries = (yield* TailnetService.make)(callerOf)
-    return { entries, derpMap: Effect.map(current, (map) => Option.some(DerpMapMessage.fromJson(map))) }
-  })
+> = Layer.mergeAll(
+  Layer.effect(
+    TailnetCalls,
+    Effect.map(TailnetService.make, (entriesOf) => ({ entries: entriesOf(callerOf) }))
+  ),
+  Layer.effect(
+    Relays,
+    DerpMaps.useSync(({ current }) => current)
+  )
 )

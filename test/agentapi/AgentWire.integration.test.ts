@@ -1,6 +1,6 @@
 /** Agents that speak the original's protocol, over real WebSockets and a real Postgres. */
 import { assert, layer } from "@effect/vitest"
-import type { MessageInitShape } from "@bufbuild/protobuf"
+import { type MessageInitShape, toBinary } from "@bufbuild/protobuf"
 import { Effect, Redacted } from "effect"
 import { HttpClient } from "effect/http"
 import { SqlClient } from "effect/sql"
@@ -12,6 +12,7 @@ import {
   ContextResource_Status,
   Lifecycle_State,
   Log_Level,
+  ManifestSchema,
   type PushContextStateRequestSchema,
   Startup_Subsystem
 } from "../../src/wire/generated/agent_pb.ts"
@@ -102,6 +103,32 @@ layer(Service.layer, { excludeTestServices: true })("an agent of the original", 
         byName(contract.devcontainers, ({ subagent_id }) => subagent_id),
         { first: child, other: undefined }
       )
+    })
+  )
+
+  it.effect("gets a manifest that fills a message, and an error for one that is a byte larger [MF-13]", () =>
+    Effect.gen(function* () {
+      const { logged } = yield* Service.TestService
+      const { call, id, start } = yield* connected()
+      const sql = yield* SqlClient.SqlClient
+      const declare = (bytes: number) => sql`
+        UPDATE workspace_agents SET directory = repeat('x', ${bytes}::int4) WHERE id = ${id}`
+      const getManifest = Effect.flatMap(start(Api.method.getManifest, {}), ({ close, grant, next }) =>
+        Effect.ensuring(Effect.andThen(grant(4_194_304), next), close)
+      )
+      const around = 4_000_000
+      yield* declare(around)
+      const rest = toBinary(ManifestSchema, yield* getManifest).length - around
+
+      yield* declare(4_194_304 - rest)
+      assert.lengthOf(toBinary(ManifestSchema, yield* getManifest), 4_194_304)
+      yield* declare(4_194_305 - rest)
+      const error = yield* Effect.flip(getManifest)
+
+      const message = "the response has 4194305 bytes: a message of the protocol has at most 4194304"
+      assert.deepInclude(error, { code: 0, message })
+      yield* logged("response too large for the protocol", "GetManifest", id)
+      assert.deepStrictEqual((yield* call(Api.method.getAnnouncementBanners, {})).announcementBanners, [])
     })
   )
 

@@ -130,6 +130,8 @@ export const connect = Effect.fnUntraced(function* (
     })
     return {
       next,
+      /** Lets the service send so many bytes more. */
+      grant: (bytes: number) => send(Wire.frame(Wire.Type.windowUpdate, Wire.Flag.none, id, bytes)),
       send: (message: MessageInitShape<I>) =>
         send(Wire.data(id, Wire.packet(Wire.Kind.message, 1, messageId++, body(message)))),
       close: send(Wire.end(id))

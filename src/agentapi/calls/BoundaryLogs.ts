@@ -14,12 +14,14 @@ import { Rpc } from "effect/rpc"
 import { OptionalText } from "../../domain/PostgresText.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { BoundaryUsage } from "../../usage/BoundaryUsage.ts"
-import { list, time } from "../../domain/Fields.ts"
+import { int32, list, time } from "../../domain/Fields.ts"
 import * as Redaction from "../../telemetry/Redaction.ts"
 
 const BoundaryLog = Schema.Struct({
   allowed: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
   time: Schema.optionalKey(time),
+  /** The place of the log in its session. Older agents send none. */
+  sequence_number: int32,
   http_request: Schema.optionalKey(
     Schema.Struct({ method: OptionalText, url: OptionalText, matched_rule: OptionalText })
   )
@@ -90,10 +92,11 @@ type HttpLog = BoundaryLog & Required<Pick<BoundaryLog, "http_request">>
 
 const isHttp = (log: BoundaryLog): log is HttpLog => log.http_request !== undefined
 
-const describe = ({ allowed, http_request, time }: HttpLog) => ({
+const describe = ({ allowed, http_request, sequence_number, time }: HttpLog) => ({
   decision: allowed ? "allow" : "deny",
   method: http_request.method.slice(0, maxMethod),
   url: withoutSecrets(http_request.url).slice(0, maxText),
+  ...(sequence_number === 0 ? {} : { sequenceNumber: sequence_number }),
   ...(time === undefined ? {} : { time: DateTime.formatIso(time) }),
   ...(allowed ? { matchedRule: Redaction.text(http_request.matched_rule).slice(0, maxText) } : {})
 })

@@ -24,7 +24,7 @@ import {
   Script,
   Secret
 } from "../ports/ManifestStore.ts"
-import { DerpMap, SiteConfigs } from "../ports/SiteConfigs.ts"
+import { DerpMap, Relays, SiteConfigs } from "../ports/SiteConfigs.ts"
 import { sharingLevels } from "../ports/SubAgentStore.ts"
 
 /** The deployment, as agents see it. Default: no host for apps, no providers, and any kind of connection. */
@@ -99,6 +99,7 @@ export const make = Effect.gen(function* () {
   const store = yield* ManifestStore
   const configs = yield* SiteConfigs
   const deployment = yield* Deployment
+  const relays = yield* Relays
   const gitAuthConfigs = deployment.externalAuthProviders.filter((type) => gitProviders.has(type)).length
 
   const getManifest = Effect.fnUntraced(
@@ -117,7 +118,7 @@ export const make = Effect.gen(function* () {
           metadata: store.metadata(agentId),
           devcontainers: store.devcontainers(agentId),
           secrets: store.secrets(agentId),
-          derp_map: configs.derpMap
+          derp_map: relays ?? configs.derpMap
         },
         { concurrency: "unbounded" }
       )

@@ -4,13 +4,14 @@
  * - The start and the end of a session are one record, whichever is reported first and however often.
  * - The workspace is the cached one; it is read only if there is none. No agent row is read.
  * - A status code and a reason count at the end of a session only.
+ * - A long reason and a long name of an app are cut: an agent does not report again what was refused.
  * - An invalid address and an empty reason are left out. The address `localhost` is 127.0.0.1.
  */
 import { DateTime, Effect, Option, Result, Schema } from "effect"
 import { NetAddress } from "effect/net"
 import { Rpc } from "effect/rpc"
 import { UserSessionId, nil } from "../../domain/Ids.ts"
-import { OptionalText, optionalText } from "../../domain/PostgresText.ts"
+import { cutText, OptionalText } from "../../domain/PostgresText.ts"
 import { unavailable, Unavailable } from "../AgentError.ts"
 import { AgentSession } from "../session/AgentSession.ts"
 import { int32, time, upperCaseEnum, zeroTime } from "../../domain/Fields.ts"
@@ -29,8 +30,8 @@ const Connection = Schema.Struct({
   timestamp: Schema.optionalKey(time),
   ip: OptionalText,
   status_code: int32,
-  reason: optionalText(maxText),
-  app_name: optionalText(maxText)
+  reason: cutText(maxText),
+  app_name: cutText(maxText)
 })
 
 export const ReportConnectionRequest = Schema.Struct({ connection: Connection })

@@ -15,6 +15,15 @@ export type Banner = typeof Banner.Type
 export const DerpMap = Schema.Record(Schema.String, Schema.Json)
 export type DerpMap = typeof DerpMap.Type
 
+/**
+ * The relays of the manifest, where the deployment has a network. Default: none, and the manifest has the relays that the
+ * administrators have set.
+ */
+export const Relays = Context.Reference<Effect.Effect<DerpMap> | undefined>(
+  "metadata-batcher/agentapi/ports/SiteConfigs/Relays",
+  { defaultValue: () => undefined }
+)
+
 export class SiteConfigs extends Context.Service<
   SiteConfigs,
   {

@@ -7,13 +7,11 @@ import { Context, Effect, Option } from "effect"
 import * as DrpcMultiplexer from "../../wire/DrpcMultiplexer.ts"
 import { Tailnet } from "../../wire/generated/tailnet_pb.ts"
 import type { AgentSession } from "../session/AgentSession.ts"
-import { type DerpMapMessage, empty } from "../wire/DerpMapMessage.ts"
+import { empty } from "../wire/DerpMapMessage.ts"
 
 export interface TailnetCalls {
   /** The calls, with the session of the agent that makes them. */
   readonly entries: ReadonlyArray<DrpcMultiplexer.Entry<AgentSession["Service"]>>
-  /** The relays in the manifest. None if the manifest has the relays that administrators have set. */
-  readonly derpMap: Effect.Effect<Option.Option<DerpMapMessage>>
 }
 
 export const TailnetCalls = Context.Reference<TailnetCalls>("metadata-batcher/agentapi/ports/TailnetCalls", {
@@ -27,7 +25,6 @@ export const TailnetCalls = Context.Reference<TailnetCalls>("metadata-batcher/ag
           until: (request) => Option.isNone(request) || request.value.disconnect !== undefined
         })
       )
-    ],
-    derpMap: Effect.succeedNone
+    ]
   })
 })

@@ -8,6 +8,7 @@
  * - Calls above the maximum that may run wait for their turn, each on its stream and not decoded: a message can become a
  *   hundred times as large. A large message is not decoded in the turn of the event loop that has read it.
  * - Each call counts against the call rate of the agent: that of a stream once, and one with an invalid message, too.
+ * - A call fails if its response is larger than a message may be. The failure is logged and counted.
  * - A report is decoded and added in one pass, at once unless it is large. A report that has to fail takes the ordinary
  *   path.
  * - A statistics report is made acceptable first, because an error would end the connection of the agent.
@@ -16,7 +17,9 @@ import { create, type DescMessage, type DescMethodUnary, type MessageShape } fro
 import { Effect, identity, Option, Schema } from "effect"
 import { type Rpc, RpcSerialization } from "effect/rpc"
 import * as Tracing from "../../domain/Tracing.ts"
+import * as FailureMetrics from "../../telemetry/FailureMetrics.ts"
 import * as DrpcMultiplexer from "../../wire/DrpcMultiplexer.ts"
+import { maxPacketBytes } from "../../wire/DrpcFrame.ts"
 import * as FieldCount from "../../wire/FieldCount.ts"
 import { Agent, ManifestSchema } from "../../wire/generated/agent_pb.ts"
 import { DERPMapSchema } from "../../wire/generated/tailnet_pb.ts"
@@ -40,7 +43,7 @@ export interface Connection extends AgentSocket {
 /** The additional conversions of a call whose request or result is not only converted field by field. */
 interface Exceptions {
   readonly request?: (json: JsonObject) => JsonObject
-  readonly response?: (json: JsonObject) => Effect.Effect<MessageShape<DescMessage>>
+  readonly response?: (json: JsonObject) => MessageShape<DescMessage>
 }
 
 /** Makes the handlers of all calls of an agent. */
@@ -54,9 +57,8 @@ export const make = Effect.gen(function* () {
     UpdateStats: { request: StatsReport.acceptable },
     GetManifest: {
       response: ({ derp_map, ...rest }) =>
-        Effect.map(tailnet.derpMap, (map) => {
-          const derpMap = Option.getOrElse(map, () => DerpMapMessage.fromJson(derp_map as JsonObject))
-          return Object.assign(toMessage(ManifestSchema, rest), { derpMap: create(DERPMapSchema, derpMap) })
+        Object.assign(toMessage(ManifestSchema, rest), {
+          derpMap: create(DERPMapSchema, DerpMapMessage.fromJson(derp_map as JsonObject))
         })
     }
   }
@@ -64,10 +66,8 @@ export const make = Effect.gen(function* () {
   const entryOf = Effect.fnUntraced(function* (rpc: SessionCalls.AgentCall, method: DescMethodUnary) {
     const handle = yield* SessionCalls.handlerOf(rpc._tag)
     const encode = Schema.encodeUnknownEffect(RpcSerialization.json.codecFor(rpc.successSchema))
-    const {
-      request = identity,
-      response = (json: JsonObject) => Effect.sync(() => toMessage(method.output, json))
-    }: Exceptions = exceptions[rpc._tag] ?? {}
+    const { request = identity, response = (json: JsonObject) => toMessage(method.output, json) }: Exceptions =
+      exceptions[rpc._tag] ?? {}
 
     const run = (message: MessageShape<DescMessage>, session: AgentSession["Service"]) =>
       handle(session, request(toContract(method.input, message))).pipe(
@@ -79,11 +79,14 @@ export const make = Effect.gen(function* () {
             })
         ),
         Effect.flatMap((result) => Effect.orDie(encode(result))),
-        Effect.flatMap((json) => response(json as JsonObject)),
+        Effect.map((json) => response(json as JsonObject)),
         isTraced ? Effect.withSpan(`RpcServer.${rpc._tag}`, { kind: "server" }) : identity
       )
 
-    return DrpcMultiplexer.unary(method, (message, { session }: Connection) => run(message, session))
+    return withinLimit(
+      rpc._tag,
+      DrpcMultiplexer.unary(method, (message, { session }: Connection) => run(message, session))
+    )
   })
 
   /** Adds a valid report in one pass. An invalid report takes the ordinary path, which returns the error. */
@@ -105,7 +108,9 @@ export const make = Effect.gen(function* () {
     }
   })
 
-  const entries = tailnet.entries.map(DrpcMultiplexer.contramap(({ session }: Connection) => session))
+  const entries = tailnet.entries
+    .map(DrpcMultiplexer.contramap(({ session }: Connection) => session))
+    .map((entry) => (isUnary(entry) ? inTurn(entry) : entry))
   for (const rpc of AgentApi.requests.values()) {
     const method = Agent.methods.find(({ name }) => name === rpc._tag) as DescMethodUnary
     const entry = yield* entryOf(rpc, method)
@@ -121,8 +126,33 @@ export const make = Effect.gen(function* () {
 
 // ----- internals -----
 
+const isUnary = (entry: DrpcMultiplexer.Entry<Connection>): entry is DrpcMultiplexer.UnaryEntry<Connection> =>
+  entry.handler._tag === "Unary"
+
 /** A message of more bytes is decoded in a later turn of the event loop. */
 const maxBytesAtOnce = 4_096
+
+/** Fails a call whose response a client cannot read. */
+const withinLimit = (
+  call: string,
+  { handler, name }: DrpcMultiplexer.UnaryEntry<Connection>
+): DrpcMultiplexer.UnaryEntry<Connection> => ({
+  name,
+  handler: {
+    _tag: "Unary",
+    handle: (bytes, connection) =>
+      Effect.flatMap(handler.handle(bytes, connection), (response) => {
+        if (response.length <= maxPacketBytes) return Effect.succeed(response)
+        const message = `the response has ${response.length} bytes: a message of the protocol has at most ${maxPacketBytes}`
+        const { agentId, workspace } = connection.session.identity
+        return Effect.logError("response too large for the protocol").pipe(
+          Effect.annotateLogs({ call, agentId, workspaceId: workspace.id, bytes: response.length }),
+          Effect.andThen(FailureMetrics.callFailed(call, "ResponseTooLarge")),
+          Effect.andThen(Effect.fail(new DrpcMultiplexer.DrpcError({ code: 0, message })))
+        )
+      })
+  }
+})
 
 /** Lets calls wait before they are decoded: one message of the connection may hold more calls than may run. */
 const inTurn = ({ handler, name }: DrpcMultiplexer.UnaryEntry<Connection>): DrpcMultiplexer.UnaryEntry<Connection> => ({

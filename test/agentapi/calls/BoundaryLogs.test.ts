@@ -44,6 +44,19 @@ const about = {
 }
 
 describe("ReportBoundaryLogs", () => {
+  it.effect("logs the place of a request in its session [BL-06]", () =>
+    Effect.gen(function* () {
+      const { logs, report } = yield* connect
+
+      yield* report({ ...request(true), sequence_number: 7 }, request(true))
+
+      assert.deepStrictEqual(
+        logs.map(({ annotations }) => annotations["sequenceNumber"]),
+        [7, undefined]
+      )
+    })
+  )
+
   it.effect("logs each request with the decision, and the rule when it has allowed it [BL-01, BL-02]", () =>
     Effect.gen(function* () {
       const { logs, report } = yield* connect

@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import { AgentSession } from "../../../src/agentapi/session/AgentSession.ts"
 import * as Manifest from "../../../src/agentapi/calls/Manifest.ts"
 import { type DeclaredApp, ManifestStore } from "../../../src/agentapi/ports/ManifestStore.ts"
-import { SiteConfigs } from "../../../src/agentapi/ports/SiteConfigs.ts"
+import { Relays, SiteConfigs } from "../../../src/agentapi/ports/SiteConfigs.ts"
 import { AppId, LogSourceId, ScriptId } from "../../../src/domain/Ids.ts"
 import { anyKey, session } from "../../support/agentApi.ts"
 import { workspace } from "../../support/identity.ts"
@@ -268,6 +268,17 @@ describe("GetManifest", () => {
         yield* count("azure-devops", "azure-devops-entra", "bitbucket-cloud", "bitbucket-server", "gitea"),
         5
       )
+    })
+  )
+
+  it.effect("has the relays of the network, and without a network those of the administrators [TU-21]", () =>
+    Effect.gen(function* () {
+      const ofNetwork = Effect.succeed({ regions: { 2: "there" } })
+
+      assert.deepStrictEqual((yield* manifest()).derp_map, { regions: { 1: "here" } })
+      assert.deepStrictEqual((yield* Effect.provideService(manifest(), Relays, ofNetwork)).derp_map, {
+        regions: { 2: "there" }
+      })
     })
   )
 
