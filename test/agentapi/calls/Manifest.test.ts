@@ -271,7 +271,7 @@ describe("GetManifest", () => {
     })
   )
 
-  it.effect("has the relays of the network, and without a network those of the administrators [TU-21]", () =>
+  it.effect("has the relays of the network, and without a network those of the administrators [TU-23]", () =>
     Effect.gen(function* () {
       const ofNetwork = Effect.succeed({ regions: { 2: "there" } })
 

@@ -11,15 +11,15 @@ import {
 } from "@bufbuild/protobuf"
 import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt"
 import { assert, describe, it } from "@effect/vitest"
-import { Option, Predicate, Result, Schema } from "effect"
+import { Option, Predicate, Schema } from "effect"
 import { RpcSerialization } from "effect/rpc"
 import { AgentApi } from "../../../src/agentapi/AgentApi.ts"
 import * as Conversion from "../../../src/agentapi/wire/Conversion.ts"
 import * as DerpMapMessage from "../../../src/agentapi/wire/DerpMapMessage.ts"
-import * as MetadataReport from "../../../src/agentapi/wire/MetadataReport.ts"
 import * as Proto from "../../../src/wire/generated/agent_pb.ts"
 import { DERPMapSchema, file_tailnet } from "../../../src/wire/generated/tailnet_pb.ts"
 import * as Wire from "../../wire/support.ts"
+import { expressible } from "./expressibleRequests.ts"
 import { requests } from "./recordedRequests.ts"
 
 interface Vector {
@@ -198,96 +198,6 @@ describe("a result of the contract", () => {
   }
 })
 
-/**
- * Requests of those calls of which the contract takes more than a message can say, as far as messages say it: a time or an
- * age that nobody reads may be any text or number, and base64 may have bits that no byte has. Random text is hardly ever a
- * version, a name, or a time before another.
- */
-const expressible: { readonly [tag: string]: Schema.Codec<unknown, unknown> } = (() => {
-  const { Array: ArrayOf, Boolean: Flag, Int, Literals, String: Text, Struct, optionalKey } = Schema
-  const id = Literals(["00000000-0000-4000-a000-000000000001", "ffffffff-ffff-ffff-ffff-ffffffffffff"])
-  const time = Literals(["2026-01-01T00:00:00.000Z", "1969-12-31T23:59:59.999Z", "0001-01-01T00:00:00.000Z"])
-  const bytes = Literals(["", "AQI=", "+w==", "AQID"])
-  const int32 = Int.check(Schema.isBetween({ minimum: -(2 ** 31), maximum: 2 ** 31 - 1 }))
-  const fields = {
-    source: Text,
-    source_path: optionalKey(Text),
-    content_hash: bytes,
-    size_bytes: Schema.Natural,
-    status: Literals(["OK", "OVERSIZE", "UNREADABLE", "INVALID", "EXCLUDED"]),
-    error: Text
-  }
-  const tools = ArrayOf(Struct({ name: Text, description: Text, input_schema: optionalKey(Schema.JsonObject) }))
-  return {
-    UpdateStartup: Struct({
-      startup: Struct({
-        version: Literals(["v2.35.0", "v1"]),
-        expanded_directory: Text,
-        subsystems: ArrayOf(Literals(["ENVBOX", "ENVBUILDER", "EXECTRACE"]))
-      })
-    }),
-    BatchUpdateMetadata: Struct({
-      metadata: ArrayOf(
-        Struct({
-          key: Text,
-          result: optionalKey(
-            Struct({ collected_at: optionalKey(time), age: Int, value: optionalKey(Text), error: optionalKey(Text) })
-          )
-        })
-      )
-    }),
-    BatchCreateLogs: Struct({
-      log_source_id: id,
-      logs: ArrayOf(
-        Struct({ created_at: time, output: Text, level: Literals(["TRACE", "DEBUG", "INFO", "WARN", "ERROR"]) })
-      )
-    }),
-    ScriptCompleted: Struct({
-      timing: Struct({
-        script_id: id,
-        start: time,
-        end: time,
-        exit_code: int32,
-        stage: Literals(["START", "STOP", "CRON"]),
-        status: Literals(["OK", "EXIT_FAILURE", "TIMED_OUT", "PIPES_LEFT_OPEN"])
-      })
-    }),
-    CreateSubAgent: Struct({
-      name: Text,
-      directory: Text,
-      architecture: Text,
-      operating_system: Text,
-      apps: ArrayOf(
-        Struct({
-          slug: Text,
-          command: Text,
-          external: Flag,
-          healthcheck: optionalKey(Struct({ url: Text, interval: int32, threshold: int32 })),
-          open_in: Literals(["SLIM_WINDOW", "TAB"]),
-          order: int32,
-          share: Literals(["OWNER", "AUTHENTICATED", "PUBLIC", "ORGANIZATION"])
-        })
-      ),
-      display_apps: ArrayOf(Literals(["VSCODE", "WEB_TERMINAL", "SSH_HELPER"])),
-      id: optionalKey(id)
-    }),
-    PushContextState: Struct({
-      version: Literals(["0", "9007199254740993", "9223372036854775807"]),
-      initial: Flag,
-      aggregate_hash: bytes,
-      snapshot_error: Text,
-      resources: ArrayOf(
-        Schema.Union([
-          Struct({ ...fields, instruction_file: Struct({ content: bytes }) }),
-          Struct({ ...fields, skill: Struct({ meta: bytes, name: Text, description: Text }) }),
-          Struct({ ...fields, mcp_config: Struct({}) }),
-          Struct({ ...fields, mcp_server: Struct({ server_name: Text, description: Text, tools }) })
-        ])
-      )
-    })
-  }
-})()
-
 describe("a request of the contract", () => {
   for (const { _tag: tag, payloadSchema: whole } of rpcs) {
     const payloadSchema = expressible[tag] ?? whole
@@ -410,89 +320,5 @@ describe("a conversion", () => {
     assert.deepStrictEqual(Object.keys(map.regions), ["999"])
     assert.deepInclude(map.regions[999]!, { regionId: 999n, embeddedRelay: true, regionCode: "here" })
     assert.deepInclude(map.regions[999]!.nodes[0]!, { name: "a", stunPort: -1 })
-  })
-})
-
-describe("the fast reader of reports", () => {
-  const slow = (bytes: Uint8Array) => {
-    const { metadata } = fromBinary(Proto.BatchUpdateMetadataRequestSchema, bytes)
-    return metadata.map(({ key, result }) => ({ key, value: result?.value ?? "", error: result?.error ?? "" }))
-  }
-  const fast = (bytes: Uint8Array) =>
-    MetadataReport.decode(bytes).metadata!.map(({ key, result }) => ({ key, ...result }))
-
-  it.prop(
-    "reads what the generated code reads [WI-67]",
-    {
-      metadata: Schema.Array(
-        Schema.Struct({ key: Schema.String, value: Schema.String, error: Schema.String, age: Schema.Int })
-      )
-    },
-    ({ metadata }) => {
-      const bytes = toBinary(
-        Proto.BatchUpdateMetadataRequestSchema,
-        create(Proto.BatchUpdateMetadataRequestSchema, {
-          metadata: metadata.map(({ age, error, key, value }) => ({
-            key,
-            result: { value, error, age: BigInt(age), collectedAt: { seconds: 1_767_225_600n, nanos: 5 } }
-          }))
-        })
-      )
-
-      assert.deepStrictEqual(fast(bytes), slow(bytes))
-    }
-  )
-
-  it("reads what the generated code reads and rejects what it rejects, whatever a byte is changed to [WI-67]", () => {
-    const original = Wire.bytes(recorded.find(({ name }) => name.startsWith("metadata report (note"))!.hex)
-    const read = (decode: (bytes: Uint8Array) => unknown, bytes: Uint8Array) =>
-      Result.getOrElse(
-        Result.try(() => decode(bytes)),
-        () => "refused"
-      )
-    const outcomes = { read: 0, refused: 0 }
-    const compare = (bytes: Uint8Array) => {
-      const expected = read(slow, bytes)
-      assert.deepStrictEqual(read(fast, bytes), expected, Wire.hex(bytes))
-      outcomes[expected === "refused" ? "refused" : "read"]++
-    }
-
-    for (let at = 0; at < original.length; at++) {
-      compare(original.subarray(0, at))
-      for (let byte = 0; byte < 256; byte++) {
-        const changed = original.slice()
-        changed[at] = byte
-        compare(changed)
-      }
-    }
-
-    assert.isAtLeast(outcomes.read, 500)
-    assert.isAtLeast(outcomes.refused, 500)
-  })
-
-  it("passes fields that it does not know, of each type and in groups, as the generated code does [WI-05]", () => {
-    const sample = [0x12, 0x03, 0x0a, 0x01, 0x61]
-    const unknown = [
-      [0x78, ...Array.from({ length: 12 }, () => 0x80), 0x01],
-      [0x79, 1, 2, 3, 4, 5, 6, 7, 8],
-      [0x7a, 0x83, 0x80, 0x80, 0x80, 0x80, 0x00, 1, 2, 3],
-      [0x7b, 0x08, 0x01, 0x13, 0x14, 0x7c],
-      [0x7d, 1, 2, 3, 4]
-    ]
-
-    for (const field of unknown) {
-      const bytes = Uint8Array.from([...field, ...sample, ...field])
-      assert.deepStrictEqual(fast(bytes), slow(bytes))
-      assert.deepStrictEqual(fast(bytes), [{ key: "a", value: "", error: "" }])
-    }
-  })
-
-  it("rejects a key, a value or an error that is not UTF-8 [WI-03]", () => {
-    const withText = (...text: ReadonlyArray<number>) =>
-      Uint8Array.of(0x12, text.length + 2, 0x0a, text.length, ...text)
-
-    assert.deepStrictEqual(fast(withText(0xc3, 0xa9)), [{ key: "é", value: "", error: "" }])
-    assert.throws(() => fast(withText(0xc3)))
-    assert.throws(() => fast(withText(...Array.from({ length: 50 }, () => 0xff))))
   })
 })
