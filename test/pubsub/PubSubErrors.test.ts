@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option, Redacted } from "effect"
+import { Effect, Layer, Option, Redacted } from "effect"
 import * as BrokerPubSub from "../../src/pubsub/BrokerPubSub.ts"
 import { broken, ListenerError } from "../../src/pubsub/internal/listenerError.ts"
+import * as NatsPubSub from "../../src/pubsub/NatsPubSub.ts"
+import * as RedisPubSub from "../../src/pubsub/RedisPubSub.ts"
 import { PubSubError } from "../../src/pubsub/PubSub.ts"
 import { PubSubLatencyError } from "../../src/pubsub/PubSubLatency.ts"
 import { PubSubWatchdogError } from "../../src/pubsub/PubSubWatchdog.ts"
@@ -39,6 +41,20 @@ describe("the errors of the pubsub", () => {
     assert.deepInclude(broken(cause), { reason: "connection", cause })
     assert.strictEqual(broken(cause).message, "the listening connection cannot be opened or broke")
   })
+})
+
+describe("the layers of the pubsub over brokers", () => {
+  it.live("fail when the broker cannot be reached [BK-05]", () =>
+    Effect.gen(function* () {
+      for (const [layer, address] of [
+        [NatsPubSub.layer, "nats://127.0.0.1:1"],
+        [RedisPubSub.layer, "redis://127.0.0.1:1"]
+      ] as const) {
+        const { reason } = yield* Effect.flip(Effect.scoped(Layer.build(layer({ url: Redacted.make(address) }))))
+        assert.strictEqual(reason, "unreachable")
+      }
+    })
+  )
 })
 
 describe("a pubsub over a broker", () => {

@@ -173,6 +173,8 @@ describe("PubSubLatency", () => {
       const send = yield* Metric.value(PubSubMetrics.sendLatencySeconds("postgres"))
       const receive = yield* Metric.value(PubSubMetrics.receiveLatencySeconds("postgres"))
       assert.deepStrictEqual([send.count, send.sum], [2, 0.04])
+      const bounds = send.buckets.map(([bound]) => bound)
+      assert.deepStrictEqual([bounds[0], bounds[1], bounds.at(-2)], [0.001, 0.002, 8.192])
       assert.deepStrictEqual([receive.count, receive.sum], [1, 0.03])
     }).pipe(isolated)
   )

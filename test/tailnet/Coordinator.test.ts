@@ -2,6 +2,7 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Array as Arr, Effect, Exit, Fiber, Metric, Ref, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import type { Authority } from "../../src/tailnet/Authority.ts"
 import * as Coordinator from "../../src/tailnet/Coordinator.ts"
 import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
 import { badInputSuite } from "./badInputSuite.ts"
@@ -160,6 +161,20 @@ describe("the coordinator in memory", () => {
         partners: [client.id]
       })
       assert.isUndefined(yield* coordinator.peer(newPeerId()))
+    })
+  )
+
+  it.effect("asks nobody for the rights of a peer whose stream is over", () =>
+    Effect.gen(function* () {
+      const coordinator = yield* Coordinator.make()
+      const asked: Array<unknown> = []
+      const authority: Authority = { authorize: (request) => Effect.sync(() => void asked.push(request)) }
+      const peer = yield* connectTo(coordinator, "peer", { authority })
+      yield* peer.disconnect
+
+      yield* peer.addTunnel(newPeerId())
+
+      assert.deepStrictEqual(asked, [{ disconnect: true }])
     })
   )
 

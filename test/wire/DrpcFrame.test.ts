@@ -55,6 +55,28 @@ describe("packets", () => {
     assert.strictEqual(read("04010201aa07010201bb"), "kind changed within a packet")
   })
 
+  it("have numbers of at most ten bytes [WI-41]", () => {
+    const read = (hex: string) => DrpcFrame.makePacketReader().read(Wire.bytes(hex), () => true)
+
+    assert.strictEqual(read(`05${"80".repeat(9)}010100`), 13)
+    for (const long of [`05${"80".repeat(10)}010100`, `05${"80".repeat(10)}`, `0501${"80".repeat(10)}01`]) {
+      assert.strictEqual(read(long), "varint too long", long)
+    }
+    assert.strictEqual(read(`05${"80".repeat(9)}`), 10)
+  })
+
+  it("that are not complete take no more memory than has arrived, but for one frame [WI-43]", () => {
+    const held = (hex: string) => {
+      const reader = DrpcFrame.makePacketReader()
+      reader.read(Wire.bytes(hex), () => true)
+      return reader.heldBytes
+    }
+
+    assert.strictEqual(held("050101808010aa"), 65_536)
+    assert.strictEqual(held("05010164aabb"), 100)
+    assert.strictEqual(held("050101"), 0)
+  })
+
   it("of metadata are maps of texts, entry for entry", () => {
     const isMetadata = (hex: string) => DrpcFrame.isMetadata(Wire.bytes(hex))
     for (const hex of ["", "0a060a0161120162", "0a060a01611201620a040a001200"]) assert.isTrue(isMetadata(hex), hex)

@@ -174,6 +174,23 @@ describe("a session", () => {
 })
 
 describe("the handlers of a service", () => {
+  it.effect("are made for other connections, those of streams too", () =>
+    Effect.gen(function* () {
+      const { multiplexer } = yield* make
+      const entries = [...multiplexer].map(([name, handler]) =>
+        DrpcMultiplexer.contramap((connection: { readonly name: string }) => connection.name)({ name, handler })
+      )
+      const { packets, send } = yield* connect(DrpcMultiplexer.make(entries), { name: "mapped" })
+
+      yield* send(open(1), data(1, unary("/coder.agent.v2.Agent/ListSubAgents")))
+      assert.include((yield* packets(1, 2))[0], Buffer.from("mapped").toString("hex"))
+      const body = Buffer.from("0a020a00", "hex")
+      const call = [packet(Kind.invoke, 1, 1, Wire.text(coordinate)), packet(Kind.message, 1, 2, body)]
+      yield* send(open(3), data(3, Buffer.concat(call)))
+      assert.match((yield* packets(3))[0]!, /^message 1\.1/)
+    })
+  )
+
   it("have names of their own", () => {
     const entry = DrpcMultiplexer.unary(Agent.method.getAnnouncementBanners, () => Effect.succeed({}))
 
