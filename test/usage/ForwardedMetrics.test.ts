@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import type { AgentMetric } from "../../src/usage/AgentStats.ts"
 import * as ForwardedMetrics from "../../src/usage/ForwardedMetrics.ts"
 import * as Metrics from "../../src/usage/StatsMetrics.ts"
+import { heapBytes } from "../support/heap.ts"
 import * as Prometheus from "../support/prometheus.ts"
 
 const owner = (agent: string, overrides: Partial<ForwardedMetrics.Owner> = {}): ForwardedMetrics.Owner => ({
@@ -298,6 +299,23 @@ describe("ForwardedMetrics", () => {
       yield* report(owner("c"), [gauge("x", 1), gauge("y", 1)])
 
       assert.deepStrictEqual([(yield* series()).length, yield* dropped("owner_limit")], [2, 1])
+    })
+  )
+
+  it.effect("forgets owners whose agents are gone [FT-07]", () =>
+    Effect.gen(function* () {
+      const { report } = yield* start()
+      const visit = Effect.fnUntraced(function* (round: number) {
+        for (let number = 0; number < 20_000; number++) {
+          yield* report(owner("main", { username: `user ${number} of round ${round}` }), [gauge("x", 1)])
+          if (number % 100 === 0) yield* TestClock.adjust("2 minutes")
+        }
+      })
+      yield* visit(1)
+      const before = heapBytes()
+      yield* visit(2)
+
+      assert.isBelow(heapBytes() - before, 1_000_000)
     })
   )
 
