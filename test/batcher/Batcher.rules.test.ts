@@ -53,10 +53,11 @@ describe("a rule that throws", () => {
         const { batcher, batches, lost } = yield* startWithBug()
 
         assert.strictEqual(yield* batcher.add([1, -1, 2, -1, 3]), 0)
+        assert.strictEqual(yield* batcher.add([-1, 4]), 0)
         yield* batcher.flush
 
-        assert.deepStrictEqual(batches, [[1, 2, 3]])
-        assert.deepStrictEqual(lost, [-1, -1])
+        assert.deepStrictEqual(batches, [[1, 2, 3, 4]])
+        assert.deepStrictEqual(lost, [-1, -1, -1])
         assertAccounts(batcher)
       })
     )
