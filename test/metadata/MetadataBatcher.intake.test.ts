@@ -206,6 +206,27 @@ describe("MetadataBatcher intake", () => {
     })
   )
 
+  it.effect("keeps one entry of a key that a report repeats, however many keys it has", () =>
+    Effect.gen(function* () {
+      for (const count of [2, 15, 16, 17, 40]) {
+        const { batcher, calls } = yield* start()
+
+        yield* batcher.add(agent(1), [...entries(count), entry("key-0", "newer", 1)])
+        yield* batcher.flush
+
+        assert.deepStrictEqual(
+          calls.flat().map(({ key, value }) => `${key}=${value}`),
+          [
+            "key-0=newer",
+            ...entries(count)
+              .slice(1)
+              .map(({ key, value }) => `${key}=${value}`)
+          ]
+        )
+      }
+    })
+  )
+
   it.effect("keeps the same key of two agents apart [MB-15]", () =>
     Effect.gen(function* () {
       const { batcher, calls } = yield* start()

@@ -248,7 +248,8 @@ describe("ForwardedMetrics", () => {
 
   it.effect("counts bytes for what is shown alone, however often agents report and leave [FT-07]", () =>
     Effect.gen(function* () {
-      const { dropped, page, report, series } = yield* start({ perOwner: { series: 10, bytes: 5_000 } })
+      const bound = { series: 10, bytes: 5_000 }
+      const { dropped, page, report, series } = yield* start({ perOwner: bound, inAll: bound })
       for (let round = 0; round < 1_000; round++) {
         yield* report(owner("a"), [gauge("x", round), gauge("y", round, { kind: "€" })])
         yield* report(owner("b"), [gauge("x", round), gauge("username", round)])
