@@ -27,8 +27,9 @@ describe("AgentIdChunks", () => {
   it("reports the room and the need when the target is too small for an id [CH-02]", () => {
     const result = AgentIdChunks.encodeInto(new Uint8Array(21), agent(1))
 
-    assert.isTrue(Result.isFailure(result))
-    assert.match(Result.isFailure(result) ? result.failure.message : "", /22 bytes.*21/)
+    const failure = Result.isFailure(result) ? result.failure : undefined
+    assert.deepInclude(failure, { _tag: "TargetTooSmall", actual: 21, required: 22 })
+    assert.match(failure!.message, /22 bytes.*21/)
   })
 
   it("writes an id to the front of a target that is large enough [CH-02]", () => {

@@ -138,4 +138,23 @@ describe("the announcements of a metadata batcher", () => {
       assert.deepStrictEqual(announced(), [[agent(2)]])
     })
   )
+
+  it.effect("that fail in a row are one error, and the first that succeeds again is logged", () =>
+    Effect.gen(function* () {
+      let isAway = true
+      const { batcher, logs } = yield* start({
+        publish: () => Effect.suspend(() => (isAway ? Effect.die(new Error("away")) : Effect.void))
+      })
+      for (const number of [1, 2, 3, 4, 5]) {
+        isAway = number < 4
+        yield* batcher.add(agent(number), [entry("cpu", "1")])
+        yield* batcher.flush
+      }
+
+      assert.deepStrictEqual(
+        logs.filter(({ message }) => message.startsWith("changed agents")).map(({ level }) => level),
+        ["Error", "Debug", "Debug", "Info"]
+      )
+    })
+  )
 })

@@ -336,48 +336,6 @@ describe("ForwardedMetrics", () => {
     })
   )
 
-  it("comes in pieces of at least 64 KiB, but for the last one, which is not empty", () => {
-    const report = (agent: string, lines: string) => ({
-      agent,
-      age: 1,
-      families: [{ name: "load", type: "GAUGE" as const, lines }]
-    })
-    const head = "# HELP load Forwarded from agents that are connected to this replica.\n# TYPE load gauge\n"
-    const sizes = (...lines: ReadonlyArray<number>) =>
-      Array.from(
-        ForwardedMetrics.pieces(lines.map((length, index) => report(String(index), "x".repeat(length)))),
-        (piece) => piece.length
-      )
-
-    assert.deepStrictEqual(sizes(), [])
-    assert.deepStrictEqual(sizes(65_535 - head.length), [65_535])
-    assert.deepStrictEqual(sizes(65_535 - head.length, 1, 5), [65_536, 5])
-    assert.deepStrictEqual(sizes(65_536 - head.length, 1), [65_536, 1])
-    assert.deepStrictEqual(sizes(65_536 - head.length), [65_536])
-  })
-
-  it("shows the newest of the reports of an agent to several workers, each family once [WK-13]", () => {
-    const report = (agent: string, age: number, name: string, type: AgentMetric["type"] = "GAUGE") => ({
-      agent,
-      age,
-      families: [{ name, type, lines: `${name}{agent="${agent}"} ${age}\n` }]
-    })
-
-    const text = [
-      ...ForwardedMetrics.pieces([
-        report("a", 20, "load"),
-        report("b", 10, "load"),
-        report("a", 5, "load"),
-        report("c", 5, "load", "COUNTER")
-      ])
-    ].join("")
-
-    assert.deepStrictEqual(Prometheus.valuesBy("agent", "load", text), [
-      ["a", 5],
-      ["b", 10]
-    ])
-  })
-
   const Text = Schema.String.check(Schema.isMaxLength(3))
   const Name = Schema.Union([Schema.Literals(["a", "b", "_x", "__x", "agents", "username", ""]), Text])
   const Reports = Schema.Array(

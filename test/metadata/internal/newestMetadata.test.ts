@@ -9,7 +9,7 @@ import {
 } from "../../../src/metadata/internal/newestMetadata.ts"
 import { Report } from "../../../src/metadata/internal/report.ts"
 import type { MetadataRow } from "../../../src/domain/Metadata.ts"
-import { agent, entry, row } from "../../support/metadataBatcher.ts"
+import { agent, entries, entry, row } from "../../support/metadataBatcher.ts"
 
 const upTo = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
 
@@ -202,4 +202,24 @@ describe("newestMetadata", () => {
 
     assert.strictEqual(runs.length, new Set(agents).size)
   })
+})
+
+describe("an agent of whom a batch took a part", () => {
+  for (const select of [undefined, () => "take" as const]) {
+    it(`gives up the bytes of what is left, ${select === undefined ? "without" : "with"} a choice of rows`, () => {
+      const { add, empty, sized, take } = sizedNewestMetadata
+      const many = new Report(agent(1), entries(10))
+      const few = new Report(agent(2), entries(2, "other"))
+
+      const [, state] = take(add(add(empty(), many, 0, 10), few, 0, 2), 5, select)
+      const [evicted, rest] = sized!.evict(state, 1)
+
+      assert.deepStrictEqual(
+        evicted.map(({ agentId }) => agentId),
+        [agent(1)]
+      )
+      const bytesOf = (prefix: string, rows: number) => rows * heldBytes(entries(1, prefix)[0]!)
+      assert.deepStrictEqual([rest.size, sized!.bytes(rest)], [6, bytesOf("key", 4) + bytesOf("other", 2)])
+    })
+  }
 })
