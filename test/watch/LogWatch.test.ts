@@ -239,6 +239,14 @@ describe("LogWatch", () => {
       yield* TestClock.adjust("1 second")
 
       assert.deepStrictEqual([pages(), states()], [[["one"]], ["created", "starting"]])
+      const again = logs.filter(({ level }) => level === "Info").map(({ message }) => message)
+      assert.deepStrictEqual(again, ["logs of a watched agent can be read again"])
+
+      // a later failure is one of its own
+      world.reading = failing("unavailable")
+      yield* world.log("two")
+      yield* soon
+      assert.strictEqual(events.filter(({ type }) => type === "error").length, 2)
     })
   )
 

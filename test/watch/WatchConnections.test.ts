@@ -84,6 +84,8 @@ describe("the close code of a WebSocket", () => {
         yield* seconds(45)
 
         assert.strictEqual((yield* closed).code, 1011)
+        const { logged } = yield* Service.TestService
+        assert.include(yield* logged("connection of a watcher ended"), "DEBUG")
         yield* world.left
         assert.strictEqual(world.subscribed, 0)
       })
