@@ -12,6 +12,7 @@ the query. Every error response is \`{message, detail?, validations?}\`, with th
 
 const tags: Readonly<Record<string, string>> = {
   users: "Users and their tokens, for administrators.",
+  secrets: "Secrets that the agents of a user get, for the user and administrators.",
   workspaces: "Workspaces, for administrators. A workspace belongs to a user and holds agents.",
   agents: "Agents, their tokens and their declarations, for administrators.",
   usage: "The use of workspaces, for their owners.",
@@ -28,7 +29,7 @@ const tags: Readonly<Record<string, string>> = {
 
 const parameters: Readonly<Record<string, string>> = {
   username: "The name of a user; upper and lower case are the same.",
-  name: "The name of a token.",
+  name: "The name of a token or a secret.",
   workspace: "The id of a workspace.",
   agent: "The id of an agent.",
   "last-event-id": "The id of the last event that was received: the stream continues behind it.",
@@ -62,10 +63,12 @@ const responses: Readonly<Record<string, string>> = {
   TooManyConnections: "The owner of the token has too many connections open.",
   AccessUnavailable: "Tokens cannot be looked up now: try again later.",
   DirectoryUnavailable: "Users, workspaces and agents cannot be read or written now: try again later.",
-  NameTaken: "The name is taken.",
+  NameTaken: "The name is taken; of a secret, its variable or its file.",
   UserNotFound: "There is no user of this name.",
   UserNeeded: "The user owns workspaces, or is the first administrator.",
   TokenNotFound: "The user has no token of this name.",
+  TooManySecrets: "The user would have too many secrets, or too many bytes of them.",
+  SecretNotFound: "The user has no secret of this name.",
   WorkspaceNotFound: "There is no such workspace, or it is not the caller's.",
   AgentNotFound: "There is no such agent, or the caller may not read it.",
   AgentUnavailable: "The agent cannot be read now: try again later.",
