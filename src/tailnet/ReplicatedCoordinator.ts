@@ -7,7 +7,8 @@
  * - A replica that could not read the heartbeats itself takes nobody for dead before it has listened for 6 s.
  * - Changes are written in batches, the newest of each peer and tunnel, and then announced. A batch that failed is
  *   written and announced again, and no change is dropped, however many wait.
- * - Announcements name peers and carry no state: who gets one reads the store, also in batches.
+ * - Announcements name peers and carry no state: who gets one reads the store, also in batches. What this replica has
+ *   written since a reading began stands above what it returns.
  * - The end of the scope makes the peers of this replica lost.
  */
 import {
@@ -36,7 +37,7 @@ import { Coordinator, type Options as CoordinatorOptions } from "./Coordinator.t
 import { type Change, CoordinatorStore } from "./CoordinatorStore.ts"
 import type { Outputs } from "./internal/core.ts"
 import { type Handshake, ReplicatedCore } from "./internal/replicatedCore.ts"
-import { keyOf } from "./internal/outbox.ts"
+import { keyOf, keyOfChange } from "./internal/outbox.ts"
 import * as Streams from "./internal/streams.ts"
 import type { PeerId } from "./Peer.ts"
 import * as Metrics from "./TailnetMetrics.ts"
@@ -114,6 +115,7 @@ export const make = Effect.fnUntraced(function* (
     ...bounds,
     shutdownTimeout: "1 millis",
     write: Effect.fnUntraced(function* (batch: ReadonlyArray<Stale>) {
+      core.beginReading()
       const tunnels = idsOf(batch, "tunnels")
       if (tunnels.length > 0) {
         const found = yield* store.tunnels(tunnels)
@@ -126,7 +128,7 @@ export const make = Effect.fnUntraced(function* (
         streams.deliverUnsafe(outputs)
         recordLatency(core, outputs, clock, context)
       }
-    }),
+    }, Effect.ensuring(Effect.sync(() => core.endReading()))),
     observer: reportFailures("the peers of other replicas cannot be read")
   })
 
@@ -340,9 +342,6 @@ const roomOf = ({
   const { inFlight, pending, queued } = sizesUnsafe()
   return Math.max(0, queueCapacity - queued - pending - inFlight)
 }
-
-const keyOfChange = (change: Change): string =>
-  change._tag === "peer" ? change.id : keyOf(change.source, change.target)
 
 const idsOf = (batch: ReadonlyArray<Stale>, kind: Stale["kind"]): ReadonlyArray<PeerId> =>
   batch.flatMap((stale) => (stale.kind === kind ? [stale.id] : []))

@@ -4,6 +4,7 @@ import { Array as Arr, Deferred, Effect, Fiber, Metric, Queue, Stream } from "ef
 import { TestClock } from "effect/testing"
 import { StoreError } from "../../src/domain/StoreError.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
+import type { TunnelRow } from "../../src/tailnet/CoordinatorStore.ts"
 import * as ReplicatedCoordinator from "../../src/tailnet/ReplicatedCoordinator.ts"
 import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
 import { newPeerId, node } from "./support.ts"
@@ -34,6 +35,32 @@ describe("the changes of a replica", () => {
       yield* agent.update("a1")
       yield* TestClock.adjust("50 millis")
       assert.deepStrictEqual(yield* announced, [{ kind: "peers", from: self, ids: [agent.id] }])
+    })
+  )
+
+  it.effect("stand above a reading that began before they were written [TC-55]", () =>
+    Effect.gen(function* () {
+      const late = yield* Deferred.make<ReadonlyArray<TunnelRow>>()
+      const agent = newPeerId()
+      let readings = 0
+      const { connect, script } = yield* replica({
+        store: {
+          tunnels: ([source]) => (readings++ === 0 ? Deferred.await(late) : Effect.succeed([{ source: source!, target: agent }]))
+        }
+      })
+      script.rows = [row(agent, "a1")]
+      const client = yield* connect("client")
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual(readings, 1)
+
+      yield* client.send({ updateSelf: node("c1"), addTunnel: agent })
+      yield* TestClock.adjust("100 millis")
+      assert.lengthOf(script.written, 1)
+      yield* Deferred.succeed(late, [])
+      yield* TestClock.adjust("200 millis")
+
+      assert.strictEqual(readings, 2)
+      assert.deepStrictEqual(yield* client.received, [`node ${agent} a1 (new)`])
     })
   )
 

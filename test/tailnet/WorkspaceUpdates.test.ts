@@ -1,6 +1,6 @@
 /** The updates of a user's workspaces, over a store that the test speaks for. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Queue, Stream } from "effect"
+import { Effect, Fiber, Latch, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentId, UserId, WorkspaceId } from "../../src/domain/Ids.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
@@ -54,7 +54,7 @@ const ownerId = Seed.newId(UserId)
 
 /** Follows the workspaces of a user. */
 const follow = Effect.gen(function* () {
-  const world = { trees: [tree("one", "a")], isAway: false, reads: 0 }
+  const world = { trees: [tree("one", "a")], isAway: false, reads: 0, pause: Effect.void as Effect.Effect<void> }
   const { follow } = yield* WorkspaceUpdates.make.pipe(
     Effect.provideService(WorkspaceTreeStore, {
       ofOwner: () =>
@@ -62,7 +62,7 @@ const follow = Effect.gen(function* () {
           world.reads++
           return world.isAway
             ? Effect.fail(new StoreError({ operation: "read workspaces", reason: "unavailable", cause: "away" }))
-            : Effect.succeed(world.trees)
+            : Effect.andThen(world.pause, Effect.succeed(world.trees))
         })
     })
   )
@@ -92,6 +92,22 @@ describe("the workspaces of a user", () => {
       world.trees = [tree("two")]
       yield* event
       assert.deepStrictEqual(yield* now, [{ upsertedWorkspaces: ["two"] }])
+    }).pipe(Effect.provide(PubSub.layerMemory))
+  )
+
+  it.effect("are read once for all events that come while they are read", () =>
+    Effect.gen(function* () {
+      const { event, now, start, world } = yield* follow
+      yield* Effect.andThen(start, TestClock.adjust("1 millis"))
+      yield* now
+      const { reads } = world
+      const latch = yield* Latch.make()
+      world.pause = latch.await
+
+      for (let count = 0; count < 4; count++) yield* event
+      assert.strictEqual(world.reads - reads, 1)
+      yield* Effect.andThen(latch.open, TestClock.adjust("1 millis"))
+      assert.strictEqual(world.reads - reads, 2)
     }).pipe(Effect.provide(PubSub.layerMemory))
   )
 

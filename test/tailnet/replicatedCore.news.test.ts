@@ -59,6 +59,34 @@ describe("the core of a replica", () => {
     assert.deepStrictEqual(waiting.length, 1)
   })
 
+  it("lets what was written since a reading began stand above what it returns, and reads that again [TC-55]", () => {
+    const { agent, client, core } = near()
+    core.beginReading()
+    core.addTunnel(client, named("third"))
+    core.removeTunnel(client, agent.id)
+    core.updateNode(agent, node("a2"))
+    const [third] = write(core).flatMap((change) => (change._tag === "tunnel" && change.isOpen ? [change] : []))
+    core.takeStale(100)
+
+    const before = [{ source: client.id, target: agent.id }]
+    assert.deepStrictEqual(lines(core.applyTunnels([client.id], before)), [])
+    assert.strictEqual(core.sizes().tunnels, 1)
+    assert.deepStrictEqual(staleOf(core), { rows: [], tunnels: ["client", "agent"] })
+    const lost = row(agent.id, "a1", { replicaId: self, status: "lost" })
+    assert.deepStrictEqual(lines(core.applyPeers([agent.id], [lost])), [])
+    assert.deepStrictEqual(changesOf(core), [])
+    assert.deepStrictEqual(staleOf(core), { rows: ["agent"], tunnels: [] })
+    core.endReading()
+
+    core.beginReading()
+    core.applyTunnels([client.id], [third!])
+    assert.strictEqual(core.sizes().tunnels, 1)
+    core.applyTunnels([client.id], before)
+    assert.deepStrictEqual(core.sizes().tunnels, 1)
+    assert.deepStrictEqual([...core.tunnels.partners(client.id)], [agent.id])
+    assert.deepStrictEqual(staleOf(core), nothing)
+  })
+
   it("writes a peer of this replica again that the store has lost, or has from an older stream", () => {
     const { agent, core } = near()
     const writtenAfter = (...found: ReadonlyArray<PeerRow>) => {

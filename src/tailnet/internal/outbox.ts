@@ -51,6 +51,10 @@ export class Outbox {
 
 export const keyOf = (source: PeerId, target: PeerId): string => `${source},${target}`
 
+/** The peer or the tunnel that a change is of. */
+export const keyOfChange = (change: Change): string =>
+  change._tag === "peer" ? change.id : keyOf(change.source, change.target)
+
 /** Removes entries from a map or a set, the oldest first and at most `most`, and returns their values. */
 export const takeFrom = <K, A>(
   from: { readonly entries: () => Iterable<readonly [K, A]>; readonly delete: (key: K) => boolean },

@@ -3,7 +3,7 @@
  *
  * - The updates of a peer follow from one comparison: of its last update with the row of its partner. The row of a
  *   peer of this replica changes at once, so that peers of one replica find each other without the store.
- * - A change of this replica that is not written yet stands above what is read.
+ * - A change of this replica that is not written yet, or was written after a reading began, stands above what is read.
  * - A row of a replica that is not alive counts as lost.
  * - Of the tunnels, those with an end at a peer of this replica are known.
  */
@@ -11,7 +11,7 @@ import type { ReplicaId } from "../../domain/Ids.ts"
 import type { Change, PeerRow, TunnelRow } from "../CoordinatorStore.ts"
 import { isSameNode, isSameNodeAtAnyTime, type Node, type PeerId, type PeerUpdate } from "../Peer.ts"
 import { closing, Core, type EndReason, type LocalPeer, type Outputs, tell, update } from "./core.ts"
-import { keyOf, Outbox, takeFrom } from "./outbox.ts"
+import { keyOf, keyOfChange, Outbox, takeFrom } from "./outbox.ts"
 
 interface Row {
   readonly replicaId: ReplicaId
@@ -36,6 +36,8 @@ export class ReplicatedCore extends Core {
   #handshakes: Array<Handshake> = []
   readonly #staleRows = new Set<PeerId>()
   readonly #staleTunnels = new Set<PeerId>()
+  /** The peers and tunnels that were written since the reading under way began, which may not have seen that. */
+  #writtenMeanwhile: Set<string> | undefined
 
   constructor(self: ReplicaId, now: () => number) {
     super()
@@ -91,10 +93,22 @@ export class ReplicatedCore extends Core {
 
   // ----- news from the store and from other replicas -----
 
+  beginReading(): void {
+    this.#writtenMeanwhile = new Set()
+  }
+
+  endReading(): void {
+    this.#writtenMeanwhile = undefined
+  }
+
   /** Takes what was read of peers; those of `ids` without a row have none. */
   applyPeers(ids: ReadonlyArray<PeerId>, found: ReadonlyArray<PeerRow>): Outputs {
     const byId = new Map(found.map((row) => [row.id, row]))
     return ids.flatMap((id) => {
+      if (this.#writtenMeanwhile?.has(id)) {
+        this.#staleRows.add(id)
+        return []
+      }
       this.#applyPeer(id, byId.get(id))
       const outputs = this.#comparePartners(id)
       this.#forget(id)
@@ -114,14 +128,15 @@ export class ReplicatedCore extends Core {
       ]
       for (const [source, target] of held) {
         const key = keyOf(source, target)
-        if (known.has(key) || this.#outbox.hasTunnel(source, target)) continue
+        if (known.has(key) || this.#outbox.hasTunnel(source, target) || this.#isOvertaken(source, target)) continue
         this.tunnels.remove(source, target)
         touched.push([source, target])
       }
     }
     for (const { source, target } of found) {
       if (!this.peers.has(source) && !this.peers.has(target)) continue
-      if (this.#outbox.hasTunnel(source, target) || !this.tunnels.add(source, target)) continue
+      if (this.#outbox.hasTunnel(source, target) || this.#isOvertaken(source, target)) continue
+      if (!this.tunnels.add(source, target)) continue
       touched.push([source, target])
       for (const end of [source, target]) if (!this.#rows.has(end)) this.#staleRows.add(end)
     }
@@ -172,6 +187,7 @@ export class ReplicatedCore extends Core {
     const took = new Set(accepted)
     for (const change of changes) {
       this.#outbox.written(change)
+      this.#writtenMeanwhile?.add(keyOfChange(change))
       if (change._tag === "tunnel") continue
       if (!took.has(change.id) && change.status !== "gone") this.#staleRows.add(change.id)
       this.#forget(change.id)
@@ -203,6 +219,13 @@ export class ReplicatedCore extends Core {
   }
 
   // ----- inside -----
+
+  /** Whether a tunnel was written after the reading began. Its peers are read again then. */
+  #isOvertaken(source: PeerId, target: PeerId): boolean {
+    const isOvertaken = this.#writtenMeanwhile?.has(keyOf(source, target)) === true
+    if (isOvertaken) this.tunnelsChanged([source, target])
+    return isOvertaken
+  }
 
   #setOwnRow({ id, node, startedAt }: LocalPeer, status: "ok" | "lost", told: Node = node!) {
     const changedAt = this.#now()
