@@ -114,21 +114,24 @@ export const make = Effect.fnUntraced(function* (
     interval: batchInterval,
     ...bounds,
     shutdownTimeout: "1 millis",
-    write: Effect.fnUntraced(function* (batch: ReadonlyArray<Stale>) {
-      core.beginReading()
-      const tunnels = idsOf(batch, "tunnels")
-      if (tunnels.length > 0) {
-        const found = yield* store.tunnels(tunnels)
-        streams.deliverUnsafe(core.applyTunnels(tunnels, found))
-      }
-      const rows = idsOf(batch, "row")
-      if (rows.length > 0) {
-        const found = yield* store.peers(rows)
-        const outputs = core.applyPeers(rows, found)
-        streams.deliverUnsafe(outputs)
-        recordLatency(core, outputs, clock, context)
-      }
-    }, Effect.ensuring(Effect.sync(() => core.endReading()))),
+    write: Effect.fnUntraced(
+      function* (batch: ReadonlyArray<Stale>) {
+        core.beginReading()
+        const tunnels = idsOf(batch, "tunnels")
+        if (tunnels.length > 0) {
+          const found = yield* store.tunnels(tunnels)
+          streams.deliverUnsafe(core.applyTunnels(tunnels, found))
+        }
+        const rows = idsOf(batch, "row")
+        if (rows.length > 0) {
+          const found = yield* store.peers(rows)
+          const outputs = core.applyPeers(rows, found)
+          streams.deliverUnsafe(outputs)
+          recordLatency(core, outputs, clock, context)
+        }
+      },
+      Effect.ensuring(Effect.sync(() => core.endReading()))
+    ),
     observer: reportFailures("the peers of other replicas cannot be read")
   })
 

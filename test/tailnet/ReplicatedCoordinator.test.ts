@@ -45,7 +45,8 @@ describe("the changes of a replica", () => {
       let readings = 0
       const { connect, script } = yield* replica({
         store: {
-          tunnels: ([source]) => (readings++ === 0 ? Deferred.await(late) : Effect.succeed([{ source: source!, target: agent }]))
+          tunnels: ([source]) =>
+            readings++ === 0 ? Deferred.await(late) : Effect.succeed([{ source: source!, target: agent }])
         }
       })
       script.rows = [row(agent, "a1")]

@@ -79,11 +79,13 @@ describe("the core of a replica", () => {
     core.endReading()
 
     core.beginReading()
-    core.applyTunnels([client.id], [third!])
+    assert.deepStrictEqual(lines(core.applyTunnels([client.id], [third!])), [])
     assert.strictEqual(core.sizes().tunnels, 1)
-    core.applyTunnels([client.id], before)
-    assert.deepStrictEqual(core.sizes().tunnels, 1)
-    assert.deepStrictEqual([...core.tunnels.partners(client.id)], [agent.id])
+    assert.deepStrictEqual(lines(core.applyTunnels([client.id], before)), [
+      "client: node agent a2 (new)",
+      "agent: node client c1 (new)"
+    ])
+    assert.strictEqual(core.sizes().tunnels, 1)
     assert.deepStrictEqual(staleOf(core), nothing)
   })
 
