@@ -7,8 +7,8 @@
  * - A replica that could not read the heartbeats itself takes nobody for dead before it has listened for 6 s.
  * - Changes are written in batches, the newest of each peer and tunnel, and then announced. A batch that failed is
  *   written and announced again, and no change is dropped, however many wait.
- * - Announcements name peers and carry no state: who gets one reads the store, also in batches. What this replica has
- *   written since a reading began stands above what it returns.
+ * - Announcements name peers and carry no state: who gets one reads the store, also in batches. Changes that this replica
+ *   has written since a reading began stand above what it returns.
  * - The end of the scope makes the peers of this replica lost.
  */
 import {
