@@ -1,11 +1,15 @@
 /** The service as its users run it: a process of its own, with lines on its standard output. */
-import { Deferred, Effect, Queue, Stream } from "effect"
+import { Deferred, Effect, Exit } from "effect"
 import { spawn } from "node:child_process"
+import type { Readable } from "node:stream"
 import { compileCache, programAt } from "./folder.ts"
 
 export interface ServiceProcess {
   readonly pid: number
-  /** The next line that matches, with what its groups hold; earlier lines are gone. */
+  /**
+   * The next line that matches, with what its groups hold. Earlier lines of the same output are gone; those of the other
+   * one are not, because nobody knows which of two outputs was first.
+   */
   readonly line: (pattern: RegExp) => Effect.Effect<RegExpExecArray>
   readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
   /** Sends a signal to the process and to those that it started, except those in a session of their own. */
@@ -50,10 +54,9 @@ export const startCommand = Effect.fnUntraced(function* (
   args: ReadonlyArray<string>,
   env: Readonly<Record<string, string>> = {}
 ) {
-  const lines = yield* Queue.unbounded<string>()
   const exit = yield* Deferred.make<number | null>()
   let output = ""
-  let rest = ""
+  let more = Deferred.makeUnsafe<void>()
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
       spawn(command, args, {
@@ -64,28 +67,36 @@ export const startCommand = Effect.fnUntraced(function* (
     // a group of processes, of which none may be left
     (child) => Effect.ignore(Effect.try(() => process.kill(-child.pid!, "SIGKILL")))
   )
-  const take = (chunk: Buffer) => {
-    output += chunk
-    const [last, ...whole] = (rest + chunk).split("\n").reverse()
-    rest = last!
-    Queue.offerAllUnsafe(lines, whole.reverse())
+  const linesOf = (stream: Readable) => {
+    const lines: Array<string> = []
+    let rest = ""
+    stream.on("data", (chunk: Buffer) => {
+      output += chunk
+      const [last, ...whole] = (rest + chunk).split("\n").reverse()
+      rest = last!
+      lines.push(...whole.reverse())
+      Deferred.doneUnsafe(more, Exit.void)
+      more = Deferred.makeUnsafe()
+    })
+    return lines
   }
-  child.stdout.on("data", take)
-  child.stderr.on("data", take)
+  const outputs = [linesOf(child.stdout), linesOf(child.stderr)]
+  const nextLine = (pattern: RegExp): Effect.Effect<RegExpExecArray> =>
+    Effect.suspend(() => {
+      for (const lines of outputs) {
+        const index = lines.findIndex((line) => pattern.test(line))
+        if (index !== -1) return Effect.succeed(pattern.exec(lines.splice(0, index + 1).at(-1)!)!)
+      }
+      return Effect.andThen(Deferred.await(more), nextLine(pattern))
+    })
   child.on("close", (code) => Deferred.doneUnsafe(exit, Effect.succeed(code)))
 
   const service: ServiceProcess = {
     pid: child.pid!,
     line: (pattern) =>
-      Stream.fromQueue(lines).pipe(
-        Stream.map((line) => pattern.exec(line)),
-        Stream.filter((match) => match !== null),
-        Stream.runHead,
-        Effect.flatMap(Effect.fromOption),
-        Effect.raceFirst(
-          Effect.flatMap(Deferred.await(exit), (code) => Effect.die(new Error(`exited with ${code}:\n${output}`)))
-        ),
-        Effect.orDie
+      Effect.raceFirst(
+        nextLine(pattern),
+        Effect.flatMap(Deferred.await(exit), (code) => Effect.die(new Error(`exited with ${code}:\n${output}`)))
       ),
     kill: (signal) => Effect.sync(() => void child.kill(signal)),
     killAll: (signal) => Effect.ignore(Effect.try(() => process.kill(-child.pid!, signal))),
