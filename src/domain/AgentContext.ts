@@ -17,6 +17,8 @@ export const limits = {
   /** The bodies of all resources together, in JSON. */
   bodies: 4_194_304,
   source: 1_024,
+  /** The longest path that Linux knows. The original has no limit. */
+  sourcePath: 4_096,
   error: 4_096,
   hash: 64
 } as const
@@ -66,7 +68,7 @@ const kinds = ["instruction_file", "skill", "mcp_config", "mcp_server"] as const
 /** One thing that an agent has found. It has exactly one body, also if its status is not ok. */
 export const Resource = Schema.Struct({
   source: PostgresText.check(Schema.isNonEmpty({ expected: "a source" }), atMost(limits.source)),
-  source_path: Schema.optionalKey(PostgresText),
+  source_path: Schema.optionalKey(PostgresText.check(atMost(limits.sourcePath))),
   content_hash: Hash,
   size_bytes: optional(Schema.Natural, 0),
   status: upperCaseEnum("ok", "oversize", "unreadable", "invalid", "excluded"),
@@ -76,23 +78,23 @@ export const Resource = Schema.Struct({
   Schema.makeFilter(
     (resource) =>
       kinds.filter((kind) => resource[kind] !== undefined).length === 1 || `Expected one body, of ${kinds.join(", ")}`
-  ),
-  Schema.makeFilter(
-    (resource) => bodySize(resource) <= limits.body || `Expected a body of at most ${limits.body} bytes`
   )
 )
 export type Resource = typeof Resource.Type
 
-/** The resources of a snapshot, each with a source of its own. */
+/** The resources of a snapshot, each with a source of its own and a body within the limits. */
 export const Resources = list(Resource).check(
   Schema.isMaxLength(limits.resources, { expected: `at most ${limits.resources} resources` }),
   Schema.makeFilter((resources: ReadonlyArray<Resource>) => {
     const sources = new Set<string>()
-    for (const { source } of resources) {
-      if (sources.has(source)) return `Expected the source ${JSON.stringify(source)} once`
-      sources.add(source)
+    let size = 0
+    for (const [index, resource] of resources.entries()) {
+      if (sources.has(resource.source)) return `Expected the source ${JSON.stringify(resource.source)} once`
+      sources.add(resource.source)
+      const body = bodySize(resource)
+      if (body > limits.body) return { path: [index], issue: `Expected a body of at most ${limits.body} bytes` }
+      size += body
     }
-    const size = resources.reduce((sum, resource) => sum + bodySize(resource), 0)
     return size <= limits.bodies || `Expected bodies of at most ${limits.bodies} bytes together`
   })
 )
@@ -117,13 +119,6 @@ export type Snapshot = typeof Snapshot.Type
 const bytesOf = (base64: string): number => Math.floor((base64.replace(/={1,2}$/, "").length * 3) / 4)
 
 const bodySize = (resource: Resource): number => {
-  const known = bodySizes.get(resource)
-  if (known !== undefined) return known
   const kind = kinds.find((kind) => resource[kind] !== undefined)
-  const size = kind === undefined ? 0 : Utf8.byteLength(JSON.stringify(resource[kind]))
-  bodySizes.set(resource, size)
-  return size
+  return kind === undefined ? 0 : Utf8.byteLength(JSON.stringify(resource[kind]))
 }
-
-/** Each body is measured once, for its own limit and for that of all. */
-const bodySizes = new WeakMap<Resource, number>()

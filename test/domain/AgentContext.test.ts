@@ -57,6 +57,11 @@ describe("a snapshot", () => {
   it("may have as many bytes as its limits say, and no more", () => {
     for (const [fields, tooLarge, problem] of [
       [{ source: `${"€".repeat(341)}a` }, { source: `${"€".repeat(341)}aa` }, `at most ${limits.source} bytes`],
+      [
+        { source_path: "p".repeat(limits.sourcePath) },
+        { source_path: "p".repeat(limits.sourcePath + 1) },
+        `at most ${limits.sourcePath} bytes`
+      ],
       [{ error: "e".repeat(limits.error) }, { error: "e".repeat(limits.error + 1) }, `at most ${limits.error} bytes`],
       [{ content_hash: hash(62) }, { content_hash: hash(65) }, `a hash of at most ${limits.hash} bytes`],
       [{ content_hash: hash(63) }, { content_hash: hash(66) }, `a hash of at most ${limits.hash} bytes`],
@@ -66,7 +71,9 @@ describe("a snapshot", () => {
       assert.include(problemWith(tooLarge), problem)
     }
     assert.strictEqual(problemOf({ resources: [withBody(limits.body)] }), "none")
-    assert.include(problemOf({ resources: [withBody(limits.body + 1)] }), `a body of at most ${limits.body} bytes`)
+    const tooLarge = problemOf({ resources: [resource, withBody(limits.body + 1, "b")] })
+    assert.include(tooLarge, `a body of at most ${limits.body} bytes`)
+    assert.include(tooLarge, `["resources"][1]`)
   })
 
   it("may have as many resources as its limits say, and no more", () => {

@@ -7,7 +7,8 @@ import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
 import * as Seed from "../support/seed.ts"
 import { newPeerId } from "./support.ts"
 
-import { apart, isolated, levelsOf, logged, other, replica, row } from "./scriptedReplica.ts"
+import { other, row } from "./coreSupport.ts"
+import { apart, isolated, levelsOf, logged, replica } from "./scriptedReplica.ts"
 
 describe("the heart of a replica", () => {
   it.effect("beats at its start and every 2 seconds", () =>

@@ -9,7 +9,8 @@ import * as ReplicatedCoordinator from "../../src/tailnet/ReplicatedCoordinator.
 import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
 import { newPeerId, node } from "./support.ts"
 
-import { apart, isolated, levelsOf, logged, replica, row, self } from "./scriptedReplica.ts"
+import { row, self } from "./coreSupport.ts"
+import { apart, failingWhile, isolated, levelsOf, logged, replica } from "./scriptedReplica.ts"
 
 describe("the changes of a replica", () => {
   it.effect("are written 50 ms apart, and then announced: peers, and both ends of tunnels once [TC-39]", () =>
@@ -122,18 +123,8 @@ describe("the changes of a replica", () => {
 
   it.effect("are announced again when no announcement was possible, and nothing is read meanwhile [TC-51]", () =>
     Effect.gen(function* () {
-      const { publish } = yield* PubSub.PubSub
       let isAway = true
-      const { connect, script } = yield* replica({
-        pubsub: {
-          publish: (channel, payload) =>
-            Effect.suspend(() =>
-              isAway
-                ? Effect.fail(new PubSub.PubSubError({ operation: "publish", channel, cause: "away" }))
-                : publish(channel, payload)
-            )
-        }
-      })
+      const { connect, script } = yield* replica({ pubsub: yield* failingWhile(() => isAway) })
       const agent = yield* connect("agent")
       yield* agent.update("a1")
       yield* TestClock.adjust("1 second")
@@ -266,12 +257,12 @@ describe("the news of other replicas", () => {
       assert.strictEqual((yield* latency).count, 0)
       const now = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
 
-      script.rows = [row(agent, "a2", now - 250)]
+      script.rows = [row(agent, "a2", { changedAt: now - 250 })]
       yield* announce("peers", [agent])
       yield* TestClock.adjust("50 millis")
       assert.deepInclude(yield* latency, { count: 1, sum: 0.3 })
       // of a replica whose clock is ahead
-      script.rows = [row(agent, "a3", now + 60_000)]
+      script.rows = [row(agent, "a3", { changedAt: now + 60_000 })]
       yield* announce("peers", [agent])
       yield* TestClock.adjust("50 millis")
       assert.deepInclude(yield* latency, { count: 2, sum: 0.3 })
@@ -288,18 +279,8 @@ describe("handshakes", () => {
   it.effect("that cannot be announced are dropped with a warning, and later ones are announced", () =>
     logged((records) =>
       Effect.gen(function* () {
-        const { publish } = yield* PubSub.PubSub
         let isAway = false
-        const { agent, announced, client } = yield* apart({
-          pubsub: {
-            publish: (channel, payload) =>
-              Effect.suspend(() =>
-                isAway
-                  ? Effect.fail(new PubSub.PubSubError({ operation: "publish", channel, cause: "away" }))
-                  : publish(channel, payload)
-              )
-          }
-        })
+        const { agent, announced, client } = yield* apart({ pubsub: yield* failingWhile(() => isAway) })
         isAway = true
         yield* client.send({ readyForHandshake: [agent] })
         yield* TestClock.adjust("1 second")

@@ -2,7 +2,6 @@
 import { assert } from "@effect/vitest"
 import { Effect, Exit, Metric, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { ReplicaId } from "../../src/domain/Ids.ts"
 import { Replica } from "../../src/domain/Replica.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
@@ -16,20 +15,8 @@ import {
 import type { PeerId } from "../../src/tailnet/Peer.ts"
 import * as ReplicatedCoordinator from "../../src/tailnet/ReplicatedCoordinator.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
-import * as Seed from "../support/seed.ts"
+import { other, row, self } from "./coreSupport.ts"
 import { connectTo, newPeerId, node } from "./support.ts"
-
-export const [self, other] = [Seed.newId(ReplicaId), Seed.newId(ReplicaId)]
-
-export const row = (id: PeerId, text: string, changedAt = 0): PeerRow => ({
-  id,
-  replicaId: other,
-  isReplicaAlive: true,
-  status: "ok",
-  node: node(text).bytes,
-  startedAt: 1,
-  changedAt
-})
 
 /** The replies of the store, and the calls of it. */
 interface Script {
@@ -132,6 +119,17 @@ export const apart = Effect.fnUntraced(function* (ports: Ports = {}) {
   yield* one.announced
   return { ...one, agent, client }
 })
+
+/** A pubsub that fails to publish while it is away. */
+export const failingWhile = (isAway: () => boolean) =>
+  PubSub.PubSub.useSync(({ publish }) => ({
+    publish: (channel: string, payload: string) =>
+      Effect.suspend(() =>
+        isAway()
+          ? Effect.fail(new PubSub.PubSubError({ operation: "publish", channel, cause: "away" }))
+          : publish(channel, payload)
+      )
+  }))
 
 export const isolated = Effect.provideService(Metric.MetricRegistry, new Map())
 

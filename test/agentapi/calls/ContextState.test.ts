@@ -111,6 +111,7 @@ describe("PushContextState", () => {
         [{ resources: many(limits.resources + 1, {}) }, "1000 resources"],
         [{ resources: [{ ...resource, source: "" }] }, "source"],
         [{ resources: [{ ...resource, source: "ä".repeat(limits.source / 2 + 1) }] }, "1024 bytes"],
+        [{ resources: [{ ...resource, source_path: "p".repeat(limits.sourcePath + 1) }] }, "4096 bytes"],
         [{ resources: [resource, resource] }, "once"],
         [{ resources: [{ ...resource, content_hash: hash(limits.hash + 1) }] }, "64 bytes"],
         [{ resources: [{ ...resource, error: "e".repeat(limits.error + 1) }] }, "4096 bytes"],
