@@ -42,12 +42,11 @@ export interface Node {
 }
 
 /** Whether two nodes are equal in every field. */
-export const isSameNode = (one: Node, other: Node): boolean =>
-  one === other || Buffer.compare(one.bytes, other.bytes) === 0
+export const isSameNode = (one: Node, other: Node): boolean => Buffer.compare(one.bytes, other.bytes) === 0
 
 /** Whether two nodes differ in their time at most. */
 export const isSameNodeAtAnyTime = (one: Node, other: Node): boolean =>
-  one === other || Buffer.compare(one.withoutTime, other.withoutTime) === 0
+  Buffer.compare(one.withoutTime, other.withoutTime) === 0
 
 /** A request of a peer to the coordinator. Several fields may be set; they take effect in the order of this interface. */
 export interface Request {
@@ -80,8 +79,6 @@ export const maxUpdatesPerResponse = 1_024
 
 /** The responses that carry these updates. */
 export const toResponses = (updates: ReadonlyArray<PeerUpdate>): ReadonlyArray<Response> => {
-  if (updates.length === 0) return []
-  if (updates.length <= maxUpdatesPerResponse) return [{ updates }]
   const responses: Array<Response> = []
   for (let from = 0; from < updates.length; from += maxUpdatesPerResponse) {
     responses.push({ updates: updates.slice(from, from + maxUpdatesPerResponse) })

@@ -12,6 +12,7 @@
  * - The end of the scope makes the peers of this replica lost.
  */
 import {
+  Array as Arr,
   Cause,
   Clock,
   type Context,
@@ -136,14 +137,10 @@ export const make = Effect.fnUntraced(function* (
   })
 
   // the rest waits in the core, where a newer change takes the place of an older one
-  const queueChanges = () => {
-    const changes = core.takeChanges(roomOf(writes))
-    if (changes.length > 0) writes.addUnsafe(changes)
-  }
+  const queueChanges = () => writes.addUnsafe(core.takeChanges(roomOf(writes)))
 
   const queueStale = () => {
     const { rows, tunnels } = core.takeStale(roomOf(refreshes))
-    if (rows.length + tunnels.length === 0) return
     refreshes.addUnsafe([
       ...tunnels.map((id): Stale => ({ kind: "tunnels", id })),
       ...rows.map((id): Stale => ({ kind: "row", id }))
@@ -153,8 +150,7 @@ export const make = Effect.fnUntraced(function* (
   /** Hands on the work that a transition of the core has left. */
   const onChange = () => {
     queueChanges()
-    const ready = core.takeHandshakes()
-    if (ready.length > 0) handshakes.addUnsafe(ready)
+    handshakes.addUnsafe(core.takeHandshakes())
     queueStale()
   }
 
@@ -240,9 +236,7 @@ const listen = (
       if (kind === "peers") core.peersChanged(ids)
       else if (kind === "tunnels") core.tunnelsChanged(ids)
       else {
-        for (let pair = 0; pair + 1 < ids.length; pair += 2) {
-          streams.deliverUnsafe(core.handshake({ from: ids[pair]!, to: ids[pair + 1]! }))
-        }
+        for (const [from, to] of Arr.chunksOf(ids, 2)) streams.deliverUnsafe(core.handshake({ from, to: to! }))
       }
       onChange()
     })

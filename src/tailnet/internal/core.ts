@@ -167,8 +167,7 @@ export class Tunnels {
 export const tell = (to: LocalPeer, updates: ReadonlyArray<PeerUpdate>): Outputs =>
   toResponses(updates).map((response) => ({ to, response }))
 
-export const update = (id: PeerId, kind: Kind, reason: string, node?: Node): PeerUpdate =>
-  node === undefined ? { id, kind, reason } : { id, kind, reason, node }
+export const update = (id: PeerId, kind: Kind, reason: string, node?: Node): PeerUpdate => ({ id, kind, reason, node })
 
 /** Ends the stream of a peer with an error. */
 export const closing = (to: LocalPeer, error: string, end: EndReason): Outputs => [

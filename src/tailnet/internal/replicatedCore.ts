@@ -152,8 +152,11 @@ export class ReplicatedCore extends Core {
       if (this.#alive.get(id) !== isAlive) changed.add(id)
       this.#alive.set(id, isAlive)
     }
-    if (changed.size === 0) return []
-    return [...this.#rows].flatMap(([id, { replicaId }]) => (changed.has(replicaId) ? this.#comparePartners(id) : []))
+    const outputs: Outputs = []
+    for (const [id, { replicaId }] of this.#rows) {
+      if (changed.has(replicaId)) outputs.push(...this.#comparePartners(id))
+    }
+    return outputs
   }
 
   knownReplicas(): ReadonlyMap<ReplicaId, boolean> {
