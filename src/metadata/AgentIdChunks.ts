@@ -124,8 +124,8 @@ const hexValues = valuesOf(hexCodes)
 // upper case digits of an id are accepted as well
 codesOf("ABCDEF").forEach((code, index) => (hexValues[code] = 10 + index))
 
-/** The places of the 32 digits of a UUID, which its hyphens separate. */
-const positions = Uint8Array.from({ length: 36 }, (_, index) => index).filter(
+/** The places of the 32 digits of a UUID, which its hyphens separate, and of the 33rd that 22 characters carry. */
+const positions = Uint8Array.from({ length: 37 }, (_, index) => index).filter(
   (index) => ![8, 13, 18, 23].includes(index)
 )
 
@@ -136,7 +136,7 @@ const write = (target: Uint8Array, offset: number, id: AgentId): void => {
   for (let first = 0; first < positions.length; first += 3) {
     const high = digitAt(id, first)
     const middle = digitAt(id, first + 1)
-    const low = first + 2 < positions.length ? digitAt(id, first + 2) : 0
+    const low = first < 30 ? digitAt(id, first + 2) : 0
     seen |= high | middle | low
     const bits = (high << 8) | (middle << 4) | low
     target[at++] = base64Codes[bits >> 6]!
@@ -150,22 +150,24 @@ const write = (target: Uint8Array, offset: number, id: AgentId): void => {
 /** The value of a digit of a UUID, or 255 for a character that is none. */
 const digitAt = (id: AgentId, digit: number): number => hexValues[id.charCodeAt(positions[digit]!)] ?? 255
 
-const uuid = new Uint8Array(36).fill("-".codePointAt(0)!)
+const digits = new Uint8Array(37).fill("-".codePointAt(0)!)
+const uuid = digits.subarray(0, 36)
 
 /** Returns the id at a place of a payload, or nothing if its characters are not the base64 of 16 bytes. */
 const read = (payload: string, start: number): AgentId | undefined => {
   let seen = 0
-  let bits = 0
-  let pending = 0
-  let digit = 0
-  for (let index = start; index < start + encodedLength; index++) {
-    const value = base64Values[payload.charCodeAt(index)] ?? 255
-    seen |= value
-    pending = (pending << 6) | value
-    for (bits += 6; bits >= 4 && digit < positions.length; bits -= 4) {
-      uuid[positions[digit++]!] = hexCodes[(pending >> (bits - 4)) & 15]!
-    }
+  let at = start
+  for (let first = 0; first < positions.length; first += 3) {
+    const high = valueAt(payload, at++)
+    const low = valueAt(payload, at++)
+    seen |= high | low
+    const bits = (high << 6) | low
+    digits[positions[first]!] = hexCodes[bits >> 8]!
+    digits[positions[first + 1]!] = hexCodes[(bits >> 4) & 15]!
+    digits[positions[first + 2]!] = hexCodes[bits & 15]!
   }
-  // 22 characters carry 132 bits; the last 4 of them must be zero
-  return seen > 63 || (pending & 15) !== 0 ? undefined : (text(uuid) as AgentId)
+  return seen > 63 || digits[36] !== hexCodes[0] ? undefined : (text(uuid) as AgentId)
 }
+
+/** The value of a character of base64, or 255 for one that is none. */
+const valueAt = (payload: string, index: number): number => base64Values[payload.charCodeAt(index)] ?? 255

@@ -141,8 +141,7 @@ export const makeChecked = Effect.fnUntraced(function* (
   const context = yield* Effect.context<never>()
   const spans = Tracing.isEnabled(context) ? makeReportSpans() : undefined
   const { channel = MetadataStore.channel, metrics: metricOptions, ...settings } = options
-  const metrics =
-    metricOptions === undefined ? Metrics.defaults : Metrics.define({ prefix: Metrics.defaultPrefix, ...metricOptions })
+  const metrics = Metrics.define({ prefix: Metrics.defaultPrefix, ...metricOptions })
   const update = <Input>(metric: Metric.Metric<Input, unknown>, input: Input) => metric.updateUnsafe(input, context)
   const onUtilization = yield* Metrics.register(metrics)
   const isDebug = yield* LogLevel.isEnabled("Debug")
@@ -172,11 +171,9 @@ export const makeChecked = Effect.fnUntraced(function* (
   )
   const clock = Context.get(context, Clock.Clock)
   const makeIsWarningDue = () => makeWarnTicker(clock, warnEvery)
-  const { maxPendingBytes = 0 } = settings
-  const isSized = maxPendingBytes !== 0 && maxPendingBytes !== Number.POSITIVE_INFINITY
   const batcher = yield* Batcher.makeChecked({
     ...settings,
-    accumulator: isSized ? sizedNewestMetadata : newestMetadata,
+    accumulator: settings.maxPendingBytes === undefined ? newestMetadata : sizedNewestMetadata,
     sizeOf: rowBytes,
     write:
       spans === undefined

@@ -151,12 +151,10 @@ export const register = (metrics: Metrics): Effect.Effect<(keys: number) => void
     utilizationsOf.set(registry, known)
     const { identity } = metrics.batcher
     const utilization = known.get(identity) ?? []
-    if (!known.has(identity)) {
-      known.set(identity, utilization)
-      onDemand(metrics.batchUtilization, context, () => histogramOf(utilization))
-      BatcherMetrics.showDropped(context, metrics.batcher, metrics.droppedKeys)
-      yield* fromZero([metrics.publishErrors, ...Object.values(metrics.flushFailures)])
-    }
+    known.set(identity, utilization)
+    onDemand(metrics.batchUtilization, context, () => histogramOf(utilization))
+    BatcherMetrics.showDropped(context, metrics.batcher, metrics.droppedKeys)
+    yield* fromZero([metrics.publishErrors, ...Object.values(metrics.flushFailures)])
     return (keys) => {
       utilization[keys] = (utilization[keys] ?? 0) + 1
     }

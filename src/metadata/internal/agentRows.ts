@@ -16,12 +16,9 @@ export class AgentRows {
   #from: number
   #to: number
   #index: Map<string, number> | undefined
-  /** The bytes of the rows, for owners that count them. */
-  bytes: number
 
   /** The rows of the array from index `from` to before `to`, no two of which may have the same key. */
-  constructor(array: Array<MetadataRow>, from = 0, to = array.length, bytes = 0) {
-    this.bytes = bytes
+  constructor(array: Array<MetadataRow>, from = 0, to = array.length) {
     this.#array = array
     this.#from = from
     this.#to = to
@@ -82,20 +79,21 @@ const maxLayouts = 8
  */
 export class KeyLayouts {
   readonly #known: Array<ReadonlyArray<string>> = []
+  #next = 0
 
   /** Whether all keys of the rows from index `from` on are distinct. If there are too many rows it returns false. */
   allDistinct(rows: ReadonlyArray<MetadataRow>, from: number): boolean {
     const count = rows.length - from
     if (count > linearScanLimit) return false
     for (const keys of this.#known) {
+      // the first ones of distinct keys are distinct as well
       let same = 0
-      if (keys.length === count) while (same < count && rows[from + same]!.key === keys[same]) same++
+      while (same < count && rows[from + same]!.key === keys[same]) same++
       if (same === count) return true
     }
     const keys = rows.slice(from).map(({ key }) => key)
     if (new Set(keys).size < count) return false
-    this.#known.unshift(keys)
-    if (this.#known.length > maxLayouts) this.#known.pop()
+    this.#known[this.#next++ % maxLayouts] = keys
     return true
   }
 }

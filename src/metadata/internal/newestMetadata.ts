@@ -58,11 +58,7 @@ const put = (state: NewestMetadata, agent: AgentRows, row: MetadataRow, hint: nu
   const place = agent.placeOf(row.key, hint)
   if (place === -1) state.size++
   else if (row.collectedAt.epochMilliseconds < agent.at(place).collectedAt.epochMilliseconds) return place
-  if (state.bytes !== undefined) {
-    const bytes = heldBytes(row) - (place === -1 ? 0 : heldBytes(agent.at(place)))
-    state.bytes += bytes
-    agent.bytes += bytes
-  }
+  if (state.bytes !== undefined) state.bytes += heldBytes(row) - (place === -1 ? 0 : heldBytes(agent.at(place)))
   agent.put(row, place)
   return place
 }
@@ -81,12 +77,9 @@ const addNew = (state: NewestMetadata, report: Report, from: number, to: number)
   for (let next = from; next < to; next++) contiguous.push(report.row(next))
   const isDistinct = state.layouts.allDistinct(contiguous, first)
   if (isDistinct) {
-    const agent = newAgent(state, report.agentId, first)
+    newAgent(state, report.agentId, first)
     state.size += to - from
-    if (state.bytes !== undefined) {
-      agent.bytes = bytesOf(contiguous, first)
-      state.bytes += agent.bytes
-    }
+    if (state.bytes !== undefined) state.bytes += bytesOf(contiguous, first)
   } else {
     contiguous.length = first
   }
@@ -110,30 +103,27 @@ const takeSelected = (
   return [left, true]
 }
 
-/** The rows of an agent of which some were taken. */
-const leftOf = (left: Array<MetadataRow>, isSized: boolean): AgentRows =>
-  new AgentRows(left, 0, left.length, isSized ? bytesOf(left) : 0)
-
-/** The state after a batch was taken. */
-const without = ({ agents, bytes, layouts, size }: NewestMetadata, batch: ReadonlyArray<MetadataRow>): NewestMetadata =>
-  new NewestMetadata(layouts, bytes && bytes - bytesOf(batch), [], agents, size - batch.length)
+/** The state after rows were taken from its agents. */
+const without = ({ agents, bytes, layouts, size }: NewestMetadata, taken: ReadonlyArray<MetadataRow>): NewestMetadata =>
+  new NewestMetadata(layouts, bytes && bytes - bytesOf(taken), [], agents, size - taken.length)
 
 const takeWith = (
   state: NewestMetadata,
   max: number,
   select: (row: MetadataRow) => Selection
 ): readonly [ReadonlyArray<MetadataRow>, NewestMetadata] => {
-  const { agents, bytes } = state
+  const { agents } = state
   const batch: Array<MetadataRow> = []
-  // agents that are put behind the others here must not be visited again
-  const last = [...agents.keys()].at(-1)
+  // agents that are put behind the others here are not visited again
+  let unvisited = agents.size
   for (const [agentId, rows] of agents) {
+    if (unvisited-- === 0) break
     const [left, goesOn] = takeSelected(rows, batch, max, select)
     if (left.length < rows.size) {
       agents.delete(agentId)
-      if (left.length > 0) agents.set(agentId, leftOf(left, bytes !== undefined))
+      if (left.length > 0) agents.set(agentId, new AgentRows(left))
     }
-    if (!goesOn || agentId === last) break
+    if (!goesOn) break
   }
   return [batch, without(state, batch)]
 }
@@ -149,51 +139,39 @@ const fairShare = (sizes: ReadonlyArray<number>, bytes: number): number => {
   return 0
 }
 
-/** The rows of an agent that fit into so many bytes, the first ones first. The others join `evicted`. */
-const keep = (rows: AgentRows, max: number, evicted: Array<MetadataRow>): AgentRows => {
-  // an array of its own: one that agents share would keep rows alive that are evicted
-  const kept: Array<MetadataRow> = []
-  let bytes = 0
-  for (let place = 0; place < rows.size; place++) {
-    const row = rows.at(place)
-    const more = heldBytes(row)
-    if (bytes + more > max) {
-      evicted.push(row)
-      continue
-    }
-    kept.push(row)
-    bytes += more
-  }
-  return new AgentRows(kept, 0, kept.length, bytes)
+/** Returns the rows that fit into so many bytes, the first ones first. The others join `evicted`. */
+const keep = (rows: ReadonlyArray<MetadataRow>, max: number, evicted: Array<MetadataRow>): Array<MetadataRow> => {
+  let room = max
+  return rows.filter((row) => {
+    const isKept = heldBytes(row) <= room
+    if (isKept) room -= heldBytes(row)
+    else evicted.push(row)
+    return isKept
+  })
 }
 
-const evict = (
-  { agents, layouts }: NewestMetadata,
-  bytes: number
-): readonly [ReadonlyArray<MetadataRow>, NewestMetadata] => {
-  const largestFirst = [...agents].toSorted(([, a], [, b]) => b.bytes - a.bytes)
+const evict = (state: NewestMetadata, bytes: number): readonly [ReadonlyArray<MetadataRow>, NewestMetadata] => {
+  const { agents } = state
+  const largestFirst = [...agents]
+    // arrays of their own: one that agents share would keep rows alive that are evicted
+    .map(([agentId, shared]) => {
+      const rows = shared.copy(0)
+      return { agentId, rows, size: bytesOf(rows) }
+    })
+    .toSorted((a, b) => b.size - a.size)
   const share = fairShare(
-    largestFirst.map(([, rows]) => rows.bytes),
+    largestFirst.map(({ size }) => size),
     bytes
   )
   const evicted: Array<MetadataRow> = []
-  const reduced = new Map<AgentId, AgentRows>()
   let missing = bytes
-  for (const [agentId, rows] of largestFirst) {
-    if (missing <= 0) break
-    const kept = keep(rows, share, evicted)
-    reduced.set(agentId, kept)
-    missing -= rows.bytes - kept.bytes
+  for (const { agentId, rows, size } of largestFirst) {
+    const kept = missing > 0 ? keep(rows, share, evicted) : rows
+    missing -= size - bytesOf(kept)
+    if (kept.length > 0) agents.set(agentId, new AgentRows(kept))
+    else agents.delete(agentId)
   }
-  const rest = new NewestMetadata(layouts, 0)
-  for (const [agentId, rows] of agents) {
-    const kept = reduced.get(agentId) ?? keep(rows, Number.POSITIVE_INFINITY, evicted)
-    if (kept.size === 0) continue
-    rest.agents.set(agentId, kept)
-    rest.size += kept.size
-    rest.bytes! += kept.bytes
-  }
-  return [evicted, rest]
+  return [evicted, without(state, evicted)]
 }
 
 const accumulator = (isSized: boolean): Accumulator<NewestMetadata, MetadataRow, Report> => ({
@@ -219,21 +197,11 @@ const accumulator = (isSized: boolean): Accumulator<NewestMetadata, MetadataRow,
     return restored
   },
   take(state, max, select) {
-    if (select !== undefined) return takeWith(state, max, select)
-    const { agents, bytes, contiguous, layouts, size } = state
-    if (size <= max && contiguous.length === size) {
+    const { bytes, contiguous, layouts, size } = state
+    if (select === undefined && size <= max && contiguous.length === size) {
       return [contiguous, new NewestMetadata(layouts, bytes && 0)]
     }
-    const batch: Array<MetadataRow> = []
-    for (const [agentId, rows] of agents) {
-      const room = max - batch.length
-      if (room === 0) break
-      const taken = Math.min(room, rows.size)
-      for (let place = 0; place < taken; place++) batch.push(rows.at(place))
-      agents.delete(agentId)
-      if (taken < rows.size) agents.set(agentId, leftOf(rows.copy(taken), bytes !== undefined))
-    }
-    return [batch, without(state, batch)]
+    return takeWith(state, max, select ?? (() => "take"))
   },
   sized: isSized
     ? { bytes: ({ bytes = 0 }) => bytes, bytesOf: ({ entries }, from, to) => bytesOf(entries, from, to), evict }

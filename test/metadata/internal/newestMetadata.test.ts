@@ -55,14 +55,15 @@ describe("newestMetadata", () => {
     ({ max, samples, skipped, stopAt }) => {
       const rows = rowsOf(samples)
       const all = takeAll(addAll(rows))
-      let asked = 0
+      const asked: Array<string> = []
       const select = (row: MetadataRow) =>
-        asked++ === stopAt ? "stop" : row.key === `key-${skipped}` ? "skip" : "take"
+        asked.push(id(row)) > stopAt ? "stop" : row.key === `key-${skipped}` ? "skip" : "take"
 
       const [batch, rest] = newestMetadata.take(addAll(rows), max, select)
 
       const wanted = all.slice(0, stopAt).filter(({ key }) => key !== `key-${skipped}`)
       assert.deepStrictEqual(batch, wanted.slice(0, max))
+      assert.deepStrictEqual(asked, all.slice(0, asked.length).map(id))
       assert.strictEqual(rest.size, all.length - batch.length)
       assert.deepStrictEqual(byId([...batch, ...takeAll(rest)]), byId(all))
     }
@@ -152,6 +153,29 @@ describe("newestMetadata", () => {
     assert.deepStrictEqual(evictedOf(1), [agent(2)])
     assert.deepStrictEqual(evictedOf(3), [agent(2), agent(2), agent(1)])
     assert.lengthOf(evictedOf(100), rows.length)
+  })
+
+  it("takes no more from agents that have the same than the bytes that are missing", () => {
+    const rows = [1, 2].flatMap((number) => Array.makeBy(10, (key) => row(agent(number), entry(`key-${key}`, "value"))))
+
+    const [evicted, left] = sizedNewestMetadata.sized!.evict(
+      addAll(rows, sizedNewestMetadata.empty()),
+      heldBytes(rows[0]!)
+    )
+
+    assert.deepStrictEqual([evicted.length, left.size], [1, 19])
+  })
+
+  it("forgets an agent of whom everything was taken: it comes back behind those that came meanwhile", () => {
+    const reportOf = (number: number) => row(agent(number), entry("a"))
+    const [, rest] = newestMetadata.take(addAll([reportOf(1), reportOf(2)]), 1, () => "take")
+
+    const state = addAll([reportOf(3), reportOf(1)], rest)
+
+    assert.deepStrictEqual(
+      takeAll(state).map(({ agentId }) => agentId),
+      [agent(2), agent(3), agent(1)]
+    )
   })
 
   it("finds the keys of an agent that has many", () => {
