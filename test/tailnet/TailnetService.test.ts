@@ -1,8 +1,10 @@
 /** The calls of the tailnet, made as a client makes them: by name, with encoded messages. */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Option, Queue, Result, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Queue, Result } from "effect"
+import { FetchHttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { AgentId, UserId, WorkspaceId } from "../../src/domain/Ids.ts"
 import * as WorkspaceEvent from "../../src/domain/WorkspaceEvent.ts"
@@ -43,6 +45,7 @@ const call = Effect.fnUntraced(function* <I extends DescMessage, O extends DescM
     sendBytes: (bytes: Uint8Array) => Queue.offer(requests, Option.some(bytes)),
     closeSend: Queue.offer(requests, Option.none()),
     next: Effect.map(Queue.take(responses), (bytes) => fromBinary(output, bytes)),
+    received: Effect.map(Queue.clear(responses), (all) => all.map((bytes) => fromBinary(output, bytes))),
     exit: Fiber.await(fiber),
     cancel: Fiber.interrupt(fiber)
   }
@@ -131,25 +134,29 @@ describe("the calls of the tailnet", () => {
     }).pipe(Effect.provide(layerServices))
   )
 
-  it.effect("send the DERP map at once, and the next one when it differs [TN-01]", () =>
+  it.effect("send the DERP map at once, and each later one that differs [TN-01]", () =>
     Effect.gen(function* () {
-      const changes = yield* Queue.unbounded<{ Regions: Record<string, never> }>()
-      const maps = {
-        current: Effect.succeed({ Regions: {} }),
-        changes: Stream.fromQueue(changes)
-      }
-      const { next, send } = yield* call(method.streamDERPMaps, agentCaller(newPeerId())).pipe(
+      let code = "here"
+      const setting = Effect.sync(() => ({ Regions: { "1": { RegionID: 1, RegionCode: code, Nodes: null } } }))
+      const maps = yield* Effect.provide(
+        DerpMaps.make({ source: { setting } }),
+        Layer.merge(NodeFileSystem.layer, FetchHttpClient.layer)
+      )
+      const { received, send } = yield* call(method.streamDERPMaps, agentCaller(newPeerId())).pipe(
         Effect.provideService(DerpMaps.DerpMaps, maps)
       )
-      yield* send({})
-      yield* Queue.offer(changes, { Regions: {} })
+      const codes = Effect.map(received, (sent) =>
+        sent.map(({ homeParams, regions }) => [homeParams !== undefined, regions["1"]?.regionCode])
+      )
 
-      const first = yield* next
-      assert.isDefined(first.homeParams)
-      assert.deepStrictEqual(first.regions, {})
-      const region = { RegionID: 1, RegionCode: "here", Nodes: null }
-      yield* Queue.offer(changes, { Regions: { "1": region as never } })
-      assert.strictEqual((yield* next).regions["1"]?.regionCode, "here")
+      yield* send({})
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(yield* codes, [[true, "here"]])
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* codes, [])
+      code = "there"
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* codes, [[true, "there"]])
     }).pipe(Effect.provide(layerServices))
   )
 
