@@ -36,7 +36,7 @@ const settings = Effect.fnUntraced(function* (environment: Readonly<Record<strin
 
 /** Starts a service and waits until it is ready. */
 const start = Effect.fnUntraced(function* (environment?: Readonly<Record<string, string>>) {
-  const { next, printing } = yield* Console.watched
+  const { logs, next, printing } = yield* Console.watched
   const run = Effect.scoped(Serve.run(yield* settings(environment)))
   const fiber = yield* Effect.forkScoped(printing(run))
   const welcome = yield* Effect.raceFirst(next, Fiber.join(fiber))
@@ -46,6 +46,7 @@ const start = Effect.fnUntraced(function* (environment?: Readonly<Record<string,
     url: /ready at (\S+)/.exec(welcome)![1]!,
     file,
     token: file === undefined ? undefined : readFileSync(file, "utf8").trim(),
+    logs,
     next,
     stop: Fiber.interrupt(fiber)
   }
@@ -78,7 +79,7 @@ describe("Service", () => {
     "prints its address, once the place of the first token, and at its end how much it wrote and lost [LF-16]",
     () =>
       Effect.gen(function* () {
-        const { file, next, stop, token = "", url, welcome } = yield* start()
+        const { file, logs, next, stop, token = "", url, welcome } = yield* start()
         assert.strictEqual(statSync(file!).mode & 0o777, 0o600)
         assert.notInclude(welcome, token)
         for (const part of [`${url}/docs`, `${url}/metrics`, "DATABASE_URL", "keep it, or set ADMIN_TOKEN"])
@@ -104,6 +105,8 @@ describe("Service", () => {
         assert.strictEqual((yield* connection.closed).code, 1012)
         assert.strictEqual(yield* next, "stopping: no more connections, writing what is pending")
         assert.strictEqual(yield* next, "stopped: 2 pending entries written, none lost")
+        assert.isAbove(logs.length, 10)
+        assert.notInclude(logs.join("\n"), token)
         assert.deepStrictEqual(
           yield* SqlClient.SqlClient.use((sql) => sql`SELECT key, value FROM workspace_agent_metadata ORDER BY key`),
           [
