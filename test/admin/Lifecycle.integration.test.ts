@@ -5,6 +5,7 @@ import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { SqlClient } from "effect/sql"
 import { Access } from "../../src/access/Access.ts"
+import * as Token from "../../src/access/Token.ts"
 import * as Administrator from "../../src/admin/Administrator.ts"
 import { AdminApi } from "../../src/admin/AdminApi.ts"
 import { AgentId, WorkspaceId } from "../../src/domain/Ids.ts"
@@ -226,17 +227,20 @@ layer(Service.layer, { excludeTestServices: true })("the administration", (it) =
       const sql = yield* SqlClient.SqlClient
       const { agents } = yield* administrate
       const { id, token, workspace } = yield* People.agent("cpu")
-      const connection = yield* Agent.connect(url, People.showing(token))
+      const tokenOfChild = yield* Token.mint
       yield* sql`
         INSERT INTO workspace_agents (id, parent_id, workspace_build_id, name, auth_token_hash)
-        SELECT gen_random_uuid(), id, workspace_build_id, 'child', uuid_send(gen_random_uuid())
+        SELECT gen_random_uuid(), id, workspace_build_id, 'child', ${yield* Token.digest(tokenOfChild)}
         FROM workspace_agents WHERE id = ${id}`
+      const connections = yield* Effect.forEach([token, tokenOfChild], (shown) =>
+        Agent.connect(url, People.showing(shown))
+      )
       const params = { workspace: workspace.id }
       assert.lengthOf(yield* agents.list({ params }), 2)
 
       yield* agents.delete({ params: { agent: id } })
 
-      assert.strictEqual((yield* connection.closed).code, 1_008)
+      for (const { closed } of connections) assert.strictEqual((yield* closed).code, 1_008)
       assert.deepStrictEqual(yield* agents.list({ params }), [])
       for (const gone of [agents.get, agents.delete, agents.rotateToken]) {
         assert.strictEqual(yield* tagOf(gone({ params: { agent: id } })), "AgentNotFound")
