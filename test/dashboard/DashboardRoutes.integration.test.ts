@@ -251,6 +251,14 @@ layer(Service.layer, { excludeTestServices: true })("the requests of the page", 
       ]) {
         assert.strictEqual(yield* status(`/api/v2/${path}`), 400, path)
       }
+      const { workspace } = yield* People.agent()
+      const administrator = People.showing((yield* People.user({ isAdmin: true })).token)
+      for (const text of ["a\0", "\ud800"]) {
+        const request = HttpClientRequest.post(`/api/v2/workspaces/${workspace.id}/agents`, { headers: administrator })
+        const body = { agents: [{ name: "other", metadata: [{ key: "a", script: text }] }] }
+        const { status } = yield* HttpClient.execute(HttpClientRequest.bodyJsonUnsafe(request, body))
+        assert.strictEqual(status, 400)
+      }
     })
   )
 
