@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Layer, Metric, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { buildDuration } from "../../../src/agentapi/AgentMetrics.ts"
+import * as ApiVersion from "../../../src/agentapi/ApiVersion.ts"
 import * as Lifecycle from "../../../src/agentapi/calls/Lifecycle.ts"
 import type { BuildId } from "../../../src/domain/Ids.ts"
 import { calling, session } from "../../support/agentApi.ts"
@@ -22,7 +23,8 @@ type Store = LifecycleStore["Service"]
 /** A store that lets everything happen, and no build be complete. */
 const start = Effect.fnUntraced(function* (
   overrides: Partial<Store> = {},
-  announcements?: typeof Announcements.failing
+  announcements?: typeof Announcements.failing,
+  apiVersion = ApiVersion.current
 ) {
   const happened: Array<unknown> = []
   const logs: Array<LogRecord> = []
@@ -40,7 +42,7 @@ const start = Effect.fnUntraced(function* (
     )
   )
   const lifecycle = calling(Lifecycle.UpdateLifecycleRequest, api.UpdateLifecycle, session(agent(7)))
-  const startup = calling(Lifecycle.UpdateStartupRequest, api.UpdateStartup, session(agent(7)))
+  const startup = calling(Lifecycle.UpdateStartupRequest, api.UpdateStartup, session(agent(7), { apiVersion }))
   return {
     happened,
     logs,
@@ -330,11 +332,16 @@ describe("UpdateStartup", () => {
 
   it.effect("stores the version of the API that the connection speaks, which cannot be missing [LC-10]", () =>
     Effect.gen(function* () {
-      const { happened, introduce } = yield* start()
+      for (const [spoken, stored] of [
+        [ApiVersion.current, "2.10"],
+        [ApiVersion.first, "2.0"]
+      ] as const) {
+        const { happened, introduce } = yield* start({}, undefined, spoken)
 
-      yield* introduce({ version: "v2.31.0" })
+        yield* introduce({ version: "v2.31.0" })
 
-      assert.deepInclude(happened[0], { apiVersion: "2.10", expandedDirectory: "", subsystems: [] })
+        assert.deepInclude(happened[0], { apiVersion: stored, expandedDirectory: "", subsystems: [] })
+      }
     })
   )
 })
