@@ -1,7 +1,9 @@
 /**
  * A client of the agent API for programs that report: it makes the calls of the contract, in JSON over one WebSocket.
  *
- * - The connection ends with the layer. A broken connection is made again with a back-off; its running calls fail.
+ * - The connection ends with the layer. A broken connection is made again, and its running calls fail.
+ * - The pauses between attempts to connect grow from half a second to five seconds, by a half each and varied by a fifth.
+ *   They begin anew after each connection.
  * - The client sends `version` and `role` to the service when it connects.
  *
  * @example
@@ -26,7 +28,7 @@
  * ```
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Duration, Effect, Layer, Redacted, Schedule } from "effect"
 import { RpcClient, type RpcClientError, type RpcGroup, RpcSerialization } from "effect/rpc"
 import * as Token from "../access/Token.ts"
 import { AgentApi } from "./AgentApi.ts"
@@ -43,7 +45,7 @@ export interface Options {
   readonly version?: string | undefined
   /** Connection times are recorded for the role `agent` alone. Default `agent`. */
   readonly role?: string | undefined
-  /** Runs when an open connection ends. Default: nothing. */
+  /** Runs when a connection ends, and when an attempt to connect fails. Default: nothing. */
   readonly onDisconnect?: Effect.Effect<void> | undefined
 }
 
@@ -67,11 +69,24 @@ export const layer = ({
     protocols: subprotocol
   })
   return Layer.effect(AgentClient, Effect.map(RpcClient.make(AgentApi), AgentClient.of)).pipe(
-    Layer.provide(RpcClient.layerProtocolSocket({ retryTransientErrors: true })),
-    Layer.provide([
-      RpcSerialization.layerJson,
-      socket,
-      Layer.succeed(RpcClient.ConnectionHooks, { onConnect: Effect.void, onDisconnect })
-    ])
+    Layer.provide(protocol(onDisconnect)),
+    Layer.provide([RpcSerialization.layerJson, socket])
   )
 }
+
+const protocol = (onDisconnect: Effect.Effect<void>) =>
+  Layer.suspend(() => {
+    // a policy that grows by itself would go on growing for the life of the client, whatever it has connected in between
+    let failures = 0
+    const pause = Effect.sync(() => Duration.min(Duration.millis(500 * 1.5 ** failures++), longestPause))
+    return RpcClient.layerProtocolSocket({
+      retryTransientErrors: true,
+      retryPolicy: Schedule.jittered(Schedule.modifyDelay(Schedule.forever, () => pause))
+    }).pipe(
+      Layer.provide(
+        Layer.succeed(RpcClient.ConnectionHooks, { onConnect: Effect.sync(() => void (failures = 0)), onDisconnect })
+      )
+    )
+  })
+
+const longestPause = Duration.seconds(5)

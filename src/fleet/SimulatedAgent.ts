@@ -1,12 +1,13 @@
 /**
  * Simulates an agent that behaves like a real one, with random values.
  *
- * - The agent connects with its token, and reconnects with a back-off when the connection breaks.
+ * - The agent connects with its token, and tries again about a second after its connection broke or was refused, however
+ *   often that has happened.
  * - While it is connected, the agent behaves as {@link SimulatedLife} describes.
  * - The agent runs until it is interrupted, and then shuts down if it is connected. It notifies its observer.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { type Duration, Effect, Latch, Layer, Queue, Redacted } from "effect"
+import { type Duration, Effect, Latch, Layer, Queue, Redacted, Schedule } from "effect"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import * as Token from "../access/Token.ts"
 import { AgentApi } from "../agentapi/AgentApi.ts"
@@ -89,6 +90,8 @@ const live = Effect.fnUntraced(function* (options: Options, connected: Latch.Lat
 const protocol = ({ observer, protocol = "json", token, url }: Options) =>
   RpcClient.layerProtocolSocket({
     retryTransientErrors: true,
+    // a back-off of the library would never begin anew
+    retryPolicy: Schedule.jittered(Schedule.spaced("1 second")),
     onTransientError: ({ reason }) => Effect.sync(() => observer.onError(`connecting: ${reason._tag}`)),
     pingInterval: protocol === "json" ? "15 seconds" : "5 seconds"
   }).pipe(

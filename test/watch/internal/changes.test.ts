@@ -28,6 +28,11 @@ const start = Effect.gen(function* () {
       )
   })
   const told: Array<number> = []
+  const publish = (payload: string) =>
+    Effect.andThen(
+      Effect.suspend(() => Queue.offer(subscriptions.at(-1)!, PubSub.Message({ payload }))),
+      TestClock.adjust(0)
+    )
   return {
     told,
     counts: () => [subscriptions.length, open],
@@ -40,14 +45,8 @@ const start = Effect.gen(function* () {
       )
       return { ended, leave: Scope.close(scope, Exit.void) }
     }),
-    announce: (...numbers: ReadonlyArray<number>) =>
-      Effect.andThen(
-        Queue.offer(
-          subscriptions.at(-1)!,
-          PubSub.Message({ payload: AgentIdChunks.encode(numbers.map(agent)).join("") })
-        ),
-        TestClock.adjust(0)
-      ),
+    announce: (...numbers: ReadonlyArray<number>) => publish(AgentIdChunks.encode(numbers.map(agent)).join("")),
+    publish,
     resync: Effect.suspend(() => Queue.offer(subscriptions.at(-1)!, PubSub.Resync())).pipe(
       Effect.andThen(TestClock.adjust(0))
     ),
@@ -59,6 +58,28 @@ const start = Effect.gen(function* () {
     ).pipe(Effect.andThen(TestClock.adjust(0)))
   }
 })
+
+/** A text that counts how many of its characters are looked at. */
+class WatchedText extends String {
+  looks = 0
+  override codePointAt(index: number) {
+    this.looks++
+    return super.codePointAt(index)
+  }
+  override charCodeAt(index: number) {
+    this.looks++
+    return super.charCodeAt(index)
+  }
+  override indexOf(part: string, from?: number) {
+    this.looks += this.length
+    return super.indexOf(part, from)
+  }
+  override slice(start?: number, end?: number) {
+    const part = super.slice(start, end)
+    this.looks += part.length
+    return part
+  }
+}
 
 describe("changes", () => {
   it.effect("come over one subscription, from the first listener to the last", () =>
@@ -89,6 +110,24 @@ describe("changes", () => {
       assert.deepStrictEqual(told.splice(0), [2, 1])
       yield* resync
       assert.deepStrictEqual(told, [1, 2])
+    })
+  )
+
+  it.effect("cost all listeners together one look at each character of a message [SL-03]", () =>
+    Effect.gen(function* () {
+      const { listen, publish, told } = yield* start
+      const agents = Array.from({ length: AgentIdChunks.maxIdsPerChunk }, (_, index) => index)
+      for (const number of [...agents, ...agents]) yield* listen(number)
+
+      const [payload] = AgentIdChunks.encode(agents.map(agent))
+      const watched = new WatchedText(payload)
+      yield* publish(watched as unknown as string)
+
+      assert.deepStrictEqual(
+        told,
+        agents.flatMap((number) => [number, number])
+      )
+      assert.deepStrictEqual([watched.length, watched.looks], [7_986, 7_986])
     })
   )
 
