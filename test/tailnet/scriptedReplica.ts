@@ -131,7 +131,9 @@ export const failingWhile = (isAway: () => boolean) =>
       )
   }))
 
-export const isolated = Effect.provideService(Metric.MetricRegistry, new Map())
+/** Runs a test with metrics of its own. */
+export const isolated = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => Effect.provideService(self, Metric.MetricRegistry, new Map()))
 
 /** Runs a test with the records that are no less than information. */
 export const logged = <A, E, R>(run: (records: Array<LogRecord>) => Effect.Effect<A, E, R>) =>
