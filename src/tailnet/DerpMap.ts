@@ -43,12 +43,7 @@ export const DerpMap = Schema.Struct({
   ),
   Regions: Schema.Record(Schema.String, DerpRegion),
   omitDefaultRegions: Schema.optionalKey(Schema.Boolean)
-}).check(
-  Schema.makeFilter((map) => {
-    const problem = problemOf(map)
-    return problem === undefined ? true : problem
-  })
-)
+}).check(Schema.makeFilter((map) => problemOf(map)))
 export type DerpMap = typeof DerpMap.Type
 
 /** A map without a relay. A stock client takes it, and waits for a better one. */

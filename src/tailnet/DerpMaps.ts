@@ -53,7 +53,7 @@ export const make = Effect.fnUntraced(function* (
   const ref = yield* SubscriptionRef.make(DerpMap.empty)
   const maps = DerpMaps.of({
     current: SubscriptionRef.get(ref),
-    changes: Stream.changesWith(SubscriptionRef.changes(ref), isSame)
+    changes: SubscriptionRef.changes(ref)
   })
   if (source === undefined) return maps
 
@@ -119,5 +119,4 @@ const withoutSecrets = (text: string): string => {
   return url === null ? "an address" : `${url.origin}${url.pathname}`
 }
 
-const isSame = (one: DerpMap.DerpMap, other: DerpMap.DerpMap): boolean =>
-  one === other || DerpMap.format(one) === DerpMap.format(other)
+const isSame = (one: DerpMap.DerpMap, other: DerpMap.DerpMap): boolean => DerpMap.format(one) === DerpMap.format(other)

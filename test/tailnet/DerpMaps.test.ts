@@ -1,7 +1,7 @@
 /** The DERP map, from files and addresses that come and go. */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, FileSystem, Layer, Logger, Option, Queue, References, Semaphore, Stream } from "effect"
+import { Effect, Fiber, FileSystem, Layer, Logger, Metric, Option, Queue, References, Semaphore, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { rename, writeFile } from "node:fs/promises"
@@ -11,7 +11,9 @@ import * as DerpMap from "../../src/tailnet/DerpMap.ts"
 import * as DerpMaps from "../../src/tailnet/DerpMaps.ts"
 import { emptyFolder } from "../support/folder.ts"
 import { portOf } from "../support/localServer.ts"
-import type * as Logs from "../support/logs.ts"
+import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
+import * as Logs from "../support/logs.ts"
+import { isolated } from "./scriptedReplica.ts"
 
 /** Held while a file is being read. */
 const reading = Semaphore.makeUnsafe(1)
@@ -202,6 +204,120 @@ describe("DerpMaps", () => {
       set = JSON.parse(map("one"))
       assert.strictEqual(hostOf(yield* passing(next)), "one")
       assert.strictEqual(hostOf(yield* maps.current), "one")
+    })
+  )
+})
+
+describe("the readings of a DERP map", () => {
+  /** What the administrators have set, or how reading that goes wrong, and what is logged of it. */
+  const set = Effect.fnUntraced(function* (
+    setting: { json: Effect.Effect<object, { readonly message: string }> },
+    options: DerpMaps.Options = {}
+  ) {
+    const records: Array<Logs.LogRecord> = []
+    const maps = yield* DerpMaps.make({ source: { setting: Effect.suspend(() => setting.json) }, ...options }).pipe(
+      Effect.provide(services),
+      Logs.collectLogs(records)
+    )
+    return { maps, records }
+  })
+  const regions = (count: number): object => ({
+    Regions: Object.fromEntries(
+      Array.from({ length: count }, (_, index) => [`${index + 1}`, { RegionID: index + 1, RegionCode: "here" }])
+    )
+  })
+  const failures = Effect.map(Metric.value(Metrics.derpMapFailures), ({ count }) => Number(count))
+
+  it.effect("are logged when a map differs, with its source and its regions", () =>
+    Effect.gen(function* () {
+      const setting = { json: Effect.succeed(regions(2)) }
+      const { records } = yield* set(setting)
+      const record = (count: number): Logs.LogRecord => ({
+        level: "Info",
+        message: "a DERP map was read",
+        annotations: { source: "the site configuration", regions: count }
+      })
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(records, [record(2)])
+
+      setting.json = Effect.succeed(regions(3))
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(records, [record(2), record(3)])
+      assert.strictEqual(yield* failures, 0)
+    }).pipe(isolated)
+  )
+
+  it.effect("are counted each time that they fail, and logged when the problem is another one [TU-03]", () =>
+    Effect.gen(function* () {
+      const problem = (message: string) => Effect.fail({ message })
+      const setting: Parameters<typeof set>[0] = { json: problem("no right") }
+      const { maps, records } = yield* set(setting, { pollInterval: "10 seconds" })
+      const next = (json: (typeof setting)["json"]) =>
+        Effect.suspend(() => {
+          setting.json = json
+          return TestClock.adjust("10 seconds")
+        })
+
+      yield* next(problem("no right"))
+      yield* next(problem("no table"))
+      yield* next(Effect.succeed(regions(1)))
+      yield* next(problem("no table"))
+      yield* TestClock.adjust("9 seconds")
+
+      assert.deepStrictEqual(
+        records.map(({ annotations, level }) => [level, annotations["problem"]]),
+        [
+          ["Error", "no right"],
+          ["Error", "no table"],
+          ["Info", undefined],
+          ["Error", "no table"]
+        ]
+      )
+      assert.strictEqual(yield* failures, 4)
+      assert.deepStrictEqual(yield* maps.current, regions(1))
+    }).pipe(isolated)
+  )
+
+  it.effect("go on after one that fails unexpectedly, which is logged with its cause", () =>
+    Effect.gen(function* () {
+      const setting: Parameters<typeof set>[0] = { json: Effect.die("a defect") }
+      const { maps, records } = yield* set(setting)
+      assert.deepStrictEqual(
+        records.map(({ level, message }) => `${level}: ${message}`),
+        ["Error: reading the DERP map failed"]
+      )
+      assert.include(records[0]!.cause, "a defect")
+
+      setting.json = Effect.succeed(regions(1))
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(yield* maps.current, regions(1))
+    })
+  )
+
+  it.effect("end after 30 seconds, also the one that the start waits for", () =>
+    Effect.gen(function* () {
+      const starting = yield* Effect.forkChild(set({ json: Effect.never }), { startImmediately: true })
+
+      yield* TestClock.adjust("29999 millis")
+      assert.isUndefined(starting.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      const { maps, records } = yield* Fiber.join(starting)
+      assert.deepStrictEqual(yield* maps.current, DerpMap.empty)
+      assert.strictEqual(records[0]?.message, "the DERP map cannot be used, the last one stays in place")
+    })
+  )
+
+  it.effect("take a map of 1 MiB, and name an address that is none without repeating it", () =>
+    Effect.gen(function* () {
+      const { maps } = yield* fromFile(map("one").padEnd(DerpMap.maxBytes))
+      assert.strictEqual(hostOf(yield* maps.current), "one")
+
+      const records: Array<Logs.LogRecord> = []
+      yield* DerpMaps.make({ source: { url: "secret relays" } }).pipe(
+        Effect.provide(services),
+        Logs.collectLogs(records)
+      )
+      assert.strictEqual(records[0]?.annotations["source"], "an address")
     })
   )
 })

@@ -7,6 +7,7 @@ import { Effect, Exit, Fiber, Layer, Option, Queue, Result } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { AgentId, UserId, WorkspaceId } from "../../src/domain/Ids.ts"
+import { StoreError } from "../../src/domain/StoreError.ts"
 import * as WorkspaceEvent from "../../src/domain/WorkspaceEvent.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import * as Authority from "../../src/tailnet/Authority.ts"
@@ -16,8 +17,11 @@ import * as NetworkTelemetry from "../../src/tailnet/NetworkTelemetry.ts"
 import { type PeerId, toBytes } from "../../src/tailnet/Peer.ts"
 import * as ResumeTokens from "../../src/tailnet/ResumeTokens.ts"
 import * as TailnetService from "../../src/tailnet/TailnetService.ts"
+import { WorkspaceUpdates } from "../../src/tailnet/WorkspaceUpdates.ts"
+import type { DrpcError } from "../../src/wire/DrpcMultiplexer.ts"
 import * as Pb from "../../src/wire/generated/tailnet_pb.ts"
 import * as Seed from "../support/seed.ts"
+import type { WorkspaceStatus } from "../../src/tailnet/WorkspaceTreeStore.ts"
 import { layerServices, workspaces } from "./services.ts"
 import { newPeerId } from "./support.ts"
 
@@ -232,6 +236,97 @@ describe("the calls of the tailnet", () => {
       const malformed = yield* call(method.workspaceUpdates, caller)
       yield* malformed.send({ workspaceOwnerId: new Uint8Array(15) })
       assert.isTrue(Exit.isFailure(yield* malformed.exit))
+    }).pipe(Effect.provide(layerServices))
+  )
+})
+
+describe("the workspaces of a user", () => {
+  it.effect("have each status that desktop clients show, and their agents the workspace that they are of [TU-08]", () =>
+    Effect.gen(function* () {
+      const statuses: ReadonlyArray<WorkspaceStatus> = [
+        "unknown",
+        "pending",
+        "starting",
+        "running",
+        "stopping",
+        "stopped",
+        "failed",
+        "canceling",
+        "canceled",
+        "deleting",
+        "deleted"
+      ]
+      workspaces.trees = statuses.map((status) => ({
+        id: Seed.newId(WorkspaceId),
+        name: `a ${status} one`,
+        status,
+        agents: [{ id: Seed.newId(AgentId), name: `of a ${status} one` }]
+      }))
+      const states = workspaces.trees.map(({ id, name }, status) => ({ id: toBytes(id as never), name, status }))
+      const agents = workspaces.trees.flatMap((tree) =>
+        tree.agents.map(({ id, name }) => ({
+          id: toBytes(id as never),
+          name,
+          workspaceId: toBytes(tree.id as never)
+        }))
+      )
+      const plain = (parts: ReadonlyArray<object>) =>
+        parts.map((part) => Object.fromEntries(Object.entries(part).filter(([key]) => !key.startsWith("$"))))
+      const { next, send } = yield* call(method.workspaceUpdates, clientCaller(newPeerId(), newPeerId()))
+      yield* send({ workspaceOwnerId: toBytes(user.id as never) })
+
+      const first = yield* next
+      assert.deepStrictEqual(plain(first.upsertedWorkspaces), states)
+      assert.deepStrictEqual(plain(first.upsertedAgents), agents)
+      workspaces.trees = []
+      yield* (yield* PubSub.PubSub).publish(WorkspaceEvent.channel(user.id), "an event")
+      const second = yield* next
+      assert.deepStrictEqual(plain(second.deletedWorkspaces), states)
+      assert.deepStrictEqual(plain(second.deletedAgents), agents)
+      assert.deepStrictEqual([...second.upsertedWorkspaces, ...second.upsertedAgents], [])
+    }).pipe(Effect.provide(layerServices))
+  )
+})
+
+describe("the calls that fail", () => {
+  const away = new StoreError({ operation: "read workspaces", reason: "unavailable", cause: "a secret" })
+
+  it.effect("say why, without the cause, and with the code for what an agent may not call", () =>
+    Effect.gen(function* () {
+      const follows = (owner: Uint8Array, caller: TailnetService.Caller) =>
+        Effect.gen(function* () {
+          const { exit, send } = yield* call(method.workspaceUpdates, caller)
+          yield* send({ workspaceOwnerId: owner })
+          return yield* Effect.flatten(exit)
+        })
+      const client = clientCaller(newPeerId(), newPeerId())
+      const own = toBytes(user.id as never)
+      const refresh = (caller: TailnetService.Caller) => unary(method.refreshResumeToken, caller, {})
+
+      const failure = <R>(effect: Effect.Effect<unknown, DrpcError, R>) =>
+        Effect.map(Effect.flip(effect), ({ code, message }) => [code, message])
+      const cannotIssue = { issue: () => Effect.fail(away), verify: () => Effect.succeedNone }
+
+      assert.deepStrictEqual(
+        [
+          yield* failure(follows(own, agentCaller(newPeerId()))),
+          yield* failure(follows(new Uint8Array(15), client)),
+          yield* failure(follows(toBytes(newPeerId()), client)),
+          yield* failure(
+            Effect.provideService(follows(own, client), WorkspaceUpdates, { follow: () => Stream.fail(away) })
+          ),
+          yield* failure(refresh({ user })),
+          yield* failure(Effect.provideService(refresh(client), ResumeTokens.ResumeTokens, cannotIssue))
+        ],
+        [
+          [12, "Unimplemented"],
+          [0, "workspace_owner_id must have 16 bytes"],
+          [0, "the workspaces of this user may not be read"],
+          [0, "cannot read workspaces"],
+          [12, "Unimplemented"],
+          [0, "cannot read workspaces"]
+        ]
+      )
     }).pipe(Effect.provide(layerServices))
   )
 })
