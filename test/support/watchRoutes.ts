@@ -48,8 +48,11 @@ export const unavailable = Effect.fail(
 /** The reader of an agent that is ready and has logged nothing. */
 const logReader = readerOf(makeLogger())
 
-/** The dependencies of watches, and the services of a server over them. */
-export const serve = Effect.gen(function* () {
+/** The dependencies of watches, and the services of a server over them; `more` stands in for some of them. */
+const serve = Effect.fnUntraced(function* <A, E, R>(
+  more: Layer.Layer<A, E, R>,
+  environment?: Readonly<Record<string, string>>
+) {
   const left = yield* Queue.unbounded<void>()
   const users = [[token, owner] as const]
   const agents = [[agentToken, identity(agent(1))] as const]
@@ -108,11 +111,12 @@ export const serve = Effect.gen(function* () {
     Tailnet.layerPorts,
     Layer.succeed(Readiness, { problem: Effect.undefined }),
     Layer.succeed(HistoryStore, { add: () => Effect.void, read: () => Effect.succeed([]) }),
-    NodeCrypto.layer
+    NodeCrypto.layer,
+    more
   )
   const scope = yield* Scope.make()
   const services = yield* Layer.buildWithScope(
-    Service.layerOver(() => ports),
+    Service.layerOver(() => ports, environment),
     scope
   )
   // the server may wait for connections to end, by the test clock
@@ -123,11 +127,17 @@ export const serve = Effect.gen(function* () {
   return { world, services, stop }
 })
 
-type World = Effect.Success<typeof serve>["world"]
+type World = Effect.Success<ReturnType<typeof serve>>["world"]
 
-/** The test of a behaviour behind real routes. */
-export const behind = <A, E, R>(body: (world: World, stop: Effect.Effect<void>) => Effect.Effect<A, E, R>) =>
-  Effect.flatMap(serve, ({ services, stop, world }) => Effect.provideContext(body(world, stop), services))
+/** The test of a behaviour behind real routes, over other ports where the test has them. */
+export const behindWith =
+  <P, PE, PR>(more: Layer.Layer<P, PE, PR>, environment?: Readonly<Record<string, string>>) =>
+  <A, E, R>(body: (world: World, stop: Effect.Effect<void>) => Effect.Effect<A, E, R>) =>
+    Effect.flatMap(serve(more, environment), ({ services, stop, world }) =>
+      Effect.provideContext(body(world, stop), services)
+    )
+
+export const behind = behindWith(Layer.empty)
 
 export const announce = PubSub.PubSub.use(({ publish }) =>
   publish(MetadataBatcher.channel, AgentIdChunks.encode([agent(1)]).join(""))
