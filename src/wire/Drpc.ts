@@ -100,7 +100,6 @@ export class Transport<C> implements StreamReceiver {
   }
 
   data(bytes: Uint8Array): void {
-    if (this.#isOver) return
     if (this.#stalled === undefined && this.#call?.message === undefined && !this.#isUnsent) return this.#read(bytes)
     this.#stall(bytes)
     this.#account()
@@ -164,11 +163,10 @@ export class Transport<C> implements StreamReceiver {
     const { budget } = this.#environment
     budget.left -= held - this.#held
     this.#held = held
-    if (budget.left < 0 && held > 0) this.#violate("memory full")
+    if (budget.left < 0) this.#violate("memory full")
   }
 
   #violate(violation: Violation): void {
-    if (this.#isOver) return
     this.#environment.violated(violation)
     this.#finish()
   }
@@ -299,7 +297,6 @@ export class Transport<C> implements StreamReceiver {
       return Effect.andThen(
         Effect.callback<void>((resume) => {
           call.wake = () => resume(Effect.void)
-          return Effect.sync(() => void (call.wake = undefined))
         }),
         receive
       )

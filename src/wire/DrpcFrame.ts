@@ -166,7 +166,7 @@ class Reader implements PacketReader {
       offset += available.length
       this.#remaining -= available.length
       const isComplete = this.#remaining === 0 && (this.#control & 1) === 1
-      if (available.length > 0 && (!isComplete || this.#held !== undefined)) {
+      if (!isComplete || this.#held !== undefined) {
         this.#held ??= new GrowingBytes(Math.min(this.#remaining + available.length, maxFrameBytes))
         this.#held.append(available)
       }

@@ -170,7 +170,7 @@ export class Session implements Carrier {
   /** Meant for the session's streams. */
   countQueued(bytes: number): void {
     this.#queuedBytes += bytes
-    if (bytes > 0 && this.#queuedBytes > this.#maxQueuedBytes) this.close("queue full")
+    if (this.#queuedBytes > this.#maxQueuedBytes) this.close("queue full")
   }
 
   /** Meant for the session's streams. */

@@ -186,7 +186,7 @@ export class Stream {
   }
 
   #dropQueue(): void {
-    if (this.#queuedBytes > 0) this.#session.countQueued(-this.#queuedBytes)
+    this.#session.countQueued(-this.#queuedBytes)
     this.#queue = []
     this.#queuedBytes = 0
   }

@@ -157,7 +157,8 @@ describe("a client of the tailnet", () => {
         yield* connect(`${all}?resume_token=${resume}`)
         assert.include(yield* logged("resume tokens cannot be checked"), "WARN")
         state.isAway = false
-        const refused = yield* Effect.flip(connect(`${all}?resume_token=${resume}`))
+        const { url } = yield* Service.TestService
+        const refused = yield* Effect.flip(WebSocket.connect(`${url}${all}?resume_token=${resume}`, showing(token)))
         assert.strictEqual(refused.status, 401)
         assert.include(refused.body, "the resume token is not valid: unknown key")
       })

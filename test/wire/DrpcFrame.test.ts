@@ -55,6 +55,36 @@ describe("packets", () => {
     assert.strictEqual(read("04010201aa07010201bb"), "kind changed within a packet")
   })
 
+  it("have ids of their own, and higher ones than those before [WI-41]", () => {
+    const read = (...packets: ReadonlyArray<Uint8Array>) =>
+      DrpcFrame.makePacketReader().read(Buffer.concat(packets), () => true)
+    const of = (streamId: number, messageId: number) => packet(Kind.message, streamId, messageId)
+
+    assert.strictEqual(read(of(1, 1), of(1, 2), of(2, 1), of(9, 7)), 16)
+    for (const [first, second] of [
+      [of(1, 1), of(1, 1)],
+      [of(2, 3), of(2, 2)],
+      [of(2, 1), of(1, 2)],
+      [of(1, 1), of(1, 0)]
+    ] as const) {
+      assert.strictEqual(read(first, second), "id went back")
+    }
+    assert.strictEqual(read(of(1, 0)), "id went back")
+  })
+
+  it("may end with an empty frame, and may have some between others [WI-46]", () => {
+    const bodies: Array<string> = []
+    const read = DrpcFrame.makePacketReader().read(
+      Wire.bytes("04010100" + "04010102aabb" + "04010100" + "05010100"),
+      (packet) => {
+        bodies.push(Wire.hex(packet.body))
+        return true
+      }
+    )
+
+    assert.deepStrictEqual([read, bodies], [18, ["aabb"]])
+  })
+
   it("have numbers of at most ten bytes [WI-41]", () => {
     const read = (hex: string) => DrpcFrame.makePacketReader().read(Wire.bytes(hex), () => true)
 

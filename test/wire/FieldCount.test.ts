@@ -1,4 +1,5 @@
-import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf"
+import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf"
+import { ListValueSchema } from "@bufbuild/protobuf/wkt"
 import { assert, describe, it } from "@effect/vitest"
 import * as FieldCount from "../../src/wire/FieldCount.ts"
 import {
@@ -77,6 +78,24 @@ describe("the fields of a message", () => {
     assert.isTrue(FieldCount.exceeds(CreateSubAgentRequestSchema, repeated("3001")))
     assert.isTrue(FieldCount.exceeds(CreateSubAgentRequestSchema, repeated("320101")))
     assert.throws(() => FieldCount.exceeds(CreateSubAgentRequestSchema, repeated("32ffffff7f")))
+  })
+
+  it("are followed a hundred messages deep, and the generated code reads no deeper ones [WI-52]", () => {
+    const wrapped = (tag: number, body: Uint8Array) => {
+      const length = body.length
+      const varint = [(length & 127) | 128, ((length >> 7) & 127) | 128, length >> 14]
+      return Buffer.concat([Uint8Array.from([tag, ...varint]), body])
+    }
+    const nested = (lists: number) => {
+      let list: Uint8Array = repeated("0a00")
+      // a list of one value, which is a list
+      for (let depth = 0; depth < lists; depth++) list = wrapped(0x0a, wrapped(0x32, list))
+      return list
+    }
+
+    assert.isTrue(FieldCount.exceeds(ListValueSchema, nested(50)))
+    assert.isFalse(FieldCount.exceeds(ListValueSchema, nested(51)))
+    assert.throws(() => fromBinary(ListValueSchema, nested(51)))
   })
 
   it("are not counted where the message is broken or has groups, which no client sends [WI-52]", () => {

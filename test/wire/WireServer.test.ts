@@ -1,6 +1,6 @@
 /** Sessions under the clock of tests: what they count, when they sweep, what they log, and how they end. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Metric, Queue } from "effect"
+import { Cause, Context, Deferred, Effect, ErrorReporter, Metric, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import * as DrpcMultiplexer from "../../src/wire/DrpcMultiplexer.ts"
 import { Agent } from "../../src/wire/generated/agent_pb.ts"
@@ -100,11 +100,17 @@ describe("a session", () => {
           }
         }
       ])
-      const { endReason, send } = yield* connect(multiplexer, undefined)
+      const defects: Array<unknown> = []
+      const reporter = ErrorReporter.make(({ cause }) => void defects.push(Cause.squash(cause)))
+      const { endReason, send } = yield* Effect.provide(
+        connect(multiplexer, undefined),
+        ErrorReporter.layer([reporter])
+      )
 
       yield* send(open(1), data(1, unary(banners)))
 
       assert.strictEqual(yield* endReason, "failure of the service")
+      assert.strictEqual(String(defects), "Error: a defect")
     })
   )
 

@@ -114,6 +114,25 @@ describe("a stream", () => {
     assert.deepStrictEqual(take().map(inWords), ["window ACK 1 0", "window ACK 3 0", "data 1 1", "data 3 1"])
   })
 
+  it("is not acknowledged when it is reset in the turn that opens it [WI-10]", () => {
+    const { received, session, take } = record()
+
+    session.receive(Buffer.concat([open(1), frame(Type.windowUpdate, Flag.rst, 1, 0)]))
+
+    assert.deepStrictEqual([received, take()], [["1 reset"], []])
+    session.receive(open(1))
+    assert.deepStrictEqual(take().map(inWords), ["window ACK 1 0"])
+  })
+
+  it("has an id, which 0 is none of [WI-14]", () => {
+    const { refused, session, take } = record()
+
+    session.receive(open(0))
+
+    assert.deepStrictEqual(take().map(inWords), ["window RST 0 0"])
+    assert.deepStrictEqual([refused(), session.size], [1, 0])
+  })
+
   it("sends no more than the client's window, and the rest as it grows [WI-12]", () => {
     const { received, session, streams, take } = record()
     session.receive(open(1))
