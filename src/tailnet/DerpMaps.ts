@@ -16,7 +16,7 @@ import {
   Result,
   Schedule,
   type Scope,
-  Stream,
+  type Stream,
   SubscriptionRef
 } from "effect"
 import { HttpClient } from "effect/http"

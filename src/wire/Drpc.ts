@@ -12,7 +12,7 @@
  * - Packets that are not complete, messages that wait, and the requests of unary calls that are not over take memory of
  *   the connection's {@link Budget}.
  */
-import { Cause, Effect, Exit, Fiber, Option, type Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Option, type Scope } from "effect"
 import * as Frame from "./DrpcFrame.ts"
 import {
   type DrpcError,
@@ -92,7 +92,7 @@ export class Transport<C> implements StreamReceiver {
   /** A reply waits for the client's window. */
   #isUnsent = false
   /** Wakes those who wait for the client's window. */
-  #writable: Array<() => void> | undefined
+  #writable: Array<Deferred.Deferred<void>> | undefined
 
   constructor(stream: Stream, environment: Environment<C>) {
     this.#stream = stream
@@ -195,7 +195,7 @@ export class Transport<C> implements StreamReceiver {
   #wakeSenders(): void {
     const waiting = this.#writable
     this.#writable = undefined
-    waiting?.forEach((resume) => resume())
+    waiting?.forEach((writable) => Deferred.doneUnsafe(writable, Effect.void))
   }
 
   /** Takes a packet. Returns whether the next one is wanted. */
@@ -252,7 +252,8 @@ export class Transport<C> implements StreamReceiver {
     }
     this.#call = call
     if (handler._tag === "Streaming") {
-      this.#run(call, handler.handle(this.#messagesOf(call), this.#environment.connection))
+      const messages = this.#messagesOf(call, handler.isBidirectional)
+      this.#run(call, handler.handle(messages, this.#environment.connection))
     }
   }
 
@@ -281,8 +282,7 @@ export class Transport<C> implements StreamReceiver {
     wake?.()
   }
 
-  #messagesOf(call: Call<C>): Messages<Uint8Array, Uint8Array> {
-    const isBidirectional = call.handler._tag === "Streaming" && call.handler.isBidirectional
+  #messagesOf(call: Call<C>, isBidirectional: boolean): Messages<Uint8Array, Uint8Array> {
     const taken = (message: Uint8Array) => {
       call.message = undefined
       call.isBusy = isBidirectional
@@ -307,16 +307,18 @@ export class Transport<C> implements StreamReceiver {
         Effect.suspend(() => {
           if (this.#call !== call) return Effect.void
           const isSent = this.#write(Frame.encode(Frame.Kind.message, call.streamId, call.nextMessageId++, message))
-          return isSent ? this.#environment.drained : Effect.andThen(this.#untilWritable, this.#environment.drained)
+          return isSent ? this.#environment.drained : Effect.andThen(this.#untilWritable(), this.#environment.drained)
         })
     }
   }
 
-  readonly #untilWritable = Effect.callback<void>((resume) => {
-    if (this.#isOver) return resume(Effect.void)
+  /** Waits for the client's window, from this moment on. */
+  #untilWritable(): Effect.Effect<void> {
+    const writable = Deferred.makeUnsafe<void>()
     this.#writable ??= []
-    this.#writable.push(() => resume(Effect.void))
-  })
+    this.#writable.push(writable)
+    return Deferred.await(writable)
+  }
 
   #run(call: Call<C>, effect: Effect.Effect<Uint8Array | void, DrpcError>): void {
     const fiber = this.#environment.fork(effect)

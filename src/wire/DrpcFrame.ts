@@ -77,16 +77,19 @@ export const makePacketReader = (): PacketReader => new Reader()
 
 /** Whether the body of an InvokeMetadata packet is a map of texts, as protobuf writes it. */
 export const isMetadata = (body: Uint8Array): boolean => {
-  const lengthAt = (offset: number, tag: number) => (body[offset] === tag ? readVarint(body, offset + 1) : undefined)
+  const lengthAt = (offset: number, tag: number) => {
+    const length = body[offset] === tag ? readVarint(body, offset + 1) : undefined
+    return length === "too long" ? undefined : length
+  }
   let offset = 0
   while (offset < body.length) {
     const entry = lengthAt(offset, 0x0a)
-    if (entry === undefined || entry === "too long") return false
+    if (entry === undefined) return false
     const end = entry.end + entry.value
     const key = lengthAt(entry.end, 0x0a)
-    if (key === undefined || key === "too long") return false
+    if (key === undefined) return false
     const value = lengthAt(key.end + key.value, 0x12)
-    if (value === undefined || value === "too long") return false
+    if (value === undefined) return false
     if (value.end + value.value !== end || end > body.length) return false
     offset = end
   }
@@ -124,14 +127,14 @@ const readVarint = (
 ): { readonly value: number; readonly end: number } | "too long" | undefined => {
   let value = 0
   let scale = 1
-  for (let at = offset; at < bytes.length; at++) {
-    if (at - offset === 10) return "too long"
-    const byte = bytes[at]!
+  for (let at = offset; at < offset + 10; at++) {
+    const byte = bytes[at]
+    if (byte === undefined) return undefined
     value += (byte & 0x7f) * scale
     if (byte < 0x80) return { value, end: at + 1 }
     scale *= 0x80
   }
-  return bytes.length - offset >= 10 ? "too long" : undefined
+  return "too long"
 }
 
 class Reader implements PacketReader {

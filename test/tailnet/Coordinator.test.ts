@@ -5,8 +5,10 @@ import { TestClock } from "effect/testing"
 import type { Authority } from "../../src/tailnet/Authority.ts"
 import * as Coordinator from "../../src/tailnet/Coordinator.ts"
 import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
+import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { badInputSuite } from "./badInputSuite.ts"
 import { coordinatorSuite, type Rules } from "./coordinatorSuite.ts"
+import { isolated } from "./scriptedReplica.ts"
 import { connect, connectTo, newPeerId, node } from "./support.ts"
 
 const rules: Rules = {
@@ -144,6 +146,66 @@ describe("the coordinator in memory", () => {
       assert.isFalse(yield* flood.isOver)
     })
   )
+
+  it.effect("counts the updates that it sends by their kind, and the streams that end by the reason [TC-46]", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const coordinator = yield* Scope.provide(Coordinator.make(), scope)
+      const counts = (metrics: Readonly<Record<string, Metric.Counter<number>>>) =>
+        Effect.map(Effect.all(Object.values(metrics).map((metric) => Metric.value(metric))), (states) =>
+          Object.fromEntries(
+            Object.keys(metrics).flatMap((key, index) =>
+              states[index]!.count === 0 ? [] : [[key, Number(states[index]!.count)]]
+            )
+          )
+        )
+      const agent = yield* connectTo(coordinator, "agent")
+      const partner = Effect.gen(function* () {
+        const client = yield* connectTo(coordinator, "client")
+        yield* client.send({ updateSelf: node("c1"), addTunnel: agent.id })
+        yield* client.update("c2")
+        return client
+      })
+
+      const client = yield* partner
+      yield* agent.send({ readyForHandshake: [client.id] })
+      yield* client.disconnect
+      yield* Effect.flatMap(partner, ({ leave }) => leave)
+      yield* connectTo(coordinator, "agent", { id: agent.id })
+      yield* Scope.close(scope, Exit.void)
+
+      assert.deepStrictEqual(yield* counts(Metrics.updates), {
+        node: 4,
+        disconnected: 1,
+        lost: 1,
+        readyForHandshake: 1
+      })
+      assert.deepStrictEqual(yield* counts(Metrics.streamsEnded), { disconnect: 1, lost: 1, overwritten: 1, closed: 1 })
+    }).pipe(isolated)
+  )
+
+  it.effect("logs each request that it rejects, with the peer and the reason [TC-46]", () => {
+    const records: Array<LogRecord> = []
+    return Effect.gen(function* () {
+      const coordinator = yield* Coordinator.make()
+      const client = yield* connectTo(coordinator, "a client")
+
+      yield* client.refuse("the message is no CoordinateRequest")
+
+      assert.deepStrictEqual(records, [
+        {
+          level: "Info",
+          message: "a request of a peer was refused",
+          annotations: {
+            peerId: client.id,
+            peer: "a client",
+            reason: "malformed",
+            detail: "the message is no CoordinateRequest"
+          }
+        }
+      ])
+    }).pipe(collectLogs(records))
+  })
 
   it.effect("shows a peer with its partners", () =>
     Effect.gen(function* () {

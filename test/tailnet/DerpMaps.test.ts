@@ -209,7 +209,7 @@ describe("DerpMaps", () => {
 })
 
 describe("the readings of a DERP map", () => {
-  /** What the administrators have set, or how reading that goes wrong, and what is logged of it. */
+  /** Maps from a setting of the administrators, which may be unreadable, and the log records of that. */
   const set = Effect.fnUntraced(function* (
     setting: { json: Effect.Effect<object, { readonly message: string }> },
     options: DerpMaps.Options = {}

@@ -1,4 +1,4 @@
-/** What clients report of their connections: batches, what is lost of them, and the counts of both. */
+/** The reports of clients about their connections: batches, losses, and the counts of both. */
 import { create } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Metric, Scope } from "effect"

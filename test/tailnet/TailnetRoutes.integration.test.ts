@@ -223,7 +223,7 @@ layer(Service.layer, { excludeTestServices: true })("clients of the tailnet", (i
 
   it.effect("find an agent that speaks the original's protocol over its own connection [TU-20]", () =>
     Effect.gen(function* () {
-      const { id, owner, token } = yield* People.agent()
+      const { id, owner, token, workspace } = yield* People.agent()
       const agentId = toBytes(PeerId.make(id))
       const agent = yield* dial("/api/v2/workspaceagents/me/rpc?version=2.0", People.showing(token))
       const client = yield* dial("/api/v2/tailnet", People.showing(owner.token))
@@ -232,6 +232,8 @@ layer(Service.layer, { excludeTestServices: true })("clients of the tailnet", (i
 
       const [added] = (yield* agent.next).peerUpdates
       assert.deepStrictEqual([added?.kind, added?.node?.id], [1, 7n])
+      const view = yield* Coordinator.use(({ peer }) => peer(PeerId.make(id)))
+      assert.strictEqual(view?.name, `${owner.username}-${workspace.name}-main`)
       assert.deepStrictEqual((yield* client.next).peerUpdates[0]?.node?.id, 1n)
 
       yield* agent.coordinate({ readyForHandshake: [{ id: added!.id }] })

@@ -71,7 +71,7 @@ describe("a connection of the tailnet", () => {
           yield* Queue.take(pings)
           if (path !== relays) {
             yield* pong
-            // what was sent before is read when this has its response
+            // the pong was read when this has its response
             yield* send(frame(Type.ping, Flag.syn, 0, 2))
             yield* Queue.take(messages)
             yield* seconds(15)

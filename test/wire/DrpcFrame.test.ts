@@ -74,13 +74,10 @@ describe("packets", () => {
 
   it("may end with an empty frame, and may have some between others [WI-46]", () => {
     const bodies: Array<string> = []
-    const read = DrpcFrame.makePacketReader().read(
-      Wire.bytes("04010100" + "04010102aabb" + "04010100" + "05010100"),
-      (packet) => {
-        bodies.push(Wire.hex(packet.body))
-        return true
-      }
-    )
+    const read = DrpcFrame.makePacketReader().read(Wire.bytes("0401010004010102aabb0401010005010100"), (packet) => {
+      bodies.push(Wire.hex(packet.body))
+      return true
+    })
 
     assert.deepStrictEqual([read, bodies], [18, ["aabb"]])
   })

@@ -67,8 +67,7 @@ class EncodedNode implements Node {
   #withoutTime: Uint8Array | undefined
 
   constructor(message: NodeMessage) {
-    const latencies = Object.entries(message.derpLatency)
-    if (latencies.length > 1) message.derpLatency = Object.fromEntries(latencies.toSorted(byName))
+    message.derpLatency = Object.fromEntries(Object.entries(message.derpLatency).toSorted(byName))
     this.bytes = toBinary(NodeSchema, message)
     this.addresses = message.addresses
     this.allowedIps = message.allowedIps
@@ -79,8 +78,8 @@ class EncodedNode implements Node {
   }
 }
 
-const byName = ([one]: readonly [string, unknown], [other]: readonly [string, unknown]) =>
-  one < other ? -1 : one > other ? 1 : 0
+/** Names of a map differ. */
+const byName = ([one]: readonly [string, unknown], [other]: readonly [string, unknown]) => (one < other ? -1 : 1)
 
 /** An encoded message without one of its fields. */
 const withoutField = (bytes: Uint8Array, field: number): Uint8Array => {
