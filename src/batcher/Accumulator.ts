@@ -158,7 +158,7 @@ export const keyed = <A, K extends Key>(rules: {
     },
     sources: source && {
       of: ([first]) => first && source(first),
-      count: (state, key) => (state instanceof MapBySource ? state.countOf(key) : 0)
+      count: (state, key) => (state as MapBySource<K, A>).countOf(key)
     }
   }
 }
@@ -227,10 +227,8 @@ export interface Fifo<A> {
 export const fifo = <A>(): Accumulator<Fifo<A>, A> => {
   const size = ({ first, updates }: Fifo<A>) => updates.length - first
   const removeTaken = (state: Fifo<A>): Fifo<A> =>
-    // moving the rest is worth it only now and then
-    state.first > 1_024 && state.first * 2 > state.updates.length
-      ? { updates: state.updates.slice(state.first), first: 0 }
-      : state
+    // the rest is moved once it is the smaller part
+    state.first * 2 > state.updates.length ? { updates: state.updates.slice(state.first), first: 0 } : state
   return {
     empty: () => ({ updates: [], first: 0 }),
     size,
@@ -247,7 +245,7 @@ export const fifo = <A>(): Accumulator<Fifo<A>, A> => {
         // taken updates must not be kept alive
         state.updates.fill(undefined as A, state.first, state.first + batch.length)
         state.first += batch.length
-        return size(state) === 0 ? [batch, { updates: [], first: 0 }] : [batch, removeTaken(state)]
+        return [batch, removeTaken(state)]
       }
       const batch: Array<A> = []
       const kept: Array<A> = []

@@ -321,4 +321,14 @@ describe("MetadataBatcher intake", () => {
       assert.include(yield* messageWith("1"), "InvalidSetting: announceInterval must be")
     })
   )
+
+  for (const setting of ["announceInterval", "shutdownTimeout", "dropWarningInterval"] as const) {
+    it.effect(`is not made with a ${setting} that makes no sense, and says so`, () =>
+      Effect.gen(function* () {
+        const { message } = yield* Effect.flip(MetadataBatcher.makeChecked({ [setting]: "-1 seconds" }))
+
+        assert.match(message, new RegExp(`^${setting} must be`))
+      }).pipe(Effect.scoped, Effect.provide([MetadataStore.layerMemory, PubSub.layerMemory]))
+    )
+  }
 })

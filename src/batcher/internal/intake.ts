@@ -75,7 +75,7 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   readonly #sources: Sources<S, U> | undefined
   readonly #maxBytes: number
   #waiters: Array<Waiter<F, U>> = []
-  #compactedAt = -1
+  #compactedAt: number | undefined
   #isAdmitting = false
 
   constructor(options: IntakeOptions<S, A, F, U>) {
@@ -193,7 +193,7 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
     this.pending.restore(updates)
     this.#makeRoom()
     // something in the mailbox may merge into what is back
-    this.#compactedAt = -1
+    this.#compactedAt = undefined
   }
 
   /** Takes everything, the mailbox included. */

@@ -23,11 +23,13 @@ export interface Limits<U> {
 export class Mailbox<A, U extends Updates<A, U>, T> {
   readonly capacity: number
   readonly #limits: Limits<U> | undefined
-  #messages: Array<U | undefined> = []
+  /** Messages that came since those that are being read. */
+  #arrived: Array<U> = []
+  /** Messages that are being read, the next one last. */
+  #reading: Array<U> = []
   /** The tags of the messages, as long as there are any. */
   #tags: Map<U, T> | undefined
-  #first = 0
-  /** The next update of the first message. */
+  /** The next update of the message that is read next. */
   #position = 0
   #size = 0
   #marked = 0
@@ -68,7 +70,7 @@ export class Mailbox<A, U extends Updates<A, U>, T> {
     const accepted = this.#limits === undefined ? room : this.#limits.reserve(updates, room)
     if (accepted === 0) return 0
     const message = updates.slice(0, accepted)
-    this.#messages.push(message)
+    this.#arrived.push(message)
     if (tag !== undefined) (this.#tags ??= new Map()).set(message, tag)
     this.#size += accepted
     this.#changes++
@@ -81,7 +83,11 @@ export class Mailbox<A, U extends Updates<A, U>, T> {
     each: (updates: U, from: number, to: number, isMarked: boolean, tag: T | undefined) => void
   ): number {
     if (this.#size === 0) return 0
-    const message = this.#messages[this.#first]!
+    if (this.#reading.length === 0) {
+      this.#reading = this.#arrived.reverse()
+      this.#arrived = []
+    }
+    const message = this.#reading.at(-1)!
     const isMarked = this.#marked > 0
     const from = this.#position
     const to = Math.min(from + Math.min(most, isMarked ? this.#marked : most), message.length)
@@ -111,10 +117,8 @@ export class Mailbox<A, U extends Updates<A, U>, T> {
       if (isMarked) marked += left.length
     }
     while (this.read(Number.MAX_SAFE_INTEGER, readAll) > 0);
-    this.#messages = kept
+    this.#arrived = kept
     this.#tags = tags.size === 0 ? undefined : tags
-    this.#first = 0
-    this.#position = 0
     this.#size = kept.reduce((sum, updates) => sum + updates.length, 0)
     this.#marked = marked
   }
@@ -122,15 +126,6 @@ export class Mailbox<A, U extends Updates<A, U>, T> {
   #advance(message: U): void {
     this.#position = 0
     if (this.#tags?.delete(message) === true && this.#tags.size === 0) this.#tags = undefined
-    // a message that was read must not be kept alive
-    this.#messages[this.#first] = undefined
-    this.#first++
-    if (this.#first === this.#messages.length) {
-      this.#messages = []
-      this.#first = 0
-    } else if (this.#first > 64 && this.#first * 2 > this.#messages.length) {
-      this.#messages = this.#messages.slice(this.#first)
-      this.#first = 0
-    }
+    this.#reading.pop()
   }
 }

@@ -56,17 +56,19 @@ export class MailboxLimits<S, A, U extends Updates<A, U>> {
       }
       this.#bytes += bytes
     }
-    if (count > 0 && this.#maxPerSource !== Number.POSITIVE_INFINITY) this.#counts.set(source, ofSource + count)
+    this.#setCount(source, ofSource + count)
     return count
   }
 
   /** The updates from index `from` to before `to` have left. */
   release(updates: U, from: number, to: number): void {
     this.#bytes -= this.#sized?.bytesOf(updates, from, to) ?? 0
-    if (this.#maxPerSource === Number.POSITIVE_INFINITY) return
     const source = this.#sourceOf(updates)
-    const left = this.countOf(source) - (to - from)
-    if (left === 0) this.#counts.delete(source)
-    else this.#counts.set(source, left)
+    this.#setCount(source, this.countOf(source) - (to - from))
+  }
+
+  #setCount(source: unknown, count: number): void {
+    if (count === 0) this.#counts.delete(source)
+    else this.#counts.set(source, count)
   }
 }
