@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as Accumulator from "../../src/batcher/Accumulator.ts"
 import * as Batcher from "../../src/batcher/Batcher.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { failTimes, numbers, settle, start } from "../support/numberBatcher.ts"
@@ -294,6 +295,25 @@ describe("a batcher", () => {
       const error = yield* Fiber.join(waiting)
       assert.isTrue(error._tag === "Lost" && error.reason === "shutdown")
       assert.strictEqual((yield* batcher.accounting).lost.shutdown, 6)
+    })
+  )
+})
+
+describe("maxPendingPerSource", () => {
+  it.effect("bounds the updates of a source that an accumulator with keys has", () =>
+    Effect.gen(function* () {
+      const accumulator = Accumulator.keyed<number, number>({
+        key: (number) => number,
+        merge: (_, newer) => newer,
+        source: (number) => number % 2
+      }) as Accumulator.Accumulator<unknown, number>
+      const { batcher, batches } = yield* start({ accumulator, maxPendingPerSource: 2 })
+
+      assert.deepStrictEqual(yield* Effect.forEach([[1, 3], [5], [3], [2]], batcher.add), [0, 1, 0, 0])
+      yield* batcher.flush
+      assert.strictEqual(yield* batcher.add([5]), 0)
+      yield* batcher.flush
+      assert.deepStrictEqual(batches, [[1, 3, 2], [5]])
     })
   )
 })

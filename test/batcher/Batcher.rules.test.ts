@@ -372,25 +372,6 @@ describe("an instance of a class", () => {
   )
 })
 
-describe("maxPendingPerSource", () => {
-  it.effect("bounds the updates of a source that an accumulator with keys has", () =>
-    Effect.gen(function* () {
-      const accumulator = Accumulator.keyed<number, number>({
-        key: (number) => number,
-        merge: (_, newer) => newer,
-        source: (number) => number % 2
-      }) as Accumulator.Accumulator<unknown, number>
-      const { batcher, batches } = yield* start({ accumulator, maxPendingPerSource: 2 })
-
-      assert.deepStrictEqual(yield* Effect.forEach([[1, 3], [5], [3], [2]], batcher.add), [0, 1, 0, 0])
-      yield* batcher.flush
-      assert.strictEqual(yield* batcher.add([5]), 0)
-      yield* batcher.flush
-      assert.deepStrictEqual(batches, [[1, 3, 2], [5]])
-    })
-  )
-})
-
 describe("a caller that is interrupted", () => {
   it.effect("while it waits for an update that merges leaves nothing behind [BA-39]", () =>
     Effect.gen(function* () {

@@ -163,10 +163,7 @@ export const makeHandle = <S, A, E, R, U extends Updates<A, U>>(parts: Parts<S, 
   const offerAndWait = (updates: U) =>
     acknowledge<A, E>(callback, (receipt) => {
       const waiter = intake.offer(receipts.wrap(updates, receipt), (refused) => refuse(refused, receipt), receipt)
-      if (waiter === undefined) return undefined
-      return () => {
-        if (intake.withdraw(waiter)) receipts.refuse(waiter.updates, receipt, droppedError("full"))
-      }
+      return waiter && (() => intake.withdraw(waiter))
     })
 
   const flush = (isForced: boolean): Effect.Effect<FlushResult<E>> =>

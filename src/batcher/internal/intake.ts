@@ -133,11 +133,9 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
     return waiter
   }
 
-  /** Ends the wait of a caller. Returns whether it was waiting. */
-  withdraw(waiter: Waiter<F, U>): boolean {
-    const index = this.#waiters.indexOf(waiter)
-    if (index !== -1) this.#waiters.splice(index, 1)
-    return index !== -1
+  /** Ends the wait of a caller. */
+  withdraw(waiter: Waiter<F, U>): void {
+    this.#waiters = this.#waiters.filter((each) => each !== waiter)
   }
 
   /** Gives room to those who wait for it. */

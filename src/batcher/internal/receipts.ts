@@ -40,8 +40,6 @@ export class Receipt<F> {
 export type Waiting<F> = Iterable<Receipt<F>> | undefined
 
 export interface Receipts<A, F, U> {
-  /** Whether nobody waits for an update that is pending. */
-  readonly isEmpty: boolean
   /** Prepares updates that are about to be added. Returns the updates to add. */
   wrap(updates: U, receipt: Receipt<F>): U
   /** Settles updates that were not accepted. */
@@ -79,10 +77,6 @@ class ReceiptsByKey<A, F, U extends Updates<A, U>> implements Receipts<A, F, U> 
     this.#keyOf = keyOf
   }
 
-  get isEmpty(): boolean {
-    return this.#waiting.size === 0
-  }
-
   wrap(updates: U, receipt: Receipt<F>): U {
     receipt.expect(updates.length)
     return updates
@@ -102,7 +96,7 @@ class ReceiptsByKey<A, F, U extends Updates<A, U>> implements Receipts<A, F, U> 
   }
 
   take(batch: ReadonlyArray<A>): ReadonlyArray<Set<Receipt<F>> | undefined> | undefined {
-    if (this.isEmpty) return undefined
+    if (this.#waiting.size === 0) return undefined
     return batch.map((update) => {
       const key = this.#keyOf(update)
       const held = this.#waiting.get(key)
@@ -144,41 +138,26 @@ class Cell<A, F> {
 }
 
 class ReceiptsInCells<A, F> implements Receipts<A | Cell<A, F>, F, ReadonlyArray<A | Cell<A, F>>> {
-  /** Cells that are pending. */
-  #cells = 0
-
-  get isEmpty(): boolean {
-    return this.#cells === 0
-  }
-
   wrap(updates: ReadonlyArray<A | Cell<A, F>>, receipt: Receipt<F>): ReadonlyArray<Cell<A, F>> {
     receipt.expect(updates.length)
-    this.#cells += updates.length
     return updates.map((update) => new Cell<A, F>(unwrap(update), receipt))
   }
 
   refuse(updates: ReadonlyArray<A | Cell<A, F>>, receipt: Receipt<F>, failure: (update: A) => F): void {
-    this.#cells -= updates.length
     for (const update of updates) receipt.settle(failure(unwrap(update)))
   }
 
   onMerged(): void {}
 
   take(batch: ReadonlyArray<A | Cell<A, F>>): ReadonlyArray<Waiting<F>> | undefined {
-    if (this.isEmpty) return undefined
-    return batch.map((update) => {
-      if (!(update instanceof Cell)) return undefined
-      this.#cells--
-      return [update.receipt]
-    })
+    if (!batch.some((update) => update instanceof Cell)) return undefined
+    return batch.map((update) => (update instanceof Cell ? [update.receipt] : undefined))
   }
 
   restore(updates: ReadonlyArray<A | Cell<A, F>>, waiting: ReadonlyArray<Waiting<F>>): ReadonlyArray<A | Cell<A, F>> {
     return updates.map((update, index) => {
       const [receipt] = waiting[index] ?? []
-      if (receipt === undefined) return update
-      this.#cells++
-      return new Cell<A, F>(unwrap(update), receipt)
+      return receipt === undefined ? update : new Cell<A, F>(unwrap(update), receipt)
     })
   }
 

@@ -66,7 +66,7 @@ export const makeWriter = <A, E, R>(options: WriterOptions<A, E, R>) => {
   /** Writes the updates from the settled ones on, up to index `to`. */
   const writeTo = (batch: Batch<A, E>, to: number): Effect.Effect<void, never, R> => {
     const from = batch.settled
-    const part = to - from === batch.updates.length ? batch.updates : batch.updates.slice(from, to)
+    const part = batch.updates.slice(from, to)
     const onStored = () => settleWritten(batch, to)
     return Effect.flatMap(Effect.exit(attempt(part, batch.reason, onStored)), (exit) => {
       if (batch.isRevoked) return Effect.void
@@ -74,11 +74,7 @@ export const makeWriter = <A, E, R>(options: WriterOptions<A, E, R>) => {
         settleWritten(batch, to)
         return Effect.void
       }
-      if (batch.settled === to) {
-        batch.failure = exit.cause
-        return Effect.void
-      }
-      const rejection = rejectionOf(exit.cause)
+      const rejection = batch.settled === to ? Option.none() : rejectionOf(exit.cause)
       if (Option.isNone(rejection)) {
         batch.failure = exit.cause
         return Effect.void

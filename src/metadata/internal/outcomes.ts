@@ -79,15 +79,10 @@ export const makeOutcomes = ({
     )
 })
 
-/** Returns when the oldest of at least one row was collected; the rows of a report have the same time. */
+/** Returns when the oldest of at least one row was collected. */
 const oldest = (rows: ReadonlyArray<MetadataRow>): number => {
   let least = Infinity
-  let last: MetadataRow["collectedAt"] | undefined
-  for (const { collectedAt } of rows) {
-    if (collectedAt === last) continue
-    last = collectedAt
-    least = Math.min(least, collectedAt.epochMilliseconds)
-  }
+  for (const { collectedAt } of rows) least = Math.min(least, collectedAt.epochMilliseconds)
   return least
 }
 
