@@ -3,7 +3,7 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { NodeWS } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Effect, Exit } from "effect"
+import { Duration, Effect, Exit } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import * as Authority from "../../src/tailnet/Authority.ts"
 import { Coordinator } from "../../src/tailnet/Coordinator.ts"
@@ -157,6 +157,22 @@ layer(Service.layer, { excludeTestServices: true })("clients of the tailnet", (i
         assert.strictEqual(status, 400)
         assert.strictEqual(body.validations[0].field, "version")
       }
+    })
+  )
+
+  it.effect("are read no faster than 128 frames for each of 200 calls a second [WI-53]", () =>
+    Effect.gen(function* () {
+      const { headers, id } = yield* agentOf
+      const client = yield* dial(coordinatePath(id), headers)
+      const request = toBinary(RefreshResumeTokenRequestSchema, create(RefreshResumeTokenRequestSchema))
+      const ping = Wire.frame(Wire.Type.ping, Wire.Flag.syn, 0, 1)
+
+      const call = client.unary("/coder.tailnet.v2.Tailnet/RefreshResumeToken", request)
+      // those of 400 calls: one second more than may come at once, beside what the same read has
+      const pings = client.send(Buffer.concat(Array.from({ length: 400 * 128 }, () => ping)))
+      const [elapsed] = yield* Effect.timed(Effect.all([pings, call, call]))
+
+      assert.isAtLeast(Duration.toMillis(elapsed), 900)
     })
   )
 
