@@ -8,6 +8,7 @@ import * as Metrics from "../../src/metadata/MetadataBatcherMetrics.ts"
 import * as MetadataStore from "../../src/metadata/MetadataStore.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import { agent, entries, entry, gated, hanging, start } from "../support/metadataBatcher.ts"
+import * as Sleeps from "../support/sleeps.ts"
 
 const settle = TestClock.adjust(0)
 
@@ -194,16 +195,22 @@ describe("MetadataBatcher intake", () => {
   )
 
   it.effect("has no timer for its warnings, so none outlives it [MB-47]", () =>
-    Effect.gen(function* () {
-      const harness = yield* start({ dropWarningInterval: "1 seconds" })
-      yield* harness.close
+    Sleeps.counted((sleeping) =>
+      Effect.gen(function* () {
+        const harness = yield* start({ dropWarningInterval: "1 seconds" })
+        yield* settle
+        assert.strictEqual(sleeping(), 0)
+        yield* harness.batcher.add(agent(1), entries(1))
+        assert.strictEqual(sleeping(), 1)
+        yield* harness.close
 
-      yield* TestClock.adjust("1 seconds")
-      yield* harness.batcher.add(agent(1), entries(1))
-      yield* TestClock.adjust("1 hours")
+        yield* TestClock.adjust("1 seconds")
+        yield* harness.batcher.add(agent(1), entries(1))
+        yield* TestClock.adjust("1 hours")
 
-      assert.deepStrictEqual(dropLogs(harness), ["Warn"])
-    })
+        assert.deepStrictEqual([dropLogs(harness), sleeping()], [["Warn"], 0])
+      })
+    )
   )
 
   it.effect("keeps one entry of a key that a report repeats, however many keys it has", () =>

@@ -3,6 +3,7 @@ import { Config, Deferred, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { UsageStore } from "../../src/usage/UsageStore.ts"
 import * as UsageTracker from "../../src/usage/UsageTracker.ts"
+import * as Sleeps from "../support/sleeps.ts"
 import { hanging, inTurn, minute, start, well, workspace } from "../support/usageTracker.ts"
 
 /** Closes while a write waits at a gate, and opens the gate once closing waits for that write. */
@@ -306,14 +307,19 @@ describe("UsageTracker", () => {
   )
 
   it.effect("writes nothing more and keeps no timer when it has closed [UT-20]", () =>
-    Effect.gen(function* () {
-      const { close, ids, tracker } = yield* start()
-      yield* close
-      yield* tracker.add(workspace(1))
-      yield* TestClock.adjust("1 hours")
+    Sleeps.counted((sleeping) =>
+      Effect.gen(function* () {
+        const { close, ids, tracker } = yield* start()
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(sleeping(), 1)
+        yield* close
+        assert.strictEqual(sleeping(), 0)
+        yield* tracker.add(workspace(1))
+        yield* TestClock.adjust("1 hours")
 
-      assert.deepStrictEqual(ids(), [])
-    })
+        assert.deepStrictEqual([ids(), sleeping()], [[], 0])
+      })
+    )
   )
 
   it.effect("takes its times from a Config, and fails typed with the name of one that makes no sense [BA-29]", () =>
