@@ -39,6 +39,24 @@ describe("the announcements of a metadata batcher", () => {
     })
   )
 
+  it.effect("wait for an interval that begins when an agent changes, and not before [MB-54]", () =>
+    Effect.gen(function* () {
+      let doesChange = false
+      const { announced, report } = yield* collecting({
+        write: (rows) => (doesChange ? well(rows) : Effect.succeed([]))
+      })
+      yield* report(1, 1)
+      doesChange = true
+      yield* TestClock.adjust("100 millis")
+      yield* report(2, 2)
+      yield* TestClock.adjust("249 millis")
+      assert.deepStrictEqual(announced(), [])
+      yield* TestClock.adjust("1 millis")
+
+      assert.deepStrictEqual(announced(), [[agent(2)]])
+    })
+  )
+
   it.effect("do not wait once a message is full [MB-54]", () =>
     Effect.gen(function* () {
       const { announced, report } = yield* collecting()
@@ -59,13 +77,14 @@ describe("the announcements of a metadata batcher", () => {
 
   it.effect("include those of the last flush when the batcher closes [MB-54]", () =>
     Effect.gen(function* () {
-      const { announced, batcher, close, report } = yield* collecting()
+      const { announced, batcher, close, logs, report } = yield* collecting()
       yield* report(1, 1)
       yield* batcher.add(agent(2), [entry("cpu", "1")])
 
       yield* close
 
       assert.deepStrictEqual(announced(), [[agent(1), agent(2)]])
+      assert.isFalse(logs.some(({ level }) => level === "Warn"))
     })
   )
 

@@ -97,7 +97,7 @@ export const collected = Effect.fnUntraced(function* (
   const announce = (agents: ReadonlyArray<AgentId>) =>
     Effect.suspend(() => {
       for (const agent of agents) waiting.add(agent)
-      isWaiting.openUnsafe()
+      if (waiting.size > 0) isWaiting.openUnsafe()
       return announceFirst(waiting.size - (waiting.size % AgentIdChunks.maxIdsPerChunk))
     })
   const onClosing = Effect.map(Clock.monotonicTimeNanos, (now) => {

@@ -178,6 +178,14 @@ describe("newestMetadata", () => {
     )
   })
 
+  it("forgets an agent who has lost everything", () => {
+    const reports = [1, 2].map((number) => row(agent(number), entry("a")))
+    const [evicted, rest] = sizedNewestMetadata.sized!.evict(addAll(reports, sizedNewestMetadata.empty()), 1_000_000)
+
+    assert.lengthOf(evicted, 2)
+    assert.deepStrictEqual(takeAll(addAll(reports.toReversed(), rest)), reports.toReversed())
+  })
+
   it("finds the keys of an agent that has many", () => {
     const rows = Array.makeBy(100, (number) => row(agent(1), entry(`key-${number}`, "first")))
     const again = rows.toReversed().map((row) => ({ ...row, value: "second" }))
@@ -226,6 +234,12 @@ describe("newestMetadata", () => {
 
     assert.strictEqual(runs.length, new Set(agents).size)
   })
+})
+
+it("a row holds two bytes for each character of its key, its value and its error", () => {
+  const bytesOf = (key: string, value: string, error: string) => heldBytes({ ...entry(key, value), error })
+
+  assert.strictEqual(bytesOf("cpu", "12 %", "timeout") - bytesOf("", "", ""), 28)
 })
 
 describe("an agent of whom a batch took a part", () => {
