@@ -80,33 +80,35 @@ export const make = Effect.gen(function* () {
   const open = Effect.fn("LogWatch.open")(function* (agentId: AgentId, after: AgentLog.LogId) {
     const ended = yield* Deferred.make<void>()
     const marked = yield* Latch.make()
-    const stale = { logs: true, lifecycle: true }
-    const mark = (what: Partial<typeof stale>) => {
-      Object.assign(stale, what)
+    // the Resync with which a subscription begins marks both
+    const stale = new Set<"logs" | "lifecycle">()
+    const mark = (what: "logs" | "lifecycle") => {
+      stale.add(what)
       marked.openUnsafe()
     }
-    const markAll = () => mark({ logs: true, lifecycle: true })
+    const markAll = () => {
+      mark("logs")
+      mark("lifecycle")
+    }
 
     // finalizers run in reverse order: this record comes after everything else of the watch
     yield* Effect.addFinalizer(() => Effect.logDebug("log watcher left"))
 
     let cursor = after
-    let isBehind = false
+    let isBehind: boolean | undefined
     let known: Lifecycle | undefined
     const poll = Effect.gen(function* () {
       const events: Array<LogEvent> = []
-      const { lifecycle, logs } = stale
-      Object.assign(stale, { logs: false, lifecycle: false })
-      if (logs) {
+      if (stale.delete("logs")) {
         const lines = yield* reader.logs(agentId, cursor, pageSize)
         isBehind = lines.length === pageSize
-        stale.logs ||= isBehind
+        if (isBehind) stale.add("logs")
         if (lines.length > 0) {
           cursor = lines.at(-1)!.id
           events.push({ type: "logs", data: lines })
         }
       }
-      if (lifecycle) {
+      if (stale.delete("lifecycle")) {
         const agent = yield* reader.agent(agentId)
         if (Option.isNone(agent)) yield* Deferred.succeed(ended, undefined)
         else if (!Equal.equals(agent.value.lifecycle, known)) {
@@ -119,10 +121,10 @@ export const make = Effect.gen(function* () {
 
     const first = yield* Effect.gen(function* () {
       const agent = yield* reader.agent(agentId)
-      yield* follow(pubsub, AgentLog.channel(agentId), markAll, () => mark({ logs: true }))
+      yield* follow(pubsub, AgentLog.channel(agentId), markAll, () => mark("logs"))
       if (Option.isSome(agent)) {
         yield* follow(pubsub, WorkspaceEvent.channel(agent.value.ownerId), markAll, (payload) => {
-          if (isLifecycleOf(agentId, payload)) mark({ lifecycle: true })
+          if (isLifecycleOf(agentId, payload)) mark("lifecycle")
         })
       }
       return yield* poll

@@ -65,7 +65,7 @@ export const make = Effect.gen(function* () {
 
   const open = Effect.fn("MetadataWatch.open")(function* (agentId: AgentId) {
     const rows = new Map<string, AgentMetadata>()
-    let isStale = true
+    let isStale: boolean
     /** The time of collection of the oldest value that this watcher has not seen. */
     let unseenSince = Infinity
 
@@ -81,8 +81,8 @@ export const make = Effect.gen(function* () {
       isStale = false
       for (const row of yield* read) {
         const collectedAt = row.collectedAt.epochMilliseconds
-        const before = rows.get(row.key)?.collectedAt.epochMilliseconds
-        if (before !== undefined && collectedAt > before) unseenSince = Math.min(unseenSince, collectedAt)
+        const before = rows.get(row.key)?.collectedAt.epochMilliseconds ?? Infinity
+        if (collectedAt > before) unseenSince = Math.min(unseenSince, collectedAt)
         rows.set(row.key, row)
       }
     })

@@ -70,7 +70,7 @@ const handlers = ({ idleTimeout = "1 minute" }: Options) =>
                 end: ["forbidden", "the agent is gone"]
               })
             }
-            const hasIds = (request.headers["accept"] ?? "").includes("text/event-stream")
+            const hasIds = request.headers["accept"]?.includes("text/event-stream") === true
             return Stream.map(yield* asEvents(logs.open(agent, after)), toLogSse(hasIds))
           })
         )
@@ -115,7 +115,7 @@ const toLogSse =
     switch (event.type) {
       case "logs":
         return {
-          ...(hasIds ? { id: String(event.data.at(-1)?.id ?? 0) } : {}),
+          ...(hasIds ? { id: String(event.data.at(-1)!.id) } : {}),
           event: "logs",
           data: event.data
         }

@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* <C extends Connection, E extends
 ): Effect.fn.Return<Listener<C, E>, E, Scope.Scope> {
   const { stateWhileConnecting = "pending", subscribers } = options
   const started = yield* Deferred.make<void, E>()
-  const retryRequested = yield* Latch.make(false)
+  const retryRequested = yield* Latch.make()
   let state: State<C, E> = { _tag: "Connecting" }
   // the caller gets the error of the first attempt
   let isOutageLogged = true

@@ -10,7 +10,7 @@
  * - A subscriber that leaves discards its pending events.
  */
 import { Cause, Effect, Queue, type Scope } from "effect"
-import type { Event, PubSubError } from "../PubSubEvent.ts"
+import { type Event, type PubSubError, Resync } from "../PubSubEvent.ts"
 
 /** The maximum number of pending messages of one subscriber. */
 export const capacity = 2_048
@@ -93,7 +93,7 @@ export const make = (options: Options): Subscribers => {
     },
     resync: () => {
       for (const { members, state } of channels.values()) {
-        if (state === "subscribed") for (const member of members) applyState(member, state)
+        for (const member of members) applyState(member, state)
       }
     },
     channels: () => [...channels.keys()],
@@ -101,31 +101,33 @@ export const make = (options: Options): Subscribers => {
   }
 }
 
+const resync = Resync()
+
 const applyState = (member: Member, state: State): void => {
   if (state === "pending") return
-  if (state === "subscribed") return member.offer({ _tag: "Resync" })
+  if (state === "subscribed") return member.offer(resync)
   Queue.failCauseUnsafe(member.queue, Cause.fail(state))
 }
 
 const makeMember: Effect.Effect<Member> = Effect.map(Queue.unbounded<Event, PubSubError>(), (queue) => {
   // both describe the content of the queue; a reader takes everything, so both are reset when the queue is empty
-  let messages = 0
-  let last: Event["_tag"] | undefined
+  let messages: number
+  let endsWithResync: boolean
 
   return {
     queue,
     offer: (event) => {
       if (Queue.sizeUnsafe(queue) === 0) {
         messages = 0
-        last = undefined
+        endsWithResync = false
       }
       if (event._tag === "Message" && messages < capacity) {
         messages++
-        last = "Message"
+        endsWithResync = false
         Queue.offerUnsafe(queue, event)
-      } else if (last !== "Resync") {
-        last = "Resync"
-        Queue.offerUnsafe(queue, { _tag: "Resync" })
+      } else if (!endsWithResync) {
+        endsWithResync = true
+        Queue.offerUnsafe(queue, resync)
       }
     }
   }
