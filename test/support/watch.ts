@@ -74,8 +74,8 @@ export const makeWorld = Effect.gen(function* () {
       )
     ])
   )
-  const { open } = Context.get(yield* Layer.build(layer), MetadataWatch.MetadataWatch)
-  return { ...world, world, open: open(agent(1)) }
+  const { open, read } = Context.get(yield* Layer.build(layer), MetadataWatch.MetadataWatch)
+  return { ...world, world, open: open(agent(1)), read: read(agent(1)) }
 })
 
 type World = Effect.Success<typeof makeWorld>["world"]

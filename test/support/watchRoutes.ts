@@ -45,9 +45,6 @@ export const unavailable = Effect.fail(
   new MetadataStoreError({ operation: "read metadata", reason: "unavailable", cause: new Error("no route") })
 )
 
-/** The reader of an agent that is ready and has logged nothing. */
-const logReader = readerOf(makeLogger())
-
 /** The dependencies of watches, and the services of a server over them; `more` stands in for some of them. */
 const serve = Effect.fnUntraced(function* <A, E, R>(
   more: Layer.Layer<A, E, R>,
@@ -57,6 +54,8 @@ const serve = Effect.fnUntraced(function* <A, E, R>(
   const users = [[token, owner] as const]
   const agents = [[agentToken, identity(agent(1))] as const]
   const world = {
+    /** What agent 1 has logged, which is nothing, and its lifecycle. */
+    logger: makeLogger(),
     rows: [metadata("cpu", "1")] as ReadonlyArray<AgentMetadata>,
     reads: 0,
     reading: Effect.void as Effect.Effect<void, MetadataStoreError>,
@@ -107,7 +106,7 @@ const serve = Effect.fnUntraced(function* <A, E, R>(
     Layer.mock(Directory)({}),
     Layer.mock(AgentCatalog)({}),
     AgentApi.layerPorts,
-    Layer.succeed(LogReader, logReader),
+    Layer.succeed(LogReader, readerOf(world.logger)),
     Tailnet.layerPorts,
     Layer.succeed(Readiness, { problem: Effect.undefined }),
     Layer.succeed(HistoryStore, { add: () => Effect.void, read: () => Effect.succeed([]) }),

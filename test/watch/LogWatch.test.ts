@@ -6,6 +6,7 @@ import * as LogWatch from "../../src/watch/LogWatch.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { created, failing, makeWorld, soon, watch, watchFrom } from "../support/logWatch.ts"
 import { agent } from "../support/metadataBatcher.ts"
+import { recordSpans } from "../support/spans.ts"
 import * as WallClock from "../support/WallClock.ts"
 
 const starting = Option.some({ ...created, state: "starting" as const })
@@ -86,7 +87,7 @@ describe("LogWatch", () => {
     Effect.gen(function* () {
       const { states, world } = yield* watch
       yield* soon
-      const reads = world.lifecycleReads
+      const { lifecycleReads: reads, logReads } = world
 
       world.lifecycle = starting
       yield* world.event("stats_update")
@@ -102,6 +103,7 @@ describe("LogWatch", () => {
       yield* world.event("agt_lifecycle_update")
       yield* soon
       assert.deepStrictEqual([states(), world.lifecycleReads], [["created", "starting"], reads + 2])
+      assert.strictEqual(world.logReads, logReads)
     })
   )
 
@@ -233,6 +235,7 @@ describe("LogWatch", () => {
       ])
       assert.strictEqual(events.filter(({ type }) => type === "ping").length, 4)
       assert.strictEqual(logs.filter(({ level }) => level === "Error").length, 1)
+      assert.deepStrictEqual(new Set(events.map(({ type }) => type)), new Set(["lifecycle", "error", "ping"]))
       assert.isUndefined(fiber.pollUnsafe())
 
       world.reading = Effect.void
@@ -273,19 +276,24 @@ describe("LogWatch", () => {
 
   it.effect("reads once a second while reads fail [FT-60]", () =>
     Effect.gen(function* () {
-      const { world } = yield* watch
-      yield* soon
-      world.reading = failing("cancelled")
-      yield* world.log("one")
-      yield* soon
-      const reads = world.logReads
+      // whether the watcher is up to date or has more lines to read
+      for (const stored of [1, LogWatch.pageSize]) {
+        const made = yield* makeWorld
+        const { world } = made
+        yield* world.store(...Array.from({ length: stored }, (_, index) => `line ${index}`))
+        world.reading = Effect.suspend(() => (world.logReads <= 1 ? Effect.void : failing("cancelled")))
+        yield* watchFrom(made)
+        yield* soon
+        const reads = world.logReads
 
-      for (let tick = 0; tick < 100; tick++) {
-        yield* world.log(`${tick}`)
-        yield* TestClock.adjust("100 millis")
+        for (let tick = 0; tick < 100; tick++) {
+          yield* world.log(`${tick}`)
+          yield* TestClock.adjust("100 millis")
+        }
+
+        assert.isAtMost(world.logReads - reads, 11)
+        assert.isAtLeast(world.logReads - reads, 9)
       }
-
-      assert.isAtMost(world.logReads - reads, 11)
     })
   )
 
@@ -303,11 +311,16 @@ describe("LogWatch", () => {
 
   it.effect("subscribes again when its subscription ends, and reads what it missed [FT-60]", () =>
     Effect.gen(function* () {
-      const { pages, world } = yield* watch
+      const logs: Array<LogRecord> = []
+      const { pages, world } = yield* collectLogs(logs)(watch)
       yield* soon
       yield* world.endSubscription
       yield* soon
       assert.strictEqual(world.subscribed, 1)
+      assert.deepStrictEqual(
+        logs.map(({ annotations, level, message }) => [level, message, annotations["agentId"]]),
+        [["Debug", "subscription of a log watcher ended", agent(1)]]
+      )
       yield* world.log("missed")
 
       yield* TestClock.adjust("2 seconds")
@@ -327,6 +340,17 @@ describe("LogWatch", () => {
 
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
       assert.strictEqual(world.subscribed, 0)
+    })
+  )
+
+  it.effect("ends at once for an agent that is deleted already", () =>
+    Effect.gen(function* () {
+      const { open, world } = yield* makeWorld
+      world.lifecycle = Option.none()
+
+      const events = yield* Effect.scoped(Effect.flatMap(open(agent(1), LogId.make(0)), Stream.runCollect))
+
+      assert.deepStrictEqual([events, world.subscribed], [[], 0])
     })
   )
 
@@ -354,6 +378,18 @@ describe("LogWatch", () => {
       assert.strictEqual(yield* Deferred.await(read), 2)
     })
   )
+
+  it.effect("has a span for its beginning, and one for a read of stored lines", () => {
+    const { names, tracer } = recordSpans()
+    return Effect.gen(function* () {
+      const made = yield* makeWorld
+      yield* watchFrom(made)
+      const lines = yield* made.read(agent(1), LogId.make(0))
+
+      assert.deepStrictEqual(yield* Stream.runCollect(lines), [])
+      assert.deepStrictEqual(names, new Set(["LogWatch.open", "LogWatch.read"]))
+    }).pipe(Effect.withTracer(tracer))
+  })
 
   it.effect("reads stored lines page by page, as its caller takes them [WA-28]", () =>
     Effect.gen(function* () {

@@ -8,6 +8,7 @@ import { zeroTime } from "../../src/domain/Metadata.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import type { WatchEvent } from "../../src/watch/MetadataWatch.ts"
 import { agent } from "../support/metadataBatcher.ts"
+import { recordSpans } from "../support/spans.ts"
 import { change, chunk, failing, makeWorld, metadata, seconds, values, watch } from "../support/watch.ts"
 
 describe("MetadataWatch", () => {
@@ -308,6 +309,22 @@ describe("MetadataWatch", () => {
       ])
     })
   )
+
+  it.effect("has spans for its beginning, for reads of all watchers, and for a read of one list", () => {
+    const { names, tracer } = recordSpans()
+    return Effect.gen(function* () {
+      const { world } = yield* watch
+      assert.deepStrictEqual([...names], ["MetadataWatch.open"])
+      yield* change(world, "2")
+      yield* seconds(1)
+      assert.deepStrictEqual([...names], ["MetadataWatch.open", "MetadataWatch.read"])
+
+      names.clear()
+      const [view] = yield* (yield* makeWorld).read
+      assert.strictEqual(view!.result.value, "1")
+      assert.deepStrictEqual([...names], ["MetadataWatch.read"])
+    }).pipe(Effect.withTracer(tracer))
+  })
 
   it.effect("reads again when messages may have been lost [WA-21]", () =>
     Effect.gen(function* () {

@@ -1,6 +1,6 @@
 /** The connections of watches, under the test clock: pings, close codes, and clients that take or send nothing. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Queue, Stream } from "effect"
+import { Effect, Option, Queue, Stream } from "effect"
 import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as Http from "node:http"
@@ -40,6 +40,35 @@ describe("a ping by server-sent events", () => {
   )
 })
 
+describe("a watch of logs by server-sent events", () => {
+  it.effect("pings by an event line alone every fifteen seconds, also without accepted types [WA-31]", () =>
+    behind(() =>
+      Effect.gen(function* () {
+        const { url } = yield* Service.TestService
+        const address = `${url}${Watcher.pathOf(agent(1), "logs?follow")}`
+        const text = yield* Queue.unbounded<string>()
+        yield* Effect.acquireRelease(
+          Effect.callback<Http.IncomingMessage>((resume) => {
+            // a request without the header of accepted types
+            Http.get(address, { headers: showing(token) }, (response) => {
+              response.on("data", (chunk) => Queue.offerUnsafe(text, String(chunk)))
+              resume(Effect.succeed(response))
+            })
+          }),
+          (response) => Effect.sync(() => response.destroy())
+        )
+
+        const lifecycle = JSON.stringify({ state: "created", started_at: null, ready_at: null })
+        assert.strictEqual(yield* Queue.take(text), `event: lifecycle\ndata: ${lifecycle}\n\n`)
+        for (const _ of [1, 2]) {
+          yield* seconds(15)
+          assert.strictEqual(yield* Queue.take(text), "event: ping\n\n")
+        }
+      })
+    )
+  )
+})
+
 describe("the close code of a WebSocket", () => {
   const connect = Effect.gen(function* () {
     const { url } = yield* Service.TestService
@@ -57,6 +86,22 @@ describe("the close code of a WebSocket", () => {
         yield* stop
 
         assert.strictEqual((yield* closed).code, 1012)
+      })
+    )
+  )
+
+  it.effect("is 1008 when the agent is gone whose logs it follows [WA-30]", () =>
+    behind((world) =>
+      Effect.gen(function* () {
+        const { url } = yield* Service.TestService
+        const address = `${url}${Watcher.pathOf(agent(1), "logs?follow")}`
+        const { closed, messages } = yield* WebSocket.connect(address, showing(token))
+        assert.strictEqual(yield* Queue.take(messages), "[]")
+
+        world.logger.lifecycle = Option.none()
+        yield* seconds(16)
+
+        assert.strictEqual((yield* closed).code, 1008)
       })
     )
   )
