@@ -5,7 +5,7 @@
  * - Where the database cannot be listened to, as behind a transaction pooler, a warning says so once, and such a
  *   subscription gets what the broker gives it: a `Resync` about once a minute.
  */
-import { Cause, Effect, Fiber, Metric, Stream } from "effect"
+import { Cause, Context, Effect, Fiber, Metric, Stream } from "effect"
 import * as PgPubSub from "./PgPubSub.ts"
 import { PubSub } from "./PubSub.ts"
 
@@ -15,9 +15,10 @@ export const add = Effect.fnUntraced(function* (
   channels: ReadonlyArray<string>,
   options: PgPubSub.Options
 ) {
+  // the metrics of the pubsub are those of the broker
+  const metrics = Context.make(Metric.MetricRegistry, new Map())
   const database = yield* PgPubSub.make(options).pipe(
-    // the metrics of the pubsub are those of the broker
-    Effect.provideService(Metric.MetricRegistry, new Map()),
+    Effect.provideContext(metrics),
     Effect.tapError((error) =>
       Effect.logWarning(
         "the announcements of the database are not received: rights that a statement takes away end within a minute; set DATABASE_LISTEN_URL to an address without a transaction pooler",
@@ -28,7 +29,9 @@ export const add = Effect.fnUntraced(function* (
     Effect.forkScoped
   )
   const announced = (channel: string) =>
-    Stream.unwrap(Effect.map(Fiber.join(database), (pubsub) => pubsub?.subscribe(channel) ?? Stream.never))
+    Stream.unwrap(Effect.map(Fiber.join(database), (pubsub) => pubsub?.subscribe(channel) ?? Stream.never)).pipe(
+      Stream.provideContext(metrics)
+    )
 
   return PubSub.of({
     ...broker,
