@@ -36,7 +36,7 @@ export const driver = Effect.fnUntraced(function* (
   let hasReplied = false
   const broken = (cause: unknown) =>
     // NATS speaks first, and says whether it has TLS
-    (!hasReplied && nameOf(cause) === "TimeoutError") || /does not support 'tls'/.test(RemoteServer.reasonOf(cause))
+    (!hasReplied && isNamed(cause, "TimeoutError")) || /does not support 'tls'/.test(RemoteServer.reasonOf(cause))
       ? toError("protocol", cause)
       : brokenBy(toError)(cause)
 
@@ -114,7 +114,7 @@ const listening = Effect.fnUntraced(function* (
   prefix: string,
   toError: Errors
 ): Effect.fn.Return<BrokerConnection, BrokerError, Scope.Scope> {
-  const version = nats.info?.version ?? "0"
+  const { version } = nats.info!
   if (isOlder(version)) return yield* toError("version", `its version is ${version}`)
 
   const lost = yield* Deferred.make<never, BrokerError>()
@@ -125,7 +125,7 @@ const listening = Effect.fnUntraced(function* (
   }
   void nats.closed().then((cause) => fail(toError("unreachable", cause ?? new Error("the connection was closed"))))
   const onError = (cause: Error) => {
-    if (nameOf(cause) === "PermissionViolationError") fail(toError("rights", cause))
+    if (isNamed(cause, "PermissionViolationError")) fail(toError("rights", cause))
   }
   void watchStatus(nats, onError)
 
@@ -155,7 +155,7 @@ const listening = Effect.fnUntraced(function* (
         (subscription) =>
           Effect.sync(() => {
             queues.delete(queue)
-            if (!nats.isClosed()) subscription.unsubscribe()
+            subscription.unsubscribe()
           })
       )
       yield* flush
@@ -177,12 +177,11 @@ const isOlder = (version: string): boolean => {
   return major < minVersion[0] || (major === minVersion[0] && minor < minVersion[1])
 }
 
-const nameOf = (cause: unknown): string => (cause instanceof Error ? cause.name : "")
+const isNamed = (cause: unknown, ...names: ReadonlyArray<string>): boolean =>
+  cause instanceof Error && names.includes(cause.name)
 
 const brokenBy = (toError: Errors) => (cause: unknown) => {
   if (cause instanceof BrokerError) return cause
-  if (["AuthorizationError", "UserAuthenticationExpiredError"].includes(nameOf(cause))) {
-    return toError("credentials", cause)
-  }
+  if (isNamed(cause, "AuthorizationError", "UserAuthenticationExpiredError")) return toError("credentials", cause)
   return toError(RemoteServer.isTlsFailure(cause) ? "certificate" : "unreachable", cause)
 }
