@@ -3,11 +3,30 @@ import { Effect, Metric } from "effect"
 import * as PubSubMetrics from "../../src/pubsub/PubSubMetrics.ts"
 
 describe("the metrics of the pubsub", () => {
+  it.effect("of latencies have a series for each kind of server", () =>
+    Effect.gen(function* () {
+      for (const backend of ["nats", "redis"]) {
+        yield* Metric.update(PubSubMetrics.sendLatencySeconds(backend), 0.5)
+        yield* Metric.update(PubSubMetrics.receiveLatencySeconds(backend), 0.5)
+      }
+
+      const snapshot = yield* Metric.snapshot
+      assert.deepStrictEqual(
+        snapshot.map(({ attributes, description, id }) => [id, attributes, description !== undefined]),
+        ["nats", "redis"].flatMap((backend) =>
+          ["send", "receive"].map((what) => [`coder_pubsub_${what}_latency_seconds`, { backend }, true])
+        )
+      )
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
+  )
+
   it.effect("are all there from the start, gauges too", () =>
     Effect.gen(function* () {
       yield* PubSubMetrics.initialize
 
-      const names = new Set((yield* Metric.snapshot).map(({ id }) => id))
+      const snapshot = yield* Metric.snapshot
+      assert.isTrue(snapshot.every(({ description }) => description !== undefined && description !== ""))
+      const names = new Set(snapshot.map(({ id }) => id))
       for (const { id } of [
         PubSubMetrics.connected,
         PubSubMetrics.currentSubscribers,

@@ -38,6 +38,7 @@ const server = Effect.fnUntraced(function* (options: { readonly version?: string
   )
   return {
     port,
+    close: Effect.sync(() => sockets.forEach((socket) => socket.destroy())),
     /** Waits for the next line that begins so. */
     line: (start: string) => Effect.repeat(Queue.take(lines), { until: (line) => line.startsWith(start) })
   }
@@ -106,6 +107,53 @@ describe("a connection to NATS", () => {
       const queue = yield* publishing.listen("b")
       assert.strictEqual(yield* reasonOf(publishing.publish("a", "1")), "rights")
       assert.strictEqual(yield* reasonOf(Queue.take(queue)), "rights")
+    })
+  )
+
+  it.live("has a name, and is not opened again by its client when the server closes it", () =>
+    Effect.gen(function* () {
+      const { close, line, port } = yield* server()
+      const connection = yield* connect(port)
+      const queue = yield* connection.listen("a")
+      const { name, reconnect } = JSON.parse((yield* line("CONNECT")).slice("CONNECT ".length))
+      assert.strictEqual(name, "metadata-batcher")
+      assert.isUndefined(reconnect)
+
+      yield* close
+      const error = yield* Effect.flip(Queue.take(queue))
+      assert.instanceOf(error, BrokerError)
+      assert.strictEqual(error.reason, "unreachable")
+      // the subscription was of a connection that is closed, and so does not open another one
+      assert.instanceOf(yield* Effect.flip(connection.publish("a", "1")), BrokerError)
+      assert.instanceOf(yield* Effect.flip(connection.check), BrokerError)
+    })
+  )
+
+  it.live("is to a server of another protocol if it says nothing at first, or has no TLS [BK-05]", () =>
+    Effect.gen(function* () {
+      const { port } = yield* server()
+      const silence = Object.assign(new Error("timeout"), { name: "TimeoutError" })
+      const driver = yield* driverAt(port)
+      assert.strictEqual(driver.broken(silence).reason, "protocol")
+      yield* Effect.scoped(driver.connect)
+      assert.strictEqual(driver.broken(silence).reason, "unreachable")
+
+      const withTls = yield* NatsConnection.driver({ url: Redacted.make(`tls://127.0.0.1:${port}`) })
+      assert.strictEqual((yield* Effect.flip(Effect.scoped(withTls.connect))).reason, "protocol")
+    })
+  )
+
+  it.live("breaks with one error, also where the reason is such an error", () =>
+    Effect.gen(function* () {
+      const { port } = yield* server()
+      const driver = yield* driverAt(port)
+      const silent = driver.silent()
+
+      assert.deepInclude(silent, { _tag: "BrokerError", reason: "silence" })
+      assert.strictEqual(driver.broken(silent), silent)
+      assert.strictEqual(driver.broken("cut").reason, "unreachable")
+      const certificate = Object.assign(new Error("no"), { code: "CERT_HAS_EXPIRED" })
+      assert.strictEqual(driver.broken(certificate).reason, "certificate")
     })
   )
 

@@ -66,11 +66,24 @@ describe("numberedHeartbeats", () => {
     }
   })
 
+  it("reads names of up to 64 characters without blanks, and numbers of up to 15 digits", () => {
+    const isHeartbeat = (text: string) => make("here").receive(text).isGap
+
+    for (const name of ["x", "xy", "x".repeat(64)]) assert.isTrue(isHeartbeat(`${name} 7`), name)
+    for (const digits of ["1", "12", "1".repeat(15)]) assert.isTrue(isHeartbeat(`x ${digits}`), digits)
+    for (const text of ["x".repeat(65), "", "x y", "\t"].map((name) => `${name} 7`))
+      assert.isFalse(isHeartbeat(text), text)
+    for (const text of ["1".repeat(16), "", "7x", "x7", " 7", "7\n"].map((digits) => `x ${digits}`)) {
+      assert.isFalse(isHeartbeat(text), text)
+    }
+  })
+
   it("remembers 1 024 replicas", () => {
     const here = make("here")
     for (let i = 0; i < 1_025; i++) here.receive(`replica${i} 0`)
 
     assert.isFalse(here.receive("replica1024 1").isGap)
+    assert.isFalse(here.receive("replica1 1").isGap)
     assert.isTrue(here.receive("replica0 1").isGap)
   })
 })

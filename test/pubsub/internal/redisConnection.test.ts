@@ -6,6 +6,28 @@ import * as RedisConnection from "../../../src/pubsub/internal/redisConnection.t
 import { portOf } from "../../support/localServer.ts"
 
 describe("a connection to Redis", () => {
+  it.effect("breaks with one error, also where the reason is such an error", () =>
+    Effect.gen(function* () {
+      const driver = yield* RedisConnection.driver({ url: Redacted.make("redis://127.0.0.1:1") })
+      const silent = driver.silent()
+
+      assert.deepInclude(silent, { _tag: "BrokerError", reason: "silence" })
+      assert.strictEqual(driver.broken(silent), silent)
+      assert.include(driver.broken(new Error("cut")).message, "(cut)")
+    })
+  )
+
+  it.effect("is to one host alone [BK-05]", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        RedisConnection.driver({ url: Redacted.make("redis://127.0.0.1:1,127.0.0.1:2") })
+      )
+
+      assert.strictEqual(error.reason, "settings")
+      assert.match(error.message, /^PUBSUB_URL names several hosts of Redis/)
+    })
+  )
+
   it.effect("is given up after 5 seconds in which the server says nothing [BK-05]", () =>
     Effect.gen(function* () {
       const heard = yield* Queue.unbounded<void>()

@@ -87,6 +87,16 @@ describe("subscribers", () => {
     })
   )
 
+  it("ignores messages and states of a channel that nobody is subscribed to", () => {
+    const subscribers = Subscribers.make({ initialState: "pending" })
+
+    subscribers.deliver("a", "1")
+    subscribers.setState("a", "subscribed")
+    subscribers.resync()
+
+    assert.deepStrictEqual([subscribers.channels(), subscribers.has("a")], [[], false])
+  })
+
   it.effect("discards what it holds for a subscriber that leaves [PS-18]", () =>
     Effect.gen(function* () {
       const subscribers = Subscribers.make({ initialState: "subscribed" })
