@@ -1,6 +1,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Duration, Effect, Exit, Scope, Stream } from "effect"
+import { Duration, Effect, Exit, Redacted, Scope, Stream } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
@@ -10,6 +10,7 @@ import * as PubSubLatency from "../../src/pubsub/PubSubLatency.ts"
 import * as PubSubMetrics from "../../src/pubsub/PubSubMetrics.ts"
 import * as PgProxy from "../support/PgProxy.ts"
 import * as Postgres from "../support/Postgres.ts"
+import { recordSpans } from "../support/spans.ts"
 import { subscribe } from "../support/Subscription.ts"
 import { count, isolated, level, message, publish, pubsub, quiet, sent } from "./support.ts"
 
@@ -298,6 +299,40 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
 
       assert.deepStrictEqual(yield* subscription.next, message("1"))
     }).pipe(Effect.provide(pubsub()))
+  )
+
+  it.effect("has a span for each publication, and one for the statement of several", () => {
+    const { names, tracer } = recordSpans()
+    return publish("a", "1").pipe(
+      Effect.withTracer(tracer),
+      Effect.andThen(Effect.sync(() => assert.includeMembers([...names], ["PubSub.publish", "PubSub.notify"]))),
+      Effect.provide(pubsub())
+    )
+  })
+
+  it.effect("listens with a connection of its own settings, by a name that the server shows", () =>
+    Effect.gen(function* () {
+      const { name, url } = yield* Postgres.TestDatabase
+      const { hostname: host, password, port, username } = new URL(Redacted.value(url))
+      const sql = yield* SqlClient.SqlClient
+      const names = Effect.map(
+        sql<{ readonly name: string }>`
+          SELECT application_name AS name FROM pg_stat_activity
+          WHERE datname = current_database() AND application_name LIKE '%listener' ORDER BY name`,
+        (rows) => rows.map(({ name }) => name)
+      )
+      const pg = yield* PgClient.make({ url: Redacted.make("postgresql://127.0.0.1:1/none"), maxConnections: 1 })
+
+      yield* PgPubSub.make()
+      const listenConnection = { host, port: Number(port), database: name, username, password: Redacted.make(password) }
+      const elsewhere = yield* Effect.provideService(PgPubSub.make({ listenConnection }), PgClient.PgClient, pg)
+      const subscription = yield* Effect.provideService(subscribe("a"), PubSub, elsewhere)
+      assert.deepStrictEqual(yield* subscription.next, Resync())
+      yield* sql`SELECT pg_notify('a', '1')`
+
+      assert.deepStrictEqual(yield* subscription.next, message("1"))
+      assert.deepStrictEqual(yield* names, ["metadata-batcher listener", "test listener"])
+    }).pipe(Effect.provide(Reactivity.layer))
   )
 
   it.effect("takes measurable time to send and to receive [PS-20]", () =>

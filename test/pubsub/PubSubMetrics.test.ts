@@ -3,6 +3,13 @@ import { Effect, Metric } from "effect"
 import * as PubSubMetrics from "../../src/pubsub/PubSubMetrics.ts"
 
 describe("the metrics of the pubsub", () => {
+  it("of measurements are counters by their names", () => {
+    assert.deepStrictEqual(
+      [PubSubMetrics.latencyMeasures.id, PubSubMetrics.latencyMeasureErrors.id],
+      ["coder_pubsub_latency_measures_total", "coder_pubsub_latency_measure_errs_total"]
+    )
+  })
+
   it.effect("of latencies have a series for each kind of server", () =>
     Effect.gen(function* () {
       for (const backend of ["nats", "redis"]) {

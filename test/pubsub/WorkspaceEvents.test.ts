@@ -6,6 +6,7 @@ import { channel, WorkspaceEvent } from "../../src/domain/WorkspaceEvent.ts"
 import { layerMemory, PubSub, PubSubError } from "../../src/pubsub/PubSub.ts"
 import * as WorkspaceEvents from "../../src/pubsub/WorkspaceEvents.ts"
 import { agent } from "../support/metadataBatcher.ts"
+import { recordSpans } from "../support/spans.ts"
 
 const workspace = (number: number) => ({
   id: WorkspaceId.make(`00000000-0000-4000-9000-00000000000${number}`),
@@ -65,6 +66,16 @@ describe("WorkspaceEvents", () => {
       ])
     })
   )
+
+  it.effect("have a span for those that are published together", () => {
+    const { names, tracer } = recordSpans()
+    return Effect.gen(function* () {
+      const { publish } = yield* start
+      yield* publish(workspace(1), agent(1), "stats_update")
+
+      assert.deepStrictEqual([...names], ["WorkspaceEvents.publish"])
+    }).pipe(Effect.withTracer(tracer))
+  })
 
   it.effect("fail each for itself", () =>
     Effect.gen(function* () {

@@ -54,7 +54,7 @@ const serve = Effect.fnUntraced(function* <A, E, R>(
   const users = [[token, owner] as const]
   const agents = [[agentToken, identity(agent(1))] as const]
   const world = {
-    /** What agent 1 has logged, which is nothing, and its lifecycle. */
+    /** The lines of agent 1, of which there are none, and its lifecycle. */
     logger: makeLogger(),
     rows: [metadata("cpu", "1")] as ReadonlyArray<AgentMetadata>,
     reads: 0,

@@ -79,6 +79,7 @@ describe("MetadataWatch over time", () => {
         buckets.filter(([, count]) => count > 0).map(([boundary]) => boundary),
         [1, 2, 3, 4, 5, 6, 8, 10, 15, 30, 60, 300]
       )
+      assert.strictEqual(WatchMetrics.delay.id, "metadata_batcher_watch_delay_seconds")
       assert.isDefined(WatchMetrics.delay.description)
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
