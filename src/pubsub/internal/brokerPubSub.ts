@@ -75,7 +75,7 @@ export const make = Effect.fnUntraced(function* (
 /** Returns a connection that does not listen to channels whose names Postgres does not take. */
 const limited = (connection: BrokerConnection): BrokerConnection => ({
   ...connection,
-  listen: (channel) => Effect.andThen(ListeningPubSub.checkLimits(channel, ""), connection.listen(channel))
+  listen: (channel) => Effect.andThen(ListeningPubSub.checkName(channel), connection.listen(channel))
 })
 
 /**

@@ -99,7 +99,8 @@ export const make = Effect.fnUntraced(function* <C extends Connection, E extends
   const pubsub = PubSub.of({
     publish: Effect.fn("PubSub.publish")(
       function* (channel, payload) {
-        yield* checkLimits(channel, payload)
+        yield* checkName(channel)
+        yield* checkPayload(payload)
         yield* options.publish(listener, channel, payload)
         listener.retryNow()
         yield* Metric.update(PubSubMetrics.publishedBytes, Utf8.byteLength(payload))
@@ -123,13 +124,17 @@ class NotSent extends Data.TaggedError("NotSent")<{ readonly reason: string }> {
 
 export const notSent = (reason: string): Effect.Effect<never, NotSent> => Effect.fail(new NotSent({ reason }))
 
-/** Fails for a name or a payload that Postgres would refuse. */
-export const checkLimits = (channel: string, payload: string): Effect.Effect<void, NotSent> => {
+/** Fails for the name of a channel that Postgres would refuse. */
+export const checkName = (channel: string): Effect.Effect<void, NotSent> => {
   const bytes = Utf8.byteLength(channel)
-  if (bytes === 0 || bytes > 63) return notSent("the name of a channel has 1 to 63 bytes")
-  if (Utf8.byteLength(payload) >= 8_000) return notSent("a payload has less than 8 000 bytes")
-  return channel.includes("\0") || payload.includes("\0") ? notSent("Postgres accepts no NUL") : Effect.void
+  return bytes === 0 || bytes > 63 ? notSent("the name of a channel has 1 to 63 bytes") : checkText(channel)
 }
+
+const checkPayload = (payload: string): Effect.Effect<void, NotSent> =>
+  Utf8.byteLength(payload) < 8_000 ? checkText(payload) : notSent("a payload has less than 8 000 bytes")
+
+const checkText = (text: string): Effect.Effect<void, NotSent> =>
+  text.includes("\0") ? notSent("Postgres accepts no NUL") : Effect.void
 
 const failed = (operation: PubSubError["operation"], channel: string) => (cause: unknown) =>
   cause instanceof PubSubError ? cause : new PubSubError({ operation, channel, cause })
