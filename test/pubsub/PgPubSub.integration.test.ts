@@ -123,6 +123,18 @@ layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
     }).pipe(Effect.provide(pubsub()))
   )
 
+  it.effect("gives no Resync while its heartbeats arrive", () =>
+    Effect.gen(function* () {
+      const subscription = yield* subscribe("a")
+      yield* subscription.next
+      yield* Effect.replicateEffect(sent("select pg_notify"), 5)
+
+      yield* publish("a", "1")
+
+      assert.deepStrictEqual(yield* subscription.next, message("1"))
+    }).pipe(Effect.provide(pubsub({ heartbeatInterval: "5 millis" })))
+  )
+
   it.effect("fails a subscription that the server rejects, and leaves nothing behind [PS-09]", () =>
     Effect.gen(function* () {
       const neighbour = yield* subscribe("a")

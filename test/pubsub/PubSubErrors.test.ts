@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Redacted } from "effect"
+import { Effect, Exit, Layer, Option, Redacted, Schema } from "effect"
 import * as BrokerPubSub from "../../src/pubsub/BrokerPubSub.ts"
+import { errorsOf } from "../../src/pubsub/internal/brokerError.ts"
 import { broken, ListenerError } from "../../src/pubsub/internal/listenerError.ts"
 import * as NatsPubSub from "../../src/pubsub/NatsPubSub.ts"
 import * as RedisPubSub from "../../src/pubsub/RedisPubSub.ts"
@@ -31,6 +32,44 @@ describe("the errors of the pubsub", () => {
         ["BrokerError", "the broker is silent"]
       ]
     )
+  })
+
+  it("of a broker have one of these reasons", () => {
+    const isReason = (reason: string) =>
+      Exit.isSuccess(Schema.decodeUnknownExit(BrokerPubSub.BrokerError)({ _tag: "BrokerError", reason, detail: "why" }))
+    const reasons = [
+      "unreachable",
+      "protocol",
+      "credentials",
+      "rights",
+      "certificate",
+      "version",
+      "silence",
+      "package",
+      "settings"
+    ]
+
+    for (const reason of reasons) assert.isTrue(isReason(reason), reason)
+    assert.isFalse(isReason("other"))
+  })
+
+  it("of a broker name the broker and what to do, and keep their cause", () => {
+    const toError = errorsOf({ display: "nats://a:1", scheme: "nats" }, "mine")
+    const cause = new Error("why")
+
+    for (const [reason, ...texts] of [
+      ["rights", "(why)", "begins with mine."],
+      ["version", "(why)", "is too old"],
+      ["silence", "its own messages"],
+      ["unreachable", "(why)", "start it"],
+      ["credentials", "(why)", "PUBSUB_CREDENTIALS_FILE"],
+      ["certificate", "(why)", "PUBSUB_TLS_CA"],
+      ["protocol", "(why)", "NATS"]
+    ] as const) {
+      const error = toError(reason, cause)
+      assert.deepInclude(error, { reason, cause })
+      for (const text of ["the broker nats://a:1", ...texts]) assert.include(error.message, text)
+    }
   })
 
   it("of a connection are one error, also where the reason is such an error", () => {

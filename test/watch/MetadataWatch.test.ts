@@ -7,6 +7,7 @@ import * as MetadataBatcher from "../../src/metadata/MetadataBatcher.ts"
 import { zeroTime } from "../../src/domain/Metadata.ts"
 import * as PubSub from "../../src/pubsub/PubSub.ts"
 import type { WatchEvent } from "../../src/watch/MetadataWatch.ts"
+import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { agent } from "../support/metadataBatcher.ts"
 import { recordSpans } from "../support/spans.ts"
 import { change, chunk, failing, makeWorld, metadata, seconds, values, watch } from "../support/watch.ts"
@@ -172,7 +173,8 @@ describe("MetadataWatch", () => {
 
   it.effect("ends with an error event when a later read fails [WA-15, WA-16]", () =>
     Effect.gen(function* () {
-      const { events, fiber, world } = yield* watch
+      const logs: Array<LogRecord> = []
+      const { events, fiber, world } = yield* collectLogs(logs)(watch)
       world.reading = failing("unavailable")
       yield* world.announce(chunk(1))
       yield* seconds(1)
@@ -186,6 +188,13 @@ describe("MetadataWatch", () => {
       })
       assert.deepStrictEqual(fiber.pollUnsafe(), Exit.void)
       assert.strictEqual(world.subscribed, 0)
+      assert.deepStrictEqual(
+        logs.map(({ annotations, level, message }) => [level, message.split(" {")[0], annotations["agentId"]]),
+        [
+          ["Error", "metadata of a watched agent cannot be read", agent(1)],
+          ["Debug", "metadata watcher left", agent(1)]
+        ]
+      )
     })
   )
 

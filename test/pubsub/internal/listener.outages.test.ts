@@ -55,7 +55,11 @@ const start = Effect.fnUntraced(function* (options: { readonly stateWhileConnect
     Listener.make({
       driver: { connect, broken: (cause) => cause as Broken, silent: () => new Broken({ reason: "silence" }) },
       subscribers,
-      heartbeats: { channel: "heartbeats", next: () => "", receive: () => ({ isOwn: true, isGap: false }) },
+      heartbeats: {
+        channel: "heartbeats",
+        next: () => "",
+        receive: (payload) => ({ isOwn: payload === "", isGap: false })
+      },
       heartbeatInterval: "10 seconds",
       heartbeatTimeout: "10 seconds",
       minBackoff: "1 second",
@@ -142,7 +146,11 @@ describe("a listener", () => {
       const { listener, world } = yield* start()
       world.isDeaf = true
 
-      yield* TestClock.adjust("19 seconds")
+      // heartbeats of other replicas do not count
+      for (let second = 0; second < 19; second++) {
+        yield* Queue.offer(world.queues.get("heartbeats")!, { payload: "of another" })
+        yield* TestClock.adjust("1 second")
+      }
       assert.isFalse(listener.isConnecting())
       yield* TestClock.adjust("1 second")
       assert.isTrue(listener.isConnecting())
