@@ -1,6 +1,6 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, inject, layer } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Redacted } from "effect"
+import { Effect, FileSystem, Layer, Queue, Redacted } from "effect"
 import * as Path from "node:path"
 import * as RedisConnection from "../../src/pubsub/internal/redisConnection.ts"
 import * as RedisPubSub from "../../src/pubsub/RedisPubSub.ts"
@@ -8,6 +8,7 @@ import * as Proxy from "../faults/Proxy.ts"
 import * as Brokers from "../support/brokers.ts"
 import { emptyFolder } from "../support/folder.ts"
 import { brokerSuite, Server } from "./brokerSuite.ts"
+import { promptly } from "./support.ts"
 
 const at = (broker: Brokers.Broker, user: string, scheme = "redis") =>
   Redacted.make(`${scheme}://${user}@127.0.0.1:${broker.port}`)
@@ -109,6 +110,19 @@ Brokers.describeWith("redis", () => {
           const { reason } = yield* Effect.flip(Effect.scoped(driver.connect))
 
           assert.strictEqual(reason, "unreachable")
+        })
+      )
+
+      it.effect("says at once when the connection is cut over which it listens [BK-02]", () =>
+        Effect.gen(function* () {
+          const proxy = yield* Proxy.make((yield* Server).url)
+          const driver = yield* RedisConnection.driver({ url: Redacted.make(proxy.url) })
+          const { listen } = yield* driver.connect
+          const queue = yield* listen("a")
+
+          yield* proxy.cut
+
+          assert.instanceOf(yield* promptly(Effect.flip(Queue.take(queue))), RedisPubSub.BrokerError)
         })
       )
 
