@@ -8,12 +8,15 @@ import { BrokerError } from "../../../src/pubsub/internal/brokerError.ts"
 import * as NatsConnection from "../../../src/pubsub/internal/natsConnection.ts"
 import { emptyFolder } from "../../support/folder.ts"
 import { portOf } from "../../support/localServer.ts"
+import { promptly } from "../support.ts"
 
 /** Replies to the lines that begin so. */
 type Replies = Readonly<Record<string, string>>
 
-const server = Effect.fnUntraced(function* (options: { readonly version?: string; readonly replies?: Replies } = {}) {
-  const { replies = {}, version = "2.10.0" } = options
+const server = Effect.fnUntraced(function* (
+  options: { readonly version?: string; readonly replies?: Replies; readonly isSilent?: boolean } = {}
+) {
+  const { isSilent = false, replies = {}, version = "2.10.0" } = options
   const info = { server_id: "test", version, go: "go1.22", max_payload: 1_048_576, proto: 1, headers: true }
   const lines = yield* Queue.unbounded<string>()
   const sockets = new Set<Net.Socket>()
@@ -30,7 +33,7 @@ const server = Effect.fnUntraced(function* (options: { readonly version?: string
           Queue.offerUnsafe(lines, line)
           const reply = Object.entries(replies).find(([start]) => line.startsWith(start))?.[1]
           if (reply !== undefined) socket.write(`${reply}\r\n`)
-          if (line === "PING") socket.write("PONG\r\n")
+          if (line === "PING" && !isSilent) socket.write("PONG\r\n")
         }
       })
     }),
@@ -165,6 +168,16 @@ describe("a connection to NATS", () => {
       yield* Effect.scoped(listen("a"))
       const [, sid] = /^SUB \S+ (\d+)/.exec(yield* line("SUB"))!
       assert.strictEqual(yield* line("UNSUB"), `UNSUB ${sid}`)
+    })
+  )
+
+  it.live("is given up at once by an interruption, also while the server is silent", () =>
+    Effect.gen(function* () {
+      const { line, port } = yield* server({ isSilent: true })
+      const attempt = yield* Effect.forkChild(Effect.scoped(connect(port)))
+      yield* line("CONNECT")
+
+      yield* promptly(Fiber.interrupt(attempt))
     })
   )
 

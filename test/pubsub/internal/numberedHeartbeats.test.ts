@@ -78,12 +78,15 @@ describe("numberedHeartbeats", () => {
     }
   })
 
-  it("remembers 1 024 replicas", () => {
+  it("remembers 1 024 replicas, and forgets the one that was heard least recently", () => {
     const here = make("here")
-    for (let i = 0; i < 1_025; i++) here.receive(`replica${i} 0`)
+    for (let i = 0; i < 1_024; i++) here.receive(`replica${i} 0`)
+    here.receive("replica0 1")
+    here.receive("replica1024 0")
 
-    assert.isFalse(here.receive("replica1024 1").isGap)
-    assert.isFalse(here.receive("replica1 1").isGap)
-    assert.isTrue(here.receive("replica0 1").isGap)
+    for (const heartbeat of ["replica1024 1", "replica0 2", "replica2 1"]) {
+      assert.isFalse(here.receive(heartbeat).isGap, heartbeat)
+    }
+    assert.isTrue(here.receive("replica1 1").isGap)
   })
 })
