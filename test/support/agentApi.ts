@@ -93,7 +93,10 @@ export const session = (
   })
 }
 
-/** Calls a handler of a session with what an agent puts on the wire, decoded as the server decodes it. */
+/**
+ * Calls a handler of a session with what an agent puts on the wire, decoded as the server decodes it: a property that is
+ * undefined is absent there.
+ */
 export const calling =
   <S extends Schema.ConstraintDecoder<unknown>, A, E, R>(
     payload: S,
@@ -101,6 +104,6 @@ export const calling =
     session: AgentSession["Service"]
   ) =>
   (request: unknown) =>
-    Effect.flatMap(Schema.decodeUnknownEffect(payload)(request), handler).pipe(
+    Effect.flatMap(Schema.decodeUnknownEffect(payload)(JSON.parse(JSON.stringify(request))), handler).pipe(
       Effect.provideService(AgentSession, session)
     )
