@@ -59,3 +59,25 @@ layer(Service.layerWith({ AGENT_MAY_DECLARE_KEYS: "true" }), { excludeTestServic
     )
   }
 )
+
+layer(Service.layer, { excludeTestServices: true })("an agent that may not declare keys", (it) => {
+  it.effect("is told so, and has no more keys than before [HT-15]", () =>
+    Effect.gen(function* () {
+      const { id, token } = yield* People.agent("cpu")
+      const sql = yield* SqlClient.SqlClient
+      const request = HttpClientRequest.post(`${me}/metadata-keys`, { headers: People.showing(token) })
+
+      const { status } = yield* HttpClient.execute(
+        HttpClientRequest.bodyJsonUnsafe(request, { keys: [{ key: "disk" }] })
+      )
+
+      assert.strictEqual(status, 403)
+      const declared = yield* sql<{ key: string }>`
+        SELECT key FROM workspace_agent_metadata_descriptions WHERE workspace_agent_id = ${id}`
+      assert.deepStrictEqual(
+        declared.map(({ key }) => key),
+        ["cpu"]
+      )
+    })
+  )
+})
