@@ -150,14 +150,11 @@ export const contramap =
   <C, D>(of: (connection: D) => C) =>
   ({ handler, name }: Entry<C>): Entry<D> => ({
     name,
-    handler:
-      handler._tag === "Unary"
-        ? { ...handler, handle: (request: Uint8Array, connection: D) => handler.handle(request, of(connection)) }
-        : {
-            ...handler,
-            handle: (messages: Messages<Uint8Array, Uint8Array>, connection: D) =>
-              handler.handle(messages, of(connection))
-          }
+    // either kind of handler gets its input as it is
+    handler: {
+      ...handler,
+      handle: (input: never, connection: D) => handler.handle(input, of(connection))
+    } as Handler<D>
   })
 
 /** The client has ended a call without the message that the call takes. */

@@ -84,10 +84,6 @@ export class Session implements Carrier {
     return this.#streams.size
   }
 
-  get endReason(): EndReason | undefined {
-    return this.#endReason
-  }
-
   /** The number of frames that the client has sent. */
   get frames(): number {
     return this.#frames
@@ -121,8 +117,7 @@ export class Session implements Carrier {
 
   /** Sends a ping; `answered` is called when the client has answered. Returns what forgets it. */
   ping(answered: () => void): () => void {
-    const value = this.#pingValue
-    this.#pingValue = (value + 1) >>> 0
+    const value = this.#pingValue++
     this.#pings ??= new Map()
     this.#pings.set(value, answered)
     this.#emit(Frame.Type.ping, Frame.Flag.syn, 0, value)

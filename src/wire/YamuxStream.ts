@@ -65,7 +65,7 @@ export class Stream {
     if (this.#isEnded || this.#isReset) return true
     if (this.#queue.length === 0 && bytes.length <= Math.min(this.#sendWindow, maxBodyBytes)) {
       this.#sendWindow -= bytes.length
-      if (bytes.length > 0) this.#session.emitFor(this, Frame.Type.data, Frame.Flag.none, 0, bytes)
+      this.#session.emitFor(this, Frame.Type.data, Frame.Flag.none, 0, bytes)
       return true
     }
     this.#queue.push(bytes)

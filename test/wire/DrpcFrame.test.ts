@@ -72,6 +72,17 @@ describe("packets", () => {
     assert.strictEqual(read(of(1, 0)), "id went back")
   })
 
+  it("that are not complete are dropped when one with a higher id comes, of the same stream or a later one [WI-42]", () => {
+    for (const later of ["05010201bb", "05020101bb"]) {
+      const bodies: Array<string> = []
+      DrpcFrame.makePacketReader().read(Wire.bytes(`04010101aa${later}`), ({ body }) => {
+        bodies.push(Wire.hex(body))
+        return true
+      })
+      assert.deepStrictEqual(bodies, ["bb"], later)
+    }
+  })
+
   it("may end with an empty frame, and may have some between others [WI-46]", () => {
     const bodies: Array<string> = []
     const read = DrpcFrame.makePacketReader().read(Wire.bytes("0401010004010102aabb0401010005010100"), (packet) => {

@@ -212,7 +212,10 @@ describe("a stream", () => {
     session.receive(Buffer.concat([open(1), data(1, Wire.bytes("0102"), Flag.fin)]))
     session.receive(data(3, Wire.bytes("01"), Flag.syn | Flag.fin))
 
-    assert.deepStrictEqual(received, ["1 data 2", "1 ended", "3 data 1", "3 ended"])
+    session.receive(data(5, new Uint8Array(0), Flag.syn | Flag.fin))
+    session.receive(frame(Type.windowUpdate, Flag.syn | Flag.fin, 7, 9))
+
+    assert.deepStrictEqual(received, ["1 data 2", "1 ended", "3 data 1", "3 ended", "5 ended", "7 ended"])
   })
 
   it("is reset when one side alone has closed it for five minutes [WI-18]", () => {
@@ -228,7 +231,7 @@ describe("a stream", () => {
 
     assert.deepStrictEqual(before, [])
     assert.deepStrictEqual(take().map(inWords), ["window RST 1 0", "window RST 3 0"])
-    assert.includeMembers(received, ["3 overdue", "1 reset", "3 reset"])
+    assert.deepStrictEqual(received, ["3 ended", "3 overdue", "3 overdue", "1 reset", "3 overdue", "3 reset"])
     assert.strictEqual(session.size, 1)
   })
 })
