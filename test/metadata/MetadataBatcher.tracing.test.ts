@@ -51,6 +51,18 @@ describe("MetadataBatcher tracing", () => {
     }).pipe(Effect.scoped, Effect.withTracer(tracer))
   })
 
+  it.effect("links no report whose span is not sampled", () => {
+    const { links, tracer } = recording()
+    return Effect.gen(function* () {
+      const { batcher } = yield* start()
+      yield* batcher.add(agent(1), [entry("a")]).pipe(Effect.withSpan("report of 1", { sampled: false }))
+      yield* report(batcher, 2, "a")
+      yield* batcher.flush
+
+      assert.deepStrictEqual(links(), [["report of 2"]])
+    }).pipe(Effect.scoped, Effect.withTracer(tracer))
+  })
+
   it.effect("links the reports of rows that are tried again, and not of rows that were replaced meanwhile", () => {
     const { links, tracer } = recording()
     return Effect.gen(function* () {

@@ -36,7 +36,6 @@ export class WriteSpans {
       return writing.pipe(
         Effect.onError(() => Effect.sync(() => spans.forEach((span) => this.#note(span)))),
         Effect.withSpan(this.#name, {
-          root: true,
           attributes: { reason, updates: batch.length },
           links: [...spans].map((span) => ({ span, attributes: {} }))
         })

@@ -29,7 +29,6 @@ export const makeReportSpans = () => {
         if (span !== undefined) reports.add(span)
       }
       return Effect.withSpan(write, "MetadataBatcher.flush", {
-        root: true,
         attributes: { reason, entries: rows.length, reports: reports.size },
         links: [...reports].slice(0, maxLinks).map((span) => ({ span, attributes: {} }))
       })
