@@ -268,6 +268,22 @@ describe("MetadataBatcherMetrics", () => {
     })
   )
 
+  it.effect("have the prefix and the attributes of their batcher, each of them", () =>
+    Effect.gen(function* () {
+      const { batcher, registry } = yield* start({ metrics: { prefix: "tenants", attributes: { tenant: "b" } } })
+      yield* batcher.add(agent(1), entries(1))
+      yield* batcher.flush
+
+      const metrics = yield* Effect.provideService(Metric.snapshot, Metric.MetricRegistry, registry)
+      assert.includeMembers(
+        metrics.map(({ id }) => id),
+        ["tenants_batch_utilization", "tenants_written_age_seconds", "tenants_dropped_keys_total"]
+      )
+      const others = metrics.filter(({ attributes, id }) => !id.startsWith("tenants_") || attributes?.tenant !== "b")
+      assert.deepStrictEqual(others, [])
+    })
+  )
+
   it.effect("shows every counter from zero on", () =>
     Effect.gen(function* () {
       const { registry } = yield* start()
