@@ -143,6 +143,7 @@ export class Session implements Carrier {
     this.#pings = undefined
     const streams = [...this.#streams.values()]
     this.#streams.clear()
+    this.#reading = undefined
     for (const stream of streams) stream.resetByPeer()
     this.#peers.ended(reason)
   }

@@ -283,6 +283,16 @@ describe("a session", () => {
     assert.deepStrictEqual(ended, ["queue full"])
   })
 
+  it("hands nothing over after its end, not even the rest of what had arrived [WI-20]", () => {
+    const { received, session, streams } = record({}, () => session.close("closed"))
+    session.receive(open(1))
+    streams.get(1)!.write(new Uint8Array(window + 1))
+
+    session.receive(Buffer.concat([frame(Type.windowUpdate, Flag.none, 1, 1), data(1, Wire.bytes("01"))]))
+
+    assert.deepStrictEqual(received, ["1 drained", "1 reset"])
+  })
+
   it("serves more than the 256 streams that a client opens before the first is acknowledged [WI-14]", () => {
     const { refused, session } = record({ maxStreams: 1 })
     for (let id = 1; id <= 512; id += 2) session.receive(open(id))
