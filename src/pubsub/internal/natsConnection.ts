@@ -130,7 +130,8 @@ const listening = Effect.fnUntraced(function* (
   void watchStatus(nats, onError)
 
   const flush = Effect.raceFirst(
-    Effect.tryPromise({ try: () => nats.flush(), catch: brokenBy(toError) }),
+    // an error that the server reported before its reply is passed on a little later
+    Effect.andThen(Effect.tryPromise({ try: () => nats.flush(), catch: brokenBy(toError) }), Effect.yieldNow),
     Deferred.await(lost)
   )
   const send = (channel: string, payload: string) =>

@@ -27,14 +27,17 @@ const server = Effect.fnUntraced(function* (
       socket.on("error", () => {})
       socket.on("close", () => void Queue.offerUnsafe(lines, "closed"))
       socket.on("data", (chunk) => {
+        // one write, as a server makes that has several things to say
+        let out = ""
         for (const line of String(chunk)
           .split("\r\n")
           .filter((line) => line !== "")) {
           Queue.offerUnsafe(lines, line)
           const reply = Object.entries(replies).find(([start]) => line.startsWith(start))?.[1]
-          if (reply !== undefined) socket.write(`${reply}\r\n`)
-          if (line === "PING" && !isSilent) socket.write("PONG\r\n")
+          if (reply !== undefined) out += `${reply}\r\n`
+          if (line === "PING" && !isSilent) out += "PONG\r\n"
         }
+        if (out !== "") socket.write(out)
       })
     }),
     () => sockets.forEach((socket) => socket.destroy())
