@@ -80,7 +80,7 @@ describe("an agent, as users read it", () => {
     passes(Agent, { ...agent, parent_id: id(7), health: { healthy: true } })
   })
 
-  it("has sources of logs and statuses of apps with all of their fields, and states that are known", () => {
+  it("has scripts, sources of logs and statuses of apps with all of their fields, and states that are known", () => {
     const [source] = agent.log_sources
     for (const name of Object.keys(source!)) {
       const { [name as "id"]: _, ...rest } = source!
@@ -91,6 +91,23 @@ describe("an agent, as users read it", () => {
     fails(Agent, { ...agent, status: "away" })
     for (const behavior of ["blocking", "non-blocking"]) passes(Agent, { ...agent, startup_script_behavior: behavior })
     fails(Agent, { ...agent, startup_script_behavior: "" })
+    const script = {
+      id: id(8),
+      log_source_id: id(3),
+      log_path: "",
+      display_name: "Startup",
+      script: "true",
+      cron: "",
+      run_on_start: true,
+      run_on_stop: false,
+      start_blocks_login: false,
+      timeout: 5e9
+    }
+    passes(Agent.fields.scripts, [script])
+    for (const name of Object.keys(script)) {
+      const { [name as "id"]: _, ...rest } = script
+      fails(Agent.fields.scripts, [rest])
+    }
     const { fields } = Agent.fields.apps.value
     passes(fields.statuses, [status])
     for (const name of Object.keys(status)) {
