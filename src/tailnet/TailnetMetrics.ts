@@ -55,7 +55,7 @@ export const telemetryEvents = Counters.byLabel(
 
 /** Shows the metrics from zero on. */
 export const register = Effect.andThen(
-  Metric.value(updateLatency),
+  Effect.all([Metric.value(peers), Metric.value(tunnels), Metric.value(updateLatency)]),
   Counters.fromZero([
     ...[updates, streamsEnded, refusals, telemetryEvents].flatMap((metrics) => Object.values(metrics)),
     throttled,
