@@ -317,18 +317,30 @@ describe("a session", () => {
     })
   )
 
-  it.effect("interrupts its calls when its scope closes [WI-45]", () =>
+  it.effect("interrupts its calls when its scope closes, and says so [WI-45]", () =>
     Effect.gen(function* () {
-      const interrupted = yield* Effect.scoped(
+      const { endReason, interrupted } = yield* Effect.scoped(
         Effect.gen(function* () {
-          const { interrupted, packets, send } = yield* start
+          const { endReason, interrupted, packets, send } = yield* start
           yield* send(data(1, unary("/coder.agent.v2.Agent/GetManifest")), open(3), data(3, unary(banners)))
           yield* packets(3, 2)
-          return interrupted
+          return { endReason, interrupted }
         })
       )
 
       assert.strictEqual(yield* Queue.take(interrupted), "GetManifest")
+      assert.strictEqual(yield* endReason, "closed")
+    })
+  )
+
+  it.effect("tells its client to open no more streams when it is to end [WI-13]", () =>
+    Effect.gen(function* () {
+      const { session, until, seen } = yield* start
+
+      yield* session.drain
+
+      const { length } = yield* until(() => seen.find(({ type }) => type === Type.goAway))
+      assert.strictEqual(length, 0)
     })
   )
 

@@ -179,6 +179,56 @@ describe("a session", () => {
   )
 })
 
+describe("a call that is not over at once", () => {
+  it.effect("gives its memory back when it is over, whether or not its stream goes on [WI-43]", () =>
+    Effect.gen(function* () {
+      const gates = yield* Queue.unbounded<void>()
+      const multiplexer = DrpcMultiplexer.make<undefined>([
+        DrpcMultiplexer.unary(Agent.method.getAnnouncementBanners, () => Effect.as(Queue.take(gates), {}))
+      ])
+      const { packets, send } = yield* connect(multiplexer, undefined, { maxHeldBytes: 100_000 })
+      const filler = Buffer.concat([Buffer.from("a206acd88300", "hex"), Buffer.alloc(60_460)])
+
+      for (const id of [1, 3, 5]) {
+        yield* send(open(id), data(id, unary(banners, filler)))
+        yield* Queue.offer(gates, undefined)
+        yield* packets(id, 2)
+      }
+    })
+  )
+
+  for (const [name, end] of [
+    ["fails", Effect.fail(new DrpcMultiplexer.DrpcError({ code: 0, message: "too late" }))],
+    ["succeeds", Effect.void]
+  ] as const) {
+    it.effect(`changes nothing for the next call when it ${name} after its cancellation [WI-37]`, () =>
+      Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const interrupted = yield* Deferred.make<void>()
+        const multiplexer = DrpcMultiplexer.make<undefined>([
+          DrpcMultiplexer.unary(Agent.method.getAnnouncementBanners, () =>
+            Effect.as(Effect.uninterruptible(Effect.andThen(Deferred.await(gate), end)), {})
+          ),
+          DrpcMultiplexer.unary(Agent.method.getManifest, () =>
+            Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
+          )
+        ])
+        const { seen, send, until } = yield* connect(multiplexer, undefined)
+        const next = unary("/coder.agent.v2.Agent/GetManifest", undefined, 2)
+        yield* send(open(1), data(1, unary(banners)), data(1, next))
+        yield* Deferred.succeed(gate, undefined)
+        yield* TestClock.adjust(0)
+
+        yield* send(data(1, packet(Kind.cancel, 2, 4)), ping(1))
+
+        yield* Deferred.await(interrupted)
+        yield* until(() => seen.find(({ type }) => type === Type.ping))
+        assert.isEmpty(seen.filter(({ type }) => type === Type.data))
+      })
+    )
+  }
+})
+
 describe("the handlers of a service", () => {
   it.effect("are made for other connections, those of streams too", () =>
     Effect.gen(function* () {
