@@ -49,6 +49,29 @@ describe("UsageTracker", () => {
     })
   )
 
+  it.effect("takes a million workspaces in an interval, and drops the use of others", () =>
+    Effect.gen(function* () {
+      const { ids, tracker } = yield* start()
+      let used = 0
+      const useMany = Effect.whileLoop({
+        while: () => used < UsageTracker.maxWorkspaces,
+        body: () => tracker.add(workspace(used)),
+        step: () => void used++
+      })
+      yield* useMany
+      yield* tracker.add(workspace(used))
+      yield* tracker.add(workspace(0))
+      yield* minute
+      yield* tracker.add(workspace(used))
+      yield* minute
+
+      assert.deepStrictEqual(
+        ids().map((workspaces) => workspaces.length),
+        [1_000_000, 1]
+      )
+    })
+  )
+
   it.effect("gives all workspaces of a write its time [UT-04]", () =>
     Effect.gen(function* () {
       const { calls, tracker } = yield* start()
