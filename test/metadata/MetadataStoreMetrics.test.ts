@@ -14,9 +14,12 @@ describe("the rows of a batch that was written", () => {
         { stored: 6, stale: 3, undeclared: 2 }
       )
       assert.strictEqual((yield* Metric.value(MetadataStoreMetrics.ahead)).count, 2)
-      assert.deepStrictEqual(
-        new Set((yield* Metric.snapshot).map(({ id }) => id)),
-        new Set(["metadata_batcher_store_rows_total", "metadata_batcher_store_rows_ahead_total"])
+      assert.sameDeepMembers(
+        (yield* Metric.snapshot).map(({ attributes, id }) => [id, attributes]),
+        [
+          ...["stored", "stale", "undeclared"].map((outcome) => ["metadata_batcher_store_rows_total", { outcome }]),
+          ["metadata_batcher_store_rows_ahead_total", undefined]
+        ]
       )
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )

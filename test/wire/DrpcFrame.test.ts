@@ -112,6 +112,7 @@ describe("packets", () => {
 
     assert.strictEqual(held("050101808010aa"), 65_536)
     assert.strictEqual(held("05010164aabb"), 100)
+    assert.strictEqual(held("04010102aabb"), 2)
     assert.strictEqual(held("050101"), 0)
   })
 
