@@ -28,6 +28,15 @@ const send = Effect.fnUntraced(function* (
 
 const value = "opensesame-7c1f"
 
+/** The variables that the original reserves, and one for each prefix that it reserves. */
+const reservedVariables = [
+  ..."PATH HOME SHELL USER LOGNAME PWD OLDPWD LANG TERM IFS CDPATH ENV BASH_ENV TMPDIR TMP TEMP HOSTNAME".split(" "),
+  ..."SSH_AUTH_SOCK SSH_CLIENT SSH_CONNECTION SSH_TTY EDITOR VISUAL PAGER".split(" "),
+  ..."XDG_RUNTIME_DIR XDG_CONFIG_HOME XDG_DATA_HOME XDG_CACHE_HOME XDG_STATE_HOME".split(" "),
+  ..."CODER VSCODE_PROXY_URI CS_DISABLE_GETTING_STARTED_OVERRIDE".split(" "),
+  ..."CODER_A GIT_A LC_A LD_A DYLD_A".split(" ")
+]
+
 layer(Service.layer, { excludeTestServices: true })("the secrets of users", (it) => {
   it.effect("reach the agents of their user over both protocols, as they are at that time [MF-10]", () =>
     Effect.gen(function* () {
@@ -128,8 +137,8 @@ layer(Service.layer, { excludeTestServices: true })("the secrets of users", (it)
         ["a", { env_name: "1A", value }, "env_name", variable],
         ["a", { env_name: "A-B", value }, "env_name", variable],
         ["a", { env_name: "A".repeat(257), value }, "env_name", "Expected at most 256 bytes"],
-        ...["PATH", "coder_agent_token", "CODER", "GIT_ASKPASS", "LD_PRELOAD", "Home", "VSCODE_PROXY_URI"].map(
-          (env_name) => ["a", { env_name, value }, "env_name", reserved] as const
+        ...reservedVariables.flatMap((name) =>
+          [name, name.toLowerCase()].map((env_name) => ["a", { env_name, value }, "env_name", reserved] as const)
         ),
         ["a", { file_path: "a", value }, "file_path", "Expected a path that begins with / or ~/"],
         ["a", { file_path: "~a", value }, "file_path", "Expected a path that begins with / or ~/"],

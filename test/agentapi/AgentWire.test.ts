@@ -128,7 +128,7 @@ describe("a call in the original's protocol", () => {
       yield* TestClock.adjust("990 millis")
       yield* Effect.replicateEffect(Effect.yieldNow, 200)
       assert.isUndefined(behind.pollUnsafe())
-      yield* TestClock.adjust("40 millis")
+      yield* TestClock.adjust("20 millis")
 
       yield* Fiber.join(behind)
     })

@@ -295,6 +295,9 @@ describe("MetadataBatcherMetrics", () => {
       for (const reason of ["write_failed", "rejected", "shutdown"]) {
         assert.include(lines, `lost_keys_total{reason="${reason}"} 0`)
       }
+      for (const reason of ["rejected", "unavailable", "cancelled", "defect"]) {
+        assert.include(lines, `flush_failures_total{reason="${reason}"} 0`)
+      }
     })
   )
 })

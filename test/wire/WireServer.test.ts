@@ -14,7 +14,7 @@ const { connect, data, end, Flag, frame, Kind, open, packet, Type, unary } = Wir
 const ping = (value: number) => frame(Type.ping, Flag.syn, 0, value)
 
 describe("a session", () => {
-  it.effect("counts the frames and chunks that it takes, 128 of which count as a call", () =>
+  it.effect("counts the frames and chunks that it takes, 128 of which count as a call [WI-53]", () =>
     Effect.gen(function* () {
       const { session } = yield* start
 
