@@ -8,6 +8,7 @@ import * as Batcher from "../../src/batcher/Batcher.ts"
 import * as BatcherMetrics from "../../src/batcher/BatcherMetrics.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { numbers, start } from "../support/numberBatcher.ts"
+import * as Sleeps from "../support/sleeps.ts"
 
 describe("making a batcher", () => {
   it.effect("leaves nothing behind when it is interrupted at any point [BA-28]", () =>
@@ -88,6 +89,22 @@ describe("an idle batcher", () => {
 
       assert.deepStrictEqual(batches, [[1]])
     })
+  )
+
+  it.effect("waits for no tick once its last one found nothing [BA-30]", () =>
+    Sleeps.counted((sleeping) =>
+      Effect.gen(function* () {
+        const { batcher, batches } = yield* start({ interval: "5 seconds" })
+        assert.strictEqual(sleeping(), 0)
+        yield* batcher.add([1])
+        assert.strictEqual(sleeping(), 1)
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(batches, [[1]])
+        yield* TestClock.adjust("5 seconds")
+
+        assert.strictEqual(sleeping(), 0)
+      })
+    )
   )
 })
 

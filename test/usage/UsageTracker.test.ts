@@ -338,6 +338,7 @@ describe("UsageTracker", () => {
         yield* close
         assert.strictEqual(sleeping(), 0)
         yield* tracker.add(workspace(1))
+        yield* tracker.flush
         yield* TestClock.adjust("1 hours")
 
         assert.deepStrictEqual([ids(), sleeping()], [[], 0])
