@@ -94,10 +94,10 @@ layer(services, { excludeTestServices: true })("coordinators of several replicas
 
       yield* agent.update("a2")
       assert.strictEqual(yield* client.next, "node agent a2 (update)")
+      yield* agent.update("a2", "later")
+      // the next node of the agent is written later than this one
       yield* client.update("c2")
       assert.strictEqual(yield* agent.next, "node client c2 (update)")
-
-      yield* agent.update("a2", "later")
       yield* agent.update("a3")
       assert.strictEqual(yield* client.next, "node agent a3 (update)")
     })
