@@ -106,6 +106,21 @@ describe("an idle batcher", () => {
       })
     )
   )
+
+  it.effect("keeps no timer when it closes during a back-off [BA-30]", () =>
+    Sleeps.counted((sleeping) =>
+      Effect.gen(function* () {
+        const { batcher } = yield* start({ onWriteFailure: "retain", write: () => Effect.fail("away") })
+        yield* batcher.add([1])
+        yield* Effect.ignore(batcher.flush)
+        assert.isAbove(sleeping(), 0)
+
+        yield* batcher.closeNow
+
+        assert.strictEqual(sleeping(), 0)
+      })
+    )
+  )
 })
 
 describe("writes and observers", () => {

@@ -1,6 +1,6 @@
 /** Options of a batcher: retries, backlogs, ages, pauses, streams, an end at once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Accumulator from "../../src/batcher/Accumulator.ts"
 import * as Batcher from "../../src/batcher/Batcher.ts"
@@ -265,6 +265,26 @@ describe("a batcher", () => {
     })
   )
 
+  it.effect("cannot be paused while it closes [BA-13]", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const gate = yield* Deferred.make<void>()
+      const { batcher, batches } = yield* Scope.provide(
+        start({ maxBatchSize: 1, write: () => Deferred.await(gate) }),
+        scope
+      )
+      yield* batcher.add(numbers(1, 3))
+      yield* settle
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* settle
+      yield* batcher.pause
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(closing)
+
+      assert.deepStrictEqual(batches.flat(), numbers(1, 3))
+    })
+  )
+
   it.effect("takes a stream no faster than it has room [BA-14]", () =>
     Effect.gen(function* () {
       const { batcher, batches } = yield* start({
@@ -295,6 +315,28 @@ describe("a batcher", () => {
       const error = yield* Fiber.join(waiting)
       assert.isTrue(error._tag === "Lost" && error.reason === "shutdown")
       assert.strictEqual((yield* batcher.accounting).lost.shutdown, 6)
+    })
+  )
+
+  it.effect("takes nothing for written that a store says too late [BA-15]", () =>
+    Effect.gen(function* () {
+      const told: Array<() => void> = []
+      const { batcher } = yield* start({
+        maxBatchSize: 4,
+        isRejection: () => true,
+        write: (batch, _, onStored) => {
+          told.push(onStored)
+          return batch.length > 2 ? Effect.fail("bad") : Effect.never
+        }
+      })
+      yield* batcher.add(numbers(1, 4))
+      yield* settle
+
+      assert.deepStrictEqual(yield* batcher.closeNow, numbers(1, 4))
+      for (const tell of told) tell()
+
+      const { lost, written } = yield* batcher.accounting
+      assert.deepStrictEqual([written, lost.shutdown], [0, 4])
     })
   )
 })

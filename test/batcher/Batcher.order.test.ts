@@ -185,6 +185,27 @@ describe("flush", () => {
     })
   )
 
+  it.effect("leaves what is added after it to the next trigger [BA-03]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { batcher, batches } = yield* start({
+        concurrency: 2,
+        partitionBy: (number) => number,
+        write: () => Deferred.await(gate)
+      })
+      yield* batcher.add([1])
+      const flushing = yield* Effect.forkChild(batcher.flush, { startImmediately: true })
+      yield* settle
+      yield* batcher.add([2])
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(flushing)
+      yield* settle
+
+      assert.deepStrictEqual(batches, [[1]])
+      assert.strictEqual((yield* batcher.accounting).pending, 1)
+    })
+  )
+
   it.effect("returns how many updates were written, rejected, lost and put back [BA-04]", () =>
     Effect.gen(function* () {
       const { batcher } = yield* start({

@@ -133,6 +133,47 @@ describe("maxPendingBytes", () => {
     })
   )
 
+  it.effect("is taken in part by what is in flight [SL-07]", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { batcher } = yield* start({
+        maxBatchSize: 5,
+        maxPending: 1_000,
+        maxPendingBytes: roomFor(10),
+        write: gated(gate)
+      })
+      yield* batcher.add(agent(1), larges(5))
+      yield* settle
+      const half = batcher.saturationUnsafe()
+      yield* Deferred.succeed(gate, undefined)
+      yield* batcher.flush
+
+      assert.approximately(half, 0.5, 0.1)
+      assert.strictEqual(batcher.saturationUnsafe(), 0)
+    })
+  )
+
+  it.effect("leaves a sixteenth to the mailbox, which takes the first entries that fit", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { batcher, metric } = yield* start({
+        maxBatchSize: 1,
+        queueCapacity: 100,
+        maxPending: 1,
+        maxPendingBytes: 16 * 3 * heldBytes(large(0)),
+        write: gated(gate)
+      })
+      yield* batcher.add(agent(1), larges(1))
+      yield* settle
+
+      assert.strictEqual(yield* batcher.add(agent(1), larges(5, 100)), 2)
+      assert.strictEqual(metric(Metrics.queueDepth).value, 3)
+      assert.strictEqual(yield* batcher.add(agent(1), larges(1, 200)), 1)
+      yield* Deferred.succeed(gate, undefined)
+      yield* batcher.flush
+    })
+  )
+
   it.effect("loses an entry alone that is larger than the bound", () =>
     Effect.gen(function* () {
       const { batcher, calls, metric } = yield* start({ maxPendingBytes: roomFor(3) })

@@ -71,7 +71,7 @@ export class IntervalTimer<R> {
 
   /** Everything that is held is about to be written. */
   onFlush(): void {
-    if (this.#maxAge !== undefined) this.#heldSince = this.#clock.monotonicTimeNanosUnsafe()
+    this.#heldSince = this.#clock.monotonicTimeNanosUnsafe()
   }
 
   readonly #run: Effect.Effect<void> = Effect.suspend(() => {
@@ -84,7 +84,7 @@ export class IntervalTimer<R> {
     if (left > 0n) return Effect.flatMap(Effect.sleep(Duration.nanos(left)), () => this.#run)
     // this tick is over, also if nothing can be written now
     this.#idleSince = now
-    if (this.#heldSince !== undefined) this.#heldSince = now
+    this.#heldSince = now
     this.#rules.onTick()
     return this.#run
   })

@@ -131,8 +131,9 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     }
   }
 
+  /** Starts no write until `resume`; what closing writes is not held up. */
   pause(): void {
-    this.#isPaused = true
+    this.#isPaused = this.intake.phase === "open"
     this.#updateActivity()
   }
 
@@ -286,14 +287,14 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     this.#isTaking = true
     const batch = this.#safely(() => this.#takeDue())
     this.#isTaking = false
-    // only now, because they might make it take another
+    // only now, because they might make it take another; without a batch they would ask for one again and again
     if (batch !== undefined) this.intake.admitWaiters()
     return batch
   }
 
   #takeDue(): Batch<A, E> | undefined {
     const { phase } = this.intake
-    if (phase === "closed" || this.#backoffTimer !== undefined || (this.#isPaused && phase === "open")) return undefined
+    if (phase === "closed" || this.#backoffTimer !== undefined || this.#isPaused) return undefined
     for (;;) {
       const job = (this.#job ??= this.#nextJob())
       if (job === undefined) return undefined
@@ -381,7 +382,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
     if (this.#running > 0) this.activity = "writing"
     else if (this.#isScheduled) this.activity = "scheduled"
     else if (this.#backoffTimer !== undefined) this.activity = "backingOff"
-    else this.activity = this.#isPaused && this.intake.phase === "open" ? "paused" : "idle"
+    else this.activity = this.#isPaused ? "paused" : "idle"
     if (this.activity === "idle" && !wasIdle) this.#timer.onIdle()
   }
 

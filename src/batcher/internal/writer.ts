@@ -47,7 +47,8 @@ export const makeWriter = <A, E, R>(options: WriterOptions<A, E, R>) => {
 
   const settleWritten = (batch: Batch<A, E>, to: number) => {
     const count = to - batch.settled
-    if (batch.isRevoked || count <= 0) return
+    // a store may say so late, when all is settled or was taken from the batch
+    if (count <= 0) return
     ledger.written += count
     batch.written += count
     if (batch.tally !== undefined) batch.tally.written += count
