@@ -108,6 +108,18 @@ describe("callers", () => {
     })
   )
 
+  it.effect("end by their interruption alone [BA-09]", () =>
+    Effect.gen(function* () {
+      const { batcher } = yield* start()
+      yield* batcher.pause
+      const waiting = yield* Effect.forkChild(batcher.addAndWait([1]), { startImmediately: true })
+      yield* Fiber.interrupt(waiting)
+
+      const exit = yield* Fiber.await(waiting)
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+    })
+  )
+
   it.effect("learn of losses and drops, each of equal updates for itself [BA-09]", () =>
     Effect.gen(function* () {
       let calls = 0
