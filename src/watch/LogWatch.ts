@@ -99,12 +99,13 @@ export const make = Effect.gen(function* () {
     let known: Lifecycle | undefined
     const poll = Effect.gen(function* () {
       const events: Array<LogEvent> = []
+      let readTo = cursor
       if (stale.delete("logs")) {
         const lines = yield* reader.logs(agentId, cursor, pageSize)
         isBehind = lines.length === pageSize
         if (isBehind) stale.add("logs")
         if (lines.length > 0) {
-          cursor = lines.at(-1)!.id
+          readTo = lines.at(-1)!.id
           events.push({ type: "logs", data: lines })
         }
       }
@@ -116,6 +117,8 @@ export const make = Effect.gen(function* () {
           events.push({ type: "lifecycle", data: known })
         }
       }
+      // only now: a reading that fails takes its lines with it
+      cursor = readTo
       return events
     })
 

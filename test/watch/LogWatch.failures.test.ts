@@ -65,6 +65,23 @@ describe("LogWatch", () => {
     })
   )
 
+  it.effect("brings lines again that were read before the rest of a reading failed [FT-60]", () =>
+    Effect.gen(function* () {
+      const { pages, world } = yield* watch
+      yield* soon
+      yield* world.store("one")
+      // a ping reads the lines, and then the agent
+      let reads = 0
+      world.reading = Effect.suspend(() => (++reads === 2 ? failing("unavailable") : Effect.void))
+      yield* TestClock.adjust("20 seconds")
+      assert.isAbove(reads, 2)
+      yield* world.log("two")
+      yield* soon
+
+      assert.deepStrictEqual(pages().flat(), ["one", "two"])
+    })
+  )
+
   it.effect("reads once a second while reads fail [FT-60]", () =>
     Effect.gen(function* () {
       // whether the watcher is up to date or has more lines to read
