@@ -3,7 +3,7 @@
  *
  * - The connection ends with the layer. A broken connection is made again, and its running calls fail.
  * - The pauses between attempts to connect grow from half a second to five seconds, by a half each and varied by a fifth.
- *   They begin anew after each connection.
+ *   They begin anew after a connection of five seconds or more.
  * - The client sends `version` and `role` to the service when it connects.
  *
  * @example
@@ -32,6 +32,7 @@ import { Context, Duration, Effect, Layer, Redacted, Schedule } from "effect"
 import { RpcClient, type RpcClientError, type RpcGroup, RpcSerialization } from "effect/rpc"
 import * as Token from "../access/Token.ts"
 import { AgentApi } from "./AgentApi.ts"
+import * as MonotonicClock from "../platform/MonotonicClock.ts"
 import { path, subprotocol } from "./AgentSocketApi.ts"
 import * as ApiVersion from "./ApiVersion.ts"
 
@@ -78,15 +79,18 @@ const protocol = (onDisconnect: Effect.Effect<void>) =>
   Layer.suspend(() => {
     // a policy that grows by itself would go on growing for the life of the client, whatever it has connected in between
     let failures = 0
-    const pause = Effect.sync(() => Duration.min(Duration.millis(500 * 1.5 ** failures++), longestPause))
+    let connectedAt = Infinity
+    const onConnect = Effect.map(MonotonicClock.millis, (now) => void (connectedAt = now))
+    const pause = Effect.map(MonotonicClock.millis, (now) => {
+      if (now - connectedAt >= longestPause) failures = 0
+      connectedAt = Infinity
+      return Duration.millis(Math.min(500 * 1.5 ** failures++, longestPause))
+    })
     return RpcClient.layerProtocolSocket({
       retryTransientErrors: true,
       retryPolicy: Schedule.jittered(Schedule.modifyDelay(Schedule.forever, () => pause))
-    }).pipe(
-      Layer.provide(
-        Layer.succeed(RpcClient.ConnectionHooks, { onConnect: Effect.sync(() => void (failures = 0)), onDisconnect })
-      )
-    )
+    }).pipe(Layer.provide(Layer.succeed(RpcClient.ConnectionHooks, { onConnect, onDisconnect })))
   })
 
-const longestPause = Duration.seconds(5)
+/** In milliseconds. */
+const longestPause = 5_000

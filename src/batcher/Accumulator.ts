@@ -158,7 +158,7 @@ export const keyed = <A, K extends Key>(rules: {
     },
     sources: source && {
       of: ([first]) => first && source(first),
-      count: (state, key) => (state as MapBySource<K, A>).countOf(key)
+      count: (state, key) => (state instanceof MapBySource ? state.countOf(key) : 0)
     }
   }
 }

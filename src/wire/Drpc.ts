@@ -177,15 +177,22 @@ export class Transport<C> implements StreamReceiver {
     this.#isOver = true
     this.#stalled = undefined
     this.#reader = undefined
-    this.#cancel(when)
+    const call = this.#call
+    this.#call = undefined
+    // before a handler is interrupted, which may let others go on at once
     this.#account()
+    this.#interrupt(call, when)
     this.#stream.end()
     this.#stream.flush()
   }
 
-  #cancel(when?: "at once"): void {
+  #cancel(): void {
     const call = this.#call
     this.#call = undefined
+    this.#interrupt(call)
+  }
+
+  #interrupt(call: Call<C> | undefined, when?: "at once"): void {
     if (call === undefined) return
     call.isCancelled = true
     if (!call.isBusy || when === "at once") call.fiber?.interruptUnsafe()

@@ -118,6 +118,14 @@ describe("an accumulator", () => {
     check(Accumulator.fifo<Update>(), false, steps)
   })
 
+  it("with keys may begin with any map, of which it counts no sources", () => {
+    const { add, sources, take } = Accumulator.keyed({ ...rules, source: sourceOf })
+    const state = add(new Map(), [{ key: 1, numbers: [1] }], 0, 1)
+
+    assert.strictEqual(sources!.count(state, 1), 0)
+    assert.deepStrictEqual(take(state, 5)[0], [{ key: 1, numbers: [1] }])
+  })
+
   it("has the source of the first of updates that come together, and none of no update", () => {
     const { sources } = Accumulator.keyed({ ...rules, source: sourceOf })
 

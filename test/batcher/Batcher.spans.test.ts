@@ -7,20 +7,25 @@ import * as Batcher from "../../src/batcher/Batcher.ts"
 /** A tracer that keeps its spans, and the names of those that each write links to. */
 const recording = () => {
   const writes: Array<Tracer.NativeSpan> = []
+  /** Whether a tracer may give each write a parent of its own. */
+  const roots: Array<boolean> = []
   const tracer = Tracer.make({
     span(options) {
       const span = new Tracer.NativeSpan(options)
-      if (span.name === "Audit.write") writes.push(span)
+      if (span.name === "Audit.write") {
+        writes.push(span)
+        roots.push(options.root)
+      }
       return span
     }
   })
   const links = () => writes.map((write) => write.links.map(({ span }) => (span as Tracer.Span).name))
-  return { links, tracer, writes }
+  return { links, roots, tracer, writes }
 }
 
 describe("a batcher with spans", () => {
   it.effect("links each write to the spans of its callers, and a later attempt again [BA-37]", () => {
-    const { links, tracer, writes } = recording()
+    const { links, roots, tracer, writes } = recording()
     return Effect.gen(function* () {
       let isAway = true
       const batcher = yield* Batcher.make({
@@ -41,6 +46,7 @@ describe("a batcher with spans", () => {
 
       assert.deepStrictEqual(links(), [["first"], ["first", "second"], ["third"]])
       assert.isTrue(writes.every(({ parent }) => parent._tag === "None"))
+      assert.deepStrictEqual(roots, [true, true, true])
       assert.deepStrictEqual(
         [...writes[1]!.attributes],
         [

@@ -1,22 +1,24 @@
 /** A service that breaks or refuses each connection, for clients that come back by themselves. */
 import { assert } from "@effect/vitest"
-import { Effect, Queue, type Scope } from "effect"
+import { type Duration, Effect, Queue, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { AddressInfo } from "node:net"
-import { WebSocketServer } from "ws"
+import { type WebSocket, WebSocketServer } from "ws"
 
 /** How the service treats the next client. */
 type Treatment = "break" | "refuse"
 
 /**
  * Starts the service, and a client of it that calls its argument after each end of a connection and of an attempt.
- * Returns a function that requires of the client to come back at a time between two, in milliseconds from the last end.
+ * Returns a function that requires of the client to come back at a time between two, in milliseconds from the last end,
+ * and breaks its connection after so long a time.
  */
 export const make = Effect.fnUntraced(function* <E>(
   client: (url: string, onEnd: () => void) => Effect.Effect<unknown, E, Scope.Scope>
 ) {
   let treatment: Treatment = "break"
   const attempts = yield* Queue.unbounded<void>()
+  const connections = yield* Queue.unbounded<WebSocket>()
   const ends = yield* Queue.unbounded<void>()
   const server = yield* Effect.acquireRelease(
     Effect.callback<WebSocketServer>((resume) => {
@@ -29,23 +31,32 @@ export const make = Effect.fnUntraced(function* <E>(
         }
       })
       server.once("listening", () => resume(Effect.succeed(server)))
-      server.on("connection", (socket) => socket.close())
+      server.on("connection", (socket) => Queue.offerUnsafe(connections, socket))
     }),
     (server) => Effect.sync(() => server.close())
   )
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   yield* Effect.forkScoped(client(url, () => void Queue.offerUnsafe(ends, undefined)))
-  yield* Queue.take(attempts)
-  yield* Queue.take(ends)
 
-  return Effect.fnUntraced(function* (next: Treatment, from: number, until: number) {
+  /** Ends the connection that the client has made, or refuses it. */
+  const serve = Effect.fnUntraced(function* (lasting: Duration.Input) {
+    yield* Queue.take(attempts)
+    if (treatment === "break") {
+      const connection = yield* Queue.take(connections)
+      yield* TestClock.adjust(lasting)
+      connection.close()
+    }
+    yield* Queue.take(ends)
+  })
+  yield* serve(0)
+
+  return Effect.fnUntraced(function* (next: Treatment, from: number, until: number, lasting: Duration.Input = 0) {
     treatment = next
     yield* TestClock.adjust(from - 1)
     // an attempt before this would have arrived before this
     yield* Effect.promise(() => fetch(url))
     assert.strictEqual(yield* Queue.size(attempts), 0)
     yield* TestClock.adjust(until - from + 1)
-    yield* Queue.take(attempts)
-    yield* Queue.take(ends)
+    yield* serve(lasting)
   })
 })

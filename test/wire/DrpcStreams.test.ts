@@ -243,6 +243,32 @@ describe("a session", () => {
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 
+  it.effect("ends one stream for too much memory, and none that goes on because of that [WI-43]", () =>
+    Effect.gen(function* () {
+      const ending = yield* Deferred.make<void>()
+      const multiplexer = DrpcMultiplexer.make<undefined>([
+        DrpcMultiplexer.unary(Agent.method.getAnnouncementBanners, () => Effect.as(Deferred.await(ending), {})),
+        DrpcMultiplexer.unary(Agent.method.getManifest, () =>
+          Effect.onInterrupt(Effect.never, () => Deferred.succeed(ending, undefined))
+        )
+      ])
+      const client = yield* connect(multiplexer, undefined, { maxHeldBytes: 1_000 })
+      yield* client.send(open(1), open(3), data(1, unary(banners)))
+      yield* client.send(data(3, unary("/coder.agent.v2.Agent/GetManifest")))
+
+      yield* client.send(data(3, Buffer.concat([Wire.bytes("050201ffff03"), Buffer.alloc(2_500)])))
+
+      yield* client.ended(3)
+      yield* client.packets(1, 2)
+      yield* client.send(data(1, unary(banners, undefined, 2)))
+      assert.match((yield* client.packets(1, 2))[0]!, /^message 2\.1/)
+      const { count } = yield* Metric.value(
+        Metric.withAttributes(WireMetrics.violations, { scope: "stream", reason: "memory full" })
+      )
+      assert.strictEqual(Number(count), 1)
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
+  )
+
   it.effect("counts the streams that it refuses", () =>
     Effect.gen(function* () {
       const { send } = yield* coordinating(waiting, { maxStreams: 256 })

@@ -74,7 +74,7 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   readonly #limits: MailboxLimits<S, A, U> | undefined
   readonly #sources: Sources<S, U> | undefined
   readonly #maxBytes: number
-  #waiters: Array<Waiter<F, U>> = []
+  readonly #waiters = new Set<Waiter<F, U>>()
   #compactedAt: number | undefined
   #isAdmitting = false
 
@@ -123,19 +123,19 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
 
   /** Accepts updates as soon as there is room for them. Returns the waiter if that is not now. */
   offer(updates: U, resume: (refused: U | undefined) => void, receipt?: Receipt<F>): Waiter<F, U> | undefined {
-    const refused = this.#waiters.length > 0 && this.phase === "open" ? updates.slice(0) : this.accept(updates, receipt)
+    const refused = this.#waiters.size > 0 && this.phase === "open" ? updates.slice(0) : this.accept(updates, receipt)
     if (refused === undefined || this.phase !== "open") {
       resume(refused)
       return undefined
     }
     const waiter = { updates: refused, receipt, resume }
-    this.#waiters.push(waiter)
+    this.#waiters.add(waiter)
     return waiter
   }
 
   /** Ends the wait of a caller. */
   withdraw(waiter: Waiter<F, U>): void {
-    this.#waiters = this.#waiters.filter((each) => each !== waiter)
+    this.#waiters.delete(waiter)
   }
 
   /** Gives room to those who wait for it. */
@@ -143,19 +143,17 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
     // to accept updates may start a write, which makes room for those who wait
     if (this.#isAdmitting) return
     this.#isAdmitting = true
-    let next = 0
-    while (next < this.#waiters.length && this.phase === "open") {
-      const waiter = this.#waiters[next]!
+    for (const waiter of this.#waiters) {
+      if (this.phase !== "open") break
       const refused = this.accept(waiter.updates, waiter.receipt)
       if (refused === undefined) {
-        this.#waiters.splice(next, 1)
+        this.#waiters.delete(waiter)
         waiter.resume(undefined)
         continue
       }
       waiter.updates = refused
       if (this.isFull) break
-      // its source has as many as it may have, which holds up nobody else
-      next++
+      // else its source has as many as it may have, which holds up nobody else
     }
     this.#isAdmitting = false
   }
@@ -163,7 +161,10 @@ export class Intake<S, A, F, U extends Updates<A, U>> {
   /** From now on nothing is accepted. */
   close(): void {
     this.phase = "draining"
-    for (const waiter of this.#waiters.splice(0)) waiter.resume(waiter.updates)
+    for (const waiter of this.#waiters) {
+      this.#waiters.delete(waiter)
+      waiter.resume(waiter.updates)
+    }
   }
 
   /** How many updates the next batch may have: more when more than a batch is waiting. */

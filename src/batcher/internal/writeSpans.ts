@@ -36,6 +36,8 @@ export class WriteSpans {
       return writing.pipe(
         Effect.onError(() => Effect.sync(() => spans.forEach((span) => this.#note(span)))),
         Effect.withSpan(this.#name, {
+          // without this, an active span of OpenTelemetry would be the parent
+          root: true,
           attributes: { reason, updates: batch.length },
           links: [...spans].map((span) => ({ span, attributes: {} }))
         })

@@ -29,6 +29,8 @@ export const makeReportSpans = () => {
         if (span !== undefined) reports.add(span)
       }
       return Effect.withSpan(write, "MetadataBatcher.flush", {
+        // without this, an active span of OpenTelemetry would be the parent
+        root: true,
         attributes: { reason, entries: rows.length, reports: reports.size },
         links: [...reports].slice(0, maxLinks).map((span) => ({ span, attributes: {} }))
       })
