@@ -28,7 +28,9 @@ const delivering = (delay: Duration.Input) =>
 const broken = (operation: "publish" | "subscribe") =>
   Effect.fail(new PubSubError({ operation, channel: "latency", cause: "broken" }))
 
-const isolated = Effect.provideService(Metric.MetricRegistry, new Map())
+/** With metrics of its own. */
+const isolated = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => Effect.provideService(self, Metric.MetricRegistry, new Map()))
 
 /** One measurement, with all the time it may take. */
 const measureOnce = Effect.gen(function* () {
