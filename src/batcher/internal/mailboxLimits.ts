@@ -68,6 +68,7 @@ export class MailboxLimits<S, A, U extends Updates<A, U>> {
   }
 
   #setCount(source: unknown, count: number): void {
+    if (this.#maxPerSource === Number.POSITIVE_INFINITY) return
     if (count === 0) this.#counts.delete(source)
     else this.#counts.set(source, count)
   }
