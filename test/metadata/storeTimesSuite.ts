@@ -6,7 +6,7 @@ import type { AgentId } from "../../src/domain/Ids.ts"
 import type { MetadataStore } from "../../src/metadata/MetadataStore.ts"
 import * as MetadataStoreMetrics from "../../src/metadata/MetadataStoreMetrics.ts"
 import * as PgClock from "../../src/storage/PgClock.ts"
-import { isolated } from "../pubsub/support.ts"
+import { isolated } from "../support/isolated.ts"
 import { at, noon, read, row, samples, updateBatch } from "../support/metadata.ts"
 import { Agents, type It } from "./storeSuite.ts"
 

@@ -8,7 +8,8 @@ import { layerMemory, PubSub, Resync } from "../../src/pubsub/PubSub.ts"
 import * as PubSubMetrics from "../../src/pubsub/PubSubMetrics.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { subscribe } from "../support/Subscription.ts"
-import { count, isolated, level, message, quiet } from "./support.ts"
+import { isolated } from "../support/isolated.ts"
+import { count, level, message, quiet } from "./support.ts"
 
 const make = Effect.fnUntraced(function* (options: PgPubSub.Options = {}) {
   const broker = Context.get(yield* Layer.build(layerMemory), PubSub)

@@ -12,7 +12,8 @@ import * as PgProxy from "../support/PgProxy.ts"
 import * as Postgres from "../support/Postgres.ts"
 import { recordSpans } from "../support/spans.ts"
 import { subscribe } from "../support/Subscription.ts"
-import { count, isolated, level, message, publish, pubsub, quiet, sent } from "./support.ts"
+import { isolated } from "../support/isolated.ts"
+import { count, level, message, publish, pubsub, quiet, sent } from "./support.ts"
 
 layer(quiet, { excludeTestServices: true })("PgPubSub", (it) => {
   it.effect("carries messages to the subscribers of all replicas, in the order of publication [PS-04]", () =>

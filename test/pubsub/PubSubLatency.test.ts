@@ -5,6 +5,7 @@ import { layerMemory, PubSub, PubSubError } from "../../src/pubsub/PubSub.ts"
 import * as PubSubLatency from "../../src/pubsub/PubSubLatency.ts"
 import * as PubSubMetrics from "../../src/pubsub/PubSubMetrics.ts"
 import * as Utf8 from "../../src/domain/Utf8.ts"
+import { isolated } from "../support/isolated.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 
 type Publish = PubSub["Service"]["publish"]
@@ -27,10 +28,6 @@ const delivering = (delay: Duration.Input) =>
 
 const broken = (operation: "publish" | "subscribe") =>
   Effect.fail(new PubSubError({ operation, channel: "latency", cause: "broken" }))
-
-/** With metrics of its own. */
-const isolated = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.suspend(() => Effect.provideService(self, Metric.MetricRegistry, new Map()))
 
 /** One measurement, with all the time it may take. */
 const measureOnce = Effect.gen(function* () {

@@ -10,7 +10,8 @@ import * as Proxy from "../faults/Proxy.ts"
 import * as Brokers from "../support/brokers.ts"
 import { emptyFolder } from "../support/folder.ts"
 import { subscribe, type Subscription } from "../support/Subscription.ts"
-import { count, isolated, level, message, promptly } from "./support.ts"
+import { isolated } from "../support/isolated.ts"
+import { count, level, message, promptly } from "./support.ts"
 
 export class Server extends Context.Service<Server, Brokers.Broker>()("test/pubsub/Server") {
   /** A broker for a suite, without logs: connections are lost here on purpose. */

@@ -34,12 +34,6 @@ export const terminateListeners = SqlClient.SqlClient.use(
     WHERE datname = current_database() AND application_name = 'test listener'`
 )
 
-/** Gives an effect metrics of its own. */
-export const isolated = Effect.provideServiceEffect(
-  Metric.MetricRegistry,
-  Effect.sync(() => new Map())
-)
-
 export const count = (metric: Metric.Counter<number>) => Effect.map(Metric.value(metric), (state) => state.count)
 
 export const level = (metric: Metric.Gauge<number>) => Effect.map(Metric.value(metric), (state) => state.value)

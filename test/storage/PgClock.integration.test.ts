@@ -3,7 +3,7 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Clock, Duration, Effect, Metric, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import * as PgClock from "../../src/storage/PgClock.ts"
-import { isolated } from "../pubsub/support.ts"
+import { isolated } from "../support/isolated.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import * as Postgres from "../support/Postgres.ts"
 

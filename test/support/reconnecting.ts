@@ -2,8 +2,9 @@
 import { assert } from "@effect/vitest"
 import { type Duration, Effect, Queue, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import type { AddressInfo } from "node:net"
+import * as Http from "node:http"
 import { type WebSocket, WebSocketServer } from "ws"
+import { portOf } from "./localServer.ts"
 
 /** How the service treats the next client. */
 type Treatment = "break" | "refuse"
@@ -20,22 +21,15 @@ export const make = Effect.fnUntraced(function* <E>(
   const attempts = yield* Queue.unbounded<void>()
   const connections = yield* Queue.unbounded<WebSocket>()
   const ends = yield* Queue.unbounded<void>()
-  const server = yield* Effect.acquireRelease(
-    Effect.callback<WebSocketServer>((resume) => {
-      const server = new WebSocketServer({
-        host: "127.0.0.1",
-        port: 0,
-        verifyClient: (_, reply) => {
-          Queue.offerUnsafe(attempts, undefined)
-          reply(treatment === "break", 503)
-        }
-      })
-      server.once("listening", () => resume(Effect.succeed(server)))
-      server.on("connection", (socket) => Queue.offerUnsafe(connections, socket))
-    }),
-    (server) => Effect.sync(() => server.close())
-  )
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const server = Http.createServer((_, response) => response.end())
+  new WebSocketServer({
+    server,
+    verifyClient: (_, reply) => {
+      Queue.offerUnsafe(attempts, undefined)
+      reply(treatment === "break", 503)
+    }
+  }).on("connection", (socket) => Queue.offerUnsafe(connections, socket))
+  const url = `http://127.0.0.1:${yield* portOf(server)}`
   yield* Effect.forkScoped(client(url, () => void Queue.offerUnsafe(ends, undefined)))
 
   /** Ends the connection that the client has made, or refuses it. */

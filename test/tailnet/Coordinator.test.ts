@@ -8,7 +8,7 @@ import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
 import { badInputSuite } from "./badInputSuite.ts"
 import { coordinatorSuite, type Rules } from "./coordinatorSuite.ts"
-import { isolated } from "./scriptedReplica.ts"
+import { isolated } from "../support/isolated.ts"
 import { connect, connectTo, newPeerId, node } from "./support.ts"
 
 const rules: Rules = {

@@ -13,7 +13,7 @@ import { emptyFolder } from "../support/folder.ts"
 import { portOf } from "../support/localServer.ts"
 import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
 import * as Logs from "../support/logs.ts"
-import { isolated } from "./scriptedReplica.ts"
+import { isolated } from "../support/isolated.ts"
 
 /** Held while a file is being read. */
 const reading = Semaphore.makeUnsafe(1)

@@ -7,7 +7,8 @@ import * as NetworkTelemetry from "../../src/tailnet/NetworkTelemetry.ts"
 import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
 import { TelemetryEventSchema } from "../../src/wire/generated/tailnet_pb.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
-import { isolated, levelsOf } from "./scriptedReplica.ts"
+import { isolated } from "../support/isolated.ts"
+import { levelsOf } from "./scriptedReplica.ts"
 
 const events = (count: number) =>
   Array.from({ length: count }, (_, index) => create(TelemetryEventSchema, { application: `app ${index}` }))

@@ -8,7 +8,8 @@ import * as Seed from "../support/seed.ts"
 import { newPeerId } from "./support.ts"
 
 import { other, row } from "./coreSupport.ts"
-import { apart, isolated, levelsOf, logged, replica } from "./scriptedReplica.ts"
+import { isolated } from "../support/isolated.ts"
+import { apart, levelsOf, logged, replica } from "./scriptedReplica.ts"
 
 describe("the heart of a replica", () => {
   it.effect("beats at its start and every 2 seconds", () =>

@@ -10,7 +10,8 @@ import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
 import { newPeerId, node } from "./support.ts"
 
 import { row, self } from "./coreSupport.ts"
-import { apart, failingWhile, isolated, levelsOf, logged, replica } from "./scriptedReplica.ts"
+import { isolated } from "../support/isolated.ts"
+import { apart, failingWhile, levelsOf, logged, replica } from "./scriptedReplica.ts"
 
 describe("the changes of a replica", () => {
   it.effect("are written 50 ms apart, and then announced: peers, and both ends of tunnels once [TC-39]", () =>

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Metric } from "effect"
 import * as Coordinator from "../../src/tailnet/Coordinator.ts"
 import * as Metrics from "../../src/tailnet/TailnetMetrics.ts"
-import { isolated } from "./scriptedReplica.ts"
+import { isolated } from "../support/isolated.ts"
 
 describe("the metrics of the tailnet", () => {
   it.effect("are there from zero on, each series of them", () =>

@@ -1,6 +1,6 @@
 /** One replica under the clock of tests, over a store that returns and fails with what the test says. */
 import { assert } from "@effect/vitest"
-import { Effect, Exit, Metric, Queue, Scope, Stream } from "effect"
+import { Effect, Exit, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Replica } from "../../src/domain/Replica.ts"
 import { StoreError } from "../../src/domain/StoreError.ts"
@@ -130,10 +130,6 @@ export const failingWhile = (isAway: () => boolean) =>
           : publish(channel, payload)
       )
   }))
-
-/** Runs a test with metrics of its own. */
-export const isolated = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.suspend(() => Effect.provideService(self, Metric.MetricRegistry, new Map()))
 
 /** Runs a test with the records that are no less than information. */
 export const logged = <A, E, R>(run: (records: Array<LogRecord>) => Effect.Effect<A, E, R>) =>

@@ -8,18 +8,8 @@ import * as PubSubMetrics from "../../../src/pubsub/PubSubMetrics.ts"
 import * as PgProxy from "../../support/PgProxy.ts"
 import * as Postgres from "../../support/Postgres.ts"
 import { subscribe } from "../../support/Subscription.ts"
-import {
-  count,
-  isolated,
-  level,
-  message,
-  promptly,
-  publish,
-  pubsub,
-  quiet,
-  sent,
-  terminateListeners
-} from "../support.ts"
+import { isolated } from "../../support/isolated.ts"
+import { count, level, message, promptly, publish, pubsub, quiet, sent, terminateListeners } from "../support.ts"
 
 layer(quiet, { excludeTestServices: true })("listener", (it) => {
   it.effect("gives every subscriber one Resync after a lost connection, for what went by meanwhile [PS-06]", () =>

@@ -7,7 +7,8 @@ import * as Subscribers from "../../../src/pubsub/internal/subscribers.ts"
 import { Message, Resync } from "../../../src/pubsub/PubSub.ts"
 import * as PubSubMetrics from "../../../src/pubsub/PubSubMetrics.ts"
 import { collectLogs, type LogRecord } from "../../support/logs.ts"
-import { count, isolated, level } from "../support.ts"
+import { isolated } from "../../support/isolated.ts"
+import { count, level } from "../support.ts"
 
 class Broken extends Data.TaggedError("Broken")<{ readonly reason: string }> {}
 

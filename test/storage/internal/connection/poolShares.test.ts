@@ -3,7 +3,7 @@ import { Deferred, Effect, Fiber, Metric } from "effect"
 import { TestClock } from "effect/testing"
 import * as PoolShares from "../../../../src/storage/internal/connection/poolShares.ts"
 import * as PoolMetrics from "../../../../src/telemetry/PoolMetrics.ts"
-import { isolated } from "../../../pubsub/support.ts"
+import { isolated } from "../../../support/isolated.ts"
 
 const { shares } = PoolMetrics
 

@@ -4,7 +4,8 @@ import { TestClock } from "effect/testing"
 import * as MetadataStoreMetrics from "../../../../src/metadata/MetadataStoreMetrics.ts"
 import type { Client } from "../../../../src/storage/internal/redis/redisClients.ts"
 import { watchNodes } from "../../../../src/storage/internal/redis/redisNodes.ts"
-import { isolated, level } from "../../../pubsub/support.ts"
+import { isolated } from "../../../support/isolated.ts"
+import { level } from "../../../pubsub/support.ts"
 
 /** A client whose only node is away. */
 const away: Client = {
