@@ -3,7 +3,7 @@
  *
  * - A point that covers several seconds has the means of their rates, and the greatest of everything else: a peak stays
  *   visible.
- * - The last point of a range covers the seconds since the one before, so that each range ends now.
+ * - The last point of a range covers the seconds since the one before, so that each range ends with the last point added.
  * - The points that all replicas keep cover the same seconds in each of them, so that their sums make sense.
  */
 import type { Point } from "./Overview.ts"

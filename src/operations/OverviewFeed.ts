@@ -2,8 +2,8 @@
  * Keeps the overview of the service: one actor that reads the metrics once a second, however many watchers there are.
  *
  * - It keeps the recent readings, and a {@link History} of a day, so that plots are full when a page opens.
- * - The ranges of hours are those of all replicas, from the store in which each of them keeps a point every 36 seconds. While
- *   that does not respond, and before it has any, they are of this replica since its start.
+ * - The ranges of hours are those of all replicas, from the store in which each of them keeps a point every 36 seconds, and
+ *   end with the last one. While that does not respond, and before it has any, they are of this replica since its start.
  *   Watchers that ask within ten seconds share one reading of the store.
  * - A watcher gets the points so far, then an overview per second. A slow watcher misses some and delays nobody.
  * - Readiness is checked apart, so that a database without an answer delays no reading.

@@ -1,4 +1,5 @@
 /** The plots of the page, and what it says where nothing has come yet. */
+import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Browser from "../support/browser.ts"
@@ -75,6 +76,11 @@ layer(Layer.merge(Postgres.layer, Browser.layer), { excludeTestServices: true })
         await watcher.getByText("no value yet").waitFor()
       })
       yield* report({ cpu: "12 %" })
+      const sql = yield* PgClient.PgClient
+      // later than any point that the service itself keeps before the test has ended
+      yield* sql`
+        INSERT INTO replica_points (at, replica, agents, updates, rows, statements, notifies, pending, queued)
+        SELECT now() + interval '30 seconds', replica, 20, 30, 10, 1, 1, 0, 0 FROM unnest(ARRAY['a:1', 'b:1']) AS replica`
 
       yield* ask(async () => {
         for (const title of ["Age when written", "From report to sight"]) {
@@ -85,7 +91,7 @@ layer(Layer.merge(Postgres.layer, Browser.layer), { excludeTestServices: true })
         }
         await page.getByRole("button", { name: "1 day" }).click()
         await page.getByRole("heading", { name: "The last day" }).waitFor()
-        await page.locator(".plot", { hasText: "Agents connected" }).getByText("1", { exact: true }).waitFor()
+        await page.locator(".plot", { hasText: "Agents connected" }).getByText("40", { exact: true }).waitFor()
         await page.waitForURL(/\?range=1d#/)
         await page.reload()
         await page.getByRole("button", { name: "1 day", pressed: true }).waitFor()
