@@ -28,7 +28,7 @@
  * // 1 workspace used
  * ```
  */
-import { Config, Context, DateTime, Duration, Effect, Layer, Order, type Scope, Semaphore } from "effect"
+import { Config, Context, DateTime, Duration, Effect, Layer, type Scope, Semaphore } from "effect"
 import * as Settings from "../batcher/BatcherSettings.ts"
 import type { WorkspaceId } from "../domain/Ids.ts"
 import { ticks } from "./internal/ticks.ts"
@@ -80,7 +80,7 @@ export const makeChecked = Effect.fnUntraced(function* (
 
   const write = (now: DateTime.Utc) =>
     Effect.suspend(() => {
-      const ids = [...used].toSorted(Order.String)
+      const ids = [...used].toSorted()
       if (ids.length === 0) return Effect.logDebug("no workspace was used")
       used = new Set()
       return Effect.suspend(() => store.updateLastUsedAt(ids, now)).pipe(

@@ -12,6 +12,7 @@ import { NodeWS } from "@effect/platform-node"
 import { Data, Deferred, Effect, Queue } from "effect"
 import { path } from "../../src/agentapi/AgentSocketApi.ts"
 import { nameOf } from "../../src/wire/DrpcMultiplexer.ts"
+import type * as DrpcFrame from "../../src/wire/DrpcFrame.ts"
 import * as YamuxFrame from "../../src/wire/YamuxFrame.ts"
 import * as Wire from "../wire/support.ts"
 import { Refused } from "./webSocket.ts"
@@ -98,8 +99,8 @@ export const connect = Effect.fnUntraced(function* (
     const events = yield* Queue.unbounded<Event>()
     streams.set(id, events)
     if (isClosed) yield* Queue.offer(events, { end: true })
-    let chunks: ReadonlyArray<Uint8Array> = []
-    let taken = 0
+    const read = Wire.packetReader()
+    const packets: Array<DrpcFrame.Packet> = []
     let messageId = 3
     const body = (message: MessageInitShape<I>) => toBinary(method.input, create(method.input, message))
     yield* send(
@@ -114,15 +115,14 @@ export const connect = Effect.fnUntraced(function* (
       )
     )
     const next: Effect.Effect<MessageShape<O>, CallFailed | Ended> = Effect.suspend(() => {
-      const packet = Wire.packets(chunks)[taken]
+      const packet = packets.shift()
       if (packet === undefined) {
         return Effect.flatMap(Queue.take(events), (event) => {
           if ("end" in event) return Effect.fail(new Ended())
-          chunks = [...chunks, event.bytes]
+          packets.push(...read(event.bytes))
           return next
         })
       }
-      taken++
       if (packet.kind === Wire.Kind.message) return Effect.succeed(fromBinary(method.output, packet.body))
       if (packet.kind !== Wire.Kind.error) return Effect.fail(new Ended())
       const code = Number(Buffer.from(packet.body).readBigUInt64BE())

@@ -126,15 +126,19 @@ export const unary = (name: string, request: Uint8Array = empty, streamId = 1) =
     packet(Kind.closeSend, streamId, 3)
   ])
 
-export const packets = (chunks: Iterable<Uint8Array>): ReadonlyArray<DrpcFrame.Packet> => {
-  const read: Array<DrpcFrame.Packet> = []
+/** Reads the packets of a stream, whose parts come one after the other. */
+export const packetReader = () => {
   const reader = DrpcFrame.makePacketReader()
-  for (const chunk of chunks) {
-    const end = reader.read(chunk, (packet) => read.push({ ...packet, body: packet.body.slice() }) > 0)
-    if (end !== chunk.length) throw new Error(`the server broke the protocol: ${end}`)
+  return (part: Uint8Array): ReadonlyArray<DrpcFrame.Packet> => {
+    const read: Array<DrpcFrame.Packet> = []
+    const end = reader.read(part, (packet) => read.push({ ...packet, body: packet.body.slice() }) > 0)
+    if (end !== part.length) throw new Error(`the server broke the protocol: ${end}`)
+    return read
   }
-  return read
 }
+
+export const packets = (parts: ReadonlyArray<Uint8Array>): ReadonlyArray<DrpcFrame.Packet> =>
+  parts.flatMap(packetReader())
 
 export const packetInWords = ({ body, isControl, kind, messageId, streamId }: DrpcFrame.Packet) => {
   const name = Object.entries(Kind).find(([, value]) => value === kind)?.[0] ?? kind
