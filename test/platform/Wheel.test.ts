@@ -1,6 +1,6 @@
 /** Periodic tasks of many owners, under the test clock. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Exit, Scope } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Wheel from "../../src/platform/Wheel.ts"
 import { collectLogs, type LogRecord } from "../support/logs.ts"
@@ -135,6 +135,27 @@ describe("Wheel", () => {
       assert.deepStrictEqual(first.runs, [10, 20])
       assert.deepStrictEqual(near.runs, [10, 20])
       assert.deepStrictEqual(far.runs, [10.101])
+    })
+  )
+
+  it.effect("sleeps until the next visit, also when no whole number of milliseconds is between two", () =>
+    Effect.gen(function* () {
+      const real = yield* Clock.Clock
+      let readings = 0
+      const clock: Clock.Clock = Object.assign(Object.create(real), {
+        monotonicTimeNanosUnsafe: () => {
+          readings++
+          return real.monotonicTimeNanosUnsafe()
+        }
+      })
+      const wheel = yield* Effect.provideService(Wheel.make(Duration.millis(100 / 3)), Clock.Clock, clock)
+      let visits = 0
+      yield* wheel.add(() => void visits++)
+
+      yield* TestClock.adjust("1 second")
+
+      assert.approximately(visits, 30, 1)
+      assert.isAtMost(readings, 3 * visits)
     })
   )
 
