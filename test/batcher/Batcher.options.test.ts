@@ -1,6 +1,6 @@
 /** Options of a batcher: retries, backlogs, ages, pauses, streams, an end at once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Accumulator from "../../src/batcher/Accumulator.ts"
 import * as Batcher from "../../src/batcher/Batcher.ts"
@@ -195,6 +195,22 @@ describe("a batcher", () => {
       yield* batcher.add([2])
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(batches, [[1], [2]])
+    })
+  )
+
+  it.effect("ticks by times of no whole milliseconds, also where a clock that knows the date is no more precise", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(Date.UTC(2031, 4, 1))
+      const third = Duration.seconds(1 / 3)
+      for (const times of [{ interval: third }, { interval: "Infinity", maxAge: third }] as const) {
+        const { batcher, batches } = yield* start(times)
+        for (let second = 1; second <= 5; second++) {
+          yield* batcher.add([second])
+          yield* TestClock.adjust("1 second")
+        }
+
+        assert.deepStrictEqual(batches, [[1], [2], [3], [4], [5]])
+      }
     })
   )
 
