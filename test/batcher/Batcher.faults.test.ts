@@ -240,23 +240,24 @@ describe("closing", () => {
     })
   )
 
-  it.live(
-    "ends a test at once that nobody moves the clock of, with a sentence that says what was pending [BA-27]",
-    () =>
-      Effect.gen(function* () {
-        const logs: Array<LogRecord> = []
-        const begin = yield* Clock.monotonicTimeNanos
-        yield* Effect.gen(function* () {
-          const { batcher } = yield* start({ maxBatchSize: 2, write: () => Effect.sleep("1 second") })
-          yield* batcher.add([1, 2, 3])
-          yield* Effect.yieldNow
-        }).pipe(Effect.scoped, collectLogs(logs), Effect.provide(TestClock.layer()))
-        const elapsed = Duration.nanos((yield* Clock.monotonicTimeNanos) - begin)
+  it.live.each([
+    { doing: "writes", write: () => Effect.sleep("1 second"), left: { inFlight: 2, pending: 1 } },
+    { doing: "pauses after a failure", write: () => Effect.fail("away"), left: { inFlight: 0, pending: 3 } }
+  ])("ends a test at once that nobody moves the clock of, and says what was pending, while it $doing [BA-27]", (one) =>
+    Effect.gen(function* () {
+      const logs: Array<LogRecord> = []
+      const begin = yield* Clock.monotonicTimeNanos
+      yield* Effect.gen(function* () {
+        const { batcher } = yield* start({ maxBatchSize: 2, onWriteFailure: "retain", write: one.write })
+        yield* batcher.add([1, 2, 3])
+        yield* Effect.yieldNow
+      }).pipe(Effect.scoped, collectLogs(logs), Effect.provide(TestClock.layer()))
+      const elapsed = Duration.nanos((yield* Clock.monotonicTimeNanos) - begin)
 
-        assert.isTrue(Duration.isLessThan(elapsed, Duration.seconds(1)), Duration.format(elapsed))
-        const record = logs.find(({ message }) => message.includes("nobody moved the clock"))
-        assert.deepInclude(record, { annotations: { inFlight: 2, pending: 1 } })
-      })
+      assert.isTrue(Duration.isLessThan(elapsed, Duration.seconds(1)), Duration.format(elapsed))
+      const record = logs.find(({ message }) => message.includes("nobody moved the clock"))
+      assert.deepInclude(record, { annotations: one.left })
+    })
   )
 
   it.live("goes on while a test moves the clock by which its writes sleep [BA-27]", () =>

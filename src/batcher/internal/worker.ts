@@ -43,8 +43,8 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
   /** The part of `maxPendingBytes` that batches in flight take. */
   reservedBytes = 0
   activity: Activity = "idle"
-  /** The fibers that write. */
-  readonly lanes = new Set<Fiber.Fiber<void>>()
+  /** The fibers that write, and the one that pauses between two attempts. */
+  readonly fibers = new Set<Fiber.Fiber<void>>()
   readonly #options: WorkerOptions<S, A, E, R, U>
   readonly #settings: ResolvedSettings
   readonly #runFork: <X>(effect: Effect.Effect<X, never, R>) => Fiber.Fiber<X>
@@ -161,7 +161,7 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
       this.restore(batch)
       batch.isRevoked = true
     }
-    for (const lane of this.lanes) lane.interruptUnsafe()
+    for (const fiber of this.fibers) fiber.interruptUnsafe()
     const left = settleAll(this.#options.receipts, this.#safely(() => this.intake.clear()) ?? [], lost)
     const outcome = left.length === 0 ? "completed" : "closed"
     this.#job?.end(outcome)
@@ -201,9 +201,9 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
         return lane(next)
       })
     const fiber = this.#runFork(lane(first))
-    this.lanes.add(fiber)
+    this.fibers.add(fiber)
     fiber.addObserver((exit) => {
-      this.lanes.delete(fiber)
+      this.fibers.delete(fiber)
       this.#onLaneEnd(exit, current)
     })
   }
@@ -265,7 +265,10 @@ export class Worker<S, A, E, R, U extends Updates<A, U>> implements Signals {
       })
     )
     // a clock of tests sleeps for no time at once
-    if (timer.pollUnsafe() === undefined) this.#backoffTimer = timer
+    if (timer.pollUnsafe() !== undefined) return
+    this.#backoffTimer = timer
+    this.fibers.add(timer)
+    timer.addObserver(() => this.fibers.delete(timer))
   }
 
   #endBackoff(): void {
