@@ -145,7 +145,7 @@ describe("a service of several workers", () => {
 
   it.live("ends calmly when Ctrl-C reaches all of its processes, its embedded database last [WK-09]", () =>
     Effect.gen(function* () {
-      const { service, url } = yield* serve(4, { DATA_DIR: yield* dataFolder })
+      const { service, url } = yield* serve(2, { DATA_DIR: yield* dataFolder })
       yield* reporting(url, 10)
 
       yield* service.killAll("SIGINT")
@@ -157,7 +157,7 @@ describe("a service of several workers", () => {
 
   it.live("leaves no worker that has not written, when the primary is killed [WK-10]", () =>
     Effect.gen(function* () {
-      const { service, url } = yield* serveHere(4)
+      const { service, url } = yield* serveHere(2)
       yield* reporting(url, 10)
 
       yield* service.kill("SIGKILL")
