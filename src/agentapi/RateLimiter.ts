@@ -92,7 +92,7 @@ class Limiter implements RateLimiter {
   get ready() {
     return Effect.suspend(() => {
       const excess = this.#excessMillis()
-      return excess > 0 ? Effect.sleep(excess) : Effect.void
+      return excess > 0 ? Effect.sleep(MonotonicClock.wholeMicros(excess)) : Effect.void
     })
   }
 

@@ -11,8 +11,8 @@
  * - Memory is bounded: at most `queueCapacity` updates wait in the mailbox, at most `maxPending` are pending or in flight.
  * - A failed write loses its batch (`discard`) or puts it back in front (`retain`), to be tried again as `retry` allows. A
  *   batch that the store rejects is split until the bad updates stand alone; only those are lost.
- * - Closing takes at most `shutdownTimeout`, even if a write or an observer refuses to be interrupted. Where a write sleeps
- *   by a clock of tests that nobody moves it ends at once, and logs how much was pending.
+ * - Closing takes at most `shutdownTimeout`, even if a write or an observer refuses to be interrupted. Where a write or the
+ *   pause before the next one sleeps by a clock of tests that nobody moves, it ends at once, and logs how much was pending.
  * - Every accepted update is written, merged into another, rejected, lost for a reason, or still held: see `accounting`.
  */
 import { Clock, Config, Context, Effect, Layer, References, type Scope, Sink, Tracer } from "effect"

@@ -64,7 +64,7 @@ export const make = Effect.fnUntraced(function* (every: Duration.Input) {
     const [next] = entries
     if (next === undefined) return Effect.andThen(isNotEmpty.close, isNotEmpty.await)
     const now = MonotonicClock.millisUnsafe(clock)
-    if (next.dueAt > now + tolerance) return Effect.sleep(next.dueAt - now)
+    if (next.dueAt > now) return Effect.sleep(MonotonicClock.wholeMicros(next.dueAt - now))
     for (const entry of entries) {
       if (entry.dueAt > now + tolerance) break
       const isLate = entry.dueAt + interval <= now + tolerance

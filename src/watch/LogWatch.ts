@@ -147,16 +147,16 @@ export const make = Effect.gen(function* () {
       Effect.annotateLogs({ agentId })
     )
 
-    let pingedAt = yield* MonotonicClock.millis
+    let pingAt = (yield* MonotonicClock.millis) + heartbeatMillis
     const next = Effect.gen(function* () {
       if (!isBehind || failures > 0) {
         yield* Effect.andThen(Effect.sleep(failures > 0 ? retryPause : pause), marked.await).pipe(
-          Effect.timeoutOption(pingedAt + heartbeatMillis - (yield* MonotonicClock.millis))
+          Effect.timeoutOption(MonotonicClock.wholeMicros(pingAt - (yield* MonotonicClock.millis)))
         )
       }
       const now = yield* MonotonicClock.millis
-      if (now - pingedAt >= heartbeatMillis) {
-        pingedAt = now
+      if (now >= pingAt) {
+        pingAt = now + heartbeatMillis
         markAll()
         return ping
       }

@@ -65,4 +65,24 @@ describe("RateLimiter", () => {
       assert.strictEqual(yield* wait(rate), 500)
     })
   )
+
+  it.effect("is ready after the time that it names, whatever part of a millisecond a call takes", () =>
+    Effect.gen(function* () {
+      for (const perSecond of [3, 7, 60, 300]) {
+        const rate = yield* (yield* RateLimiter.make(perSecond))(agent(1))
+        yield* consume(rate, 2 * perSecond + 1)
+        let turns = 0
+        const turn = Effect.suspend(() => {
+          turns++
+          return rate.ready
+        })
+        const waiting = yield* Effect.forkChild(Effect.repeat(turn, { until: () => rate.isReadyUnsafe() }))
+
+        yield* TestClock.adjust("2 seconds")
+
+        assert.isDefined(waiting.pollUnsafe())
+        assert.isAtMost(turns, 2)
+      }
+    })
+  )
 })

@@ -198,7 +198,7 @@ describe("a batcher", () => {
     })
   )
 
-  it.effect("ticks by times of no whole milliseconds, also where a clock that knows the date is no more precise", () =>
+  it.effect("ticks by times of no whole milliseconds, also with a clock that is set to a date", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(Date.UTC(2031, 4, 1))
       const third = Duration.seconds(1 / 3)

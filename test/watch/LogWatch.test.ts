@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Exit, Fiber, Latch, Option, Stream } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Fiber, Latch, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { LogId } from "../../src/domain/AgentLog.ts"
 import * as LogWatch from "../../src/watch/LogWatch.ts"
@@ -158,6 +158,18 @@ describe("LogWatch", () => {
       back("2 hours")
       yield* TestClock.adjust("1 seconds")
       assert.strictEqual(pings(), 1)
+    })
+  )
+
+  it.effect("pings every 15 s, also where a sum of numbers is less than it should be", () =>
+    Effect.gen(function* () {
+      // 15 s later, 14 999.999999999998 ms have passed
+      yield* TestClock.adjust(Duration.nanos(7_182_554_576n))
+      const { events } = yield* watch
+
+      yield* TestClock.adjust("46 seconds")
+
+      assert.strictEqual(events.filter(({ type }) => type === "ping").length, 3)
     })
   )
 

@@ -63,8 +63,9 @@ export const closeWithin = <S, A, E, R, U extends Updates<A, U>>(
   })
 
 /**
- * Ends when a clock that is not the real one stands still: a test that ends while a write sleeps, or while one that
- * failed is about to be tried again, would wait for ever for somebody to move its clock. Where all that closing waits for sleeps by that clock, nothing else can happen.
+ * Ends when a clock that is not the real one stands still: a test that ends while a write sleeps, or while one that failed
+ * is about to be tried again, would wait for ever for somebody to move its clock. Where all that closing waits for sleeps
+ * by that clock, nothing else can happen.
  */
 const untilClockIsStill = <S, A, E, R, U extends Updates<A, U>>(
   { context, sleepers, worker }: Options<S, A, E, R, U>,

@@ -4,7 +4,6 @@
  * - A flush is due when the interval has passed since the last flush ended, and at the latest `maxAge` after something was
  *   accepted. The ticks go on at the same rate while nothing is pending, but nobody counts them: the timer runs only while
  *   something is held, and ends at its first tick when nothing is.
- * - A tick comes with the first whole millisecond in which it is due: clocks wake nobody more precisely.
  * - One sleep serves many batches: to begin and end one per batch would cost more than all else that a batch costs.
  */
 import { Clock, Context, Duration, Effect, type Fiber, Option } from "effect"
@@ -82,7 +81,7 @@ export class IntervalTimer<R> {
     }
     const now = this.#clock.monotonicTimeNanosUnsafe()
     const left = this.#timeLeft(now)
-    if (left > 0n) return Effect.flatMap(Effect.sleep(wholeMillis(left)), () => this.#run)
+    if (left > 0n) return Effect.flatMap(Effect.sleep(wholeMicros(left)), () => this.#run)
     // this tick is over, also if nothing can be written now
     this.#idleSince = now
     this.#heldSince = now
@@ -106,5 +105,5 @@ export class IntervalTimer<R> {
   }
 }
 
-/** Milliseconds that last at least so long. A part of one may be less than what a clock that knows the date tells apart. */
-const wholeMillis = (nanos: bigint): number => Math.ceil(Number(nanos) / 1e6)
+/** Rounds up: a clock of tests that is set to a date tells less than a quarter of a microsecond from nothing. */
+const wholeMicros = (nanos: bigint) => Duration.micros((nanos + 999n) / 1_000n)
