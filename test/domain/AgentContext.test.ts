@@ -16,6 +16,13 @@ describe("a resource of an agent", () => {
     assert.include(problem({ source: "a", mcp_server: { tools: [{ name: 1 }] } }), "name")
   })
 
+  it("has one of five statuses, in capital letters outside", () => {
+    for (const status of ["OK", "OVERSIZE", "UNREADABLE", "INVALID", "EXCLUDED"]) {
+      const resource = Schema.decodeUnknownSync(Resource)({ source: "a", status, skill: {} })
+      assert.strictEqual(resource.status, status.toLowerCase())
+    }
+  })
+
   it("keeps all fields of its body", () => {
     const names = { name: "find", description: "finds" }
     for (const body of [

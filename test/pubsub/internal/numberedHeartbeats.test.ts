@@ -66,6 +66,14 @@ describe("numberedHeartbeats", () => {
     }
   })
 
+  it("waits for no replica because of what is no heartbeat", () => {
+    const here = make("here")
+
+    for (const text of ["", "there", "there -1"]) here.receive(text)
+
+    assert.deepStrictEqual([here.isAnySilent(), here.isAnySilent()], [false, false])
+  })
+
   it("reads names of up to 64 characters without blanks, and numbers of up to 15 digits", () => {
     const isHeartbeat = (text: string) => make("here").receive(text).isGap
 
