@@ -22,7 +22,7 @@ export default defineConfig(({ mode }) => ({
     // No test changes what belongs to its process, so files share a worker and what it has loaded.
     isolate: false,
     // Such a worker keeps much, which a collection of what is new need not look at so often.
-    execArgv: ["--max-semi-space-size=32"],
+    execArgv: ["--max-semi-space-size=64"],
     // They wait for signals and not for time: this only ends what hangs, however busy the machine is.
     testTimeout: 60_000,
     hookTimeout: 60_000

@@ -170,7 +170,7 @@ describe("a service of several workers", () => {
 
   it.live("closes connections beyond its limit at once, and ends when no worker comes up any more [WK-04, WK-11]", () =>
     Effect.gen(function* () {
-      const { service, url, workers } = yield* serveHere(4, { MAX_CONNECTIONS: "12" })
+      const { service, url, workers } = yield* serveHere(2, { MAX_CONNECTIONS: "12" })
       const { hostname, port } = new URL(url)
       const open = Effect.acquireRelease(
         Effect.sync(() => Net.connect(Number(port), hostname)),
