@@ -1,9 +1,17 @@
-/** Finds a port for a server that is told its port before it listens. Another program may take it meanwhile. */
-import { Data, Effect } from "effect"
+/**
+ * Finds a port for a server that is told its port before it listens, or that stops listening for a while.
+ *
+ * Another program may take the port meanwhile, so it is drawn from those below the ones that systems give to outgoing
+ * connections: from 32,768 on Linux, from 49,152 elsewhere.
+ */
+import { Data, Effect, Random } from "effect"
 import * as Net from "node:net"
 
 /** A host has no port to listen on. */
-export class NoFreePort extends Data.TaggedError("NoFreePort")<{ readonly host: string; readonly cause?: unknown }> {
+export class NoFreePort extends Data.TaggedError("NoFreePort")<{
+  readonly host: string
+  readonly cause: NodeJS.ErrnoException
+}> {
   override get message() {
     return `no port of ${this.host} is free`
   }
@@ -11,12 +19,17 @@ export class NoFreePort extends Data.TaggedError("NoFreePort")<{ readonly host: 
 
 /** Returns a port of a host that is free. */
 export const find = (host: string) =>
+  Effect.retry(Effect.flatMap(drawn, listenAt(host)), { times: 100, while: ({ cause }) => taken.has(cause.code) })
+
+const drawn = Random.nextIntBetween(20_000, 32_768, { halfOpen: true })
+
+/** Another program listens there, or the system keeps the port for one. */
+const taken: ReadonlySet<unknown> = new Set(["EADDRINUSE", "EACCES"])
+
+/** Listens on a port for a moment. */
+const listenAt = (host: string) => (port: number) =>
   Effect.callback<number, NoFreePort>((resume) => {
     const server = Net.createServer()
     server.on("error", (cause) => resume(new NoFreePort({ host, cause })))
-    server.listen(0, host, () => {
-      const address = server.address()
-      const port = typeof address === "object" ? address?.port : undefined
-      server.close(() => resume(port === undefined ? new NoFreePort({ host }) : Effect.succeed(port)))
-    })
+    server.listen(port, host, () => server.close(() => resume(Effect.succeed(port))))
   })

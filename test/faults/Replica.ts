@@ -1,6 +1,7 @@
 /** A process of the service and the figures that it publishes. */
 import { Effect } from "effect"
 import { readFileSync } from "node:fs"
+import { freePort } from "../support/freePort.ts"
 import * as Prometheus from "../support/prometheus.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 import * as ValueStore from "./ValueStore.ts"
@@ -24,9 +25,12 @@ export const settings = () => ({
   ...ValueStore.settings()
 })
 
-/** Starts a replica and waits until it is ready. It listens on a free port unless `PORT` says otherwise. */
+/**
+ * Starts a replica and waits until it is ready. Unless `PORT` says otherwise it listens on a free port, on which another one
+ * can follow it.
+ */
 export const start = Effect.fnUntraced(function* (env: Readonly<Record<string, string>>) {
-  return yield* ready(yield* ServiceProcess.start(["serve"], { ...settings(), ...env }))
+  return yield* ready(yield* ServiceProcess.start(["serve"], { ...settings(), PORT: String(yield* freePort), ...env }))
 })
 
 /** Waits until a process of the service is ready. */

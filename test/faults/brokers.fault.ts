@@ -1,6 +1,7 @@
 /** The broker of the announcements is killed, frozen or cut off, or is away at the start. */
 import { Clock, Effect, type Scope } from "effect"
 import * as Brokers from "../support/brokers.ts"
+import { freePort } from "../support/freePort.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 import * as Database from "./Database.ts"
 import * as Proxy from "./Proxy.ts"
@@ -79,7 +80,7 @@ const cut = Effect.fnUntraced(function* (kind: Brokers.Kind) {
 
 const awayAtStart = Effect.fnUntraced(function* (kind: Brokers.Kind) {
   const database = yield* Database.make()
-  const port = yield* Brokers.freePort
+  const port = yield* freePort
   const settings = { PORT: "0", DATABASE_URL: database.url, PUBSUB_URL: `${kind}://me:hunter2@127.0.0.1:${port}` }
   const service = yield* ServiceProcess.start(["serve"], settings)
   const code = yield* service.exit

@@ -1,7 +1,7 @@
 /** Two replicas behind a balancer are replaced one after the other. */
 import { Clock, Effect, FileSystem, Scope } from "effect"
 import * as Path from "node:path"
-import * as Brokers from "../support/brokers.ts"
+import { freePort } from "../support/freePort.ts"
 import { emptyFolder } from "../support/folder.ts"
 import * as Nginx from "../support/nginx.ts"
 import * as Programs from "../support/programs.ts"
@@ -16,7 +16,7 @@ import * as World from "./World.ts"
 /** Starts a balancer in front of replicas, and returns its address. */
 const balancer = Effect.fnUntraced(function* (replicas: ReadonlyArray<number>) {
   const folder = yield* emptyFolder
-  const port = yield* Brokers.freePort
+  const port = yield* freePort
   const { args, files } = Nginx.nginx({ folder, port, services: replicas.map((port) => `127.0.0.1:${port}`) }, false)
   const fs = yield* FileSystem.FileSystem
   for (const [name, text] of Object.entries(files)) yield* fs.writeFileString(Path.join(folder, name), text)
@@ -39,7 +39,7 @@ const rollout = Effect.gen(function* () {
   const scope = yield* Effect.scope
   const database = yield* Database.make()
   const ledger = Ledger.make()
-  const ports = [yield* Brokers.freePort, yield* Brokers.freePort]
+  const ports = [yield* freePort, yield* freePort]
   const settings = { DATABASE_URL: database.url, DRAIN_DELAY: "1 second", DRAIN_TIME: "4 seconds" }
   const startAt = (port: number) => Replica.start({ ...settings, PORT: `${port}` })
   const replicas = yield* Effect.forEach(ports, startAt)

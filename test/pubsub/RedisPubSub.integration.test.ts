@@ -6,6 +6,7 @@ import * as RedisConnection from "../../src/pubsub/internal/redisConnection.ts"
 import * as RedisPubSub from "../../src/pubsub/RedisPubSub.ts"
 import * as Proxy from "../faults/Proxy.ts"
 import * as Brokers from "../support/brokers.ts"
+import { freePort } from "../support/freePort.ts"
 import { emptyFolder } from "../support/folder.ts"
 import { brokerSuite, Server } from "./brokerSuite.ts"
 import { promptly } from "./support.ts"
@@ -61,7 +62,7 @@ Brokers.describeWith("redis", () => {
       it.effect("checks the certificate of the broker, and shows its own [BK-05]", () =>
         Effect.gen(function* () {
           const tls = Brokers.certificates(yield* emptyFolder, "IP:127.0.0.1")
-          const port = yield* Brokers.freePort
+          const port = yield* freePort
           const files = ["--tls-cert-file", tls.cert, "--tls-key-file", tls.key, "--tls-ca-cert-file", tls.ca]
           yield* Brokers.start("redis", { args: ["--tls-port", `${port}`, ...files] })
           const url = Redacted.make(`rediss://127.0.0.1:${port}`)

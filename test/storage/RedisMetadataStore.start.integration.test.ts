@@ -5,6 +5,7 @@ import * as Path from "node:path"
 import { inspect } from "node:util"
 import * as RedisMetadataStore from "../../src/storage/RedisMetadataStore.ts"
 import * as Brokers from "../support/brokers.ts"
+import { freePort } from "../support/freePort.ts"
 import { emptyFolder } from "../support/folder.ts"
 import { row } from "../support/metadata.ts"
 import * as Postgres from "../support/Postgres.ts"
@@ -156,7 +157,7 @@ Brokers.describeWith("redis", () => {
         Effect.gen(function* () {
           const tls = Brokers.certificates(yield* emptyFolder, "IP:127.0.0.1")
           const { ca, cert, key } = tls
-          const [port, args] = [yield* Brokers.freePort, ["--tls-cert-file", cert, "--tls-key-file", key]]
+          const [port, args] = [yield* freePort, ["--tls-cert-file", cert, "--tls-key-file", key]]
           yield* Brokers.start("redis", {
             args: ["--tls-port", `${port}`, "--tls-ca-cert-file", ca, ...args]
           })

@@ -5,6 +5,7 @@ import { existsSync } from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as Programs from "./programs.ts"
+import { freePort } from "./freePort.ts"
 import { portOf } from "./localServer.ts"
 import * as ServiceProcess from "./serviceProcess.ts"
 
@@ -31,8 +32,6 @@ const servers: { readonly [K in Kind]: Server } = {
 
 /** Adds a suite that needs the server of a broker. */
 export const describeWith = (kind: Kind, suite: () => void) => Programs.describeWith(servers[kind].program, suite)
-
-export const freePort = Effect.scoped(Effect.suspend(() => portOf(Net.createServer())))
 
 export interface Options {
   readonly port?: number | undefined

@@ -2,12 +2,13 @@
 import { Effect, Redacted } from "effect"
 import * as Browser from "./browser.ts"
 import * as Client from "./client.ts"
+import { freePort } from "./freePort.ts"
 import * as Postgres from "./Postgres.ts"
 import * as ServiceProcess from "./serviceProcess.ts"
 
 export const adminToken = "an-administrators-token"
 
-/** A service on the suite's database. */
+/** A service on the suite's database. Another one can follow it on its port. */
 export const serve = Effect.fnUntraced(function* (env: Readonly<Record<string, string>> = {}) {
   const { url } = yield* Postgres.TestDatabase
   const service = yield* ServiceProcess.start(["serve"], {
@@ -15,7 +16,7 @@ export const serve = Effect.fnUntraced(function* (env: Readonly<Record<string, s
     ADMIN_TOKEN: adminToken,
     METADATA_FLUSH_INTERVAL: "200 millis",
     METADATA_ANNOUNCE_INTERVAL: "0",
-    PORT: "0",
+    PORT: String(yield* freePort),
     ...env
   })
   const [, address] = yield* service.line(/^ready at (\S+)/)

@@ -3,6 +3,7 @@ import { Effect, FileSystem, Schedule } from "effect"
 import * as Path from "node:path"
 import { createClient } from "redis"
 import * as Brokers from "./brokers.ts"
+import { freePort } from "./freePort.ts"
 import { emptyFolder } from "./folder.ts"
 
 export type RedisCluster = Effect.Success<ReturnType<typeof start>>
@@ -23,11 +24,11 @@ export const start = Effect.fnUntraced(function* ({ args = [], certificates = []
   const fs = yield* FileSystem.FileSystem
   const nodes = yield* Effect.forEach([0, 1, 2], (index) =>
     Effect.gen(function* () {
-      const [port, busPort] = [yield* Brokers.freePort, yield* Brokers.freePort]
+      const [port, busPort] = [yield* freePort, yield* freePort]
       const own = Path.join(folder, `${index}`)
       yield* Effect.orDie(fs.makeDirectory(own))
       const settings = ["--cluster-enabled", "yes", "--cluster-port", `${busPort}`, "--cluster-node-timeout", "2000"]
-      const tlsPort = yield* Brokers.freePort
+      const tlsPort = yield* freePort
       const tls = certificates[index] === undefined ? [] : tlsArgs(tlsPort, certificates[index])
       const all = { port, args: [...settings, "--dir", own, ...tls, ...args] }
       const node = yield* Brokers.start("redis", all)
