@@ -192,18 +192,21 @@ const makeVisits = Effect.fnUntraced(function* ({ client, observed }: Tools) {
   const visit = (visitor: Work.Visitor, action: "connect" | "disconnect") =>
     observed("ReportConnection")(client.ReportConnection(Work.connection(visitor, action)))
 
+  // a call that is interrupted may have reached the service: the visitor may leave twice, and stays never
   const goodbye = Effect.gen(function* () {
-    const gone = yield* Ref.getAndSet(visitor, undefined)
-    if (gone !== undefined) yield* visit(gone, "disconnect")
-    return gone
+    const leaving = yield* Ref.get(visitor)
+    if (leaving === undefined) return false
+    yield* visit(leaving, "disconnect")
+    yield* Ref.set(visitor, undefined)
+    return true
   })
 
   /** Makes the visitor leave, or a new visitor come if there is none. */
   const comeAndGo = Effect.gen(function* () {
-    if ((yield* goodbye) !== undefined) return
+    if (yield* goodbye) return
     const newcomer = yield* Work.visitor
-    yield* visit(newcomer, "connect")
     yield* Ref.set(visitor, newcomer)
+    yield* Effect.tapError(visit(newcomer, "connect"), () => Ref.set(visitor, undefined))
   })
 
   return { visitor, goodbye, comeAndGo }

@@ -21,6 +21,7 @@ import * as Agent from "../support/agent.ts"
 import * as People from "../support/directory.ts"
 import { equip } from "../support/equipment.ts"
 import * as Figures from "../support/figures.ts"
+import { freePort } from "../support/freePort.ts"
 import { samples } from "../support/metadata.ts"
 import * as Postgres from "../support/Postgres.ts"
 import * as Service from "../support/service.ts"
@@ -361,12 +362,13 @@ layer(Postgres.layer, { excludeTestServices: true })("a fleet whose service is r
     "comes back by itself and goes on reporting, in the protocol %s [WI-81]",
     (protocol) =>
       Effect.gen(function* () {
-        const start = Effect.fnUntraced(function* (port: string) {
+        const PORT = String(yield* freePort)
+        const start = Effect.gen(function* () {
           const scope = yield* Scope.fork(yield* Effect.scope)
-          const services = yield* Layer.buildWithScope(Service.layerOver(Server.layerStorage, { PORT: port }), scope)
+          const services = yield* Layer.buildWithScope(Service.layerOver(Server.layerStorage, { PORT }), scope)
           return { services, stop: Scope.close(scope, Exit.void) }
         })
-        const first = yield* start("0")
+        const first = yield* start
         const { url } = Context.get(first.services, Service.TestService)
         const members = yield* Effect.provideContext(provision(5), first.services)
         const { figures, until } = yield* Figures.watched
@@ -376,7 +378,7 @@ layer(Postgres.layer, { excludeTestServices: true })("a fleet whose service is r
         yield* first.stop
         yield* until(({ connected }) => connected === 0)
         const before = Fleet.reports(figures)
-        const second = yield* start(new URL(url).port)
+        const second = yield* start
         yield* until((figures) => figures.calls.get("UpdateStartup") === 10 && Fleet.reports(figures) >= before + 10)
 
         // each has introduced itself again, and none has started again

@@ -7,6 +7,7 @@ import { NodeServices } from "@effect/platform-node"
 import { Effect, Fiber } from "effect"
 import * as Client from "../support/client.ts"
 import { emptyFolder } from "../support/folder.ts"
+import { freePort } from "../support/freePort.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 import * as GoClient from "./goClient.ts"
 
@@ -19,14 +20,15 @@ describe.skipIf(!GoClient.hasGo)(GoClient.hasGo ? title : `${title} (skipped: ne
       const environment = {
         DATA_DIR: yield* emptyFolder,
         ADMIN_TOKEN: adminToken,
-        METADATA_FLUSH_INTERVAL: "100 millis"
+        METADATA_FLUSH_INTERVAL: "100 millis",
+        PORT: String(yield* freePort)
       }
-      const start = Effect.fnUntraced(function* (port: string) {
-        const service = yield* ServiceProcess.startCommand("npm", ["start"], { ...environment, PORT: port })
+      const start = Effect.gen(function* () {
+        const service = yield* ServiceProcess.startCommand("npm", ["start"], environment)
         const [, url = ""] = yield* service.line(/^ready at (\S+)$/)
         return { ...service, url }
       })
-      const service = yield* start("0")
+      const service = yield* start
       const { url } = service
       const admin = yield* Client.admin(url, adminToken)
       yield* admin.users.create({ payload: { username: "ada", is_admin: false } })
@@ -50,7 +52,7 @@ describe.skipIf(!GoClient.hasGo)(GoClient.hasGo ? title : `${title} (skipped: ne
       yield* until("cpu", "connection 1")
       yield* service.kill("SIGTERM")
       assert.strictEqual(yield* service.exit, 0)
-      const again = yield* start(new URL(url).port)
+      const again = yield* start
       assert.strictEqual(again.url, url)
 
       const { output } = yield* Fiber.join(playing)
