@@ -2,8 +2,9 @@ import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 import { LongestFirst } from "./test/support/sequencer.ts"
 
-/** Tests that `npm test` leaves out: they need a Chromium, or judge the package or the benchmark. */
+/** Tests that `npm test` leaves out: they start the service again and again, need a Chromium, or judge the package or the benchmark. */
 const modes: Readonly<Record<string, ReadonlyArray<string>>> = {
+  e2e: ["test/e2e/!(*.browser).test.ts"],
   browser: ["test/**/*.browser.test.ts"],
   package: ["test/Package.test.ts"],
   bench: ["test/bench/bench.test.ts"]

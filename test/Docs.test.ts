@@ -34,7 +34,7 @@ describe("the documents", () => {
   it("name scripts of npm that exist", () => {
     const { scripts } = JSON.parse(readFileSync("package.json", "utf8"))
     const named = documents.flatMap(({ text }) =>
-      [...text.matchAll(/npm run ([a-z:]+)|npm (start|test)\b/g)].map(([, script, short]) => (script ?? short)!)
+      [...text.matchAll(/npm run ([a-z0-9:]+)|npm (start|test)\b/g)].map(([, script, short]) => (script ?? short)!)
     )
 
     assert.deepStrictEqual(

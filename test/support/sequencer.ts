@@ -8,7 +8,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 /** The files that take longest, of which most time is waiting for processes and servers. */
 const longest = [
-  "fleet/Leaks.integration",
+  "e2e/leaks",
   "e2e/workers",
   "agent/Agent.integration",
   "fleet/Fleet.integration",

@@ -1,5 +1,6 @@
 /**
- * `npm run test:steady`: runs the tests again and again, prints which tests fail in which run, and fails if any did.
+ * `npm run test:steady`: runs the tests of `npm test` and of `npm run test:e2e` again and again, prints which fail in which run,
+ * and fails if any did.
  *
  *     npm run test:steady -- --busy                ten times, beside a busy loop on each core
  *     npm run test:steady -- --shuffle --times 3   files, and the tests in each, in a random order
@@ -65,35 +66,46 @@ const failuresOf = ({ testResults }: Report): ReadonlyArray<string> =>
     )
   })
 
+/** The runs of Vitest that `npm test` and `npm run test:e2e` are. */
+const commands: ReadonlyArray<ReadonlyArray<string>> = [[], ["--mode", "e2e"]]
+
+const runTests = (command: ReadonlyArray<string>, seed: string) => {
+  const file = Path.join(folder, `${[...command, seed].join("-")}.json`)
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [
+      Path.resolve("node_modules/vitest/vitest.mjs"),
+      "run",
+      ...command,
+      "--passWithNoTests",
+      "--reporter=json",
+      `--outputFile=${file}`,
+      ...(values.shuffle ? ["--sequence.shuffle", `--sequence.seed=${seed}`] : []),
+      ...positionals
+    ],
+    { encoding: "utf8", stdio: ["ignore", "ignore", "pipe"], maxBuffer: 2 ** 28 }
+  )
+  const report: Report = JSON.parse(readFileSync(file, "utf8"))
+  const reasons = status === 0 ? [] : [...failuresOf(report), /^FUZZ_SEED=\S+/m.exec(stderr)?.[0] ?? ""]
+  return { passed: status === 0, tests: report.numTotalTests, reasons }
+}
+
 let failedRuns = 0
 try {
   for (let run = 1; run <= times; run++) {
-    const file = Path.join(folder, `${run}.json`)
     const seed = String(run)
     const begun = performance.now()
-    const { status, stderr } = spawnSync(
-      process.execPath,
-      [
-        Path.resolve("node_modules/vitest/vitest.mjs"),
-        "run",
-        "--reporter=json",
-        `--outputFile=${file}`,
-        ...(values.shuffle ? ["--sequence.shuffle", `--sequence.seed=${seed}`] : []),
-        ...positionals
-      ],
-      { encoding: "utf8", stdio: ["ignore", "ignore", "pipe"], maxBuffer: 2 ** 28 }
-    )
+    const results = commands.map((command) => runTests(command, seed))
     const seconds = ((performance.now() - begun) / 1_000).toFixed(0)
-    const report: Report = JSON.parse(readFileSync(file, "utf8"))
+    const tests = results.reduce((sum, result) => sum + result.tests, 0)
+    const passed = tests > 0 && results.every((result) => result.passed)
     const order = values.shuffle ? `, in the order of the seed ${seed}` : ""
-    const outcome = status === 0 ? "passed" : "FAILED"
     print(
-      `run ${run} of ${times} ${outcome}: ${report.numTotalTests} tests in ${seconds} s${order}, load ${loadavg()[0]!.toFixed(1)}`
+      `run ${run} of ${times} ${passed ? "passed" : "FAILED"}: ${tests} tests in ${seconds} s${order}, load ${loadavg()[0]!.toFixed(1)}`
     )
-    if (status === 0) continue
+    if (passed) continue
     failedRuns++
-    for (const failure of failuresOf(report)) print(`  ${failure}`)
-    print(`  ${/^FUZZ_SEED=\S+/m.exec(stderr)?.[0] ?? ""}`)
+    for (const reason of results.flatMap(({ reasons }) => reasons)) print(`  ${reason}`)
   }
 } finally {
   for (const loop of loops) loop.kill()
