@@ -106,9 +106,9 @@ layer(Service.layerWith(environment), { excludeTestServices: true })("the agent 
       const { url } = yield* Service.TestService
       const created = yield* People.agentDeclaring([
         key("ticks", "date +%s%N"),
-        key("once", "echo one; echo two >&2", { interval: 0 }),
-        key("bad", "echo broken; exit 3"),
-        key("slow", "echo begun; sleep 60"),
+        key("once", "echo one; echo two >&2", { interval: 0, timeout: 60 }),
+        key("bad", "echo broken; exit 3", { timeout: 60 }),
+        key("slow", "echo begun; sleep 60", { timeout: 3 }),
         key("none", "")
       ])
       const { id, token } = created
@@ -176,7 +176,8 @@ layer(Service.layerWith(environment), { excludeTestServices: true })("the agent 
           const agent = yield* start(url, token)
           yield* agent.line(/^ready$/)
           yield* World.settle(
-            sql`SELECT FROM pg_locks WHERE NOT granted AND relation IN
+            sql`SELECT FROM pg_locks JOIN pg_database ON oid = database
+              WHERE datname = current_database() AND NOT granted AND relation IN
               ('workspace_agent_logs'::regclass, 'workspace_agent_script_timings'::regclass)`,
             ({ length }) => length === 2
           )

@@ -45,8 +45,8 @@ const answers: Readonly<Partial<Record<Tag, object>>> = {
   CreateSubAgent: { app_creation_errors: [] }
 }
 
-/** Whether it is not one that the service makes every few seconds, whoever calls. */
-const isOfCalls = ({ text }: Statements.Made) => !/\b(site_configs|replica_points)\b/.test(text)
+/** Whether it is not one that the service makes on its own, whoever calls. */
+const isOfCalls = ({ text }: Statements.Made) => !/^WITH deleted |\b(site_configs|replica_points)\b/.test(text)
 
 const environment = { METADATA_FLUSH_INTERVAL: "1 hour", AGENT_PING_INTERVAL: "1 hour" }
 

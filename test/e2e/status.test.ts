@@ -4,6 +4,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { readFileSync } from "node:fs"
 import * as Path from "node:path"
+import * as World from "../faults/World.ts"
 import { dataFolder } from "../support/folder.ts"
 import * as ServiceProcess from "../support/serviceProcess.ts"
 
@@ -16,6 +17,11 @@ it.live(
       const [, port] = yield* service.line(/^ready at \S+:(\d+)/)
       const environment = { PORT: port!, DATA_DIR: folder }
 
+      // a machine that is slow at the start needs attention for a while
+      yield* World.settle(
+        Effect.flatMap(ServiceProcess.start(["status"], environment), ({ exit }) => exit),
+        (code) => code === 0
+      )
       const lines = yield* ServiceProcess.start(["status"], environment)
       assert.strictEqual(yield* lines.exit, 0)
       assert.match(lines.output(), /^healthy, up for .*\n {2}agents connected +0\n/)
@@ -25,7 +31,7 @@ it.live(
       assert.deepInclude(JSON.parse(json.output()), { problems: [] })
 
       const token = readFileSync(Path.join(folder, "admin-token"), "utf8").trim()
-      const flags = "--agents 2 --keys 3 --metadata-only --ramp-up 100ms --interval 100ms --duration 1s --json".split(
+      const flags = "--agents 2 --keys 3 --metadata-only --ramp-up 100ms --interval 100ms --duration 3s --json".split(
         " "
       )
       const simulation = yield* ServiceProcess.start(["simulate", ...flags], { ...environment, ADMIN_TOKEN: token })

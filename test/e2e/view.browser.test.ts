@@ -36,12 +36,12 @@ const under = (path: string, target: string) =>
       })
   ).pipe(Effect.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`))
 
-const manyAgents = Effect.fnUntraced(function* (url: string, count: number) {
+const manyAgents = Effect.fnUntraced(function* (url: string, prefix: string, count: number) {
   const api = yield* Client.admin(url, adminToken)
   const username = `user-${crypto.randomUUID().slice(0, 8)}`
   yield* api.users.create({ payload: { username, is_admin: false } })
   const { id } = yield* api.workspaces.create({ payload: { name: "many", owner: username } })
-  const agents = Array.from({ length: count }, (_, index) => ({ name: `many-${index}`, metadata: [] }))
+  const agents = Array.from({ length: count }, (_, index) => ({ name: `${prefix}-${index}`, metadata: [] }))
   yield* api.agents.create({ params: { workspace: id }, payload: { agents } })
 })
 
@@ -174,7 +174,7 @@ layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Bro
   it.effect("says that it waits for a list that does not come, and scrolls it by page [LF-28]", () =>
     Effect.gen(function* () {
       const { url } = yield* serve()
-      yield* manyAgents(url, 300)
+      yield* manyAgents(url, "many", 300)
       const { page } = yield* Browser.open(url)
       yield* ask(async () => {
         let answer = () => {}
@@ -207,7 +207,7 @@ layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Bro
     Effect.gen(function* () {
       const { url } = yield* serve()
       // more than there are in view, so that there is a gap beneath them
-      yield* manyAgents(url, 60)
+      yield* manyAgents(url, "few", 60)
       const { page } = yield* signedIn(url)
       yield* ask(async () => {
         await page.setViewportSize({ width: 1_900, height: 1_000 })
@@ -217,7 +217,8 @@ layer(Layer.mergeAll(PgProxy.layer.pipe(Layer.provideMerge(Postgres.layer)), Bro
         const top = async (selector: string) => (await page.locator(selector).first().boundingBox())!.y
         assert.isBelow(await top(".agents"), await top(".plots"))
         assert.isBelow(await top(".agents"), 844)
-        assert.strictEqual(await page.evaluate("document.documentElement.scrollWidth"), 390)
+        // plots follow the width in the next frame
+        await page.waitForFunction("document.documentElement.scrollWidth === 390")
         const end = async (selector: string) => {
           const { width, x } = (await page.locator(selector).first().boundingBox())!
           return x + width

@@ -63,8 +63,9 @@ const killedWithAllPending = Effect.gen(function* () {
     { to: () => replica.url, every: 250 },
     Effect.tap(allAccepted(world), lasting("3 seconds"))
   )
-  // reads every worker
-  const pending = yield* replica.pending
+  // of every worker, once no report waits that may replace what is pending
+  const waiting = Effect.map(replica.metrics, (metric) => [metric("pending_keys"), metric("queue_depth")] as const)
+  const [pending] = yield* World.settle(waiting, ([, depth]) => depth === 0)
   yield* killWorker(world, 1)
   const counted = Effect.map(replica.metrics, (metric) => metric("lost_keys_total"))
   // a request on its way to the killed worker fails

@@ -82,9 +82,9 @@ export const storeTimesSuite = (it: It<Stored>) => {
       const aheadBy = (seconds: number) => DateTime.add(now, { days: 30, seconds })
       yield* updateBatch([row(agent, "cpu", "newer", now)])
 
-      // the clock of its replica is thirty days ahead: the row is five seconds old when it is written
+      // the clock of its replica is thirty days ahead: the row is a minute old when it is written
       yield* Effect.andThen(
-        TestClock.setTime(DateTime.toEpochMillis(aheadBy(5))),
+        TestClock.setTime(DateTime.toEpochMillis(aheadBy(60))),
         updateBatch([row(agent, "cpu", "older", aheadBy(0))])
       ).pipe(Effect.provide(TestClock.layer()))
 
@@ -96,11 +96,11 @@ export const storeTimesSuite = (it: It<Stored>) => {
     Effect.gen(function* () {
       const [agent] = yield* agents(1, ["cpu"])
       const now = yield* DateTime.now
-      // the row is five seconds old by the clock as it was, and an hour ahead of the clock as it is
+      // the row is a minute old by the clock as it was, and an hour ahead of the clock as it is
       const old = DateTime.add(now, { hours: 1 })
       const isAhead = (time: number) => time === DateTime.toEpochMillis(old)
       const clockThatWentBack = (time: number) =>
-        Effect.succeed(DateTime.toEpochMillis(isAhead(time) ? DateTime.add(old, { seconds: 5 }) : now))
+        Effect.succeed(DateTime.toEpochMillis(isAhead(time) ? DateTime.add(old, { minutes: 1 }) : now))
       yield* updateBatch([row(agent, "cpu", "newer", now)])
 
       yield* Effect.gen(function* () {

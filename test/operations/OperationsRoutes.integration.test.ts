@@ -267,14 +267,11 @@ layer(behindProxy, { excludeTestServices: true })("a service whose database goes
         HttpClient.get("/api/v2/dashboard/overview", { headers }),
         HttpClientResponse.schemaBodyJson(Overview)
       )
-      const { incidents, problems } = yield* Effect.repeat(overview, {
-        until: ({ problems }) => problems.some((problem) => problem.includes("calls of agents failed"))
+      const labels = ["operations of the database failed", "calls of agents failed", "HTTP requests failed"]
+      const { incidents } = yield* Effect.repeat(overview, {
+        until: ({ problems }) => labels.every((label) => problems.some((problem) => problem.endsWith(label)))
       })
-      for (const label of ["operations of the database failed", "calls of agents failed", "HTTP requests failed"]) {
-        assert.isTrue(
-          problems.some((problem) => problem.endsWith(label)),
-          label
-        )
+      for (const label of labels) {
         assert.isTrue(
           incidents.some((incident) => incident.label === label && incident.total > 0),
           label

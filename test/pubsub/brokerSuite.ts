@@ -26,7 +26,7 @@ interface Options {
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string }
   readonly heartbeatInterval?: "100 millis"
   readonly heartbeatTimeout?: "400 millis"
-  readonly publishTimeout?: "200 millis"
+  readonly publishTimeout?: "1 second"
 }
 
 export interface Backend {
@@ -45,8 +45,7 @@ const schemesOf: { readonly [K in Brokers.Kind]: ReadonlyArray<string> } = {
 
 const impatient = {
   heartbeatInterval: "100 millis",
-  heartbeatTimeout: "400 millis",
-  publishTimeout: "200 millis"
+  heartbeatTimeout: "400 millis"
 } as const
 
 export const brokerSuite = (it: Vitest.MethodsNonLive<Server | FileSystem.FileSystem>, { make }: Backend) => {
@@ -108,7 +107,8 @@ export const brokerSuite = (it: Vitest.MethodsNonLive<Server | FileSystem.FileSy
       yield* proxy.swallow
 
       assert.deepStrictEqual(yield* promptly(subscription.take(2)), [Resync(), Resync()])
-      yield* pubsub.publish("a", "1")
+      // a machine that pauses for half a second loses the new one too
+      yield* Effect.retry(pubsub.publish("a", "1"), { times: 20 })
       assert.deepStrictEqual(yield* nextMessage(subscription), message("1"))
     })
   )
@@ -129,7 +129,7 @@ export const brokerSuite = (it: Vitest.MethodsNonLive<Server | FileSystem.FileSy
 
   it.effect("gives the subscribers of all replicas a Resync after a publication that failed [BK-04]", () =>
     Effect.gen(function* () {
-      const { proxy, pubsub } = yield* proxied({ publishTimeout: "200 millis" })
+      const { proxy, pubsub } = yield* proxied({ publishTimeout: "1 second" })
       const other = yield* make({ url: Redacted.make((yield* Server).url) })
       const subscription = yield* on(other)(subscribe("a"))
       yield* subscription.next

@@ -42,10 +42,11 @@ export const contract = <R>(it: Vitest.MethodsNonLive<R>, { isRemote, replica }:
       const ofThere = numbers(50).map((number) => `there ${number}`)
       yield* Effect.all([publishAll(here, ofHere), publishAll(there, ofThere)], { concurrency: 2 })
 
-      for (const { take } of subscriptions) {
-        const received = yield* take(100)
+      for (const { next } of subscriptions) {
+        // a replica that begins late to hear another one marks what it may have missed
+        const received = yield* Effect.replicateEffect(Effect.repeat(next, { until: is("Message") }), 100)
         const from = (name: string) =>
-          received.filter((event) => event._tag === "Message" && event.payload.startsWith(name))
+          received.filter((event) => is("Message")(event) && event.payload.startsWith(name))
         assert.deepStrictEqual(from("here"), ofHere.map(message))
         assert.deepStrictEqual(from("there"), ofThere.map(message))
       }

@@ -96,7 +96,7 @@ layer(Postgres.layer, { excludeTestServices: true })("the accounts of metadata",
       stuck.check({ accepted: 4, stored: 0, merged: 1, lost: 3, pending: 0 })
 
       const mute = yield* start(
-        { maxBatchSize: 2, shutdownTimeout: "1 second" },
+        { maxBatchSize: 2, shutdownTimeout: "3 seconds" },
         { publish: () => Effect.never, subscribe: () => Stream.never }
       )
       yield* mute.batcher.add(agent, [entry("cpu", "3", 2), entry("other", "1")])

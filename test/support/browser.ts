@@ -36,7 +36,7 @@ export const open = Effect.fnUntraced(function* (url: string, options: BrowserCo
   )
   const faults: Array<string> = []
   const page = yield* Effect.promise(() => context.newPage())
-  page.setDefaultTimeout(20_000)
+  page.setDefaultTimeout(60_000)
   page.on("pageerror", (error) => faults.push(error.message))
   page.on("console", (message) => {
     if (message.type() === "error" || message.type() === "warning") faults.push(message.text())

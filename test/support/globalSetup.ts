@@ -89,7 +89,7 @@ const server = Layer.unwrap(
         fsync: "off",
         synchronous_commit: "off",
         full_page_writes: "off",
-        max_connections: "300"
+        max_connections: String(300 + 30 * Os.availableParallelism())
       }
     })
   })

@@ -37,6 +37,10 @@ export const make = Effect.fnUntraced(function* <E>(
     yield* Queue.take(attempts)
     if (treatment === "break") {
       const connection = yield* Queue.take(connections)
+      // the client knows of its connection once it responds
+      yield* Effect.callback<void>((resume) => {
+        connection.once("pong", () => resume(Effect.void)).ping()
+      })
       yield* TestClock.adjust(lasting)
       connection.close()
     }

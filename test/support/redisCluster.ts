@@ -45,7 +45,10 @@ export const start = Effect.fnUntraced(function* ({ args = [], certificates = []
   }
   const isWell = Effect.map(
     Effect.forEach(nodes, ({ port }) => send(port, ["CLUSTER", "INFO"])),
-    (all) => all.every((info) => /cluster_state:ok[^]*cluster_known_nodes:3/.test(String(info)))
+    (all) =>
+      all.every((info) =>
+        /cluster_state:ok[^]*cluster_slots_assigned:16384[^]*cluster_known_nodes:3/.test(String(info))
+      )
   )
   yield* Effect.repeat(isWell, { until: (is) => is, schedule: Schedule.spaced("50 millis") })
   return { nodes, url: `redis://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(",")}` }

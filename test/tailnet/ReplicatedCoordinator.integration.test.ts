@@ -19,7 +19,7 @@ import { badInputSuite } from "./badInputSuite.ts"
 import { coordinatorSuite, type Rules } from "./coordinatorSuite.ts"
 import { connectTo, newPeerId, node, type TestPeer } from "./support.ts"
 
-const heartbeatTimeout = "1500 millis"
+const heartbeatTimeout = "3 seconds"
 
 const services = Layer.mergeAll(PgCoordinatorStore.layer({ heartbeatTimeout }), PgPubSub.layer()).pipe(
   Layer.provideMerge(Postgres.layer)
@@ -198,11 +198,9 @@ layer(services, { excludeTestServices: true })("coordinators of several replicas
       assert.strictEqual(yield* client.next, `node ${id} d1 (new)`)
 
       assert.strictEqual(yield* client.next, `lost ${id} (lost)`)
-      const [row] = yield* sql<{ age: number }>`
-        SELECT extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS age
-        FROM tailnet_coordinators WHERE id = ${dead}`
-      assert.isAbove(row!.age, 1.5)
-      assert.isBelow(row!.age, 2.5)
+      const silence = yield* sql`
+        SELECT clock_timestamp() - heartbeat_at > '3 s' AS "isLong" FROM tailnet_coordinators WHERE id = ${dead}`
+      assert.deepStrictEqual(silence, [{ isLong: true }])
 
       yield* store.beat(dead)
       assert.strictEqual(yield* client.next, `node ${id} d1 (found)`)
@@ -301,8 +299,8 @@ layer(services, { excludeTestServices: true })("coordinators of several replicas
       yield* agent.update("a3")
       yield* latch.open
 
-      assert.strictEqual(yield* client.next, "node agent a2 (update)")
-      assert.strictEqual(yield* client.next, "node agent a3 (update)")
+      const [first, last] = [yield* client.next, "node agent a3 (update)"]
+      if (first !== last) assert.deepStrictEqual([first, yield* client.next], ["node agent a2 (update)", last])
       yield* Effect.repeat(Queue.take(writing), { until: () => tunnels.size >= 49_000 })
     })
   )
@@ -311,10 +309,8 @@ layer(services, { excludeTestServices: true })("coordinators of several replicas
     Effect.gen(function* () {
       const store = yield* CoordinatorStore
       let isAway = false
-      const unlessAway = <A>(self: Effect.Effect<A, StoreError>) =>
-        Effect.suspend(() =>
-          isAway ? new StoreError({ operation: "any", reason: "unavailable", cause: "away" }) : self
-        )
+      const error = new StoreError({ operation: "any", reason: "unavailable", cause: "away" })
+      const unlessAway = <A>(self: Effect.Effect<A, StoreError>) => Effect.suspend(() => (isAway ? error : self))
       const one = yield* replicaOver({
         store: {
           write: (replicaId, changes) => unlessAway(store.write(replicaId, changes)),
@@ -339,7 +335,10 @@ layer(services, { excludeTestServices: true })("coordinators of several replicas
       assert.strictEqual(yield* client.next, "lost agent (lost)")
       isAway = false
 
-      assert.strictEqual(yield* client.next, "node agent a2 (found)")
+      // its heartbeat may be there before what it could not write
+      const found = yield* client.next
+      if (found === "node agent a1 (found)") assert.strictEqual(yield* client.next, "node agent a2 (update)")
+      else assert.strictEqual(found, "node agent a2 (found)")
       yield* client.update("c2")
       assert.strictEqual(yield* agent.next, "node client c2 (update)")
     }).pipe(silent)

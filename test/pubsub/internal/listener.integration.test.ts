@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Layer, Logger, Queue, Redacted, References, Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Layer, Logger, Queue, Redacted, References, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import * as PgPubSub from "../../../src/pubsub/PgPubSub.ts"
@@ -81,7 +81,8 @@ layer(quiet, { excludeTestServices: true })("listener", (it) => {
 
       const [late, again] = yield* proxy.down(
         Effect.gen(function* () {
-          yield* Queue.take(proxy.closed)
+          const { reconnecting } = yield* PubSub
+          yield* Effect.repeat(reconnecting!, { until: (is) => is, schedule: Schedule.spaced("5 millis") })
           return yield* Effect.all([subscribe("b"), subscribe("a")])
         })
       )
