@@ -192,7 +192,7 @@ const makeVisits = Effect.fnUntraced(function* ({ client, observed }: Tools) {
   const visit = (visitor: Work.Visitor, action: "connect" | "disconnect") =>
     observed("ReportConnection")(client.ReportConnection(Work.connection(visitor, action)))
 
-  // a call that is interrupted may have reached the service: the visitor may leave twice, and stays never
+  // a call that fails or is interrupted may have reached the service: a visitor may leave twice, and is never left behind
   const goodbye = Effect.gen(function* () {
     const leaving = yield* Ref.get(visitor)
     if (leaving === undefined) return false
@@ -206,7 +206,7 @@ const makeVisits = Effect.fnUntraced(function* ({ client, observed }: Tools) {
     if (yield* goodbye) return
     const newcomer = yield* Work.visitor
     yield* Ref.set(visitor, newcomer)
-    yield* Effect.tapError(visit(newcomer, "connect"), () => Ref.set(visitor, undefined))
+    yield* visit(newcomer, "connect")
   })
 
   return { visitor, goodbye, comeAndGo }

@@ -17,13 +17,13 @@ export class NoFreePort extends Data.TaggedError("NoFreePort")<{
   }
 }
 
-/** Returns a port of a host that is free. */
+/** Returns a port of a host that is free. Fails for a host of another machine, and after 101 draws of ports that are not free. */
 export const find = (host: string) =>
   Effect.retry(Effect.flatMap(drawn, listenAt(host)), { times: 100, while: ({ cause }) => taken.has(cause.code) })
 
 const drawn = Random.nextIntBetween(20_000, 32_768, { halfOpen: true })
 
-/** Another program listens there, or the system keeps the port for one. */
+/** Another program listens on the port, or the system reserves it. */
 const taken: ReadonlySet<unknown> = new Set(["EADDRINUSE", "EACCES"])
 
 /** Listens on a port for a moment. */

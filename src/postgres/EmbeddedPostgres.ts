@@ -75,7 +75,7 @@ export { EmbeddedPostgresError }
 export interface Options {
   /** The folder of this server, created if it is missing. Only one live process at a time can use it. */
   readonly dataDir: string
-  /** Default: any free port. */
+  /** Default: a free port from 20,000 to 32,767. */
   readonly port?: number | undefined
   /** Postgres settings that override those that this module chooses for a small machine. */
   readonly settings?: Readonly<Record<string, string>> | undefined

@@ -30,7 +30,9 @@ export const settings = () => ({
  * can follow it.
  */
 export const start = Effect.fnUntraced(function* (env: Readonly<Record<string, string>>) {
-  return yield* ready(yield* ServiceProcess.start(["serve"], { ...settings(), PORT: String(yield* freePort), ...env }))
+  return yield* ready(
+    yield* ServiceProcess.start(["serve"], { ...settings(), PORT: env["PORT"] ?? String(yield* freePort), ...env })
+  )
 })
 
 /** Waits until a process of the service is ready. */

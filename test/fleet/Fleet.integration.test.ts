@@ -114,17 +114,13 @@ layer(Service.layer, { excludeTestServices: true })("a fleet", (it) => {
       const { logged, url } = yield* Service.TestService
       const [member] = yield* provision(1)
       const { figures, until } = yield* Figures.watched
-      // long enough for a report on any machine
-      const options = {
-        ...pace,
-        interval: Duration.millis(10),
-        metadataOnly: true,
-        reconnectAfter: Duration.millis(500)
-      }
+      const reconnectAfter = Duration.seconds(1)
 
-      const fleet = yield* Effect.forkScoped(Fleet.run({ ...options, url, members: [member!] }, figures))
+      const fleet = yield* Effect.forkScoped(Fleet.run({ ...pace, url, members: [member!], reconnectAfter }, figures))
       yield* until((figures) => Fleet.reports(figures) > 0)
       for (let time = 0; time < 3; time++) yield* logged("agent disconnected", member!.id)
+      // each time it has been created, has started, has shut down and is off
+      assert.isAtLeast(figures.calls.get("UpdateLifecycle")!, 3 * 4)
       yield* logged("agent connected", member!.id)
       yield* Fiber.interrupt(fleet)
 

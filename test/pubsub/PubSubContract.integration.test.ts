@@ -21,12 +21,20 @@ const url = Server.useSync(({ url }) => Redacted.make(url))
 
 Brokers.describeWith("nats", () => {
   layer(Server.layer("nats"), { excludeTestServices: true })("the pubsub over NATS", (it) => {
-    contract(it, { replica: Effect.flatMap(url, (url) => NatsPubSub.make({ url })), isRemote: true })
+    contract(it, {
+      replica: Effect.flatMap(url, (url) => NatsPubSub.make({ url })),
+      isRemote: true,
+      marksLateness: true
+    })
   })
 })
 
 Brokers.describeWith("redis", () => {
   layer(Server.layer("redis"), { excludeTestServices: true })("the pubsub over Redis", (it) => {
-    contract(it, { replica: Effect.flatMap(url, (url) => RedisPubSub.make({ url })), isRemote: true })
+    contract(it, {
+      replica: Effect.flatMap(url, (url) => RedisPubSub.make({ url })),
+      isRemote: true,
+      marksLateness: true
+    })
   })
 })

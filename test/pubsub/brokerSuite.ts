@@ -25,7 +25,7 @@ interface Options {
   readonly credentialsFile?: string
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string }
   readonly heartbeatInterval?: "100 millis"
-  readonly heartbeatTimeout?: "400 millis"
+  readonly heartbeatTimeout?: "1 second"
   readonly publishTimeout?: "1 second"
 }
 
@@ -45,7 +45,7 @@ const schemesOf: { readonly [K in Brokers.Kind]: ReadonlyArray<string> } = {
 
 const impatient = {
   heartbeatInterval: "100 millis",
-  heartbeatTimeout: "400 millis"
+  heartbeatTimeout: "1 second"
 } as const
 
 export const brokerSuite = (it: Vitest.MethodsNonLive<Server | FileSystem.FileSystem>, { make }: Backend) => {
@@ -107,8 +107,7 @@ export const brokerSuite = (it: Vitest.MethodsNonLive<Server | FileSystem.FileSy
       yield* proxy.swallow
 
       assert.deepStrictEqual(yield* promptly(subscription.take(2)), [Resync(), Resync()])
-      // a machine that pauses for half a second loses the new one too
-      yield* Effect.retry(pubsub.publish("a", "1"), { times: 20 })
+      yield* pubsub.publish("a", "1")
       assert.deepStrictEqual(yield* nextMessage(subscription), message("1"))
     })
   )

@@ -16,7 +16,10 @@ export class TestDatabase extends Context.Service<
   }
 >()("test/support/TestDatabase") {}
 
-/** A superuser's connection to the server itself, which all suites of a process share: each would take 20 ms for two. */
+/**
+ * A superuser's connection to the server itself, which all suites of a process share. A connection of its own would cost each
+ * suite 10 ms as it makes its database, and again as it drops it.
+ */
 const server = ManagedRuntime.make(
   Layer.suspend(() => PgClient.layer({ url: Redacted.make(inject("postgresUrl")), maxConnections: 1 }))
 )

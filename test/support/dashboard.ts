@@ -8,7 +8,7 @@ import * as ServiceProcess from "./serviceProcess.ts"
 
 export const adminToken = "an-administrators-token"
 
-/** A service on the suite's database. Another one can follow it on its port. */
+/** A service on the suite's database. A later one can listen on the same port. */
 export const serve = Effect.fnUntraced(function* (env: Readonly<Record<string, string>> = {}) {
   const { url } = yield* Postgres.TestDatabase
   const service = yield* ServiceProcess.start(["serve"], {
@@ -16,7 +16,7 @@ export const serve = Effect.fnUntraced(function* (env: Readonly<Record<string, s
     ADMIN_TOKEN: adminToken,
     METADATA_FLUSH_INTERVAL: "200 millis",
     METADATA_ANNOUNCE_INTERVAL: "0",
-    PORT: String(yield* freePort),
+    PORT: env["PORT"] ?? String(yield* freePort),
     ...env
   })
   const [, address] = yield* service.line(/^ready at (\S+)/)

@@ -17,7 +17,7 @@ export const collectLogs =
       Effect.provide(
         Logger.layer([
           Logger.make(({ cause, fiber, logLevel, message }) => {
-            // a clock of tests that nobody has moved for a real second says so with the loggers of the program
+            // TestClock logs a warning when no test has moved it for a real second
             if (String(message).startsWith("A test is using time")) return
             records.push({
               level: logLevel,
