@@ -25,7 +25,7 @@ export default defineConfig(({ mode }) => ({
     // Such a worker keeps much, which a collection of what is new need not look at so often.
     execArgv: ["--max-semi-space-size=64"],
     // They wait for signals and not for time: this only ends what hangs, however busy the machine is.
-    testTimeout: 180_000,
-    hookTimeout: 180_000
+    testTimeout: mode === "browser" ? 180_000 : 60_000,
+    hookTimeout: 60_000
   }
 }))

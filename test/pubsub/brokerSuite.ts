@@ -4,12 +4,12 @@ import { Context, Effect, Exit, FileSystem, Layer, Logger, Redacted, Scope } fro
 import * as Path from "node:path"
 import { inspect } from "node:util"
 import type { BrokerError } from "../../src/pubsub/NatsPubSub.ts"
-import { is, PubSub, PubSubError, Resync } from "../../src/pubsub/PubSub.ts"
+import { PubSub, PubSubError, Resync } from "../../src/pubsub/PubSub.ts"
 import * as PubSubMetrics from "../../src/pubsub/PubSubMetrics.ts"
 import * as Proxy from "../faults/Proxy.ts"
 import * as Brokers from "../support/brokers.ts"
 import { emptyFolder } from "../support/folder.ts"
-import { subscribe, type Subscription } from "../support/Subscription.ts"
+import { subscribe } from "../support/Subscription.ts"
 import { isolated } from "../support/isolated.ts"
 import { count, level, message, promptly } from "./support.ts"
 
@@ -34,9 +34,6 @@ export interface Backend {
 }
 
 const on = (pubsub: PubSub["Service"]) => Effect.provideService(PubSub, pubsub)
-
-/** The next message; a loss may be marked more than once. */
-const nextMessage = ({ next }: Subscription) => Effect.repeat(next, { until: is("Message") })
 
 const schemesOf: { readonly [K in Brokers.Kind]: ReadonlyArray<string> } = {
   nats: ["nats", "tls"],
@@ -68,7 +65,7 @@ export const brokerSuite = (it: Vitest.MethodsNonLive<Server | FileSystem.FileSy
       // one at the loss, one when the channel is listened to again
       for (const { take } of subscriptions) assert.deepStrictEqual(yield* take(2), [Resync(), Resync()])
       yield* other.publish("a", "heard")
-      assert.deepStrictEqual(yield* nextMessage(subscriptions[0]!), message("heard"))
+      assert.deepStrictEqual(yield* subscriptions[0]!.nextMessage, message("heard"))
     })
   )
 
@@ -93,7 +90,7 @@ export const brokerSuite = (it: Vitest.MethodsNonLive<Server | FileSystem.FileSy
         yield* proxy.leadTo((yield* Server).port)
         assert.deepStrictEqual(yield* late.next, Resync())
         yield* pubsub.publish("b", "2")
-        assert.deepStrictEqual(yield* nextMessage(late), message("2"))
+        assert.deepStrictEqual(yield* late.nextMessage, message("2"))
         assert.strictEqual(yield* level(PubSubMetrics.connected), 1)
       }).pipe(isolated)
   )
@@ -108,7 +105,7 @@ export const brokerSuite = (it: Vitest.MethodsNonLive<Server | FileSystem.FileSy
 
       assert.deepStrictEqual(yield* promptly(subscription.take(2)), [Resync(), Resync()])
       yield* pubsub.publish("a", "1")
-      assert.deepStrictEqual(yield* nextMessage(subscription), message("1"))
+      assert.deepStrictEqual(yield* subscription.nextMessage, message("1"))
     })
   )
 

@@ -44,9 +44,8 @@ export const contract = <R>(it: Vitest.MethodsNonLive<R>, { isRemote, marksLaten
       const ofThere = numbers(50).map((number) => `there ${number}`)
       yield* Effect.all([publishAll(here, ofHere), publishAll(there, ofThere)], { concurrency: 2 })
 
-      for (const { next } of subscriptions) {
-        const event = marksLateness ? Effect.repeat(next, { until: is("Message") }) : next
-        const received = yield* Effect.replicateEffect(event, 100)
+      for (const { next, nextMessage } of subscriptions) {
+        const received = yield* Effect.replicateEffect(marksLateness ? nextMessage : next, 100)
         const from = (name: string) =>
           received.filter((event) => event._tag === "Message" && event.payload.startsWith(name))
         assert.deepStrictEqual(from("here"), ofHere.map(message))
